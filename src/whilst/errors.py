@@ -1,0 +1,75 @@
+"""Every error that whilst raises by itself.
+
+All of them derive from `WhilstError` and, where callers expect one, from the standard type too, so that
+`except BrokenExecutor` or `except ValueError` written for the standard library goes on working. A message
+says what happened, to which value, and what to do next. Every error survives pickling: what it carries
+beyond its message lives in its `__dict__`, which `BaseException.__reduce__` keeps.
+"""
+
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import BrokenExecutor
+
+__all__ = [
+    "DayError",
+    "JournalError",
+    "MissingExtraError",
+    "NotPicklableError",
+    "RemoteCallError",
+    "ReplayError",
+    "TimelineError",
+    "TimeoutExceededError",
+    "UnmeasuredError",
+    "WhilstError",
+    "WorkerDiedError",
+]
+
+
+class WhilstError(Exception):
+    """The root of the hierarchy: `except WhilstError` catches whatever whilst itself has to say."""
+
+
+class DayError(WhilstError, ValueError):
+    """A day can't be planned as written: the message names file, line, key and remedy where known."""
+
+
+class TimelineError(WhilstError, ValueError):
+    """A timeline's columns, or a file said to hold one, contradict themselves."""
+
+
+class UnmeasuredError(WhilstError, ValueError):
+    """A forecast was asked of a profile without the figures it needs."""
+
+
+class MissingExtraError(WhilstError, ImportError):
+    """An optional dependency is needed: the message names the extra to install."""
+
+
+class NotPicklableError(WhilstError, pickle.PicklingError, TypeError):
+    """A function, argument or result can't cross to another process: the message names the path inside it.
+
+    `multiprocessing` raises `PicklingError` for some of these and `TypeError` for others; this is both.
+    """
+
+
+class RemoteCallError(WhilstError):
+    """Stands in for a call's exception that can't be rebuilt on this side; `type_name` is its type."""
+
+    type_name: str = ""
+
+
+class WorkerDiedError(WhilstError, BrokenExecutor):
+    """A worker died with this call in its hands: the message names signal or exit code, item and stderr."""
+
+
+class TimeoutExceededError(WhilstError, TimeoutError):
+    """One call ran longer than its `timeout_s`."""
+
+
+class JournalError(WhilstError, ValueError):
+    """A journal belongs to another function or other items, or can't be read."""
+
+
+class ReplayError(WhilstError, ValueError):
+    """A replay token can't be honoured: it is malformed, or the code has changed since it was made."""
