@@ -33,6 +33,9 @@ class WhilstError(Exception):
 class DayError(WhilstError, ValueError):
     """A day can't be planned as written: the message names file, line, key and remedy where known."""
 
+    key: tuple[str, ...] = ()
+    """Where in the day, e.g. ("tasks", "edits", "after"); empty where it can't be said."""
+
 
 class TimelineError(WhilstError, ValueError):
     """A timeline's columns, or a file said to hold one, contradict themselves."""

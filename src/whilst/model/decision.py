@@ -1,0 +1,85 @@
+"""A decision is a value: what was chosen, on what evidence, and why not otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from whilst.model.mode import Mode
+
+__all__ = ["Change", "Decision", "Evidence", "Rejection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One figure that the decision rests on, e.g. ("share of waiting", 0.97, "", "97 % of a call is waiting")."""
+
+    name: str
+    value: float
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A mode that was not chosen, and why, in a sentence with numbers."""
+
+    mode: Mode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of mind while the run went on."""
+
+    at_s: float
+    """Seconds since the call of the verb."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Mode, back end, workers and batch, with the evidence, the modes not chosen, and the changes of mind.
+
+    `batch` is how many calls go to a worker at once; `forecast_s` predicts the seconds of each possible mode;
+    `given_up` names what could not be had and was done without, so that nothing falls back in silence.
+    """
+
+    mode: Mode
+    backend: str
+    workers: int
+    batch: int = 1
+    threads_per_worker: int = 1
+    reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
+    forecast_s: Mapping[Mode, float] = field(default_factory=dict)
+    given_up: tuple[str, ...] = ()
+    history: tuple[Change, ...] = ()
+    is_asked: bool = False
+    """The caller asked for the mode; nothing was decided."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.mode.value}, {self._who()}: {self.reason or 'as asked'}."]
+        facts = "; ".join(item.text for item in self.evidence if item.text and item.text not in self.reason)
+        if facts:
+            parts.append(f"Measured: {facts}.")
+        parts += [f"Not {rejection.mode.value}: {rejection.reason.rstrip('.')}." for rejection in self.rejected]
+        parts += [f"{text.rstrip('.')}." for text in self.given_up]
+        parts += [f"After {change.at_s:.2f} s: {change.text.rstrip('.')}." for change in self.history]
+        return " ".join(parts)
+
+    def to_dict(self) -> dict[str, object]:
+        """Everything, as values that JSON can hold."""
+        plain = asdict(self)
+        plain["mode"] = self.mode.value
+        plain["rejected"] = [{"mode": each.mode.value, "reason": each.reason} for each in self.rejected]
+        plain["forecast_s"] = {mode.value: seconds for mode, seconds in self.forecast_s.items()}
+        return plain
+
+    def _who(self) -> str:
+        if self.backend == "inline":
+            return "in the calling thread"
+        noun = self.backend if self.workers != 1 else self.backend.removesuffix("s")
+        inside = f" of {self.threads_per_worker} calls at once" if self.threads_per_worker > 1 else ""
+        return f"{self.workers} {noun}{inside}"
