@@ -1,0 +1,81 @@
+"""What every test is held to: it leaves nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+# What the test run itself keeps: pytest-timeout's and xdist's own threads, coverage's control files.
+_PATIENCE_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that ends with a thread, child process, open file or shared-memory segment it did not find.
+
+    Ending is allowed to take a moment (a daemon thread past its last instruction, a child being reaped), so the
+    check polls; a test that really leaks waits the patience out and fails with the names.
+    """
+    before = _Belongings.now()
+    yield
+    if request.node.get_closest_marker("leaves_behind"):
+        return
+    deadline = time.monotonic() + _PATIENCE_S
+    while (left := _Belongings.now().beyond(before)) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)
+    assert not left, f"left behind: {', '.join(left)}"
+
+
+class _Belongings:
+    """Threads, children, open files and shared memory of this process at one moment."""
+
+    def __init__(self, named: dict[tuple[str, object], str]) -> None:
+        self._named = named
+
+    @classmethod
+    def now(cls) -> _Belongings:
+        named: dict[tuple[str, object], str] = {}
+        for thread in threading.enumerate():
+            named["thread", thread.ident] = f"thread {thread.name}"
+        for child in psutil.Process().children(recursive=True):
+            try:
+                # A process that multiprocessing keeps for its own book-keeping, once a test has used it.
+                command = " ".join(child.cmdline())
+                if "multiprocessing" in command and ("resource_tracker" in command or "forkserver" in command):
+                    continue
+                named["process", child.pid] = f"process {child.pid} ({command[:80] or child.name()})"
+            except psutil.Error:
+                continue
+        for number, target in _open_files():
+            named["file", (number, target)] = f"file {number} -> {target}"
+        shared = Path("/dev/shm")  # noqa: S108 - the directory where leaked segments would stand
+        if shared.is_dir():
+            for entry in shared.iterdir():
+                if entry.name.startswith(("whilst", "psm_")):
+                    named["shared memory", entry.name] = f"shared memory {entry.name}"
+        return cls(named)
+
+    def beyond(self, earlier: _Belongings) -> list[str]:
+        return [name for key, name in self._named.items() if key not in earlier._named]
+
+
+def _open_files() -> Iterator[tuple[int, str]]:
+    directory = Path("/proc/self/fd")
+    if not directory.is_dir():
+        return
+    for entry in os.listdir(directory):
+        try:
+            target = os.readlink(directory / entry)
+        except OSError:
+            continue
+        # Only what is a resource of its own: regular files elsewhere, pipes, sockets, memory files.
+        if target.startswith(("pipe:", "socket:", "/memfd:", "/dev/shm/")) or target.startswith("/tmp/"):  # noqa: S108
+            yield int(entry), target
