@@ -60,6 +60,8 @@ class Job:
     """`os.environ` at the call; None: no need to change it."""
     native_threads: int | None = None
     """How many threads BLAS or OpenMP may use inside one worker process; None: as they like."""
+    stops_at_error: bool = False
+    """A batch ends at its first error: the rest of it does not begin, and is not answered."""
     nested_workers: int = 1
     """How many workers a map made inside one of these calls may use (1: it runs inline)."""
 

@@ -1,0 +1,101 @@
+"""What the driver asks while a run goes on: how many workers now, how big a batch, may the caller help?
+
+The driver (`running.driver`) owns the input, the back end and the results; a policy owns none of them. It is
+shown a `View`, answers with `Orders`, and is told every answer that comes in. `mode="auto"` is a policy that
+makes the first calls inline, decides, and goes on adapting; a mode that was asked for is one that hardly ever
+changes its orders (`running.fixed`). Orders may change at any time, the back end included: the driver lets what
+is in hand finish and goes on with the new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from whilst.model import Decision
+    from whilst.running.backends.base import Finished, Job
+    from whilst.running.source import Source
+
+__all__ = ["INLINE", "Orders", "Policy", "Setup", "View"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Which back end, and what it is made with. Two setups that differ mean two back ends, one after the other."""
+
+    backend: str = "inline"
+    """"inline", "threads", "eventloop", "processes", "processes*threads", "processes*eventloop", …"""
+    slots: int = 1
+    """Calls that one worker has in progress at once: threads in a process, coroutines in flight in a loop."""
+    native_threads: int | None = None
+    """Threads that BLAS or OpenMP may use inside each worker process; None: as they like."""
+    memory_limit_bytes: int | None = None
+    """A worker process above this is recycled between two batches."""
+
+
+INLINE = Setup()
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the driver is to do until the next orders."""
+
+    setup: Setup = INLINE
+    """The back end to have open. "inline" has none: nothing is started."""
+    workers: int = 0
+    """How many workers there should be. Growing starts some; shrinking lets some end after what they hold."""
+    batch: int = 1
+    """How many calls go to a worker at once. The driver cuts batches smaller when little is left."""
+    ahead: int = 1
+    """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
+    inline: int = 0
+    """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
+    is_timed: bool = True
+    """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
+
+
+@dataclass(slots=True)
+class View:
+    """The run as it stands. One object, kept up to date by the driver: read it, don't keep it."""
+
+    started_ns: int = 0
+    """`time.perf_counter_ns` when the verb was called."""
+    now_ns: int = 0
+    left: int | None = None
+    """Calls that nobody has been given yet; None where the input does not know its length."""
+    done: int = 0
+    in_hand: int = 0
+    """Calls that workers hold, begun or not."""
+    starting: int = 0
+    """Workers that were started and are not ready yet."""
+    ready: int = 0
+    idle: int = 0
+    """Ready workers that hold nothing."""
+    blocked: bool = False
+    """The reader of a lazy run has not taken what is done: nothing more is read ahead now."""
+
+
+class Policy(Protocol):
+    """Decides, and never acts: it starts nothing and waits for nothing (its inline calls excepted)."""
+
+    def orders(self, view: View) -> Orders:
+        """What to do now. Asked before every wait, thus often: must cost microseconds."""
+
+    def perform(self, job: Job, source: Source, count: int) -> Finished:
+        """Make up to `count` calls here, in the caller's thread, because `orders` said so (`inline`).
+
+        `running.calls.perform_inline(job, source, count)` does it the fast way; a pilot measures around it, or
+        takes the items with `source.take(count)` and makes the calls as it likes: every item taken must be
+        called exactly once, and be answered in what is returned, in order (less where one raised and
+        `job.stops_at_error`). The worker of the answer is `CALLER`. KeyboardInterrupt passes through.
+        """
+
+    def observe(self, finished: Finished) -> None:
+        """An answer came in, from a worker or from `perform`."""
+
+    def worker_lost(self, view: View) -> None:
+        """A worker died or could not be started."""
+
+    def decision(self) -> Decision:
+        """What was decided, with its history. Asked when the run is over, or by a reader in its midst."""

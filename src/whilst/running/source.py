@@ -1,0 +1,73 @@
+"""The input of a run: items by number, taken as they are needed and never before.
+
+A sequence (list, tuple, range, array, anything with a length and slices that behaves) is cut by slices; any
+other iterable is pulled. What an iterator raises is kept in `error` instead of being raised in the midst of
+handing out work: the calls taken before it come first, as they would in a `for` loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import islice
+
+__all__ = ["Source"]
+
+
+class Source:
+    """Numbered items, handed out once each, in order."""
+
+    __slots__ = ("_is_over", "_items", "_iterator", "_length", "error", "next_id")
+
+    def __init__(self, items: Iterable[object]) -> None:
+        self.next_id = 0
+        """The number of the next item to hand out: how many were taken."""
+        self.error: BaseException | None = None
+        """What the iterator raised instead of giving its next item."""
+        # Exact types: a subclass may slice as it likes, and a dict or a set is no sequence.
+        self._items: Sequence[object] | None = items if isinstance(items, list | tuple | range) else None
+        if type(items) not in (list, tuple, range):
+            self._items = None
+        self._iterator: Iterator[object] = iter(items)
+        self._length = len(items) if isinstance(items, Sized) else None
+        self._is_over = False
+
+    @property
+    def length(self) -> int | None:
+        """How many items there are in all; None where only pulling them tells."""
+        return self._length if self._items is None else len(self._items)
+
+    @property
+    def left(self) -> int | None:
+        """How many items were not taken yet; None where only pulling them tells."""
+        if self.is_exhausted:
+            return 0
+        length = self.length
+        return None if length is None else max(length - self.next_id, 0)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Nothing more comes. A list that grows under the calls goes on, as in a `for` loop."""
+        return self._is_over if self._items is None else self.next_id >= len(self._items)
+
+    def take(self, count: int) -> Sequence[object]:
+        """Take up to `count` items; fewer only at the end. Their numbers start at the former `next_id`."""
+        first = self.next_id
+        taken: list[object] | Sequence[object]
+        if self._items is not None:
+            taken = self._items[first : first + count]
+        else:
+            taken = []
+            try:
+                # extend keeps what came before an exception.
+                taken.extend(islice(self._iterator, count))
+            except BaseException as error:
+                self._fail(error)
+        self.next_id = first + len(taken)
+        if len(taken) < count:
+            self._is_over = True
+        return taken
+
+    def _fail(self, error: BaseException) -> None:
+        self.error, self._is_over = error, True
+        if not isinstance(error, Exception):
+            raise error
