@@ -1,0 +1,92 @@
+"""The `whilst` command: a group whose subcommands are imported only when called, and the last word on errors.
+
+Bad input ends with one line on stderr and exit code 2; Ctrl-C with 130, as a shell reports it. A command may
+return its own exit code (`whilst check` returns 1 when it found a race).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+import whilst
+from whilst.errors import WhilstError
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+COMMANDS: Final = {
+    "compare": "What would each mode have given me? Perform it in every mode.",
+    "plan": "How should this day be ordered, and what would more executors bring?",
+    "show": "Draw a timeline that was saved as JSON.",
+    "check": "Is the outcome the same in every interleaving?",
+}
+"""Each name is a module of this room that holds a click command of the same name."""
+
+
+class LazyGroup(click.Group):
+    """Lists its commands without importing them, so that `whilst --help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's)
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"whilst.cli.{cmd_name}"), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"whilst.cli.{cmd_name}.{cmd_name} is no click command.")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(whilst.__version__, prog_name="whilst")
+def cli() -> None:
+    """Run Python work one after another, in overlap, side by side, or both.
+
+    Know which, know why, and know that it is safe.
+
+    \b
+    Examples:
+      whilst plan day.toml                     plan a day in all four modes
+      whilst compare day.toml                  perform it, and compare with the plan
+      whilst compare shop:fetch --items urls   your own function, in every mode
+      whilst show timeline.json --html out.html
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        outcome = cli.main(args=arguments, prog_name="whilst", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return BAD_INPUT
+    except click.ClickException as error:
+        return _complain(error.format_message())
+    except WhilstError as error:
+        return _complain(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("whilst: interrupted; nothing is left running.", err=True)
+        return INTERRUPTED
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _complain(message: str) -> int:
+    """One line, whatever the message holds."""
+    click.echo(f"whilst: {' '.join(message.split())}", err=True)
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
