@@ -9,7 +9,7 @@ from __future__ import annotations
 from whilst.model.curve import StepFunction
 from whilst.model.day import Day
 from whilst.model.decision import Change, Decision, Evidence, Rejection
-from whilst.model.drawable import Drawable, Renderers, install_renderers
+from whilst.model.drawable import Drawable, Renderers, Report, install_renderers
 from whilst.model.machine import Machine, NativePool
 from whilst.model.mode import Mode
 from whilst.model.profile import Profile, Write
@@ -33,6 +33,7 @@ __all__ = [
     "Profile",
     "Rejection",
     "Renderers",
+    "Report",
     "Span",
     "Step",
     "StepFunction",

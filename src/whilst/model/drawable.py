@@ -6,13 +6,16 @@ asks it for the renderers at the moment something is drawn, so that `import whil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from whilst.errors import WhilstError
 
-__all__ = ["Drawable", "Renderers", "install_renderers"]
+if TYPE_CHECKING:
+    from whilst.model.timeline import Timeline
+
+__all__ = ["Drawable", "Renderers", "Report", "install_renderers"]
 
 
 class Renderers(Protocol):
@@ -60,6 +63,30 @@ class Drawable:
     def to_perfetto(self, path: str | PathLike[str]) -> None:
         """Write Chrome's trace-event JSON to `path`; open it at ui.perfetto.dev or in chrome://tracing."""
         _renderers().write_perfetto(self, path)
+
+
+@runtime_checkable
+class Report(Protocol):
+    """What a drawable offers to be shown with pictures and figures: a plan, a comparison, a run.
+
+    A class need not name this protocol; the renderers ask for the four by their names.
+    """
+
+    @property
+    def title(self) -> str:
+        """One line above everything; may be empty."""
+
+    def timelines(self) -> Sequence[Timeline]:
+        """The pictures, drawn under each other on one common axis, each under its `name`; may be empty."""
+
+    def table(self) -> Sequence[Sequence[str]]:
+        """Rows of plain text; the first row is the heading; columns of figures are aligned by the renderer.
+
+        Empty for no table. Every row is as long as the heading.
+        """
+
+    def notes(self) -> Sequence[str]:
+        """Sentences below the table: why a mode failed, what was given up, what explains a figure."""
 
 
 def _renderers() -> Renderers:
