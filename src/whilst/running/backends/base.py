@@ -62,11 +62,14 @@ class Job:
     """How many threads BLAS or OpenMP may use inside one worker process; None: as they like."""
     stops_at_error: bool = False
     """A batch ends at its first error: the rest of it does not begin, and is not answered."""
+    timeout_s: float | None = None
+    """Event loops end a call that is longer by themselves; for the others the pool does it."""
     nested_workers: int = 1
     """How many workers a map made inside one of these calls may use (1: it runs inline)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Not frozen: a frozen dataclass takes three times as long to make, and these two are made for every batch.
+@dataclass(slots=True, eq=False)
 class Batch:
     """Calls that travel together. `number` is unique in a run; `ids[k]` is the call of `items[k]`."""
 
@@ -86,7 +89,7 @@ class WorkerReady:
     pid: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Finished:
     """Answers of one batch, whole or in part, in columns that are as long as `ids`.
 
@@ -166,6 +169,8 @@ class Backend(Protocol):
     """How many calls one worker has in progress at once: 1, threads of a process, coroutines of a loop."""
     can_kill: bool
     """A call that is running can be ended (with its worker): true of processes."""
+    overlaps: bool
+    """The calls of one batch are in progress together (event loops), rather than one after the other."""
 
     def start_worker(self, worker: int) -> None:
         """Begin to start a worker under this number, never used before; `WorkerReady` follows."""
