@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -56,7 +55,7 @@ class _Belongings:
                 continue
         for number, target in _open_files():
             named["file", (number, target)] = f"file {number} -> {target}"
-        shared = Path("/dev/shm")  # noqa: S108 - the directory where leaked segments would stand
+        shared = Path("/dev/shm")
         if shared.is_dir():
             for entry in shared.iterdir():
                 if entry.name.startswith(("whilst", "psm_")):
@@ -71,11 +70,11 @@ def _open_files() -> Iterator[tuple[int, str]]:
     directory = Path("/proc/self/fd")
     if not directory.is_dir():
         return
-    for entry in os.listdir(directory):
+    for entry in directory.iterdir():
         try:
-            target = os.readlink(directory / entry)
+            target = str(entry.readlink())
         except OSError:
             continue
         # Only what is a resource of its own: regular files elsewhere, pipes, sockets, memory files.
-        if target.startswith(("pipe:", "socket:", "/memfd:", "/dev/shm/")) or target.startswith("/tmp/"):  # noqa: S108
-            yield int(entry), target
+        if target.startswith(("pipe:", "socket:", "/memfd:", "/dev/shm/", "/tmp/")):
+            yield int(entry.name), target

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Final
 
 from whilst.model.mode import Mode
 
 __all__ = ["Change", "Decision", "Evidence", "Rejection"]
+
+
+_SINGULAR: Final = {"threads": "thread", "processes": "process", "sub-interpreters": "sub-interpreter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,6 @@ class Decision:
     def _who(self) -> str:
         if self.backend == "inline":
             return "in the calling thread"
-        noun = self.backend if self.workers != 1 else self.backend.removesuffix("s")
+        noun = _SINGULAR.get(self.backend, self.backend) if self.workers == 1 else self.backend
         inside = f" of {self.threads_per_worker} calls at once" if self.threads_per_worker > 1 else ""
         return f"{self.workers} {noun}{inside}"

@@ -243,10 +243,10 @@ class TimelineBuilder:
         self._tasks: dict[str, int] = {}
         self._labels: dict[str, int] = {"": 0}
         self._details: dict[str, int] = {"": 0}
-        self._rows: list[tuple[int, int, int, int, int, int, int]] = []
+        self._columns = {column: array(code) for column, code in _COLUMNS.items()}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._columns["start_ns"])
 
     def declare(self, *, executors: Iterable[str] = (), tasks: Iterable[str] = ()) -> None:
         """Fix the order of executors and tasks, and let those without a span have a row too."""
@@ -266,17 +266,14 @@ class TimelineBuilder:
         detail: str = "",
     ) -> None:
         """Add one span; its times count from whatever origin `build` is told."""
-        self._rows.append(
-            (
-                start_ns,
-                end_ns,
-                kind,
-                self._executors.setdefault(executor, len(self._executors)),
-                self._tasks.setdefault(task, len(self._tasks)),
-                self._labels.setdefault(label, len(self._labels)),
-                self._details.setdefault(detail, len(self._details)),
-            )
-        )
+        columns = self._columns
+        columns["start_ns"].append(start_ns)
+        columns["end_ns"].append(end_ns)
+        columns["kind"].append(kind)
+        columns["executor"].append(self._executors.setdefault(executor, len(self._executors)))
+        columns["task"].append(self._tasks.setdefault(task, len(self._tasks)))
+        columns["label"].append(self._labels.setdefault(label, len(self._labels)))
+        columns["detail"].append(self._details.setdefault(detail, len(self._details)))
 
     def build(
         self,
@@ -290,11 +287,15 @@ class TimelineBuilder:
         facts: Mapping[str, str] | None = None,
     ) -> Timeline:
         """Return the timeline, its times counted from `origin_ns` (default: the first span's start)."""
-        rows = sorted(self._rows)
+        starts, ends = self._columns["start_ns"], self._columns["end_ns"]
         if origin_ns is None:
-            origin_ns = rows[0][0] if rows else 0
-        columns = zip(*rows, strict=True) if rows else iter(() for _ in _COLUMNS)
-        arrays = {column: array(code, values) for (column, code), values in zip(_COLUMNS.items(), columns, strict=True)}
+            origin_ns = min(starts, default=0)
+        # Two stable passes order rows by (start, end) without making a tuple for each.
+        order = sorted(range(len(self)), key=ends.__getitem__)
+        order.sort(key=starts.__getitem__)
+        arrays = {
+            column: array(code, map(self._columns[column].__getitem__, order)) for column, code in _COLUMNS.items()
+        }
         if origin_ns:
             for column in ("start_ns", "end_ns"):
                 arrays[column] = array("q", [value - origin_ns for value in arrays[column]])
