@@ -1,0 +1,1 @@
+"""Database transactions in each and any interleaving, on a real database."""
