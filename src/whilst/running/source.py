@@ -67,6 +67,22 @@ class Source:
             self._is_over = True
         return taken
 
+    def pull(self, count: int) -> Iterable[object]:
+        """Like `take`, but an iterator is advanced only as the items are asked for. `pulled` must follow.
+
+        What the iterator raises comes out here, and is to be given to `pulled`.
+        """
+        if self._items is not None:
+            return self._items[self.next_id : self.next_id + count]
+        return islice(self._iterator, count)
+
+    def pulled(self, used: int, *, is_over: bool, error: Exception | None = None) -> None:
+        """So many of the items of `pull` were used, and no more came (`is_over`), perhaps because of `error`."""
+        self.next_id += used
+        self._is_over = is_over
+        if error is not None:
+            self._fail(error)
+
     def _fail(self, error: BaseException) -> None:
         self.error, self._is_over = error, True
         if not isinstance(error, Exception):

@@ -1,0 +1,323 @@
+"""Making calls: the one loop that inline, thread and process workers share.
+
+It takes a batch and gives back columns. What a call raises becomes an entry in the answer; who is to see it, and
+what happens to the rest, is decided elsewhere. The loop over short calls is the plain `for` loop that a user
+would have written: whatever is added to it (a clock, a context per call) costs more than such a call does.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import reprlib
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from time import perf_counter_ns, thread_time_ns
+from types import CoroutineType, TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from whilst.running.backends.base import CALLER, Batch, Finished, Job
+from whilst.running.seeding import reseed
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from whilst.running.source import Source
+
+__all__ = ["Awaiter", "Cell", "describe_call", "note_item", "perform", "perform_inline", "without_own_frames"]
+
+
+class Cell:
+    """What a worker's thread is doing right now; written by it alone, read by anyone."""
+
+    __slots__ = ("id", "start_ns")
+
+    def __init__(self) -> None:
+        self.id = -1
+        """The call in progress (of an untimed batch: the first); -1: none."""
+        self.start_ns = 0
+
+
+class Awaiter:
+    """Awaits, one after the other, the coroutines that calls gave in a thread without a running loop.
+
+    asyncio takes longer to import than the rest of whilst together, so it is imported when it is needed.
+    """
+
+    __slots__ = ("_runner",)
+
+    def __init__(self) -> None:
+        self._runner: asyncio.Runner | None = None
+
+    def __call__(self, coroutine: Awaitable[object]) -> object:
+        import asyncio
+
+        if self._runner is None:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                self._runner = asyncio.Runner()
+            else:
+                return self._in_another_thread(coroutine)
+        return self._runner.run(_awaited(coroutine))
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    def _in_another_thread(self, coroutine: Awaitable[object]) -> object:
+        """A loop runs in this thread already, and the call it is making can't be suspended."""
+        outcome: list[object] = []
+        context = contextvars.copy_context()
+        import asyncio
+
+        def run() -> None:
+            try:
+                outcome.append(context.run(asyncio.run, _awaited(coroutine)))
+            except BaseException as error:
+                outcome.append(_Raised(error))
+
+        thread = threading.Thread(target=run, name="whilst-loop")
+        thread.start()
+        thread.join()
+        if isinstance(outcome[0], _Raised):
+            raise outcome[0].error
+        return outcome[0]
+
+
+class _Raised:
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+async def _awaited(awaitable: Awaitable[object]) -> object:
+    return await awaitable
+
+
+class _Made:
+    """The columns of the calls made so far."""
+
+    __slots__ = ("ends_ns", "errors", "values")
+
+    def __init__(self) -> None:
+        self.values: list[object] = []
+        self.errors: dict[int, BaseException] = {}
+        """By position, not by id."""
+        self.ends_ns: list[int] = []
+
+
+def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: int = 0) -> Finished:
+    """Make the calls of a batch in this thread, in a copy of the job's context. Raises nothing of theirs."""
+    job, ids = batch.job, batch.ids
+    made = _Made()
+    call = _one_argument(job, ids, awaiter)
+    start_cpu_ns = thread_time_ns()
+    start_ns = perf_counter_ns()
+    if batch.is_timed:
+        arguments: tuple[object, ...] = (_make_timed, call, job, ids, batch.items, made, cell)
+    else:
+        cell.start_ns, cell.id = start_ns, ids[0] if ids else -1
+        arguments = (_make_plain, call, job, batch.items, made, BaseException)
+    if job.context is None:
+        arguments[0](*arguments[1:])  # type: ignore[operator]
+    else:
+        job.context.copy().run(*arguments)  # type: ignore[arg-type]
+    cell.id = -1
+    end_ns = perf_counter_ns()
+    cpu_ns = thread_time_ns() - start_cpu_ns
+    _await_strays(job, made, awaiter)
+    done = len(made.values)
+    ends = made.ends_ns if batch.is_timed else None
+    return Finished(
+        worker,
+        batch.number,
+        ids if done == len(ids) else ids[:done],
+        made.values,
+        start_ns,
+        end_ns,
+        {ids[position]: error for position, error in made.errors.items()} if made.errors else {},
+        [start_ns, *ends[:-1]] if ends else None,
+        ends,
+        cpu_ns,
+        lane,
+    )
+
+
+def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is_timed: bool = False) -> Finished:
+    """Pull up to `count` items and make their calls here, each before the next is pulled, as a `for` loop does.
+
+    What is no `Exception` (Ctrl-C, sys.exit) passes through.
+    """
+    made = _Made()
+    first = source.next_id
+    call = _one_argument(job, range(first, first + count), awaiter)
+    cpu_ns = thread_time_ns()
+    start_ns = perf_counter_ns()
+    input_error = None
+    try:
+        if is_timed:
+            _make_timed_inline(call, job, source.pull(count), made)
+        else:
+            _make_plain(call, job, source.pull(count), made, Exception)
+    except Exception as error:
+        input_error = error
+    end_ns = perf_counter_ns()
+    cpu_ns = thread_time_ns() - cpu_ns
+    done = len(made.values)
+    has_stopped = job.stops_at_error and bool(made.errors)
+    source.pulled(done, is_over=done < count and not has_stopped, error=input_error)
+    _await_strays(job, made, awaiter)
+    ends = made.ends_ns if is_timed else None
+    return Finished(
+        CALLER,
+        -1,
+        range(first, first + done),
+        made.values,
+        start_ns,
+        end_ns,
+        {first + position: error for position, error in made.errors.items()} if made.errors else {},
+        [start_ns, *ends[:-1]] if ends else None,
+        ends,
+        cpu_ns,
+    )
+
+
+def _make_plain(
+    call: Callable[[Any], object], job: Job, items: Iterable[object], made: _Made, caught: type[BaseException]
+) -> None:
+    values, append = made.values, made.values.append
+    for item in items:
+        try:
+            append(call(item))
+        except caught as error:
+            made.errors[len(values)] = without_own_frames(error)
+            append(None)
+            if job.stops_at_error:
+                return
+
+
+def _make_timed(
+    call: Callable[[Any], object], job: Job, ids: Sequence[int], items: Sequence[object], made: _Made, cell: Cell
+) -> None:
+    append, mark = made.values.append, made.ends_ns.append
+    cell.start_ns = perf_counter_ns()
+    for number, item in zip(ids, items, strict=True):
+        cell.id = number
+        try:
+            append(call(item))
+        except BaseException as error:
+            made.errors[len(made.values)] = without_own_frames(error)
+            append(None)
+            if job.stops_at_error:
+                mark(perf_counter_ns())
+                return
+        cell.start_ns = now = perf_counter_ns()
+        mark(now)
+
+
+def _make_timed_inline(call: Callable[[Any], object], job: Job, items: Iterable[object], made: _Made) -> None:
+    append, mark = made.values.append, made.ends_ns.append
+    for item in items:
+        try:
+            append(call(item))
+        except Exception as error:
+            made.errors[len(made.values)] = without_own_frames(error)
+            append(None)
+        mark(perf_counter_ns())
+        if made.errors and job.stops_at_error:
+            return
+
+
+def _one_argument(job: Job, ids: Sequence[int], awaiter: Awaiter) -> Callable[[Any], object]:
+    """The job's calls as a function of the item alone; the user's own function where nothing is to be added."""
+    fn = call = job.fn
+    if job.how == "star":
+
+        def call(item: Any) -> object:
+            return fn(*item)
+
+    elif job.how == "call":
+
+        def call(item: Any) -> object:
+            function, args, kwargs = item
+            value = function(*args, **kwargs)
+            return awaiter(value) if type(value) is CoroutineType else value
+
+    if job.is_coroutine:
+        give = call
+
+        def call(item: Any) -> object:
+            return awaiter(cast(Coroutine[Any, Any, object], give(item)))
+
+    if job.seed is not None:
+        numbers, seed, drawn = iter(ids), job.seed, call
+
+        def call(item: Any) -> object:
+            reseed(seed, next(numbers))
+            return drawn(item)
+
+    return call
+
+
+def _await_strays(job: Job, made: _Made, awaiter: Awaiter) -> None:
+    """Await coroutines given by a function that did not look like one that gives them (a lambda around it)."""
+    if not made.values or job.is_coroutine or job.how == "call" or type(made.values[0]) is not CoroutineType:
+        return
+    for position, value in enumerate(made.values):
+        if type(value) is CoroutineType:
+            try:
+                made.values[position] = awaiter(value)
+            except BaseException as error:
+                made.values[position] = None
+                made.errors[position] = without_own_frames(error)
+
+
+def without_own_frames(error: BaseException) -> BaseException:
+    """Cut whilst's own frames off the top of a traceback, so that it starts in the user's function."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_globals.get("__name__") in _OWN:
+        trace = trace.tb_next
+    error.__traceback__ = trace
+    return error
+
+
+_OWN = {__name__, "asyncio.runners", "asyncio.base_events"}
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 120
+
+    def repr(self, x: object) -> str:
+        try:
+            return super().repr(x)
+        except Exception as error:
+            return f"<{type(x).__name__} whose repr raises {type(error).__name__}>"
+
+
+_short = _Short()
+
+
+def describe_call(job: Job, number: int, item: object) -> str:
+    """Name a call for a person: "call 17 of fetch, for 'http://…'"."""
+    if job.how == "call":
+        function, args, kwargs = cast(tuple[Callable[..., object], tuple[object, ...], dict[str, object]], item)
+        shown = [_short.repr(each) for each in args] + [f"{key}={_short.repr(each)}" for key, each in kwargs.items()]
+        return f"call {number}, {name_of(function)}({', '.join(shown)})"
+    return f"call {number} of {name_of(job.fn)}, for {_short.repr(item)}"
+
+
+def name_of(fn: Callable[..., object]) -> str:
+    """A function's name as its author wrote it; that of the function within a partial."""
+    fn = getattr(fn, "func", fn)
+    return str(getattr(fn, "__qualname__", None) or type(fn).__name__)
+
+
+def note_item(error: BaseException, job: Job, number: int, item: object) -> None:
+    """Add the note that names the item, once."""
+    note = f"whilst: raised by {describe_call(job, number, item)}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)

@@ -1,0 +1,596 @@
+"""The pool: a pure state machine, fed with events, that says what is to be done.
+
+It knows which workers there are, what each of them holds, which calls wait, which were tried how often, and
+whether the run has failed. It never sees a thread, a process, a clock, an iterator or a result's value: answers
+pass through it by reference, a batch at a time. `running.driver` feeds it and carries out its instructions.
+
+Invariants (held by tests/running/test_pool_machine.py over random histories):
+- every submitted call is settled exactly once: delivered, failed, or cancelled;
+- a call is in at most one worker's hands, and is begun again only if `retries` allow it;
+- no worker holds more than its limit, and none is sent anything before it is ready or after it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from whilst.errors import WorkerDiedError
+from whilst.running.backends.base import (
+    Batch,
+    Event,
+    Finished,
+    Job,
+    WorkerDied,
+    WorkerFailed,
+    WorkerReady,
+    WorkerStopped,
+)
+
+__all__ = [
+    "Cancelled",
+    "Deliver",
+    "Fail",
+    "Input",
+    "Instruction",
+    "Pool",
+    "Recall",
+    "Recalled",
+    "Rules",
+    "Send",
+    "Shaped",
+    "Start",
+    "Stop",
+    "Submitted",
+    "TimedOut",
+]
+
+_MOST_FAILED_STARTS = 3
+"""So many workers in a row that die before they are ready mean that none ever will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What does not change during a run."""
+
+    retries: int = 0
+    """How often a call is begun again that was lost to a dead worker."""
+    stops_at_error: bool = True
+    """The first error ends the run: what has not begun is cancelled."""
+    slots: int = 1
+    overlaps: bool = False
+    """As the back end has them."""
+
+
+# Events beyond those of the back ends.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Submitted:
+    """Calls to be made: `items[k]` is call `ids[k]`."""
+
+    job: Job
+    ids: Sequence[int]
+    items: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """From now on so many workers, with such batches."""
+
+    workers: int
+    batch: int = 1
+    ahead: int = 1
+    is_timed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Nobody wants the calls that have not begun (at or beyond a number; all by default)."""
+
+    from_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recalled:
+    """A worker gave calls back that it has not begun."""
+
+    worker: int
+    ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimedOut:
+    """A call has run too long. `can_kill`: its worker can be ended; otherwise it is left to itself."""
+
+    worker: int
+    id: int
+    error: BaseException
+    can_kill: bool
+
+
+Input: TypeAlias = Event | Submitted | Shaped | Cancelled | Recalled | TimedOut
+
+
+# Instructions.
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    worker: int
+
+
+@dataclass(slots=True, eq=False)
+class Send:
+    worker: int
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    worker: int
+    kill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask the back end for calls that have not begun; a `Recalled` is to follow."""
+
+    worker: int
+
+
+@dataclass(slots=True, eq=False)
+class Deliver:
+    """Hand these answers on: values, and errors where there are some."""
+
+    ids: Sequence[int]
+    finished: Finished
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fail:
+    """This call has failed without an answer."""
+
+    id: int
+    item: object
+    job: Job
+    error: BaseException
+
+
+Instruction: TypeAlias = Start | Send | Stop | Recall | Deliver | Fail
+
+
+class _Held:
+    """A batch in a worker's hands, and what of it is not answered."""
+
+    __slots__ = ("_open", "batch", "count")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.count = len(batch.ids)
+        self._open: dict[int, object] | None = None
+        """The unanswered calls with their items; None while none is answered (the usual case: no dict)."""
+
+    @property
+    def open(self) -> dict[int, object]:
+        if self._open is None:
+            self._open = dict(zip(self.batch.ids, self.batch.items, strict=True))
+        return self._open
+
+    def settle(self, ids: Sequence[int], *, is_all: bool) -> Sequence[int]:
+        """Take answered calls out; return those that were open."""
+        if is_all and self._open is None and len(ids) == len(self.batch.ids):
+            self.count = 0
+            self._open = {}
+            return ids
+        calls = self.open
+        known = [each for each in ids if calls.pop(each, self) is not self]
+        self.count = len(calls)
+        return known
+
+
+class _Worker:
+    __slots__ = ("calls", "held", "is_abandoned", "is_ready", "is_stopping", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_ready = False
+        self.is_stopping = False
+        self.is_abandoned = False
+        """A call in it is over its time and can't be ended: it gets nothing more, whatever it does."""
+        self.held: dict[int, _Held] = {}
+        self.calls = 0
+
+    @property
+    def is_usable(self) -> bool:
+        return self.is_ready and not self.is_stopping
+
+
+class Pool:
+    """See the module's text. Every input is answered with instructions, to be carried out in order."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.workers: dict[int, _Worker] = {}
+        self.failed_id: int | None = None
+        """The lowest call that ended the run, once one has."""
+        self.broken: BaseException | None = None
+        """No worker can be started: why."""
+        self.in_hand = 0
+        self.is_input_over = False
+        """Nothing more will be submitted."""
+        self.starting = 0
+        """Workers that were started and are not ready yet."""
+        self.ready = 0
+        """Workers that are ready and were not asked to stop."""
+        self._shape = Shaped(0)
+        # Those that can take a batch now, in the order in which they are to get one: idle ones come first.
+        self._idle: dict[int, _Worker] = {}
+        self._hungry: dict[int, _Worker] = {}
+        self._waiting: deque[Submitted] = deque()
+        self._waiting_calls = 0
+        self._tried: dict[int, int] = {}
+        self._next_worker = 0
+        self._next_batch = 0
+        self._failed_starts = 0
+
+    # What others may ask.
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and nothing is in hand."""
+        return not self.in_hand and not self._waiting_calls
+
+    @property
+    def idle(self) -> int:
+        """Workers that are ready and hold nothing."""
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that were submitted and are in nobody's hands."""
+        return self._waiting_calls
+
+    @property
+    def is_hungry(self) -> bool:
+        """A worker would take one more batch now, and none waits for it."""
+        if self._waiting_calls or self.failed_id is not None or self.broken is not None:
+            return False
+        return bool(self._idle or self._hungry)
+
+    def has_open_below(self, number: int) -> bool:
+        """Some call before this one is not settled yet."""
+        if any(min(each.ids) < number for each in self._waiting):
+            return True
+        return any(
+            min(held.open, default=number) < number
+            for worker in self.workers.values()
+            for held in worker.held.values()
+            if not worker.is_abandoned
+        )
+
+    # The one way in.
+
+    def handle(self, event: Input) -> list[Instruction]:
+        """Take in one event; return what is to be done because of it."""
+        match event:
+            case Finished():
+                return self._finished(event)
+            case Submitted():
+                self._waiting.append(event)
+                self._waiting_calls += len(event.ids)
+                return self._assign()
+            case Shaped():
+                self._shape = event
+                for worker in self.workers.values():
+                    self._place(worker)
+                return self._resize() + self._assign()
+            case WorkerReady():
+                return self._is_ready(event.worker)
+            case WorkerStopped():
+                return self._gone(event.worker)
+            case WorkerDied():
+                return self._died(event)
+            case WorkerFailed():
+                return self._not_started(event)
+            case Recalled():
+                return self._recalled(event)
+            case Cancelled():
+                return self._cancel(event.from_id)
+            case TimedOut():
+                return self._timed_out(event)
+
+    # Workers come and go.
+
+    def _resize(self) -> list[Instruction]:
+        """Start or stop workers until there are as many as wanted."""
+        if self.broken is not None:
+            return []
+        serving = [worker for worker in self.workers.values() if not worker.is_stopping]
+        missing = self._shape.workers - len(serving)
+        if missing >= 0:
+            return [self._start() for _ in range(missing)]
+        # Those that hold least go first; one that has not even started is the cheapest to lose.
+        serving.sort(key=lambda worker: (worker.is_ready, worker.calls, -worker.number))
+        instructions: list[Instruction] = []
+        for worker in serving[:-missing]:
+            self._set_stopping(worker)
+            if worker.held:
+                instructions.append(Recall(worker.number))
+            instructions.append(Stop(worker.number))
+        return instructions
+
+    def _start(self) -> Start:
+        number = self._next_worker
+        self._next_worker += 1
+        self.workers[number] = _Worker(number)
+        self.starting += 1
+        return Start(number)
+
+    def _is_ready(self, number: int) -> list[Instruction]:
+        worker = self.workers.get(number)
+        if worker is None or worker.is_ready:
+            return []
+        worker.is_ready = True
+        self.starting -= 1
+        self._failed_starts = 0
+        if not worker.is_stopping:
+            self.ready += 1
+        self._place(worker)
+        return self._assign()
+
+    def _set_stopping(self, worker: _Worker) -> None:
+        if not worker.is_stopping:
+            worker.is_stopping = True
+            self.ready -= worker.is_ready
+            self._place(worker)
+
+    def _remove(self, number: int) -> _Worker | None:
+        worker = self.workers.pop(number, None)
+        if worker is not None:
+            self._idle.pop(number, None)
+            self._hungry.pop(number, None)
+            self.starting -= not worker.is_ready
+            self.ready -= worker.is_usable
+        return worker
+
+    def _place(self, worker: _Worker) -> None:
+        """Note whether it can take a batch."""
+        self._idle.pop(worker.number, None)
+        self._hungry.pop(worker.number, None)
+        if worker.is_usable:
+            if not worker.held:
+                self._idle[worker.number] = worker
+            elif self._room(worker):
+                self._hungry[worker.number] = worker
+
+    def _gone(self, number: int) -> list[Instruction]:
+        """A worker ended as asked (or was recycled): what it still held has not begun."""
+        worker = self._remove(number)
+        if worker is None:
+            return []
+        self._put_back(self._take_all(worker))
+        return self._resize() + self._assign()
+
+    def _not_started(self, event: WorkerFailed) -> list[Instruction]:
+        self._remove(event.worker)
+        return self._count_failed_start(event.error)
+
+    def _count_failed_start(self, error: BaseException) -> list[Instruction]:
+        self._failed_starts += 1
+        if self._failed_starts >= _MOST_FAILED_STARTS and not any(each.is_ready for each in self.workers.values()):
+            self.broken = error
+            return [Stop(number, kill=True) for number in self.workers]
+        return self._resize()
+
+    def _died(self, event: WorkerDied) -> list[Instruction]:
+        worker = self._remove(event.worker)
+        if worker is None:
+            return []
+        open_calls = self._take_all(worker)
+        safe = set(event.not_begun)
+        instructions: list[Instruction] = []
+        moved: list[tuple[Job, int, object]] = []
+        again: list[tuple[Job, int, object]] = []
+        for job, number, item in open_calls:
+            if number in safe:
+                moved.append((job, number, item))
+            elif self._tried.get(number, 0) < self.rules.retries:
+                self._tried[number] = self._tried.get(number, 0) + 1
+                again.append((job, number, item))
+            else:
+                instructions += self._fail(number, item, job, _death(event, number in event.running))
+        self._put_back(moved)
+        for each in again:  # one by one: whichever of them kills its worker takes no other along
+            self._put_back([each])
+        if not worker.is_ready:
+            return instructions + self._count_failed_start(_death(event, False))
+        return instructions + self._resize() + self._assign()
+
+    # Calls come and go.
+
+    def _finished(self, event: Finished) -> list[Instruction]:
+        worker = self.workers.get(event.worker)
+        held = worker.held.get(event.number) if worker is not None else None
+        if worker is None or held is None:
+            return []
+        before = held.count
+        ids = held.settle(event.ids, is_all=event.is_last)
+        settled = before - held.count
+        worker.calls -= settled
+        self.in_hand -= settled
+        if event.is_last or not held.count:
+            del worker.held[event.number]
+            if held.count:  # the batch stopped at its first error: the rest never begins
+                worker.calls -= held.count
+                self.in_hand -= held.count
+                if not self.rules.stops_at_error:
+                    self._put_back([(held.batch.job, number, item) for number, item in held.open.items()])
+        self._place(worker)
+        instructions: list[Instruction] = [Deliver(ids, event)] if ids else []
+        if event.errors and self._ends_run(event, ids):
+            return instructions + self._cancel_after_failure()
+        return instructions + self._assign()
+
+    def _ends_run(self, event: Finished, ids: Iterable[int]) -> bool:
+        errors = event.errors
+        fatal = [
+            each
+            for each in ids
+            if each in errors and (self.rules.stops_at_error or not isinstance(errors[each], Exception))
+        ]
+        if not fatal:
+            return False
+        lowest = min(fatal)
+        self.failed_id = lowest if self.failed_id is None else min(self.failed_id, lowest)
+        return True
+
+    def _fail(self, number: int, item: object, job: Job, error: BaseException) -> list[Instruction]:
+        instructions: list[Instruction] = [Fail(number, item, job, error)]
+        if self.rules.stops_at_error:
+            self.failed_id = number if self.failed_id is None else min(self.failed_id, number)
+            instructions += self._cancel_after_failure()
+        return instructions
+
+    def _cancel_after_failure(self) -> list[Instruction]:
+        assert self.failed_id is not None
+        return self._cancel(self.failed_id + 1) + self._assign()
+
+    def _cancel(self, from_id: int) -> list[Instruction]:
+        """Forget what waits at or beyond a number, and ask for what has not begun."""
+        kept: deque[Submitted] = deque()
+        for each in self._waiting:
+            pairs = [(number, item) for number, item in zip(each.ids, each.items, strict=True) if number < from_id]
+            if pairs:
+                numbers, items = zip(*pairs, strict=True)
+                kept.append(Submitted(each.job, numbers, items))
+        self._waiting = kept
+        self._waiting_calls = sum(len(each.ids) for each in kept)
+        return [Recall(worker.number) for worker in self.workers.values() if worker.held]
+
+    def _recalled(self, event: Recalled) -> list[Instruction]:
+        worker = self.workers.get(event.worker)
+        if worker is None or not event.ids:
+            return []
+        wanted = set(event.ids)
+        back: list[tuple[Job, int, object]] = []
+        for held in worker.held.values():
+            calls = held.open
+            here = [number for number in calls if number in wanted]
+            back += [(held.batch.job, number, calls.pop(number)) for number in here]
+            held.count = len(calls)
+            worker.calls -= len(here)
+            self.in_hand -= len(here)
+        self._put_back(back)
+        return self._assign()
+
+    def _timed_out(self, event: TimedOut) -> list[Instruction]:
+        worker = self.workers.get(event.worker)
+        found = None if worker is None else next((h for h in worker.held.values() if event.id in h.open), None)
+        if worker is None or found is None:
+            return []
+        item = found.open.pop(event.id)
+        found.count -= 1
+        worker.calls -= 1
+        self.in_hand -= 1
+        self._set_stopping(worker)
+        if event.can_kill:
+            instructions: list[Instruction] = [Stop(worker.number, kill=True)]
+        else:
+            worker.is_abandoned = True
+            instructions = [Recall(worker.number), Stop(worker.number)]
+        instructions += self._fail(event.id, item, found.batch.job, event.error)
+        return instructions + self._resize()
+
+    # Handing out.
+
+    def rebalance(self) -> list[Instruction]:
+        """Ask the worker that holds most for what it has not begun, because another has nothing to do."""
+        if not self._idle or self._waiting_calls:
+            return []
+        fullest = max(self.workers.values(), key=lambda worker: worker.calls)
+        return [Recall(fullest.number)] if fullest.calls > self.rules.slots else []
+
+    def _assign(self) -> list[Instruction]:
+        """Give what waits to workers with room, the idle ones first."""
+        sends: list[Instruction] = []
+        while self._waiting_calls and (self._idle or self._hungry):
+            group = self._idle or self._hungry
+            sends.append(self._send(next(iter(group.values()))))
+        return sends
+
+    def _room(self, worker: _Worker) -> int:
+        """How many calls more it may hold; 0 where less than a batch would fit."""
+        shape, slots = self._shape, self.rules.slots
+        if self.rules.overlaps:
+            return max(slots + shape.ahead * shape.batch - worker.calls, 0)
+        return max(slots + shape.ahead - len(worker.held), 0) * shape.batch
+
+    def _send(self, worker: _Worker) -> Send:
+        first = self._waiting[0]
+        size = min(self._shape.batch, self._room(worker), len(first.ids))
+        if self.is_input_over and len(first.ids) > 1:
+            # Near the end many small batches, so that nobody is left alone with a big one.
+            size = min(size, -(-self._waiting_calls // (2 * self.ready)))
+        if size == len(first.ids):
+            self._waiting.popleft()
+            ids, items = first.ids, first.items
+        else:
+            ids, items = first.ids[:size], first.items[:size]
+            self._waiting[0] = Submitted(first.job, first.ids[size:], first.items[size:])
+        batch = Batch(self._next_batch, first.job, ids, items, self._shape.is_timed)
+        self._next_batch += 1
+        worker.held[batch.number] = _Held(batch)
+        worker.calls += size
+        self._waiting_calls -= size
+        self.in_hand += size
+        self._place(worker)
+        return Send(worker.number, batch)
+
+    def _take_all(self, worker: _Worker) -> list[tuple[Job, int, object]]:
+        """Empty a worker's hands."""
+        calls = [(held.batch.job, number, item) for held in worker.held.values() for number, item in held.open.items()]
+        self.in_hand -= len(calls)
+        worker.held.clear()
+        worker.calls = 0
+        return calls
+
+    def _put_back(self, calls: Sequence[tuple[Job, int, object]]) -> None:
+        """Let calls wait again, before all others; those of one job stay together."""
+        if self.failed_id is not None:
+            calls = [each for each in calls if each[1] < self.failed_id]
+        by_job: dict[Job, list[tuple[Job, int, object]]] = {}
+        for each in sorted(calls, key=lambda call: call[1]):
+            by_job.setdefault(each[0], []).append(each)
+        for job, own in by_job.items():
+            self._waiting.appendleft(Submitted(job, [each[1] for each in own], [each[2] for each in own]))
+            self._waiting_calls += len(own)
+
+
+def _death(event: WorkerDied, is_running: bool) -> WorkerDiedError:
+    """The error of a call whose worker died."""
+    code = event.exit_code
+    how = "for an unknown cause"
+    if event.reason:
+        how = event.reason
+    elif code is not None and code < 0:
+        how = f"by signal {-code}{_signal_name(-code)}"
+    elif code is not None:
+        how = f"with exit code {code}"
+    what = "while it made this call" if is_running else "with this call in its hands"
+    tail = f" The last it wrote to stderr: {event.stderr_tail.strip()}" if event.stderr_tail.strip() else ""
+    return WorkerDiedError(
+        f"Worker {event.worker} died {how} {what}.{tail} Pass retries=1 to make such calls again, if they may be "
+        f"made twice; errors='return' to get the other results."
+    )
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        return ""
