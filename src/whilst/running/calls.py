@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import reprlib
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType, TracebackType
@@ -29,9 +30,11 @@ __all__ = ["Awaiter", "Cell", "describe_call", "note_item", "perform", "perform_
 class Cell:
     """What a worker's thread is doing right now; written by it alone, read by anyone."""
 
-    __slots__ = ("id", "start_ns")
+    __slots__ = ("id", "rest", "start_ns")
 
     def __init__(self) -> None:
+        self.rest: deque[tuple[int, object]] = deque()
+        """What of a timed batch has not begun. Whoever pops a call has it: deques make that atomic."""
         self.id = -1
         """The call in progress (of an untimed batch: the first); -1: none."""
         self.start_ns = 0
@@ -116,10 +119,11 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     start_cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()
     if batch.is_timed:
-        arguments: tuple[object, ...] = (_make_timed, call, job, ids, batch.items, made, cell)
+        cell.rest = deque(zip(ids, batch.items, strict=True))
+        arguments: tuple[object, ...] = (_make_timed, call, job, made, cell)
     else:
         cell.start_ns, cell.id = start_ns, ids[0] if ids else -1
-        arguments = (_make_plain, call, job, batch.items, made, BaseException)
+        arguments = (_make_plain, call, job, ids, batch.items, made)
     if job.context is None:
         arguments[0](*arguments[1:])  # type: ignore[operator]
     else:
@@ -127,7 +131,7 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     cell.id = -1
     end_ns = perf_counter_ns()
     cpu_ns = thread_time_ns() - start_cpu_ns
-    _await_strays(job, made, awaiter)
+    _await_strays(job, ids, made, awaiter)
     done = len(made.values)
     ends = made.ends_ns if batch.is_timed else None
     return Finished(
@@ -152,15 +156,16 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
     """
     made = _Made()
     first = source.next_id
-    call = _one_argument(job, range(first, first + count), awaiter)
+    numbers = range(first, first + count)
+    call = _one_argument(job, numbers, awaiter)
     cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()
     input_error = None
     try:
         if is_timed:
-            _make_timed_inline(call, job, source.pull(count), made)
+            _make_timed_inline(call, job, numbers, source.pull(count), made)
         else:
-            _make_plain(call, job, source.pull(count), made, Exception)
+            _make_plain(call, job, numbers, source.pull(count), made, Exception)
     except Exception as error:
         input_error = error
     end_ns = perf_counter_ns()
@@ -168,7 +173,7 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
     done = len(made.values)
     has_stopped = job.stops_at_error and bool(made.errors)
     source.pulled(done, is_over=done < count and not has_stopped, error=input_error)
-    _await_strays(job, made, awaiter)
+    _await_strays(job, numbers, made, awaiter)
     ends = made.ends_ns if is_timed else None
     return Finished(
         CALLER,
@@ -185,30 +190,36 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
 
 
 def _make_plain(
-    call: Callable[[Any], object], job: Job, items: Iterable[object], made: _Made, caught: type[BaseException]
+    call: Callable[[Any], object],
+    job: Job,
+    numbers: Sequence[int],
+    items: Iterable[object],
+    made: _Made,
+    caught: type[BaseException] = BaseException,
 ) -> None:
     values, append = made.values, made.values.append
     for item in items:
         try:
             append(call(item))
         except caught as error:
-            made.errors[len(values)] = without_own_frames(error)
+            made.errors[len(values)] = _noted(error, job, numbers[len(values)], item)
             append(None)
             if job.stops_at_error:
                 return
 
 
-def _make_timed(
-    call: Callable[[Any], object], job: Job, ids: Sequence[int], items: Sequence[object], made: _Made, cell: Cell
-) -> None:
-    append, mark = made.values.append, made.ends_ns.append
+def _make_timed(call: Callable[[Any], object], job: Job, made: _Made, cell: Cell) -> None:
+    append, mark, take = made.values.append, made.ends_ns.append, cell.rest.popleft
     cell.start_ns = perf_counter_ns()
-    for number, item in zip(ids, items, strict=True):
-        cell.id = number
+    while True:
+        try:
+            cell.id, item = take()
+        except IndexError:
+            return
         try:
             append(call(item))
         except BaseException as error:
-            made.errors[len(made.values)] = without_own_frames(error)
+            made.errors[len(made.values)] = _noted(error, job, cell.id, item)
             append(None)
             if job.stops_at_error:
                 mark(perf_counter_ns())
@@ -217,13 +228,15 @@ def _make_timed(
         mark(now)
 
 
-def _make_timed_inline(call: Callable[[Any], object], job: Job, items: Iterable[object], made: _Made) -> None:
+def _make_timed_inline(
+    call: Callable[[Any], object], job: Job, numbers: Sequence[int], items: Iterable[object], made: _Made
+) -> None:
     append, mark = made.values.append, made.ends_ns.append
     for item in items:
         try:
             append(call(item))
         except Exception as error:
-            made.errors[len(made.values)] = without_own_frames(error)
+            made.errors[len(made.values)] = _noted(error, job, numbers[len(made.values)], item)
             append(None)
         mark(perf_counter_ns())
         if made.errors and job.stops_at_error:
@@ -261,7 +274,7 @@ def _one_argument(job: Job, ids: Sequence[int], awaiter: Awaiter) -> Callable[[A
     return call
 
 
-def _await_strays(job: Job, made: _Made, awaiter: Awaiter) -> None:
+def _await_strays(job: Job, numbers: Sequence[int], made: _Made, awaiter: Awaiter) -> None:
     """Await coroutines given by a function that did not look like one that gives them (a lambda around it)."""
     if not made.values or job.is_coroutine or job.how == "call" or type(made.values[0]) is not CoroutineType:
         return
@@ -271,6 +284,7 @@ def _await_strays(job: Job, made: _Made, awaiter: Awaiter) -> None:
                 made.values[position] = awaiter(value)
             except BaseException as error:
                 made.values[position] = None
+                error.add_note(f"whilst: raised by call {numbers[position]} of {name_of(job.fn)}")
                 made.errors[position] = without_own_frames(error)
 
 
@@ -314,6 +328,12 @@ def name_of(fn: Callable[..., object]) -> str:
     """A function's name as its author wrote it; that of the function within a partial."""
     fn = getattr(fn, "func", fn)
     return str(getattr(fn, "__qualname__", None) or type(fn).__name__)
+
+
+def _noted(error: BaseException, job: Job, number: int, item: object) -> BaseException:
+    """An error as the caller is to see it: its traceback starts in the user's code, and a note names the item."""
+    note_item(error, job, number, item)
+    return without_own_frames(error)
 
 
 def note_item(error: BaseException, job: Job, number: int, item: object) -> None:

@@ -49,6 +49,8 @@ class Orders:
     """How many calls go to a worker at once. The driver cuts batches smaller when little is left."""
     ahead: int = 1
     """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
+    slots: int | None = None
+    """Calls that one worker of an event loop back end has in flight at once; None: as in the setup."""
     inline: int = 0
     """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
     is_timed: bool = True

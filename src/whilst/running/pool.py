@@ -33,6 +33,7 @@ __all__ = [
     "Cancelled",
     "Deliver",
     "Fail",
+    "Failed",
     "Input",
     "Instruction",
     "Pool",
@@ -59,9 +60,8 @@ class Rules:
     """How often a call is begun again that was lost to a dead worker."""
     stops_at_error: bool = True
     """The first error ends the run: what has not begun is cancelled."""
-    slots: int = 1
     overlaps: bool = False
-    """As the back end has them."""
+    """As the back end has it."""
 
 
 # Events beyond those of the back ends.
@@ -84,6 +84,15 @@ class Shaped:
     batch: int = 1
     ahead: int = 1
     is_timed: bool = True
+    slots: int = 1
+    """Calls in progress at once in one worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A call that the pool did not make (the caller did, or the input gave no more) ends the run."""
+
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,7 @@ class TimedOut:
     can_kill: bool
 
 
-Input: TypeAlias = Event | Submitted | Shaped | Cancelled | Recalled | TimedOut
+Input: TypeAlias = Event | Submitted | Shaped | Failed | Cancelled | Recalled | TimedOut
 
 
 # Instructions.
@@ -297,6 +306,8 @@ class Pool:
                 return self._not_started(event)
             case Recalled():
                 return self._recalled(event)
+            case Failed():
+                return self._ended_by(event.id)
             case Cancelled():
                 return self._cancel(event.from_id)
             case TimedOut():
@@ -443,14 +454,20 @@ class Pool:
         ]
         if not fatal:
             return False
-        lowest = min(fatal)
-        self.failed_id = lowest if self.failed_id is None else min(self.failed_id, lowest)
+        self._note_failure(min(fatal))
         return True
+
+    def _note_failure(self, number: int) -> None:
+        self.failed_id = number if self.failed_id is None else min(self.failed_id, number)
+
+    def _ended_by(self, number: int) -> list[Instruction]:
+        self._note_failure(number)
+        return self._cancel_after_failure()
 
     def _fail(self, number: int, item: object, job: Job, error: BaseException) -> list[Instruction]:
         instructions: list[Instruction] = [Fail(number, item, job, error)]
         if self.rules.stops_at_error:
-            self.failed_id = number if self.failed_id is None else min(self.failed_id, number)
+            self._note_failure(number)
             instructions += self._cancel_after_failure()
         return instructions
 
@@ -506,12 +523,19 @@ class Pool:
 
     # Handing out.
 
+    def take_waiting(self) -> list[Submitted]:
+        """Give up the calls that wait, in order: another pool is to have them."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        self._waiting_calls = 0
+        return waiting
+
     def rebalance(self) -> list[Instruction]:
         """Ask the worker that holds most for what it has not begun, because another has nothing to do."""
         if not self._idle or self._waiting_calls:
             return []
         fullest = max(self.workers.values(), key=lambda worker: worker.calls)
-        return [Recall(fullest.number)] if fullest.calls > self.rules.slots else []
+        return [Recall(fullest.number)] if fullest.calls > self._shape.slots else []
 
     def _assign(self) -> list[Instruction]:
         """Give what waits to workers with room, the idle ones first."""
@@ -523,10 +547,10 @@ class Pool:
 
     def _room(self, worker: _Worker) -> int:
         """How many calls more it may hold; 0 where less than a batch would fit."""
-        shape, slots = self._shape, self.rules.slots
-        if self.rules.overlaps:
-            return max(slots + shape.ahead * shape.batch - worker.calls, 0)
-        return max(slots + shape.ahead - len(worker.held), 0) * shape.batch
+        shape = self._shape
+        if self.rules.overlaps:  # whatever is sent begins at once
+            return max(shape.slots - worker.calls, 0)
+        return max(shape.slots + shape.ahead - len(worker.held), 0) * shape.batch
 
     def _send(self, worker: _Worker) -> Send:
         first = self._waiting[0]

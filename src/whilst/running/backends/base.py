@@ -63,7 +63,7 @@ class Job:
     stops_at_error: bool = False
     """A batch ends at its first error: the rest of it does not begin, and is not answered."""
     timeout_s: float | None = None
-    """Event loops end a call that is longer by themselves; for the others the pool does it."""
+    """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
     nested_workers: int = 1
     """How many workers a map made inside one of these calls may use (1: it runs inline)."""
 
@@ -106,7 +106,8 @@ class Finished:
     """`time.perf_counter_ns`, which Linux lets all processes compare, when the first of these calls began."""
     end_ns: int
     errors: Mapping[int, BaseException] = field(default_factory=dict)
-    """By call id. Always an exception that can be raised here; the note about the item is not added yet."""
+    """By call id. Always an exception that can be raised here, with the note that names the item
+    (`running.calls.perform` adds it; what else makes an error adds it by `note_item`)."""
     starts_ns: Sequence[int] | None = None
     """When each call began and ended, where the batch was timed; else None."""
     ends_ns: Sequence[int] | None = None

@@ -1,0 +1,189 @@
+"""Threads of this process: cheap to start, sharing everything, one at a time in Python code where there is a GIL.
+
+Threads are started by `_thread.start_new_thread`, which takes a third of the time of `threading.Thread.start`:
+that one waits until the new thread has run. What `Thread` would do besides is done here: the back end counts its
+threads in and out by events, waits for them when it closes, and removes the entry that `threading` makes for a
+foreign thread when a call asks for `current_thread()`.
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import os
+import threading
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from whilst.running.backends.base import Batch, Event, Finished, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.calls import Awaiter, Cell, perform
+from whilst.running.nesting import enter_worker
+
+__all__ = ["ThreadBackend"]
+
+_PATIENCE_S = 0.3
+"""How long a killing `close` lets calls end by themselves, before it raises in them, and again after."""
+
+
+class ThreadBackend:
+    """One worker is one thread, with a queue of its own."""
+
+    name = "threads"
+    slots = 1
+    can_kill = False
+    overlaps = False
+
+    def __init__(self) -> None:
+        self._threads: dict[int, _Thread] = {}
+        self._outbox: SimpleQueue[Event | None] = SimpleQueue()
+
+    def start_worker(self, worker: int) -> None:
+        thread = _Thread(worker, self._outbox)
+        self._threads[worker] = thread
+        try:
+            _thread.start_new_thread(thread.run, ())
+        except RuntimeError as error:  # "can't start new thread": a limit of the system
+            del self._threads[worker]
+            self._outbox.put(WorkerFailed(worker, error))
+
+    def send(self, worker: int, batch: Batch) -> None:
+        self._threads[worker].inbox.put(batch)
+
+    def stop_worker(self, worker: int, *, kill: bool = False) -> None:  # noqa: ARG002 - a thread can't be killed
+        thread = self._threads.get(worker)
+        if thread is not None:
+            thread.inbox.put(None)
+
+    def running(self, worker: int) -> Sequence[tuple[int, int]]:
+        thread = self._threads.get(worker)
+        if thread is None or thread.cell.id < 0:
+            return ()
+        return ((thread.cell.id, thread.cell.start_ns),)
+
+    def recall(self, worker: int) -> Sequence[int]:
+        thread = self._threads.get(worker)
+        return () if thread is None else thread.recall()
+
+    def events(self, timeout_s: float | None) -> Sequence[Event]:
+        found: list[Event] = []
+        try:
+            event = self._outbox.get(block=timeout_s != 0, timeout=timeout_s)
+        except Empty:
+            return found
+        while True:
+            if event is not None:
+                found.append(event)
+                if type(event) is WorkerStopped:
+                    self._threads.pop(event.worker, None)
+            elif not found:
+                return found
+            if self._outbox.empty():
+                return found
+            event = self._outbox.get()
+
+    def wake(self) -> None:
+        self._outbox.put(None)
+
+    def close(self, *, kill: bool) -> None:
+        for thread in self._threads.values():
+            if kill:
+                thread.recall()
+            thread.inbox.put(None)
+        if not kill:
+            self._wait(None)
+            return
+        self._wait(_PATIENCE_S)
+        for thread in self._threads.values():
+            thread.interrupt()
+        self._wait(_PATIENCE_S)
+        # A call that sits in C code can't be ended. It runs to its end and its thread with it.
+        self._threads.clear()
+
+    def _wait(self, patience_s: float | None) -> None:
+        """Until all threads have ended, or the patience is over."""
+        deadline = None if patience_s is None else monotonic() + patience_s
+        while self._threads:
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left <= 0:
+                return
+            self.events(left)
+
+
+class _Thread:
+    """One thread, from both sides: `run` and what it calls belong to the thread, the rest to the back end."""
+
+    __slots__ = ("_outbox", "cell", "ident", "inbox", "worker")
+
+    def __init__(self, worker: int, outbox: SimpleQueue[Event | None]) -> None:
+        self.worker = worker
+        self.inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self.cell = Cell()
+        self.ident: int | None = None
+        self._outbox = outbox
+
+    def run(self) -> None:
+        awaiter = Awaiter()
+        try:
+            self.ident = _thread.get_ident()
+            self._outbox.put(WorkerReady(self.worker, os.getpid()))
+            self._serve(awaiter)
+        except BaseException:  # noqa: S110 - `interrupt` came between two calls: it wants just this end
+            pass
+        finally:
+            self.ident = None
+            awaiter.close()
+            _forget_this_thread()
+            self._outbox.put(WorkerStopped(self.worker))
+
+    def _serve(self, awaiter: Awaiter) -> None:
+        put, get, cell, worker = self._outbox.put, self.inbox.get, self.cell, self.worker
+        while (batch := get()) is not None:
+            enter_worker(batch.job.nested_workers)
+            put(perform(batch, worker, cell, awaiter))
+            # Neither arguments nor results are kept alive while the thread waits for more.
+            del batch
+
+    def recall(self) -> Sequence[int]:
+        back: list[int] = []
+        batches: list[Batch] = []
+        is_stopping = False
+        try:
+            while True:
+                batch = self.inbox.get_nowait()
+                if batch is None:
+                    is_stopping = True
+                else:
+                    batches.append(batch)
+        except Empty:
+            pass
+        if is_stopping:
+            self.inbox.put(None)
+        # From the right, while the thread takes from the left. After the inbox: what was begun since then is
+        # seen here, or was begun for good.
+        rest = self.cell.rest
+        try:
+            while True:
+                back.append(rest.pop()[0])
+        except IndexError:
+            pass
+        back.reverse()
+        for batch in batches:
+            back += batch.ids
+            self._outbox.put(Finished(self.worker, batch.number, (), (), 0, 0))
+        return back
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the call, as Ctrl-C does in a `for` loop."""
+        if self.ident is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(KeyboardInterrupt))
+
+
+def _forget_this_thread() -> None:
+    """Take this thread out of `threading.enumerate()`, where `current_thread()` has put it for good.
+
+    Python 3.13 does it by itself.
+    """
+    active: dict[int, threading.Thread] | None = getattr(threading, "_active", None)
+    if active is not None and isinstance(active.get(_thread.get_ident()), threading._DummyThread):  # noqa: SLF001
+        active.pop(_thread.get_ident(), None)

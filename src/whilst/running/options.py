@@ -1,0 +1,103 @@
+"""The keywords that map, imap, gather and Executor share, checked once and frozen."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from os import PathLike
+from typing import Literal, TypedDict
+
+from whilst.errors import WhilstError
+from whilst.model import Mode
+
+__all__ = ["Keywords", "Options", "OptionsError"]
+
+MODES = ("auto", *(mode.value for mode in Mode))
+
+
+class OptionsError(WhilstError, ValueError):
+    """A keyword has a value that it can't have."""
+
+
+class Keywords(TypedDict, total=False):
+    """What may be given to every verb that runs calls; see `Options` for what each one means."""
+
+    mode: Literal["auto", "sequential", "concurrent", "parallel", "combined"] | Mode
+    workers: int | None
+    backend: str | None
+    timeout_s: float | None
+    retries: int
+    errors: Literal["raise", "return"]
+    seed: int | None
+    progress: bool
+    pilot: Literal["inline", "worker"]
+    journal: str | PathLike[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run calls.
+
+    Args:
+        mode: "auto" measures and decides; or one of the story's four words.
+        workers: how many threads, processes or calls in flight; None: as the mode finds good.
+        backend: a back end by name ("inline", "threads", "eventloop", "processes", …) instead of the mode's own.
+        timeout_s: seconds that one call may take before it fails with `TimeoutExceededError`.
+        retries: how often a call is made again that was lost because its worker died (not one that raised).
+        errors: "raise" ends the run with the first error; "return" puts errors in the place of results.
+        seed: sets `random` and `numpy.random` for each call from (seed, number of the item).
+        progress: a bar with rate and time left, if stderr is a terminal.
+        pilot: where mode="auto" makes the first calls: "inline", or in a "worker" where a crash is survived.
+        journal: a file that remembers finished calls, so that a run that was killed goes on where it stopped.
+    """
+
+    mode: str = "auto"
+    workers: int | None = None
+    backend: str | None = None
+    timeout_s: float | None = None
+    retries: int = 0
+    errors: str = "raise"
+    seed: int | None = None
+    progress: bool = False
+    pilot: str = "inline"
+    journal: str | PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("mode", self.mode, MODES)
+        _one_of("errors", self.errors, ("raise", "return"))
+        _one_of("pilot", self.pilot, ("inline", "worker"))
+        _whole("workers", self.workers, 1)
+        _whole("retries", self.retries, 0)
+        if self.seed is not None:
+            _whole("seed", self.seed, None)
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise OptionsError(f"timeout_s must be more than 0 seconds, got {self.timeout_s!r}.")
+
+    @classmethod
+    def of(cls, verb: str, keywords: Keywords) -> Options:
+        """Check a verb's keywords.
+
+        Raises:
+            TypeError: there is no such keyword.
+            OptionsError: one has a value that it can't have.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in keywords:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}."
+                raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}; {hint}")
+        return cls(**keywords)
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise OptionsError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+
+
+def _whole(name: str, value: object, least: int | None) -> None:
+    if value is None and name == "workers":
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
+        bound = "" if least is None else f" of at least {least}"
+        raise OptionsError(f"{name} must be a whole number{bound}, got {value!r}.")

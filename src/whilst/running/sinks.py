@@ -1,0 +1,85 @@
+"""Where answers go: a list by number, or a stream that a reader takes from, in order or as they come."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+__all__ = ["ListSink", "OrderedSink", "Sink", "UnorderedSink"]
+
+
+class Sink(Protocol):
+    """Takes values by the numbers of their calls, a batch at a time, in any order."""
+
+    undelivered: int
+    """Values that wait here for a reader (or, ordered, for those before them)."""
+
+    def deliver(self, ids: Sequence[int], values: Sequence[object]) -> None:
+        """Take values; `values[k]` is that of call `ids[k]`. Each number comes once."""
+
+
+class ListSink:
+    """All values in one list, in the order of the items."""
+
+    __slots__ = ("undelivered", "values")
+
+    def __init__(self) -> None:
+        self.undelivered = 0
+        self.values: list[object] = []
+
+    def deliver(self, ids: Sequence[int], values: Sequence[object]) -> None:
+        stored = self.values
+        if type(ids) is range and ids.step == 1 and ids.start == len(stored):
+            stored.extend(values)
+            return
+        missing = max(ids) + 1 - len(stored)
+        if missing > 0:
+            stored.extend([None] * missing)
+        if type(ids) is range and ids.step == 1:
+            stored[ids.start : ids.stop] = values
+            return
+        for number, value in zip(ids, values, strict=True):
+            stored[number] = value
+
+
+class OrderedSink:
+    """A stream in the order of the items: values wait for those before them."""
+
+    __slots__ = ("_early", "_next", "ready", "undelivered")
+
+    def __init__(self) -> None:
+        self.ready: deque[Sequence[object]] = deque()
+        self.undelivered = 0
+        self._early: dict[int, tuple[int, Sequence[object]]] = {}
+        """By first number: how many, and their values."""
+        self._next = 0
+
+    def deliver(self, ids: Sequence[int], values: Sequence[object]) -> None:
+        self.undelivered += len(ids)
+        if type(ids) is range and ids.step == 1:
+            if ids.start == self._next and not self._early:
+                self.ready.append(values)
+                self._next = ids.stop
+                return
+            self._early[ids.start] = (len(ids), values)
+        else:
+            for number, value in zip(ids, values, strict=True):
+                self._early[number] = (1, (value,))
+        while (found := self._early.pop(self._next, None)) is not None:
+            self._next += found[0]
+            self.ready.append(found[1])
+
+
+class UnorderedSink:
+    """A stream in the order of completion."""
+
+    __slots__ = ("ready", "undelivered")
+
+    def __init__(self) -> None:
+        self.ready: deque[Sequence[object]] = deque()
+        self.undelivered = 0
+
+    def deliver(self, ids: Sequence[int], values: Sequence[object]) -> None:
+        self.undelivered += len(ids)
+        self.ready.append(values)
