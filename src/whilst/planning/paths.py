@@ -1,0 +1,117 @@
+"""Heads and tails: what must come before and after each operation, however many executors there are.
+
+The head of an operation is the longest chain of work and waits before it can begin, its tail the longest chain
+after its end. With `sharpen`, chains also count that the tasks one comes after share the executors that may do
+them: each task's release is at least the bound of the little problem "finish all that I come after".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from whilst.planning.problem import Problem, reverse_problem
+
+__all__ = ["Paths", "find_paths", "preemptive_bound", "span_ns"]
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Nanoseconds before each operation's earliest start, and after its end; each task's release, and the span."""
+
+    head: list[int]
+    tail: list[int]
+    release: list[int]
+    span: int
+
+
+def find_paths(problem: Problem, *, sharpen: bool = False) -> Paths:
+    """Return heads and tails of all operations.
+
+    Args:
+        sharpen: let releases count that executors are shared; slower, never smaller.
+    """
+    head, release, span = _heads(problem, sharpen)
+    mirrored, _, mirrored_span = _heads(reverse_problem(problem), sharpen)
+    tail = [0] * len(head)
+    for task in range(len(problem.lead)):
+        operations = problem.operations(task)
+        for ahead, behind in zip(operations, reversed(operations), strict=True):
+            tail[ahead] = mirrored[behind]
+    return Paths(head, tail, release, max(span, mirrored_span))
+
+
+def span_ns(problem: Problem) -> int:
+    """The length of the critical path."""
+    return _heads(problem, sharpen=False)[2]
+
+
+def preemptive_bound(jobs: Sequence[tuple[int, int, int]], machines: int) -> int:
+    """A lower bound on the makespan of jobs (head, length, tail) that share so many like executors.
+
+    Jackson's preemptive schedule (longest tail first, interrupting at heads) is optimal on one executor: J. R.
+    Jackson, Scheduling a production line to minimize maximum tardiness, 1955; J. Carlier, The one-machine
+    sequencing problem, EJOR 11, 1982. Its makespan is the largest, over all sets of jobs, of smallest head + sum
+    of lengths + smallest tail. m executors can do nothing that one of m times the speed could not, so with every
+    time scaled by m the same schedule bounds them.
+    """
+    ordered = sorted(jobs)
+    waiting: list[list[int]] = []
+    now = latest = 0
+    position = 0
+    while position < len(ordered) or waiting:
+        if not waiting:
+            now = max(now, ordered[position][0] * machines)
+        while position < len(ordered) and ordered[position][0] * machines <= now:
+            _, length, tail = ordered[position]
+            heappush(waiting, [-tail, length])
+            position += 1
+        until = ordered[position][0] * machines if position < len(ordered) else None
+        while waiting and (until is None or now < until):
+            negative_tail, length = waiting[0]
+            if until is not None and now + length > until:
+                waiting[0][1] -= until - now
+                now = until
+            else:
+                heappop(waiting)
+                now += length
+                latest = max(latest, now - negative_tail * machines)
+    return -(-latest // machines)
+
+
+def _heads(problem: Problem, sharpen: bool) -> tuple[list[int], list[int], int]:
+    head = [0] * len(problem.length)
+    release = [0] * len(problem.lead)
+    complete = [0] * len(problem.lead)
+    for task in problem.order:
+        before = problem.before[task]
+        now = max([complete[each] for each in before], default=0)
+        if sharpen and len(before) > 1:
+            now = max(now, _shared_release(problem, before, head, complete))
+        release[task] = now
+        now += problem.lead[task]
+        for operation in problem.operations(task):
+            head[operation] = now
+            now += problem.length[operation] + problem.lag[operation]
+        complete[task] = now
+    return head, release, max(complete)
+
+
+def _shared_release(problem: Problem, before: tuple[int, ...], head: list[int], complete: list[int]) -> int:
+    """When all of these tasks can be complete at the earliest, given the executors they share."""
+    able = set(problem.groups[problem.group[before[0]]])
+    for task in before[1:]:
+        able.update(problem.groups[problem.group[task]])
+    if len(before) <= len(able):
+        return 0
+    jobs = [
+        (
+            head[operation],
+            problem.length[operation],
+            complete[task] - head[operation] - problem.length[operation],
+        )
+        for task in before
+        for operation in problem.operations(task)
+    ]
+    return preemptive_bound(jobs, len(able))

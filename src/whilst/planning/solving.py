@@ -1,0 +1,277 @@
+"""The optimum of a small day, found and proved by OR-tools' CP-SAT (extra `whilst[optimal]`).
+
+One optional interval for each operation and executor that may do it, no two overlapping on an executor; the solver
+is asked for something strictly shorter than the plan in hand, so that "there is nothing" proves that plan.
+
+Time is counted in the greatest common divisor of all lengths, and an interruptible operation is cut into pieces.
+Neither loses the optimum. Given who does what, some optimal schedule is dispatched by fixed ranks (the Jackson
+derivation, see `dispatching`), so all its times are sums of the given lengths; and there an operation is
+interrupted only when another one becomes ready on its executor, at most once by each, so that it needs no more
+pieces than one and those others. An operation has no more pieces than units, either: the smaller number is taken.
+
+A search of one worker with a fixed seed does the same on every run; only where its time runs out depends on the
+machine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from whilst.errors import MissingExtraError
+from whilst.planning.paths import Paths, find_paths
+from whilst.planning.policies import Policy
+from whilst.planning.problem import Problem, Schedule, granularity_ns
+
+__all__ = ["Solved", "solve"]
+
+_MOST_INTERVALS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """What the solver found out: a shorter schedule and its policy or None, a bound in nanoseconds, how it ended."""
+
+    schedule: Schedule | None
+    policy: Policy | None
+    bound: int
+    is_proved: bool
+    account: str
+
+
+def solve(problem: Problem, best: Schedule, bound_ns: int, limit_s: float, *, seed: int = 0) -> Solved:
+    """Look for a schedule shorter than `best`, for at most `limit_s` seconds.
+
+    Raises:
+        MissingExtraError: OR-tools is not installed.
+        KeyboardInterrupt: at once, with the solver stopped.
+    """
+    cp_model = _import_solver()
+    counts = _piece_counts(problem)
+    intervals = sum(count * len(_able(problem, operation)) for operation, count in enumerate(counts))
+    if intervals > _MOST_INTERVALS:
+        account = f"the day is too large for the solver: {intervals:,} intervals, more than {_MOST_INTERVALS:,}"
+        return Solved(None, None, bound_ns, False, account)
+    model = _Model(cp_model, problem, counts, best.makespan, bound_ns)
+    solver = cp_model.CpSolver()
+    solver.parameters.max_time_in_seconds = limit_s
+    solver.parameters.random_seed = seed
+    solver.parameters.num_workers = 1
+    # CP-SAT's own handler would swallow Ctrl-C and return as if the time had run out.
+    solver.parameters.catch_sigint_signal = False
+    status = _run(solver, model.model)
+    if status == cp_model.MODEL_INVALID:
+        raise AssertionError(f"The solver refused its model: {model.model.validate()}")
+    if status == cp_model.INFEASIBLE:
+        return Solved(None, None, best.makespan, True, "proved by the solver")
+    reached = bound_ns
+    if math.isfinite(solver.best_objective_bound):
+        reached = max(bound_ns, math.ceil(solver.best_objective_bound - 1e-6) * model.unit)
+    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        policy = model.read(solver)
+        schedule = policy.run(problem)
+        is_proved = status == cp_model.OPTIMAL or schedule.makespan <= reached
+        account = "proved by the solver" if is_proved else f"the solver's {limit_s:g} s ran out"
+        return Solved(schedule, policy, schedule.makespan if is_proved else reached, is_proved, account)
+    return Solved(None, None, min(reached, best.makespan), False, f"the solver's {limit_s:g} s ran out")
+
+
+def _import_solver() -> Any:
+    try:
+        from ortools.sat.python import cp_model
+    except ImportError as error:
+        raise MissingExtraError(
+            "Proving an optimum needs OR-tools, which is not installed. Run: pip install 'whilst[optimal]', "
+            "or plan without optimal_s (--optimal)."
+        ) from error
+    return cp_model
+
+
+def _able(problem: Problem, operation: int) -> tuple[int, ...]:
+    return problem.groups[problem.group[problem.task[operation]]]
+
+
+def _run(solver: Any, model: Any) -> Any:
+    """Solve in a thread, so that Ctrl-C reaches the caller, who then stops the search and waits for its end."""
+    ended = threading.Event()
+    outcome: list[Any] = []
+
+    def search() -> None:
+        try:
+            outcome.append(solver.solve(model))
+        except BaseException as error:
+            outcome.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=search, name="whilst solver")
+    thread.start()
+    try:
+        ended.wait()
+    finally:
+        # Again and again, since a search that has not begun yet does not hear it.
+        while not ended.is_set():
+            solver.stop_search()
+            ended.wait(0.01)
+        thread.join()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _piece_counts(problem: Problem) -> list[int]:
+    """How many pieces suffice for each operation; see the module's text."""
+    if not problem.is_preemptive:
+        return [1] * len(problem.length)
+    unit = granularity_ns(problem)
+    ancestors = _ancestors(problem)
+    counts = []
+    arriving = [each for each in range(len(problem.length)) if not _is_there_at_start(problem, each)]
+    for operation, length in enumerate(problem.length):
+        task, able = problem.task[operation], set(_able(problem, operation))
+        others = 0
+        for each in arriving:
+            other = problem.task[each]
+            is_free = other != task and not (ancestors[task] >> other | ancestors[other] >> task) & 1
+            others += is_free and not able.isdisjoint(_able(problem, each))
+        counts.append(min(length // unit, 1 + others))
+    return counts
+
+
+def _is_there_at_start(problem: Problem, operation: int) -> bool:
+    task = problem.task[operation]
+    return operation == problem.first[task] and not problem.lead[task] and not problem.before[task]
+
+
+def _ancestors(problem: Problem) -> list[int]:
+    """For each task, the set of tasks it comes after, directly or not, as bits."""
+    sets = [0] * len(problem.lead)
+    for task in problem.order:
+        for each in problem.before[task]:
+            sets[task] |= sets[each] | 1 << each
+    return sets
+
+
+class _Model:
+    """The problem in CP-SAT's terms, with times in units."""
+
+    def __init__(self, cp_model: Any, problem: Problem, counts: Sequence[int], best_ns: int, bound_ns: int) -> None:
+        self.problem = problem
+        self.counts = counts
+        self.unit = granularity_ns(problem)
+        self.horizon = best_ns // self.unit - 1
+        self.paths: Paths = find_paths(problem, sharpen=True)
+        self.model = cp_model.CpModel()
+        self.makespan = self.model.new_int_var(-(-bound_ns // self.unit), max(self.horizon, 0), "makespan")
+        self.gives = self._assignments()
+        self.starts: list[list[Any]] = []
+        self.sizes: list[list[Any]] = []
+        self.ends: list[list[Any]] = []
+        on_executor: list[list[Any]] = [[] for _ in problem.executors]
+        for operation in range(len(problem.length)):
+            self._add_operation(operation, on_executor)
+        for intervals in on_executor:
+            self.model.add_no_overlap(intervals)
+        self._add_order()
+        self._add_loads()
+        self.model.minimize(self.makespan)
+
+    def _assignments(self) -> list[dict[int, Any]]:
+        """For each task with work, one literal for each executor that may do it, exactly one true."""
+        gives: list[dict[int, Any]] = []
+        for task in range(len(self.problem.lead)):
+            able = self.problem.groups[self.problem.group[task]]
+            literals = {each: self.model.new_bool_var(f"task {task} by {each}") for each in able}
+            self.model.add_exactly_one(literals.values())
+            gives.append(literals)
+        self._break_symmetry(gives)
+        return gives
+
+    def _break_symmetry(self, gives: list[dict[int, Any]]) -> None:
+        """Executors that may do the same tasks are exchangeable: each is used first after the one before it."""
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for executor in range(len(self.problem.executors)):
+            groups = tuple(position for position, able in enumerate(self.problem.groups) if executor in able)
+            alike.setdefault(groups, []).append(executor)
+        for executors in alike.values():
+            tasks = [each for each, literals in enumerate(gives) if executors[0] in literals]
+            for one, other in itertools.pairwise(executors):
+                for position, task in enumerate(tasks):
+                    self.model.add(gives[task][other] <= sum(gives[each][one] for each in tasks[:position]))
+
+    def _add_operation(self, operation: int, on_executor: list[list[Any]]) -> None:
+        problem, model, unit = self.problem, self.model, self.unit
+        length, count = problem.length[operation] // unit, self.counts[operation]
+        earliest = self.paths.head[operation] // unit
+        latest = self.horizon - self.paths.tail[operation] // unit
+        starts: list[Any] = []
+        sizes: list[Any] = []
+        ends: list[Any] = []
+        for piece in range(count):
+            name = f"{operation}.{piece}"
+            # An empty domain would be refused rather than found infeasible.
+            start = model.new_int_var(earliest, max(earliest, latest), f"start {name}")
+            end = model.new_int_var(earliest, max(earliest, latest), f"end {name}")
+            size = length // count if count in (1, length) else model.new_int_var(0, length, f"size {name}")
+            for executor, given in self.gives[problem.task[operation]].items():
+                on_executor[executor].append(
+                    model.new_optional_interval_var(start, size, end, given, f"interval {name} by {executor}")
+                )
+            model.add(start + size == end)
+            if ends:
+                model.add(start >= ends[-1])
+            starts.append(start)
+            sizes.append(size)
+            ends.append(end)
+        if count > 1:
+            model.add(sum(sizes) == length)
+        self.starts.append(starts)
+        self.sizes.append(sizes)
+        self.ends.append(ends)
+
+    def _add_order(self) -> None:
+        problem, unit = self.problem, self.unit
+        complete: list[Any] = [None] * len(problem.lead)
+        for task in problem.order:
+            operations = problem.operations(task)
+            lead = problem.lead[task] // unit
+            if operations:
+                for each in problem.before[task]:
+                    self.model.add(self.starts[operations[0]][0] >= complete[each] + lead)
+                for one, other in itertools.pairwise(operations):
+                    self.model.add(self.starts[other][0] >= self.ends[one][-1] + problem.lag[one] // unit)
+                complete[task] = self.ends[operations[-1]][-1] + problem.lag[operations[-1]] // unit
+            else:
+                done = self.model.new_int_var(lead, max(lead, self.horizon), f"done {task}")
+                for each in problem.before[task]:
+                    self.model.add(done >= complete[each] + lead)
+                complete[task] = done
+            self.model.add(self.makespan >= complete[task])
+
+    def _add_loads(self) -> None:
+        """No executor works longer than the makespan; implied, but the solver's linear relaxation uses it."""
+        problem = self.problem
+        for executor in range(len(problem.executors)):
+            loads = [
+                given * (problem.length[operation] // self.unit)
+                for operation in range(len(problem.length))
+                if (given := self.gives[problem.task[operation]].get(executor)) is not None
+            ]
+            if loads:
+                self.model.add(sum(loads) <= self.makespan)
+
+    def read(self, solver: Any) -> Policy:
+        """The solution as a policy: run, it moves everything as early as the solution's order allows."""
+        executor = [
+            next((each for each, given in literals.items() if solver.boolean_value(given)), 0)
+            for literals in self.gives
+        ]
+        if self.problem.is_preemptive:
+            ends = [solver.value(pieces[-1]) for pieces in self.ends]
+            return Policy(sorted(range(len(ends)), key=ends.__getitem__), True, executor)
+        starts = [solver.value(pieces[0]) for pieces in self.starts]
+        return Policy(sorted(range(len(starts)), key=starts.__getitem__), False, executor)
