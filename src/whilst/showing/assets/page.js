@@ -1,0 +1,187 @@
+"use strict";
+/* Puts the page together: unpacks, draws, and listens to wheel, pointer, touch and keys.
+
+   The address may carry wishes after '#', joined by '&': zoom=FROM,TO in the axis's unit, theme=dark or light, tasks=0,
+   and report=COLUMNS, which writes the shares behind the picture into <pre id="report"> for whoever checks it. */
+
+const state = { plots: [], view: null, theme: null, isQueued: false };
+
+function wishes() {
+  return new Map(location.hash.slice(1).split("&").filter(Boolean).map((each) => each.split("=", 2)));
+}
+
+function drawAll(isEverything = false) {
+  for (const plot of state.plots) {
+    const box = plot.canvas.getBoundingClientRect();
+    const isSeen = box.bottom > -200 && box.top < innerHeight + 200;
+    plot.isStale = !isSeen && !isEverything;
+    if (!plot.isStale) plot.draw(state.view, state.theme);
+  }
+  const { view } = state;
+  document.getElementById("fit").disabled = view.isWhole;
+  const step = (view.t1 - view.t0) / 200;
+  document.getElementById("shown").textContent = view.isWhole
+    ? "" : `${view.scale.format(view.t0, step, view.t1)} – ${view.scale.format(view.t1, step, view.t1)}`;
+}
+
+function redraw() {
+  if (state.isQueued) return;
+  state.isQueued = true;
+  requestAnimationFrame(() => { state.isQueued = false; drawAll(); });
+}
+
+function listenToPointer(plot) {
+  const { canvas } = plot, { view } = state, tip = document.getElementById("tip"), pointers = new Map();
+  const share = (clientX) => (clientX - canvas.getBoundingClientRect().left - plot.left) / plot.plotWidth;
+  canvas.addEventListener("wheel", (event) => {
+    // At the whole view, scrolling on goes to the page.
+    if (event.deltaX === 0 && event.deltaY > 0 && view.isWhole && !event.ctrlKey) return;
+    event.preventDefault();
+    const size = event.deltaMode === 1 ? 24 : event.deltaMode === 2 ? 400 : 1;
+    const sideways = event.shiftKey && !event.deltaX ? event.deltaY : event.deltaX;
+    if (Math.abs(sideways) > Math.abs(event.deltaY) || event.shiftKey) view.pan((sideways * size) / plot.plotWidth);
+    else view.zoom(Math.exp(-event.deltaY * size * (event.ctrlKey ? 0.01 : 0.002)), Math.min(1, Math.max(0, share(event.clientX))));
+    tip.hidden = true;
+    redraw();
+  }, { passive: false });
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    pointers.set(event.pointerId, event.clientX);
+    canvas.classList.add("is-dragged");
+    tip.hidden = true;
+  });
+  const release = (event) => {
+    pointers.delete(event.pointerId);
+    if (!pointers.size) canvas.classList.remove("is-dragged");
+  };
+  canvas.addEventListener("pointerup", release);
+  canvas.addEventListener("pointercancel", release);
+  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!pointers.has(event.pointerId)) {
+      const box = canvas.getBoundingClientRect();
+      const lines = describe(plot, view, event.clientX - box.left, event.clientY - box.top);
+      if (lines) placeTooltip(tip, lines, event.clientX, event.clientY); else tip.hidden = true;
+      return;
+    }
+    const before = [...pointers.values()];
+    pointers.set(event.pointerId, event.clientX);
+    const after = [...pointers.values()];
+    if (after.length === 1) view.pan((before[0] - after[0]) / plot.plotWidth);
+    else if (after.length === 2) {
+      const spread = Math.max(12, Math.abs(after[0] - after[1])) / Math.max(12, Math.abs(before[0] - before[1]));
+      const middle = (before[0] + before[1]) / 2, moved = (after[0] + after[1]) / 2 - middle;
+      view.zoom(spread, Math.min(1, Math.max(0, share(middle))));
+      view.pan(-moved / plot.plotWidth);
+    }
+    redraw();
+  });
+  canvas.addEventListener("dblclick", (event) => { view.zoom(4, Math.min(1, Math.max(0, share(event.clientX)))); redraw(); });
+}
+
+const KEYS = {
+  "+": (view) => view.zoom(1.5), "=": (view) => view.zoom(1.5), "-": (view) => view.zoom(1 / 1.5),
+  "0": (view) => view.reset(), Escape: (view) => view.reset(),
+  ArrowLeft: (view) => view.pan(-0.15), ArrowRight: (view) => view.pan(0.15),
+  Home: (view) => view.pan(-1e9), End: (view) => view.pan(1e9),
+};
+
+function listenToKeys() {
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "t") document.getElementById("tasks").click();
+    else if (event.key === "d") document.getElementById("theme").click();
+    else if (KEYS[event.key]) { KEYS[event.key](state.view); redraw(); } else return;
+    event.preventDefault();
+  });
+}
+
+function listenToButtons() {
+  const { view } = state, root = document.documentElement;
+  const on = (id, act) => document.getElementById(id).addEventListener("click", () => { act(); redraw(); });
+  on("closer", () => view.zoom(2));
+  on("further", () => view.zoom(0.5));
+  on("fit", () => view.reset());
+  const tasks = document.getElementById("tasks");
+  on("tasks", () => {
+    view.showsTasks = !view.showsTasks;
+    tasks.setAttribute("aria-pressed", view.showsTasks);
+  });
+  tasks.hidden = !state.plots.some((plot) => plot.hasTaskRows);
+  on("theme", () => {
+    const isDark = getComputedStyle(root).getPropertyValue("color-scheme").trim() === "dark";
+    root.dataset.theme = isDark ? "light" : "dark";
+    state.theme = readTheme();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { state.theme = readTheme(); redraw(); });
+  addEventListener("resize", redraw);
+  addEventListener("scroll", () => { if (state.plots.some((plot) => plot.isStale)) redraw(); }, { passive: true });
+}
+
+/* The names' column: as wide as the longest name asks for, within reason. */
+function gutterOf(plots) {
+  const context = plots[0].context;
+  context.font = `600 ${FONT}`;
+  let widest = 118;
+  for (const plot of plots)
+    for (const row of plot.allRows.slice(0, 400)) widest = Math.max(widest, context.measureText(row.name.slice(0, 80)).width + (row.type === "executor" ? 22 : 30));
+  return Math.min(widest, 240, innerWidth * 0.35);
+}
+
+function applyWishes(wish) {
+  if (wish.has("theme")) document.documentElement.dataset.theme = wish.get("theme") === "dark" ? "dark" : "light";
+  if (wish.get("tasks") === "0") document.getElementById("tasks").click();
+  const [from, to] = (wish.get("zoom") ?? "").split(",").map(Number);
+  if (to > from) state.view.show(from, to);
+  state.theme = readTheme();
+}
+
+function report(columns) {
+  const timelines = state.plots.map((plot) => ({
+    name: plot.line.name, left: plot.left, plotWidth: plot.plotWidth, top: plot.canvas.getBoundingClientRect().top + scrollY,
+    t0: plot.t0 / plot.ticksPerUnit, t1: plot.t1 / plot.ticksPerUnit, spans: plot.line.spanCount,
+    concurrency: [...means(plot.concurrency, plot.t0, plot.t1, columns)],
+    parallelism: [...means(plot.parallelism, plot.t0, plot.t1, columns)],
+    rows: plot.rows.map((row) => ({
+      type: row.type, name: row.name, y: row.y, height: row.height, shares: row.covers.length ? [...plot.sharesOf(row, columns)] : [],
+    })),
+  }));
+  const text = document.createElement("pre");
+  text.id = "report";
+  text.hidden = true;
+  text.textContent = JSON.stringify({ timelines });
+  document.body.append(text);
+}
+
+async function main() {
+  const begun = performance.now(), sources = [...document.querySelectorAll("script[type='text/plain']")];
+  const lines = [];
+  for (const source of sources) {
+    lines.push(await unpack(source.textContent));
+    source.remove(); // the text isn't needed twice in memory
+  }
+  const unpacked = performance.now(), scale = new Scale(lines);
+  const canvases = [...document.querySelectorAll("canvas")];
+  state.plots = lines.map((line, i) => new Plot(canvases[i], line, scale));
+  state.view = new View(Math.max(0, ...state.plots.map((plot) => plot.end)), scale);
+  if (state.plots.length) state.view.gutter = gutterOf(state.plots);
+  listenToButtons();
+  listenToKeys();
+  state.plots.forEach(listenToPointer);
+  const wish = wishes();
+  applyWishes(wish);
+  addEventListener("hashchange", () => { applyWishes(wishes()); redraw(); });
+  const prepared = performance.now();
+  drawAll(true);
+  const drawn = performance.now();
+  document.documentElement.dataset.ready = JSON.stringify({
+    unpack_ms: unpacked - begun, prepare_ms: prepared - unpacked, draw_ms: drawn - prepared, since_open_ms: drawn,
+  });
+  if (wish.has("report")) report(Number(wish.get("report")) || 100);
+}
+
+main().catch((error) => {
+  const note = document.getElementById("failed");
+  note.hidden = false;
+  note.textContent = `The picture can't be drawn here: ${error}. The figures below are complete all the same.`;
+});

@@ -1,0 +1,80 @@
+"""What a terminal can show of a cell's shares: glyphs that tell the kinds apart without colour, in UTF-8 or ASCII."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from whilst.model import Kind
+
+__all__ = ["ASCII", "UTF8", "Glyphs", "printable"]
+
+# Readable on dark and light backgrounds, and by readers with any colour vision (after Okabe and Ito).
+_STYLES: Final = {Kind.WORK: "#2a86c8", Kind.WAIT: "#8a95a0", Kind.HELD: "#e08a00"}
+_ON: Final = {Kind.WORK: "bold #ffffff on #2a86c8", Kind.WAIT: "", Kind.HELD: "bold #241800 on #e08a00"}
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """One set of characters. `levels` are shares of work from just above nothing to just below all of a cell."""
+
+    is_ascii: bool
+    work: str
+    wait: str
+    held: str
+    levels: str
+    edge: str
+    """The first cell of a bar that follows another bar of the same kind."""
+    rule: str
+    tick: str
+    dot: str
+
+    def of_kind(self, kind: Kind) -> str:
+        return (self.work, self.wait, self.held)[kind]
+
+    def solid(self, shares: Sequence[float]) -> tuple[str, str]:
+        """Glyph and style of a cell that shows one kind: the one that took most of it."""
+        idle = 1.0 - sum(shares)
+        kind = max(Kind, key=shares.__getitem__)
+        # Ties go to what happened, so that half a cell at the end of a bar isn't lost.
+        return (self.of_kind(kind), _STYLES[kind]) if shares[kind] >= idle - 1e-6 else (" ", "")
+
+    def dense(self, shares: Sequence[float]) -> tuple[str, str]:
+        """Glyph and style of a cell that mixes kinds: as high as its share of work, else what took most of the rest."""
+        work = shares[Kind.WORK]
+        steps = len(self.levels) + 1
+        level = round(work * steps)
+        if level == 0:
+            return self.solid(shares)
+        if level < steps and shares[Kind.HELD] > max(work, shares[Kind.WAIT]):
+            return self.held, _STYLES[Kind.HELD]
+        return (self.work if level >= steps else self.levels[level - 1]), _STYLES[Kind.WORK]
+
+    def count(self, share: float) -> tuple[str, str]:
+        """Glyph and style of a cell that shows how much of a maximum was reached."""
+        steps = len(self.levels) + 1
+        level = max(1, round(share * steps)) if share > 0 else 0
+        glyph = " " if level == 0 else self.work if level >= steps else self.levels[level - 1]
+        return glyph, _STYLES[Kind.WAIT]
+
+    @staticmethod
+    def style(kind: Kind) -> str:
+        return _STYLES[kind]
+
+    @staticmethod
+    def label_style(kind: Kind) -> str:
+        return _ON[kind]
+
+
+UTF8: Final = Glyphs(False, "█", "░", "▚", "▁▂▃▄▅▆▇", "▐", "─", "┬", "·")
+ASCII: Final = Glyphs(True, "#", ".", "!", "123456789", "|", "-", "+", "|")
+
+
+def printable(text: str, glyphs: Glyphs) -> str:
+    """The text without control characters (which could drive the terminal) and what the encoding can't show."""
+    clean = "".join(character if character.isprintable() else "?" for character in text)
+    if not glyphs.is_ascii:
+        return clean
+    plain = clean.replace("…", "..").replace("≤", "<=").replace("·", "|").replace("µ", "u")
+    return plain.encode("ascii", "replace").decode("ascii")

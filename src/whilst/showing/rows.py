@@ -1,0 +1,183 @@
+"""The rows of a terminal picture: for each, which shares of each cell's time were work, wait or held off.
+
+An executor's row shows what it does: work if it works on anything, else held off, else wait, else idle. Where tasks
+overlap on an executor, rows below it tell them apart, or count them if they are many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from whilst.model import Kind, StepFunction, Timeline
+
+__all__ = ["Bar", "Layer", "Row", "means_of", "rows_of"]
+
+_MOST_EXECUTOR_ROWS: Final = 24
+_MOST_TASK_ROWS: Final = 6
+# Which kind a row shows where several are open, by Kind.
+_RANK: Final = (3, 1, 2)
+
+Shares = list[list[float]]
+"""For each cell the shares of work, wait and held off, in the order of `Kind`; what is left is idle."""
+
+
+class Layer(Enum):
+    """What a row stands for."""
+
+    EXECUTOR = "executor"
+    TASK = "task"
+    COUNT = "count"
+    """How many tasks are in progress, as a share of the most that ever were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stretch of a row that may carry a label."""
+
+    start_ns: int
+    end_ns: int
+    kind: Kind
+    task: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the picture; `bars` is empty where the row is too dense for bars to be told apart."""
+
+    layer: Layer
+    name: str
+    shares: Shares
+    bars: tuple[Bar, ...] = ()
+    utilisation: float | None = None
+
+
+def rows_of(timeline: Timeline, columns: int, cell_ns: float) -> Iterator[Row]:
+    """Yield the timeline's rows, `columns` cells of `cell_ns` nanoseconds each."""
+    by_executor: list[list[int]] = [[] for _ in timeline.executors]
+    for row, executor in enumerate(timeline.executor):
+        by_executor[executor].append(row)
+    starts = timeline.start_ns
+    for rows in by_executor:
+        rows.sort(key=starts.__getitem__)
+    size = -(-len(by_executor) // _MOST_EXECUTOR_ROWS) or 1
+    for first in range(0, len(by_executor), size):
+        group = by_executor[first : first + size]
+        if len(group) == 1:
+            yield from _executor_rows(timeline, timeline.executors[first], group[0], columns, cell_ns)
+        else:
+            name = f"{timeline.executors[first]} … {timeline.executors[first + len(group) - 1]}"
+            shares = _mean([_shares(_stretches(timeline, rows), columns, cell_ns) for rows in group])
+            yield Row(Layer.EXECUTOR, name, shares, utilisation=_utilisation(shares, cell_ns, timeline))
+
+
+def means_of(steps: StepFunction, columns: int, cell_ns: float) -> list[float]:
+    """The mean of a step function over each cell."""
+    sums = [0.0] * columns
+    for start, end, value in steps:
+        if value:
+            _spread(sums, start / cell_ns, end / cell_ns, value)
+    return sums
+
+
+def _executor_rows(timeline: Timeline, name: str, rows: list[int], columns: int, cell_ns: float) -> Iterator[Row]:
+    stretches = _stretches(timeline, rows)
+    shares = _shares(stretches, columns, cell_ns)
+    overlap = _overlaps(timeline, rows)
+    bars = tuple(_bars(timeline, rows, works_only=overlap)) if _is_sparse(stretches, columns) else ()
+    yield Row(Layer.EXECUTOR, name, shares, bars, _utilisation(shares, cell_ns, timeline))
+    if not overlap:
+        return
+    by_task: dict[int, list[int]] = {}
+    for row in rows:
+        by_task.setdefault(timeline.task[row], []).append(row)
+    if len(by_task) > _MOST_TASK_ROWS:
+        yield _count_row(timeline, by_task, columns, cell_ns)
+        return
+    for task, own in by_task.items():
+        of_task = _stretches(timeline, own)
+        bars = tuple(_bars(timeline, own)) if _is_sparse(of_task, columns) else ()
+        yield Row(Layer.TASK, timeline.tasks[task], _shares(of_task, columns, cell_ns), bars)
+
+
+def _count_row(timeline: Timeline, by_task: dict[int, list[int]], columns: int, cell_ns: float) -> Row:
+    firsts = [timeline.start_ns[rows[0]] for rows in by_task.values()]
+    lasts = [max(map(timeline.end_ns.__getitem__, rows)) for rows in by_task.values()]
+    steps = StepFunction.counting(firsts, lasts, timeline.makespan_ns)
+    most = max(1, steps.maximum)
+    return Row(Layer.COUNT, f"tasks ≤ {most}", [[0.0, mean / most, 0.0] for mean in means_of(steps, columns, cell_ns)])
+
+
+def _bars(timeline: Timeline, rows: Sequence[int], *, works_only: bool = False) -> Iterator[Bar]:
+    for row in rows:
+        kind = Kind(timeline.kind[row])
+        if kind == Kind.WORK or not works_only:
+            task, label = timeline.tasks[timeline.task[row]], timeline.labels[timeline.label[row]]
+            yield Bar(timeline.start_ns[row], timeline.end_ns[row], kind, task, label)
+
+
+def _is_sparse(stretches: Sequence[tuple[int, int, int]], columns: int) -> bool:
+    return 3 * len(stretches) <= columns
+
+
+def _overlaps(timeline: Timeline, rows: Sequence[int]) -> bool:
+    last = 0
+    for row in rows:
+        if timeline.start_ns[row] < last:
+            return True
+        last = max(last, timeline.end_ns[row])
+    return False
+
+
+def _stretches(timeline: Timeline, rows: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(start, end, kind) without overlap: where several kinds are open, the one that the row shows."""
+    starts, ends, kinds = timeline.start_ns, timeline.end_ns, timeline.kind
+    if not _overlaps(timeline, rows):
+        return [(starts[row], ends[row], kinds[row]) for row in rows if ends[row] > starts[row]]
+    changes = [(starts[row], kinds[row], 1) for row in rows if ends[row] > starts[row]]
+    changes += [(ends[row], kinds[row], -1) for row in rows if ends[row] > starts[row]]
+    changes.sort()
+    found: list[tuple[int, int, int]] = []
+    open_spans, shown, since = [0, 0, 0], -1, 0
+    for now, kind, change in changes:
+        if now > since:
+            current = max((each for each in Kind if open_spans[each]), key=_RANK.__getitem__, default=-1)
+            if current == shown and found and found[-1][1] == since:
+                found[-1] = (found[-1][0], now, shown)
+            elif current >= 0:
+                found.append((since, now, current))
+            shown, since = current, now
+        open_spans[kind] += change
+    return found
+
+
+def _shares(stretches: Iterable[tuple[int, int, int]], columns: int, cell_ns: float) -> Shares:
+    sums = [[0.0] * columns for _ in Kind]
+    for start, end, kind in stretches:
+        _spread(sums[kind], start / cell_ns, end / cell_ns, 1.0)
+    return [list(cell) for cell in zip(*sums, strict=True)]
+
+
+def _spread(sums: list[float], start: float, end: float, weight: float) -> None:
+    """Add to each cell the part of it that [start, end) covers, in cells, times the weight."""
+    columns = len(sums)
+    first, last = min(int(start), columns - 1), min(int(end), columns - 1)
+    if first == last:
+        sums[first] += (end - start) * weight
+        return
+    sums[first] += (first + 1 - start) * weight
+    for cell in range(first + 1, last):
+        sums[cell] += weight
+    sums[last] += (end - last) * weight
+
+
+def _mean(group: Sequence[Shares]) -> Shares:
+    return [[sum(cell[kind] for cell in cells) / len(group) for kind in Kind] for cells in zip(*group, strict=True)]
+
+
+def _utilisation(shares: Shares, cell_ns: float, timeline: Timeline) -> float:
+    worked = sum(cell[Kind.WORK] for cell in shares) * cell_ns
+    return worked / timeline.makespan_ns if timeline.makespan_ns else 0.0

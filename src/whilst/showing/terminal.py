@@ -1,0 +1,203 @@
+"""Terminal text, by rich: pictures, tables and decisions, as wide as the terminal, in what it can show.
+
+Colours are rich's affair: it leaves them out where NO_COLOR is set or nobody looks at a terminal. Nothing is told by
+colour alone. A terminal that isn't UTF-8 gets ASCII.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from whilst.model import Decision, Kind, Timeline
+from whilst.showing.axis import Axis
+from whilst.showing.decisions import decision_panel
+from whilst.showing.figures import figures_of, is_figure, percent
+from whilst.showing.glyphs import ASCII, UTF8, Glyphs, printable
+from whilst.showing.pictures import Picture, picture_of
+from whilst.showing.rows import Bar, Layer, Row, means_of, rows_of
+
+__all__ = ["show", "text"]
+
+_WIDEST_NAME: Final = 24
+_PERCENT_WIDTH: Final = 7
+
+
+def show(value: object, console: Console | None = None) -> None:
+    """Print the value's picture on the console (standard output by default)."""
+    console = console or Console(highlight=False)
+    glyphs = UTF8 if console.encoding.lower().replace("-", "").startswith("utf") else ASCII
+    console.print(_rendered(value, console.width, glyphs))
+
+
+def text(value: object, *, width: int | None = None) -> str:
+    """The picture without colours, `width` columns wide (the terminal's width by default)."""
+    width = width or shutil.get_terminal_size((100, 24)).columns
+    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(_rendered(value, width, UTF8))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _rendered(value: object, width: int, glyphs: Glyphs) -> RenderableType:
+    if isinstance(value, Decision):
+        return decision_panel(value, glyphs)
+    return Group(*_parts(picture_of(value), width, glyphs))
+
+
+def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+    drawn = [timeline for timeline in picture.timelines if timeline.makespan_ns]
+    if picture.title and (len(picture.timelines) != 1 or picture.timelines[0].name != picture.title):
+        yield Text(printable(picture.title, glyphs), "bold")
+        yield Text()
+    for table in picture.tables:
+        yield _table(table, glyphs)
+    for note in picture.notes:
+        yield Text(printable(note, glyphs))
+    if picture.timelines and (picture.tables or picture.notes):
+        yield Text()
+    names = chain.from_iterable(timeline.executors for timeline in drawn)
+    longest = max(map(cell_len, chain(names, _task_names(drawn))), default=0)
+    # Rows that count ("concurrency ≤ 24") come with timelines that are dense.
+    least = 17 if any(len(timeline) > 50 for timeline in drawn) else 8
+    gutter = min(max(least, longest + 2), _WIDEST_NAME, max(8, width // 4)) + 1
+    axis = Axis.of(drawn, max(10, width - gutter - _PERCENT_WIDTH))
+    for timeline in picture.timelines:
+        yield from _timeline(timeline, axis, gutter, glyphs)
+        yield Text()
+    if drawn:
+        yield _legend(glyphs)
+
+
+def _task_names(timelines: Sequence[Timeline]) -> Iterator[str]:
+    """Names that may stand before a row of their own, with the room for their indent."""
+    for timeline in timelines:
+        if len(timeline.tasks) <= 64:
+            yield from ("  " + name for name in timeline.tasks)
+
+
+def _timeline(timeline: Timeline, axis: Axis, gutter: int, glyphs: Glyphs) -> Iterator[Text]:
+    yield Text.assemble(
+        (printable(timeline.name or "timeline", glyphs), "bold"),
+        (f"  {'planned' if timeline.is_predicted else 'measured'}", "dim"),
+    )
+    if not timeline.makespan_ns:
+        what = f"{len(timeline)} spans of no length" if timeline else "no spans"
+        yield Text(f"  Nothing to draw: {what}.")
+        return
+    cell_ns = axis.cell_ns(timeline)
+    rows = list(rows_of(timeline, axis.columns, cell_ns))
+    if any(row.layer is Layer.EXECUTOR and not row.bars for row in rows):
+        for name, steps in (("concurrency", timeline.concurrency_steps), ("parallelism", timeline.parallelism_steps)):
+            most = max(1, steps.maximum)
+            means = means_of(steps, axis.columns, cell_ns)
+            line = _name(f"{name} ≤ {most}", gutter, glyphs, "dim")
+            for mean in means:
+                glyph, style = glyphs.count(mean / most)
+                line.append(glyph, glyphs.style(Kind.WORK) if name == "parallelism" else style)
+            yield line
+    for row in rows:
+        yield _line(row, cell_ns, gutter, glyphs)
+    yield from axis.lines(gutter, glyphs)
+    separator = " | " if glyphs.is_ascii else " · "
+    pairs = figures_of(timeline).sentences(timeline)
+    figures = Text(" " * 2, overflow="fold")
+    for position, (name, value) in enumerate(pairs):
+        figures.append(f"{separator if position else ''}{name} ", "dim")
+        figures.append(printable(value, glyphs), "bold")
+    yield figures
+
+
+def _name(name: str, gutter: int, glyphs: Glyphs, style: str) -> Text:
+    clean = printable(name, glyphs)
+    if cell_len(clean) > gutter - 1:
+        clean = set_cell_size(clean, gutter - 2) + ("~" if glyphs.is_ascii else "…")
+    return Text(set_cell_size(clean, gutter), style, no_wrap=True, end="\n")
+
+
+def _line(row: Row, cell_ns: float, gutter: int, glyphs: Glyphs) -> Text:
+    line = _name(row.name if row.layer is Layer.EXECUTOR else f"  {row.name}", gutter, glyphs, "")
+    line.stylize("dim" if row.layer is not Layer.EXECUTOR else "bold")
+    if row.layer is Layer.COUNT:
+        cells = [glyphs.count(cell[Kind.WAIT]) for cell in row.shares]
+    elif row.bars:
+        cells = [glyphs.solid(cell) for cell in row.shares]
+        _label(cells, row, cell_ns, glyphs)
+    else:
+        cells = [glyphs.dense(cell) for cell in row.shares]
+    for glyph, style in cells:
+        line.append(glyph, style)
+    if row.utilisation is not None:
+        line.append(f"{percent(row.utilisation):>{_PERCENT_WIDTH}}", "dim")
+    return line
+
+
+def _label(cells: list[tuple[str, str]], row: Row, cell_ns: float, glyphs: Glyphs) -> None:
+    """Write each bar's name into it where it fits, and an edge where it follows a bar of its own kind."""
+    for bar in row.bars:
+        first, end = round(bar.start_ns / cell_ns), min(len(cells), round(bar.end_ns / cell_ns))
+        if end <= first:
+            continue
+        style = glyphs.style(bar.kind)
+        if first > 0 and bar.kind != Kind.WAIT and cells[first - 1][1] == style:
+            cells[first] = (glyphs.edge, style)
+            first += 1
+        name = _fitting(bar, row.layer is Layer.TASK, end - first - 2, glyphs)
+        if not name:
+            continue
+        at = first + (end - first - cell_len(name)) // 2
+        # A glyph that is two cells wide takes the place of two cells.
+        cells[at : at + cell_len(name)] = [(part, glyphs.label_style(bar.kind)) for part in _by_cell(name)]
+
+
+def _by_cell(name: str) -> Iterator[str]:
+    for character in name:
+        size = cell_len(character)
+        if size:
+            yield character
+        yield from ("" for _ in range(size - 1))
+
+
+def _fitting(bar: Bar, is_named: bool, room: int, glyphs: Glyphs) -> str:
+    """The longest of the ways to name a bar that fits, with a space to each side."""
+    task, label = bar.task, bar.label
+    if is_named:
+        ways = [label or task]
+    else:
+        ways = [f"{task}: {label}" if label else task, label or task if bar.kind == Kind.WAIT else task]
+    for way in ways:
+        clean = printable(way, glyphs)
+        if clean and cell_len(clean) <= room:
+            return f" {clean} "
+    return ""
+
+
+def _legend(glyphs: Glyphs) -> Text:
+    legend = Text("  ")
+    for kind, word in ((Kind.WORK, "work"), (Kind.WAIT, "wait"), (Kind.HELD, "held off")):
+        legend.append(glyphs.of_kind(kind) * 2, glyphs.style(kind))
+        legend.append(f" {word}   ")
+    shares = "1 5 9" if glyphs.is_ascii else f"{glyphs.levels[0]}{glyphs.levels[3]}{glyphs.levels[6]}"
+    legend.append(shares, glyphs.style(Kind.WORK))
+    legend.append(" share of work" + (" in tenths" if glyphs.is_ascii else "") + "   (blank) idle")
+    legend.stylize("dim")
+    return legend
+
+
+def _table(rows: Sequence[Sequence[str]], glyphs: Glyphs) -> Table:
+    heading, *body = rows
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for at, name in enumerate(heading):
+        right = is_figure([row[at] for row in body])
+        table.add_column(Text(printable(name, glyphs)), justify="right" if right else "left", no_wrap=right)
+    for row in body:
+        table.add_row(*(Text(printable(cell, glyphs)) for cell in row))
+    return table
