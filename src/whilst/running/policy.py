@@ -101,3 +101,6 @@ class Policy(Protocol):
 
     def decision(self) -> Decision:
         """What was decided, with its history. Asked when the run is over, or by a reader in its midst."""
+
+    def close(self) -> None:
+        """The run is over: let go of what inline calls needed."""

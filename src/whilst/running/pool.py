@@ -108,6 +108,8 @@ class Recalled:
 
     worker: int
     ids: Sequence[int]
+    is_assigning: bool = True
+    """Give them to others at once; False: they are only collected."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,7 +236,7 @@ class Pool:
         """Workers that were started and are not ready yet."""
         self.ready = 0
         """Workers that are ready and were not asked to stop."""
-        self._shape = Shaped(0)
+        self.shape = Shaped(0)
         # Those that can take a batch now, in the order in which they are to get one: idle ones come first.
         self._idle: dict[int, _Worker] = {}
         self._hungry: dict[int, _Worker] = {}
@@ -292,7 +294,7 @@ class Pool:
                 self._waiting_calls += len(event.ids)
                 return self._assign()
             case Shaped():
-                self._shape = event
+                self.shape = event
                 for worker in self.workers.values():
                     self._place(worker)
                 return self._resize() + self._assign()
@@ -320,7 +322,7 @@ class Pool:
         if self.broken is not None:
             return []
         serving = [worker for worker in self.workers.values() if not worker.is_stopping]
-        missing = self._shape.workers - len(serving)
+        missing = self.shape.workers - len(serving)
         if missing >= 0:
             return [self._start() for _ in range(missing)]
         # Those that hold least go first; one that has not even started is the cheapest to lose.
@@ -501,7 +503,7 @@ class Pool:
             worker.calls -= len(here)
             self.in_hand -= len(here)
         self._put_back(back)
-        return self._assign()
+        return self._assign() if event.is_assigning else []
 
     def _timed_out(self, event: TimedOut) -> list[Instruction]:
         worker = self.workers.get(event.worker)
@@ -535,7 +537,7 @@ class Pool:
         if not self._idle or self._waiting_calls:
             return []
         fullest = max(self.workers.values(), key=lambda worker: worker.calls)
-        return [Recall(fullest.number)] if fullest.calls > self._shape.slots else []
+        return [Recall(fullest.number)] if fullest.calls > self.shape.slots else []
 
     def _assign(self) -> list[Instruction]:
         """Give what waits to workers with room, the idle ones first."""
@@ -547,14 +549,14 @@ class Pool:
 
     def _room(self, worker: _Worker) -> int:
         """How many calls more it may hold; 0 where less than a batch would fit."""
-        shape = self._shape
+        shape = self.shape
         if self.rules.overlaps:  # whatever is sent begins at once
             return max(shape.slots - worker.calls, 0)
         return max(shape.slots + shape.ahead - len(worker.held), 0) * shape.batch
 
     def _send(self, worker: _Worker) -> Send:
         first = self._waiting[0]
-        size = min(self._shape.batch, self._room(worker), len(first.ids))
+        size = min(self.shape.batch, self._room(worker), len(first.ids))
         if self.is_input_over and len(first.ids) > 1:
             # Near the end many small batches, so that nobody is left alone with a big one.
             size = min(size, -(-self._waiting_calls // (2 * self.ready)))
@@ -564,7 +566,7 @@ class Pool:
         else:
             ids, items = first.ids[:size], first.items[:size]
             self._waiting[0] = Submitted(first.job, first.ids[size:], first.items[size:])
-        batch = Batch(self._next_batch, first.job, ids, items, self._shape.is_timed)
+        batch = Batch(self._next_batch, first.job, ids, items, self.shape.is_timed)
         self._next_batch += 1
         worker.held[batch.number] = _Held(batch)
         worker.calls += size

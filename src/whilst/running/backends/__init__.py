@@ -1,1 +1,64 @@
-"""(being built)"""
+"""The back ends, by name. Each stands in a file of its own and is imported when it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from whilst.errors import WhilstError
+from whilst.model import Mode
+
+if TYPE_CHECKING:
+    from whilst.running.backends.base import Backend
+    from whilst.running.policy import Setup
+
+__all__ = ["BACKENDS", "UnknownBackendError", "check_backend", "mode_of", "open_backend"]
+
+# Name: (mode that it realises, module, class, keywords of `Setup` that it takes beyond none).
+BACKENDS: Final[dict[str, tuple[Mode, str, str]]] = {
+    "inline": (Mode.SEQUENTIAL, "", ""),
+    "threads": (Mode.CONCURRENT, "threads", "ThreadBackend"),
+    "eventloop": (Mode.CONCURRENT, "eventloop", "EventLoopBackend"),
+    "processes": (Mode.PARALLEL, "processes", "ProcessBackend"),
+    "processes*threads": (Mode.COMBINED, "processes", "ProcessBackend"),
+    "processes*eventloop": (Mode.COMBINED, "processes", "ProcessBackend"),
+    "subinterpreters": (Mode.PARALLEL, "subinterpreters", "SubinterpreterBackend"),
+}
+
+
+class UnknownBackendError(WhilstError, ValueError):
+    """A word that names no back end."""
+
+
+def check_backend(name: str) -> None:
+    """Raise UnknownBackendError unless there is a back end of that name."""
+    if name not in BACKENDS:
+        raise UnknownBackendError(f"{name!r} is no back end; pass one of {', '.join(map(repr, BACKENDS))}.")
+
+
+def mode_of(name: str) -> Mode:
+    """The mode that a back end realises."""
+    check_backend(name)
+    return BACKENDS[name][0]
+
+
+def open_backend(setup: Setup) -> Backend:
+    """Make a back end. Nothing is started yet.
+
+    Raises:
+        UnknownBackendError: there is none of that name, or only the caller itself ("inline").
+    """
+    check_backend(setup.backend)
+    _, module, name = BACKENDS[setup.backend]
+    if not module:
+        raise UnknownBackendError("'inline' is the caller itself: there is nothing to open.")
+    keywords: dict[str, Any] = {}
+    if setup.backend.startswith("processes"):
+        keywords = {
+            "slots": setup.slots,
+            "overlaps": setup.backend.endswith("eventloop"),
+            "native_threads": setup.native_threads,
+            "memory_limit_bytes": setup.memory_limit_bytes,
+        }
+    backend: Backend = getattr(import_module(f"{__name__}.{module}"), name)(**keywords)
+    return backend

@@ -1,0 +1,117 @@
+"""From the options of a call to the policy that runs it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whilst.model import Mode
+from whilst.running.backends import check_backend
+from whilst.running.fixed import FixedPolicy, InlinePolicy
+from whilst.running.nesting import workers_left
+from whilst.running.options import Options, OptionsError
+from whilst.running.policy import Setup
+
+if TYPE_CHECKING:
+    from whilst.running.backends.base import Job
+    from whilst.running.policy import Policy
+    from whilst.running.source import Source
+
+__all__ = ["choose_policy", "cores", "gives_coroutines"]
+
+_THREADS: Final = 32
+"""Threads for waiting calls where nobody said how many, and nothing was measured."""
+_IN_FLIGHT: Final = 4096
+"""Coroutines in flight, likewise."""
+_THREADS_PER_PROCESS: Final = 16
+
+_BACKENDS: Final = {
+    # Mode: (for functions, for coroutine functions)
+    Mode.SEQUENTIAL: ("inline", "eventloop"),
+    Mode.CONCURRENT: ("threads", "eventloop"),
+    Mode.PARALLEL: ("processes", "processes"),
+    Mode.COMBINED: ("processes*threads", "processes*eventloop"),
+}
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    from whilst.measuring.machine import look_at_machine
+
+    return look_at_machine().cores
+
+
+def gives_coroutines(fn: Callable[..., object]) -> bool:
+    """Whether every call of this gives a coroutine, as far as can be told without making one."""
+    if inspect.iscoroutinefunction(fn):
+        return True
+    return inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004 - an object with `async def __call__`
+
+
+def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) -> Policy:
+    """The policy for this call of a verb.
+
+    Raises:
+        OptionsError, UnknownBackendError: what was asked for can't be had.
+    """
+    left = workers_left()
+    reason = "as asked"
+    if left is not None:
+        options, reason = _nested(options, left)
+    if options.backend is None and options.mode == "auto":
+        from whilst.running.auto import auto_policy
+
+        return auto_policy(job, source, options, is_lazy=is_lazy)
+    mode = None if options.mode == "auto" else Mode(options.mode)
+    name = options.backend
+    if name is None:
+        assert mode is not None
+        name = _BACKENDS[mode][job.is_coroutine]
+    check_backend(name)
+    if name == "inline" and not job.is_coroutine:
+        return InlinePolicy(reason, is_lazy=is_lazy, is_timed=options.timeout_s is not None)
+    return _fixed(name, mode, job, source, options, reason)
+
+
+def _nested(options: Options, left: int) -> tuple[Options, str]:
+    """Inside a worker: no more workers than it was left."""
+    if left <= 1:
+        return replace(options, mode="sequential", backend=None), "inside a worker of another run, thus inline"
+    return replace(options, workers=min(options.workers or left, left)), "as asked, within the worker's share"
+
+
+def _fixed(name: str, mode: Mode | None, job: Job, source: Source, options: Options, reason: str) -> FixedPolicy:
+    workers, slots = _numbers(name, mode, options)
+    if name == "eventloop" and not (job.is_coroutine or job.how == "call"):
+        raise OptionsError(
+            f"backend='eventloop' awaits coroutines, and {job.fn!r} is no coroutine function. "
+            f"Write it with 'async def', or pass mode='concurrent' for threads."
+        )
+    if source.length is not None and name != "eventloop":
+        workers = max(min(workers, source.length), 1)
+    return FixedPolicy(
+        Setup(name, slots=slots),
+        workers,
+        reason,
+        is_batched=options.timeout_s is None,
+        is_timed=options.timeout_s is not None,
+    )
+
+
+def _numbers(name: str, mode: Mode | None, options: Options) -> tuple[int, int]:
+    """Workers, and calls at once in each."""
+    asked = options.workers
+    if name == "eventloop":
+        return 1, 1 if mode is Mode.SEQUENTIAL else asked or _IN_FLIGHT
+    if name == "threads":
+        return asked or _THREADS, 1
+    if name == "inline":
+        return 1, 1
+    if name == "processes*threads":
+        # A call that is over its time is ended with its process, which must hold no other then.
+        return asked or cores(), 1 if options.timeout_s is not None else _THREADS_PER_PROCESS
+    if name == "processes*eventloop":
+        return asked or cores(), _IN_FLIGHT
+    return asked or cores(), 1

@@ -1,0 +1,135 @@
+"""A policy for a mode that was asked for: the same back end throughout, batches that follow the calls' length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from whilst.model import Decision
+from whilst.running.backends import mode_of
+from whilst.running.backends.base import Finished, Job
+from whilst.running.calls import Awaiter, perform_inline
+from whilst.running.policy import INLINE, Orders, Setup, View
+from whilst.running.source import Source
+
+__all__ = ["FixedPolicy", "InlinePolicy"]
+
+_TIMED_FROM_NS: Final = 10_000
+"""Shorter calls are not timed one by one: two looks at the clock would be a sizeable part of them."""
+_BATCH_NS: Final = 8_000_000
+"""Aim of a batch's length across processes: the hand-over (some 100 µs) is then below 2 % of it."""
+_INLINE_NS: Final = 10_000_000
+"""Aim of a stretch of inline calls: afterwards the driver looks around."""
+_GROWTH: Final = 32
+"""A batch grows at most so much at a time: the first calls may not be like the others."""
+
+
+@dataclass(slots=True)
+class _Length:
+    """How long a call takes, from the last answers."""
+
+    call_ns: float | None = None
+
+    def learn(self, finished: Finished) -> None:
+        count = len(finished.ids)
+        if count:
+            now = (finished.end_ns - finished.start_ns) / count
+            self.call_ns = now if self.call_ns is None else (self.call_ns + now) / 2
+
+
+class InlinePolicy:
+    """All calls in the caller's thread, one after the other: a `for` loop that looks up now and then."""
+
+    def __init__(self, reason: str, *, is_lazy: bool, is_timed: bool = False) -> None:
+        self._count = 1
+        self._is_lazy = is_lazy
+        self._is_always_timed = is_timed
+        self._is_timed = True
+        self._reason = reason
+        self._awaiter = Awaiter()
+
+    def orders(self, view: View) -> Orders:
+        # A lazy run makes exactly the call whose result is asked for, as a loop would.
+        return Orders(INLINE, inline=0 if view.blocked else 1 if self._is_lazy else self._count)
+
+    def perform(self, job: Job, source: Source, count: int) -> Finished:
+        is_timed = self._is_always_timed or self._is_timed
+        return perform_inline(job, source, count, self._awaiter, is_timed=is_timed)
+
+    def observe(self, finished: Finished) -> None:
+        length_ns = finished.end_ns - finished.start_ns
+        count = max(len(finished.ids), 1)
+        self._is_timed = length_ns / count > _TIMED_FROM_NS
+        wanted = int(_INLINE_NS * count / max(length_ns, 1))
+        self._count = max(min(wanted, self._count * _GROWTH), 1)
+
+    def worker_lost(self, view: View) -> None:
+        """There is none."""
+
+    def decision(self) -> Decision:
+        return Decision(mode_of("inline"), "inline", 1, reason=self._reason, is_asked=True)
+
+    def close(self) -> None:
+        self._awaiter.close()
+
+
+class FixedPolicy:
+    """So many workers of one back end. Batches follow the measured length of a call."""
+
+    def __init__(self, setup: Setup, workers: int, reason: str, *, is_batched: bool, is_timed: bool = False) -> None:
+        self._setup = setup
+        self._workers = workers
+        self._reason = reason
+        self._is_batched = is_batched
+        self._is_always_timed = is_timed
+        self._length = _Length()
+        self._batch = 1
+        self._awaiter = Awaiter()
+
+    def orders(self, view: View) -> Orders:
+        return Orders(
+            self._setup,
+            workers=self._workers_for(view),
+            batch=self._batch,
+            ahead=1 if self._is_batched else 0,
+            is_timed=self._is_always_timed or self._is_timed,
+        )
+
+    @property
+    def _is_timed(self) -> bool:
+        return self._length.call_ns is None or self._length.call_ns > _TIMED_FROM_NS
+
+    def _workers_for(self, view: View) -> int:
+        """No more workers than there are calls for them."""
+        if view.left is None:
+            return self._workers
+        return min(self._workers, max(-(-(view.left + view.in_hand) // self._setup.slots), 1))
+
+    def perform(self, job: Job, source: Source, count: int) -> Finished:
+        return perform_inline(job, source, count, self._awaiter)
+
+    def observe(self, finished: Finished) -> None:
+        self._length.learn(finished)
+        call_ns = self._length.call_ns
+        if not self._is_batched or call_ns is None:
+            return
+        wanted = int(_BATCH_NS / max(call_ns, 1.0))
+        self._batch = max(min(wanted, self._batch * _GROWTH), 1)
+
+    def worker_lost(self, view: View) -> None:
+        """The pool replaces it; nothing to change."""
+
+    def decision(self) -> Decision:
+        setup = self._setup
+        return Decision(
+            mode_of(setup.backend),
+            setup.backend,
+            self._workers,
+            batch=self._batch,
+            threads_per_worker=setup.slots,
+            reason=self._reason,
+            is_asked=True,
+        )
+
+    def close(self) -> None:
+        self._awaiter.close()

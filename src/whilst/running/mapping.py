@@ -1,0 +1,246 @@
+"""The verbs that run calls: map, starmap, imap, imap_unordered, gather.
+
+Each builds a run (job, input, policy, sink) and has the driver move it on: map and gather until the end, imap and
+imap_unordered as far as the reader asks.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from time import perf_counter_ns
+from typing import Any, TypeVar, Unpack, cast, overload
+
+from whilst.model import Decision, Timeline
+from whilst.running.backends import open_backend
+from whilst.running.backends.base import How, Job
+from whilst.running.callers import is_iterating
+from whilst.running.calls import name_of
+from whilst.running.choosing import choose_policy, gives_coroutines
+from whilst.running.driver import Driver, Limits
+from whilst.running.options import Keywords, Options
+from whilst.running.progress import progress_bar
+from whilst.running.recorder import Recorder
+from whilst.running.results import Results
+from whilst.running.sinks import ListSink, OrderedSink, Sink, UnorderedSink
+from whilst.running.source import Source
+
+__all__ = ["Stream", "gather", "imap", "imap_unordered", "map", "starmap"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_job_ids = count()
+_POLL_NS = 1_000_000
+"""While the reader takes its time with the results of one batch, workers are fed so often."""
+
+
+@overload
+def map(  # noqa: A001 - the name that multiprocessing.Pool has for it
+    fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
+) -> Results[R]: ...
+@overload
+def map(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Results[R]: ...  # noqa: A001
+def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Keywords]) -> Results[Any]:  # noqa: A001
+    """Make the call `fn(item)` for every item; return the results in the order of the items.
+
+    Args:
+        fn: a function or a coroutine function.
+        items: any iterable that ends.
+        keywords: see `running.options.Options`: mode, workers, backend, timeout_s, retries, errors, seed,
+            progress, pilot, journal.
+    Returns:
+        A list with `.decision`, `.timeline` and `.report()`.
+    Raises:
+        Whatever a call raised: the first item, in their order, whose call fails ends the run, with a note that
+        names the item. In `for result in whilst.map(...)` the results before it are given first. With
+        errors="return" errors stand in the list instead.
+        WorkerDiedError, TimeoutExceededError, NotPicklableError: a call could not be made or ended.
+    """
+    return _map("map", fn, items, "item", keywords)
+
+
+def starmap(fn: Callable[..., Any], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]) -> Results[Any]:
+    """Make the call `fn(*item)` for every item; otherwise like `map`."""
+    return _map("starmap", fn, items, "star", keywords)
+
+
+def gather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywords]) -> Results[Any]:
+    """Do different tasks, each a function without arguments, a coroutine function or an awaitable.
+
+    Returns:
+        Their results in the order of the tasks: `a, b = whilst.gather(get_passport, make_slides)`.
+    Raises:
+        As `map` does.
+    """
+    calls = [_as_call(task) for task in tasks]
+    return _map("gather", _as_call, calls, "call", keywords)
+
+
+def imap(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
+    """Like `map`, but lazily: results come in the order of the items while the run goes on.
+
+    The input may be endless: it is read no further ahead than the workers need. Nothing begins before the first
+    result is asked for; whoever stops reading ends the run.
+    """
+    return Stream("imap", fn, items, OrderedSink(), Options.of("imap", keywords))
+
+
+def imap_unordered(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
+    """Like `imap`, but results come as they are completed."""
+    return Stream("imap_unordered", fn, items, UnorderedSink(), Options.of("imap_unordered", keywords))
+
+
+class Stream(Iterable[R]):
+    """The results of a lazy run; also knows its `decision` and its `timeline` so far."""
+
+    def __init__(
+        self,
+        verb: str,
+        fn: Callable[..., Any],
+        items: Iterable[Any],
+        sink: OrderedSink | UnorderedSink,
+        options: Options,
+    ) -> None:
+        self._run = _Run(verb, fn, items, "item", options, sink, is_lazy=True)
+        self._values = cast(Iterator[R], _stream(self._run, sink))
+
+    def __iter__(self) -> Iterator[R]:
+        # The generator itself: a loop over it costs less than one through __next__. It also ends the run when
+        # the loop lets go of it.
+        return self._values
+
+    def __next__(self) -> R:
+        return next(self._values)
+
+    def close(self) -> None:
+        """End the run now: what has not begun never does."""
+        self._values.close()  # type: ignore[attr-defined]
+
+    @property
+    def decision(self) -> Decision:
+        """How the calls are run, as of now."""
+        return self._run.driver.policy.decision()
+
+    @property
+    def timeline(self) -> Timeline:
+        """Who made which call when, so far."""
+        return self._run.timeline()
+
+
+class _Run:
+    """What one call of a verb consists of."""
+
+    def __init__(
+        self,
+        verb: str,
+        fn: Callable[..., Any],
+        items: Iterable[Any],
+        how: How,
+        options: Options,
+        sink: Sink,
+        *,
+        is_lazy: bool,
+    ) -> None:
+        start_ns = perf_counter_ns()
+        self.options = options
+        self.name = verb if how == "call" else name_of(fn)
+        is_raising = options.errors == "raise"
+        if how == "call":
+            calls = list(items)
+            items, is_coroutine = calls, bool(calls) and all(gives_coroutines(call[0]) for call in calls)
+        else:
+            is_coroutine = gives_coroutines(fn)
+        job = Job(
+            next(_job_ids),
+            fn,
+            how,
+            is_coroutine=is_coroutine,
+            context=contextvars.copy_context(),
+            seed=options.seed,
+            stops_at_error=is_raising,
+            timeout_s=options.timeout_s,
+        )
+        source = Source(items)
+        self.driver = Driver(
+            job,
+            source,
+            choose_policy(job, source, options, is_lazy=is_lazy),
+            sink,
+            Limits(options.retries, is_raising, options.timeout_s, is_lazy),
+            Recorder(self.name, start_ns),
+            open_backend,
+        )
+
+    def timeline(self) -> Timeline:
+        return self.driver.recorder.timeline(self.name)
+
+    def wrapped(self) -> ExitStack:
+        """What surrounds the run: progress bar, generators kept."""
+        stack = ExitStack()
+        stack.callback(self.driver.policy.close)
+        if self.options.progress:
+            bar = progress_bar(self.name, self.driver.source.length, is_wanted=True)
+            self.driver.on_progress = stack.enter_context(bar)
+        if self.options.seed is not None:
+            from whilst.running.seeding import draws_kept
+
+            stack.enter_context(draws_kept())
+        return stack
+
+
+def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keywords: Keywords) -> Results[Any]:
+    sink = ListSink()
+    run = _Run(verb, fn, items, how, Options.of(verb, keywords), sink, is_lazy=False)
+    driver = run.driver
+    with run.wrapped():
+        driver.run()
+    error = driver.error
+    if error is not None and not is_iterating(sys._getframe(2)):  # noqa: SLF001 - there is no public way to it
+        raise error
+    values = sink.values if error is None else sink.values[: driver.failed_id]
+    length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
+    return Results(values, driver.policy.decision(), run.timeline, length_s, error)
+
+
+def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
+    driver, ready = run.driver, sink.ready
+    is_finished = False
+    try:
+        with run.wrapped():
+            while True:
+                while ready:
+                    chunk = ready.popleft()
+                    sink.undelivered -= len(chunk)
+                    next_poll_ns = perf_counter_ns() + _POLL_NS
+                    for value in chunk:
+                        yield value
+                        if perf_counter_ns() > next_poll_ns:
+                            driver.poll()
+                            next_poll_ns = perf_counter_ns() + _POLL_NS
+                if driver.is_over:
+                    break
+                driver.advance()
+        is_finished = driver.error is None
+    finally:
+        driver.close(kill=not is_finished)
+    if driver.error is not None:
+        raise driver.error
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _as_call(task: Callable[[], Any] | Awaitable[Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    if isinstance(task, Awaitable):
+        return _awaited, (task,), {}
+    if not callable(task):
+        raise TypeError(
+            f"gather() takes functions without arguments, got {task!r}. To pass arguments, write "
+            f"functools.partial(fn, …) or lambda: fn(…)."
+        )
+    return task, (), {}
