@@ -12,6 +12,7 @@ import pickle
 from concurrent.futures import BrokenExecutor
 
 __all__ = [
+    "CheckError",
     "DayError",
     "JournalError",
     "MissingExtraError",
@@ -72,6 +73,10 @@ class TimeoutExceededError(WhilstError, TimeoutError):
 
 class JournalError(WhilstError, ValueError):
     """A journal belongs to another function or other items, or can't be read."""
+
+
+class CheckError(WhilstError, ValueError):
+    """A check can't be made as asked: an unknown level, a task that can't be called, a database out of reach."""
 
 
 class ReplayError(WhilstError, ValueError):
