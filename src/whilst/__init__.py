@@ -1,5 +1,142 @@
-"""whilst: run Python work one after another, in overlap, side by side, or both."""
+"""Run Python work one after another, in overlap, side by side, or both. Know which, know why, and know that it is safe.
+
+The verbs: `map`, `imap`, `imap_unordered`, `starmap`, `gather` and `Executor` run; `compare` shows what each mode
+would have given; `plan` orders a day on paper; `check` and `check_sql` try each and any interleaving.
+
+Everything here is loaded when it is first used, so that `import whilst` costs next to nothing.
+"""
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+import importlib
+from typing import TYPE_CHECKING, Final
+
+from whilst.model.drawable import Renderers, install_renderers
+
+if TYPE_CHECKING:
+    from whilst.checking.sql import check_sql
+    from whilst.errors import (
+        CheckError,
+        DayError,
+        JournalError,
+        MissingExtraError,
+        NotPicklableError,
+        RemoteCallError,
+        ReplayError,
+        TimelineError,
+        TimeoutExceededError,
+        UnmeasuredError,
+        WhilstError,
+        WorkerDiedError,
+    )
+    from whilst.model import (
+        Day,
+        Decision,
+        Estimate,
+        Kind,
+        Machine,
+        Mode,
+        Profile,
+        Span,
+        Step,
+        Task,
+        Timeline,
+        wait,
+        work,
+    )
+    from whilst.planning import Plan, plan
+    from whilst.running.comparing import Comparison, compare
+
+__version__: Final = "0.1.0"
+
+__all__ = [
+    "CheckError",
+    "Comparison",
+    "Day",
+    "DayError",
+    "Decision",
+    "Estimate",
+    "JournalError",
+    "Kind",
+    "Machine",
+    "MissingExtraError",
+    "Mode",
+    "NotPicklableError",
+    "Plan",
+    "Profile",
+    "RemoteCallError",
+    "ReplayError",
+    "Span",
+    "Step",
+    "Task",
+    "Timeline",
+    "TimelineError",
+    "TimeoutExceededError",
+    "UnmeasuredError",
+    "WhilstError",
+    "WorkerDiedError",
+    "check_sql",
+    "compare",
+    "plan",
+    "wait",
+    "work",
+]
+
+_HOMES: Final = {
+    "whilst.errors": (
+        "CheckError",
+        "DayError",
+        "JournalError",
+        "MissingExtraError",
+        "NotPicklableError",
+        "RemoteCallError",
+        "ReplayError",
+        "TimelineError",
+        "TimeoutExceededError",
+        "UnmeasuredError",
+        "WhilstError",
+        "WorkerDiedError",
+    ),
+    "whilst.model": (
+        "Day",
+        "Decision",
+        "Estimate",
+        "Kind",
+        "Machine",
+        "Mode",
+        "Profile",
+        "Span",
+        "Step",
+        "Task",
+        "Timeline",
+        "wait",
+        "work",
+    ),
+    "whilst.planning": ("Plan", "plan"),
+    "whilst.running.comparing": ("Comparison", "compare"),
+    "whilst.checking.sql": ("check_sql",),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its room the first time it is asked for."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'whilst' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _load_renderers() -> Renderers:
+    from whilst.showing import renderers
+
+    return renderers
+
+
+install_renderers(_load_renderers)
