@@ -25,6 +25,7 @@ _THREADS: Final = 32
 """Threads for waiting calls where nobody said how many, and nothing was measured."""
 _IN_FLIGHT: Final = 4096
 """Coroutines in flight, likewise."""
+_IN_FLIGHT_LAZY: Final = 256
 _THREADS_PER_PROCESS: Final = 16
 
 _BACKENDS: Final = {
@@ -72,18 +73,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     check_backend(name)
     if name == "inline" and not job.is_coroutine:
         return InlinePolicy(reason, is_lazy=is_lazy, is_timed=options.timeout_s is not None)
-    return _fixed(name, mode, job, source, options, reason)
-
-
-def _nested(options: Options, left: int) -> tuple[Options, str]:
-    """Inside a worker: no more workers than it was left."""
-    if left <= 1:
-        return replace(options, mode="sequential", backend=None), "inside a worker of another run, thus inline"
-    return replace(options, workers=min(options.workers or left, left)), "as asked, within the worker's share"
-
-
-def _fixed(name: str, mode: Mode | None, job: Job, source: Source, options: Options, reason: str) -> FixedPolicy:
-    workers, slots = _numbers(name, mode, options)
+    workers, slots = _numbers(name, mode, options, is_lazy=is_lazy)
     if name == "eventloop" and not (job.is_coroutine or job.how == "call"):
         raise OptionsError(
             f"backend='eventloop' awaits coroutines, and {job.fn!r} is no coroutine function. "
@@ -100,18 +90,27 @@ def _fixed(name: str, mode: Mode | None, job: Job, source: Source, options: Opti
     )
 
 
-def _numbers(name: str, mode: Mode | None, options: Options) -> tuple[int, int]:
+def _nested(options: Options, left: int) -> tuple[Options, str]:
+    """Inside a worker: no more workers than it was left."""
+    if left <= 1:
+        return replace(options, mode="sequential", backend=None), "inside a worker of another run, thus inline"
+    return replace(options, workers=min(options.workers or left, left)), "as asked, within the worker's share"
+
+
+def _numbers(name: str, mode: Mode | None, options: Options, *, is_lazy: bool) -> tuple[int, int]:
     """Workers, and calls at once in each."""
     asked = options.workers
+    in_flight = _IN_FLIGHT_LAZY if is_lazy else _IN_FLIGHT
     if name == "eventloop":
-        return 1, 1 if mode is Mode.SEQUENTIAL else asked or _IN_FLIGHT
+        return 1, 1 if mode is Mode.SEQUENTIAL else asked or in_flight
     if name == "threads":
         return asked or _THREADS, 1
     if name == "inline":
         return 1, 1
     if name == "processes*threads":
         # A call that is over its time is ended with its process, which must hold no other then.
-        return asked or cores(), 1 if options.timeout_s is not None else _THREADS_PER_PROCESS
+        return asked or cores(), 1 if options.timeout_s is not None else _IN_FLIGHT_LAZY: Final = 256
+_THREADS_PER_PROCESS
     if name == "processes*eventloop":
-        return asked or cores(), _IN_FLIGHT
+        return asked or cores(), in_flight
     return asked or cores(), 1

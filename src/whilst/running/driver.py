@@ -53,6 +53,8 @@ class Limits:
 
     retries: int = 0
     stops_at_error: bool = True
+    stops_at_exit: bool = True
+    """What is no `Exception` (SystemExit, KeyboardInterrupt) in a call ends the run, whatever else does not."""
     timeout_s: float | None = None
     is_lazy: bool = False
     """Somebody reads the results while the run goes on: it must not run far ahead of the reader."""
@@ -141,15 +143,23 @@ class Driver:
             self._feed(orders)
         if self._leftover and self._backend is None:
             self._perform_leftover()
-        elif orders.inline and self._may_take():
+        elif orders.inline and self.source.left != 0 and self._may_take():
             self._accept_inline(self.policy.perform(self.job, self.source, orders.inline))
             wait = False
         elif self._backend is None:
-            if self._may_take():
+            if self.source.left == 0 and not self.source.is_exhausted:
+                self.source.wait()
+            elif self._may_take():
                 self._accept_inline(self.policy.perform(self.job, self.source, 1))
             return
         if self._backend is not None:
             self._look(self._patience_s() if wait else 0)
+
+    def wake(self) -> None:
+        """Have `advance` return, from any thread."""
+        backend = self._backend
+        if backend is not None:
+            backend.wake()
 
     def poll(self) -> None:
         """Take in what has happened meanwhile and hand out more, without waiting."""
@@ -198,6 +208,7 @@ class Driver:
             Rules(
                 retries=self.limits.retries,
                 stops_at_error=self.limits.stops_at_error,
+                stops_at_exit=self.limits.stops_at_exit,
                 overlaps=self._backend.overlaps,
             )
         )
@@ -223,6 +234,8 @@ class Driver:
             if items:
                 self._do(pool.handle(Submitted(self.job, range(first, first + len(items)), items)))
             self._check_input()
+            if not items:
+                break
             if self.limits.is_lazy:
                 self.view.blocked = self._is_far_ahead(orders)
         if self.source.is_exhausted and not pool.is_input_over:
@@ -236,12 +249,14 @@ class Driver:
         share = 1 if self._backend is not None and self._backend.overlaps else 2
         return max(min(orders.batch, -(-left // (share * max(orders.workers, 1)))), 1)
 
-    def _patience_s(self) -> float:
+    def _patience_s(self) -> float | None:
+        if self.source.left == 0 and self._pool.is_idle and not self._pool.starting:
+            return None  # an input that stays open: nothing happens until there is more of it
         if self.limits.timeout_s is None:
             return _LONGEST_WAIT_S
         return min(_LONGEST_WAIT_S, max((self._next_time_check_ns - perf_counter_ns()) / 1e9, 0.001))
 
-    def _look(self, patience_s: float) -> None:
+    def _look(self, patience_s: float | None) -> None:
         """Take in what the back end has to say."""
         assert self._backend is not None
         events = self._backend.events(patience_s)
@@ -355,7 +370,7 @@ class Driver:
         return any(min(each.ids) < number for each in self._leftover)
 
     def _is_fatal(self, error: BaseException) -> bool:
-        return self.limits.stops_at_error or not isinstance(error, Exception)
+        return self.limits.stops_at_error or (self.limits.stops_at_exit and not isinstance(error, Exception))
 
     def _fail(self, failure: Fail) -> None:
         note_item(failure.error, failure.job, failure.id, failure.item)
@@ -383,7 +398,7 @@ class Driver:
             ids, values = [number for number, _ in settled], [value for _, value in settled]
         if ids:
             self.view.done += len(ids)
-            self.sink.deliver(ids, values)
+            self.sink.deliver(ids, values, errors)
             if self.on_progress is not None:
                 self.on_progress(len(ids))
 

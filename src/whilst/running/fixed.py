@@ -18,6 +18,12 @@ _TIMED_FROM_NS: Final = 10_000
 """Shorter calls are not timed one by one: two looks at the clock would be a sizeable part of them."""
 _BATCH_NS: Final = 8_000_000
 """Aim of a batch's length across processes: the hand-over (some 100 µs) is then below 2 % of it."""
+_LOOP_BATCH: Final = 256
+_NEAR_BATCH_NS: Final = 1_000_000
+"""The same for threads, which are handed over to in some 20 µs."""
+_AHEAD_BELOW_NS: Final = 10_000_000
+"""A worker process whose calls are longer need not hold one more: asking for it costs nothing beside the call."""
+_NEAR_AHEAD_BELOW_NS: Final = 1_000_000
 _INLINE_NS: Final = 10_000_000
 """Aim of a stretch of inline calls: afterwards the driver looks around."""
 _GROWTH: Final = 32
@@ -83,15 +89,22 @@ class FixedPolicy:
         self._is_batched = is_batched
         self._is_always_timed = is_timed
         self._length = _Length()
-        self._batch = 1
+        # Coroutines of one batch are in flight together, so nothing is lost by a big one.
+        self._is_overlapping = setup.backend.endswith("eventloop")
+        self._batch = _LOOP_BATCH if self._is_overlapping else 1
         self._awaiter = Awaiter()
+        is_near = setup.backend in ("threads", "eventloop")
+        self._batch_ns = _NEAR_BATCH_NS if is_near else _BATCH_NS
+        self._ahead_below_ns = _NEAR_AHEAD_BELOW_NS if is_near else _AHEAD_BELOW_NS
+        self._enough = 0
 
     def orders(self, view: View) -> Orders:
+        self._enough = max(self._enough, self._workers_for(view))
         return Orders(
             self._setup,
-            workers=self._workers_for(view),
+            workers=self._enough,
             batch=self._batch,
-            ahead=1 if self._is_batched else 0,
+            ahead=1 if self._length.call_ns is not None and self._length.call_ns < self._ahead_below_ns else 0,
             is_timed=self._is_always_timed or self._is_timed,
         )
 
@@ -111,9 +124,9 @@ class FixedPolicy:
     def observe(self, finished: Finished) -> None:
         self._length.learn(finished)
         call_ns = self._length.call_ns
-        if not self._is_batched or call_ns is None:
+        if not self._is_batched or self._is_overlapping or call_ns is None:
             return
-        wanted = int(_BATCH_NS / max(call_ns, 1.0))
+        wanted = int(self._batch_ns / max(call_ns, 1.0))
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
 
     def worker_lost(self, view: View) -> None:

@@ -10,6 +10,7 @@ import contextvars
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from time import perf_counter_ns
 from typing import Any, TypeVar, Unpack, cast, overload
@@ -28,12 +29,11 @@ from whilst.running.results import Results
 from whilst.running.sinks import ListSink, OrderedSink, Sink, UnorderedSink
 from whilst.running.source import Source
 
-__all__ = ["Stream", "gather", "imap", "imap_unordered", "map", "starmap"]
+__all__ = ["Stream", "gather", "imap", "imap_unordered", "map", "next_job_id", "starmap"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_job_ids = count()
 _POLL_NS = 1_000_000
 """While the reader takes its time with the results of one batch, workers are fed so often."""
 
@@ -92,6 +92,9 @@ def imap(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywo
 def imap_unordered(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
     """Like `imap`, but results come as they are completed."""
     return Stream("imap_unordered", fn, items, UnorderedSink(), Options.of("imap_unordered", keywords))
+
+
+next_job_id: Callable[[], int] = count().__next__
 
 
 class Stream(Iterable[R]):
@@ -155,7 +158,7 @@ class _Run:
         else:
             is_coroutine = gives_coroutines(fn)
         job = Job(
-            next(_job_ids),
+            next_job_id(),
             fn,
             how,
             is_coroutine=is_coroutine,
@@ -170,9 +173,9 @@ class _Run:
             source,
             choose_policy(job, source, options, is_lazy=is_lazy),
             sink,
-            Limits(options.retries, is_raising, options.timeout_s, is_lazy),
+            Limits(options.retries, is_raising, timeout_s=options.timeout_s, is_lazy=is_lazy),
             Recorder(self.name, start_ns),
-            open_backend,
+            partial(open_backend, in_background=is_lazy),
         )
 
     def timeline(self) -> Timeline:

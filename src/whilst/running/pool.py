@@ -60,6 +60,8 @@ class Rules:
     """How often a call is begun again that was lost to a dead worker."""
     stops_at_error: bool = True
     """The first error ends the run: what has not begun is cancelled."""
+    stops_at_exit: bool = True
+    """So does what is no `Exception`: SystemExit, KeyboardInterrupt."""
     overlaps: bool = False
     """As the back end has it."""
 
@@ -449,10 +451,12 @@ class Pool:
 
     def _ends_run(self, event: Finished, ids: Iterable[int]) -> bool:
         errors = event.errors
+        rules = self.rules
         fatal = [
             each
             for each in ids
-            if each in errors and (self.rules.stops_at_error or not isinstance(errors[each], Exception))
+            if each in errors
+            and (rules.stops_at_error or (rules.stops_at_exit and not isinstance(errors[each], Exception)))
         ]
         if not fatal:
             return False

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 __all__ = ["ListSink", "OrderedSink", "Sink", "UnorderedSink"]
+
+
+_NO_ERRORS: Mapping[int, BaseException] = {}
 
 
 class Sink(Protocol):
@@ -15,8 +18,11 @@ class Sink(Protocol):
     undelivered: int
     """Values that wait here for a reader (or, ordered, for those before them)."""
 
-    def deliver(self, ids: Sequence[int], values: Sequence[object]) -> None:
-        """Take values; `values[k]` is that of call `ids[k]`. Each number comes once."""
+    def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
+        """Take values; `values[k]` is that of call `ids[k]`. Each number comes once.
+
+        Errors stand among the values already; `errors` tells them from exceptions that a call returned.
+        """
 
 
 class ListSink:
@@ -28,7 +34,12 @@ class ListSink:
         self.undelivered = 0
         self.values: list[object] = []
 
-    def deliver(self, ids: Sequence[int], values: Sequence[object]) -> None:
+    def deliver(
+        self,
+        ids: Sequence[int],
+        values: Sequence[object],
+        errors: Mapping[int, BaseException] = _NO_ERRORS,  # noqa: ARG002
+    ) -> None:
         stored = self.values
         if type(ids) is range and ids.step == 1 and ids.start == len(stored):
             stored.extend(values)
@@ -55,7 +66,12 @@ class OrderedSink:
         """By first number: how many, and their values."""
         self._next = 0
 
-    def deliver(self, ids: Sequence[int], values: Sequence[object]) -> None:
+    def deliver(
+        self,
+        ids: Sequence[int],
+        values: Sequence[object],
+        errors: Mapping[int, BaseException] = _NO_ERRORS,  # noqa: ARG002
+    ) -> None:
         self.undelivered += len(ids)
         if type(ids) is range and ids.step == 1:
             if ids.start == self._next and not self._early:
@@ -80,6 +96,11 @@ class UnorderedSink:
         self.ready: deque[Sequence[object]] = deque()
         self.undelivered = 0
 
-    def deliver(self, ids: Sequence[int], values: Sequence[object]) -> None:
+    def deliver(
+        self,
+        ids: Sequence[int],
+        values: Sequence[object],
+        errors: Mapping[int, BaseException] = _NO_ERRORS,  # noqa: ARG002
+    ) -> None:
         self.undelivered += len(ids)
         self.ready.append(values)

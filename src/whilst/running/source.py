@@ -83,6 +83,9 @@ class Source:
         if error is not None:
             self._fail(error)
 
+    def wait(self) -> None:
+        """Block until there is more, where the input may be empty for a while without being over."""
+
     def _fail(self, error: BaseException) -> None:
         self.error, self._is_over = error, True
         if not isinstance(error, Exception):

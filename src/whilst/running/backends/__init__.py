@@ -42,8 +42,12 @@ def mode_of(name: str) -> Mode:
     return BACKENDS[name][0]
 
 
-def open_backend(setup: Setup) -> Backend:
+def open_backend(setup: Setup, *, in_background: bool = False) -> Backend:
     """Make a back end. Nothing is started yet.
+
+    Args:
+        setup: which one, and what it is made with.
+        in_background: calls must go on while nobody asks for events.
 
     Raises:
         UnknownBackendError: there is none of that name, or only the caller itself ("inline").
@@ -53,7 +57,9 @@ def open_backend(setup: Setup) -> Backend:
     if not module:
         raise UnknownBackendError("'inline' is the caller itself: there is nothing to open.")
     keywords: dict[str, Any] = {}
-    if setup.backend.startswith("processes"):
+    if setup.backend == "eventloop":
+        keywords = {"in_thread": in_background or None}
+    elif setup.backend.startswith("processes"):
         keywords = {
             "slots": setup.slots,
             "overlaps": setup.backend.endswith("eventloop"),

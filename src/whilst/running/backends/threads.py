@@ -133,7 +133,7 @@ class _Thread:
         finally:
             self.ident = None
             awaiter.close()
-            _forget_this_thread()
+            forget_this_thread()
             self._outbox.put(WorkerStopped(self.worker))
 
     def _serve(self, awaiter: Awaiter) -> None:
@@ -179,7 +179,7 @@ class _Thread:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(KeyboardInterrupt))
 
 
-def _forget_this_thread() -> None:
+def forget_this_thread() -> None:
     """Take this thread out of `threading.enumerate()`, where `current_thread()` has put it for good.
 
     Python 3.13 does it by itself.

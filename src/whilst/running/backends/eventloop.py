@@ -1,0 +1,208 @@
+"""Coroutine functions on one event loop: thousands of calls in flight in one thread.
+
+The loop runs in the caller's thread, inside `events`, if the caller has no loop of its own: nothing is started
+then. It runs in a thread where one is running already, and where calls are to go on while the caller does
+something else (lazy runs, Executor).
+"""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import os
+from collections import deque
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from whilst.running.backends.base import Batch, Event, WorkerReady, WorkerStopped
+from whilst.running.flights import Flights
+from whilst.running.nesting import enter_worker, leave_worker, workers_left
+
+__all__ = ["EventLoopBackend"]
+
+_PATIENCE_S = 0.5
+"""How long a killing `close` waits for coroutines that don't end when they are cancelled."""
+
+
+class EventLoopBackend:
+    """One worker is one loop."""
+
+    name = "eventloop"
+    slots = 4096
+    can_kill = False
+    overlaps = True
+
+    def __init__(self, *, in_thread: bool | None = None) -> None:
+        self._in_thread = in_thread
+        self._hosts: dict[int, _Here | _InThread] = {}
+        self._outbox: SimpleQueue[Event | None] = SimpleQueue()
+
+    def start_worker(self, worker: int) -> None:
+        is_apart = self._in_thread or self._hosts or _is_loop_running()
+        host = _InThread(worker, self._outbox) if is_apart else _Here(worker)
+        self._hosts[worker] = host
+
+    def send(self, worker: int, batch: Batch) -> None:
+        self._hosts[worker].send(batch)
+
+    def stop_worker(self, worker: int, *, kill: bool = False) -> None:
+        host = self._hosts.get(worker)
+        if host is not None:
+            host.stop(kill=kill)
+
+    def running(self, worker: int) -> Sequence[tuple[int, int]]:  # noqa: ARG002
+        # A call that is over its time is ended by the loop itself: nobody else need look.
+        return ()
+
+    def recall(self, worker: int) -> Sequence[int]:  # noqa: ARG002
+        return ()  # whatever was sent has begun
+
+    def events(self, timeout_s: float | None) -> Sequence[Event]:
+        here = next((host for host in self._hosts.values() if isinstance(host, _Here)), None)
+        found = here.events(timeout_s) if here is not None else self._from_outbox(timeout_s)
+        for event in found:
+            if type(event) is WorkerStopped:
+                self._hosts.pop(event.worker, None)
+        return found
+
+    def wake(self) -> None:
+        self._outbox.put(None)
+        for host in list(self._hosts.values()):
+            if isinstance(host, _Here):
+                host.wake()
+
+    def close(self, *, kill: bool) -> None:
+        for host in list(self._hosts.values()):
+            if isinstance(host, _Here):
+                host.close(kill=kill)
+                self._hosts.pop(host.worker, None)
+            else:
+                host.stop(kill=kill)
+        deadline = monotonic() + _PATIENCE_S
+        while self._hosts and (not kill or monotonic() < deadline):
+            self.events(0.1)
+        self._hosts.clear()
+
+    def _from_outbox(self, timeout_s: float | None) -> list[Event]:
+        found: list[Event] = []
+        try:
+            event = self._outbox.get(block=timeout_s != 0, timeout=timeout_s)
+        except Empty:
+            return found
+        while True:
+            if event is not None:
+                found.append(event)
+            if self._outbox.empty():
+                return found
+            event = self._outbox.get()
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Here:
+    """A loop in the caller's thread, which runs while the caller waits for events."""
+
+    def __init__(self, worker: int) -> None:
+        self.worker = worker
+        self._runner = asyncio.Runner()
+        self._loop = self._runner.get_loop()
+        self._found: deque[Event] = deque([WorkerReady(worker, os.getpid())])
+        self._has_news = asyncio.Event()
+        self._flights = Flights(self._loop, worker, self._take)
+        self._is_stopping = False
+
+    def _take(self, event: Event) -> None:
+        self._found.append(event)
+        self._has_news.set()
+
+    def send(self, batch: Batch) -> None:
+        self._loop.call_soon(self._flights.begin, batch)
+
+    def stop(self, *, kill: bool) -> None:
+        self._is_stopping = True
+        if kill:
+            self._loop.call_soon(lambda: self._loop.create_task(self._flights.cancel()))
+
+    def events(self, timeout_s: float | None) -> list[Event]:
+        if not self._found:
+            within = workers_left()
+            self._loop.run_until_complete(self._news(timeout_s))
+            # What the flights set for this thread holds for their calls, not for the caller.
+            leave_worker() if within is None else enter_worker(within)
+        found = list(self._found)
+        self._found.clear()
+        self._has_news.clear()
+        if self._is_stopping and not self._flights.in_flight:
+            self.close(kill=False)
+            found.append(WorkerStopped(self.worker))
+        return found
+
+    async def _news(self, timeout_s: float | None) -> None:
+        if timeout_s == 0:
+            await asyncio.sleep(0)
+            return
+        alarm = None if timeout_s is None else self._loop.call_later(timeout_s, self._has_news.set)
+        await self._has_news.wait()
+        if alarm is not None:
+            alarm.cancel()
+
+    def wake(self) -> None:
+        self._loop.call_soon_threadsafe(self._has_news.set)
+
+    def close(self, *, kill: bool) -> None:
+        if self._loop.is_closed():
+            return
+        while self._flights.in_flight and not kill:
+            self.events(None)
+        # The runner cancels what is left, gives it its turn, and closes the loop.
+        self._runner.close()
+
+
+class _InThread:
+    """A loop in a thread of its own."""
+
+    def __init__(self, worker: int, outbox: SimpleQueue[Event | None]) -> None:
+        self.worker = worker
+        self._outbox = outbox
+        self._loop = asyncio.new_event_loop()
+        self._flights = Flights(self._loop, worker, outbox.put)
+        self._stop = asyncio.Event()
+        self._is_killing = False
+        _thread.start_new_thread(self._run, ())
+
+    def send(self, batch: Batch) -> None:
+        self._loop.call_soon_threadsafe(self._flights.begin, batch)
+
+    def stop(self, *, kill: bool) -> None:
+        self._is_killing = self._is_killing or kill
+        try:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        except RuntimeError:  # the loop is closed: it has stopped
+            return
+
+    def _run(self) -> None:
+        from whilst.running.backends.threads import forget_this_thread
+
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
+        finally:
+            forget_this_thread()
+            self._outbox.put(WorkerStopped(self.worker))
+
+    async def _serve(self) -> None:
+        self._outbox.put(WorkerReady(self.worker, os.getpid()))
+        await self._stop.wait()
+        while self._flights.in_flight:
+            if self._is_killing:
+                await self._flights.cancel()
+            else:
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0)  # the last answers

@@ -1,0 +1,220 @@
+"""Coroutines in flight on one event loop: the half of an event loop back end that lives in the loop's thread.
+
+Used by `backends.eventloop` in this process and by worker processes that have a loop. Whatever is begun is in
+flight at once; how many that may be is the pool's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import types
+from collections.abc import Callable, Coroutine, Generator
+from time import perf_counter_ns
+from typing import Any
+
+from whilst.errors import TimeoutExceededError
+from whilst.running.backends.base import Batch, Finished, Job
+from whilst.running.calls import note_item, without_own_frames
+from whilst.running.nesting import enter_worker
+from whilst.running.seeding import reseed
+
+__all__ = ["Flights"]
+
+
+class _Landed:
+    """What of one batch has ended and was not answered yet, in columns."""
+
+    __slots__ = ("batch", "ends_ns", "errors", "ids", "left", "starts_ns", "values")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.left = len(batch.ids)
+        self.clear()
+
+    def clear(self) -> None:
+        self.ids: list[int] = []
+        self.values: list[object] = []
+        self.starts_ns: list[int] = []
+        self.ends_ns: list[int] = []
+        self.errors: dict[int, BaseException] = {}
+
+
+class Flights:
+    """Begins batches and answers for what has ended, at most once per turn of the loop and batch.
+
+    Args:
+        loop: the running loop; everything here is called in its thread.
+        worker: the number to answer under.
+        answer: takes each `Finished`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, worker: int, answer: Callable[[Finished], object]) -> None:
+        self._loop = loop
+        self._worker = worker
+        self._answer = answer
+        self._tasks: dict[int, tuple[asyncio.Task[None], int]] = {}
+        self._landed: dict[int, _Landed] = {}
+        self._is_answering = False
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._tasks)
+
+    def running(self) -> tuple[tuple[int, int], ...]:
+        """(call id, start_ns) of what is in flight. Safe to call from other threads."""
+        return tuple((number, start) for number, (_, start) in list(self._tasks.items()))
+
+    def begin(self, batch: Batch) -> None:
+        """Begin all calls of a batch."""
+        job, landed = batch.job, _Landed(batch)
+        enter_worker(job.nested_workers)
+        if not batch.ids:
+            self._answer(Finished(self._worker, batch.number, (), (), 0, 0))
+            return
+        create = self._loop.create_task
+        for number, item in zip(batch.ids, batch.items, strict=True):
+            context = None if job.context is None else job.context.copy()
+            task = create(self._fly(job, number, item, landed), context=context)
+            self._tasks[number] = (task, perf_counter_ns())
+
+    async def cancel(self) -> None:
+        """Cancel whatever is in flight and wait until it has ended."""
+        tasks = [task for task, _ in self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _fly(self, job: Job, number: int, item: Any, landed: _Landed) -> None:
+        value: object = None
+        start_ns = perf_counter_ns()
+        try:
+            coroutine = _call(job, item)
+            if job.seed is not None:
+                coroutine = _drawing(coroutine, job.seed, number)
+            if job.timeout_s is None:
+                value = await coroutine
+            else:
+                value = await _limited(coroutine, job.timeout_s)
+        except BaseException as error:
+            note_item(error, job, number, item)
+            landed.errors[number] = _without_loop_frames(error)
+        end_ns = perf_counter_ns()
+        del self._tasks[number]
+        landed.ids.append(number)
+        landed.values.append(value)
+        landed.starts_ns.append(start_ns)
+        landed.ends_ns.append(end_ns)
+        landed.left -= 1
+        self._landed[landed.batch.number] = landed
+        if not self._is_answering:
+            self._is_answering = True
+            self._loop.call_soon(self._answer_all)
+
+    def _answer_all(self) -> None:
+        self._is_answering = False
+        done, self._landed = self._landed, {}
+        for number, landed in done.items():
+            self._answer(
+                Finished(
+                    self._worker,
+                    number,
+                    landed.ids,
+                    landed.values,
+                    min(landed.starts_ns),
+                    max(landed.ends_ns),
+                    landed.errors,
+                    landed.starts_ns,
+                    landed.ends_ns,
+                    None,
+                    0,
+                    landed.left == 0,
+                )
+            )
+            landed.clear()
+
+
+def _call(job: Job, item: Any) -> Coroutine[Any, Any, object]:
+    if job.how == "star":
+        return _any(job.fn(*item))
+    if job.how == "call":
+        function, args, kwargs = item
+        return _any(function(*args, **kwargs))
+    return _any(job.fn(item))
+
+
+def _any(value: Any) -> Coroutine[Any, Any, object]:
+    """The coroutine itself where it is one (the usual case); other awaitables and plain values wrapped."""
+    return value if type(value) is types.CoroutineType else _wrapped(value)
+
+
+async def _wrapped(value: Any) -> object:
+    return await value if hasattr(value, "__await__") else value
+
+
+async def _limited(coroutine: Coroutine[Any, Any, object], timeout_s: float) -> object:
+    try:
+        async with asyncio.timeout(timeout_s) as limit:
+            return await coroutine
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TimeoutExceededError(
+            f"A call ran longer than timeout_s={timeout_s:g}; its coroutine was cancelled."
+        ) from error
+
+
+async def _drawing(coroutine: Coroutine[Any, Any, object], seed: int, number: int) -> object:
+    return await _with_own_draws(coroutine, seed, number)
+
+
+@types.coroutine
+def _with_own_draws(coroutine: Coroutine[Any, Any, object], seed: int, number: int) -> Generator[Any, Any, object]:
+    """Drive a coroutine with generators of its own: theirs are put in place for each of its steps.
+
+    Coroutines in flight share the global generators of `random` and `numpy`; without this, what one draws would
+    depend on when the others run.
+    """
+    outer = _states()
+    reseed(seed, number)
+    own = _states()
+    _set_states(outer)
+    sent: Any = None
+    thrown: BaseException | None = None
+    while True:
+        outer = _states()
+        _set_states(own)
+        try:
+            waiting_for = coroutine.send(sent) if thrown is None else coroutine.throw(thrown)
+        except StopIteration as end:
+            return end.value
+        finally:
+            own = _states()
+            _set_states(outer)
+        sent = thrown = None
+        try:
+            sent = yield waiting_for
+        except BaseException as error:
+            thrown = error
+
+
+def _states() -> tuple[Any, Any]:
+    numpy_random = sys.modules.get("numpy.random")
+    return random.getstate(), numpy_random.get_state() if numpy_random is not None else None
+
+
+def _set_states(states: tuple[Any, Any]) -> None:
+    random.setstate(states[0])
+    if states[1] is not None:
+        sys.modules["numpy.random"].set_state(states[1])
+
+
+def _without_loop_frames(error: BaseException) -> BaseException:
+    """Cut this module's frames off the top of the traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
+        trace = trace.tb_next
+    error.__traceback__ = trace
+    return without_own_frames(error)
