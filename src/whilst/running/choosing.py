@@ -109,8 +109,7 @@ def _numbers(name: str, mode: Mode | None, options: Options, *, is_lazy: bool) -
         return 1, 1
     if name == "processes*threads":
         # A call that is over its time is ended with its process, which must hold no other then.
-        return asked or cores(), 1 if options.timeout_s is not None else _IN_FLIGHT_LAZY: Final = 256
-_THREADS_PER_PROCESS
+        return asked or cores(), 1 if options.timeout_s is not None else _THREADS_PER_PROCESS
     if name == "processes*eventloop":
         return asked or cores(), in_flight
     return asked or cores(), 1
