@@ -2,16 +2,64 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from whilst.cli.loading import InputError, load_function, read_items
 from whilst.cli.options import Output, output_options
+from whilst.cli.progress import Progress
+from whilst.running.comparing import Comparison
+from whilst.running.comparing import compare as compare_modes
 
 __all__ = ["compare"]
 
+_FILE = click.Path(path_type=Path)
+
 
 @click.command()
-@click.argument("what")
+@click.argument("what", metavar="DAY|MODULE:FUNCTION")
+@click.option("--items", type=_FILE, metavar="FILE", help="What to call the function on, one item a line.")
+@click.option("--jsonl", is_flag=True, help="Each line of FILE is a JSON value (also if it is called *.jsonl).")
+@click.option("--modes", metavar="LIST", help="Only these, e.g. sequential,concurrent.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="K", help="Executors in parallel and combined mode.")
+@click.option("--overlap", type=click.IntRange(min=1), metavar="M", help="Calls at once on one executor.")
 @output_options
-def compare(what: str, output: Output) -> None:
-    """Perform WHAT (a day, or MODULE:FUNCTION) in every mode, and compare."""
-    raise click.ClickException(f"compare {what}: being built ({output})")
+def compare(what: str, items: Path | None, jsonl: bool, modes: str | None, output: Output, **sizes: int | None) -> int:
+    """Perform a day, or a function over items, in every mode, and put them side by side.
+
+    A day is planned, then performed at its scale. A function is called on every item in every mode; its results
+    must be the same in all of them (exit code 1 if they are not).
+
+    \b
+    Examples:
+      whilst compare day.toml
+      whilst compare shop:fetch --items urls.txt
+      whilst compare jobs/resize.py:resize --items sizes.jsonl --workers 4 --html out.html
+      whilst compare shop:fetch --items urls.txt --modes sequential,concurrent --json
+    """
+    names = None if modes is None else [name.strip() for name in modes.split(",") if name.strip()]
+    with Progress() as progress:
+        if _is_day(what):
+            if items is not None or jsonl or sizes["overlap"] is not None:
+                raise InputError("A day brings its own tasks; --items, --jsonl and --overlap go with MODULE:FUNCTION.")
+            result = compare_modes(what, modes=names, workers=sizes["workers"], on_progress=progress)
+        elif ":" not in what:
+            raise InputError(f"{what!r} is neither a file that holds a day nor MODULE:FUNCTION.")
+        else:
+            function = load_function(what)
+            if items is None:
+                raise InputError(f"What shall {what} be called on? Name a file with --items FILE.")
+            given = read_items(items, as_json=jsonl)
+            result = compare_modes(function, given, modes=names, on_progress=progress, **sizes)
+    output.write(result)
+    return _exit_code(result)
+
+
+def _is_day(what: str) -> bool:
+    """A path, as long as it doesn't end in :NAME."""
+    return what.endswith(".toml") or (":" not in what and Path(what).exists())
+
+
+def _exit_code(result: Comparison) -> int:
+    return 1 if result.agrees is False else 0

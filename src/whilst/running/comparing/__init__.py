@@ -7,8 +7,7 @@ from os import PathLike
 from typing import TypeVar, overload
 
 from whilst.model import Day, Mode
-from whilst.running.comparing.comparison import Comparison, ComparisonError, Row
-from whilst.running.comparing.days import NAIVE, compare_day
+from whilst.running.comparing.comparison import NAIVE, Comparison, ComparisonError, Row
 from whilst.running.comparing.outcomes import Failure, Outcome
 
 __all__ = ["NAIVE", "Comparison", "ComparisonError", "Failure", "Outcome", "Row", "compare"]
@@ -74,6 +73,8 @@ def compare(
     if not callable(what):
         if items is not None or overlap is not None:
             raise ComparisonError("A day brings its own tasks: pass items and overlap with a function only.")
+        from whilst.running.comparing.days import compare_day
+
         return compare_day(_day(what, workers), _names(modes, [*Mode, NAIVE]), report)
     if items is None:
         raise ComparisonError(f"What shall {_name(what)} be called on? Pass items, e.g. compare(fetch, urls[:40]).")

@@ -105,20 +105,24 @@ def _perform(
 
 def _row(mode: Mode, run: Run, usage: Usage, sequential: Run | None) -> Row:
     waits = {call.item: call.off_ns for call in sequential.calls} if sequential is not None else None
-    timeline = make_timeline(run, mode.value, waits)
+    timeline = make_timeline(run, f"{mode.value}, {run.who}", waits)
     seconds = (run.end_ns - run.start_ns) / 1e9
     peaks = (usage.peak_bytes, *run.peaks_bytes)
     return Row(
         mode.value,
         seconds=seconds,
         timeline=replace(timeline, cores=look_at_machine().cores),
-        start_up_s=(run.ready_ns - run.start_ns) / 1e9,
+        start_up_s=_start_up_ns(run) / 1e9,
         speed_up=(sequential.end_ns - sequential.start_ns) / 1e9 / seconds if sequential and seconds else None,
         cpu_s=usage.cpu_s,
         peak_memory_bytes=None if None in peaks else sum(peak for peak in peaks if peak is not None),
         who=run.who,
         outcomes=_outcomes(run),
     )
+
+
+def _start_up_ns(run: Run) -> int:
+    return min(call.start_ns for call in run.calls) - run.start_ns
 
 
 def _outcomes(run: Run) -> list[Outcome]:
@@ -164,7 +168,7 @@ def _remarks(runs: dict[Mode, tuple[Run, Usage]], profile: Profile | None) -> li
     if printed:
         said.append(f"The function prints; its lines were kept out of this report (lines: {', '.join(printed)}).")
     for mode, (run, _) in runs.items():
-        start_up, whole = run.ready_ns - run.start_ns, run.end_ns - run.start_ns
+        start_up, whole = _start_up_ns(run), run.end_ns - run.start_ns
         if start_up > _MUCH * whole:
             said.append(f"{mode.value}: {_length(start_up / 1e9)} of its {_length(whole / 1e9)} are start-up.")
     return said

@@ -9,12 +9,12 @@ from typing import Final
 from whilst.errors import WhilstError
 from whilst.model import Day, Kind, Mode, Timeline
 from whilst.planning import plan
-from whilst.running.comparing.comparison import Comparison, Row
+from whilst.running.comparing.comparison import NAIVE, Comparison, Row
 from whilst.running.performing import forecast_naively, perform, perform_naively
 
-__all__ = ["NAIVE", "compare_day"]
+__all__ = ["compare_day"]
 
-NAIVE: Final = "naive threads"
+_MUCH: Final = 0.02
 
 
 def compare_day(day: Day, names: Sequence[str], on_progress: Callable[[str], None]) -> Comparison:
@@ -128,6 +128,3 @@ def _first_waits(timeline: Timeline) -> dict[str, int]:
         if span.kind is Kind.WAIT:
             found[span.task] = min(span.start_ns, found.get(span.task, span.start_ns))
     return found
-
-
-_MUCH: Final = 0.02

@@ -26,7 +26,7 @@ def run_inline(fn: Callable[[object], object], items: Sequence[object], tick: Ca
             for number, item in enumerate(items):
                 calls.append(make_call(fn, item, number, _LANE))
                 tick()
-    return Run("this thread", calls, start, start, time.perf_counter_ns(), sampler.samples)
+    return Run("this thread", calls, start, time.perf_counter_ns(), sampler.samples)
 
 
 async def _await_each(

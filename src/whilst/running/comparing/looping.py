@@ -36,7 +36,7 @@ def run_on_loop(
 
     run_coroutine(drive())
     who = f"1 event loop of {min(at_once, len(items))} calls at once"
-    return Run(who, calls, start, start, time.perf_counter_ns())
+    return Run(who, calls, start, time.perf_counter_ns())
 
 
 def run_coroutine(coroutine: Coroutine[object, object, None]) -> None:

@@ -36,7 +36,7 @@ class Failure:
             return cls(name, f"(its message can't be read: {type(further).__name__})")
 
     def __str__(self) -> str:
-        return f"{self.type_name}({self.message})" if self.message else self.type_name
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
 
 
 @dataclass(frozen=True, slots=True)

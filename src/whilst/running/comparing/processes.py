@@ -49,13 +49,12 @@ def run_on_processes(
             answer = child.receive()
             if answer != "ready":
                 raise NotPicklableError(f"The function can't be loaded in another process: {answer}")
-        ready = time.perf_counter_ns()
         dispatcher = _Dispatcher(children, items, at_once, tick)
         calls = dispatcher.run()
         end = time.perf_counter_ns()
         samples, peaks = _take_leave(children)
     shares = {lane: lane.partition(",")[0] for lane in samples} if at_once > 1 else {}
-    return Run(_who(count, at_once, fn), calls, start, ready, end, samples, shares, peaks)
+    return Run(_who(count, at_once, fn), calls, start, end, samples, shares, peaks)
 
 
 class _Dispatcher:

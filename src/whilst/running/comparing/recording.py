@@ -54,7 +54,6 @@ class Run:
     who: str
     calls: Sequence[CallRecord]
     start_ns: int
-    ready_ns: int
     end_ns: int
     samples: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     shares_gil: Mapping[str, str] = field(default_factory=dict)

@@ -44,7 +44,6 @@ def run_on_threads(
         try:
             for worker in workers:
                 worker.start()
-            ready = time.perf_counter_ns()
             while len(calls) < len(items):
                 answer = answers.get()
                 if isinstance(answer, BaseException):
@@ -58,4 +57,4 @@ def run_on_threads(
         for worker in workers:
             worker.join()
     who = f"{count} threads" if count != 1 else "1 thread"
-    return Run(who, calls, start, ready, end, sampler.samples, dict.fromkeys(lanes, "here"))
+    return Run(who, calls, start, end, sampler.samples, dict.fromkeys(lanes, "here"))

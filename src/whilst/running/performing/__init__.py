@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from whilst.measuring.machine import look_at_machine
 from whilst.model import Day, Kind, Timeline, TimelineBuilder
-from whilst.planning.planned import Plan
 from whilst.running.performing.clocks import Row
 from whilst.running.performing.loop import Wires, perform_script
 from whilst.running.performing.naive import MOST_THREADS, perform_on_threads
 from whilst.running.performing.processes import perform_on_processes
 from whilst.running.performing.script import scripts
 from whilst.running.performing.sharing import fair_share, thread_name
+
+if TYPE_CHECKING:  # a process that performs needs no planning, and starts quicker without it
+    from whilst.planning import Plan
 
 __all__ = ["MOST_THREADS", "forecast_naively", "perform", "perform_naively"]
 

@@ -1,0 +1,127 @@
+"""Finds what a command line names: "module:function", "file.py:function", and items in a file."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+
+from whilst.errors import WhilstError
+
+__all__ = ["InputError", "load_function", "load_object", "read_items"]
+
+
+class InputError(WhilstError, ValueError):
+    """The command line names something that isn't there, or isn't what it should be."""
+
+
+def load_object(name: str) -> object:
+    """Import what "module:name" (or "path/to/file.py:name") says; the name may have dots.
+
+    The current directory comes first on the import path, as it does for `python -m`.
+
+    Raises:
+        InputError: no such module, file or name (with the nearest one), or the module can't be imported.
+    """
+    place, colon, path = name.partition(":")
+    if not colon or not place or not path:
+        raise InputError(f"{name!r} names no function; write MODULE:FUNCTION, e.g. shop:fetch or jobs/shop.py:fetch.")
+    found: object = _load_module(place)
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            known = [each for each in dir(found) if not each.startswith("_")]
+            raise InputError(f"{place} has no {path!r}.{_nearest(part, known)}") from None
+    return found
+
+
+def load_function(name: str) -> Callable[[object], object]:
+    """As `load_object`, for something that can be called.
+
+    Raises:
+        InputError: it can't be.
+    """
+    found = load_object(name)
+    if not callable(found):
+        raise InputError(f"{name} can't be called, it is of type {type(found).__name__}; name a function.")
+    return found
+
+
+def read_items(path: Path, *, as_json: bool = False) -> list[object]:
+    """One item a line: the text of the line, or the value it holds where lines are JSON.
+
+    Lines are JSON when asked for, or when the file is called *.jsonl or *.ndjson; never by their look, since a
+    line 12 may well be meant as text. Empty lines at the end don't count; "-" is standard input.
+
+    Raises:
+        InputError: no such file, not UTF-8, no items, or a line that is no JSON (with its number).
+    """
+    where = "standard input" if str(path) == "-" else str(path)
+    try:
+        raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Can't read the items in {where}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InputError(f"{where}, line {line}: this is not UTF-8; save the file as UTF-8 text.") from error
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    if not as_json and path.suffix not in (".jsonl", ".ndjson"):
+        if lines == [""]:
+            raise InputError(f"{where} holds no items; write one a line.")
+        return list(lines)
+    items = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            items.append(json.loads(line))
+        except ValueError as error:
+            raise InputError(f"{where}, line {number}: this is not JSON ({error}).") from error
+    if not items:
+        raise InputError(f"{where} holds no items; write one JSON value a line.")
+    return items
+
+
+def _load_module(place: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
+            raise InputError(f"There is no module {place!r}.{_nearest(place, _modules_here())}") from None
+        raise InputError(f"{place} can't be imported: {error}.") from error
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{place} can't be imported: {type(error).__name__}: {error}.") from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Import a file by its stem, from its own folder, so that a worker process can import it by that name too."""
+    if not path.is_file():
+        raise InputError(f"There is no file {str(path)!r}.")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = importlib.import_module(path.stem)
+    if Path(str(module.__file__)).resolve() != path.resolve():
+        raise InputError(f"{path} can't be imported: another module called {path.stem!r} comes before it.")
+    return module
+
+
+def _modules_here() -> list[str]:
+    return [path.stem for path in Path.cwd().glob("*.py")]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
