@@ -17,6 +17,12 @@ class Write:
     where: str = ""
     is_confirmed: bool = False
     """Seen to change during a pilot call; otherwise only suspected from the code."""
+    spoils_threads: bool = True
+    """Calls that overlap would race for it or mix it up."""
+    spoils_processes: bool = True
+    """It would be lost in a worker process."""
+    is_random: bool = False
+    """Draws from a generator that all calls share: harmless unless somebody seeded it."""
 
 
 @dataclass(frozen=True, slots=True)

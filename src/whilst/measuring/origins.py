@@ -1,0 +1,143 @@
+"""Where a value in somebody's bytecode comes from, as far as can be told without running it.
+
+The scan in `bytecode` walks a function with a stack of these instead of values. Globals, closure cells, default
+arguments and the attributes of objects that exist already are known as objects; what a call makes is fresh; all
+else is unknown. Only what is shared between calls can be spoilt by overlapping them.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+__all__ = ["ABSENT", "CONSTANT_NONE", "FRESH", "ITEM", "UNKNOWN", "Origin", "attribute", "joined", "subscript"]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+"""The object itself is not known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """One value of the abstract stack.
+
+    `name` is what people call it ("global VISITED", "self.done"); `root` is the object whose change would show
+    (the dict in `TOTALS["n"]["k"] = 1`); `is_shared`: other calls see the same object; `is_argument`: it belongs
+    to the item of this call; `from_item`: its value depends on the item; `made_by`: the class of a fresh object;
+    `among`: it is one of these (a handler looked up in a table).
+    """
+
+    name: str = ""
+    value: object = ABSENT
+    root: object = ABSENT
+    is_shared: bool = False
+    is_argument: bool = False
+    from_item: bool = False
+    is_null: bool = False
+    is_constant: bool = False
+    made_by: type | None = None
+    owner: Origin | None = None
+    attribute: str = ""
+    among: tuple[object, ...] = ()
+    test: str = ""
+    """What a truth value says: the name of the shared thing that it was asked of."""
+
+    @property
+    def is_known(self) -> bool:
+        return self.value is not ABSENT
+
+    @property
+    def rank(self) -> int:
+        return 4 * self.is_shared + 2 * self.is_argument + self.from_item
+
+
+UNKNOWN: Final = Origin()
+FRESH: Final = Origin()
+NULL: Final = Origin(is_null=True)
+ITEM: Final = Origin(from_item=True)
+CONSTANT_NONE: Final = Origin(value=None, is_constant=True)
+
+
+def joined(left: Origin | None, right: Origin) -> Origin:
+    """Return what a variable is that may hold either: the one that can do more harm."""
+    if left is None:
+        return right
+    worse, other = (left, right) if left.rank > right.rank else (right, left)
+    return replace(worse, from_item=True) if other.from_item and not worse.from_item else worse
+
+
+def attribute(owner: Origin, name: str) -> Origin:
+    """Return the origin of `owner.name`, looked up without running a property or `__getattr__`."""
+    label = f"{owner.name}.{name}" if owner.name else ""
+    derived = Origin(
+        name=label,
+        root=owner.root if owner.root is not ABSENT else owner.value,
+        is_shared=owner.is_shared,
+        is_argument=owner.is_argument,
+        from_item=owner.from_item,
+        owner=owner,
+        attribute=name,
+    )
+    if not owner.is_known:
+        return derived
+    value = _static_attribute(owner.value, name)
+    if value is ABSENT:
+        return derived
+    if isinstance(owner.value, types.ModuleType):
+        return Origin(name=label, value=value, root=value, is_shared=True, owner=owner, attribute=name)
+    return replace(derived, value=value, root=value if _is_mutable(value) else derived.root)
+
+
+def _static_attribute(value: object, name: str) -> object:
+    """What `value.name` is, where finding out runs no code of the user's."""
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        own = None
+    if isinstance(own, Mapping) and name in own and not isinstance(value, type):
+        return own[name]
+    for kind in value.__mro__ if isinstance(value, type) else type(value).__mro__:
+        found = kind.__dict__.get(name, ABSENT)
+        if found is not ABSENT:
+            if isinstance(found, types.MemberDescriptorType) and not isinstance(value, type):  # a slot
+                try:
+                    return found.__get__(value)
+                except AttributeError:
+                    return ABSENT
+            return found
+    return ABSENT
+
+
+def _is_mutable(value: object) -> bool:
+    return not isinstance(value, (int, float, complex, str, bytes, bool, type(None), types.FunctionType))
+
+
+def subscript(owner: Origin, key: Origin) -> Origin:
+    """Return the origin of `owner[key]`; looked up for real only in plain dicts, lists and tuples."""
+    label = f"{owner.name}[…]" if owner.name else ""
+    derived = Origin(
+        name=label,
+        root=owner.root if owner.root is not ABSENT else owner.value,
+        is_shared=owner.is_shared,
+        is_argument=owner.is_argument,
+        from_item=owner.from_item or key.from_item,
+    )
+    container = owner.value
+    if type(container) in (dict, list, tuple):
+        if key.is_constant:
+            try:
+                value = container[key.value]  # type: ignore[index]  # a key that doesn't fit raises, as below
+            except (KeyError, IndexError, TypeError):
+                return derived
+            return replace(derived, value=value)
+        members: Sequence[object] = tuple(container.values() if isinstance(container, dict) else container)[:64]  # type: ignore[arg-type]
+        if members and all(callable(member) for member in members):
+            return replace(derived, among=tuple(members))
+    return derived

@@ -1,0 +1,202 @@
+"""What is the user's own, and what is known of the rest: which library calls touch what all calls share.
+
+The scan follows only the user's functions; the standard library and installed packages are taken to be as good
+as their word, save for the few tables here of what belongs to the whole process or can't be shared.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import random
+import socket
+import sys
+import sysconfig
+import threading
+import types
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+__all__ = [
+    "CHANGES_FIRST_ARGUMENT",
+    "MUTATORS",
+    "NEVER_WAITING",
+    "PROCESS_WIDE",
+    "SETTLED_TYPES",
+    "bound_generator",
+    "is_lock",
+    "is_own_code",
+    "stateful_kind",
+]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+MUTATORS: Final = _words(
+    """
+    add append appendleft clear difference_update discard extend extendleft insert intersection_update pop popitem
+    popleft put put_nowait remove reverse rotate setdefault sort symmetric_difference_update subtract update
+    move_to_end __setitem__ __delitem__ fill itemset frombytes fromlist resize setflags
+    """
+)
+"""Methods that change what they are called on, by the names that containers use."""
+
+CHANGES_FIRST_ARGUMENT: Final = _words(
+    """
+    next setattr delattr setitem delitem iadd heappush heappop heapreplace heappushpop insort insort_left
+    insort_right shuffle
+    """
+)
+"""Library functions that change what they are given first."""
+
+SETTLED_TYPES: Final = (
+    types.ModuleType, types.FunctionType, types.BuiltinFunctionType, threading.local, type, str, bytes, int, float,
+)  # fmt: skip
+"""Objects whose methods are never taken to change them, whatever they are called."""
+
+PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
+    ("posix", "chdir"): "the working directory",
+    ("posix", "fchdir"): "the working directory",
+    ("nt", "chdir"): "the working directory",
+    ("contextlib", "chdir"): "the working directory",
+    ("posix", "umask"): "the umask",
+    ("posix", "putenv"): "the environment",
+    ("posix", "unsetenv"): "the environment",
+    ("os", "putenv"): "the environment",
+    ("os", "unsetenv"): "the environment",
+    ("contextlib", "redirect_stdout"): "sys.stdout",
+    ("contextlib", "redirect_stderr"): "sys.stderr",
+    ("contextlib", "_RedirectStream"): "sys.stdout",
+    ("warnings", "catch_warnings"): "the warning filters",
+    ("warnings", "simplefilter"): "the warning filters",
+    ("warnings", "filterwarnings"): "the warning filters",
+    ("_warnings", "simplefilter"): "the warning filters",
+    ("locale", "setlocale"): "the locale",
+    ("signal", "signal"): "signal handlers",
+    ("signal", "alarm"): "the alarm clock",
+    ("signal", "setitimer"): "the interval timer",
+    ("_socket", "setdefaulttimeout"): "the default socket time-out",
+    ("time", "tzset"): "the time zone",
+    ("sys", "setrecursionlimit"): "the recursion limit",
+    ("sys", "setswitchinterval"): "the switch interval",
+    ("sys", "settrace"): "the trace function",
+    ("sys", "setprofile"): "the profile function",
+    ("gc", "enable"): "the garbage collector",
+    ("gc", "disable"): "the garbage collector",
+    ("gc", "collect"): "",
+    ("resource", "setrlimit"): "resource limits",
+    ("unittest.mock", "patch"): "what it patches",
+    ("unittest.mock", "_patch"): "what it patches",
+    ("unittest.mock", "_patch_object"): "what it patches",
+    ("unittest.mock", "_patch_dict"): "what it patches",
+    ("tracemalloc", "start"): "the memory tracer",
+    ("faulthandler", "enable"): "the fault handler",
+    ("numpy", "seterr"): "numpy's error state",
+    ("numpy", "set_printoptions"): "numpy's print options",
+    ("decimal", "setcontext"): "",
+}
+"""(module, qualified name) -> what of the whole process it changes: wrong in threads, right in processes."""
+
+NEVER_WAITING: Final = _words(
+    """
+    builtins math cmath random re json time datetime itertools functools collections string operator statistics
+    hashlib _hashlib zlib struct array copy decimal fractions enum dataclasses typing base64 binascii
+    """
+)
+"""Packages whose functions never wait for anything (`time.sleep` excepted, which is counted by itself)."""
+
+UNSHARABLE_PACKAGES: Final = ("matplotlib.pyplot", "tkinter", "turtle", "pylab")
+"""Modules that keep one current state for the whole process."""
+
+LOCK_TYPES: Final = _words(
+    """
+    lock RLock Lock Condition Semaphore BoundedSemaphore _RLock DummyLock SemLock FileLock UnixFileLock
+    """
+)
+
+
+@functools.cache
+def _library_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths}
+    folders |= {entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))}
+    folders.add(str(Path(__file__).resolve().parent.parent))  # whilst itself
+    real = {str(Path(folder).resolve()) for folder in folders}
+    return tuple(sorted(folder.rstrip("/") + "/" for folder in folders | real))
+
+
+@functools.lru_cache(maxsize=2048)
+def is_own_code(filename: str) -> bool:
+    """Is this the user's own source file (or text: `<stdin>`, `<ipython-input>`), not a library's?"""
+    if filename.startswith("<frozen"):
+        return False
+    if filename.startswith("<"):
+        return True
+    if filename.startswith(_library_folders()):
+        return False
+    return "/site-packages/" not in filename and "/dist-packages/" not in filename
+
+
+def is_lock(value: object) -> bool:
+    """Is it something that `with` takes to keep others out?"""
+    kind = type(value)
+    source = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return kind.__name__ in LOCK_TYPES and (source is None or not is_own_code(source))
+
+
+def stateful_kind(value: object) -> str:
+    """Return what kind of thing it is if using it from several calls at once would mix them up, else ""."""
+    if isinstance(value, (io.TextIOBase, io.BufferedIOBase, io.RawIOBase)):
+        # The standard streams are shared by design, and a worker's output is forwarded.
+        return "" if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else "an open file"
+    if isinstance(value, socket.socket):
+        return "a socket"
+    if isinstance(value, random.Random):
+        return "" if isinstance(value, random.SystemRandom) else "a random generator"
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    if name in _STATEFUL_NAMES:
+        return _STATEFUL_NAMES[name]
+    if isinstance(value, (types.GeneratorType, Iterator)) and not is_lock(value):
+        return "an iterator"
+    return ""
+
+
+_STATEFUL_NAMES: Final = {
+    "sqlite3.Connection": "a database connection",
+    "sqlite3.Cursor": "a database cursor",
+    "psycopg.Connection": "a database connection",
+    "psycopg.Cursor": "a database cursor",
+    "psycopg2.extensions.connection": "a database connection",
+    "psycopg2.extensions.cursor": "a database cursor",
+    "http.client.HTTPConnection": "an HTTP connection",
+    "http.client.HTTPSConnection": "an HTTP connection",
+    "ftplib.FTP": "an FTP connection",
+    "smtplib.SMTP": "an SMTP connection",
+    "numpy.random._generator.Generator": "a random generator",
+    "numpy.random.mtrand.RandomState": "a random generator",
+    "subprocess.Popen": "a child process",
+    "_csv.writer": "a CSV writer",
+    "csv.DictWriter": "a CSV writer",
+    "zipfile.ZipFile": "an archive",
+    "tarfile.TarFile": "an archive",
+    "_hashlib.HASH": "a hash in progress",
+}
+
+
+def bound_generator(value: object) -> bool:
+    """Is it a function of the random generator that the whole program shares (`random.random`, `numpy.random.rand`)?"""
+    owner = getattr(value, "__self__", None)
+    if owner is None:
+        return False
+    if owner is getattr(random, "_inst", None):
+        return True
+    numpy_random = sys.modules.get("numpy.random.mtrand")
+    return numpy_random is not None and owner is getattr(numpy_random, "_rand", None)
+
+
+def is_container(value: object) -> bool:
+    return isinstance(value, (dict, list, set, bytearray, deque)) or type(value).__module__ in ("numpy", "array")

@@ -1,0 +1,175 @@
+"""The first calls of a run, measured while they are made: real calls, made once, whose results are kept.
+
+`Pilot` is told around each call; it never makes one. What it has learnt so far is a `Profile` at any time. The
+very first call is kept apart: it may load a model or open a connection that the others only use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+from whilst.measuring import clocks, payload
+from whilst.measuring.canary import Canary, Sightings
+from whilst.measuring.origins import ABSENT
+from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
+from whilst.measuring.suspects import Scan, scan
+from whilst.model import Profile, Write
+
+__all__ = ["Pilot"]
+
+
+@dataclass(slots=True)
+class Pilot:
+    """What is known of one function's calls. `begin` before a call, `end` after it.
+
+    Args:
+        fn: the function; `how` as in a job: "item" for fn(item), "star" for fn(*item).
+        is_coroutine: calls give coroutines, whose waits an event loop overlaps.
+    """
+
+    fn: Callable[..., object]
+    how: str = "item"
+    is_coroutine: bool = False
+    laps: list[clocks.Lap] = field(default_factory=list)
+    calls: int = 0
+    seen: Sightings = field(default_factory=Sightings)
+    scan: Scan = field(default_factory=Scan)
+    surroundings: tuple[Write, ...] = ()
+    argument: payload.Payload | None = None
+    result: payload.Payload | None = None
+    function: payload.Payload | None = None
+    _watchlist: Watchlist | None = None
+    _before: Surroundings | None = None
+    _item_before: object = None
+    _item_writes: tuple[Write, ...] = ()
+    _canary: Canary | None = None
+    _start: clocks.Reading | None = None
+
+    def look_into(self, item: object) -> None:
+        """Scan the function with an item at hand, and take the first look at what it may write. Once."""
+        if self._watchlist is None:
+            self.scan = scan(self.fn, item, how=self.how)
+            self._watchlist = Watchlist(self.scan)
+
+    @property
+    def is_scanned(self) -> bool:
+        return self._watchlist is not None
+
+    def begin(self, item: object = ABSENT, *, is_watched: bool = True) -> None:
+        """A call is about to be made. Without `is_watched` only the clocks are read."""
+        if is_watched and self._watchlist is not None:
+            self._before = Surroundings.now()
+            self._item_before = _print_of(item)
+            self._canary = Canary()
+        self._start = clocks.read()
+
+    def end(self, item: object = ABSENT, *, calls: int = 1) -> clocks.Lap:
+        """The call (or so many calls together) is over; it may have raised. Return one call's share of the time."""
+        assert self._start is not None
+        lap = self._start.until(clocks.read()).shared_by(calls)
+        self.laps.append(lap)
+        self.calls += calls
+        if self._canary is not None:
+            self._add(self._canary.stop())
+            self._canary = None
+            if self._watchlist is not None and self._before is not None:
+                self._watchlist.look()
+                self.surroundings = Surroundings.now().writes(self._before)
+                if _print_of(item) != self._item_before:
+                    self._item_writes = (Write("its own argument", is_confirmed=True, spoils_threads=False),)
+        return lap
+
+    def _add(self, seen: Sightings) -> None:
+        self.seen.held += seen.held
+        self.seen.free += seen.free
+        for what, count in seen.waits.items():
+            self.seen.waits[what] = self.seen.waits.get(what, 0) + count
+
+    def weigh(self, item: object, result: object) -> None:
+        """Measure what one call would have to send to another process, and the function itself."""
+        if self.function is None:
+            self.function = payload.measure_function(self.fn)
+        self.argument = payload.measure(item, "its argument")
+        self.result = payload.measure(result, "its result")
+
+    # ---------------------------------------------------------------- what is known now
+
+    @property
+    def usual(self) -> list[clocks.Lap]:
+        """The laps that stand for the calls to come: without the first, where there are others."""
+        return self.laps[1:] or self.laps
+
+    @property
+    def first_extra_s(self) -> float:
+        """What the first call took beyond the others; 0.0 while that can't be told."""
+        if len(self.laps) < 2:
+            return 0.0
+        extra = self.laps[0].wall_s - fmean(lap.wall_s for lap in self.laps[1:])
+        return extra if extra > 0.5 * self.laps[0].wall_s else 0.0
+
+    @property
+    def waits_only_in_sleep(self) -> bool:
+        if self.seen.waits:
+            return self.seen.waits_only_in_sleep
+        return self.scan.waits_only_in_sleep
+
+    @property
+    def draws(self) -> bool:
+        return any(write.is_random for write in self.writes)
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        found = list(self._watchlist.writes()) if self._watchlist is not None else []
+        known = {write.what for write in found}
+        return (*found, *(write for write in (*self.surroundings, *self._item_writes) if write.what not in known))
+
+    @property
+    def unclear(self) -> bool:
+        """Another watched call could clear a suspect."""
+        return self._watchlist is not None and self._watchlist.is_unclear
+
+    def profile(self) -> Profile:
+        """Return what is known, as means over the usual calls.
+
+        Raises:
+            UnmeasuredError: from the profile's own properties, where no call was measured.
+        """
+        empty = Profile(writes=self.writes, is_coroutine=self.is_coroutine)
+        if not self.laps:
+            return empty
+        laps = self.usual
+        work = fmean(lap.thread_s for lap in laps)
+        wall = fmean(lap.wall_s for lap in laps)
+        share = self.seen.gil_share
+        profile = replace(
+            empty,
+            work_s=work,
+            wait_s=max(0.0, wall - work),
+            gil_s=None if share is None else share * work,
+            calls=self.calls,
+            first_call_s=self.laps[0].wall_s,
+            native_s=fmean(lap.others_s for lap in laps),
+            children_s=fmean(lap.children_s for lap in laps),
+        )
+        if self.argument is None or self.result is None or self.function is None:
+            return profile
+        why_not = self.function.why_not or self.argument.why_not or self.result.why_not
+        return replace(
+            profile,
+            argument_bytes=self.argument.total_bytes,
+            result_bytes=self.result.total_bytes,
+            pickle_s=self.argument.pickle_s + self.result.pickle_s,
+            is_picklable=not why_not,
+            why_not=why_not,
+        )
+
+
+def _print_of(item: object) -> object:
+    if item is ABSENT or isinstance(item, (int, float, str, bytes, tuple, frozenset)):
+        return None
+    try:
+        return fingerprint(item)
+    except Exception as error:  # a user's object may refuse to be looked at
+        return type(error)

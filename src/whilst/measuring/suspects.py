@@ -1,0 +1,475 @@
+"""What a function writes that outlives its call, as far as its code tells: suspects for `snapshots` to convict.
+
+Follows the user's own functions transitively, with what they are passed: closures, partials, bound methods,
+classes, properties, handlers looked up in a table, functions handed to others. Library code is not followed.
+Finds suspects only; `unscanned` says where the trail was lost.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Final
+
+from whilst.measuring import ownership
+from whilst.measuring.bytecode import Call, Frame, Guard, Store, walk
+from whilst.measuring.origins import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attribute, subscript
+
+__all__ = ["Reach", "Scan", "Suspect", "can_only_be_short", "scan"]
+
+_DEEPEST: Final = 24
+_MOST_FUNCTIONS: Final = 400
+
+
+class Reach(Enum):
+    """How far a write goes, and so which modes it spoils."""
+
+    SHARED = "shared"
+    """Memory that other calls see: lost by processes, raced for by threads."""
+    ARGUMENT = "argument"
+    """The call's own item: lost by processes, fine in threads while no two calls share an item."""
+    PROCESS = "process"
+    """A setting of the whole process for the time of the call: mixed up by threads, right in processes."""
+    DRAWS = "draws"
+    """The shared random generator: which call draws what depends on the order."""
+    STATEFUL = "stateful"
+    """An open file, connection or iterator that all calls use: no two of them at once, and not elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspect:
+    """Something that may be written. `root` is the object whose change would show (ABSENT where unknown)."""
+
+    what: str
+    where: str
+    reach: Reach
+    root: object = ABSENT
+    slot: str = ""
+    """The one attribute or global name of `root` that is assigned, where it is one."""
+    is_locked: bool = False
+    guard: Guard | None = None
+
+    @property
+    def settles(self) -> bool:
+        """It is written only while something that has nothing to do with the item says so: a lazy load."""
+        return self.guard is not None and not self.guard.is_of_item
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """All that was found in a function and what it calls."""
+
+    suspects: tuple[Suspect, ...] = ()
+    sleeps: bool = False
+    """It calls `time.sleep` or `asyncio.sleep`: such waits meet no limit."""
+    strangers: int = 0
+    """Calls into libraries (or of things unknown) that could wait for something else."""
+    caches: bool = False
+    """It goes through `functools.lru_cache` or `cache`."""
+    functions: int = 0
+    unscanned: tuple[str, ...] = ()
+
+    @property
+    def waits_only_in_sleep(self) -> bool:
+        """As far as the code tells."""
+        return self.sleeps and not self.strangers and not self.unscanned
+
+
+def can_only_be_short(fn: object) -> bool:
+    """Does its bytecode hold neither a call nor a loop? Then a call is over in about a microsecond."""
+    code = getattr(fn, "__code__", None)
+    return (
+        isinstance(code, types.CodeType) and not code.co_flags & _GENERATES and not _LONG_OPS & set(code.co_code[::2])
+    )
+
+
+_GENERATES: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def _long_operations() -> frozenset[int]:
+    import dis
+
+    words = ("CALL", "JUMP_BACKWARD", "SEND", "IMPORT", "FOR_ITER", "WITH", "EXTEND", "UPDATE", "MAKE_FUNCTION")
+    specialised = range(len(dis.opname))
+    return frozenset(op for op in specialised if any(word in dis.opname[op] for word in words))
+
+
+_LONG_OPS: Final = _long_operations()
+
+
+def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item") -> Scan:
+    """Scan a function that is going to be called with items like `sample`.
+
+    Args:
+        fn: any callable; what is no Python function of the user's own yields an empty scan.
+        sample: an item; its type lets methods called on items be followed.
+        how: "item" for fn(item), "star" for fn(*item).
+    """
+    scanner = _Scanner()
+    item = Origin(name="its argument", value=sample, root=sample, is_argument=True, from_item=True)
+    if sample is ABSENT or ownership.is_lock(sample):
+        item = replace(item, value=ABSENT)
+    arguments = [item]
+    if how == "star" and isinstance(sample, (tuple, list)):
+        arguments = [replace(item, value=part, root=part) for part in sample]
+    callee = Origin(name=getattr(fn, "__name__", type(fn).__name__), value=fn, root=fn, is_shared=True)
+    try:
+        scanner.call(Call(callee, tuple(arguments), (), None, is_locked=False, guard=None), "")
+    except Exception as error:  # bytecode nobody foresaw: the run must go on, as if it might write anything
+        what = f"nobody knows what: its code can't be scanned ({type(error).__name__}: {error})"
+        return Scan((Suspect(what, "", Reach.SHARED),), strangers=1)
+    return scanner.result()
+
+
+@dataclass(slots=True)
+class _Scanner:
+    suspects: list[Suspect] = field(default_factory=list)
+    seen: set[object] = field(default_factory=set)
+    depth: int = 0
+    functions: int = 0
+    sleeps: bool = False
+    caches: bool = False
+    strangers: int = 0
+    unscanned: list[str] = field(default_factory=list)
+
+    def result(self) -> Scan:
+        unique: dict[tuple[object, ...], Suspect] = {}
+        for suspect in self.suspects:
+            key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, suspect.settles)
+            unique.setdefault(key, suspect)
+        return Scan(
+            tuple(unique.values()), self.sleeps, self.strangers, self.caches, self.functions, tuple(self.unscanned)
+        )
+
+    # ---------------------------------------------------------------- calls
+
+    def call(self, call: Call, where: str) -> Origin:
+        """Follow one call; return what it gives back."""
+        callee = call.callee
+        if callee.among:
+            results = [
+                self.call(replace(call, callee=replace(callee, value=each, among=())), where) for each in callee.among
+            ]
+            return results[0]
+        self._hand_over(call, where)
+        target, bound = _unwrapped(callee)
+        if isinstance(target, functools.partial):
+            return self._call_partial(target, call, where)
+        if type(target).__name__ == "_lru_cache_wrapper":
+            self.caches = True
+            target = getattr(target, "__wrapped__", target)
+        if isinstance(target, types.FunctionType):
+            if not ownership.is_own_code(target.__code__.co_filename):
+                return self._call_library(target, call, where)
+            return self._enter(target, [*bound, *call.arguments], call)
+        if isinstance(target, type):
+            return self._construct(target, call, where)
+        if target is ABSENT:
+            return self._call_unknown(call, where)
+        own_call = type(target).__dict__.get("__call__") if not callable_natively(target) else None
+        if isinstance(own_call, types.FunctionType) and ownership.is_own_code(own_call.__code__.co_filename):
+            return self._enter(own_call, [callee, *call.arguments], call)
+        return self._call_library(target, call, where)
+
+    def _call_partial(self, target: functools.partial[object], call: Call, where: str) -> Origin:
+        def fixed(name: str, value: object) -> Origin:
+            return Origin(name=f"{name} of the partial", value=value, root=value, is_shared=True)
+
+        arguments = [fixed(f"argument {place + 1}", value) for place, value in enumerate(target.args)]
+        named = {name: fixed(name, value) for name, value in target.keywords.items()}
+        inner = Origin(name=getattr(target.func, "__name__", "fn"), value=target.func, root=target.func, is_shared=True)
+        return self.call(
+            replace(
+                call,
+                callee=inner,
+                arguments=(*arguments, *call.arguments, *named.values()),
+                names=(*call.names, *named),
+            ),
+            where,
+        )
+
+    def _construct(self, kind: type, call: Call, where: str) -> Origin:
+        made = Origin(made_by=kind)
+        self._note_process_wide(kind, call, where)
+        for name in ("__init__", "__post_init__"):
+            method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None)
+            if isinstance(method, types.FunctionType) and ownership.is_own_code(method.__code__.co_filename):
+                self._enter(method, [made, *(call.arguments if name == "__init__" else ())], call)
+        return made
+
+    def _call_library(self, target: object, call: Call, where: str) -> Origin:
+        """A function that is not the user's: nothing is known of it beyond the tables in `ownership`."""
+        if ownership.bound_generator(target):
+            self._draw(target, call, where)
+            return UNKNOWN
+        self._note_process_wide(target, call, where)
+        name = getattr(target, "__name__", "")
+        module = getattr(target, "__module__", None) or ""
+        if name == "sleep" and module in ("time", "asyncio.tasks"):
+            self.sleeps = self.sleeps or call.guard is None or call.guard.is_of_item
+        elif module.partition(".")[0] not in ownership.NEVER_WAITING or name in ("open", "input", "__import__"):
+            self.strangers += 1
+        if name in ownership.CHANGES_FIRST_ARGUMENT:
+            self._change_first_argument(call, where)
+        if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
+            return _derived(call.arguments)
+        if isinstance(target, types.BuiltinMethodType | types.MethodType | types.MethodDescriptorType):
+            return self._call_unknown(call, where)
+        return FRESH
+
+    def _call_unknown(self, call: Call, where: str) -> Origin:
+        """A method of something: on a container it may change it, on an open file it uses it up."""
+        owner, name = call.callee.owner, call.callee.attribute
+        if owner is None:
+            self.strangers += 1
+            return UNKNOWN
+        if owner.made_by is not None:
+            return self._call_method_of_class(owner, name, call)
+        value = owner.value
+        if not isinstance(value, (str, bytes, int, float, dict, list, set, tuple)):
+            self.strangers += 1
+        if isinstance(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
+            return UNKNOWN
+        kind = ownership.stateful_kind(value) if owner.is_known else ""
+        if kind and owner.is_shared:
+            self._suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
+        elif name in ownership.MUTATORS and (owner.is_shared or owner.is_argument) and _may_change(value):
+            self._write(owner, call, where)
+        if name in ("get", "setdefault", "pop", "popitem", "__getitem__", "values", "items", "keys"):
+            return subscript(replace(owner, value=value), call.arguments[0] if call.arguments else UNKNOWN)
+        return FRESH
+
+    def _call_method_of_class(self, owner: Origin, name: str, call: Call) -> Origin:
+        kind = owner.made_by
+        method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None) if kind else None
+        if isinstance(method, types.FunctionType) and ownership.is_own_code(method.__code__.co_filename):
+            return self._enter(method, [owner, *call.arguments], call)
+        return UNKNOWN
+
+    # ---------------------------------------------------------------- into a function of the user's
+
+    def _enter(self, function: types.FunctionType, arguments: list[Origin], call: Call) -> Origin:
+        code = function.__code__
+        variables = _bind(function, arguments, call.names)
+        key = (code, call.is_locked, call.guard is None or call.guard.is_of_item, *_shape(variables, code))
+        if key in self.seen:
+            return UNKNOWN
+        if self.depth >= _DEEPEST or self.functions >= _MOST_FUNCTIONS:
+            self.unscanned.append(function.__qualname__)
+            return UNKNOWN
+        self.seen.add(key)
+        self.functions += 1
+        free = _cells(function)
+        return self._walk(code, function.__globals__, free, variables, call)
+
+    def _walk(
+        self,
+        code: types.CodeType,
+        names: Mapping[str, object],
+        free: Mapping[str, Origin],
+        variables: dict[str, Origin],
+        call: Call,
+    ) -> Origin:
+        place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
+        frame = Frame(code, names, free, variables, is_locked=call.is_locked, guard=call.guard)
+        frame.on_call = lambda inner: self.call(inner, place.format(line=inner.line))
+        frame.on_store = lambda store: self._store(store, place.format(line=store.line), frame)
+        frame.is_lock = lambda origin: origin.is_known and ownership.is_lock(origin.value)
+        self.depth += 1
+        try:
+            returned = walk(frame)
+            for inner in frame.nested:  # lambdas, comprehensions, inner functions: taken to be called
+                outer = {**free, **frame.variables}
+                known = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name in free}
+                local = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name not in free}
+                arguments = dict.fromkeys(inner.co_varnames[: inner.co_argcount], ITEM)
+                self._walk(inner, names, known, {**local, **arguments}, call)
+        finally:
+            self.depth -= 1
+        return returned
+
+    # ---------------------------------------------------------------- what is noted
+
+    def _store(self, store: Store, where: str, frame: Frame) -> None:
+        target = store.target
+        if target.owner is not None and isinstance(target.owner.value, threading.local):
+            return
+        module = target.owner.value if target.owner is not None else None
+        if isinstance(module, types.ModuleType) and not ownership.is_own_code(
+            getattr(module, "__file__", None) or "<frozen>"
+        ):
+            self._add(Reach.PROCESS, f"{target.name}, a setting of the whole process", target, store, where)
+            return
+        if _is_environment(target):
+            self._add(Reach.PROCESS, "os.environ", target, store, where)
+            return
+        if target.is_argument:
+            self._add(Reach.ARGUMENT, target.name or "its argument", target, store, where)
+        elif target.is_shared:
+            self._add(Reach.SHARED, _labelled(target, frame), target, store, where)
+
+    def _write(self, owner: Origin, call: Call, where: str) -> None:
+        if _is_environment(owner):
+            self._suspect(Reach.PROCESS, "os.environ", owner, call, where)
+        elif owner.is_argument:
+            self._suspect(Reach.ARGUMENT, owner.name or "its argument", owner, call, where)
+        else:
+            self._suspect(Reach.SHARED, owner.name, owner, call, where)
+
+    def _change_first_argument(self, call: Call, where: str) -> None:
+        if not call.arguments:
+            return
+        first = call.arguments[0]
+        if not (first.is_shared or first.is_argument) or isinstance(first.value, types.ModuleType):
+            return
+        kind = ownership.stateful_kind(first.value) if first.is_known else ""
+        if kind:
+            if first.is_shared:
+                self._suspect(Reach.STATEFUL, f"{kind} that all calls use, {first.name}", first, call, where)
+        else:
+            self._write(first, call, where)
+
+    def _hand_over(self, call: Call, where: str) -> None:
+        """Functions passed to others are taken to be called; open files passed to others, to be used."""
+        for argument in call.arguments:
+            if not argument.is_known or argument.is_constant or argument.value is call.callee.value:
+                continue
+            if isinstance(argument.value, types.FunctionType | types.MethodType | functools.partial):
+                target = argument.value.__func__ if isinstance(argument.value, types.MethodType) else argument.value
+                code = getattr(target, "__code__", None)
+                if code is None or ownership.is_own_code(code.co_filename):
+                    self.call(replace(call, callee=argument, arguments=(ITEM,), names=()), where)
+            elif argument.is_shared and (kind := ownership.stateful_kind(argument.value)):
+                self._suspect(Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where)
+
+    def _note_process_wide(self, target: object, call: Call, where: str) -> None:
+        module = getattr(target, "__module__", None) or ""
+        name = getattr(target, "__qualname__", "")
+        setting = ownership.PROCESS_WIDE.get((module, name))
+        if setting:
+            self._suspect(Reach.PROCESS, setting, call.callee, call, where)
+        elif module in ownership.UNSHARABLE_PACKAGES:
+            self._suspect(
+                Reach.PROCESS, f"the state that {module} keeps for the whole process", call.callee, call, where
+            )
+
+    def _draw(self, target: object, call: Call, where: str) -> None:
+        owner = getattr(target, "__self__", None)
+        if getattr(target, "__name__", "") == "seed":
+            self._suspect(Reach.PROCESS, "the seed of the shared random generator", call.callee, call, where)
+            return
+        origin = Origin(name="the shared random generator", value=owner, root=owner, is_shared=True)
+        self._suspect(Reach.DRAWS, "the shared random generator", origin, call, where)
+
+    def _suspect(self, reach: Reach, what: str, target: Origin, call: Call, where: str) -> None:
+        root = target.root if target.root is not ABSENT else target.value
+        self.suspects.append(Suspect(what, where, reach, root, "", call.is_locked, call.guard))
+
+    def _add(self, reach: Reach, what: str, target: Origin, store: Store, where: str) -> None:
+        self.suspects.append(Suspect(what, where, reach, target.root, target.attribute, store.is_locked, store.guard))
+
+
+def callable_natively(target: object) -> bool:
+    return isinstance(target, types.BuiltinFunctionType | types.MethodDescriptorType | types.WrapperDescriptorType)
+
+
+def _unwrapped(callee: Origin) -> tuple[object, list[Origin]]:
+    """The function behind bound methods, static and class methods, with what it is bound to."""
+    value = callee.value
+    if isinstance(value, types.MethodType):
+        owner = value.__self__
+        name = callee.owner.name if callee.owner is not None and callee.owner.name else type(owner).__name__
+        if not callee.owner:
+            name = "self"
+        return value.__func__, [Origin(name=name, value=owner, root=owner, is_shared=True)]
+    if isinstance(value, staticmethod):
+        return value.__func__, []
+    if isinstance(value, classmethod):
+        owner_of = callee.owner
+        kind = (
+            owner_of.value
+            if owner_of and isinstance(owner_of.value, type)
+            else type(owner_of.value)
+            if owner_of
+            else ABSENT
+        )
+        return value.__func__, [Origin(name=getattr(kind, "__name__", "cls"), value=kind, root=kind, is_shared=True)]
+    if isinstance(value, types.FunctionType) and callee.owner is not None:
+        owner_value = callee.owner.value
+        if callee.owner.is_known and not isinstance(owner_value, (types.ModuleType, type)):
+            own = getattr(owner_value, "__dict__", {})
+            if callee.attribute not in own:
+                return value, [callee.owner]  # found on the class, called on the instance
+        elif callee.owner.made_by is not None:
+            return value, [callee.owner]
+    return value, []
+
+
+def _bind(function: types.FunctionType, arguments: list[Origin], names: tuple[str, ...]) -> dict[str, Origin]:
+    """Give parameters what they are passed; the rest hold their defaults, which all calls share."""
+    code = function.__code__
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    variables: dict[str, Origin] = {}
+    defaults = function.__defaults__ or ()
+    for name, value in zip(parameters[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=False):
+        variables[name] = Origin(name=f"the default of {name}", value=value, root=value, is_shared=True)
+    for name, value in (function.__kwdefaults__ or {}).items():
+        variables[name] = Origin(name=f"the default of {name}", value=value, root=value, is_shared=True)
+    positional = arguments[: len(arguments) - len(names)] if names else arguments
+    for name, origin in zip(code.co_varnames[: code.co_argcount], positional, strict=False):
+        variables[name] = origin
+    for name, origin in zip(names, arguments[len(positional) :], strict=False):
+        if name in parameters:
+            variables[name] = origin
+    if code.co_flags & inspect.CO_VARARGS:
+        rest = positional[code.co_argcount :]
+        variables[code.co_varnames[len(parameters)]] = ITEM if any(o.from_item for o in rest) else FRESH
+    return variables
+
+
+def _shape(variables: Mapping[str, Origin], code: types.CodeType) -> tuple[object, ...]:
+    """What of the arguments makes a difference to the walk; two calls of one shape are walked once."""
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    chosen = [variables.get(name, UNKNOWN) for name in names]
+    return tuple(
+        (origin.rank, id(origin.value) if origin.is_known and origin.is_shared else origin.made_by) for origin in chosen
+    )
+
+
+def _cells(function: types.FunctionType) -> dict[str, Origin]:
+    free: dict[str, Origin] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+        free[name] = Origin(name=name, value=value, root=value if _may_change(value) else cell, is_shared=True)
+    return free
+
+
+def _may_change(value: object) -> bool:
+    return value is ABSENT or not isinstance(value, (*ownership.SETTLED_TYPES, tuple, frozenset))
+
+
+def _derived(arguments: tuple[Origin, ...]) -> Origin:
+    owner = arguments[0]
+    if len(arguments) > 1 and arguments[1].is_constant and isinstance(arguments[1].value, str):
+        return attribute(owner, arguments[1].value)
+    return replace(subscript(replace(owner, value=ABSENT), UNKNOWN), name=owner.name)
+
+
+def _is_environment(origin: Origin) -> bool:
+    import os
+
+    return os.environ in (origin.value, origin.root) if origin.is_known or origin.root is not ABSENT else False
+
+
+def _labelled(target: Origin, frame: Frame) -> str:
+    if target.root is frame.globals or target.value is frame.globals:
+        return f"the global {target.name}"
+    return target.name or "something that all calls share"

@@ -1,0 +1,178 @@
+"""Controllers that follow a run: how many calls at once, how many to a batch. Pure: figures in, numbers out.
+
+How many calls to keep in flight against something whose capacity nobody knows (a server, a disk, a lock, this
+machine's own cores) is the question that TCP answers for packets, and the answer here is the same:
+
+- slow start: every call that comes back in good time lets one more out, which doubles the number per round trip
+  (V. Jacobson, "Congestion Avoidance and Control", SIGCOMM 1988);
+- latency is the early signal: when calls take much longer than they did alone and no more of them come through,
+  the rest is queueing, and the number that brought the best throughput is returned to (L. Brakmo, S. O'Malley,
+  L. Peterson, "TCP Vegas", SIGCOMM 1994, the gradient rule of adaptive concurrency limiters);
+- after that hill climbing in small steps on throughput, since a capacity may change;
+- a refusal halves the number, and growth is by one from there (additive increase, multiplicative decrease:
+  D.-M. Chiu, R. Jain, "Analysis of the Increase and Decrease Algorithms", 1989).
+
+Rejected: a fixed number (32, or 5 per core), which is right for nobody; growth on free capacity alone, which ends
+at whatever the server tolerates last.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+__all__ = ["Batches", "Phase", "Window"]
+
+_HANDOVER_SHARE: Final = 0.02
+_LONGEST_BATCH_S: Final = 0.03
+_QUEUEING: Final = 0.65
+"""Base latency over latency: below this most of the rest is queueing."""
+_WORTH_DOUBLING: Final = 1.15
+"""A doubling must bring this much throughput to be kept."""
+_STEP: Final = 0.15
+
+
+class Phase(Enum):
+    """Where a window stands."""
+
+    FIXED = "fixed"
+    """It is set once: nothing limits such calls."""
+    RISING = "rising"
+    STEADY = "steady"
+
+
+@dataclass(slots=True)
+class _Round:
+    """As many answers as were in flight at its start."""
+
+    level: int
+    begin_s: float
+    answers: int = 0
+    latency_s: float = 0.0
+
+
+class Window:
+    """How many calls to have in progress at once.
+
+    Args:
+        base_s: latency of one call alone; 0 where it is not known, the first answers then tell.
+        start: how many at first.
+        most: never more.
+        is_fixed: start is final.
+    """
+
+    def __init__(self, base_s: float, start: int, most: int, *, is_fixed: bool = False) -> None:
+        self.most = max(1, most)
+        self.target = max(1, min(start, self.most))
+        self.phase = Phase.FIXED if is_fixed else Phase.RISING
+        self.base_s = base_s
+        self.ceiling = self.most
+        """Below what was refused."""
+        self.refusals = 0
+        self._round: _Round | None = None
+        self._best = (0.0, self.target)
+        """The best throughput of a round (answers per second), and its level."""
+        self._last = 0.0
+        self._direction = 1
+        self._quiet = 0
+
+    def answered(self, count: int, latency_s: float, now_s: float) -> str:
+        """Take in answers with their mean latency; return what changed, in words, or ""."""
+        if self.phase is Phase.FIXED or count <= 0:
+            return ""
+        current = self._round
+        if current is None:
+            current = self._round = _Round(self.target, now_s - latency_s)
+        current.answers += count
+        current.latency_s += count * latency_s
+        if self.base_s <= 0 or latency_s < self.base_s:
+            self.base_s = latency_s if self.base_s <= 0 else 0.5 * (self.base_s + latency_s)
+        if self.phase is Phase.RISING and self._gradient(latency_s) > _QUEUEING:
+            self.target = min(self.ceiling, self.target + count)
+        if current.answers < current.level:
+            return ""
+        self._round = None
+        return self._end_round(current, now_s)
+
+    def refused(self, in_flight: int) -> str:
+        """Calls were refused with so many in flight: halve, and grow carefully from there."""
+        self.refusals += 1
+        before = self.target
+        if self.phase is not Phase.STEADY or in_flight <= self.target:
+            self.ceiling = max(1, min(self.ceiling, in_flight - 1))
+            self.target = max(1, min(self.target, in_flight // 2))
+        self.phase = Phase.STEADY
+        self._round = None
+        self._best = (0.0, self.target)
+        self._quiet = 0
+        return f"a call was refused with {in_flight} in flight: {self.target} at once instead of {before}"
+
+    # ---------------------------------------------------------------- rounds
+
+    def _gradient(self, latency_s: float) -> float:
+        return self.base_s / latency_s if latency_s > 0 else 1.0
+
+    def _end_round(self, ended: _Round, now_s: float) -> str:
+        throughput = ended.answers / max(now_s - ended.begin_s, 1e-9)
+        latency = ended.latency_s / ended.answers
+        best, best_level = self._best
+        is_better = throughput > best * _WORTH_DOUBLING
+        text = ""
+        if self.phase is Phase.RISING:
+            if self._gradient(latency) <= _QUEUEING and not is_better and best > 0:
+                self.phase = Phase.STEADY
+                self.target = max(1, min(best_level, self.ceiling))
+                text = (
+                    f"{ended.level} at once took {latency / self.base_s:.1f} times as long as one alone and brought no "
+                    f"more a second: {self.target} at once"
+                )
+            elif self._gradient(latency) <= _QUEUEING and is_better:
+                self.target = min(self.ceiling, max(self.target, math.ceil(1.25 * ended.level)))
+            elif self.target >= self.ceiling:
+                self.phase = Phase.STEADY
+        else:
+            text = self._climb(throughput, ended.level)
+        if throughput > best:
+            self._best = (throughput, ended.level)
+        self._last = throughput
+        return text
+
+    def _climb(self, throughput: float, level: int) -> str:
+        """One step of hill climbing, every second round, so that a step's effect is seen before the next."""
+        self._quiet += 1
+        if self._quiet % 2:
+            return ""
+        if throughput < 0.97 * self._last:
+            self._direction = -self._direction
+        limit = self.ceiling if not self.refusals else max(1, math.floor(0.8 * self.ceiling))
+        step = 1 if self.refusals else max(1, round(_STEP * level))
+        before, self.target = self.target, max(1, min(limit, self.target + self._direction * step))
+        is_news = abs(self.target - before) > max(2, 0.3 * before)
+        return f"{self.target} at once instead of {before}: throughput says so" if is_news else ""
+
+
+class Batches:
+    """How many calls to hand over at once, from their measured length.
+
+    Hand-over is to stay below 2 % of the work and a batch below some tens of milliseconds, so that what is left
+    can still be spread evenly; the driver cuts batches further toward the end.
+    """
+
+    def __init__(self, call_s: float, handover_s: float) -> None:
+        self.call_s = call_s
+        self.handover_s = handover_s
+
+    def answered(self, count: int, seconds: float) -> None:
+        """Take in that so many calls took so long together."""
+        if count > 0:
+            weight = min(0.5, count / 32 + 0.1)
+            self.call_s += weight * (seconds / count - self.call_s)
+
+    @property
+    def size(self) -> int:
+        call_s = max(self.call_s, 1e-9)
+        wanted = math.ceil(self.handover_s / (_HANDOVER_SHARE * call_s))
+        longest = max(1, int(_LONGEST_BATCH_S / call_s))
+        return max(1, min(wanted, longest, 100_000))

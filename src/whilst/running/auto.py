@@ -1,0 +1,508 @@
+"""mode="auto": make the first calls here, find out what they are like, decide, and go on finding out.
+
+A policy for the driver: it starts nothing and waits for nothing. Its stages:
+
+first   one call with nothing but the clocks read around it. If it is over in microseconds, most often nothing
+        else ever happens: calls go on inline, in stretches of a millisecond or two.
+pilot   a few more calls under a canary (does it hold the GIL?), with the code scanned for what it writes and those
+        suspects looked at before and after. Real calls, made once, whose results are kept.
+run     as decided (`deciding.decide`), with the number of calls at once (`adapting.Window`) and the batches
+        (`adapting.Batches`) following what comes back. While processes start, calls go on inline. When calls turn
+        out longer or shorter than those the decision rests on, or threads don't bring what they promised, it is
+        decided again for what is left.
+
+Every call that raises something counts as made, save one: a call that was turned away because too many were in
+flight (`refusals`) is made again with fewer.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import Final
+
+from whilst.measuring.machine import look_at_machine
+from whilst.measuring.pilot import Pilot
+from whilst.measuring.seeds import is_seeded
+from whilst.model import Change, Decision, Machine, Mode, Profile
+from whilst.running.adapting import Batches, Window
+from whilst.running.backends.base import CALLER, Batch, Finished, Job
+from whilst.running.calls import Awaiter, Cell, perform, perform_inline
+from whilst.running.deciding import Circumstances, Costs, decide
+from whilst.running.options import Options
+from whilst.running.policy import INLINE, Orders, Setup, View
+from whilst.running.refusals import refusal
+from whilst.running.source import Source
+
+__all__ = ["AutoPolicy", "auto_policy"]
+
+_TINY_S: Final = 100e-6
+"""A first call below this is followed by more like it before anything is looked into."""
+_STRETCH_S: Final = 0.002
+"""So long may inline calls go on before the driver looks around."""
+_LONGEST_STRETCH: Final = 4096
+_NOT_WORTH_S: Final = 0.005
+"""Less than this in all: no other mode can gain anything."""
+_WATCHED_S: Final = 0.012
+"""So long is watched in all before the share of the GIL is believed (the canary looks every few milliseconds)."""
+_MOST_PILOT_CALLS: Final = 64
+_FIRST_WINDOW: Final = 4
+_FIRST_FLIGHTS: Final = 10
+"""As TCP's initial window (RFC 6928)."""
+_MOST_WAITING: Final = 64
+"""At once against something that may have a limit nobody knows."""
+_DRIFT: Final = 2.0
+"""Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
+
+
+def auto_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) -> AutoPolicy:
+    """Return the policy of mode="auto" for one call of a verb."""
+    return AutoPolicy(job, source, options, is_lazy=is_lazy)
+
+
+class _Stage(Enum):
+    FIRST = "first"
+    SHORT = "short"
+    PILOT = "pilot"
+    RUN = "run"
+
+
+class AutoPolicy:
+    """See the module's text."""
+
+    def __init__(self, job: Job, source: Source, options: Options, *, is_lazy: bool) -> None:
+        self.job = job
+        self._options = options
+        self._is_lazy = is_lazy
+        self._left = source.length
+        self._start_ns = time.perf_counter_ns()
+        self._stage = _Stage.FIRST
+        self._awaiter = Awaiter()
+        self._pilot = Pilot(job.fn, job.how, job.is_coroutine)
+        self._machine: Machine | None = None
+        self._decision = Decision(Mode.SEQUENTIAL, "inline", 0, reason="too short to be worth looking into")
+        self._history: list[Change] = []
+        self._stretch = 1
+        self._call_s = 0.0
+        """Of the calls made inline, untimed: EWMA."""
+        self._last: tuple[object, object] | None = None
+        self._window: Window | None = None
+        self._batches: Batches | None = None
+        self._setup = INLINE
+        self._profile = Profile()
+        self._answers = 0
+        self._answered_s = 0.0
+        self._cpu_s = 0.0
+        self._since_ns = 0
+        self._trial: float | None = None
+        self._seeded: bool | None = None
+        self._refused: dict[int, int] = {}
+        self._in_hand = 0
+        self._inline_calls = 0
+
+    # ---------------------------------------------------------------- the driver asks
+
+    def orders(self, view: View) -> Orders:
+        self._left = view.left
+        self._in_hand = view.in_hand
+        if self._setup is INLINE:
+            if self._stage is _Stage.FIRST and self.job.is_coroutine:
+                self._begin_with_coroutines()
+            elif self.job.how == "call" and self._stage is _Stage.FIRST:
+                self._begin_with_tasks()
+            if self._setup is INLINE:
+                return Orders(INLINE, inline=0 if view.blocked else 1 if self._is_lazy else self._stretch)
+        return self._orders_of_run(view)
+
+    def _orders_of_run(self, view: View) -> Orders:
+        decision = self._decision
+        at_hand = None if view.left is None else max(1, view.left + view.in_hand)
+        if self._setup.backend == "eventloop":
+            slots = self._window.target if self._window is not None else self._setup.slots
+            return Orders(self._setup, workers=1, slots=max(1, slots), ahead=0)
+        if self._setup.backend == "threads":
+            workers = self._window.target if self._window is not None else decision.workers
+            workers = workers if at_hand is None else min(workers, at_hand)
+            return Orders(self._setup, workers=max(1, workers), batch=self._batch_size(), ahead=0)
+        workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
+        return Orders(
+            self._setup,
+            workers=workers,
+            batch=self._batch_size(),
+            ahead=1,
+            inline=self._inline_while_starting(view),
+            is_timed=self._wall_s > 20e-6,
+        )
+
+    @property
+    def _wall_s(self) -> float:
+        return self._batches.call_s if self._batches is not None else self._call_s
+
+    def _batch_size(self) -> int:
+        if self._batches is None or self._decision.mode is Mode.COMBINED:
+            return 1
+        return self._batches.size
+
+    def _inline_while_starting(self, view: View) -> int:
+        """The caller goes on while workers start, unless one more call would take longer than they do."""
+        if view.ready or not view.starting or view.blocked:
+            return 0
+        if self._wall_s > 0.5 * self._circumstances().process_start_s:
+            return 0
+        return max(1, min(self._stretch, int(_STRETCH_S / max(self._wall_s, 1e-7))))
+
+    def perform(self, job: Job, source: Source, count: int) -> Finished:
+        if self._stage is _Stage.SHORT or self._stage is _Stage.RUN:
+            finished = perform_inline(job, source, count, self._awaiter)
+            self._learn_from_stretch(finished)
+            return finished
+        return self._perform_pilot(job, source)
+
+    def observe(self, finished: Finished) -> None:
+        if finished.worker == CALLER or not finished.ids:
+            return
+        self._learn_from_workers(finished)
+
+    def again(self, finished: Finished) -> Sequence[int]:
+        """Return the calls of an answer that were turned away and are to be made again, with fewer at once."""
+        if self._in_hand <= 1 and (self._window is None or self._window.target <= 1):
+            return ()
+        turned_away = []
+        for number, error in finished.errors.items():
+            why = refusal(error)
+            if why and self._refused.get(number, 0) < 16:
+                self._refused[number] = self._refused.get(number, 0) + 1
+                turned_away.append(number)
+                self._retreat(why)
+        return turned_away
+
+    def worker_lost(self, view: View) -> None:
+        """The pool replaces it; nothing to change."""
+
+    def decision(self) -> Decision:
+        decision = self._decision
+        if self._window is not None and decision.backend in ("threads", "eventloop"):
+            key = "workers" if decision.backend == "threads" else "threads_per_worker"
+            decision = replace(decision, **{key: self._window.target})  # type: ignore[arg-type]  # both are numbers
+        given_up = list(decision.given_up)
+        if self._refused:
+            given_up.append(
+                f"{len(self._refused)} calls were turned away while others were in flight, and made again with fewer"
+            )
+        return replace(decision, history=tuple(self._history), given_up=tuple(given_up))
+
+    def close(self) -> None:
+        self._awaiter.close()
+
+    # ---------------------------------------------------------------- first calls
+
+    def _perform_pilot(self, job: Job, source: Source) -> Finished:
+        """Make one call (or some short ones together) with the clocks read around it."""
+        pilot = self._pilot
+        is_first = self._stage is _Stage.FIRST
+        count = 1 if is_first else self._pilot_size()
+        first = source.next_id
+        items = source.take(count)
+        if not items:
+            now = time.perf_counter_ns()
+            return Finished(CALLER, -1, range(first, first), [], now, now)
+        if not is_first:
+            pilot.look_into(items[0])
+        pilot.begin(items[0], is_watched=not is_first)
+        finished = perform(Batch(-1, job, range(first, first + len(items)), items), CALLER, Cell(), self._awaiter)
+        made = max(1, len(finished.ids))
+        lap = pilot.end(items[0], calls=made)
+        self._inline_calls += made
+        self._call_s = lap.wall_s
+        if not finished.errors:
+            self._last = (items[0], finished.values[0])
+        self._after_pilot(is_first=is_first)
+        return finished
+
+    def _pilot_size(self) -> int:
+        """How many calls to watch together: short ones must add up to something the canary can see."""
+        if self._is_lazy:
+            return 1
+        return max(1, min(_MOST_PILOT_CALLS, math.ceil(0.5 * _WATCHED_S / max(self._call_s, 1e-6))))
+
+    def _after_pilot(self, *, is_first: bool) -> None:
+        count = 64 if self._left is None else max(0, self._left - 1)
+        if is_first:
+            if self._call_s < _TINY_S:
+                self._stage = _Stage.SHORT
+                self._stretch = 8
+            elif count * self._call_s < _NOT_WORTH_S:
+                self._stage = _Stage.SHORT
+            else:
+                self._stage = _Stage.PILOT
+                self._look_into_first()
+            return
+        if self._is_clear():
+            self._decide("")
+
+    def _look_into_first(self) -> None:
+        """A first call that mostly waited, of a function that writes nothing: no reason to wait another time."""
+        assert self._last is not None or self._pilot.laps
+        item = self._last[0] if self._last is not None else None
+        if item is None:
+            return
+        self._pilot.look_into(item)
+        lap = self._pilot.laps[0]
+        if lap.wait_s > 0.5 * lap.wall_s and lap.children_s < 0.2 * lap.wall_s and not self._pilot.writes:
+            self._decide("")
+
+    def _is_clear(self) -> bool:
+        """Nothing more to learn from a watched call."""
+        pilot = self._pilot
+        if pilot.unclear and pilot.calls < 6:
+            return False
+        laps = pilot.laps[1:]
+        watched = sum(lap.wall_s for lap in laps)
+        looks = pilot.seen.held + pilot.seen.free + sum(pilot.seen.waits.values())
+        return bool(laps) and (looks >= 2 or watched >= 3 * _WATCHED_S or pilot.calls >= 2 * _MOST_PILOT_CALLS)
+
+    def _begin_with_coroutines(self) -> None:
+        """Coroutine functions wait by their nature: nothing is gained by waiting for a first one alone."""
+        self._stage = _Stage.RUN
+        self._pilot.look_into(None)
+        writes = self._pilot.writes
+        if writes and any(write.spoils_threads and not write.is_random for write in writes):
+            self._decision = Decision(
+                Mode.SEQUENTIAL, "inline", 0,
+                reason=f"it writes {writes[0].what}, which coroutines in flight would race for",
+            )  # fmt: skip
+            return
+        most = self._options.workers or 10_000
+        count = most if self._left is None else min(self._left, most)
+        is_free = self._pilot.scan.waits_only_in_sleep
+        start = count if is_free else min(_FIRST_FLIGHTS, count)
+        self._window = Window(0.0, max(1, start), max(1, min(most, 1024)) if not is_free else most, is_fixed=is_free)
+        self._setup = Setup("eventloop", slots=max(1, count))
+        self._decision = Decision(
+            Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
+        )
+        self._since_ns = time.perf_counter_ns()
+        self._cpu_s = time.process_time()
+
+    def _begin_with_tasks(self) -> None:
+        """gather: tasks of different kinds, few of them, each made once. Waiting is overlapped, work shares a core."""
+        self._stage = _Stage.RUN
+        count = self._left or 1
+        if count < 2:
+            return
+        workers = min(count, self._options.workers or 32)
+        self._setup = Setup("eventloop", slots=workers) if self.job.is_coroutine else Setup("threads")
+        self._decision = Decision(
+            Mode.CONCURRENT,
+            self._setup.backend,
+            workers,
+            reason="different tasks, each made once: nothing to measure first",
+        )
+
+    # ---------------------------------------------------------------- inline
+
+    def _learn_from_stretch(self, finished: Finished) -> None:
+        count = len(finished.ids)
+        if not count:
+            return
+        self._inline_calls += count
+        length_s = (finished.end_ns - finished.start_ns) / 1e9
+        now = length_s / count
+        before, self._call_s = self._call_s, now
+        self._stretch = max(1, min(int(_STRETCH_S / max(now, 1e-9)), 8 * count, _LONGEST_STRETCH))
+        if self._setup is not INLINE or self._stage is _Stage.FIRST:
+            return
+        left = self._left if self._left is not None else 4 * self._inline_calls
+        if self._stage is _Stage.SHORT:
+            is_long = left * now > 10 * _NOT_WORTH_S and now > 8e-6 and self._inline_calls >= 32
+            if is_long or now > 50 * _TINY_S:
+                self._stage, self._stretch = _Stage.PILOT, 1
+        elif self._decision.mode is Mode.SEQUENTIAL and self._decided_s > 0:
+            is_new = now > _DRIFT * self._decided_s and left * now > 10 * _NOT_WORTH_S and now > 20e-6
+            if is_new and not self._is_spoilt:
+                self._note(f"calls take {now * 1e3:.3g} ms instead of {self._decided_s * 1e3:.3g} ms")
+                self._forget_pilot()
+        elif before and now > 10 * before and now > _TINY_S:
+            self._stage, self._stretch = _Stage.PILOT, 1
+
+    _decided_s = 0.0
+    _is_spoilt = False
+
+    def _forget_pilot(self) -> None:
+        """Calls are not what they were: measure some anew."""
+        self._pilot.laps.clear()
+        self._pilot.seen = type(self._pilot.seen)()
+        self._stage, self._stretch = _Stage.PILOT, 1
+
+    # ---------------------------------------------------------------- deciding
+
+    def _circumstances(self, *, workers_are_up: bool = False) -> Circumstances:
+        options = self._options
+        return Circumstances(
+            left=self._left,
+            workers_are_up=workers_are_up,
+            server_start_s=_import_s(),
+            first_call_extra_s=self._pilot.first_extra_s,
+            waits_only_in_sleep=self._pilot.waits_only_in_sleep,
+            tried_threads=self._trial,
+            most_workers=options.workers,
+            is_seeded=bool(self._seeded),
+            has_own_seed=options.seed is not None,
+            most_threads=256 if self._pilot.waits_only_in_sleep else _MOST_WAITING,
+            costs=_COSTS,
+        )
+
+    def _decide(self, why: str) -> None:
+        """Decide for what is left, and set the run up for it."""
+        if self._machine is None:
+            self._machine = look_at_machine()
+        if self._seeded is None and self._pilot.draws:
+            self._seeded = self._options.seed is None and is_seeded()
+        profile = self._pilot.profile()
+        if self._last is not None and self._may_need_processes(profile):
+            self._pilot.weigh(*self._last)
+            profile = self._pilot.profile()
+        self._last = None
+        self._adopt(profile, why)
+
+    def _may_need_processes(self, profile: Profile) -> bool:
+        left = self._left if self._left is not None else 64
+        return (profile.work_s or 0.0) * left > 0.02
+
+    def _adopt(self, profile: Profile, why: str) -> None:
+        assert self._machine is not None
+        workers_are_up = self._setup.backend.startswith("processes")
+        before = self._decision
+        self._profile = profile
+        decision = decide(profile, self._machine, self._circumstances(workers_are_up=workers_are_up))
+        is_new = (decision.mode, decision.backend) != (before.mode, before.backend)
+        if self._stage is _Stage.RUN and why:
+            if not is_new:
+                self._note(f"{why}; still {decision.mode.value}")
+                self._reset_counts(profile)
+                return
+            self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
+        self._stage = _Stage.RUN
+        self._decision = decision
+        self._decided_s = profile.wall_s
+        self._is_spoilt = {rejected.mode for rejected in decision.rejected} >= {Mode.CONCURRENT, Mode.PARALLEL} and len(
+            decision.forecast_s
+        ) == 1
+        self._set_up(decision, profile)
+
+    def _set_up(self, decision: Decision, profile: Profile) -> None:
+        self._window, self._batches = None, None
+        self._reset_counts(profile)
+        if decision.mode is Mode.SEQUENTIAL:
+            self._setup = INLINE
+            self._stretch = max(1, min(int(_STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
+            return
+        wall = max(profile.wall_s, 1e-9)
+        if decision.backend in ("threads", "eventloop"):
+            waits = (profile.wait_s or 0.0) > 0.2 * wall
+            most = max(decision.workers, decision.threads_per_worker)
+            is_free = self._pilot.waits_only_in_sleep or not waits
+            self._window = Window(wall, most if is_free else min(_FIRST_WINDOW, most), most, is_fixed=is_free)
+            if not waits:
+                self._batches = Batches(wall, _COSTS.thread_call_s)
+            self._setup = Setup(decision.backend, slots=decision.threads_per_worker)
+            return
+        self._batches = Batches(wall, _COSTS.batch_s)
+        native = None
+        if profile.native_s and profile.native_s > 0.2 * wall:
+            assert self._machine is not None
+            native = max(1, self._machine.cores // decision.workers)
+        self._setup = Setup(decision.backend, slots=decision.threads_per_worker, native_threads=native)
+
+    def _reset_counts(self, profile: Profile) -> None:
+        self._answers, self._answered_s, self._cpu_s = 0, 0.0, 0.0
+        self._since_ns = time.perf_counter_ns()
+        if self._batches is not None:
+            self._batches.call_s = max(profile.wall_s, 1e-9)
+
+    # ---------------------------------------------------------------- answers of workers
+
+    def _learn_from_workers(self, finished: Finished) -> None:
+        count = len(finished.ids)
+        length_s = (finished.end_ns - finished.start_ns) / 1e9
+        if finished.starts_ns is not None and finished.ends_ns is not None and self._setup.backend.endswith("loop"):
+            length_s = sum(e - s for s, e in zip(finished.starts_ns, finished.ends_ns, strict=True)) / 1e9
+        self._answers += count
+        self._answered_s += length_s
+        self._cpu_s += (finished.cpu_ns or 0) / 1e9
+        if self._window is not None:
+            text = self._window.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
+            if text:
+                self._note(text)
+        if self._batches is not None:
+            self._batches.answered(count, length_s)
+        self._check_nature()
+
+    def _check_nature(self) -> None:
+        """Are the calls what the decision takes them for?"""
+        if self._answers < 8 or self._profile.work_s is None or (self._left is not None and self._left < 4):
+            return
+        now_s = self._answered_s / self._answers
+        was_s = self._profile.wall_s
+        backend = self._setup.backend
+        if backend == "processes" and self._answered_s > 0.03:
+            if now_s > _DRIFT * was_s or now_s * _DRIFT < was_s:
+                ratio = now_s / max(was_s, 1e-12)
+                text = f"calls take {now_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
+                self._adopt(_scaled(self._profile, ratio), text)
+            elif self._answers >= 256:
+                self._reset_counts(self._profile)
+        elif backend == "threads":
+            self._check_threads(now_s, was_s)
+
+    def _check_threads(self, now_s: float, was_s: float) -> None:
+        profile = self._profile
+        waits = (profile.wait_s or 0.0) > 0.2 * was_s
+        work_s = self._cpu_s / self._answers
+        if not waits and self._trial is None and self._answers >= 4 * self._decision.workers:
+            self._trial = round(self._decision.workers * work_s / max(now_s, 1e-9), 2)
+            if self._trial < 1.25:
+                self._adopt(
+                    profile, f"{self._decision.workers} threads were only {self._trial:.1f} times as fast as one"
+                )
+        elif waits and self._answers >= 16 and work_s > _DRIFT * max(profile.work_s or 0.0, 1e-4):
+            changed = replace(profile, work_s=work_s, gil_s=work_s, wait_s=max(was_s - work_s, 0.0))
+            self._adopt(changed, f"a call works {work_s * 1e3:.3g} ms instead of {(profile.work_s or 0) * 1e3:.3g} ms")
+
+    def _retreat(self, why: str) -> None:
+        if self._window is None:
+            self._window = Window(0.0, self._decision.workers, self._decision.workers)
+        in_flight = max(self._in_hand, 2)
+        if in_flight > self._window.target and self._window.refusals:
+            return  # one of those that were in flight before the last retreat
+        self._note(f"{self._window.refused(in_flight)} ({why})")
+
+    def _note(self, text: str) -> None:
+        self._history.append(Change(round((time.perf_counter_ns() - self._start_ns) / 1e9, 4), text))
+
+
+_COSTS: Final = Costs()
+
+
+def _scaled(profile: Profile, ratio: float) -> Profile:
+    def times(value: float | None) -> float | None:
+        return None if value is None else value * ratio
+
+    return replace(
+        profile,
+        work_s=times(profile.work_s),
+        wait_s=times(profile.wait_s),
+        gil_s=times(profile.gil_s),
+        native_s=times(profile.native_s),
+        children_s=times(profile.children_s),
+    )
+
+
+def _import_s() -> float:
+    """What importing the program's modules again may take: some 0.3 ms each, beyond those every worker has."""
+    import sys
+
+    return max(0.0, (len(sys.modules) - 250) * 0.0003)

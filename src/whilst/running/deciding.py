@@ -1,0 +1,420 @@
+"""From what a call is like to how to run the rest: a pure function, its cost model and its reasons.
+
+The model starts from the design's bounds for n like calls of w seconds of work and u of wait (sequential n(w+u);
+concurrent max(nw, w+u); parallel ceil(n/k)(w+u); combined max(nw/k, w+u)) and refines them with what measuring
+found: work done without the GIL runs side by side in threads; a native pool (BLAS) that fills the cores leaves
+nothing to gain by adding workers; a process costs its start, and each call its hand-over and its payload; a
+worker pays again what the first call loaded. Correctness comes first: a mode that the function's writes, or
+something that can't be pickled, rule out is never weighed.
+
+Nothing here looks at a clock or a machine: everything comes in as arguments, so that a decision can be made again
+on paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from whilst.model import Decision, Evidence, Machine, Mode, Profile, Rejection, Write
+
+__all__ = ["Circumstances", "Costs", "Forecast", "decide", "forecasts", "hazards"]
+
+UNKNOWN_COUNT: Final = 256
+"""How many calls are taken to be left where the input does not know its length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds that the machinery takes, by the studies' floors on a machine with two cores."""
+
+    thread_start_s: float = 100e-6
+    thread_call_s: float = 20e-6
+    loop_call_s: float = 25e-6
+    fork_s: float = 0.015
+    server_s: float = 0.09
+    process_call_s: float = 5e-6
+    batch_s: float = 150e-6
+    byte_s: float = 1.0e-9
+    buffer_byte_s: float = 0.25e-9
+    """Per byte of a large buffer, through shared memory, one way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the decision depends on besides the call and the machine."""
+
+    left: int | None = None
+    """Calls that are still to be made; None where the input does not know its length."""
+    can_fork: bool = False
+    """This process has one thread: workers may be forked from it, and have all that it has loaded."""
+    workers_are_up: bool = False
+    """Processes run already: their start costs nothing more."""
+    server_start_s: float = 0.0
+    """What importing the program's modules adds to the start of a clean worker."""
+    first_call_extra_s: float = 0.0
+    """What the first call took beyond the others: a clean worker pays it again, a forked one does not."""
+    waits_only_in_sleep: bool = False
+    """Its waits are sleeps, which meet no limit however many wait at once."""
+    limited_native_s: float | None = None
+    """Seconds of one call with BLAS and OpenMP held to one thread, where that was tried."""
+    tried_threads: float | None = None
+    """How many times faster two calls on two threads were than one after the other, where that was tried."""
+    most_workers: int | None = None
+    """As the caller asked."""
+    is_seeded: bool = False
+    """Somebody seeds the shared random generator, so that the order of the draws matters."""
+    has_own_seed: bool = False
+    """The run has a seed of its own: every item's draws are its own."""
+    most_threads: int = 256
+    costs: Costs = field(default_factory=Costs)
+
+    @property
+    def count(self) -> int:
+        return UNKNOWN_COUNT if self.left is None else self.left
+
+    @property
+    def process_start_s(self) -> float:
+        if self.workers_are_up:
+            return 0.0
+        if self.can_fork:
+            return self.costs.fork_s
+        return self.costs.server_s + self.server_start_s + self.first_call_extra_s
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the rest takes in one mode, and with what."""
+
+    mode: Mode
+    seconds: float
+    backend: str
+    workers: int
+    batch: int = 1
+    threads_per_worker: int = 1
+    note: str = ""
+
+
+def hazards(writes: tuple[Write, ...], circumstances: Circumstances) -> tuple[str, str]:
+    """Return why calls must not overlap in this process, and why they must not move to another; "" where they may."""
+    threads = processes = ""
+    for write in writes:
+        if write.is_random and (circumstances.has_own_seed or not circumstances.is_seeded):
+            continue
+        seen = "seen to change" if write.is_confirmed else "found in its code"
+        where = f", {_place(write.where)}" if write.where else ""
+        said = f"it writes {write.what} ({seen}{where})"
+        if write.is_random:
+            said = f"it draws from {write.what}, which this program seeds: only in order come the same draws"
+        if write.spoils_threads:
+            threads = threads or said
+        if write.spoils_processes:
+            processes = processes or said
+    return threads, processes
+
+
+def _place(where: str) -> str:
+    path, _, rest = where.rpartition(":")
+    line = rest.split(" ")[0]
+    return f"{path.rsplit('/', 1)[-1]} line {line}" if path else where
+
+
+def decide(profile: Profile, machine: Machine, circumstances: Circumstances) -> Decision:
+    """Choose mode, back end, workers and batch for the calls that are left.
+
+    Args:
+        profile: one call, measured (`profile.calls` >= 1).
+        machine: cores and GIL.
+        circumstances: how many calls are left, and what else bears on it.
+    Raises:
+        UnmeasuredError: the profile has no pilot call.
+    """
+    possible, rejected = forecasts(profile, machine, circumstances)
+    best = _choose(possible)
+    reasons = dict(rejected)
+    for mode, forecast in possible.items():
+        if mode is not best.mode:
+            reasons[mode] = _why_slower(forecast, best)
+    order = [mode for mode in Mode if mode in reasons]
+    return Decision(
+        mode=best.mode,
+        backend=best.backend,
+        workers=best.workers,
+        batch=best.batch,
+        threads_per_worker=best.threads_per_worker,
+        reason=_reason(best, possible, reasons, profile, circumstances),
+        evidence=_evidence(profile, machine, circumstances),
+        rejected=tuple(Rejection(mode, reasons[mode]) for mode in order),
+        forecast_s={mode: round(forecast.seconds, 6) for mode, forecast in possible.items()},
+        given_up=_given_up(profile, circumstances),
+    )
+
+
+def forecasts(
+    profile: Profile, machine: Machine, circumstances: Circumstances
+) -> tuple[dict[Mode, Forecast], dict[Mode, str]]:
+    """Return what the rest takes in every mode that keeps the results right, and why the other modes don't."""
+    no_threads, no_processes = hazards(profile.writes, circumstances)
+    if profile.is_picklable is False and not circumstances.can_fork:
+        no_processes = no_processes or profile.why_not or "it can't be pickled"
+    if profile.why_not.startswith("its result"):
+        no_processes = no_processes or profile.why_not
+    call = _Call.of(profile, machine, circumstances)
+    possible = {Mode.SEQUENTIAL: Forecast(Mode.SEQUENTIAL, call.sequential_s, "inline", 0)}
+    rejected: dict[Mode, str] = {}
+    if no_threads:
+        rejected[Mode.CONCURRENT] = no_threads
+    else:
+        possible[Mode.CONCURRENT] = _concurrent(call)
+    if no_processes:
+        rejected[Mode.PARALLEL] = rejected[Mode.COMBINED] = no_processes
+    elif machine.cores < 2 or circumstances.most_workers == 1:
+        rejected[Mode.PARALLEL] = rejected[Mode.COMBINED] = "this process may use one core only"
+    else:
+        possible[Mode.PARALLEL] = _parallel(call)
+        if no_threads:
+            rejected[Mode.COMBINED] = no_threads
+        else:
+            possible[Mode.COMBINED] = _combined(call)
+    return possible, rejected
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call in the terms of the cost model (seconds)."""
+
+    n: int
+    wall_s: float
+    work_s: float
+    """On its own thread."""
+    held_s: float
+    """The part of `work_s` with the GIL held."""
+    load_s: float
+    """All that it keeps cores busy with: own thread, native threads, children."""
+    wait_s: float
+    payload_s: float
+    cores: int
+    is_coroutine: bool
+    has_native_pool: bool
+    where: Circumstances
+
+    @classmethod
+    def of(cls, profile: Profile, machine: Machine, where: Circumstances) -> _Call:
+        work, wait = profile.work_s or 0.0, profile.wait_s or 0.0
+        native, children = profile.native_s or 0.0, profile.children_s or 0.0
+        held = work if profile.gil_s is None or profile.is_coroutine else profile.gil_s
+        if not machine.has_gil:
+            held = 0.0
+        has_pool = native > 0.2 * (work + wait)
+        payload = (profile.pickle_s or 0.0) * 2
+        bytes_moved = (profile.argument_bytes or 0) + (profile.result_bytes or 0)
+        payload += bytes_moved * where.costs.byte_s
+        cores = machine.cores if where.most_workers is None else max(1, min(machine.cores, where.most_workers))
+        return cls(
+            n=where.count,
+            wall_s=profile.wall_s,
+            work_s=work,
+            held_s=min(held, work),
+            load_s=work + (native if has_pool else 0.0) + children,
+            wait_s=wait,
+            payload_s=payload,
+            cores=cores,
+            is_coroutine=profile.is_coroutine,
+            has_native_pool=has_pool,
+            where=where,
+        )
+
+    @property
+    def sequential_s(self) -> float:
+        return self.n * self.wall_s
+
+
+def _concurrent(call: _Call) -> Forecast:
+    """Threads (or one event loop): waits overlap, and work without the GIL runs on all cores."""
+    where, costs = call.where, call.where.costs
+    if call.is_coroutine:
+        in_flight = max(1, min(call.n, where.most_workers or 10_000))
+        busy = call.n * (call.work_s + costs.loop_call_s)
+        seconds = max(busy, math.ceil(call.n / in_flight) * call.wall_s)
+        return Forecast(Mode.CONCURRENT, seconds, "eventloop", 1, threads_per_worker=in_flight)
+    if call.has_native_pool and where.limited_native_s is not None:
+        threads = min(call.n, call.cores)
+        seconds = math.ceil(call.n / max(1, threads)) * where.limited_native_s * 1.05
+        note = "BLAS and OpenMP held to one thread each"
+        return Forecast(Mode.CONCURRENT, seconds, "threads", max(1, threads), note=note)
+    threads = _threads_for(call)
+    held, load = call.held_s + costs.thread_call_s, call.load_s + costs.thread_call_s
+    # A waiting thread that comes back asks for the GIL, which a working one gives up only after 5 ms.
+    convoy = 1.1 if call.held_s > 0.05 * call.wall_s else 1.0
+    by_cores = call.n * load / call.cores
+    speedup = where.tried_threads
+    if speedup is not None and call.wait_s < 0.2 * call.wall_s:
+        by_cores = max(by_cores, call.sequential_s / max(0.5, speedup))
+    by_waits = math.ceil(call.n / threads) * call.wall_s
+    seconds = max(call.n * held * convoy, by_cores, by_waits) + threads * costs.thread_start_s
+    return Forecast(Mode.CONCURRENT, seconds, "threads", threads)
+
+
+def _threads_for(call: _Call) -> int:
+    """How many threads make n calls that mostly wait shortest.
+
+    k threads take k*start + n*wall/k, least at k = sqrt(n*wall/start); beyond wall/work of them the core is full
+    (and a half more keeps it full while calls vary).
+    """
+    where = call.where
+    by_start = math.sqrt(call.n * call.wall_s / where.costs.thread_start_s)
+    useful = 1.5 * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
+    most = where.most_workers or where.most_threads
+    least = min(call.cores, call.n)
+    return max(1, min(call.n, most, max(least, int(min(by_start, useful)))))
+
+
+def _parallel(call: _Call) -> Forecast:
+    """Processes: the caller goes on inline while they start, then they make the rest."""
+    workers = max(1, min(call.n, call.cores))
+    one = call.wall_s
+    note = ""
+    if call.has_native_pool:
+        # Each worker's BLAS gets its share of the cores; a pool of threads spends some of what it uses on waiting.
+        one = call.where.limited_native_s or max(call.wall_s, 0.85 * call.load_s)
+        note = "BLAS and OpenMP held to their share of the cores"
+    elif call.load_s > call.wall_s * 1.5:
+        one = call.load_s
+    batch = _batch_for(one, call)
+    each = one + call.where.costs.process_call_s + call.where.costs.batch_s / batch + call.payload_s
+    seconds = _after_start(call, each / workers, workers)
+    return Forecast(Mode.PARALLEL, seconds, "processes", workers, batch, note=note)
+
+
+def _combined(call: _Call) -> Forecast:
+    """Processes that each overlap waits."""
+    workers = max(1, min(call.n, call.cores))
+    work = max(call.work_s, call.load_s) + call.where.costs.process_call_s + call.payload_s
+    most = call.where.most_threads // workers
+    useful = math.ceil(1.5 * call.wall_s / max(call.work_s, 1e-4)) + 1
+    inside = max(1, min(most, math.ceil(call.n / workers), useful))
+    backend = "processes*eventloop" if call.is_coroutine else "processes*threads"
+    per_call = max(work / workers, (call.wall_s + call.payload_s) / (workers * inside))
+    # While workers start, the caller already overlaps calls in threads: count what it does then.
+    start = call.where.process_start_s
+    rate = max(call.held_s, call.wall_s / max(1, _threads_for(call)))
+    done = min(call.n, int(start / max(rate, 1e-9))) if start else 0
+    seconds = min(start, call.n * rate) + (call.n - done) * per_call + (call.wall_s if call.n > done else 0.0)
+    return Forecast(Mode.COMBINED, seconds, backend, workers, 1, inside)
+
+
+def _after_start(call: _Call, per_call_s: float, workers: int) -> float:
+    """The makespan when the caller works alone until the workers are there."""
+    start = call.where.process_start_s
+    done = int(start / max(call.wall_s, 1e-9))
+    if done >= call.n:
+        return call.sequential_s + 0.1 * start  # all is over before they come; starting them was not free
+    rest = call.n - done
+    rounding = (math.ceil(rest / workers) * workers - rest) / max(rest, 1)  # the last round is not full
+    return start + rest * per_call_s * (1 + rounding)
+
+
+def _batch_for(one_s: float, call: _Call) -> int:
+    """As many calls as hide the hand-over (below 2 % of the work), no more than some tens of milliseconds."""
+    costs = call.where.costs
+    wanted = math.ceil(costs.batch_s / max(0.02 * one_s, 1e-9))
+    longest = max(1, int(0.03 / max(one_s, 1e-9)))
+    fair = max(1, call.n // (4 * call.cores))
+    return max(1, min(wanted, longest, fair))
+
+
+def _choose(possible: Mapping[Mode, Forecast]) -> Forecast:
+    """The fastest, unless a plainer mode is nearly as fast: every step up must bring a tenth and 3 ms."""
+    best = possible[Mode.SEQUENTIAL]
+    for mode in (Mode.CONCURRENT, Mode.PARALLEL, Mode.COMBINED):
+        forecast = possible.get(mode)
+        if forecast is not None and forecast.seconds < 0.9 * best.seconds - 0.003:
+            best = forecast
+    return best
+
+
+# What it says.
+
+
+def _reason(
+    best: Forecast,
+    possible: Mapping[Mode, Forecast],
+    reasons: Mapping[Mode, str],
+    profile: Profile,
+    where: Circumstances,
+) -> str:
+    count = f"{where.left} calls" if where.left is not None else "the calls"
+    if best.mode is Mode.SEQUENTIAL:
+        if set(reasons) >= {Mode.CONCURRENT, Mode.PARALLEL} and not (set(possible) - {Mode.SEQUENTIAL}):
+            return "any other mode could change the results"
+        return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be faster by a tenth"
+    saved = possible[Mode.SEQUENTIAL].seconds
+    share = (profile.wait_s or 0.0) / max(profile.wall_s, 1e-12)
+    nature = f"{share:.0%} of a call is waiting" if share >= 0.1 else "a call works all the time"
+    if best.mode is Mode.CONCURRENT and share < 0.5:
+        nature = "its work does not hold the GIL"
+    note = f", {best.note}" if best.note else ""
+    return f"{nature}; {count} left take about {_seconds(best.seconds)} instead of {_seconds(saved)}{note}"
+
+
+def _why_slower(forecast: Forecast, best: Forecast) -> str:
+    if forecast.seconds <= best.seconds * 1.001:
+        return f"about {_seconds(forecast.seconds)}, which is no faster by a tenth and costs more"
+    return f"about {_seconds(forecast.seconds)}"
+
+
+def _evidence(profile: Profile, machine: Machine, where: Circumstances) -> tuple[Evidence, ...]:
+    wall = profile.wall_s
+    share = (profile.wait_s or 0.0) / wall if wall else 0.0
+    found = [
+        Evidence("length of a call", wall, "s", f"a call takes {_seconds(wall)}"),
+        Evidence("share of waiting", round(share, 4), "", f"{share:.0%} of it waiting"),
+    ]
+    if profile.gil_s is not None and profile.work_s:
+        held = profile.gil_s / profile.work_s
+        found.append(Evidence("share of work with the GIL", round(held, 4), "", f"{held:.0%} of its work with the GIL"))
+    if profile.native_s and profile.native_s > 0.2 * wall:
+        found.append(
+            Evidence(
+                "native threads", profile.native_s, "s", f"native threads add {_seconds(profile.native_s)} of work"
+            )
+        )
+    if profile.children_s and profile.children_s > 0.05 * wall:
+        found.append(Evidence("children", profile.children_s, "s", f"its children work {_seconds(profile.children_s)}"))
+    if profile.first_call_s is not None and profile.first_call_s > 3 * wall:
+        text = f"the first call took {_seconds(profile.first_call_s)}"
+        found.append(Evidence("first call", profile.first_call_s, "s", text))
+    moved = (profile.argument_bytes or 0) + (profile.result_bytes or 0)
+    if moved > 1 << 16:
+        found.append(Evidence("payload", moved, "B", f"{moved / 1e6:.1f} MB to send and receive"))
+    if where.tried_threads is not None:
+        text = f"two threads at once were {where.tried_threads:.1f} times as fast as one"
+        found.append(Evidence("trial of two threads", where.tried_threads, "", text))
+    cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
+    found.append(Evidence("cores", machine.cores, "", cores))
+    return tuple(found)
+
+
+def _given_up(profile: Profile, where: Circumstances) -> tuple[str, ...]:
+    given_up = []
+    for write in profile.writes:
+        if write.is_random and not (where.has_own_seed or where.is_seeded):
+            given_up.append(
+                "Its random draws can't be repeated, since nobody seeds them; seed= gives the same draws in every mode"
+            )
+    return tuple(dict.fromkeys(given_up))
+
+
+def _seconds(value: float) -> str:
+    if value >= 1:
+        return f"{value:.2f} s"
+    if value >= 1e-3:
+        return f"{value * 1e3:.3g} ms"
+    return f"{value * 1e6:.3g} µs"
+
+
+def with_change(decision: Decision, **changes: object) -> Decision:
+    """Return the decision with some of its fields replaced."""
+    return replace(decision, **changes)  # type: ignore[arg-type]  # names are checked by replace itself
