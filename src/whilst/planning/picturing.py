@@ -76,22 +76,25 @@ class _Writer:
         now = self.pieces[operations[0]][0][0] if is_whole and operations else release
         stretches = iter([piece for each in operations for piece in self.pieces[each]])
         reached, until = next(stretches, (now, now))
-        has_begun = False
-        for step, length in zip(task.steps, lengths_ns, strict=True):
+        steps = list(zip(task.steps, lengths_ns, strict=True))
+        # Steps of no length ask for nobody; the ones ahead of everything else are shown where the task begins.
+        idle = 0
+        while idle < len(steps) and not steps[idle][1]:
+            idle += 1
+        if idle < len(steps) and steps[idle][0].is_work and not is_whole:
+            now = reached
+        for step, length in steps:
             if not step.is_work or is_whole or not length:
                 self.builder.add(executor, task.name, step.kind, now, now + length, step.label)
-                has_begun = has_begun or length > 0
                 now += length
                 continue
             while length:
                 if reached >= until:
                     reached, until = next(stretches)
                 if reached > now:
-                    if has_begun:
-                        self.builder.add(executor, task.name, Kind.HELD, now, reached, step.label, "executor busy")
+                    self.builder.add(executor, task.name, Kind.HELD, now, reached, step.label, "executor busy")
                     now = reached
                 end = min(until, now + length)
                 self.builder.add(executor, task.name, Kind.WORK, now, end, step.label)
                 length -= end - now
                 now = reached = end
-                has_begun = True
