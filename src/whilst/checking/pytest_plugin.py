@@ -1,0 +1,99 @@
+"""The pytest plugin: a test that passes if its tasks are isolated, and shows nothing but the counterexample if not.
+
+    @pytest.mark.isolated
+    def test_deposits():
+        return Account, [deposit, withdraw]          # (setup, tasks)
+
+    def test_transfers(isolated):
+        isolated(Bank, [transfer, audit], invariant=lambda bank: bank.total == 200)
+
+This module is imported in every pytest run of every project that has whilst installed: it imports nothing but
+pytest, and the checker only when a test asks for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+if TYPE_CHECKING:
+    from whilst.model.verdict import Verdict
+
+__all__ = ["isolated"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--whilst-budget` and `--whilst-replay`."""
+    group = parser.getgroup("whilst", "isolation in each and any interleaving")
+    group.addoption(
+        "--whilst-budget", metavar="BUDGET", help='what a test may spend: seconds, "2 min", "5000 executions"'
+    )
+    group.addoption("--whilst-replay", metavar="TOKEN", help="run the interleaving of this token and no other")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "isolated(**options): the test returns (setup, tasks); it passes if the tasks end in each and any interleaving "
+        "as in some sequential order. Options are those of whilst.check, and inconclusive='fail' or 'pass'.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Call a marked test for its question, and check that."""
+    marker = pyfuncitem.get_closest_marker("isolated")
+    if marker is None:
+        return None
+    if marker.args:
+        pytest.fail("@pytest.mark.isolated takes keyword arguments only: return (setup, tasks)", pytrace=False)
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    given = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
+    from whilst.checking.asking import as_question
+    from whilst.errors import CheckError
+
+    try:
+        question = as_question(given, pyfuncitem.name)
+    except CheckError as error:
+        pytest.fail(str(error), pytrace=False)
+    own = {"outcome": question.outcome, "invariant": question.invariant, "orders": question.orders}
+    _hold(pyfuncitem.config, question.setup, question.tasks, {**own, **marker.kwargs})
+    return True
+
+
+@pytest.fixture
+def isolated(request: pytest.FixtureRequest) -> Callable[..., Verdict]:
+    """`isolated(setup, tasks, **options)`: as `whilst.check`, and the test fails unless they are isolated."""
+
+    def hold(setup: Callable[[], Any], tasks: Sequence[Callable[..., Any]], **options: Any) -> Verdict:
+        __tracebackhide__ = True
+        return _hold(request.config, setup, tasks, options)
+
+    return hold
+
+
+def _hold(
+    config: pytest.Config, setup: Callable[[], Any], tasks: Sequence[Callable[..., Any]], options: Mapping[str, Any]
+) -> Verdict:
+    __tracebackhide__ = True
+    from whilst.checking.verbs import check, replay
+    from whilst.model.verdict import Answer
+
+    asked = dict(options)
+    inconclusive: Literal["fail", "pass"] = asked.pop("inconclusive", "fail")
+    budget, token = config.getoption("--whilst-budget"), config.getoption("--whilst-replay")
+    if budget:
+        asked["budget"] = budget
+    if token:
+        kept = {name: asked[name] for name in ("outcome", "invariant", "limits") if name in asked}
+        verdict = replay(token, setup, tasks, **kept)
+    else:
+        verdict = check(setup, tasks, **asked)
+    is_open = verdict.answer in (Answer.INCONCLUSIVE, Answer.STEP_BOUND) and (inconclusive == "pass" or token)
+    if not verdict.is_isolated and not is_open:
+        pytest.fail(verdict.to_text(width=100), pytrace=False)
+    return verdict

@@ -1,0 +1,128 @@
+"""A question, and how one execution is judged: is this an ending that some sequential order gives?
+
+Pure, given the endings of the sequential orders. The first execution that answers the question with "no" is
+kept as the finding; everything that makes an answer impossible is kept as the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+from whilst.checking.canonical import StateTooLargeError
+from whilst.checking.engine import Execution, Explorer, Program
+from whilst.checking.events import Status
+from whilst.checking.outcome import Measure, short
+from whilst.checking.sequential import SequentialEndings, orders_of
+from whilst.errors import CheckError
+from whilst.model.verdict import Answer
+
+__all__ = ["Finding", "Judge", "Question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: do these tasks, on the state that `setup` makes, end alike in every interleaving?"""
+
+    setup: Callable[[], Any]
+    tasks: tuple[Callable[..., Any], ...]
+    outcome: Callable[..., object] | None = None
+    invariant: Callable[[Any], object] | None = None
+    orders: str | tuple[tuple[int, ...], ...] = "any"
+
+    def __post_init__(self) -> None:
+        if not callable(self.setup):
+            raise CheckError(f"setup must be a callable that makes fresh state, got {short(self.setup)}")
+        if not self.tasks:
+            raise CheckError("there is nothing to check: tasks is empty")
+        for task in self.tasks:
+            if not callable(task):
+                raise CheckError(f"every task must be a callable that takes the state, got {short(task)}")
+
+    @property
+    def program(self) -> Program:
+        """What the engine needs of it."""
+        return Program(self.setup, self.tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An execution that answers "no" (or one that forbids an answer), by its choices."""
+
+    answer: Answer
+    execution: Execution
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges executions one by one, as the search hands them over."""
+
+    question: Question
+    explorer: Explorer
+    measure: Measure = field(init=False)
+    sequential: SequentialEndings = field(init=False)
+    finding: Finding | None = None
+    endings: set[Hashable] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.measure = Measure(self.question.tasks, self.question.outcome)
+        orders = orders_of(self.measure.classes, self.question.orders)
+        self.sequential = SequentialEndings(self.explorer, self.measure, orders)
+
+    def __call__(self, execution: Execution) -> bool:
+        """Judge one more; True when the question is answered and the search may stop."""
+        self.finding = self.judge(execution)
+        return self.finding is not None
+
+    def judge(self, execution: Execution) -> Finding | None:
+        """What this execution says about the question; None if it ends as it may."""
+        match execution.status:
+            case Status.DONE:
+                return self._judge_ending(execution)
+            case Status.DEADLOCK:
+                return Finding(Answer.DEADLOCK, execution)
+            case Status.SPINNING:
+                return Finding(Answer.LIVELOCK, execution, execution.reason)
+            case Status.TOO_LONG:
+                return Finding(Answer.STEP_BOUND, execution, execution.reason)
+            case Status.DIVERGED:
+                return Finding(Answer.INCONCLUSIVE, execution, f"not deterministic: {execution.reason}")
+            case Status.OUTSIDE:
+                return Finding(Answer.INCONCLUSIVE, execution, execution.reason)
+            case Status.CUT:
+                return None
+
+    def _judge_ending(self, execution: Execution) -> Finding | None:
+        broken = self.broken_invariant(execution)
+        if broken:
+            return Finding(Answer.BREAKS_INVARIANT, execution, broken)
+        try:
+            judged = self.measure.judge(execution.state, execution.results)
+        except StateTooLargeError as error:
+            return Finding(Answer.INCONCLUSIVE, execution, str(error))
+        self.endings.add(judged.form)
+        unknown_error = judged.raised - self.sequential.raised
+        if not self.sequential.completed or (judged.form in self.sequential.endings and not unknown_error):
+            return None
+        return Finding(Answer.RAISES if unknown_error else Answer.NOT_ISOLATED, execution)
+
+    def broken_invariant(self, execution: Execution) -> str:
+        """What the invariant says against the final state, "" if it holds."""
+        if self.question.invariant is None:
+            return ""
+        try:
+            holds = self.question.invariant(execution.state)
+        except AssertionError as error:
+            return f"the invariant fails: {error}" if str(error) else "the invariant fails"
+        return "" if holds or holds is None else "the invariant does not hold"
+
+    def fails_alike(self, answer: Answer) -> Callable[[Execution], bool]:
+        """A test for shrinking: does another execution answer the question in the same way?"""
+
+        def test(execution: Execution) -> bool:
+            found = self.judge(execution)
+            return found is not None and found.answer is answer
+
+        return test

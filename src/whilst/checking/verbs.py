@@ -1,0 +1,300 @@
+"""The verbs of this room: `check` asks about all interleavings, `replay` runs one of them again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from whilst.checking.canonical import opaque_types
+from whilst.checking.counterexample import counterexample_of
+from whilst.checking.engine import Execution, Explorer, Limits
+from whilst.checking.events import Status
+from whilst.checking.question import Finding, Judge, Question
+from whilst.checking.search import Guarantee, Progress, SearchConfig, SearchReport, search
+from whilst.checking.shrinking import shrink
+from whilst.checking.tokens import Token, digest_of, reference_to, resolve
+from whilst.errors import CheckError, ReplayError
+from whilst.model.verdict import Answer, Counterexample, Verdict
+
+__all__ = ["check", "parse_budget", "replay"]
+
+_REMEMBERED: Final = 256
+_remembered: dict[str, Question] = {}  # by token, so that a check of local functions can be replayed where it ran
+
+
+def check(
+    setup: Callable[[], Any],
+    tasks: Sequence[Callable[..., Any]],
+    *,
+    outcome: Callable[..., object] | None = None,
+    invariant: Callable[[Any], object] | None = None,
+    orders: str | Sequence[Sequence[int]] = "any",
+    budget: float | str = 60.0,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    limits: Limits | None = None,
+    seed: int = 0,
+) -> Verdict:
+    """Perform the tasks in each and any interleaving: is every ending that of some sequential order?
+
+    Args:
+        setup: makes fresh shared state; called before every execution.
+        tasks: functions or coroutine functions, each called with the state.
+        outcome: what counts of an ending, as a function of the state, or of the state and the tuple of results (the
+            exception for a task that raised); by default everything reachable from the state, and all results.
+        invariant: called with the final state of every execution; false or an AssertionError is a fault.
+        orders: "any" sequential order will do, the one "given", or one of those listed (task numbers).
+        budget: seconds ("2 min"), or a number of executions ("5000 executions").
+        jobs: processes that share the search.
+        progress: is told now and then how far the search is.
+        limits: bounds on a single execution.
+        seed: of the random schedules that the audit and the sampling run.
+    Returns:
+        A `Verdict`, true exactly if the tasks are isolated.
+    Raises:
+        CheckError: the question makes no sense; and whatever `setup` raises.
+    """
+    asked = orders if isinstance(orders, str) else tuple(tuple(order) for order in orders)
+    question = Question(setup, tuple(tasks), outcome, invariant, asked)
+    seconds, executions = parse_budget(budget)
+    config = SearchConfig(budget_s=seconds, budget_executions=executions, jobs=jobs, seed=seed, on_progress=progress)
+    started = time.monotonic()
+    with Explorer(question.program, limits or Limits()) as explorer:
+        inquiry = _Inquiry(question, explorer, started)
+        return inquiry.run(config)
+
+
+def replay(
+    token: str,
+    setup: Callable[[], Any] | None = None,
+    tasks: Sequence[Callable[..., Any]] | None = None,
+    *,
+    outcome: Callable[..., object] | None = None,
+    invariant: Callable[[Any], object] | None = None,
+    limits: Limits | None = None,
+) -> Verdict:
+    """Run exactly the interleaving of a token again and say how it ends; breakpoints in the tasks are hit.
+
+    Setup and tasks are found by the token if they have names that can be imported, else they have to be passed.
+
+    Raises:
+        ReplayError: the token is damaged, or the code has changed since it was made.
+    """
+    parsed = Token.parse(token)
+    question = _question_of(token, parsed, setup, tasks, outcome, invariant)
+    started = time.monotonic()
+    with Explorer(question.program, limits or Limits()) as explorer:
+        inquiry = _Inquiry(question, explorer, started)
+        return inquiry.replay(parsed)
+
+
+def _question_of(
+    token: str,
+    parsed: Token,
+    setup: Callable[[], Any] | None,
+    tasks: Sequence[Callable[..., Any]] | None,
+    outcome: Callable[..., object] | None,
+    invariant: Callable[[Any], object] | None,
+) -> Question:
+    if setup is not None and tasks is not None:
+        return Question(setup, tuple(tasks), outcome, invariant)
+    if setup is not None or tasks is not None:
+        raise CheckError("pass both setup and tasks, or neither")
+    if token in _remembered:
+        return _remembered[token]
+    known: dict[str, Any] = {each: resolve(each) for each in dict.fromkeys(parsed.where or ("",))}
+    made, measured, held, *jobs = (known[each] for each in parsed.where)
+    return Question(made, tuple(jobs), measured, held)
+
+
+def parse_budget(budget: float | str) -> tuple[float | None, int | None]:
+    """Seconds and executions: 30, "30", "30 s", "2 min", "5000 executions".
+
+    Raises:
+        CheckError: it is none of these, or not positive.
+    """
+    match = re.fullmatch(r"\s*([\d._,]+)\s*([a-z]*)\s*", str(budget))
+    number = float(match[1].replace("_", "").replace(",", "")) if match else 0.0
+    unit = match[2] if match else ""
+    if number > 0 and unit in ("", "s", "sec", "seconds"):
+        return number, None
+    if number > 0 and unit in ("m", "min", "minutes"):
+        return number * 60, None
+    if number > 0 and unit in ("h", "hours"):
+        return number * 3600, None
+    if number >= 1 and unit in ("x", "runs", "executions"):
+        return None, int(number)
+    raise CheckError(f'budget is a number of seconds, "2 min" or "5000 executions", got {budget!r}')
+
+
+class _Inquiry:
+    """One question put to one explorer, from the first execution to the verdict."""
+
+    def __init__(self, question: Question, explorer: Explorer, started: float) -> None:
+        self.question = question
+        self.explorer = explorer
+        self.judge = Judge(question, explorer)
+        self._started = started
+        self._opaque: frozenset[str] = frozenset()
+
+    # --------------------------------------------------------------------------------------------- the whole check
+    def run(self, config: SearchConfig) -> Verdict:
+        self.judge.sequential.run_all()
+        first = self.first_twice()
+        if first is not None:
+            return self.verdict(first, None)
+        report = search(self.explorer, config, self.judge)
+        finding = self.judge.finding
+        if finding is None:
+            finding = self.conclusion(report)
+        return self.verdict(finding, report)
+
+    def first_twice(self) -> Finding | None:
+        """Run the first interleaving twice: what differs then will differ anywhere."""
+        first = self.explorer.run(())
+        early = self.judge.judge(first)
+        if early is not None and early.answer is Answer.INCONCLUSIVE:
+            return early
+        facts, form = self._ending(first)
+        again = self.explorer.run(first.choices)
+        if again.status is Status.DIVERGED or again.choices != first.choices or again.status is not first.status:
+            why = "the first interleaving, run twice, took two different ways"
+            return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
+        more, same = self._ending(again)
+        if form != same:
+            differing = next((name for name in {**facts, **more} if facts.get(name) != more.get(name)), "the state")
+            values = (
+                f": {differing} was {facts.get(differing)}, then {more.get(differing)}" if differing in facts else ""
+            )
+            why = f"the first interleaving, run twice, ended in two different ways{values}"
+            return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
+        return None
+
+    def _ending(self, execution: Execution) -> tuple[dict[str, str], object]:
+        if execution.status is not Status.DONE:
+            return {}, None
+        if self.question.outcome is None:
+            self._opaque = opaque_types(execution.state)
+        measure = self.judge.measure
+        form = measure.judge(execution.state, execution.results)
+        return measure.facts(execution.state, execution.results), form
+
+    def conclusion(self, report: SearchReport) -> Finding | None:
+        """Why nothing that was found is not yet "isolated"; None if it is."""
+        nothing = self.explorer.run(())
+        if not self.judge.sequential.completed:
+            ways = len(self.judge.endings)
+            why = (
+                f"no sequential order completes, so there is nothing to compare with: in each of them a task waits "
+                f"for another for ever. The interleavings that were run end in {ways} way{'s' if ways != 1 else ''}"
+            )
+            return Finding(Answer.INCONCLUSIVE, nothing, why)
+        if report.hidden:
+            return Finding(Answer.INCONCLUSIVE, nothing, f"not proved: {'; '.join(report.hidden)}")
+        if report.guarantee is not Guarantee.EVERY_INTERLEAVING:
+            why = report.reason or "the budget is used up"
+            return Finding(Answer.INCONCLUSIVE, nothing, f"{why}; no counterexample among what was run")
+        return None
+
+    # -------------------------------------------------------------------------------------------------- the verdict
+    def verdict(self, finding: Finding | None, report: SearchReport | None) -> Verdict:
+        answer = finding.answer if finding else Answer.ISOLATED
+        example, token = None, None
+        if finding is not None and answer.is_fault:
+            example, token = self.counterexample(finding)
+        return Verdict(
+            answer=answer,
+            tasks=self.judge.measure.names,
+            executions=report.executions if report else 1,
+            guarantee=_guarantee(report, answer),
+            elapsed_s=time.monotonic() - self._started,
+            reason=finding.reason if finding else "",
+            assumed=self.assumed(),
+            sequential=tuple(self.judge.sequential.endings.values()),
+            counterexample=example,
+            token=token,
+            estimate=report.estimate if report else None,
+            audited=report.audited if report else 0,
+        )
+
+    def counterexample(self, finding: Finding) -> tuple[Counterexample, str]:
+        fails = self.judge.fails_alike(finding.answer)
+        shrunk = shrink(self.explorer.run, fails, finding.execution, len(self.question.tasks))
+        return self.recorded(finding.answer, shrunk.choices, is_shortest=shrunk.is_shortest)
+
+    def recorded(self, answer: Answer, choices: Sequence[int], *, is_shortest: bool) -> tuple[Counterexample, str]:
+        execution = self.explorer.run(choices, record=True)
+        endings = tuple(self.judge.sequential.endings.values())
+        example = counterexample_of(answer, execution, self.judge.measure, endings, is_shortest=is_shortest)
+        return example, self.token(execution)
+
+    def token(self, execution: Execution) -> str:
+        question = self.question
+        parts = (question.setup, question.outcome, question.invariant, *question.tasks)
+        where = tuple(reference_to(each) for each in parts)
+        text = str(Token(self.digest(execution), execution.choices, where if all(where) else ()))
+        if len(_remembered) >= _REMEMBERED:
+            _remembered.pop(next(iter(_remembered)))
+        _remembered[text] = question
+        return text
+
+    def digest(self, execution: Execution) -> str:
+        places = {(access.place.file, access.place.function) for access in execution.accesses()}
+        return digest_of((self.question.setup, *self.question.tasks), places)
+
+    def assumed(self) -> tuple[str, ...]:
+        said = [f"{each.what}: {each.treated_as}" for each in self.explorer.assumptions]
+        said += [f"what {name} objects hold was not compared" for name in sorted(self._opaque)]
+        return tuple(dict.fromkeys(said))
+
+    # ---------------------------------------------------------------------------------------------------- a replay
+    def replay(self, token: Token) -> Verdict:
+        execution = self.explorer.run(token.choices, record=True)
+        changed = "the code has changed since the replay token was made; run the check again"
+        if execution.status is Status.DIVERGED:
+            raise ReplayError(f"{changed} ({execution.reason})")
+        if self.digest(execution) != token.digest or execution.choices != token.choices:
+            raise ReplayError(changed)
+        self.judge.sequential.run_all()
+        finding = self.judge.judge(self.explorer.run(token.choices))
+        answer = finding.answer if finding else Answer.INCONCLUSIVE
+        example = text = None
+        if answer.is_fault:
+            example, text = self.recorded(answer, token.choices, is_shortest=False)
+        return Verdict(
+            answer=answer,
+            tasks=self.judge.measure.names,
+            executions=1,
+            guarantee="this interleaving alone",
+            elapsed_s=time.monotonic() - self._started,
+            reason=finding.reason if finding else "this interleaving ends as a sequential order does",
+            assumed=self.assumed(),
+            sequential=tuple(self.judge.sequential.endings.values()),
+            counterexample=example,
+            token=text,
+        )
+
+
+def _hint(execution: Execution) -> str:
+    reason = f" ({execution.reason})" if execution.reason else ""
+    return f"{reason}. Does setup make everything afresh? Is there a random number, a time, an id, a set of strings?"
+
+
+def _guarantee(report: SearchReport | None, answer: Answer) -> str:
+    if report is None:
+        return "no search was made"
+    match report.guarantee:
+        case Guarantee.EVERY_INTERLEAVING:
+            return "every interleaving"
+        case Guarantee.PREEMPTIONS:
+            number = report.preemptions or 0
+            return f"every interleaving with at most {number} preemption{'s' if number != 1 else ''}"
+        case Guarantee.SAMPLED:
+            odds = f", odds of a miss at most {1 - report.odds:.0%}" if report.odds else ""
+            return f"a sample of the interleavings{odds}"
+        case Guarantee.STOPPED:
+            return "as far as the first counterexample" if answer.is_fault else "stopped early"
+        case Guarantee.NONE:
+            return "no guarantee"

@@ -1,0 +1,118 @@
+"""`whilst check`: perform tasks in each and any interleaving; the exit code is the answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from whilst.cli.options import Output, output_options
+from whilst.model.verdict import Answer, Verdict
+
+if TYPE_CHECKING:
+    from whilst.checking.question import Question
+    from whilst.checking.search import Progress
+
+__all__ = ["check"]
+
+ISOLATED: Final = 0
+NOT_ISOLATED: Final = 1
+INCONCLUSIVE: Final = 3
+
+
+@click.command()
+@click.argument("what", required=False)
+@click.option("--budget", default="60", show_default=True, help='Seconds, "2 min" or "5000 executions".')
+@click.option(
+    "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes that share the search."
+)
+@click.option("--replay", metavar="TOKEN", help="Run the interleaving of this token again and no other.")
+@output_options
+def check(what: str | None, budget: str, jobs: int, replay: str | None, output: Output) -> int:
+    """Is the outcome the same in every interleaving as in some sequential order?
+
+    WHAT is FILE.py::NAME or MODULE:NAME; it names (setup, tasks), or a function that returns them.
+    With --replay it may be left out if the token says where the tasks are.
+
+    Exit code: 0 isolated, 1 not isolated, 2 bad input, 3 inconclusive.
+
+    \b
+    Examples:
+      whilst check bank.py::deposits
+      whilst check shop.stock:reserve --budget "10 min" --jobs 4
+      whilst check --replay w1.Wq3kX0.311.cAAB.eAF…
+    """
+    if what is None and replay is None:
+        raise click.UsageError("Say what to check: FILE.py::NAME or MODULE:NAME.")
+    question = _question(what) if what is not None else None
+    verdict = _replayed(replay, question) if replay is not None else _checked(question, budget, jobs)
+    output.write(verdict)
+    return exit_code(verdict)
+
+
+def exit_code(verdict: Verdict) -> int:
+    """0 isolated, 1 not, 3 inconclusive."""
+    if verdict.answer is Answer.ISOLATED:
+        return ISOLATED
+    return NOT_ISOLATED if verdict.answer.is_fault else INCONCLUSIVE
+
+
+def _question(what: str) -> Question:
+    from whilst.checking.asking import as_question, find
+
+    return as_question(find(what), what)
+
+
+def _checked(question: Question | None, budget: str, jobs: int) -> Verdict:
+    from whilst.checking.verbs import check as ask
+
+    assert question is not None
+    progress = _Meter() if sys.stderr.isatty() else None
+    try:
+        return ask(
+            question.setup,
+            question.tasks,
+            outcome=question.outcome,
+            invariant=question.invariant,
+            orders=question.orders,
+            budget=budget,
+            jobs=jobs,
+            progress=progress,
+        )
+    finally:
+        if progress is not None:
+            progress.clear()
+
+
+def _replayed(token: str, question: Question | None) -> Verdict:
+    from whilst.checking.verbs import replay
+
+    if question is None:
+        return replay(token)
+    return replay(token, question.setup, question.tasks, outcome=question.outcome, invariant=question.invariant)
+
+
+class _Meter:
+    """One line on stderr that is written over: executions, rate, share of the tree."""
+
+    def __init__(self, write: Callable[[str], object] = sys.stderr.write) -> None:
+        self._write = write
+        self._width = 0
+
+    def __call__(self, progress: Progress) -> None:
+        rate = progress.executions / progress.elapsed_s if progress.elapsed_s else 0.0
+        share = f", about {progress.explored_share:.0%} of the tree" if progress.explored_share is not None else ""
+        self._line(f"{progress.executions:,} executions, {rate:,.0f} a second{share} ({progress.strategy})")
+
+    def clear(self) -> None:
+        """Leave an empty line behind."""
+        if self._width:
+            self._line("")
+            self._write("\r")
+
+    def _line(self, text: str) -> None:
+        self._write(f"\r{text.ljust(self._width)}")
+        self._width = max(self._width, len(text))
+        sys.stderr.flush()

@@ -1,0 +1,314 @@
+"""A verdict as terminal text: the answer, the interleaving with one column a task, and what came of it.
+
+    text = verdict_text(verdict, width=100)            # plain
+    text = verdict_text(verdict, is_coloured=True)     # with ANSI colours
+
+Consecutive moments of one task on one source line share a row; long stretches in which nothing meets are folded.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment, Verdict
+
+__all__ = ["counterexample_text", "verdict_text"]
+
+_DEFAULT_WIDTH: Final = 100
+_NARROWEST: Final = 60
+_LEAST_COLUMN: Final = 18
+_FOLD_BEYOND: Final = 48  # rows; below that, everything is shown
+_MARK, _PLAIN, _THROUGH, _WAITS = "●", "·", "│", "✗"
+
+_BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN = "1", "2", "31", "32", "33", "36"
+
+
+def verdict_text(verdict: Verdict, *, width: int | None = None, is_coloured: bool = False) -> str:
+    """The whole verdict; lines are at most `width` columns wide (default 100), except for a long token."""
+    paint = _Paint(is_coloured)
+    width = max(width or _DEFAULT_WIDTH, _NARROWEST)
+    lines = list(_headline(verdict, paint, width))
+    if verdict.counterexample is not None:
+        lines += ["", *_counterexample_lines(verdict.counterexample, paint, width)]
+    lines += ["", *_footnotes(verdict, paint, width)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def counterexample_text(found: Counterexample, *, width: int | None = None, is_coloured: bool = False) -> str:
+    """The interleaving and its ending alone."""
+    lines = _counterexample_lines(found, _Paint(is_coloured), max(width or _DEFAULT_WIDTH, _NARROWEST))
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+class _Paint:
+    """Puts colours around text, or leaves it alone."""
+
+    def __init__(self, is_coloured: bool) -> None:
+        self._is_coloured = is_coloured
+
+    def __call__(self, text: str, *codes: str) -> str:
+        return f"\033[{';'.join(codes)}m{text}\033[0m" if self._is_coloured and codes and text.strip() else text
+
+
+# ---------------------------------------------------------------------------------------------- around the picture
+def _headline(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
+    colour = _GREEN if verdict.is_isolated else _RED if verdict.answer.is_fault else _YELLOW
+    found = verdict.counterexample
+    named = f": {found.pattern}" if found and found.pattern != verdict.answer else ""
+    yield paint(f"{verdict.answer}{named}", _BOLD, colour) + paint(f"   {', '.join(verdict.tasks)}"[: width - 30], _DIM)
+    if found is not None:
+        yield from textwrap.wrap(found.sentence, width)
+    if verdict.is_isolated:
+        yield from textwrap.wrap("Every interleaving ends as one of the sequential orders does.", width)
+    if verdict.reason and verdict.reason not in (found.sentence if found else ""):
+        yield from textwrap.wrap(_as_sentence(verdict.reason), width)
+
+
+def _as_sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _footnotes(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
+    for line in textwrap.wrap(_effort(verdict), width):
+        yield paint(line, _DIM)
+    for number, assumed in enumerate(verdict.assumed):
+        head = "Assumed: " if number == 0 else "         "
+        yield from (paint(line, _DIM) for line in textwrap.wrap(head + assumed, width, subsequent_indent=" " * 9))
+    if verdict.token:
+        yield paint("Run it again: ", _DIM) + _again(verdict.token)
+
+
+def _again(token: str) -> str:
+    """How to run it again; a token that ends in a dot does not say where setup and tasks are found."""
+    if not token.startswith("w1."):
+        return f"token {token!r}"
+    return f"whilst.replay({token!r}, setup, tasks)" if token.endswith(".") else f"whilst check --replay {token}"
+
+
+def _effort(verdict: Verdict) -> str:
+    said = verdict.effort
+    if verdict.audited:
+        said += f" {verdict.audited} random schedules audited."
+    if verdict.answer is Answer.INCONCLUSIVE and verdict.estimate:
+        said += f" About {verdict.estimate:,.0f} executions would be needed."
+    return said
+
+
+# -------------------------------------------------------------------------------------------------------- the picture
+@dataclass(slots=True)
+class _Row:
+    """Moments of one task on one source line, in a row, or the end of a task that waits for ever."""
+
+    task: int
+    file: str
+    line: int
+    source: str
+    cells: list[str] = field(default_factory=list)
+    is_marked: bool = False
+    is_switch: bool = False
+    is_free_only: bool = False
+    is_waiting: bool = False
+    first: int = 0
+    last: int = 0
+
+
+def _counterexample_lines(found: Counterexample, paint: _Paint, width: int) -> list[str]:
+    rows = [*_rows(found), *(_waiting_row(found, each) for each in found.blocked)]
+    layout = _Layout(found, rows, paint, width)
+    lines = [*layout.heading(), *layout.body()]
+    endings = _endings(found, paint, width)
+    if endings:
+        lines += ["", *endings]
+    remark = _remark(found)
+    if remark:
+        lines += ["", *textwrap.wrap(remark, width)]
+    return lines
+
+
+def _remark(found: Counterexample) -> str:
+    shortest = "no interleaving with fewer switches fails" if found.is_shortest else "the shortest that was found"
+    switches = f"{found.switches} context switch{'es' if found.switches != 1 else ''}, {shortest}."
+    if found.needs_free_threading:
+        lines = sorted({moment.line for moment in found.moments if moment.needs_free_threading})
+        where = f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}"
+        return f"{switches} On a free-threaded build only: the GIL's eval loop lets no other thread in before {where}."
+    if not any(moment.file for moment in found.moments):  # statements of a database: no GIL has a part in it
+        return switches
+    return f"{switches} It can happen with the GIL as well as without."
+
+
+def _rows(found: Counterexample) -> list[_Row]:
+    rows: list[_Row] = []
+    for at, moment in enumerate(found.moments):
+        row = rows[-1] if rows else None
+        place = (moment.task, moment.file, moment.line)
+        is_same = row is not None and (row.task, row.file, row.line, row.source) == (*place, moment.source)
+        if row is None or not is_same:
+            row = _Row(moment.task, moment.file, moment.line, moment.source, is_switch=moment.is_switch, first=at)
+            rows.append(row)
+        row.last = at
+        row.cells.append(_cell(moment))
+        row.is_marked |= bool(moment.conflicts)
+        row.is_free_only |= moment.needs_free_threading
+    return rows
+
+
+def _cell(moment: Moment) -> str:
+    target = moment.target if len(moment.target) <= 40 else f"…{moment.target[-39:]}"
+    said = {"read": "reads", "write": "writes", "acquire": "takes", "release": "releases", "try": "tries"}
+    verb = said.get(moment.action, f"{moment.action}s")
+    if moment.action == "try":
+        verb = "gets" if moment.did_succeed else "does not get"
+    if moment.value is None or moment.action in ("acquire", "release", "try"):
+        return f"{verb} {target}"
+    return f"{verb} {target} {'→' if moment.action == 'read' else '='} {moment.value}"
+
+
+def _waiting_row(found: Counterexample, blocked: BlockedTask) -> _Row:
+    held = ""
+    if blocked.holder is not None:
+        held = f", held by {found.tasks[blocked.holder]}"
+        if blocked.holder_line:
+            held += f" since {_short_place(blocked.holder_file, blocked.holder_line)}"
+    end = len(found.moments)
+    row = _Row(blocked.task, blocked.file, blocked.line, blocked.source, is_waiting=True, first=end, last=end)
+    row.cells.append(f"waits for ever for {blocked.target}{held}")
+    return row
+
+
+def _short_place(file: str, line: int) -> str:
+    return f"{Path(file).name}:{line}"
+
+
+class _Layout:
+    """Widths of the columns, and the rows drawn in them."""
+
+    def __init__(self, found: Counterexample, rows: Sequence[_Row], paint: _Paint, width: int) -> None:
+        self._found, self._rows, self._paint = found, rows, paint
+        self._tasks = sorted({row.task for row in rows})
+        files = {row.file for row in rows}
+        self._file = Path(next(iter(files))).name if len(files) == 1 else ""
+        self._places = [self._place(row) for row in rows]
+        self._place_width = max((len(place) for place in self._places), default=1)
+        longest = max((len(row.source) for row in rows), default=10)
+        count = max(len(self._tasks), 1)
+        rest = width - self._place_width - 2
+        self._source_width = max(min(longest, rest - count * 28, 56), min(longest, rest // 3))
+        self._column = (rest - self._source_width - 2) // count
+        self._is_list = self._column < _LEAST_COLUMN
+        if self._is_list:  # too many tasks for a column each: the task's name leads its cell
+            self._source_width = min(longest, rest // 2)
+            self._column = rest - self._source_width - 2
+        self._column = min(self._column, 46)
+
+    def _place(self, row: _Row) -> str:
+        if not row.line:
+            return ""
+        return str(row.line) if self._file else _short_place(row.file, row.line)
+
+    def heading(self) -> Iterator[str]:
+        left = self._file.ljust(self._place_width + 2 + self._source_width + 2)
+        if self._is_list:
+            yield self._paint(left, _DIM)
+            return
+        names = "".join(_cut(self._found.tasks[task], self._column - 2).ljust(self._column) for task in self._tasks)
+        yield self._paint(left, _DIM) + self._paint(names, _BOLD)
+
+    def body(self) -> Iterator[str]:
+        shown = _shown(self._rows)
+        skipped = 0
+        for at, row in enumerate(self._rows):
+            if at not in shown:
+                skipped += 1
+                continue
+            if skipped:
+                yield self._paint(f"{'⋮':>{self._place_width}}  {skipped} rows of steps that meet no other task", _DIM)
+                skipped = 0
+            yield from self._draw(at, row)
+        if skipped:
+            yield self._paint(f"{'⋮':>{self._place_width}}  {skipped} rows of steps that meet no other task", _DIM)
+
+    def _draw(self, at: int, row: _Row) -> Iterator[str]:
+        text = self._text(row)
+        lines = textwrap.wrap(text, self._column - 4, break_long_words=True) or [""]
+        mark = _WAITS if row.is_waiting else _MARK if row.is_marked else _PLAIN
+        colour = (_RED,) if row.is_waiting else (_CYAN,) if row.is_marked else (_DIM,)
+        for number, line in enumerate(lines):
+            is_first = number == 0
+            place = (self._places[at] if is_first else "").rjust(self._place_width)
+            source = _cut(row.source if is_first else "", self._source_width).ljust(self._source_width)
+            cell = f"{mark if is_first else ' '} {line}"
+            yield f"{self._paint(place, _DIM)}  {source}  {self._columns(row, cell, colour)}"
+
+    def _text(self, row: _Row) -> str:
+        cells = list(dict.fromkeys(row.cells))
+        text = ", ".join(cells[:4]) + (f", … {len(cells) - 4} more" if len(cells) > 4 else "")
+        return f"{self._found.tasks[row.task]}: {text}" if self._is_list else text
+
+    def _columns(self, row: _Row, cell: str, colour: tuple[str, ...]) -> str:
+        if self._is_list:
+            return self._paint(cell, *colour)
+        parts = []
+        for task in self._tasks:
+            if task == row.task:
+                parts.append(self._paint(cell, *colour) + " " * (self._column - len(cell)))
+            else:
+                through = _THROUGH if self._is_under_way(task, row) else ""
+                parts.append(self._paint(through, _DIM) + " " * (self._column - len(through)))
+        return "".join(parts)
+
+    def _is_under_way(self, task: int, row: _Row) -> bool:
+        own = [each for each in self._rows if each.task == task]
+        is_unfinished = own[-1].last > row.last or any(each.is_waiting for each in own)
+        return own[0].first < row.first and is_unfinished
+
+
+def _shown(rows: Sequence[_Row]) -> set[int]:
+    """Which rows to draw: all of a short picture; of a long one what meets another task, switches, and the ends."""
+    if len(rows) <= _FOLD_BEYOND:
+        return set(range(len(rows)))
+    telling = {at for at, row in enumerate(rows) if row.is_marked or row.is_waiting or row.is_switch}
+    telling |= {at - 1 for at, row in enumerate(rows) if row.is_switch and at}
+    return telling | {0, len(rows) - 1}
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"
+
+
+# --------------------------------------------------------------------------------------------------------- the endings
+def _endings(found: Counterexample, paint: _Paint, width: int) -> list[str]:
+    """A small table: this interleaving beside the sequential orders."""
+    if not found.reached.facts or not found.sequential:
+        return []
+    ends: list[Ending] = list(found.sequential)
+    names = list(dict.fromkeys(name for end in (found.reached, *ends) for name in end.facts))[:12]
+    heads = ["this interleaving", *(" → ".join(end.order) if end.order else "in order" for end in ends)]
+    first = min(max([len("how it ends"), *map(len, names)]), width // 2)
+    room = width - first - 2
+    fitting = max(1, min(len(heads), room // 20))
+    column = min(room // fitting, max(18, *(len(each) + 2 for each in heads[:fitting])))
+    lines = []
+    for row in _wrapped("how it ends", heads[:fitting], column):
+        lines.append(paint(row[0].ljust(first) + "  " + "".join(each.ljust(column) for each in row[1:]), _BOLD))
+    for name in names:
+        values = [end.facts.get(name, "-") for end in (found.reached, *ends)][:fitting]
+        for row in _wrapped(name, values, column):
+            reached = paint(row[1].ljust(column), _RED, _BOLD)
+            rest = paint("".join(each.ljust(column) for each in row[2:]), _GREEN)
+            lines.append(f"{_cut(row[0], first).ljust(first)}  {reached}{rest}")
+    if fitting < len(heads):
+        lines.append(paint(f"… and {len(heads) - fitting} more sequential outcomes", _DIM))
+    return lines
+
+
+def _wrapped(name: str, values: Sequence[str], column: int) -> list[list[str]]:
+    """Lines of one table row: each value wrapped in its column."""
+    split = [[name], *(textwrap.wrap(value, column - 2, break_long_words=True) or [""] for value in values)]
+    height = max(map(len, split))
+    return [[part[line] if line < len(part) else "" for part in split] for line in range(height)]
