@@ -6,9 +6,13 @@
         alone = explorer.run_order((1, 0))           # the tasks one after the other, each to its end
 
 A *choice* is the number of the task whose pending event happens next. Tasks are numbered from 0 in the order of
-the program; a thread that a task starts gets the next free number, the same in every execution that is equal so
-far. When the choices are used up, the running task goes on as long as it can, then the lowest number that can.
-Nothing but the choices decides: an execution is replayed, shrunk or audited by running other choices.
+the program; a thread that a task starts gets the next free number. When the choices are used up, the running task
+goes on as long as it can, then the lowest number that can. Nothing but the choices, and the *points*, decides.
+
+*Points* are the places in the code that count as events. Fresh, an explorer has none but locks that are waited for
+and threads that are started; `search` finds out which are needed and sets them. So choices mean something only
+together with their points: `Execution.points` names those that occur in it, and `Explorer(..., points=...)` with
+just these repeats it, in another process too.
 
 A time-out needs no choice of its own: an acquire with a time-out is an event that may be scheduled at any
 moment; it gets the lock when that is free and times out when it is not. That covers early and late.
@@ -16,14 +20,26 @@ moment; it gets the lock when that is free and times out when it is not. That co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+import gc
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from whilst.checking.calling import Caller
+from whilst.checking.describing import Describer
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
+from whilst.checking.instrumenting import Instrumentation, functions_behind
+from whilst.checking.modelling import install
+from whilst.checking.rewriting import Hooks, Rewriter
+from whilst.checking.scheduler import Event, Scheduler
+from whilst.checking.watching import Watcher
 
 __all__ = ["Execution", "Explorer", "Limits", "Program"]
+
+_COLLECT_EVERY = 500  # executions between two collections of garbage, which is put off while tasks run
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,7 @@ class Limits:
     """Bounds on one execution."""
 
     steps: int = 20_000  # events in one execution before it counts as TOO_LONG
-    seconds: float = 10.0  # of real time in one execution: a loop without any event, a system call that blocks
+    seconds: float = 10.0  # of real time in one execution
 
 
 @dataclass(slots=True)
@@ -47,7 +63,8 @@ class Execution:
     """One execution. `state` is the live object that setup made: read it before the next run.
 
     `choices` is complete (one number an event), so that `explorer.run(choices)` repeats it. `results` has one
-    entry for each task of the program, then one for each thread that a task started.
+    entry for each task of the program, then one for each thread that a task started. At any other end than DONE
+    the tasks that were still going have been unwound (their `finally` blocks ran), which `state` may show.
     """
 
     choices: tuple[int, ...]
@@ -56,12 +73,17 @@ class Execution:
     results: tuple[TaskResult, ...]
     blocked: tuple[Blocked, ...] = ()
     reason: str = ""  # for SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
-    is_symmetric_twin: bool = False
-    raw: tuple[object, ...] = field(default=(), repr=False)
+    _describe: Callable[[], tuple[Access, ...]] = field(default=lambda: (), repr=False)
+    _points: Callable[[], tuple[str, ...]] = field(default=lambda: (), repr=False)
 
     def accesses(self) -> tuple[Access, ...]:
         """Every event in order; values are there when the run was recorded (`run(..., record=True)`)."""
-        raise NotImplementedError
+        return self._describe()
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The places whose accesses are events of this execution, by names that other processes understand."""
+        return self._points()
 
     @property
     def switches(self) -> int:
@@ -72,26 +94,160 @@ class Execution:
 class Explorer:
     """Runs executions of one program; instruments on entry, leaves everything as it was on exit."""
 
-    def __init__(self, program: Program, limits: Limits | None = None) -> None:
-        raise NotImplementedError
+    def __init__(
+        self, program: Program, limits: Limits | None = None, *, points: Iterable[str] | None = None
+    ) -> None:
+        self.program = program
+        self.limits = limits or Limits()
+        self.scheduler = Scheduler(self.limits.steps, self.limits.seconds)
+        self.watcher = Watcher(self.scheduler)
+        known: set[int] = set()
+        self.caller = Caller(self.watcher, self._admit)
+        self.caller.known_codes = known
+        install(self.caller)
+        self.rewriter = Rewriter(_hooks(self.watcher, self.caller))
+        self.rewriter.points = frozenset(points) if points is not None else frozenset()
+        self.instrumentation = Instrumentation(self.rewriter, known)
+        self._runs = 0
+        self._had_gc = False
+
+    def _admit(self, function: Any) -> None:
+        self.instrumentation.admit(function)
 
     def __enter__(self) -> Self:
-        raise NotImplementedError
+        self._had_gc = gc.isenabled()
+        gc.disable()
+        try:
+            for target in (self.program.setup, *self.program.tasks):
+                for function in functions_behind(target):
+                    self.instrumentation.admit(function)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        raise NotImplementedError
+        self.instrumentation.restore()
+        self.watcher.begin()
+        if self._had_gc:
+            gc.enable()
 
     def run(self, choices: Sequence[int] = (), *, record: bool = False) -> Execution:
         """Run once; `choices` may be a prefix. A choice that can't be honoured ends it as DIVERGED."""
-        raise NotImplementedError
+        return self._execute(choices, record=record, are_outer=True)
 
     def run_order(self, order: Sequence[int], *, record: bool = False) -> Execution:
         """The tasks one after the other in this order; DEADLOCK when one blocks for ever on its own."""
-        raise NotImplementedError
+        return self._execute((), record=record, order=order)
+
+    def learn(self) -> bool:
+        """Turn places into points that the last execution showed to be shared; True when there were any."""
+        return self.watcher.learn()
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
         """What was not seen into, over all executions so far."""
-        raise NotImplementedError
+        trusted = [
+            Assumption(f"module {name}", "without effect on shared state")
+            for name in sorted(self.instrumentation.trusted_seen)
+        ]
+        return (*self.caller.assumed.values(), *trusted)
+
+    # ------------------------------------------------------------------ for the search
+
+    def execute(self, plan: Sequence[int], sleep: int, sleep_from: int) -> Execution:
+        """As `run`, in the search's own numbers, with a sleep set."""
+        return self._execute(plan, sleep=sleep, sleep_from=sleep_from)
+
+    def _execute(
+        self,
+        plan: Sequence[int],
+        *,
+        record: bool = False,
+        are_outer: bool = False,
+        sleep: int = 0,
+        sleep_from: int = 0,
+        order: Sequence[int] | None = None,
+    ) -> Execution:
+        scheduler = self.scheduler
+        self._runs += 1
+        if self._runs % _COLLECT_EVERY == 0:
+            gc.collect()
+        self.watcher.begin()
+        self.caller.begin()
+        state = self.program.setup()
+        describer = Describer(self, state) if record else None
+        scheduler.on_event = describer.note if describer is not None else None
+        jobs = [_job(task, state) for task in self.program.tasks]
+        try:
+            scheduler.run(
+                jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order
+            )
+        finally:
+            scheduler.on_event = None
+            self.caller.locks.end()
+        return self._execution(state, describer)
+
+    def _execution(self, state: object, describer: Describer | None) -> Execution:
+        scheduler = self.scheduler
+        outer, trace = scheduler.outer, scheduler.trace
+        results = tuple(
+            scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers
+        )
+        describe = functools.partial(_described, self, state, trace, describer)
+        return Execution(
+            choices=tuple(outer[event[0]] for event in trace),
+            status=scheduler.status,
+            state=state,
+            results=results,
+            blocked=self._blocked(state) if scheduler.status is Status.DEADLOCK else (),
+            reason=scheduler.reason,
+            _describe=describe,
+            _points=functools.partial(_points_of, trace),
+        )
+
+    def _blocked(self, state: object) -> tuple[Blocked, ...]:
+        return Describer(self, state).blocked()
+
+
+_CUT_SHORT = TaskResult(has_finished=False)
+
+
+def _described(
+    explorer: Explorer, state: object, trace: list[Event], describer: Describer | None
+) -> tuple[Access, ...]:
+    return (describer or Describer(explorer, state)).accesses(trace)
+
+
+def _points_of(trace: list[Event]) -> tuple[str, ...]:
+    return tuple(sorted({event[5][3].point for event in trace}))
+
+
+def _job(task: Callable[..., object], state: object) -> Callable[[], object]:
+    if inspect.iscoroutinefunction(task):
+        raise NotImplementedError("coroutine tasks")
+    return functools.partial(task, state)
+
+
+def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
+    return Hooks(
+        get_attr=watcher.get_attr,
+        set_attr=watcher.set_attr,
+        get_global=watcher.get_global,
+        set_global=watcher.set_global,
+        get_cell=watcher.get_cell,
+        set_cell=watcher.set_cell,
+        get_item=watcher.get_item,
+        set_item=watcher.set_item,
+        contains=watcher.contains,
+        look=watcher.look,
+        operate=watcher.operate,
+        operate_in_place=watcher.operate_in_place,
+        call=caller.call,
+        call_spread=caller.call_spread,
+        enter=caller.enter,
+        loop=watcher.loop,
+        step=watcher.scheduler.step,
+    )

@@ -1,0 +1,399 @@
+"""Calls: what a callee is about to touch, and what is called in its stead.
+
+The hook stands right ahead of the CALL, when the arguments have been evaluated. For C code whose effect is known
+it tells the scheduler and gives the callee back as it was. A callee that blocks, or that has to do with threads or
+time, is exchanged for its model. A Python function is rewritten before it runs for the first time.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import types
+from _thread import _local
+from collections.abc import Callable
+from typing import Any, cast
+
+from whilst.checking import effects
+from whilst.checking.effects import METHODS, PURE, READERS, REPRS, WRITERS, family, object_method
+from whilst.checking.events import Assumption, Op
+from whilst.checking.rewriting import Site
+from whilst.checking.scheduler import Sync
+from whilst.checking.watching import Watcher
+
+__all__ = ["Caller", "Model"]
+
+Model = Callable[..., Any]  # model(caller, site, *arguments of the call), self first for methods
+_NOTHING: Any = object()
+_BuiltIn = types.BuiltinFunctionType
+_Wrapper = types.MethodWrapperType
+_CALLS = Sync(Op.CALL, writes=1)
+_READS = Sync(Op.READ, writes=0)
+
+
+class Caller:
+    """The hooks of calls, `with` blocks, and of `getattr` and its kin."""
+
+    def __init__(self, watcher: Watcher, admit: Callable[[types.FunctionType], None]) -> None:
+        self.watcher = watcher
+        self.scheduler = watcher.scheduler
+        self.admit = admit
+        self.models: dict[int, Model] = {}  # id of a function -> its model
+        self.type_models: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of C methods, by type of self
+        self.managers: dict[type, Model] = {}  # type of a context manager -> what makes its stand-in
+        self.known_codes: set[int] = set()
+        self.known_classes: set[type] = set()
+        self.assumed: dict[str, Assumption] = {}
+        self.redirected: dict[int, object] = {}  # id of an object -> its methods go to another one
+        self.redirect: Callable[[types.MethodType], Any] = lambda method: method
+        self.generations: dict[int, list[Any]] = {}  # of barriers
+        # Set by `modelling.install`; here for those models that work on each other's objects.
+        self.locks: Any = None
+        self.conditions: Any = None
+        self.threads: Any = None
+        self.clocks: Any = None
+
+    def begin(self) -> None:
+        """A new execution."""
+        self.generations.clear()
+        for models in (self.locks, self.conditions, self.threads, self.clocks):
+            models.begin()
+
+    # ------------------------------------------------------------------ hooks
+
+    def call(self, site: Site, callee: Any, first: Any = _NOTHING, second: Any = _NOTHING) -> Any:
+        """CALL, CALL_KW: the callee to use."""
+        if self.scheduler.cur < 0:
+            return callee
+        kind = type(callee)
+        if kind is types.FunctionType:
+            if id(callee) in self.models:
+                return functools.partial(self.models[id(callee)], self, site)
+            if id(callee.__code__) not in self.known_codes:
+                self.admit(callee)
+            return callee
+        if kind is types.MethodType:
+            return self._call_method(site, callee)
+        if kind is _BuiltIn or kind is _Wrapper or kind is _SIMPLE_METHOD:
+            return self._call_builtin(site, callee, first, second)
+        if isinstance(callee, type):
+            return self._call_type(site, callee, first, second)
+        return self._call_other(site, callee, first, second)
+
+    def call_spread(self, site: Site, callee: Any, arguments: Any) -> Any:
+        """CALL_FUNCTION_EX."""
+        if self.scheduler.cur < 0:
+            return callee
+        items = arguments if type(arguments) is tuple else ()
+        return self.call(site, callee, *items[:2])
+
+    def enter(self, site: Site, manager: Any) -> Any:
+        """BEFORE_WITH: a stand-in for managers whose `__enter__` the model has to do."""
+        if self.scheduler.cur < 0:
+            return manager
+        kind = type(manager)
+        make = self.managers.get(kind)
+        if make is None:
+            make = self.managers[kind] = self._how_to_enter(kind)
+        return make(self, site, manager)
+
+    # ------------------------------------------------------------------ by kind of callee
+
+    def _call_method(self, site: Site, callee: types.MethodType) -> Any:
+        function = callee.__func__
+        if id(callee.__self__) in self.redirected:
+            return self.redirect(callee)
+        if type(function) is types.FunctionType:
+            model = self.models.get(id(function))
+            if model is not None:
+                return functools.partial(model, self, site, callee.__self__)
+            if id(function.__code__) not in self.known_codes:
+                self.admit(function)
+        return callee
+
+    def _call_builtin(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+        owner = callee.__self__
+        kind = type(owner)
+        model = self.models.get(id(callee))
+        if model is not None:
+            return functools.partial(model, self, site)
+        if kind is types.ModuleType or owner is None:
+            return self._call_function(site, callee, first, second)
+        typed = self.type_models.get(kind)
+        if typed is not None:
+            return typed(self, site, callee)
+        if kind is type or isinstance(owner, type):
+            return self._call_class_method(site, callee, first, second)
+        return self._c_method(site, callee, owner, callee.__name__, first, second)
+
+    def _c_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
+        """A bound method of a C type: look its effect up along the type's bases."""
+        watcher = self.watcher
+        for base in type(owner).__mro__:
+            effect = METHODS.get((base, name))
+            if effect is not None:
+                break
+        else:
+            return self._unknown_method(site, callee, owner, name, first, second)
+        is_write, is_keyed = effect
+        if is_keyed:
+            if name not in effects.VIEWS:
+                watcher.item(site, int(is_write), owner, first, _KEYED.get(name, ""))
+            return callee
+        touched = [(int(is_write), self._aliased(owner), None)]
+        if name in effects.TWO_CONTAINERS and first is not _NOTHING:
+            touched += watcher.contents(0, first)
+        watcher.touch_all(site, touched, _CALLS)
+        return callee
+
+    def _aliased(self, owner: Any) -> Any:
+        """The object whose `__dict__` this is, or the container itself."""
+        return self.watcher.owner_of_dict.get(id(owner), owner)
+
+    def _unknown_method(
+        self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any
+    ) -> Any:
+        kind = type(owner)
+        if kind is types.GeneratorType or kind is types.CoroutineType:
+            self.watcher.touch(site, 1, owner, None)
+            return callee
+        if name in ("__setattr__", "__delattr__"):
+            self.watcher.write_attr(site, owner, first, second, is_inner=True)
+            return callee
+        if name == "__getattribute__":
+            self.watcher.touch(site, 0, owner, first if type(first) is str else None)
+            return callee
+        held = family(kind)
+        effect = object_method(name)
+        if held == "immutable":
+            return callee if name != "join" else self._reads(site, callee, first, _NOTHING)
+        if effect == "nothing":
+            return callee
+        if effect == "reads":
+            self.watcher.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], _READS)
+            return callee
+        if name == "__next__":
+            self.watcher.touch_all(site, self.watcher.contents(1, owner), _CALLS)
+            return callee
+        return self._assume(site, callee, f"{kind.__module__}.{kind.__qualname__}.{name}", owner)
+
+    def _call_class_method(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+        name = callee.__name__
+        if name in ("fromkeys", "fromiter", "from_iterable"):
+            return self._reads(site, callee, first, second)
+        if name == "__setattr__" and first is not _NOTHING:
+            self.watcher.write_attr(site, callee.__self__, first, second)
+        return callee
+
+    def _call_function(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+        """A C function of a module."""
+        watcher = self.watcher
+        if callee in READERS:
+            return self._reads(site, callee, first, second)
+        if callee in PURE:
+            if callee is vars and first is not _NOTHING:
+                watcher.read_attr(site, first, "__dict__", "dict" if hasattr(first, "__dict__") else "skip")
+            return callee
+        if callee in WRITERS:
+            watcher.touch_all(site, watcher.contents(1, first), _CALLS)
+        elif callee is next:
+            watcher.touch_all(site, watcher.contents(1, first), _CALLS)
+        elif callee is setattr or callee is delattr:
+            watcher.write_attr(site, first, second, None)
+        elif callee is getattr or callee is hasattr:
+            self._get_attr(site, first, second)
+        else:
+            module = getattr(callee, "__module__", None) or "builtins"
+            return self._assume(site, callee, f"{module}.{callee.__name__}", None)
+        return callee
+
+    def _get_attr(self, site: Site, thing: Any, name: Any) -> None:
+        if type(name) is not str:
+            return
+        key = (type(thing), name)
+        how = site.how.get(cast(type, key))
+        if how is None:
+            how = site.how[cast(type, key)] = self.watcher.how_to_read(type(thing), name)
+        self.watcher.read_attr(site, thing, name, str(how))
+
+    def _reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+        depth = 3 if callee in REPRS else 0
+        touched = [*self._handed(0, first, depth), *self._handed(0, second, depth)]
+        if touched:
+            self.watcher.touch_all(site, touched, _READS)
+        return callee
+
+    def _handed(self, code: int, argument: Any, depth: int) -> list[tuple[int, Any, Any]]:
+        if argument is _NOTHING or family(type(argument)) == "python":
+            return []
+        return self.watcher.contents(code, argument, depth)
+
+    def _call_type(self, site: Site, kind: Any, first: Any, second: Any) -> Any:
+        model = self.models.get(id(kind))
+        if model is not None:
+            return functools.partial(model, self, site)
+        if kind in self.known_classes:
+            return kind
+        if kind in READERS:
+            return self._reads(site, kind, first, second)
+        if kind in PURE:
+            return kind
+        if effects.is_made_in_c(kind):
+            if not issubclass(kind, BaseException):
+                return self._reads(site, kind, first, second)
+            return kind
+        self.known_classes.add(kind)
+        for base in kind.__mro__:
+            for value in list(vars(base).values()):
+                self.admit_value(value)
+        for value in list(vars(type(kind)).values()):
+            self.admit_value(value)
+        return kind
+
+    def admit_value(self, value: object) -> None:
+        """Rewrite the function that a class attribute holds, whatever it is wrapped in."""
+        if isinstance(value, (staticmethod, classmethod)):
+            value = value.__func__
+        if isinstance(value, property):
+            for function in (value.fget, value.fset, value.fdel):
+                if function is not None:
+                    self.admit_value(function)
+            return
+        inner = getattr(value, "func", None)
+        if not isinstance(value, types.FunctionType) and isinstance(inner, types.FunctionType):
+            value = inner
+        if isinstance(value, types.FunctionType) and id(value.__code__) not in self.known_codes:
+            self.admit(value)
+
+    def _call_other(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+        """Method descriptors, partials, caches, instances with `__call__`."""
+        kind = type(callee)
+        if kind is types.MethodDescriptorType or kind is types.WrapperDescriptorType:
+            if first is _NOTHING:
+                return callee
+            typed = self.type_models.get(type(first))
+            if typed is not None:
+                return callee.__get__(first) and _Unbound(typed(self, site, callee.__get__(first)))
+            self._c_method(site, callee, first, callee.__name__, second, _NOTHING)
+            return callee
+        if kind is functools.partial:
+            return self._call_partial(site, callee, first, second)
+        if kind in (operator.itemgetter, operator.attrgetter, operator.methodcaller):
+            self.watcher.touch_all(site, self._handed(0, first, 0), _READS)
+            return callee
+        if kind is _LRU:
+            return self._call_cached(site, callee)
+        function = getattr(kind, "__call__", None)  # noqa: B004  # the function itself is wanted
+        if isinstance(function, types.FunctionType):
+            model = self.models.get(id(function))
+            if model is not None:
+                return functools.partial(model, self, site, callee)
+            if id(function.__code__) not in self.known_codes:
+                self.admit(function)
+            return callee
+        if kind in _PLAIN_CALLABLES or not callable(callee):
+            return callee
+        return self._assume(site, callee, f"{kind.__module__}.{kind.__qualname__}", callee)
+
+    def _call_partial(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+        given = (*callee.args, first, second)
+        inner = self.call(site, callee.func, *given[:2])
+        if inner is callee.func:
+            return callee
+        return functools.partial(inner, *callee.args, **callee.keywords)
+
+    def _call_cached(self, site: Site, callee: Any) -> Any:
+        """An `lru_cache`: looked up now; stored when the function returns, which is an access of its own."""
+        self.watcher.touch(site, 0, callee, None)
+        wrapped = callee.__wrapped__
+        if isinstance(wrapped, types.FunctionType) and id(wrapped.__code__) not in self.known_codes:
+            self.admit(wrapped)
+        return callee
+
+    def _assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
+        """Nothing is known about it: a write of its self object and of every container among its arguments."""
+        if what not in self.assumed:
+            place = site.place
+            self.assumed[what] = Assumption(what, "a write of its object and arguments", place)
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            touched: list[tuple[int, Any, Any]] = []
+            if owner is not None:
+                touched.append((1, owner, None))
+            for argument in itertools.chain(arguments, keywords.values()):
+                touched += self._handed(1, argument, 3)
+            self.watcher.touch_all(site, touched, _CALLS)
+            return callee(*arguments, **keywords)
+
+        return call
+
+    # ------------------------------------------------------------------ context managers
+
+    def _how_to_enter(self, kind: type) -> Model:
+        enter, leave = _attribute(kind, "__enter__"), _attribute(kind, "__exit__")
+        for function in (enter, leave):
+            self.admit_value(function)
+        if id(enter) in self.models:
+            entering, leaving = self.models[id(enter)], self.models.get(id(leave))
+
+            def stand_in(caller: Caller, site: Site, manager: Any) -> Any:
+                finish = functools.partial(leaving, caller, site, manager) if leaving else manager.__exit__
+                return _StandIn(functools.partial(entering, caller, site, manager), finish)
+
+            return stand_in
+        if isinstance(enter, types.FunctionType) or enter is None or family(kind) == "python":
+            return lambda _caller, _site, manager: manager
+
+        def opaque(caller: Caller, site: Site, manager: Any) -> Any:
+            def touched(method: Any) -> Any:
+                def call(*arguments: Any) -> Any:
+                    caller.watcher.touch(site, 1, manager, None)
+                    return method(*arguments)
+
+                return call
+
+            return _StandIn(touched(manager.__enter__), touched(manager.__exit__))
+
+        return opaque
+
+
+class _StandIn:
+    """What a `with` runs instead of the manager itself."""
+
+    __slots__ = ("enter", "leave")
+
+    def __init__(self, enter: Callable[[], Any], leave: Callable[..., Any]) -> None:
+        self.enter, self.leave = enter, leave
+
+    def __enter__(self) -> Any:
+        return self.enter()
+
+    def __exit__(self, *details: Any) -> Any:
+        return self.leave(*details)
+
+
+class _Unbound:
+    """`Lock.acquire(lock)`: the bound model, called with the object once more in front."""
+
+    __slots__ = ("bound",)
+
+    def __init__(self, bound: Callable[..., Any]) -> None:
+        self.bound = bound
+
+    def __call__(self, _owner: Any, *arguments: Any, **keywords: Any) -> Any:
+        return self.bound(*arguments, **keywords)
+
+
+def _attribute(kind: type, name: str) -> Any:
+    for base in kind.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return None
+
+
+_KEYED = {"get": "__getitem__", "setdefault": "__setitem__", "pop": "__delitem__", "add": "__contains__"}
+_KEYED.update({"discard": "__contains__", "remove": "__contains__"})
+_LRU = type(functools.lru_cache(lambda: None))
+_SIMPLE_METHOD = type(__import__("queue").SimpleQueue().get)
+_PLAIN_CALLABLES = frozenset({types.GenericAlias, _local, type(__import__("typing").List[int])})

@@ -1,0 +1,213 @@
+"""Events told for people: names of what is touched, values, places; who waits for whom at a deadlock."""
+
+from __future__ import annotations
+
+import gc
+import types
+from typing import TYPE_CHECKING, Any
+
+from whilst.checking.events import Access, Blocked, Op
+from whilst.checking.scheduler import Event, Operation
+
+if TYPE_CHECKING:
+    from whilst.checking.engine import Explorer
+
+__all__ = ["Describer"]
+
+_MOST_OBJECTS = 20_000  # how far the search for names goes
+_MOST_CHARACTERS = 80
+_UNREADABLE = "<unreadable>"
+
+
+class Describer:
+    """Names objects by the path that leads to them from the state, and notes values while events happen."""
+
+    def __init__(self, explorer: Explorer, state: object) -> None:
+        self.explorer = explorer
+        self.scheduler = explorer.scheduler
+        self.names: dict[int, str] = {}
+        self._keep: list[object] = []
+        self._state = state
+        self._values: list[str | None] = []
+        self._unnamed: dict[str, int] = {}
+        self._name_all(state, "state")
+
+    # ------------------------------------------------------------------ names
+
+    def _name_all(self, root: object, name: str) -> None:
+        """Breadth first from `root`, the shortest path wins."""
+        waiting: list[tuple[str, object]] = [(name, root)]
+        at = 0
+        while at < len(waiting) and at < _MOST_OBJECTS:
+            path, thing = waiting[at]
+            at += 1
+            if id(thing) in self.names or isinstance(thing, _ATOMS):
+                continue
+            self.names[id(thing)] = path
+            self._keep.append(thing)
+            waiting += self._inside(path, thing)
+
+    def _inside(self, path: str, thing: object) -> list[tuple[str, object]]:
+        if isinstance(thing, dict):
+            return [(f"{path}[{_short(key)}]", value) for key, value in list(thing.items())]
+        if isinstance(thing, (list, tuple)):
+            return [(f"{path}[{index}]", value) for index, value in enumerate(thing)]
+        if isinstance(thing, (set, frozenset)):
+            return [(f"{path}{{...}}", value) for value in thing]
+        out = [(f"{path}.{key}", value) for key, value in list(getattr(thing, "__dict__", {}).items())]
+        for base in type(thing).__mro__:
+            for key, member in vars(base).items():
+                if isinstance(member, types.MemberDescriptorType):
+                    try:
+                        out.append((f"{path}.{key}", member.__get__(thing)))
+                    except AttributeError:  # a slot that was never filled
+                        continue
+        if not out and not isinstance(thing, type):
+            out = [(f"{path}...", value) for value in gc.get_referents(thing) if not isinstance(value, type)]
+        return out
+
+    def name_of(self, thing: object) -> str:
+        """A path from the state, a module's or class's own name, or the type and a number."""
+        known = self.names.get(id(thing))
+        if known is not None:
+            return known
+        if isinstance(thing, type):
+            name = thing.__qualname__
+        elif isinstance(thing, dict) and "__name__" in thing and "__builtins__" in thing:
+            name = str(thing["__name__"])
+        elif isinstance(thing, types.CellType):
+            name = "closure"
+        else:
+            kind = type(thing).__name__
+            self._unnamed[kind] = number = self._unnamed.get(kind, 0) + 1
+            name = f"<{kind} {number}>"
+        self.names[id(thing)] = name
+        self._keep.append(thing)
+        return name
+
+    # ------------------------------------------------------------------ values
+
+    def note(self, event: Event) -> None:
+        """Just before an event happens: the value to be read, or the one to be written."""
+        operation = event[5]
+        cur, self.scheduler.cur = self.scheduler.cur, -1  # reprs run user code, which must not count
+        try:
+            if operation[0] == 1:
+                self._values.append(_repr(operation[5]) if operation[5] is not None else None)
+            elif operation[0] == 0:
+                self._values.append(_read(operation))
+            else:
+                self._values.append(None)
+        finally:
+            self.scheduler.cur = cur
+
+    # ------------------------------------------------------------------ events
+
+    def accesses(self, trace: list[Event]) -> tuple[Access, ...]:
+        """The whole trace."""
+        counts: dict[int, int] = {}
+        out = []
+        outer = self.scheduler.outer
+        for index, event in enumerate(trace):
+            task, is_write, thing_id, key, before, operation = event
+            nth = counts.get(task, 0)
+            counts[task] = nth + 1
+            value = self._values[index] if index < len(self._values) else None
+            out.append(self._access((index, outer.get(task, task), nth), event, value))
+            del is_write, thing_id, key, before, operation
+        return tuple(out)
+
+    def _access(self, numbers: tuple[int, int, int], event: Event, value: str | None) -> Access:
+        index, task, nth = numbers
+        _task, is_write, thing_id, key, before, operation = event
+        kind, did_succeed, more = Op(operation[0]) if operation[0] < 2 else Op.CALL, True, ()
+        if operation[0] == 2:
+            sync = operation[5]
+            kind, more = sync.kind, sync.more
+            if kind is Op.TRY:
+                did_succeed = bool(sync.needs(before))
+        site = operation[3]
+        return Access(
+            index=index,
+            task=task,
+            nth=nth,
+            op=kind,
+            target=self._target(operation),
+            key=key,
+            object_id=thing_id,
+            place=site.place,
+            value=value,
+            did_succeed=did_succeed,
+            can_switch_with_gil=site.can_switch,
+            also=more,
+        )
+
+    def _target(self, operation: Operation) -> str:
+        thing, key = operation[4], operation[2]
+        name = self.name_of(thing)
+        if operation[0] == 2 or key is None:
+            return name
+        if isinstance(thing, types.CellType):
+            return str(key)
+        if isinstance(thing, (list, set)) or (isinstance(thing, dict) and "__builtins__" not in thing):
+            return f"{name}[{_short(key)}]"
+        return f"{name}.{key}"
+
+    # ------------------------------------------------------------------ deadlocks
+
+    def blocked(self) -> tuple[Blocked, ...]:
+        """Who waits, for what, held by whom since where."""
+        held = self.explorer.caller.locks.held_at_end
+        out = []
+        for task, operation in sorted(self.scheduler.stuck.items()):
+            holder = held.get(operation[1])
+            sync = operation[5] if operation[0] == 2 else None
+            out.append(
+                Blocked(
+                    task=self.scheduler.outer.get(task, task),
+                    op=sync.kind if sync is not None else Op(operation[0]),
+                    target=self.name_of(operation[4]),
+                    object_id=operation[1],
+                    place=operation[3].place,
+                    holder=self.scheduler.outer.get(holder[1], holder[1]) if holder else None,
+                    holder_place=holder[2].place if holder else None,
+                )
+            )
+        return tuple(out)
+
+
+_ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.ModuleType, types.FunctionType)
+
+
+def _short(value: object) -> str:
+    text = _repr(value)
+    return text if len(text) <= 30 else text[:27] + "..."
+
+
+def _repr(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # the user's __repr__ may do anything
+        return _UNREADABLE
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
+
+
+def _read(operation: Operation) -> str | None:
+    """What a read is about to find."""
+    thing, key = operation[4], operation[2]
+    found: Any
+    try:
+        if isinstance(thing, types.CellType):
+            found = thing.cell_contents
+        elif isinstance(thing, (dict, list)):
+            found = thing if key is None else thing[key]
+        elif key is None:
+            found = thing
+        elif isinstance(key, str):
+            inner = getattr(thing, "__dict__", {})
+            found = inner[key] if key in inner else getattr(type(thing), key).__get__(thing)
+        else:
+            return None
+    except Exception:  # noqa: BLE001  # absent, or not readable: then there is no value to show
+        return None
+    return _repr(found)

@@ -1,0 +1,149 @@
+"""Which functions are rewritten, when, and how they get their own code back.
+
+A module is taken as a whole the first time one of its functions is called: C code calls into Python (sort keys,
+`__eq__`, properties), and such calls are seen only if the callee has been rewritten before. Functions are found
+through the garbage collector by their code's file, since a walk through module namespaces misses those held by
+descriptors (`cached_property.func`), closures and decorators.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import inspect
+import sys
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from whilst.checking.rewriting import Rewriter, SharedNames
+
+__all__ = ["Instrumentation", "functions_behind"]
+
+# Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
+# (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
+TRUSTED = (
+    "whilst.", "greenlet", "threading", "_thread", "queue", "logging", "importlib", "_frozen_importlib", "re",
+    "sre_", "enum", "typing", "abc", "_abc", "_py_abc", "_weakrefset", "warnings", "linecache", "traceback",
+    "tokenize", "inspect", "dis", "opcode", "ast", "gc", "encodings", "codecs", "io", "_io", "_pyio", "os", "posixpath",
+    "stat", "site", "pytest", "_pytest", "pluggy", "coverage", "hypothesis", "random", "signal", "subprocess",
+    "multiprocessing", "asyncio", "selectors", "socket", "ssl", "concurrent.futures", "decimal", "_pydecimal",
+    "numbers", "unittest.mock", "reprlib", "copyreg", "struct", "zipimport", "runpy", "pdb", "bdb", "cmd",
+)  # fmt: skip
+
+
+def is_trusted(module: str) -> bool:
+    """Whether functions of that module run as they are."""
+    return any(module == name or module.startswith((name + ".", name)) and name[-1] in "._" for name in TRUSTED) or (
+        module.partition(".")[0] in _TRUSTED_TOPS
+    )
+
+
+_TRUSTED_TOPS = frozenset(name for name in TRUSTED if "." not in name.rstrip("."))
+
+
+def functions_behind(target: object) -> Iterable[types.FunctionType]:
+    """The Python functions that a callable runs first: through partials, bound methods, `__call__`, classes."""
+    if isinstance(target, functools.partial):
+        yield from functions_behind(target.func)
+    elif isinstance(target, types.MethodType):
+        yield from functions_behind(target.__func__)
+    elif isinstance(target, types.FunctionType):
+        yield target
+        wrapped = inspect.unwrap(target)
+        if wrapped is not target:
+            yield from functions_behind(wrapped)
+    elif isinstance(target, type):
+        for base in target.__mro__:
+            yield from (value for value in vars(base).values() if isinstance(value, types.FunctionType))
+    else:
+        call = getattr(type(target), "__call__", None)  # noqa: B004  # the function itself is wanted
+        if isinstance(call, types.FunctionType):
+            yield call
+
+
+class Instrumentation:
+    """Rewritten functions and the way back."""
+
+    def __init__(self, rewriter: Rewriter, known_codes: set[int]) -> None:
+        self.rewriter = rewriter
+        self.known_codes = known_codes
+        self.trusted_seen: set[str] = set()
+        self._undo: list[tuple[types.FunctionType, types.CodeType]] = []
+        self._by_file: dict[str, list[types.FunctionType]] | None = None
+        self._files: set[str] = set()
+        self._names: dict[int, SharedNames] = {}
+        self._keep: list[Any] = []
+
+    def admit(self, function: types.FunctionType) -> None:
+        """Rewrite the function's whole module, or note that it stays as it is."""
+        if id(function.__code__) in self.known_codes:
+            return
+        module = function.__module__ or ""
+        file = function.__code__.co_filename
+        if is_trusted(module):
+            self.trusted_seen.add(module)
+            self.known_codes.add(id(function.__code__))
+            self._keep.append(function.__code__)
+            return
+        if file not in self._files:
+            self._files.add(file)
+            found = self._functions_of(file)
+            for each in found:
+                self._scan(each)
+            for each in found:
+                self._rewrite(each)
+        if id(function.__code__) not in self.known_codes:
+            self._scan(function)
+            self._rewrite(function)
+
+    def _functions_of(self, file: str) -> list[types.FunctionType]:
+        if self._by_file is None:
+            self._by_file = {}
+            for thing in gc.get_objects():
+                if type(thing) is types.FunctionType:
+                    self._by_file.setdefault(thing.__code__.co_filename, []).append(thing)
+        return [each for each in self._by_file.get(file, []) if not is_trusted(each.__module__ or "")]
+
+    def _scan(self, function: types.FunctionType) -> None:
+        names = self._names.setdefault(id(function.__globals__), SharedNames.none())
+        names.scan(function.__code__)
+        code = function.__code__
+        for _ in code.co_cellvars:
+            pass
+
+    def _rewrite(self, function: types.FunctionType) -> None:
+        code = function.__code__
+        if id(code) in self.known_codes:
+            return
+        space = function.__globals__
+        names = self._names[id(space)]
+        new = self.rewriter.rewrite(code, space, names)
+        self._undo.append((function, code))
+        function.__code__ = new
+        self._know(new)
+
+    def _know(self, code: types.CodeType) -> None:
+        self.known_codes.add(id(code))
+        for const in code.co_consts:
+            if isinstance(const, types.CodeType):
+                self._know(const)
+
+    def restore(self) -> None:
+        """Give every function its own code back."""
+        for function, code in self._undo:
+            function.__code__ = code
+        self._undo.clear()
+        self._files.clear()
+        self._by_file = None
+
+
+def loaded_from(file: str) -> str:
+    """The name of the module loaded from a file, or ""."""
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) == file:
+            return name
+    return ""
+
+
+Admit = Callable[[types.FunctionType], None]

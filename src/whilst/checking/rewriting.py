@@ -1,0 +1,357 @@
+"""Which instructions are hooked, and what each hook is handed.
+
+Two kinds of hook, each called ahead of its instruction with the objects that the instruction is about to use:
+
+- *watching* hooks look (attribute, item, global and closure accesses, operators, truth tests);
+- *replacing* hooks give back what the instruction shall use instead of the object on the stack: the callee of a
+  call, the manager of a `with`, the iterable of a `for`. So `with lock:` enters a modelled lock, a call of
+  `time.sleep` calls the model's, and a loop over a shared list reads it at every turn, while the code object
+  still does the call, the unpacking and the clean-up by itself.
+
+Pitfalls, each met: nothing may stand between KW_NAMES/PRECALL and CALL, nor ahead of END_FOR (FOR_ITER jumps over
+a fixed number of units); NULL can't be copied to a hook, so that method loads become plain loads and a NULL; the
+callee lies at depth n+1 up to 3.12 and n+2 from 3.13 on; constants are hashed when code objects are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import CodeType
+
+from whilst.checking.bytecode import OP, Instruction, Version, assemble, call_hook, decode, version
+from whilst.checking.events import Place
+
+__all__ = ["Hooks", "Rewriter", "Site"]
+
+_MAX_STACK = 8  # what a hook's call may push at once: NULL, callee, site and up to four copies, rounded up
+_INPLACE = 13  # BINARY_OP's argument from which on it is the augmented form
+_CHECKS = ("CALL", "JUMP_BACKWARD", "RESUME", "SEND", "YIELD", "FOR_ITER", "GET_AWAITABLE", "IMPORT")
+
+
+class Site:
+    """One hooked instruction. `is_hot` turns its accesses into scheduling points; hooks cache by type in `how`."""
+
+    __slots__ = ("can_switch", "code", "how", "is_hot", "name", "offset", "position", "space")
+
+    def __init__(
+        self, code: CodeType, instruction: Instruction, name: str, space: dict[str, object], can_switch: bool
+    ) -> None:
+        self.code, self.name, self.space = code, name, space
+        self.offset = instruction.offset if instruction.offset is not None else -1
+        self.position = instruction.position
+        self.is_hot = False
+        self.can_switch = can_switch
+        self.how: dict[type, object] = {}
+
+    @property
+    def point(self) -> str:
+        """Its name, the same in every process that runs the same code."""
+        return f"{self.space.get('__name__', '')}:{self.code.co_qualname}:{self.code.co_firstlineno}:{self.offset}"
+
+    @property
+    def place(self) -> Place:
+        """Where it is, for people."""
+        line, end_line, column, end_column = self.position
+        code = self.code
+        return Place(
+            file=code.co_filename,
+            line=line or code.co_firstlineno,
+            function=code.co_qualname,
+            offset=self.offset,
+            end_line=end_line or line or code.co_firstlineno,
+            column=column or 0,
+            end_column=end_column or 0,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.code.co_name}:{self.position[0]} {self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What gets called. All take the site first; `call`, `enter` and `loop` return a replacement."""
+
+    get_attr: Callable[..., object]
+    set_attr: Callable[..., object]
+    get_global: Callable[..., object]
+    set_global: Callable[..., object]
+    get_cell: Callable[..., object]
+    set_cell: Callable[..., object]
+    get_item: Callable[..., object]
+    set_item: Callable[..., object]
+    contains: Callable[..., object]
+    look: Callable[..., object]
+    operate: Callable[..., object]
+    operate_in_place: Callable[..., object]
+    call: Callable[..., object]
+    call_spread: Callable[..., object]
+    enter: Callable[..., object]
+    loop: Callable[..., object]
+    step: Callable[..., object]
+
+
+class Rewriter:
+    """Rewrites code objects; one for each (code, globals) pair, nested code objects included."""
+
+    def __init__(self, hooks: Hooks, *, is_fine: bool = False) -> None:
+        self.hooks = hooks
+        self.is_fine = is_fine
+        self.row = version()
+        self.sites: list[Site] = []
+        self.points: frozenset[str] = frozenset()  # of sites that are hot from the start
+        self._done: dict[tuple[int, int], CodeType] = {}
+        self._keep: list[CodeType] = []
+
+    def rewrite(self, code: CodeType, space: dict[str, object], shared_names: SharedNames) -> CodeType:
+        """The code object to run instead of `code` in functions whose globals are `space`."""
+        known = self._done.get((id(code), id(space)))
+        if known is not None:
+            return known
+        new = _CodeRewriter(self, code, space, shared_names).run()
+        self._done[id(code), id(space)] = new
+        self._done[id(new), id(space)] = new
+        self._keep += [code, new]
+        return new
+
+
+@dataclass(slots=True)
+class SharedNames:
+    """Names of one module whose variables may change after it was loaded: stored globals, stored closure cells."""
+
+    stored_globals: set[str]
+    stored_cells: set[str]
+
+    @classmethod
+    def none(cls) -> SharedNames:
+        """Nothing found yet."""
+        return cls(set(), set())
+
+    def scan(self, code: CodeType) -> None:
+        """Add what `code`, and the code inside it, stores."""
+        for item in decode(code):
+            name = item.name
+            if name in ("STORE_GLOBAL", "DELETE_GLOBAL"):
+                self.stored_globals.add(code.co_names[item.arg])
+            elif name in ("STORE_DEREF", "DELETE_DEREF"):
+                self.stored_cells.add(_cell_name(code, item.arg))
+        for inner in nested(code):
+            self.scan(inner)
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """The code objects among its constants."""
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield const
+
+
+def _cell_name(code: CodeType, arg: int) -> str:
+    """The variable behind a DEREF's argument: locals that are cells keep their place among the locals."""
+    names = code.co_varnames + tuple(n for n in code.co_cellvars if n not in code.co_varnames) + code.co_freevars
+    return names[arg]
+
+
+_TABLE_LOOK = {  # opcode -> depth of the container that is read whole
+    "UNPACK_SEQUENCE": 1,
+    "UNPACK_EX": 1,
+    "LIST_EXTEND": 1,
+    "DICT_UPDATE": 1,
+    "DICT_MERGE": 1,
+    "SET_UPDATE": 1,
+    "FORMAT_VALUE": 1,
+    "FORMAT_SIMPLE": 1,
+    "CONVERT_VALUE": 1,
+    "UNARY_NOT": 1,
+    "TO_BOOL": 1,
+    "GET_LEN": 1,
+    "MATCH_KEYS": 2,
+    "MATCH_SEQUENCE": 1,
+    "BINARY_SLICE": 3,
+}
+_TRUTH_JUMPS = ("IF_TRUE", "IF_FALSE", "OR_POP")
+_ALREADY_BOOL = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "TO_BOOL")
+
+
+class _CodeRewriter:
+    """One code object on its way through."""
+
+    def __init__(
+        self, owner: Rewriter, code: CodeType, space: dict[str, object], shared_names: SharedNames
+    ) -> None:
+        self.owner, self.code, self.space, self.shared_names = owner, code, space, shared_names
+        self.hooks, self.row = owner.hooks, owner.row
+        self.consts: list[object] = [
+            owner.rewrite(const, space, shared_names) if isinstance(const, CodeType) else const
+            for const in code.co_consts
+        ]
+        self.const_of: dict[int, int] = {}
+        self.before: dict[int, list[tuple[int, int]]] = {}
+        self.instructions = _plain_method_loads(decode(code), self.row)
+
+    def run(self) -> CodeType:
+        can_switch = True
+        for index, item in enumerate(self.instructions):
+            name = item.name
+            if name.startswith(_CHECKS):
+                can_switch = True
+            hook = self._hook(index, item, name, can_switch)
+            if hook:
+                can_switch = False
+        return assemble(self.code, self.instructions, self.before, self.consts, _MAX_STACK)
+
+    def _const(self, value: object) -> int:
+        index = self.const_of.get(id(value))
+        if index is None:
+            self.consts.append(value)
+            index = self.const_of[id(value)] = len(self.consts) - 1
+        return index
+
+    def _site(self, item: Instruction, name: str, can_switch: bool) -> Site:
+        site = Site(self.code, item, name, self.space, can_switch)
+        site.is_hot = bool(self.owner.points) and site.point in self.owner.points
+        self.owner.sites.append(site)
+        return site
+
+    def _watch(
+        self, index: int, site: Site, hook: Callable[..., object], *depths: int, cell: int | None = None
+    ) -> None:
+        sequence = call_hook(self._const(hook), self._const(site), depths, self.row)
+        if cell is not None:
+            at = len(sequence) - (2 if self.row.has_precall else 1)
+            sequence.insert(at, (OP[self.row.load_cell], cell))
+            sequence = [(op, arg + 1 if op in (OP["CALL"], OP.get("PRECALL")) else arg) for op, arg in sequence]
+        self.before.setdefault(index, []).extend([*sequence, (OP["POP_TOP"], 0)])
+
+    def _replace(
+        self, index: int, site: Site, hook: Callable[..., object], depth: int, *others: int
+    ) -> None:
+        """The hook's result takes the place of the object at `depth`."""
+        sequence = call_hook(self._const(hook), self._const(site), (depth, *others), self.row)
+        self.before.setdefault(index, []).extend([*sequence, (OP["SWAP"], depth + 1), (OP["POP_TOP"], 0)])
+
+    def _hook(self, index: int, item: Instruction, name: str, can_switch: bool) -> bool:
+        """Insert what belongs ahead of this instruction; tell whether that may be an access."""
+        if self._hook_variable(index, item, name, can_switch):
+            return True
+        if self._hook_container(index, item, name, can_switch):
+            return True
+        hooks = self.hooks
+        if name in ("CALL", "CALL_KW"):
+            self._hook_call(index, item, name)
+        elif name == "CALL_FUNCTION_EX":
+            has_keywords = item.arg & 1
+            depth = 2 + has_keywords + (0 if self.row.null_first else 1)
+            site = self._site(item, "call", True)
+            self._replace(index, site, hooks.call_spread, depth, 1 + has_keywords)
+        elif name in ("BEFORE_WITH", "BEFORE_ASYNC_WITH"):
+            self._replace(index, self._site(item, "with", True), hooks.enter, 1)
+        elif name in ("GET_ITER", "GET_YIELD_FROM_ITER"):
+            self._replace(index, self._site(item, "for", True), hooks.loop, 1)
+        else:
+            return False
+        return True
+
+    def _hook_variable(self, index: int, item: Instruction, name: str, can_switch: bool) -> bool:
+        hooks, code = self.hooks, self.code
+        if name == "LOAD_ATTR":
+            arg = item.arg >> 1 if self.row.has_method_bit else item.arg
+            self._watch(index, self._site(item, code.co_names[arg], can_switch), hooks.get_attr, 1)
+        elif name == "STORE_ATTR":
+            self._watch(
+                index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_attr, 1, 2
+            )
+        elif name == "DELETE_ATTR":
+            self._watch(index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_attr, 1)
+        elif name == "LOAD_GLOBAL" and code.co_names[item.arg >> 1] in self.shared_names.stored_globals:
+            site = self._site(item, code.co_names[item.arg >> 1], can_switch)
+            self._watch(index, site, hooks.get_global)
+        elif name == "STORE_GLOBAL":
+            site = self._site(item, code.co_names[item.arg], can_switch)
+            self._watch(index, site, hooks.set_global, 1)
+        elif name == "DELETE_GLOBAL":
+            self._watch(index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_global)
+        elif name in ("LOAD_DEREF", "STORE_DEREF", "DELETE_DEREF"):
+            variable = _cell_name(code, item.arg)
+            if variable not in self.shared_names.stored_cells:
+                return False
+            site = self._site(item, variable, can_switch)
+            hook = hooks.get_cell if name == "LOAD_DEREF" else hooks.set_cell
+            self._watch(index, site, hook, cell=item.arg)
+        else:
+            return False
+        return True
+
+    def _hook_container(self, index: int, item: Instruction, name: str, can_switch: bool) -> bool:
+        hooks = self.hooks
+        previous = self.instructions[index - 1].name if index else ""
+        if name == "BINARY_SUBSCR":
+            self._watch(index, self._site(item, "[]", can_switch), hooks.get_item, 2, 1)
+        elif name == "STORE_SUBSCR":
+            self._watch(index, self._site(item, "[]=", can_switch), hooks.set_item, 2, 1, 3)
+        elif name == "DELETE_SUBSCR":
+            self._watch(index, self._site(item, "del []", can_switch), hooks.set_item, 2, 1)
+        elif name == "STORE_SLICE":
+            self._watch(index, self._site(item, "[:]=", can_switch), hooks.operate_in_place, 3, 4)
+        elif name == "CONTAINS_OP":
+            self._watch(index, self._site(item, "in", can_switch), hooks.contains, 1, 2)
+        elif name == "BINARY_OP":
+            hook = hooks.operate_in_place if item.arg >= _INPLACE else hooks.operate
+            self._watch(index, self._site(item, "operator", can_switch), hook, 2, 1)
+        elif name == "COMPARE_OP":
+            self._watch(index, self._site(item, "compare", can_switch), hooks.operate, 2, 1)
+        elif name in _TABLE_LOOK:
+            self._watch(index, self._site(item, name.lower(), can_switch), hooks.look, _TABLE_LOOK[name])
+        elif (
+            "JUMP" in name
+            and any(kind in name for kind in _TRUTH_JUMPS)
+            and "TO_BOOL" not in OP
+            and previous not in _ALREADY_BOOL
+        ):
+            self._watch(index, self._site(item, "truth", can_switch), hooks.look, 1)
+        else:
+            return False
+        return True
+
+    def _hook_call(self, index: int, item: Instruction, name: str) -> None:
+        at, before = index, self.instructions
+        if before[at - 1].name == "PRECALL":
+            at -= 1
+        if at and before[at - 1].name == "KW_NAMES":
+            at -= 1
+        if item.arg == 2 and all(self._is_none(before[k]) for k in range(max(at - 3, 0), at)):
+            return  # a with block's ordinary exit: its manager has been replaced on the way in
+        names = 1 if name == "CALL_KW" else 0
+        depth = item.arg + names + (1 if self.row.null_first else 2)
+        others = tuple(item.arg + names - k for k in range(min(item.arg, 2)))
+        self._replace(at, self._site(item, "call", True), self.hooks.call, depth, *others)
+
+    def _is_none(self, item: Instruction) -> bool:
+        return item.name == "LOAD_CONST" and self.consts[item.arg] is None
+
+
+def _plain_method_loads(instructions: list[Instruction], row: Version) -> list[Instruction]:
+    """Turn every method load into a plain load and a NULL, so that a callee is one object in a known slot."""
+    out: list[Instruction] = []
+    load_attr, load_super = OP["LOAD_ATTR"], OP.get("LOAD_SUPER_ATTR", -1)
+    for item in instructions:
+        if item.op == OP.get("LOAD_METHOD"):
+            plain = (load_attr, item.arg)
+        elif row.has_method_bit and item.op in (load_attr, load_super) and item.arg & 1:
+            plain = (item.op, item.arg & ~1)
+        else:
+            out.append(item)
+            continue
+        out.append(Instruction(*plain, item.offset, item.end, None, item.position))
+        out.append(Instruction(OP["PUSH_NULL"], 0, position=item.position))
+        if row.null_first:
+            out.append(Instruction(OP["SWAP"], 2, position=item.position))
+    return out
+
+
+def fine_points(instructions: list[Instruction]) -> Iterator[int]:
+    """Where an opcode-level audit may switch: ahead of everything that may touch an object."""
+    quiet = ("PRECALL", "KW_NAMES", "END_FOR")
+    for index, item in enumerate(instructions):
+        if index > 2 and item.offset is not None and instructions[index - 1].name not in quiet:
+            yield index

@@ -1,0 +1,458 @@
+"""One execution: tasks as pooled greenlets in one OS thread, run event by event as the plan says.
+
+A task parks *ahead of* each event. Whoever arrives at an event asks `_choose` who goes next and switches straight
+to that greenlet, without a detour through the hub; when it is the same task, nothing switches at all. Making a
+greenlet costs 9 us and a switch 0.2 us, hence the pool.
+
+An *operation* is a tuple `(code, object_id, key, site, object[, sync])`: code 0 reads, 1 writes, 2 is described by
+its `Sync`. An *event* is an operation that has happened: `(task, is_write, object_id, key, before, operation)`,
+where `before` is what `sync.measure()` said just before it; the search needs it to tell whether a blocked
+operation could have gone first. Tasks are numbered for the whole search (`(parent, nth child)` keeps its number);
+outside, spawned tasks are numbered in the order of their start in that execution, so that choices mean the same
+in any process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from whilst.checking.events import Op, Status, TaskResult
+
+__all__ = ["Abort", "Event", "Operation", "Scheduler", "Sync"]
+
+Operation = tuple[Any, ...]
+Event = tuple[int, bool, Any, Any, Any, Operation]
+_UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
+_NO_PLAN: tuple[int, ...] = ()
+
+
+class Abort(BaseException):
+    """Unwinds a parked task at the end of an execution; user code is not meant to catch it."""
+
+
+class Sync:
+    """What makes an operation more than a read or a write.
+
+    `measure()` gives the state that decides, `needs(state)` whether the operation can go (or, where it does not
+    block, whether it succeeds). `writes`: 0 never, 1 always, 2 when it succeeds. `more` are further
+    (object_id, key, is_write) that it touches at the same time.
+    """
+
+    __slots__ = ("blocks", "kind", "measure", "more", "needs", "writes")
+
+    def __init__(
+        self,
+        kind: Op,
+        measure: Callable[[], Any] | None = None,
+        needs: Callable[[Any], Any] | None = None,
+        *,
+        blocks: bool = False,
+        writes: int = 1,
+        more: tuple[tuple[int, object, bool], ...] = (),
+    ) -> None:
+        self.kind, self.measure, self.needs = kind, measure, needs
+        self.blocks, self.writes, self.more = blocks, writes, more
+
+
+class Scheduler:
+    """Runs one execution after another; `step` is what every hooked access ends in."""
+
+    __slots__ = (
+        "_choices_are_outer",
+        "_deadline",
+        "_gate",
+        "_greens",
+        "_hub",
+        "_is_starting",
+        "_jobs",
+        "_main",
+        "_plan",
+        "_plan_length",
+        "_pool",
+        "_task_of",
+        "_unwound",
+        "children",
+        "count",
+        "cur",
+        "daemons",
+        "did_begin",
+        "gates",
+        "interrupt",
+        "is_killing",
+        "keep",
+        "limit_s",
+        "limit_steps",
+        "numbers",
+        "on_event",
+        "on_stuck",
+        "outer",
+        "pending",
+        "picker",
+        "reason",
+        "results",
+        "sleep",
+        "sleep_from",
+        "sleeps",
+        "status",
+        "stuck",
+        "trace",
+    )
+
+    def __init__(self, limit_steps: int, limit_s: float) -> None:
+        self.limit_steps, self.limit_s = limit_steps, limit_s
+        self._pool: list[greenlet] = []
+        self._task_of: dict[tuple[int, int], int] = {}  # (parent, nth child) -> task, for the whole search
+        self.gates: dict[int, int] = {}  # task -> the identical task that must have begun before it
+        self.cur = -1
+        self.picker: Callable[[int, list[int]], int] | None = None
+        self.on_event: Callable[[Event], None] | None = None
+        self.on_stuck: Callable[[], None] | None = None
+        self.interrupt: BaseException | None = None
+        self._reset(0)
+
+    def _reset(self, count: int) -> None:
+        self.count = count
+        self.trace: list[Event] = []
+        self.pending: dict[int, Operation] = {}
+        self.results: dict[int, TaskResult] = {}
+        self.keep: list[object] = []
+        self.children: dict[int, int] = {}
+        self.outer: dict[int, int] = {task: task for task in range(count)}  # our number -> number outside
+        self.numbers: list[int] = list(range(count))  # number outside -> ours
+        self.sleeps: list[int] = []
+        self.stuck: dict[int, Operation] = {}  # what was pending at the end
+        self.sleep = 0
+        self.sleep_from = 0
+        self.status, self.reason = Status.DONE, ""
+        self.is_killing = False
+        self._is_starting = False
+        self._unwound = 0
+        self._main = -1
+        self.daemons: set[int] = set()
+        self._jobs: dict[int, Callable[[], object]] = {}
+        self._greens: dict[int, greenlet] = {}
+        self._plan: Sequence[int] = _NO_PLAN
+        self._plan_length = 0
+        self._choices_are_outer = False
+        self.did_begin = 0  # mask of the tasks that have had an event
+        self._gate = self.gates
+
+    # ------------------------------------------------------------------ running
+
+    def run(
+        self,
+        jobs: Sequence[Callable[[], object]],
+        plan: Sequence[int],
+        *,
+        are_outer: bool = False,
+        sleep: int = 0,
+        sleep_from: int = 0,
+        order: Sequence[int] | None = None,
+    ) -> None:
+        """Run `jobs` as tasks 0, 1, ... The outcome is in `trace`, `results`, `status`, `pending`, `sleeps`."""
+        self._reset(len(jobs))
+        self._hub = getcurrent()
+        self._plan, self._plan_length, self._choices_are_outer = plan, len(plan), are_outer
+        self.sleep, self.sleep_from = sleep, sleep_from
+        self._deadline = time.monotonic() + self.limit_s
+        try:
+            if order is None:
+                self._run_interleaved(jobs)
+            else:
+                self._run_in_order(jobs, order)
+        except BaseException as error:
+            self.interrupt = self.interrupt or error
+        finally:
+            if self.on_stuck is not None and self.pending:
+                self.on_stuck()
+            self._unwind()
+            self.cur = -1
+            error_, self.interrupt = self.interrupt, None
+            if error_ is not None:
+                raise error_
+
+    def _run_interleaved(self, jobs: Sequence[Callable[[], object]]) -> None:
+        self._gate = self.gates
+        for task, job in enumerate(jobs):
+            self._prepare(task, job)
+        self._is_starting = True
+        for task in range(len(jobs)):
+            self.cur = task
+            self._greens[task].switch()
+            if self.interrupt:
+                return
+        self._is_starting = False
+        self.cur = -1
+        first = self._choose(-1)
+        if first >= 0:
+            self.cur = first
+            self._greens[first].switch()
+
+    def _run_in_order(self, jobs: Sequence[Callable[[], object]], order: Sequence[int]) -> None:
+        self._gate = {}
+        for task in order:
+            self._prepare(task, jobs[task])
+            self.cur = self._main = task
+            self._greens[task].switch()
+            if self.status is not Status.DONE or self.interrupt:
+                return
+        self._main = -1
+        self._nobody()
+
+    def _prepare(self, task: int, job: Callable[[], object]) -> None:
+        while len(self._pool) <= task:
+            self._pool.append(greenlet(self._work, self._hub))
+        if self._pool[task].dead:
+            self._pool[task] = greenlet(self._work, self._hub)
+        self._jobs[task] = job
+        self._greens[task] = self._pool[task]
+
+    def _work(self) -> None:
+        """A pooled greenlet: one job after another, for whichever task it stands for at the time."""
+        while True:
+            task = self.cur
+            job = self._jobs.pop(task)
+            try:
+                self.results[task] = TaskResult(has_finished=True, value=job())
+            except Abort:
+                self.results[task] = TaskResult(has_finished=False)
+            except KeyboardInterrupt as error:
+                self.interrupt = error
+            except BaseException as error:  # noqa: BLE001  # a task's outcome, SystemExit included
+                self.results[task] = TaskResult(has_finished=True, error=error)
+            self.pending.pop(task, None)
+            self.did_begin |= 1 << task
+            del job
+            if self.is_killing or self._is_starting or self.interrupt:
+                self._hub.switch()
+                continue
+            following = self._choose(task)
+            if following < 0:
+                self._hub.switch()
+            else:
+                self.cur = following
+                self._greens[following].switch()
+
+    def step(self, operation: Operation) -> None:
+        """The running task is about to do this: let the plan decide who goes first."""
+        task = self.cur
+        if self.is_killing:
+            self._step_unwinding(operation)
+            return
+        self.pending[task] = operation
+        if self._is_starting:
+            self._hub.switch()
+        else:
+            following = self._choose(task)
+            if following != task:
+                if following < 0:
+                    self._hub.switch()
+                else:
+                    self.cur = following
+                    self._greens[following].switch()
+        if self.is_killing:
+            raise Abort
+
+    def _step_unwinding(self, operation: Operation) -> None:
+        """Let releases and clean-up through, never a wait, and nothing that goes on for ever."""
+        self._unwound += 1
+        sync = operation[5] if operation[0] == 2 else None
+        is_stuck = sync is not None and sync.blocks and not sync.needs(sync.measure())
+        if is_stuck or self._unwound > _UNWIND_EVENTS:
+            raise Abort
+
+    def spawn(self, job: Callable[[], object], operation: Operation) -> int:
+        """A new task, with `operation` as its first event; the parent's own event comes before this call."""
+        parent = self.cur
+        nth = self.children.get(parent, 0)
+        self.children[parent] = nth + 1
+        task = self._task_of.get((parent, nth))
+        if task is None:
+            task = self._task_of[parent, nth] = self.count + len(self._task_of)
+        self.outer[task] = len(self.numbers)
+        self.numbers.append(task)
+        self._prepare(task, job)
+        self.pending[task] = operation
+        return task
+
+    # ------------------------------------------------------------------ choosing
+
+    def is_enabled(self, task: int) -> bool:
+        """Whether the task's pending operation can happen now."""
+        operation = self.pending[task]
+        if operation[0] == 2:
+            sync = operation[5]
+            if sync.blocks and not sync.needs(sync.measure()):
+                return False
+        gate = self._gate
+        if gate and task in gate and not (self.did_begin >> task) & 1:
+            return bool((self.did_begin >> gate[task]) & 1)
+        return True
+
+    def enabled(self) -> list[int]:
+        """Every task that can go on, in ascending order."""
+        return sorted(task for task in self.pending if self.is_enabled(task))
+
+    def _choose(self, task: int) -> int:
+        """Who goes next, as an event already written down; -1 ends the execution."""
+        depth = len(self.trace)
+        if not depth & 255 and depth and self._is_too_long(depth):
+            return -1
+        if depth < self._plan_length:
+            chosen = self._planned(depth)
+        elif self.picker is not None:
+            enabled = self.enabled()
+            chosen = self.picker(task, enabled) if enabled else self._nobody()
+        elif (
+            task in self.pending
+            and not (self.sleep >> task) & 1
+            and self.is_enabled(task)
+            and not self._would_fail(task)
+        ):
+            chosen = task
+        else:
+            chosen = self._first_enabled()
+        if chosen < 0:
+            return -1
+        operation = self.pending[chosen]
+        code = operation[0]
+        if code != 2:
+            event = (chosen, code == 1, operation[1], operation[2], None, operation)
+        else:
+            sync = operation[5]
+            before = sync.measure() if sync.measure is not None else None
+            writes = sync.writes if sync.writes < 2 else sync.needs(before)
+            event = (chosen, bool(writes), operation[1], operation[2], before, operation)
+        self.did_begin |= 1 << chosen
+        if depth >= self.sleep_from:
+            self.sleeps.append(self.sleep)
+            if self.sleep:
+                self._wake(event)
+        self.trace.append(event)
+        if self.on_event is not None:
+            self.on_event(event)
+        return chosen
+
+    def _planned(self, depth: int) -> int:
+        chosen = self._plan[depth]
+        if self._choices_are_outer:
+            if not 0 <= chosen < len(self.numbers):
+                return self._diverge(depth, chosen, "has not been started")
+            chosen = self.numbers[chosen]
+        if chosen not in self.pending:
+            return self._diverge(depth, chosen, "has nothing left to do")
+        if not self.is_enabled(chosen):
+            return self._diverge(depth, chosen, "is blocked")
+        return chosen
+
+    def _diverge(self, depth: int, task: int, why: str) -> int:
+        self.status = Status.DIVERGED
+        self.reason = f"choice {depth} names task {task}, which {why}"
+        return -1
+
+    def _would_fail(self, task: int) -> bool:
+        """A try or a time-out that would get nothing: others go first unless the plan says otherwise."""
+        operation = self.pending[task]
+        if operation[0] != 2:
+            return False
+        sync = operation[5]
+        return sync.needs is not None and not sync.blocks and not sync.needs(sync.measure())
+
+    def _first_enabled(self) -> int:
+        enabled = self.enabled()
+        if not enabled:
+            return self._nobody()
+        awake = [task for task in enabled if not (self.sleep >> task) & 1]
+        if not awake:
+            self.status = Status.CUT
+            return -1
+        for task in awake:
+            if not self._would_fail(task):
+                return task
+        return awake[0]
+
+    def _nobody(self) -> int:
+        """Nobody can go on: all done, or, with anyone left but daemon threads, a deadlock."""
+        if self._main >= 0 and self._main not in self.pending:
+            return -1  # one after the other: what is left waits for the tasks that follow
+        if any(task not in self.daemons for task in self.pending):
+            self.status = Status.DEADLOCK
+        return -1
+
+    def _is_too_long(self, depth: int) -> bool:
+        if depth >= self.limit_steps:
+            self.reason = f"the step bound of {self.limit_steps} events was reached"
+        elif time.monotonic() > self._deadline:
+            self.reason = f"one execution took more than {self.limit_s} s"
+        else:
+            return False
+        self.status = Status.TOO_LONG
+        return True
+
+    def _wake(self, event: Event) -> None:
+        """Tasks leave the sleep set when something happens that their pending operation depends on."""
+        sleeping = self.sleep & ~(1 << event[0])
+        rest, task = sleeping, 0
+        while rest:
+            if rest & 1 and touches(self.pending.get(task), event):
+                sleeping &= ~(1 << task)
+            rest >>= 1
+            task += 1
+        self.sleep = sleeping
+
+    # ------------------------------------------------------------------ ending
+
+    def _unwind(self) -> None:
+        """Raise Abort in every task that is parked, so that `with` and `finally` give back what they took."""
+        self.stuck = dict(self.pending)
+        if not self.stuck:
+            return
+        self.is_killing = True
+        interrupt, self.interrupt = self.interrupt, None
+        for task in sorted(self.pending):
+            self.cur = task
+            self._unwound = 0
+            worker = self._greens[task]
+            if task in self._jobs:  # was never begun
+                del self._jobs[task]
+                self.results.setdefault(task, TaskResult(has_finished=False))
+                continue
+            worker.switch()
+            if task not in self.results:
+                self.results[task] = TaskResult(has_finished=False)
+        self.is_killing = False
+        self.interrupt = interrupt or self.interrupt
+
+
+def accesses_of(event: Event) -> tuple[tuple[Any, Any, bool], ...]:
+    """All that an event touches, as (object_id, key, is_write)."""
+    operation = event[5]
+    first = (event[2], event[3], event[1])
+    if operation[0] != 2 or not operation[5].more:
+        return (first,)
+    return (first, *operation[5].more)
+
+
+def touches(operation: Operation | None, event: Event) -> bool:
+    """Whether a pending operation depends on an event: one thing, of which one of the two writes."""
+    if operation is None:
+        return True
+    if operation[0] != 2 and event[5][0] != 2:
+        if operation[1] != event[2] or not (event[1] or operation[0] == 1):
+            return False
+        key, other = operation[2], event[3]
+        return key is None or other is None or key == other
+    mine = [(operation[1], operation[2], operation[0] == 1)]
+    if operation[0] == 2:
+        sync = operation[5]
+        writes = sync.writes if sync.writes < 2 else sync.needs(sync.measure())
+        mine = [(operation[1], operation[2], bool(writes)), *sync.more]
+    return any(
+        a == c and (x or y) and (b is None or d is None or b == d)
+        for a, b, x in mine
+        for c, d, y in accesses_of(event)
+    )

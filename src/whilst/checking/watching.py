@@ -1,0 +1,512 @@
+"""The hooks: what an instruction is about to touch, told to the scheduler.
+
+*Cold and hot.* A place in the code starts cold: its accesses are logged (who read, who wrote) but are no
+scheduling points. When a log shows that two tasks touched the same thing and one of them wrote, every place that
+touched it turns hot, and the search starts over. Cold accesses are compared with hot ones as well, so a search
+that ends without turning anything hot has seen every conflict there was; what only one task reaches costs nothing.
+
+A thing is known by `(id(object), key)`: an attribute's name, a dict's key, a list's index; None is the object as
+a whole and overlaps with all of its keys.
+"""
+
+from __future__ import annotations
+
+import collections
+import gc
+import types
+from _thread import _local
+from typing import Any
+
+from whilst.checking.effects import family
+from whilst.checking.events import Op
+from whilst.checking.rewriting import Site
+from whilst.checking.scheduler import Operation, Scheduler, Sync
+
+__all__ = ["Watcher", "plain_key"]
+
+_DICT_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_MISSING = object()
+_PLAIN_KEYS = frozenset({int, str, bytes, bool, type(None), float, complex, type})
+_MAX_DEPTH = 3  # of containers inside containers that one C call may look into
+
+
+def plain_key(key: Any) -> Any:
+    """A key that can be compared without running the user's `__eq__`; None (the whole) where there is none."""
+    kind = type(key)
+    if kind in _PLAIN_KEYS:
+        return ("", key) if key is None else key
+    if kind is tuple:
+        parts = tuple(plain_key(part) for part in key)
+        return None if None in parts else parts
+    if kind.__eq__ is object.__eq__:
+        return ("id", id(key))
+    return None
+
+
+class Log:
+    """Who touched one thing from cold places: masks of tasks, and the places."""
+
+    __slots__ = ("reads", "sites", "thing", "writes")
+
+    def __init__(self, thing: object) -> None:
+        self.reads = self.writes = 0
+        self.sites: set[Site] = set()
+        self.thing = thing
+
+
+class Watcher:
+    """Sorts out what is touched. Its methods are the hooks of variables and containers."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.logs: dict[int, dict[Any, Log]] = {}
+        self.learned: set[Site] = set()
+        self.owner_of_dict: dict[int, object] = {}
+        self.locals: dict[int, list[Any]] = {}
+        self.stored_class_names: set[str] = set()
+        self.stored_module_names: set[str] = set()
+        self.must_rewrite = False
+
+    def begin(self) -> None:
+        """Forget the last execution; its objects may go now."""
+        self.logs.clear()
+        self.owner_of_dict.clear()
+        self.locals.clear()
+
+    # ------------------------------------------------------------------ the two ways out
+
+    def touch(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
+        """A plain access: code 0 reads, 1 writes."""
+        if site.is_hot:
+            self.scheduler.step((code, id(thing), key, site, thing, value))
+        else:
+            self.log(site, code, thing, key)
+
+    def log(self, site: Site, code: int, thing: Any, key: Any) -> None:
+        """An access from a cold place: no scheduling point, but remembered."""
+        keys = self.logs.get(id(thing))
+        if keys is None:
+            keys = self.logs[id(thing)] = {}
+        entry = keys.get(key)
+        if entry is None:
+            entry = keys[key] = Log(thing)
+        if code:
+            entry.writes |= 1 << self.scheduler.cur
+        else:
+            entry.reads |= 1 << self.scheduler.cur
+        entry.sites.add(site)
+
+    def sync(self, site: Site, operation: Operation) -> None:
+        """A lock or the like: a scheduling point once two tasks use it, or when it has to wait."""
+        sync: Sync = operation[5]
+        if not site.is_hot:
+            if not sync.blocks or sync.needs is None or sync.measure is None or sync.needs(sync.measure()):
+                self.log(site, 1, operation[4], operation[2])
+                for thing_id, key, is_write in sync.more:
+                    self.log_id(site, is_write, thing_id, key)
+                return
+            self.learned.add(site)
+            site.is_hot = True
+        self.scheduler.step(operation)
+
+    def log_id(self, site: Site, is_write: bool, thing_id: int, key: Any) -> None:
+        """As `log`, for one of the further things of an operation, which keeps it alive elsewhere."""
+        keys = self.logs.setdefault(thing_id, {})
+        entry = keys.get(key)
+        if entry is None:
+            entry = keys[key] = Log(None)
+        if is_write:
+            entry.writes |= 1 << self.scheduler.cur
+        else:
+            entry.reads |= 1 << self.scheduler.cur
+        entry.sites.add(site)
+
+    def touch_all(self, site: Site, touched: list[tuple[int, Any, Any]], sync: Sync) -> None:
+        """Several things in one indivisible operation: (code, thing, key) each."""
+        if not touched:
+            return
+        if len(touched) == 1:
+            code, thing, key = touched[0]
+            self.touch(site, code, thing, key)
+            return
+        if not site.is_hot:
+            for code, thing, key in touched:
+                self.log(site, code, thing, key)
+            return
+        self.scheduler.keep.append(touched)
+        code, thing, key = touched[0]
+        more = tuple((id(other), k, bool(c)) for c, other, k in touched[1:])
+        self.scheduler.step(
+            (2, id(thing), key, site, thing, Sync(sync.kind, writes=code, more=more))
+        )
+
+    # ------------------------------------------------------------------ learning
+
+    def learn(self) -> bool:
+        """After an execution: turn hot what took part in a conflict. True when anything did."""
+        found = self.learned
+        for keys in self.logs.values():
+            for entry in keys.values():
+                if entry.writes and _several(entry.reads | entry.writes):
+                    found |= entry.sites
+            if None in keys and len(keys) > 1:
+                self._learn_whole(keys, found)
+        if self.logs:
+            self._learn_from_trace(found)
+        self.learned = set()
+        is_new = False
+        for site in found:
+            is_new = True
+            site.is_hot = True
+        return is_new
+
+    @staticmethod
+    def _learn_whole(keys: dict[Any, Log], found: set[Site]) -> None:
+        whole = keys[None]
+        for key, entry in keys.items():
+            writes = whole.writes or entry.writes
+            if key is not None and writes:
+                tasks = whole.reads | whole.writes | entry.reads | entry.writes
+                if _several(tasks) and _conflict(whole, entry):
+                    found |= whole.sites | entry.sites
+
+    def _learn_from_trace(self, found: set[Site]) -> None:
+        """Cold against hot: an event touched what somebody else touched from a cold place."""
+        logs = self.logs
+        for event in self.scheduler.trace:
+            if event[5][0] == 2 and event[5][5].more:
+                touched = ((event[2], event[3], event[1]), *event[5][5].more)
+            elif event[2] in logs:
+                touched = ((event[2], event[3], event[1]),)
+            else:
+                continue
+            others = ~(1 << event[0])
+            for thing, key, is_write in touched:
+                for logged, entry in logs.get(thing, {}).items():
+                    if key is None or logged is None or key == logged:
+                        tasks = (entry.reads | entry.writes if is_write else entry.writes) & others
+                        if tasks:
+                            found |= entry.sites
+
+    # ------------------------------------------------------------------ attributes
+
+    def get_attr(self, site: Site, thing: Any) -> None:
+        """LOAD_ATTR is about to read `site.name` of it."""
+        if self.scheduler.cur < 0:
+            return
+        how = site.how.get(type(thing))
+        if how is None:
+            how = site.how[type(thing)] = self.how_to_read(type(thing), site.name)
+        if how == "skip":
+            return
+        if how == "instance":
+            if site.is_hot:
+                self.scheduler.step((0, id(thing), site.name, site, thing, None))
+            else:
+                self.log(site, 0, thing, site.name)
+        else:
+            self.read_attr(site, thing, site.name, str(how))
+
+    def read_attr(self, site: Site, thing: Any, name: str, how: str) -> None:
+        """The less common ways an attribute can be read."""
+        if how == "instance":
+            self.touch(site, 0, thing, name)
+        elif how == "module":
+            if name in self.stored_module_names:
+                self.touch(site, 0, vars(thing), name)
+        elif how == "class":
+            self._read_class(site, thing, name)
+        elif how == "default":
+            self.touch(site, 0, thing, name)
+            if name in self.stored_class_names:
+                self._read_class(site, type(thing), name)
+        elif how == "method":
+            if name in self.stored_class_names:
+                self._read_class(site, type(thing), name)
+        elif how == "dict":
+            inner = vars(thing)
+            self.owner_of_dict[id(inner)] = thing
+            self.scheduler.keep.append(inner)
+        elif how == "local":
+            self.swap_local(thing)
+        elif how == "class of":
+            self._read_class(site, type(thing), name)
+        elif how == "whole":
+            self.touch(site, 0, thing, None)
+
+    def _read_class(self, site: Site, kind: type, name: str) -> None:
+        for base in kind.__mro__:
+            if name in vars(base):
+                if not isinstance(vars(base)[name], types.FunctionType) or name in self.stored_class_names:
+                    self.touch(site, 0, base, name)
+                return
+
+    def how_to_read(self, kind: type, name: str) -> str:
+        """How reading an attribute of that name from an instance of that type is to be seen."""
+        if issubclass(kind, types.ModuleType):
+            return "module"
+        if issubclass(kind, type):
+            return "class"
+        if issubclass(kind, _local):
+            return "local"
+        if name == "__dict__":
+            return "dict" if kind.__dictoffset__ else "skip"
+        if name == "__class__" or _defines_in_python(kind, "__getattribute__"):
+            return "skip"
+        found = _look_up(kind, name)
+        if found is _MISSING:
+            return "instance" if kind.__dictoffset__ else "skip"
+        if isinstance(found, types.MemberDescriptorType):
+            return "instance"
+        if isinstance(found, (types.FunctionType, classmethod, staticmethod)):
+            return "method"
+        if isinstance(found, (property, types.MethodDescriptorType, types.WrapperDescriptorType)):
+            return "skip"
+        if isinstance(found, types.GetSetDescriptorType):
+            return "skip" if family(kind) in ("immutable", "python") else "whole"
+        if _defines_in_python(type(found), "__get__"):
+            # A non-data descriptor (cached_property) gives way to the instance's own value.
+            return "skip" if hasattr(type(found), "__set__") else "instance"
+        return "default" if kind.__dictoffset__ else "class of"
+
+    def set_attr(self, site: Site, thing: Any, value: Any = None) -> None:
+        """STORE_ATTR or DELETE_ATTR is about to change `site.name` of it."""
+        if self.scheduler.cur >= 0:
+            self.write_attr(site, thing, site.name, value)
+
+    def write_attr(self, site: Site, thing: Any, name: str, value: Any, *, is_inner: bool = False) -> None:
+        """An attribute is stored or deleted, by an instruction or by setattr; `is_inner`: by object.__setattr__."""
+        kind = type(thing)
+        if isinstance(thing, type):
+            if name not in self.stored_class_names:
+                self.stored_class_names.add(name)
+                self.must_rewrite = True
+            self.touch(site, 1, thing, name, value)
+        elif kind is types.ModuleType:
+            if name not in self.stored_module_names:
+                self.stored_module_names.add(name)
+                self.must_rewrite = True
+            self.touch(site, 1, vars(thing), name, value)
+        elif isinstance(thing, _local):
+            self.swap_local(thing)
+        elif not is_inner and _defines_in_python(kind, "__setattr__"):
+            return
+        else:
+            found = _look_up(kind, name)
+            if isinstance(found, property) or (
+                found is not _MISSING and _defines_in_python(type(found), "__set__")
+            ):
+                return
+            self.touch(site, 1, thing, None if name == "__dict__" else name, value)
+
+    def swap_local(self, thing: Any) -> None:
+        """Give a `threading.local` the attributes that belong to the running task."""
+        task = self.scheduler.cur
+        record = self.locals.get(id(thing))
+        if record is None:
+            # What setup stored belongs to the thread that ran setup, and to no task.
+            record = self.locals[id(thing)] = [thing, -1, {}]
+        if record[1] == task:
+            return
+        inner = vars(thing)
+        record[2][record[1]] = dict(inner)
+        inner.clear()
+        mine = record[2].get(task)
+        record[1] = task
+        if mine is not None:
+            inner.update(mine)
+        elif _defines_in_python(type(thing), "__init__"):
+            type(thing).__init__(thing)
+
+    # ------------------------------------------------------------------ globals and closures
+
+    def get_global(self, site: Site) -> None:
+        """LOAD_GLOBAL of a name that somebody stores."""
+        if self.scheduler.cur >= 0:
+            self.touch(site, 0, site.space, site.name)
+
+    def set_global(self, site: Site, value: Any = None) -> None:
+        """STORE_GLOBAL or DELETE_GLOBAL."""
+        if self.scheduler.cur >= 0:
+            self.touch(site, 1, site.space, site.name, value)
+
+    def get_cell(self, site: Site, cell: Any) -> None:
+        """LOAD_DEREF of a variable that an inner function may store."""
+        if self.scheduler.cur >= 0:
+            self.touch(site, 0, cell, site.name)
+
+    def set_cell(self, site: Site, *values: Any) -> None:
+        """STORE_DEREF or DELETE_DEREF; the cell comes last."""
+        if self.scheduler.cur >= 0:
+            self.touch(site, 1, values[-1], site.name, values[0] if len(values) > 1 else None)
+
+    # ------------------------------------------------------------------ containers
+
+    def get_item(self, site: Site, thing: Any, key: Any) -> None:
+        """BINARY_SUBSCR."""
+        if self.scheduler.cur >= 0:
+            self.item(site, 0, thing, key, "__getitem__")
+
+    def set_item(self, site: Site, thing: Any, key: Any, value: Any = None) -> None:
+        """STORE_SUBSCR, DELETE_SUBSCR."""
+        if self.scheduler.cur >= 0:
+            self.item(site, 1, thing, key, "__setitem__", value)
+
+    def contains(self, site: Site, thing: Any, key: Any) -> None:
+        """CONTAINS_OP."""
+        if self.scheduler.cur >= 0:
+            self.item(site, 0, thing, key, "__contains__")
+
+    def item(self, site: Site, code: int, thing: Any, key: Any, method: str, value: Any = None) -> None:
+        """One element of a container is read or written by C code."""
+        kind = type(thing)
+        how = site.how.get(kind)
+        if how is None:
+            how = site.how[kind] = self._how_to_index(kind, method)
+        if how == "skip":
+            return
+        if how == "dict":
+            owner = self.owner_of_dict.get(id(thing))
+            if owner is not None:
+                self.touch(site, code, owner, key if type(key) is str else None, value)
+                return
+            if kind in _FACTORY_TYPES and not code and method == "__getitem__" and key not in thing:
+                code = 1
+            self.touch(site, code, thing, plain_key(key), value)
+        elif how == "list":
+            is_element = type(key) is int and key >= 0 and method != "__contains__"
+            self.touch(site, code, thing, key if is_element else None, value)
+        elif how == "view":
+            self.touch(site, 0, thing.mapping if hasattr(thing, "mapping") else thing, None)
+        else:
+            self.touch(site, code, thing, None, value)
+
+    @staticmethod
+    def _how_to_index(kind: type, method: str) -> str:
+        if _defines_in_python(kind, method):
+            return "skip"
+        held = family(kind)
+        if held in ("dict", "set"):
+            return "dict"
+        if kind in _DICT_VIEWS:
+            return "view"
+        if held in ("immutable", "python"):
+            return "skip"
+        return held
+
+    def look(self, site: Site, thing: Any) -> None:
+        """Something reads a container whole: truth, unpacking, formatting."""
+        if self.scheduler.cur >= 0 and family(type(thing)) not in ("immutable", "python"):
+            self.touch_all(site, self.contents(0, thing), _READS)
+
+    def operate(self, site: Site, left: Any, right: Any) -> None:
+        """A binary operator or a comparison."""
+        if self.scheduler.cur < 0:
+            return
+        touched = []
+        for thing in (left, right):
+            if family(type(thing)) not in ("immutable", "python"):
+                touched += self.contents(0, thing)
+        if touched:
+            self.touch_all(site, touched, _READS)
+
+    def operate_in_place(self, site: Site, left: Any, right: Any) -> None:
+        """An augmented assignment's operator, or the store of a slice."""
+        if self.scheduler.cur < 0:
+            return
+        touched: list[tuple[int, Any, Any]] = []
+        if family(type(left)) not in ("immutable", "python"):
+            touched.append((1, left, None))
+        if family(type(right)) not in ("immutable", "python"):
+            touched += self.contents(0, right)
+        if touched:
+            self.touch_all(site, touched, _READS)
+
+    def contents(self, code: int, thing: Any, depth: int = 0) -> list[tuple[int, Any, Any]]:
+        """What C code touches when it is handed `thing`: (code, container, None) for it and, for iterators and
+        views, for what they stand on; with `depth`, also what lies inside."""
+        kind = type(thing)
+        held = family(kind)
+        if held in ("dict", "set", "list"):
+            owner = self.owner_of_dict.get(id(thing))
+            out = [(code, thing if owner is None else owner, None)]
+            if depth:
+                for inner in list(thing.values()) if held == "dict" else list(thing):
+                    out += self.contents(0, inner, depth - 1)
+            return out
+        if kind in _DICT_VIEWS:
+            return [(0, base, None) for base in gc.get_referents(thing)]
+        if kind is tuple:
+            return [item for part in thing for item in self.contents(code, part, depth - 1)] if depth else []
+        if held == "opaque":
+            if kind is types.GeneratorType:
+                return [(1, thing, None)]
+            return [(1 if hasattr(kind, "__next__") else code, thing, None), *self._underlying(thing)]
+        return []
+
+    def _underlying(self, iterator: Any, depth: int = _MAX_DEPTH) -> list[tuple[int, Any, Any]]:
+        """The containers that a C iterator reads from."""
+        if not depth or not hasattr(type(iterator), "__next__"):
+            return []
+        out: list[tuple[int, Any, Any]] = []
+        for inner in gc.get_referents(iterator):
+            held = family(type(inner))
+            if held in ("dict", "set", "list"):
+                out.append((0, inner, None))
+            elif held == "opaque" and hasattr(type(inner), "__next__"):
+                out.append((1, inner, None))
+                out += self._underlying(inner, depth - 1)
+        return out
+
+    def loop(self, site: Site, thing: Any) -> Any:
+        """GET_ITER: what the loop shall run over instead, so that every turn is seen."""
+        if self.scheduler.cur < 0:
+            return thing
+        kind = type(thing)
+        if family(kind) in ("immutable", "python"):
+            return thing
+        if kind in _COROUTINES:
+            return thing
+        touched = self.contents(0, thing)
+        return self._watched(site, touched, iter(thing))
+
+    def _watched(self, site: Site, touched: list[tuple[int, Any, Any]], iterator: Any) -> Any:
+        following = iterator.__next__
+        while True:
+            if self.scheduler.cur >= 0:
+                self.touch_all(site, touched, _READS)
+            try:
+                item = following()
+            except StopIteration:
+                return
+            yield item
+
+
+def _several(mask: int) -> bool:
+    return bool(mask & (mask - 1))
+
+
+def _conflict(one: Log, other: Log) -> bool:
+    """Two tasks, one of which writes, on either side."""
+    for writer, second in ((one, other), (other, one)):
+        both = second.reads | second.writes
+        if writer.writes and both and _several(writer.writes | both):
+            return True
+    return False
+
+
+def _look_up(kind: type, name: str) -> Any:
+    for base in kind.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return _MISSING
+
+
+def _defines_in_python(kind: type, method: str) -> bool:
+    return isinstance(_look_up(kind, method), _MADE_OF_PYTHON)
+
+
+_MADE_OF_PYTHON = (types.FunctionType, staticmethod, classmethod, property)
+_READS = Sync(Op.READ, writes=0)
+_COROUTINES = (types.CoroutineType, types.AsyncGeneratorType)
+_FACTORY_TYPES = frozenset({collections.defaultdict})
