@@ -128,6 +128,10 @@ class AutoPolicy:
             workers = workers if at_hand is None else min(workers, at_hand)
             return Orders(self._setup, workers=max(1, workers), batch=self._batch_size(), ahead=0)
         workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
+        if self._window is not None:
+            slots = min(self._setup.slots, math.ceil(self._window.target / workers))
+            inline = self._inline_while_starting(view)
+            return Orders(self._setup, workers=workers, ahead=0, slots=slots, inline=inline)
         return Orders(
             self._setup,
             workers=workers,
@@ -142,9 +146,7 @@ class AutoPolicy:
         return self._batches.call_s if self._batches is not None else self._call_s
 
     def _batch_size(self) -> int:
-        if self._batches is None or self._decision.mode is Mode.COMBINED:
-            return 1
-        return self._batches.size
+        return 1 if self._batches is None else self._batches.size
 
     def _inline_while_starting(self, view: View) -> int:
         """The caller goes on while workers start, unless one more call would take longer than they do."""
@@ -410,7 +412,13 @@ class AutoPolicy:
                 self._batches = Batches(wall, _COSTS.thread_call_s)
             self._setup = Setup(decision.backend, slots=decision.threads_per_worker)
             return
-        self._batches = Batches(wall, _COSTS.batch_s)
+        if decision.mode is Mode.COMBINED:
+            most = decision.workers * decision.threads_per_worker
+            is_free = self._pilot.waits_only_in_sleep
+            start = most if is_free else max(_FIRST_WINDOW, decision.workers)
+            self._window = Window(wall, start, most, is_fixed=is_free)
+        else:
+            self._batches = Batches(wall, _COSTS.batch_s)
         native = None
         if profile.native_s and profile.native_s > 0.2 * wall:
             assert self._machine is not None
@@ -473,9 +481,9 @@ class AutoPolicy:
             self._adopt(changed, f"a call works {work_s * 1e3:.3g} ms instead of {(profile.work_s or 0) * 1e3:.3g} ms")
 
     def _retreat(self, why: str) -> None:
-        if self._window is None:
-            self._window = Window(0.0, self._decision.workers, self._decision.workers)
         in_flight = max(self._in_hand, 2)
+        if self._window is None:
+            self._window = Window(0.0, in_flight, in_flight)
         if in_flight > self._window.target and self._window.refusals:
             return  # one of those that were in flight before the last retreat
         self._note(f"{self._window.refused(in_flight)} ({why})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from whilst.running.pool import (
     Stop,
     Submitted,
     TimedOut,
+    TurnedAway,
 )
 
 if TYPE_CHECKING:
@@ -269,6 +270,8 @@ class Driver:
 
     def _take_in(self, event: Event) -> None:
         if isinstance(event, Finished):
+            if event.errors and (refused := self.policy.again(event)):
+                event = self._without(event, refused)
             self.policy.observe(event)
             self.recorder.add(event)
         ready = self._pool.ready + self._pool.starting
@@ -277,6 +280,25 @@ class Driver:
             self._note_failure(self._pool.failed_id)
         if self._pool.ready + self._pool.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
             self.policy.worker_lost(self.view)
+
+    def _without(self, event: Finished, refused: Sequence[int]) -> Finished:
+        """Have calls that were turned away wait for their next turn; return the answer without them."""
+        gone = set(refused)
+        kept = [position for position, number in enumerate(event.ids) if number not in gone]
+        ids = [event.ids[position] for position in kept]
+        self._pool.handle(TurnedAway(event.worker, event.number, refused, ids, event.is_last))
+        orders = self._ask()
+        if self._backend is not None and orders.setup == self._setup:
+            self._shape(orders)
+        starts, ends = event.starts_ns, event.ends_ns
+        return replace(
+            event,
+            ids=ids,
+            values=[event.values[position] for position in kept],
+            errors={number: error for number, error in event.errors.items() if number not in gone},
+            starts_ns=None if starts is None else [starts[position] for position in kept],
+            ends_ns=None if ends is None else [ends[position] for position in kept],
+        )
 
     def _do(self, instructions: Iterable[Instruction], *, is_assigning: bool = True) -> None:
         """Carry out what the pool says, and what follows from that."""

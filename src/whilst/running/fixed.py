@@ -69,6 +69,10 @@ class InlinePolicy:
         wanted = int(_INLINE_NS * count / max(length_ns, 1))
         self._count = max(min(wanted, self._count * _GROWTH), 1)
 
+    def again(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
+        """Nothing overlaps here."""
+        return ()
+
     def worker_lost(self, view: View) -> None:
         """There is none."""
 
@@ -128,6 +132,10 @@ class FixedPolicy:
             return
         wanted = int(self._batch_ns / max(call_ns, 1.0))
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
+
+    def again(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
+        """Who asks for a mode has what comes of it."""
+        return ()
 
     def worker_lost(self, view: View) -> None:
         """The pool replaces it; nothing to change."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whilst.model import Decision
     from whilst.running.backends.base import Finished, Job
     from whilst.running.source import Source
@@ -95,6 +97,9 @@ class Policy(Protocol):
 
     def observe(self, finished: Finished) -> None:
         """An answer came in, from a worker or from `perform`."""
+
+    def again(self, finished: Finished) -> Sequence[int]:
+        """Of an answer with errors, the calls to be made again: turned away, not carried out. Before `observe`."""
 
     def worker_lost(self, view: View) -> None:
         """A worker died or could not be started."""

@@ -46,6 +46,7 @@ __all__ = [
     "Stop",
     "Submitted",
     "TimedOut",
+    "TurnedAway",
 ]
 
 _MOST_FAILED_STARTS = 3
@@ -124,7 +125,19 @@ class TimedOut:
     can_kill: bool
 
 
-Input: TypeAlias = Event | Submitted | Shaped | Failed | Cancelled | Recalled | TimedOut
+@dataclass(frozen=True, slots=True, eq=False)
+class TurnedAway:
+    """Calls of an answer that were refused, since too many were in flight: they wait again. Precedes the answer."""
+
+    worker: int
+    number: int
+    ids: Sequence[int]
+    answered: Sequence[int]
+    """The others of that answer."""
+    is_last: bool = True
+
+
+Input: TypeAlias = Event | Submitted | Shaped | Failed | Cancelled | Recalled | TimedOut | TurnedAway
 
 
 # Instructions.
@@ -316,6 +329,8 @@ class Pool:
                 return self._cancel(event.from_id)
             case TimedOut():
                 return self._timed_out(event)
+            case TurnedAway():
+                return self._turned_away(event)
 
     # Workers come and go.
 
@@ -448,6 +463,22 @@ class Pool:
         if event.errors and self._ends_run(event, ids):
             return instructions + self._cancel_after_failure()
         return instructions + self._assign()
+
+    def _turned_away(self, event: TurnedAway) -> list[Instruction]:
+        worker = self.workers.get(event.worker)
+        held = worker.held.get(event.number) if worker is not None else None
+        if worker is None or held is None:
+            return []
+        calls, answered = held.open, set(event.answered)
+        # Where the batch ended with the refusal, the rest of it never begins there.
+        back = [each for each in calls if each not in answered] if event.is_last else event.ids
+        moved = [(held.batch.job, number, calls.pop(number)) for number in back if number in calls]
+        held.count = len(calls)
+        worker.calls -= len(moved)
+        self.in_hand -= len(moved)
+        for each in reversed(moved):
+            self._put_back([each])
+        return []
 
     def _ends_run(self, event: Finished, ids: Iterable[int]) -> bool:
         errors = event.errors
