@@ -23,6 +23,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import types
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -157,6 +158,17 @@ class Explorer:
 
     # ------------------------------------------------------------------ for the search
 
+    def gates(self) -> dict[int, int]:
+        """Task -> the identical task before it: the same function with the same variables around it."""
+        last: dict[object, int] = {}
+        out = {}
+        for number, task in enumerate(self.program.tasks):
+            key = _identity(task)
+            if key in last:
+                out[number] = last[key]
+            last[key] = number
+        return out
+
     def execute(self, plan: Sequence[int], sleep: int, sleep_from: int) -> Execution:
         """As `run`, in the search's own numbers, with a sleep set."""
         return self._execute(plan, sleep=sleep, sleep_from=sleep_from)
@@ -223,6 +235,13 @@ def _described(
 
 def _points_of(trace: list[Event]) -> tuple[str, ...]:
     return tuple(sorted({event[5][3].point for event in trace}))
+
+
+def _identity(task: Callable[..., object]) -> object:
+    if not isinstance(task, types.FunctionType) or task.__closure__ or task.__kwdefaults__:
+        return id(task)
+    defaults = tuple(id(value) for value in task.__defaults__ or ())
+    return (id(task.__code__), id(task.__globals__), defaults, bool(task.__dict__) and id(task))
 
 
 def _job(task: Callable[..., object], state: object) -> Callable[[], object]:

@@ -26,6 +26,7 @@ __all__ = ["Abort", "Event", "Operation", "Scheduler", "Sync"]
 
 Operation = tuple[Any, ...]
 Event = tuple[int, bool, Any, Any, Any, Operation]
+Accesses = tuple[tuple[Any, Any, bool], ...]
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
 _NO_PLAN: tuple[int, ...] = ()
 
@@ -428,8 +429,8 @@ class Scheduler:
         self.interrupt = interrupt or self.interrupt
 
 
-def accesses_of(event: Event) -> tuple[tuple[Any, Any, bool], ...]:
-    """All that an event touches, as (object_id, key, is_write)."""
+def accesses_of(event: Event) -> Accesses:
+    """All that an event touched, as (object_id, key, is_write)."""
     operation = event[5]
     first = (event[2], event[3], event[1])
     if operation[0] != 2 or not operation[5].more:
@@ -437,22 +438,33 @@ def accesses_of(event: Event) -> tuple[tuple[Any, Any, bool], ...]:
     return (first, *operation[5].more)
 
 
-def touches(operation: Operation | None, event: Event) -> bool:
-    """Whether a pending operation depends on an event: one thing, of which one of the two writes."""
-    if operation is None:
-        return True
-    if operation[0] != 2 and event[5][0] != 2:
-        if operation[1] != event[2] or not (event[1] or operation[0] == 1):
-            return False
-        key, other = operation[2], event[3]
-        return key is None or other is None or key == other
-    mine = [(operation[1], operation[2], operation[0] == 1)]
-    if operation[0] == 2:
-        sync = operation[5]
-        writes = sync.writes if sync.writes < 2 else sync.needs(sync.measure())
-        mine = [(operation[1], operation[2], bool(writes)), *sync.more]
+def accesses_wanted(operation: Operation) -> Accesses:
+    """All that a pending operation would touch; what depends on the state counts as a write."""
+    if operation[0] != 2:
+        return ((operation[1], operation[2], operation[0] == 1),)
+    return ((operation[1], operation[2], bool(operation[5].writes)), *operation[5].more)
+
+
+def overlap(some: Accesses, others: Accesses) -> bool:
+    """Whether they depend on each other: one thing, of which one of the two writes."""
     return any(
         a == c and (x or y) and (b is None or d is None or b == d)
-        for a, b, x in mine
-        for c, d, y in accesses_of(event)
+        for a, b, x in some
+        for c, d, y in others
     )
+
+
+def touches(operation: Operation | None, event: Event) -> bool:
+    """Whether a pending operation depends on an event, in the state right before that event."""
+    if operation is None:
+        return True
+    if operation[0] != 2:
+        if event[5][0] != 2:
+            if operation[1] != event[2] or not (event[1] or operation[0] == 1):
+                return False
+            key, other = operation[2], event[3]
+            return key is None or other is None or key == other
+        return overlap(accesses_wanted(operation), accesses_of(event))
+    sync = operation[5]
+    writes = sync.writes if sync.writes < 2 else sync.needs(sync.measure())
+    return overlap(((operation[1], operation[2], bool(writes)), *sync.more), accesses_of(event))

@@ -8,13 +8,21 @@ first counterexample is enough). Without a stop the report says what guarantee w
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from whilst.checking.engine import Execution, Explorer
+from whilst.checking.events import Status
+from whilst.checking.optimal import Optimal
+from whilst.errors import WhilstError
 
 __all__ = ["Guarantee", "Progress", "SearchConfig", "SearchReport", "search"]
+
+
+class DivergedError(WhilstError, RuntimeError):
+    """The same choices led somewhere else: the program does not depend on its choices alone."""
 
 
 class Guarantee(StrEnum):
@@ -73,8 +81,103 @@ class SearchReport:
     reason: str = ""
 
 
-def search(
-    explorer: Explorer, config: SearchConfig, on_execution: Callable[[Execution], bool]
-) -> SearchReport:
+_PROGRESS_EVERY_S = 0.5
+_RESTARTS = 200
+
+
+class _Stop(Exception):  # noqa: N818  # control flow inside this module
+    """Leave the search: the reason is the first argument."""
+
+
+class _Spent:
+    """What has been used up."""
+
+    def __init__(self, explorer: Explorer, config: SearchConfig, on_execution: OnExecution) -> None:
+        self.explorer, self.config, self.on_execution = explorer, config, on_execution
+        self.started = self.told = time.monotonic()
+        self.executions = self.warm_up = self.redundant = self.events = 0
+        self.share: float | None = None
+        self.is_stopped = False
+        self.has_long = False
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.started
+
+    def is_out_of_budget(self) -> bool:
+        config = self.config
+        if config.budget_executions is not None and self.executions >= config.budget_executions:
+            return True
+        return config.budget_s is not None and self.elapsed_s >= config.budget_s
+
+    def forget(self) -> None:
+        """The search starts over with more points: what ran so far was warming up."""
+        self.warm_up += self.executions + 1
+        self.executions = self.redundant = self.events = 0
+
+    def take(self, execution: Execution, strategy: str) -> None:
+        """Count an execution and hand it on."""
+        self.executions += 1
+        self.events += len(execution.choices)
+        self.has_long = self.has_long or execution.status in (Status.TOO_LONG, Status.OUTSIDE)
+        if self.on_execution(execution):
+            self.is_stopped = True
+        now = time.monotonic()
+        if self.config.on_progress is not None and now - self.told >= _PROGRESS_EVERY_S:
+            self.told = now
+            self.config.on_progress(Progress(self.executions, self.elapsed_s, self.share, strategy))
+
+
+OnExecution = Callable[[Execution], bool]
+
+
+def search(explorer: Explorer, config: SearchConfig, on_execution: OnExecution) -> SearchReport:
     """Search as far as the budget goes: optimal DPOR, then preemption bounds, then PCT, then the audit."""
-    raise NotImplementedError
+    spent = _Spent(explorer, config, on_execution)
+    is_exhausted = _search_optimally(explorer, config, spent)
+    guarantee, reason = Guarantee.NONE, ""
+    if spent.is_stopped:
+        guarantee = Guarantee.STOPPED
+    elif is_exhausted and not spent.has_long:
+        guarantee = Guarantee.EVERY_INTERLEAVING
+    elif is_exhausted:
+        reason = "an execution was cut off before its end"
+    else:
+        reason = "the budget was used up"
+    return SearchReport(
+        guarantee=guarantee,
+        executions=spent.executions,
+        warm_up=spent.warm_up,
+        redundant=spent.redundant,
+        elapsed_s=spent.elapsed_s,
+        events=spent.events,
+        estimate=None,
+        reason=reason,
+    )
+
+
+def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -> bool:
+    """True when every trace has been seen."""
+    scheduler = explorer.scheduler
+    gates = explorer.gates() if config.is_symmetric else {}
+    strategy = Optimal(gates)
+    while True:
+        scheduler.gates = gates
+        try:
+            execution = explorer.execute(strategy.plan, strategy.sleep, strategy.sleep_from)
+        finally:
+            scheduler.gates = {}
+        if explorer.learn():
+            spent.forget()
+            strategy = Optimal(gates)
+            continue
+        if execution.status is Status.DIVERGED:
+            raise DivergedError(execution.reason)
+        if execution.status is not Status.CUT:
+            spent.take(execution, "every interleaving")
+        if spent.is_stopped or spent.is_out_of_budget():
+            return False
+        has_more = strategy.advance(scheduler.trace, scheduler.sleeps, execution.status, scheduler.stuck)
+        spent.redundant = strategy.redundant
+        if not has_more:
+            return True
