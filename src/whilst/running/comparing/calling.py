@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from whilst.running.comparing.outcomes import Failure, Outcome
 from whilst.running.comparing.recording import CallRecord
+from whilst.running.performing.clocks import queued_ns
 
 __all__ = ["Sampler", "is_coroutine_function", "make_call", "make_coroutine_call"]
 
@@ -28,6 +29,7 @@ def is_coroutine_function(fn: Callable[..., object]) -> bool:
 
 def make_call(fn: Callable[[object], object], item: object, number: int, lane: str) -> CallRecord:
     """Call fn(item) in this thread. Its exceptions are outcomes; Ctrl-C is not."""
+    queued = queued_ns()
     cpu, start = time.thread_time_ns(), time.perf_counter_ns()
     try:
         value = fn(item)
@@ -37,7 +39,8 @@ def make_call(fn: Callable[[object], object], item: object, number: int, lane: s
     except (Exception, SystemExit) as error:
         outcome = Outcome(failure=Failure.of(error))
     end, cpu_end = time.perf_counter_ns(), time.thread_time_ns()
-    return CallRecord(number, lane, outcome, start, end, cpu_end - cpu, cpu)
+    queued = None if queued is None else (queued_ns() or queued) - queued
+    return CallRecord(number, lane, outcome, start, end, cpu_end - cpu, cpu, queued or 0)
 
 
 async def make_coroutine_call(

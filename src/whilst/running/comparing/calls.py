@@ -104,7 +104,7 @@ def _perform(
 
 
 def _row(mode: Mode, run: Run, usage: Usage, sequential: Run | None) -> Row:
-    waits = {call.item: call.off_ns for call in sequential.calls} if sequential is not None else None
+    waits = {call.item: call.wait_ns for call in sequential.calls} if sequential is not None else None
     timeline = make_timeline(run, f"{mode.value}, {run.who}", waits)
     seconds = (run.end_ns - run.start_ns) / 1e9
     peaks = (usage.peak_bytes, *run.peaks_bytes)
@@ -138,7 +138,7 @@ def _profile(run: Run, fn: Callable[[object], object]) -> Profile:
     first = run.calls[0]
     return Profile(
         work_s=sum(call.cpu_ns for call in run.calls) / count / 1e9,
-        wait_s=sum(call.off_ns for call in run.calls) / count / 1e9,
+        wait_s=sum(call.wait_ns for call in run.calls) / count / 1e9,
         calls=count,
         first_call_s=(first.end_ns - first.start_ns) / 1e9,
         is_coroutine=is_coroutine_function(fn),

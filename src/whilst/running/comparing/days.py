@@ -57,8 +57,8 @@ def _both(day: Day, name: str, planned: Timeline, measured: Timeline, who: str) 
         name,
         seconds=measured.makespan_s,
         predicted_s=planned.makespan_s * day.performed_unit_s / day.unit_s,
-        timeline=replace(measured, name=f"{name}, measured"),
-        planned=replace(planned, name=f"{name}, planned"),
+        timeline=replace(measured, name=name),
+        planned=replace(planned, name=name),
         who=who,
     )
 
@@ -77,21 +77,24 @@ def _remarks(day: Day, rows: dict[str, Row]) -> list[str]:
     naive, concurrent = rows.get(NAIVE), rows.get(Mode.CONCURRENT)
     if naive is not None and naive.timeline is not None:
         said.append(_explain_naive(day, naive.timeline, concurrent.timeline if concurrent else None))
-    for row in rows.values():
-        if row.timeline is None or row.name == NAIVE or row.seconds is None:
-            continue
-        kept_ns = sum(span.end_ns - span.start_ns for span in row.timeline if _lacked_a_core(span.kind, span.detail))
-        if kept_ns > _MUCH * row.timeline.makespan_ns:
-            kept = f"{kept_ns / 1e9 / day.performed_unit_s:.2f} {day.unit}"
-            said.append(
-                f"{row.name}: executors were ready to work for {kept} without getting a core; "
-                f"the machine is busy with something else, or has fewer cores than the day has executors."
-            )
+    lacking = [
+        f"{row.name} {kept_ns / 1e9 / day.performed_unit_s:.2f} {day.unit}"
+        for row in rows.values()
+        if row.timeline is not None and (kept_ns := _kept_ns(row)) > _MUCH * row.timeline.makespan_ns
+    ]
+    if lacking:
+        said.append(
+            f"Executors were ready to work without getting a core ({', '.join(lacking)}): "
+            f"the machine is busy with something else, or has fewer cores than the day has executors."
+        )
     return said
 
 
-def _lacked_a_core(kind: Kind, detail: str) -> bool:
-    return kind is Kind.HELD and detail in ("no core", "the GIL")
+def _kept_ns(row: Row) -> int:
+    """How long executors lacked a core; naive threads lack the GIL by their nature."""
+    own = {"no core"} if row.name == NAIVE else {"no core", "the GIL"}
+    spans = row.timeline or ()
+    return sum(span.end_ns - span.start_ns for span in spans if span.kind is Kind.HELD and span.detail in own)
 
 
 def _explain_naive(day: Day, naive: Timeline, concurrent: Timeline | None) -> str:

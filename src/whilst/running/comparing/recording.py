@@ -39,12 +39,19 @@ class CallRecord:
     end_ns: int
     cpu_ns: int
     cpu_start_ns: int = 0
+    queued_ns: int = 0
+    """How long its thread was ready without getting a core; 0 where the kernel doesn't say."""
     stretches: Sequence[tuple[int, int]] | None = None
 
     @property
     def off_ns(self) -> int:
         """Time that its thread was not on a core."""
         return max(0, self.end_ns - self.start_ns - self.cpu_ns)
+
+    @property
+    def wait_ns(self) -> int:
+        """Time that its thread was neither on a core nor in the queue for one."""
+        return max(0, self.off_ns - self.queued_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def make_timeline(run: Run, name: str, waits_ns: Mapping[int, int] | None = None
         if call.stretches is not None:
             _add_steps(builder, call, task)
         else:
-            own_wait = call.off_ns if waits_ns is None else waits_ns.get(call.item, call.off_ns)
+            own_wait = call.wait_ns if waits_ns is None else waits_ns.get(call.item, call.wait_ns)
             _add_thread_call(builder, call, task, run, busy, own_wait)
     return builder.build(name=name, origin_ns=run.start_ns)
 
@@ -96,18 +103,22 @@ def _add_thread_call(
     builder: TimelineBuilder, call: CallRecord, task: str, run: Run, busy: _Busy, own_wait_ns: int
 ) -> None:
     pen = _Pen(builder, call.lane, task)
+    queued_share = min(1.0, call.queued_ns / call.off_ns) if call.off_ns else 0.0
     marks = _marks(call, run.samples.get(call.lane, ()))
     for (start, cpu_start), (end, cpu_end) in pairwise(marks):
         work = min(end - start, cpu_end - cpu_start)
         if work >= _WHOLE * (end - start):
             work = end - start
         pen.draw(Kind.WORK, start, start + work)
-        off = end - start - work
+        work_end, off = start + work, end - start - work
+        queued = round(off * queued_share)
+        free = off - queued
         is_held = call.lane in run.shares_gil and busy.share(call.lane, start, end) >= _BUSY
-        waited = min(off, own_wait_ns) if is_held else off
-        own_wait_ns -= min(off, own_wait_ns)
-        pen.draw(Kind.WAIT, start + work, start + work + waited)
-        pen.draw(Kind.HELD, start + work + waited, end, GIL)
+        waited = min(free, own_wait_ns) if is_held else free
+        own_wait_ns -= min(free, own_wait_ns)
+        pen.draw(Kind.WAIT, work_end, work_end + waited)
+        pen.draw(Kind.HELD, work_end + waited, end - queued, GIL)
+        pen.draw(Kind.HELD, end - queued, end, "no core")
     pen.lift()
 
 
@@ -137,7 +148,7 @@ class _Pen:
     def draw(self, kind: Kind, start_ns: int, end_ns: int, detail: str = "") -> None:
         if end_ns <= start_ns:
             return
-        if self._open is not None and self._open[0] is kind and self._open[2] == start_ns:
+        if self._open is not None and self._open[0] is kind and self._open[2:] == (start_ns, detail):
             self._open = (kind, self._open[1], end_ns, detail)
             return
         self.lift()

@@ -16,7 +16,7 @@ from typing import Final
 
 from whilst.model import Kind
 
-__all__ = ["HELD_NS", "Recorder", "Row", "burn", "never"]
+__all__ = ["HELD_NS", "Recorder", "Row", "burn", "never", "queued_ns"]
 
 Row = tuple[int, int, int, int, str, str]
 """(task number, kind, start_ns, end_ns, label, detail): a span on its way to a timeline."""
@@ -69,7 +69,7 @@ def burn(
     began = stretch = wall = clock()
     first = used = cpu()
     target, poll = used + work_ns, began + _POLL_NS
-    queued = _queued_ns()
+    queued = queued_ns()
     while True:
         for _ in _GRAIN:
             pass
@@ -77,7 +77,7 @@ def burn(
         off = now - wall - (now_used - used)
         if off > HELD_NS:
             recorder.add_work(task, stretch, wall, label)
-            now_queued = _queued_ns()
+            now_queued = queued_ns()
             recorder.add(task, Kind.HELD, wall, wall + off, label, _reason(off, queued, now_queued))
             stretch, queued = wall + off, now_queued
         wall, used = now, now_used
@@ -91,7 +91,7 @@ def burn(
     return began, used - first, now
 
 
-def _queued_ns() -> int | None:
+def queued_ns() -> int | None:
     """How long this thread has been ready without a core, ever; None where the kernel doesn't say."""
     try:
         return int(_SCHEDSTAT.read_bytes().split()[1])
