@@ -22,7 +22,8 @@ from whilst.running.callers import is_iterating
 from whilst.running.calls import name_of
 from whilst.running.choosing import choose_policy, gives_coroutines
 from whilst.running.driver import Driver, Limits
-from whilst.running.options import Keywords, Options
+from whilst.running.journal import JournalPolicy, journaled
+from whilst.running.options import Keywords, Options, OptionsError
 from whilst.running.progress import progress_bar
 from whilst.running.recorder import Recorder
 from whilst.running.results import Results
@@ -167,11 +168,16 @@ class _Run:
             stops_at_error=is_raising,
             timeout_s=options.timeout_s,
         )
-        source = Source(items)
+        source, self._journal = Source(items), None
+        if options.journal is not None:
+            if how == "call":
+                raise OptionsError("gather() takes no journal: its tasks have no items to be known by.")
+            source, sink, self._journal = journaled(job, items, sink, options.journal)
+        policy = choose_policy(job, source, options, is_lazy=is_lazy)
         self.driver = Driver(
             job,
             source,
-            choose_policy(job, source, options, is_lazy=is_lazy),
+            policy if self._journal is None else JournalPolicy(policy),
             sink,
             Limits(options.retries, is_raising, timeout_s=options.timeout_s, is_lazy=is_lazy),
             Recorder(self.name, start_ns),
@@ -184,6 +190,9 @@ class _Run:
     def wrapped(self) -> ExitStack:
         """What surrounds the run: progress bar, generators kept."""
         stack = ExitStack()
+        if self._journal is not None:
+            stack.enter_context(self._journal)
+            self.driver.source.start()
         stack.callback(self.driver.policy.close)
         if self.options.progress:
             bar = progress_bar(self.name, self.driver.source.length, is_wanted=True)

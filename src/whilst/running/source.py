@@ -31,6 +31,9 @@ class Source:
         self._length = len(items) if isinstance(items, Sized) else None
         self._is_over = False
 
+    def start(self) -> None:
+        """The run begins: from now on the input may be read."""
+
     @property
     def length(self) -> int | None:
         """How many items there are in all; None where only pulling them tells."""
