@@ -1,0 +1,252 @@
+"""Random histories of the pool, without a thread: whatever happens, each call is settled exactly once."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from whilst.errors import WorkerDiedError
+from whilst.running.backends.base import (
+    Batch,
+    Finished,
+    Job,
+    WorkerDied,
+    WorkerFailed,
+    WorkerReady,
+    WorkerStopped,
+)
+from whilst.running.pool import (
+    Cancelled,
+    Deliver,
+    Fail,
+    Failed,
+    Pool,
+    Recall,
+    Recalled,
+    Rules,
+    Send,
+    Shaped,
+    Start,
+    Stop,
+    Submitted,
+    TimedOut,
+)
+
+JOB = Job(1, len)
+
+
+class Worker:
+    """What a back end would know of a worker: the batches it was sent, and how far it has come."""
+
+    def __init__(self) -> None:
+        self.is_ready = False
+        self.is_stopping = False
+        self.batches: list[tuple[Batch, list[int]]] = []
+        """Each with the calls that are not answered; the first call of the first batch is the one in progress."""
+
+    def held(self) -> list[int]:
+        return [number for _, numbers in self.batches for number in numbers]
+
+
+class PoolHistory(RuleBasedStateMachine):
+    @initialize(
+        retries=st.integers(0, 2), stops=st.booleans(), overlaps=st.booleans(), workers=st.integers(0, 4)
+    )
+    def begin(self, retries: int, stops: bool, overlaps: bool, workers: int) -> None:
+        self.pool = Pool(Rules(retries=retries, stops_at_error=stops, overlaps=overlaps))
+        self.workers: dict[int, Worker] = {}
+        self.submitted: set[int] = set()
+        self.settled: set[int] = set()
+        self.cancelled_from: list[int] = []
+        self.timed_out: set[int] = set()
+        self.begun: dict[int, int] = {}
+        self.do(Shaped(workers))
+
+    def do(self, event: object) -> None:
+        todo = self.pool.handle(event)  # type: ignore[arg-type]
+        while todo:
+            instruction = todo.pop(0)
+            match instruction:
+                case Start(worker):
+                    assert worker not in self.workers
+                    self.workers[worker] = Worker()
+                case Send():
+                    worker = self.workers[instruction.worker]
+                    assert worker.is_ready
+                    assert not worker.is_stopping
+                    batch = instruction.batch
+                    assert len(batch.ids) == len(batch.items) > 0
+                    assert [f"item {number}" for number in batch.ids] == list(batch.items)
+                    worker.batches.append((batch, list(batch.ids)))
+                case Deliver():
+                    for number in instruction.ids:
+                        self.settle(number)
+                case Fail():
+                    assert isinstance(instruction.error, WorkerDiedError | TimeoutError)
+                    self.settle(instruction.id)
+                case Stop():
+                    if instruction.worker in self.workers:
+                        self.workers[instruction.worker].is_stopping = True
+                case Recall():
+                    todo += self.pool.handle(Recalled(instruction.worker, self.recall(instruction.worker)))
+
+    def settle(self, number: int) -> None:
+        assert number in self.submitted
+        assert number not in self.settled
+        self.settled.add(number)
+
+    def recall(self, number: int) -> list[int]:
+        """All but the call in progress, as a back end that takes back exactly."""
+        worker = self.workers.get(number)
+        if worker is None:
+            return []
+        back = worker.held()[1:]
+        for _, numbers in worker.batches:
+            numbers[:] = [each for each in numbers if each not in back]
+        return back
+
+    def some_worker(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from(sorted(self.workers)))
+
+    @rule(count=st.integers(1, 9))
+    def submit(self, count: int) -> None:
+        first = len(self.submitted)
+        ids = range(first, first + count)
+        if self.pool.failed_id is not None:
+            return  # the driver takes nothing more from the input
+        self.submitted.update(ids)
+        self.do(Submitted(JOB, ids, [f"item {number}" for number in ids]))
+
+    @rule(workers=st.integers(0, 5), batch=st.integers(1, 6), ahead=st.integers(0, 2), slots=st.integers(1, 3))
+    def shape(self, workers: int, batch: int, ahead: int, slots: int) -> None:
+        self.do(Shaped(workers, batch, ahead, True, slots))
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def become_ready(self, data: st.DataObject) -> None:
+        number = self.some_worker(data)
+        if not self.workers[number].is_ready:
+            self.workers[number].is_ready = True
+            self.do(WorkerReady(number))
+
+    @precondition(lambda self: any(worker.batches for worker in self.workers.values()))
+    @rule(data=st.data(), is_partial=st.booleans(), fails=st.booleans())
+    def finish(self, data: st.DataObject, is_partial: bool, fails: bool) -> None:
+        number = data.draw(st.sampled_from(sorted(n for n, worker in self.workers.items() if worker.batches)))
+        worker = self.workers[number]
+        batch, numbers = worker.batches[0]
+        done = numbers[: max(len(numbers) // 2, 1)] if is_partial else list(numbers)
+        errors: dict[int, BaseException] = {}
+        is_last = len(done) == len(numbers)
+        if fails and done:
+            errors = {done[-1]: ValueError()}
+            if self.pool.rules.stops_at_error:
+                done, is_last = done[: len(done)], True
+        numbers[:] = numbers[len(done) :]
+        if is_last:
+            worker.batches.pop(0)
+        values = [None] * len(done)
+        self.do(Finished(number, batch.number, done, values, 0, 1, errors, is_last=is_last))
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data(), lost=st.integers(0, 2))
+    def die(self, data: st.DataObject, lost: int) -> None:
+        number = self.some_worker(data)
+        held = self.workers.pop(number).held()
+        running, rest = held[:1], held[1:]
+        self.do(WorkerDied(number, running, rest[lost:], rest[:lost], exit_code=-9))
+
+    @precondition(lambda self: any(not worker.is_ready for worker in self.workers.values()))
+    @rule(data=st.data())
+    def fail_to_start(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(n for n, worker in self.workers.items() if not worker.is_ready)))
+        del self.workers[number]
+        self.do(WorkerFailed(number, OSError("no")))
+
+    @precondition(lambda self: any(worker.is_stopping and not worker.held() for worker in self.workers.values()))
+    @rule()
+    def stop(self) -> None:
+        number = next(n for n, worker in self.workers.items() if worker.is_stopping and not worker.held())
+        del self.workers[number]
+        self.do(WorkerStopped(number))
+
+    @precondition(lambda self: self.submitted)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(0, max(self.submitted)))
+        self.cancelled_from.append(number)
+        self.do(Cancelled(number))
+
+    @precondition(lambda self: self.pool.rules.stops_at_error)
+    @rule(ahead=st.integers(0, 3))
+    def fail_elsewhere(self, ahead: int) -> None:
+        self.do(Failed(len(self.submitted) + ahead))
+
+    @precondition(lambda self: any(worker.held() for worker in self.workers.values()))
+    @rule(data=st.data(), can_kill=st.booleans())
+    def time_out(self, data: st.DataObject, can_kill: bool) -> None:
+        number = data.draw(st.sampled_from(sorted(n for n, worker in self.workers.items() if worker.held())))
+        call = self.workers[number].held()[0]
+        self.timed_out.add(call)
+        self.do(TimedOut(number, call, TimeoutError(), can_kill))
+
+    @rule()
+    def rebalance(self) -> None:
+        for instruction in self.pool.rebalance():
+            assert isinstance(instruction, Recall)
+            self.do(Recalled(instruction.worker, self.recall(instruction.worker)))
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        pool = getattr(self, "pool", None)
+        if pool is None:
+            return
+        open_calls = sum(len(held.open) for worker in pool.workers.values() for held in worker.held.values())
+        assert pool.in_hand == open_calls == sum(worker.calls for worker in pool.workers.values())
+        assert pool.starting == sum(not worker.is_ready for worker in pool.workers.values())
+        assert pool.ready == sum(worker.is_usable for worker in pool.workers.values())
+        assert pool.waiting == sum(len(each.ids) for each in pool._waiting)
+        if pool.broken is None:
+            assert pool.ready + pool.starting >= 0
+
+    @invariant()
+    def nobody_is_idle_while_calls_wait(self) -> None:
+        pool = getattr(self, "pool", None)
+        if pool is not None and pool.waiting:
+            assert not pool.idle
+
+    def teardown(self) -> None:
+        """Let everything come to its end: no call may be left over."""
+        if not hasattr(self, "pool"):
+            return
+        self.do(Shaped(2))
+        for _ in range(300):
+            if self.pool.broken is not None or (self.pool.is_idle and not self.pool.waiting):
+                break
+            for number, worker in list(self.workers.items()):
+                if not worker.is_ready:
+                    worker.is_ready = True
+                    self.do(WorkerReady(number))
+                elif worker.batches:
+                    batch, numbers = worker.batches.pop(0)
+                    done = list(numbers)
+                    self.do(Finished(number, batch.number, done, [None] * len(done), 0, 1))
+                elif worker.is_stopping:
+                    del self.workers[number]
+                    self.do(WorkerStopped(number))
+        else:
+            raise AssertionError("it never ends")
+        if self.pool.broken is not None:
+            return
+        left = self.submitted - self.settled
+        ends = [*self.cancelled_from]
+        if self.pool.failed_id is not None:
+            ends.append(self.pool.failed_id)
+        assert all(any(number >= end for end in ends) for number in left), left
+
+
+TestPoolHistory = PoolHistory.TestCase
+TestPoolHistory.settings = settings(
+    max_examples=80, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
