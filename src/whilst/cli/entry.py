@@ -22,6 +22,7 @@ BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
 
 COMMANDS: Final = {
+    "run": "Call a function on every item, in the mode that fits.",
     "compare": "What would each mode have given me? Perform it in every mode.",
     "plan": "How should this day be ordered, and what would more executors bring?",
     "show": "Draw a timeline that was saved as JSON.",
@@ -58,6 +59,7 @@ def cli() -> None:
 
     \b
     Examples:
+      whilst run shop:fetch --items urls.txt   call it on every line, in the mode that fits
       whilst plan day.toml                     plan a day in all four modes
       whilst compare day.toml                  perform it, and compare with the plan
       whilst compare shop:fetch --items urls   your own function, in every mode

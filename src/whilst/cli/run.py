@@ -1,0 +1,123 @@
+"""`whilst run`: make one call an item, as xargs does for programs, in the mode that fits."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from whilst.cli.loading import InputError, load_function, read_items
+from whilst.model import Mode
+from whilst.running.mapping import imap
+
+__all__ = ["run"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_SECONDS = click.FloatRange(min=0, min_open=True)
+_FAILED = 1
+
+
+@click.command()
+@click.argument("function", metavar="MODULE:FUNCTION")
+@click.option("--items", type=_FILE, metavar="FILE", required=True, help="One item a line; - is standard input.")
+@click.option("--jsonl", is_flag=True, help="Each line of FILE is a JSON value (also if it is called *.jsonl).")
+@click.option(
+    "--mode", type=click.Choice(["auto", *(mode.value for mode in Mode)]), default="auto", show_default=True,
+    help="How to run the calls; auto finds out from the first ones.",
+)  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="How many threads or processes.")
+@click.option(
+    "--errors", type=click.Choice(["raise", "return"]), default="raise", show_default=True,
+    help="raise: stop at the first call that fails. return: go on, and write what each one raised.",
+)  # fmt: skip
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Per call."
+)
+@click.option("--retries", type=click.IntRange(min=0), default=0, help="For calls lost to a worker that died.")
+@click.option("--seed", type=int, help="The same random draws for each item in every mode.")
+@click.option("--output", type=_FILE, metavar="FILE", help="One JSON line an item, in order (default: stdout).")
+@click.option("--journal", type=_FILE, metavar="FILE", help="Remember finished calls; a run that was killed goes on.")
+@click.option("--html", type=_FILE, metavar="FILE", help="Also write the timeline as one self-contained page.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no summary.")
+def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
+    """Call FUNCTION on every item, and write one JSON line for each: {"item": ..., "result": ...}.
+
+    A result that JSON can't hold is written as its repr under "result_repr"; a call that failed as "error" with
+    "type", "message" and "traceback". Progress and summary go to stderr. Exit code 1 if any call failed.
+
+    \b
+    Examples:
+      whilst run shop:fetch --items urls.txt --output pages.jsonl
+      whilst run jobs/resize.py:resize --items sizes.jsonl --mode parallel --workers 4
+      whilst run shop:fetch --items urls.txt --errors return --journal fetch.db --output pages.jsonl
+      find . -name '*.log' | whilst run logs:count --items - --quiet
+    """
+    call = load_function(function)
+    given = read_items(items, as_json=options.pop("jsonl"))
+    html, is_quiet = options.pop("html"), options.pop("quiet")
+    is_raising = options["errors"] == "raise"
+    started = time.perf_counter()
+    # Failures are always taken as values here, so that each is written down before the run is ended for it.
+    stream = imap(call, given, **{**options, "errors": "return"}, progress=not is_quiet)
+    failed = done = 0
+    with _opened(output) as write:
+        try:
+            for item, result in zip(given, stream, strict=False):
+                done += 1
+                is_failure = isinstance(result, BaseException)
+                failed += is_failure
+                write(_line(item, result))
+                if is_failure and is_raising:
+                    break
+        finally:
+            stream.close()
+    if not is_quiet:
+        _summarise(stream, done, failed, len(given), time.perf_counter() - started)
+    if html is not None:
+        stream.timeline.to_html(html)
+        click.echo(f"wrote {html}", err=True)
+    return _FAILED if failed else 0
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[Callable[[str], object]]:
+    """A function that writes one line; complete lines only, also when the run is interrupted."""
+    if output is None:
+        yield lambda line: click.echo(line)
+        sys.stdout.flush()
+        return
+    try:
+        file: IO[str] = output.open("w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise InputError(f"Can't write {output}: {error.strerror or error}.") from error
+    with file:
+        yield lambda line: file.write(line + "\n")
+
+
+def _line(item: object, result: object) -> str:
+    if isinstance(result, BaseException):
+        import traceback
+
+        text = "".join(traceback.format_exception(result))
+        failure = {"type": type(result).__name__, "message": str(result), "traceback": text}
+        return json.dumps({"item": item, "error": failure}, ensure_ascii=False)
+    try:
+        return json.dumps({"item": item, "result": result}, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps({"item": item, "result_repr": repr(result)}, ensure_ascii=False)
+
+
+def _summarise(stream: Any, done: int, failed: int, total: int, elapsed_s: float) -> None:
+    counts = f"{done:,} of {total:,} calls in {elapsed_s:.2f} s"
+    failures = f", {failed:,} failed" if failed else ""
+    click.echo(f"{counts}{failures}.", err=True)
+    click.echo(str(stream.decision), err=True)
+    timeline = stream.timeline
+    if timeline:
+        click.echo(timeline.to_text().rstrip(), err=True)

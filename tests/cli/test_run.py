@@ -1,0 +1,164 @@
+"""`whilst run`: one JSON line an item, exit codes that mean something, and what was finished is never lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MODULE = """
+import os, signal, sys, time
+
+def double(line):
+    return int(line) * 2
+
+def picky(line):
+    if line == "3":
+        raise ValueError("three")
+    return line
+
+def odd(line):
+    return {line}
+
+def slow(line):
+    time.sleep(0.2 if line != "0" else 0)
+    return line
+
+def once(line):
+    with open("calls", "a") as log:
+        log.write(line + "\\n")
+    if line == "5" and not os.path.exists("mended"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return line
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(MODULE)
+    (tmp_path / "items.txt").write_text("".join(f"{number}\n" for number in range(8)))
+    return tmp_path
+
+
+def whilst(folder: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "whilst", "run", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        input=stdin,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("mode", ["auto", "sequential", "concurrent"])
+def test_a_line_an_item_in_order(folder: Path, mode: str) -> None:
+    done = whilst(folder, "shop:double", "--items", "items.txt", "--mode", mode)
+    assert done.returncode == 0, done.stderr
+    assert lines(done.stdout) == [{"item": str(number), "result": number * 2} for number in range(8)]
+    assert "8 of 8 calls" in done.stderr
+
+
+def test_output_goes_to_a_file_and_items_may_come_from_stdin(folder: Path) -> None:
+    done = whilst(folder, "shop:double", "--items", "-", "--output", "out.jsonl", "--quiet", stdin="4\n5\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert lines((folder / "out.jsonl").read_text()) == [{"item": "4", "result": 8}, {"item": "5", "result": 10}]
+
+
+def test_json_lines_are_values(folder: Path) -> None:
+    (folder / "items.jsonl").write_text("[1, 2]\n")
+    assert lines(whilst(folder, "shop:odd", "--items", "items.txt", "--quiet").stdout)[0] == {
+        "item": "0",
+        "result_repr": "{'0'}",
+    }
+    failed = whilst(folder, "shop:odd", "--items", "items.jsonl", "--errors", "return", "--quiet")
+    assert failed.returncode == 1
+    (line,) = lines(failed.stdout)
+    assert line["item"] == [1, 2]
+    assert line["error"]["type"] == "TypeError"  # type: ignore[index]
+
+
+def test_the_first_failure_ends_the_run_after_it_is_written(folder: Path) -> None:
+    done = whilst(folder, "shop:picky", "--items", "items.txt", "--mode", "sequential")
+    assert done.returncode == 1
+    written = lines(done.stdout)
+    assert [line["item"] for line in written] == ["0", "1", "2", "3"]
+    assert "line" not in written[3]
+    assert 'raise ValueError("three")' in written[3]["error"]["traceback"]  # type: ignore[index]
+    assert "1 failed" in done.stderr
+
+
+def test_failures_may_be_written_down_instead(folder: Path) -> None:
+    done = whilst(folder, "shop:picky", "--items", "items.txt", "--errors", "return")
+    assert done.returncode == 1
+    assert [("error" in line) for line in lines(done.stdout)] == [number == 3 for number in range(8)]
+
+
+def test_a_killed_run_goes_on(folder: Path) -> None:
+    arguments = ("shop:once", "--items", "items.txt", "--journal", "run.db", "--mode", "sequential", "--quiet")
+    assert whilst(folder, *arguments).returncode == -signal.SIGKILL
+    (folder / "mended").touch()
+    done = whilst(folder, *arguments)
+    assert [line["result"] for line in lines(done.stdout)] == [str(number) for number in range(8)]
+    assert (folder / "calls").read_text().split() == ["0", "1", "2", "3", "4", "5", "5", "6", "7"]
+
+
+def test_ctrl_c_ends_at_once_with_whole_lines(folder: Path) -> None:
+    (folder / "items.txt").write_text("".join(f"{number}\n" for number in range(200)))
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "whilst",
+            "run",
+            "shop:slow",
+            "--items",
+            "items.txt",
+            "--output",
+            "out",
+            "--workers",
+            "2",
+        ],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    deadline = time.monotonic() + 30
+    while not ((folder / "out").exists() and (folder / "out").read_text()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"interrupted" in complaint
+    assert lines((folder / "out").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("shop:duoble", "--items", "items.txt"), "Did you mean 'double'"),
+        (("shpo:double", "--items", "items.txt"), "Did you mean 'shop'"),
+        (("shop:double", "--items", "nothing.txt"), "Can't read the items"),
+        (("shop:double",), "--items"),
+        (("shop:double", "--items", "items.txt", "--mode", "fast"), "fast"),
+        (("shop:double", "--items", "items.txt", "--output", "no/folder"), "Can't write no/folder"),
+        (("shop:double", "--items", "items.txt", "--timeout", "0"), "0"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = whilst(folder, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
