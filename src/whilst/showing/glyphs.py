@@ -13,6 +13,7 @@ __all__ = ["ASCII", "UTF8", "Glyphs", "printable"]
 # Readable on dark and light backgrounds, and by readers with any colour vision (after Okabe and Ito).
 _STYLES: Final = {Kind.WORK: "#2a86c8", Kind.WAIT: "#8a95a0", Kind.HELD: "#e08a00"}
 _ON: Final = {Kind.WORK: "bold #ffffff on #2a86c8", Kind.WAIT: "", Kind.HELD: "bold #241800 on #e08a00"}
+_BEHIND: Final = {Kind.WAIT: " on #3d4650", Kind.HELD: " on #7a4c00"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,10 @@ class Glyphs:
             return self.solid(shares)
         if level < steps and shares[Kind.HELD] > max(work, shares[Kind.WAIT]):
             return self.held, _STYLES[Kind.HELD]
-        return (self.work if level >= steps else self.levels[level - 1]), _STYLES[Kind.WORK]
+        rest = max((Kind.WAIT, Kind.HELD), key=shares.__getitem__)
+        # What lies behind a level: most of the rest was waiting, or held off, or idle.
+        behind = _BEHIND[rest] if shares[rest] > (1.0 - work) / 2 else ""
+        return (self.work if level >= steps else self.levels[level - 1]), _STYLES[Kind.WORK] + behind
 
     def count(self, share: float) -> tuple[str, str]:
         """Glyph and style of a cell that shows how much of a maximum was reached."""

@@ -50,7 +50,12 @@ def lanes_of(timeline: Timeline) -> list[int]:
     free: dict[int, list[int]] = {}  # by executor, the lanes that are free, lowest first
     busy: dict[int, list[tuple[int, int]]] = {}  # by executor, (free from, lane)
     last: dict[tuple[int, int], tuple[int, int]] = {}  # by executor and task, (end, lane) of its latest span
-    for row in sorted(range(len(timeline)), key=lambda each: (timeline.start_ns[each], timeline.end_ns[each])):
+    begun: dict[int, int] = {}
+    for task, start in zip(timeline.task, timeline.start_ns, strict=True):
+        begun[task] = min(start, begun.get(task, start))
+    # Of spans that begin together, the one whose task is under way comes first, so that it can keep its lane.
+    order = sorted(range(len(timeline)), key=lambda row: (timeline.start_ns[row], begun[timeline.task[row]]))
+    for row in order:
         executor, task = timeline.executor[row], timeline.task[row]
         start, end = timeline.start_ns[row], timeline.end_ns[row]
         lanes_free, lanes_busy = free.setdefault(executor, []), busy.setdefault(executor, [])

@@ -71,7 +71,7 @@ def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableT
     gutter = min(max(least, longest + 2), _WIDEST_NAME, max(8, width // 4)) + 1
     axis = Axis.of(drawn, max(10, width - gutter - _PERCENT_WIDTH))
     for timeline in picture.timelines:
-        yield from _timeline(timeline, axis, gutter, glyphs)
+        yield from _timeline(timeline, axis, gutter, width, glyphs)
         yield Text()
     if drawn:
         yield _legend(glyphs)
@@ -84,7 +84,7 @@ def _task_names(timelines: Sequence[Timeline]) -> Iterator[str]:
             yield from ("  " + name for name in timeline.tasks)
 
 
-def _timeline(timeline: Timeline, axis: Axis, gutter: int, glyphs: Glyphs) -> Iterator[Text]:
+def _timeline(timeline: Timeline, axis: Axis, gutter: int, width: int, glyphs: Glyphs) -> Iterator[Text]:
     yield Text.assemble(
         (printable(timeline.name or "timeline", glyphs), "bold"),
         (f"  {'planned' if timeline.is_predicted else 'measured'}", "dim"),
@@ -107,13 +107,22 @@ def _timeline(timeline: Timeline, axis: Axis, gutter: int, glyphs: Glyphs) -> It
     for row in rows:
         yield _line(row, cell_ns, gutter, glyphs)
     yield from axis.lines(gutter, glyphs)
+    yield from _figures(timeline, width, glyphs)
+
+
+def _figures(timeline: Timeline, width: int, glyphs: Glyphs) -> Iterator[Text]:
+    """The figures in as few lines as they fit, no name parted from its value."""
     separator = " | " if glyphs.is_ascii else " · "
-    pairs = figures_of(timeline).sentences(timeline)
-    figures = Text(" " * 2, overflow="fold")
-    for position, (name, value) in enumerate(pairs):
-        figures.append(f"{separator if position else ''}{name} ", "dim")
-        figures.append(printable(value, glyphs), "bold")
-    yield figures
+    line = Text(no_wrap=True)
+    for name, value in figures_of(timeline).sentences(timeline):
+        pair = Text.assemble((printable(name, glyphs) + " ", "dim"), (printable(value, glyphs), "bold"))
+        if line and line.cell_len + len(separator) + pair.cell_len > width:
+            yield line
+            line = Text(no_wrap=True)
+        if line:
+            line.append(separator, "dim")
+        line.append_text(pair)
+    yield line
 
 
 def _name(name: str, gutter: int, glyphs: Glyphs, style: str) -> Text:
@@ -177,6 +186,8 @@ def _fitting(bar: Bar, is_named: bool, room: int, glyphs: Glyphs) -> str:
         clean = printable(way, glyphs)
         if clean and cell_len(clean) <= room:
             return f" {clean} "
+        if clean and cell_len(clean) <= room + 2:
+            return clean
     return ""
 
 

@@ -2,7 +2,7 @@
 /* Puts the page together: unpacks, draws, and listens to wheel, pointer, touch and keys.
 
    The address may carry wishes after '#', joined by '&': zoom=FROM,TO in the axis's unit, theme=dark or light, tasks=0,
-   and report=COLUMNS, which writes the shares behind the picture into <pre id="report"> for whoever checks it. */
+   and report=COLUMNS, which adds the shares behind the picture, as JSON, for whoever checks it. */
 
 const state = { plots: [], view: null, theme: null, isQueued: false };
 
@@ -138,12 +138,12 @@ function applyWishes(wish) {
 
 function report(columns) {
   const timelines = state.plots.map((plot) => ({
-    name: plot.line.name, left: plot.left, plotWidth: plot.plotWidth, top: plot.canvas.getBoundingClientRect().top + scrollY,
-    t0: plot.t0 / plot.ticksPerUnit, t1: plot.t1 / plot.ticksPerUnit, spans: plot.line.spanCount,
+    name: plot.line.name, t0: plot.t0 / plot.ticksPerUnit, t1: plot.t1 / plot.ticksPerUnit, spans: plot.line.spanCount,
     concurrency: [...means(plot.concurrency, plot.t0, plot.t1, columns)],
     parallelism: [...means(plot.parallelism, plot.t0, plot.t1, columns)],
     rows: plot.rows.map((row) => ({
-      type: row.type, name: row.name, y: row.y, height: row.height, shares: row.covers.length ? [...plot.sharesOf(row, columns)] : [],
+      type: row.type, name: row.name, colour: plot.meanColour(row),
+      shares: row.covers.length ? [...plot.sharesOf(row, columns)] : [],
     })),
   }));
   const text = document.createElement("pre");

@@ -8,6 +8,8 @@ const CURVE = 58, AXIS = 22, TOP = 6, RIGHT = 14, GAP_BELOW_CURVES = 8;
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 const SMALL = "11px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
+const ORDER = [WORK, HELD, WAIT, IDLE];
+
 class Plot {
   constructor(canvas, line, scale) {
     this.canvas = canvas;
@@ -86,7 +88,8 @@ class Plot {
     pixels.fill(theme.packed.background);
     this.columns = columns;
     const isLine = (this.isLine = this.gridColumns(view, columns));
-    for (let i = 0; i < pixels.length; i++) if (isLine[i % columns]) pixels[i] = theme.packed.grid;
+    for (let x = 0; x < columns; x++)
+      if (isLine[x]) for (let i = x; i < pixels.length; i += columns) pixels[i] = theme.packed.grid;
     for (const row of this.rows) {
       const top = Math.round(row.y * this.ratio) - from, height = Math.max(1, Math.round(row.height * this.ratio));
       if (row.type === "count") this.paintCount(row, pixels, columns, top, height, theme);
@@ -96,7 +99,7 @@ class Plot {
     const end = this.x(this.line.makespan);
     if (end < this.left || end > this.left + this.plotWidth + 1) return;
     this.context.fillStyle = theme.text;
-    this.context.fillRect(Math.round(end) - 0.5, TOP + CURVE, 1.5, this.axisY - TOP - CURVE + 3);
+    this.context.fillRect(Math.round(end), TOP + CURVE, 1.5, this.axisY - TOP - CURVE + 3);
   }
 
   sharesOf(row, columns = this.columns) {
@@ -106,22 +109,21 @@ class Plot {
   }
 
   paintShares(row, pixels, columns, top, height, theme) {
-    const shares = this.sharesOf(row), edges = new Float64Array(4), { packed } = theme;
-    const order = [WORK, HELD, WAIT, IDLE];
+    const shares = this.sharesOf(row), { packed } = theme;
     const past = Math.ceil(((this.line.makespan - this.t0) / (this.t1 - this.t0)) * columns);
-    for (let x = 0; x < columns && x < past; x++) {
-      edges[0] = shares[3 * x + WORK] * height;
-      edges[1] = edges[0] + shares[3 * x + HELD] * height;
-      edges[2] = Math.min(height, edges[1] + shares[3 * x + WAIT] * height);
-      edges[3] = height;
-      let layer = 0;
-      for (let up = 0; up < height; up++) {
-        while (layer < 3 && edges[layer] <= up + 1e-4) layer++;
-        const y = top + height - 1 - up;
-        if (edges[layer] >= up + 0.9999) {
-          if (layer < 3 || !this.isLine[x]) pixels[y * columns + x] = shade(packed, order[layer], x, y);
-        } else pixels[y * columns + x] = blend(packed, order, edges, up);
+    const until = Math.min(columns, past);
+    for (let x = 0; x < until; ) {
+      const kind = onlyKind(shares, x);
+      if (kind < 0) { paintMixed(shares, x++, pixels, columns, top, height, packed, this.isLine); continue; }
+      let end = x + 1;
+      while (end < until && onlyKind(shares, end) === kind) end++;
+      for (let y = top; y < top + height; y++) {
+        const line = y * columns;
+        if (kind === WORK) pixels.fill(packed.kinds[WORK], line + x, line + end);
+        else if (kind !== IDLE) for (let at = x; at < end; at++) pixels[line + at] = shade(packed, kind, at, y);
+        else for (let at = x; at < end; at++) if (!this.isLine[at]) pixels[line + at] = packed.kinds[IDLE];
       }
+      x = end;
     }
   }
 
@@ -148,9 +150,10 @@ class Plot {
     for (let k = Math.ceil(view.t0 / step - 1e-9); k * step <= view.t1 * (1 + 1e-12); k++) {
       const x = this.left + ((k * step - view.t0) / (view.t1 - view.t0)) * this.plotWidth;
       c.fillStyle = theme.grid;
-      c.fillRect(Math.round(x) - 0.5, TOP, 1, this.axisY - TOP + 3);
+      c.fillRect(Math.round(x), TOP, 1, this.axisY - TOP + 3);
       c.fillStyle = theme.muted;
-      c.fillText(format(k * step), x, this.axisY + 6);
+      const text = format(k * step), half = this.widthOf(text) / 2;
+      c.fillText(text, Math.min(x, this.width - half - 1), this.axisY + 6);
     }
   }
 
@@ -248,11 +251,12 @@ class Plot {
     const left = Math.max(this.x(spans.S[i]), this.left), right = Math.min(this.x(spans.E[i]), this.left + this.plotWidth);
     if (spans.S[i] > this.t0) {
       c.fillStyle = theme.background;
-      c.fillRect(Math.round(left) - 0.5, row.y, 1, row.height);
+      c.fillRect(Math.round(left), row.y, 1, row.height);
     }
     if (row.height < 14 || right - left < 26) return;
-    const text = this.shortened(this.labelOf(row, i, right - left - 10), right - left - 10);
-    if (text.length < 2) return;
+    const whole = this.labelOf(row, i, right - left - 10), text = this.shortened(whole, right - left - 10);
+    // A name cut to its first letters says nothing, and a number cut short says something wrong.
+    if (text !== whole && text.length < 8) return;
     const width = this.widthOf(text), kind = spans.K[i];
     const x = left + (right - left - width) / 2;
     if (kind !== WORK) {
@@ -294,7 +298,38 @@ class Plot {
     return low ? text.slice(0, low) + "…" : "";
   }
 
+  /* The mean red, green and blue of what was really painted in a row. */
+  meanColour(row) {
+    const from = Math.round(row.y * this.ratio), height = Math.max(1, Math.round(row.height * this.ratio));
+    const { data } = this.context.getImageData(Math.round(this.left * this.ratio), from, this.columns, height);
+    const sums = [0, 0, 0];
+    for (let i = 0; i < data.length; i++) if (i % 4 < 3) sums[i % 4] += data[i];
+    return sums.map((sum) => sum / (data.length / 4));
+  }
+
   rowAt(y) { return this.rows.find((row) => y >= row.y && y < row.y + row.height + 2) ?? null; }
+}
+
+/* The kind that fills the whole of a column, or -1 for a mixture. */
+function onlyKind(shares, x) {
+  const work = shares[3 * x], wait = shares[3 * x + 1], held = shares[3 * x + 2], sum = work + wait + held;
+  if (work > 0.9999) return WORK;
+  if (wait > 0.9999) return WAIT;
+  if (held > 0.9999) return HELD;
+  return sum < 1e-4 && sum >= 0 && work < 1e-7 ? IDLE : -1;
+}
+
+/* One column, from its foot: work, held off, wait, idle, each as high as its share. */
+function paintMixed(shares, x, pixels, columns, top, height, packed, isLine) {
+  const work = shares[3 * x + WORK] * height, held = work + shares[3 * x + HELD] * height;
+  const edges = [work, held, Math.min(height, held + shares[3 * x + WAIT] * height), height];
+  let layer = 0;
+  for (let up = 0; up < height; up++) {
+    while (layer < 3 && edges[layer] <= up + 1e-4) layer++;
+    const y = top + height - 1 - up, at = y * columns + x;
+    if (edges[layer] < up + 0.9999) pixels[at] = blend(packed, ORDER, edges, up);
+    else if (layer < 3 || !isLine[x]) pixels[at] = shade(packed, ORDER[layer], x, y);
+  }
 }
 
 /* The colour of a kind at a pixel: waits are hatched and held-off time is dotted, so that colour isn't needed. */

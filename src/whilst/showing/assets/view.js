@@ -10,20 +10,23 @@ class Scale {
 
   secondsPerUnit(line) { return this.isShared ? line.unitS : 1; }
 
-  /* A length or an instant; `step` says how finely. */
-  format(value, step, most = Math.abs(value)) {
-    let scaled = value, unit = this.unit, fine = step;
-    if (this.unit === "s" && most < 1) {
-      const [factor, name] = most < 1e-6 ? [1e9, "ns"] : most < 1e-3 ? [1e6, "µs"] : [1e3, "ms"];
-      scaled *= factor;
-      fine *= factor;
-      unit = name;
-    }
-    const decimals = Math.min(9, Math.max(0, -Math.floor(Math.log10(fine) + 1e-9)));
-    return `${scaled.toFixed(decimals)} ${unit}`;
+  /* The unit in which values up to `most` are written, and how many of it make one of the axis's. */
+  written(most) {
+    if (this.unit !== "s" || most >= 1 || most <= 0) return [1, this.unit];
+    return most < 1e-6 ? [1e9, "ns"] : most < 1e-3 ? [1e6, "µs"] : [1e3, "ms"];
   }
 
-  length(value) { return value === 0 ? `0 ${this.unit}` : this.format(value, Math.abs(value) / 200); }
+  /* An instant; `step` says how finely, `most` in which unit. */
+  format(value, step, most = Math.abs(value)) {
+    const [factor, unit] = this.written(most);
+    const decimals = Math.min(9, Math.max(0, -Math.floor(Math.log10(step * factor) + 1e-9)));
+    return `${(value * factor).toFixed(decimals).replace(/\.0+$/, "")} ${unit}`;
+  }
+
+  length(value) {
+    const [factor, unit] = this.written(Math.abs(value));
+    return `${Number((value * factor).toPrecision(3))} ${unit}`;
+  }
 }
 
 class View {

@@ -1,0 +1,72 @@
+"""`whilst show`: draw timelines that were saved as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from whilst.cli.options import Output, output_options
+from whilst.errors import TimelineError
+from whilst.model import Drawable, Timeline, timeline_from_json, timeline_to_json
+
+__all__ = ["show"]
+
+
+class _Several(Drawable):
+    """Several timelines on one axis; implements `whilst.model.Report`."""
+
+    title = ""
+
+    def __init__(self, timelines: Sequence[Timeline]) -> None:
+        self._timelines = timelines
+
+    def timelines(self) -> Sequence[Timeline]:
+        return self._timelines
+
+    def table(self) -> Sequence[Sequence[str]]:
+        return ()
+
+    def to_dict(self) -> dict[str, object]:
+        return {"timelines": [json.loads(timeline_to_json(timeline)) for timeline in self._timelines]}
+
+    def notes(self) -> Sequence[str]:
+        return ()
+
+
+@click.command()
+@click.argument(
+    "files", nargs=-1, required=True, metavar="TIMELINE.json…", type=click.Path(dir_okay=False, allow_dash=True)
+)
+@output_options
+def show(files: tuple[str, ...], output: Output) -> None:
+    """Draw one timeline, or several under each other on one axis.
+
+    Reads what `whilst.model.timeline_to_json` or the --json of another command wrote; "-" is standard input.
+
+    \b
+    Examples:
+      whilst show run.json
+      whilst show before.json after.json --html both.html
+      whilst plan day.toml --mode combined --json | whilst show -
+    """
+    timelines = [_read(name) for name in files]
+    if len(timelines) == 1:
+        output.write(timelines[0])
+        return
+    named = [line if line.name else replace(line, name=name) for name, line in zip(files, timelines, strict=True)]
+    output.write(_Several(named))
+
+
+def _read(name: str) -> Timeline:
+    try:
+        text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return timeline_from_json(text)
+    except TimelineError as error:
+        raise TimelineError(f"{name}: {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"Can't read {name}: {error.strerror or error}.") from error
