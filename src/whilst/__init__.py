@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from whilst.model.drawable import Renderers, install_renderers
 
 if TYPE_CHECKING:
-    from whilst.checking.sql import check_sql
+    from whilst.checking import check, check_sql, replay
     from whilst.errors import (
         CheckError,
         DayError,
@@ -41,11 +41,15 @@ if TYPE_CHECKING:
         Step,
         Task,
         Timeline,
+        Verdict,
         wait,
         work,
     )
     from whilst.planning import Plan, plan
     from whilst.running.comparing import Comparison, compare
+    from whilst.running.executor import Executor
+    from whilst.running.mapping import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
+    from whilst.running.results import Results
 
 __version__: Final = "0.1.0"
 
@@ -56,6 +60,7 @@ __all__ = [
     "DayError",
     "Decision",
     "Estimate",
+    "Executor",
     "JournalError",
     "Kind",
     "Machine",
@@ -66,6 +71,7 @@ __all__ = [
     "Profile",
     "RemoteCallError",
     "ReplayError",
+    "Results",
     "Span",
     "Step",
     "Task",
@@ -73,11 +79,19 @@ __all__ = [
     "TimelineError",
     "TimeoutExceededError",
     "UnmeasuredError",
+    "Verdict",
     "WhilstError",
     "WorkerDiedError",
+    "check",
     "check_sql",
     "compare",
+    "gather",
+    "imap",
+    "imap_unordered",
+    "map",
     "plan",
+    "replay",
+    "starmap",
     "wait",
     "work",
 ]
@@ -109,12 +123,16 @@ _HOMES: Final = {
         "Step",
         "Task",
         "Timeline",
+        "Verdict",
         "wait",
         "work",
     ),
     "whilst.planning": ("Plan", "plan"),
     "whilst.running.comparing": ("Comparison", "compare"),
-    "whilst.checking.sql": ("check_sql",),
+    "whilst.checking": ("check", "check_sql", "replay"),
+    "whilst.running.executor": ("Executor",),
+    "whilst.running.mapping": ("gather", "imap", "imap_unordered", "map", "starmap"),
+    "whilst.running.results": ("Results",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -17,17 +17,22 @@ from whilst.model.record import timeline_from_json, timeline_to_json
 from whilst.model.span import Kind, Span
 from whilst.model.task import Estimate, Step, Task, wait, work
 from whilst.model.timeline import Numbered, Timeline, TimelineBuilder
+from whilst.model.verdict import Answer, Counterexample, Ending, Moment, Verdict
 
 __all__ = [
+    "Answer",
     "Change",
+    "Counterexample",
     "Day",
     "Decision",
     "Drawable",
+    "Ending",
     "Estimate",
     "Evidence",
     "Kind",
     "Machine",
     "Mode",
+    "Moment",
     "NativePool",
     "Numbered",
     "Profile",
@@ -40,6 +45,7 @@ __all__ = [
     "Task",
     "Timeline",
     "TimelineBuilder",
+    "Verdict",
     "Write",
     "install_renderers",
     "timeline_from_json",
