@@ -136,7 +136,7 @@ def subscript(owner: Origin, key: Origin) -> Origin:
                 value = container[key.value]  # type: ignore[index]  # a key that doesn't fit raises, as below
             except (KeyError, IndexError, TypeError):
                 return derived
-            return replace(derived, value=value)
+            return replace(derived, value=value, root=value if isinstance(value, (dict, list, set)) else derived.root)
         members: Sequence[object] = tuple(container.values() if isinstance(container, dict) else container)[:64]  # type: ignore[arg-type]
         if members and all(callable(member) for member in members):
             return replace(derived, among=tuple(members))

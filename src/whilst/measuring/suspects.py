@@ -23,6 +23,8 @@ from whilst.measuring.origins import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attri
 __all__ = ["Reach", "Scan", "Suspect", "can_only_be_short", "scan"]
 
 _DEEPEST: Final = 24
+_PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
+"""Types whose methods never wait."""
 _MOST_FUNCTIONS: Final = 400
 
 
@@ -157,6 +159,9 @@ class _Scanner:
             ]
             return results[0]
         self._hand_over(call, where)
+        if ownership.bound_generator(callee.value):
+            self._draw(callee.value, call, where)
+            return UNKNOWN
         target, bound = _unwrapped(callee)
         if isinstance(target, functools.partial):
             return self._call_partial(target, call, where)
@@ -170,6 +175,7 @@ class _Scanner:
         if isinstance(target, type):
             return self._construct(target, call, where)
         if target is ABSENT:
+            self.strangers += callee.owner is None or not isinstance(callee.owner.value, _PLAIN)
             return self._call_unknown(call, where)
         own_call = type(target).__dict__.get("__call__") if not callable_natively(target) else None
         if isinstance(own_call, types.FunctionType) and ownership.is_own_code(own_call.__code__.co_filename):
@@ -204,15 +210,12 @@ class _Scanner:
 
     def _call_library(self, target: object, call: Call, where: str) -> Origin:
         """A function that is not the user's: nothing is known of it beyond the tables in `ownership`."""
-        if ownership.bound_generator(target):
-            self._draw(target, call, where)
-            return UNKNOWN
         self._note_process_wide(target, call, where)
         name = getattr(target, "__name__", "")
-        module = getattr(target, "__module__", None) or ""
+        module = getattr(target, "__module__", None) or getattr(getattr(target, "__objclass__", None), "__module__", "")
         if name == "sleep" and module in ("time", "asyncio.tasks"):
             self.sleeps = self.sleeps or call.guard is None or call.guard.is_of_item
-        elif module.partition(".")[0] not in ownership.NEVER_WAITING or name in ("open", "input", "__import__"):
+        elif str(module).partition(".")[0] not in ownership.NEVER_WAITING or name in ("open", "input", "__import__"):
             self.strangers += 1
         if name in ownership.CHANGES_FIRST_ARGUMENT:
             self._change_first_argument(call, where)
@@ -226,13 +229,10 @@ class _Scanner:
         """A method of something: on a container it may change it, on an open file it uses it up."""
         owner, name = call.callee.owner, call.callee.attribute
         if owner is None:
-            self.strangers += 1
             return UNKNOWN
         if owner.made_by is not None:
             return self._call_method_of_class(owner, name, call)
         value = owner.value
-        if not isinstance(value, (str, bytes, int, float, dict, list, set, tuple)):
-            self.strangers += 1
         if isinstance(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
             return UNKNOWN
         kind = ownership.stateful_kind(value) if owner.is_known else ""
@@ -385,7 +385,7 @@ def _unwrapped(callee: Origin) -> tuple[object, list[Origin]]:
         owner = value.__self__
         name = callee.owner.name if callee.owner is not None and callee.owner.name else type(owner).__name__
         if not callee.owner:
-            name = "self"
+            name = owner.__name__ if isinstance(owner, type) else "self"
         return value.__func__, [Origin(name=name, value=owner, root=owner, is_shared=True)]
     if isinstance(value, staticmethod):
         return value.__func__, []

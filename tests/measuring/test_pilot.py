@@ -1,0 +1,99 @@
+"""The pilot keeps clocks, canary, payload and writes of calls that others make."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from whilst.measuring import clocks
+from whilst.measuring.canary import Canary, Sightings
+from whilst.measuring.payload import measure, measure_function
+from whilst.measuring.pilot import Pilot
+
+
+def test_a_canary_leaves_no_thread():
+    before = threading.active_count()
+    canary = Canary()
+    canary.stop()
+    assert threading.active_count() == before
+
+
+def test_the_share_of_the_gil_is_that_of_looks_on_a_core():
+    assert Sightings(held=3, free=1, waits={"sleep": 5}).gil_share == 0.75
+    assert Sightings(waits={"sleep": 5}).gil_share is None
+    assert Sightings(waits={"sleep": 5}).waits_only_in_sleep
+    assert not Sightings(waits={"sleep": 5, "socket": 1}).waits_only_in_sleep
+    assert not Sightings().waits_only_in_sleep
+
+
+def test_laps_are_shared_by_calls():
+    lap = clocks.Lap(1.0, 0.5, 0.2, 0.1).shared_by(10)
+    assert (lap.wall_s, lap.thread_s, lap.others_s, lap.children_s) == (0.1, 0.05, 0.02, 0.01)
+    assert lap.wait_s == pytest.approx(0.05)
+
+
+def test_payload_counts_bytes_and_buffers():
+    numpy = pytest.importorskip("numpy")
+    payload = measure(numpy.zeros(1 << 17), "its argument")
+    assert payload.buffer_bytes == 1 << 20
+    assert payload.pickled_bytes < 1000
+    assert not payload.why_not
+
+
+def test_what_can_not_be_pickled_says_why():
+    assert "its result can't be pickled" in measure(threading.Lock(), "its result").why_not
+
+
+def test_what_dies_while_pickled_is_no_error():
+    class Hostile:
+        def __reduce__(self):
+            raise RuntimeError("never")
+
+    assert "never" in measure(Hostile(), "its argument").why_not
+
+
+def test_lambdas_and_closures_can_be_sent_by_value():
+    limit = 3
+    assert not measure_function(lambda x: x + limit).why_not
+
+
+def test_too_much_is_cut_off():
+    assert "more than" in measure([bytes(1 << 20) + bytes([k]) for k in range(200)], "its argument").why_not
+
+
+def test_a_profile_sets_the_first_call_apart():
+    pilot = Pilot(lambda x: x)
+    pilot.laps += [clocks.Lap(0.6, 0.6, 0, 0), clocks.Lap(0.004, 0.003, 0, 0), clocks.Lap(0.004, 0.003, 0, 0)]
+    pilot.calls = 3
+    profile = pilot.profile()
+    assert profile.first_call_s == 0.6
+    assert profile.wall_s == pytest.approx(0.004)
+    assert pilot.first_extra_s == pytest.approx(0.596)
+
+
+def test_a_watched_call_is_measured_and_convicted():
+    box = []
+
+    def fn(x):
+        box.append(x)
+        time.sleep(0.001)
+
+    pilot = Pilot(fn)
+    pilot.look_into(1)
+    pilot.begin(1)
+    fn(1)
+    lap = pilot.end(1)
+    assert lap.wall_s >= 0.001
+    assert [(write.what, write.is_confirmed) for write in pilot.writes] == [("box", True)]
+
+
+def test_an_item_that_the_call_changes_is_noticed_without_a_scan():
+    pilot = Pilot(dict.clear)
+    item = {"a": 1}
+    pilot.look_into(item)
+    pilot.begin(item)
+    item.clear()
+    pilot.end(item)
+    assert [write.what for write in pilot.writes] == ["its own argument"]

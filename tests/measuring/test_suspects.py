@@ -1,0 +1,428 @@
+"""What the bytecode scan finds, and what it must not cry wolf about: every trap has its harmless twin."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import heapq
+import io
+import json
+import math
+import os
+import random
+import sys
+import threading
+import time
+import warnings
+
+import pytest
+
+from whilst.measuring.suspects import Reach, can_only_be_short, scan
+
+VISITED: set[str] = set()
+TOTALS = {"fetched": 0}
+RESULTS: list[int] = []
+CONFIG = {"limits": {"size": 3}, "names": ["a", "b"]}
+LOCK = threading.Lock()
+LOCAL = threading.local()
+MODEL: dict[str, int] | None = None
+READER = iter(range(1000))
+QUEUE: list[int] = []
+TABLE = {"up": str.upper, "down": str.lower}
+
+
+def found(fn, sample=1, **kinds):
+    return [(suspect.reach, suspect.what) for suspect in scan(fn, sample, **kinds).suspects]
+
+
+def reaches(fn, sample=1):
+    return {suspect.reach for suspect in scan(fn, sample).suspects}
+
+
+class Client:
+    count = 0
+
+    def __init__(self, name="x"):
+        self.name = name
+        self.done = 0
+        self.lock = threading.Lock()
+        self.log = []
+
+    def plain(self, x):
+        return self.name + str(x)
+
+    def counted(self, x):
+        self.done += 1
+        return x
+
+    def counted_locked(self, x):
+        with self.lock:
+            self.done += 1
+        return x
+
+    def counted_on_class(self, x):
+        Client.count += 1
+        return x
+
+    @classmethod
+    def counted_by_class(cls, x):
+        cls.count += 1
+        return x
+
+    @property
+    def touched(self):
+        self.done += 1
+        return self.done
+
+    def through_property(self, x):
+        return self.touched + x
+
+    def __call__(self, x):
+        self.log.append(x)
+        return x
+
+
+def visits(url):
+    if url in VISITED:
+        return None
+    VISITED.add(url)
+    TOTALS["fetched"] += 1
+    return url
+
+
+def sets_global(x):
+    global MODEL
+    MODEL = {"x": x}
+    return x
+
+
+def loads_lazily(x):
+    global MODEL
+    if MODEL is None:
+        MODEL = {"x": 1}
+    return MODEL["x"] + x
+
+
+def loads_lazily_with_early_return(x):
+    return _model()["x"] + x
+
+
+def _model():
+    global MODEL
+    if MODEL is not None:
+        return MODEL
+    MODEL = {"x": 1}
+    return MODEL
+
+
+def reads_only(x):
+    return CONFIG["limits"]["size"] + x + len(CONFIG["names"])
+
+
+def copies_then_writes(x):
+    mine = dict(CONFIG)
+    mine["x"] = x
+    names = CONFIG["names"].copy()
+    names.append(str(x))
+    return mine, names
+
+
+def writes_deep_inside(x):
+    CONFIG["limits"]["size"] = x
+
+
+def appends(x):
+    RESULTS.append(x)
+
+
+def appends_through_an_alias(x):
+    here = RESULTS
+    here.append(x)
+
+
+def extends_in_place(x):
+    global RESULTS
+    RESULTS += [x]
+
+
+def pushes(x):
+    heapq.heappush(QUEUE, x)
+
+
+def takes_next(x):
+    return next(READER) + x
+
+
+def has_mutable_default(x, seen=[]):  # noqa: B006 - the trap itself
+    seen.append(x)
+    return len(seen)
+
+
+def changes_item(item):
+    item["seen"] = True
+    return item
+
+
+def changes_dir(path):
+    os.chdir(path)
+    return path
+
+
+def captures(x):
+    with contextlib.redirect_stdout(io.StringIO()):
+        print(x)
+
+
+def sets_environment(x):
+    os.environ["X"] = str(x)
+
+
+def sets_stdout(x):
+    sys.stdout = x
+
+
+def silences(x):
+    with warnings.catch_warnings():
+        return x
+
+
+def draws(x):
+    return random.random() + x
+
+
+def draws_by_a_parameter(x):
+    return _sample(random, x)
+
+
+def _sample(rng, x):
+    return rng.gauss(x, 1)
+
+
+def draws_from_its_own(x):
+    return random.Random(x).random()
+
+
+def keeps_in_thread(x):
+    LOCAL.value = x
+    return LOCAL.value
+
+
+def builds_a_fresh_one(x):
+    client = Client("y")
+    client.counted(x)
+    out = []
+    out.append(client.name)
+    return out
+
+
+def counts_under_lock(x):
+    with LOCK:
+        TOTALS["fetched"] += 1
+    return x
+
+
+def counts_after_acquire(x):
+    LOCK.acquire()
+    try:
+        TOTALS["fetched"] += 1
+    finally:
+        LOCK.release()
+    return x
+
+
+def uses_table(x):
+    return TABLE["up"](x) + TABLE[x](x)
+
+
+def calls_helper(x):
+    return visits(x)
+
+
+def hands_over(x):
+    return list(map(visits, [x]))
+
+
+def in_a_lambda(x):
+    return sorted([x], key=lambda y: RESULTS.append(y))
+
+
+def in_a_comprehension(x):
+    return [VISITED.add(y) for y in range(x)]
+
+
+def make_closure(limit):
+    seen = set()
+    total = 0
+
+    def check(x):
+        nonlocal total
+        total += x
+        seen.add(x)
+        return limit
+
+    def harmless(x):
+        return limit + len(seen) + x
+
+    return check, harmless
+
+
+@pytest.mark.parametrize(
+    ("fn", "what"),
+    [
+        (visits, "VISITED"),
+        (visits, "TOTALS[…]"),
+        (sets_global, "the global MODEL"),
+        (appends, "RESULTS"),
+        (appends_through_an_alias, "RESULTS"),
+        (extends_in_place, "the global RESULTS"),
+        (writes_deep_inside, "CONFIG[…][…]"),
+        (pushes, "QUEUE"),
+        (has_mutable_default, "the default of seen"),
+        (calls_helper, "VISITED"),
+        (hands_over, "VISITED"),
+        (in_a_lambda, "RESULTS"),
+        (in_a_comprehension, "VISITED"),
+        (Client().counted, "self.done"),
+        (Client().counted_on_class, "Client.count"),
+        (Client.counted_by_class, "Client.count"),
+        (Client().through_property, "self.done"),
+        (functools.partial(lambda box, x: box.append(x), []), "argument 1 of the partial"),
+        (make_closure(1)[0], "seen"),
+        (make_closure(1)[0], "total"),
+    ],
+)
+def test_shared_writes_are_found(fn, what):
+    assert (Reach.SHARED, what) in found(fn)
+
+
+def test_a_callable_object_that_keeps_a_log_is_found():
+    assert any(reach is Reach.SHARED for reach, _ in found(Client()))
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        reads_only,
+        copies_then_writes,
+        draws_from_its_own,
+        keeps_in_thread,
+        builds_a_fresh_one,
+        uses_table,
+        Client().plain,
+        make_closure(1)[1],
+        functools.partial(lambda box, x: len(box) + x, []),
+        math.sqrt,
+        json.dumps,
+    ],
+)
+def test_harmless_functions_have_no_suspects(fn):
+    assert found(fn, "up" if fn is uses_table else 1) == []
+
+
+@pytest.mark.parametrize("fn", [changes_dir, captures, sets_environment, sets_stdout, silences])
+def test_settings_of_the_whole_process_are_told_apart(fn):
+    assert reaches(fn) == {Reach.PROCESS}
+
+
+@pytest.mark.parametrize("fn", [draws, draws_by_a_parameter])
+def test_draws_from_the_shared_generator_are_found(fn):
+    assert reaches(fn) == {Reach.DRAWS}
+
+
+def test_an_iterator_that_all_calls_use_is_stateful():
+    assert reaches(takes_next) == {Reach.STATEFUL}
+
+
+def test_a_changed_item_is_the_calls_own_affair():
+    assert reaches(changes_item, {}) == {Reach.ARGUMENT}
+
+
+def test_an_open_file_that_all_calls_write_to_is_stateful(tmp_path):
+    with (tmp_path / "log").open("w") as log:
+
+        def writes(x):
+            log.write(str(x))
+
+        assert reaches(writes) == {Reach.STATEFUL}
+
+
+@pytest.mark.parametrize("fn", [counts_under_lock, counts_after_acquire, Client().counted_locked])
+def test_locks_are_seen(fn):
+    assert [suspect.is_locked for suspect in scan(fn, 1).suspects] == [True]
+
+
+def test_without_a_lock_nothing_is_locked():
+    assert not any(suspect.is_locked for suspect in scan(visits, "u").suspects)
+
+
+@pytest.mark.parametrize("fn", [loads_lazily, loads_lazily_with_early_return])
+def test_a_lazy_load_may_settle(fn):
+    assert [suspect.settles for suspect in scan(fn, 1).suspects] == [True]
+
+
+def test_a_test_of_the_item_never_settles():
+    assert not any(suspect.settles for suspect in scan(visits, "u").suspects)
+
+
+def test_what_sleeps_only_is_told_from_what_may_wait_for_others():
+    def sleeps(x):
+        time.sleep(x)
+        return x * x
+
+    async def sleeps_in_a_loop(x):
+        await asyncio.sleep(x)
+
+    def opens(x):
+        time.sleep(0.1)
+        return open(x)  # noqa: PTH123 - what the scan is to see
+
+    assert scan(sleeps, 1).waits_only_in_sleep
+    assert scan(sleeps_in_a_loop, 1).waits_only_in_sleep
+    assert not scan(opens, 1).waits_only_in_sleep
+
+
+def test_caches_of_functools_are_looked_through():
+    @functools.lru_cache
+    def remembers(x):
+        VISITED.add(x)
+        return x
+
+    result = scan(remembers, 1)
+    assert result.caches
+    assert [suspect.what for suspect in result.suspects] == ["VISITED"]
+
+
+def test_recursion_and_depth_end():
+    def around(x):
+        return around(x - 1) if x else 0
+
+    assert scan(around, 1).suspects == ()
+
+
+@pytest.mark.parametrize("fn", [print, len, 3, Client, object(), functools.partial(print, 1), type("T", (), {})()])
+def test_anything_can_be_scanned(fn):
+    scan(fn, 1)
+
+
+def test_short_functions_are_known_by_their_code():
+    assert can_only_be_short(lambda x: x + 1 if x & 1 else -x)
+    assert not can_only_be_short(lambda x: len(x))
+    assert not can_only_be_short(print)
+
+    def loops(x):
+        while x:
+            x -= 1
+
+    assert not can_only_be_short(loops)
+
+
+def test_starmap_items_are_spread_over_the_parameters():
+    def fills(box, x):
+        box.append(x)
+
+    assert [suspect.reach for suspect in scan(fills, ([], 1), how="star").suspects] == [Reach.ARGUMENT]
+
+
+def test_library_code_is_not_followed(monkeypatch):
+    assert scan(json.JSONEncoder().encode, {}).functions == 0
