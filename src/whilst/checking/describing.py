@@ -140,6 +140,7 @@ class Describer:
             did_succeed=did_succeed,
             can_switch_with_gil=site.can_switch,
             also=more,
+            is_write=bool(is_write),
         )
 
     def _target(self, operation: Operation) -> str:

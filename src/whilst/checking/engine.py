@@ -158,6 +158,11 @@ class Explorer:
 
     # ------------------------------------------------------------------ for the search
 
+    def enabled_along(self) -> list[list[int]]:
+        """For each event of the last run: the tasks that could have gone on there (see `keep_enabled`)."""
+        outer = self.scheduler.outer
+        return [[outer[task] for task in enabled] for enabled in self.scheduler.enabled_along]
+
     def gates(self) -> dict[int, int]:
         """Task -> the identical task before it: the same function with the same variables around it."""
         last: dict[object, int] = {}

@@ -80,11 +80,7 @@ class Access:
     did_succeed: bool = True
     can_switch_with_gil: bool = True
     also: tuple[tuple[int, object, bool], ...] = ()  # further (object_id, key, is_write) touched at the same time
-
-    @property
-    def is_write(self) -> bool:
-        """Whether it changes what it touches (a failed TRY does not)."""
-        return self.did_succeed and self.op not in (Op.READ, Op.JOIN)
+    is_write: bool = False  # whether it changes what it touches: a failed TRY does not, a wait for an Event neither
 
 
 @dataclass(frozen=True, slots=True)

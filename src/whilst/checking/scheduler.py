@@ -81,10 +81,12 @@ class Scheduler:
         "cur",
         "daemons",
         "did_begin",
+        "enabled_along",
         "gates",
         "interrupt",
         "is_killing",
         "keep",
+        "keeps_enabled",
         "limit_s",
         "limit_steps",
         "numbers",
@@ -113,6 +115,7 @@ class Scheduler:
         self.on_event: Callable[[Event], None] | None = None
         self.on_stuck: Callable[[], None] | None = None
         self.interrupt: BaseException | None = None
+        self.keeps_enabled = False
         self._reset(0)
 
     def _reset(self, count: int) -> None:
@@ -124,6 +127,7 @@ class Scheduler:
         self.children: dict[int, int] = {}
         self.outer: dict[int, int] = {task: task for task in range(count)}  # our number -> number outside
         self.numbers: list[int] = list(range(count))  # number outside -> ours
+        self.enabled_along: list[list[int]] = []
         self.sleeps: list[int] = []
         self.stuck: dict[int, Operation] = {}  # what was pending at the end
         self.sleep = 0
@@ -319,6 +323,8 @@ class Scheduler:
             chosen = self._first_enabled()
         if chosen < 0:
             return -1
+        if self.keeps_enabled:
+            self.enabled_along.append(self.enabled())
         operation = self.pending[chosen]
         code = operation[0]
         if code != 2:

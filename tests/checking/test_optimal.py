@@ -1,0 +1,43 @@
+"""The search against brute force: as many executions as there are traces, the same outcomes, nothing redundant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from brute_force import every_interleaving, outcome, program, random_programs, searched, trace_of
+
+from whilst.checking.engine import Execution, Explorer
+from whilst.checking.search import Guarantee
+
+MOST = 4_000
+PROGRAMS = list(random_programs(90, seed=11))
+
+
+@pytest.mark.parametrize("tasks", PROGRAMS, ids=[f"{n}" for n in range(len(PROGRAMS))])
+def test_runs_each_trace_exactly_once_and_reaches_every_outcome(tasks: list[list[str]]) -> None:
+    seen: list[tuple[frozenset[object], str]] = []
+
+    def note(execution: Execution) -> None:
+        seen.append((trace_of(execution), outcome(execution)))
+
+    with Explorer(program(tasks)) as explorer:
+        report = searched(explorer, lambda execution: None)  # finds the points
+        report = searched(explorer, note)
+        all_traces, all_outcomes = set(), set()
+        try:
+            for execution in every_interleaving(explorer, MOST):
+                all_traces.add(trace_of(execution))
+                all_outcomes.add(outcome(execution))
+        except TimeoutError:
+            pytest.skip("too many interleavings to run them all")
+    assert report.guarantee is Guarantee.EVERY_INTERLEAVING
+    assert report.redundant == 0
+    assert {each for _, each in seen} == all_outcomes
+    assert len({trace for trace, _ in seen}) == len(seen), "a trace was run twice"
+    assert {trace for trace, _ in seen} == all_traces
+    assert report.executions == len(all_traces)
