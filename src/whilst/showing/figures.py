@@ -86,10 +86,10 @@ def is_figure(texts: Sequence[str]) -> bool:
 
 
 def _short(value: float) -> str:
-    """Three or four digits that matter, and no zeros after them: 13, 8.25, 0.104, 1234."""
-    if value >= 1000:
+    """Three digits, or all before the point, and no zeros at the end: 13, 8.25, 0.104, 1234."""
+    if value >= 100:
         return f"{value:.0f}"
-    text = f"{value:.4g}" if value >= 100 else f"{value:.3g}"
+    text = f"{value:.3g}"
     return text if "e" not in text else f"{value:.6f}".rstrip("0").rstrip(".")
 
 

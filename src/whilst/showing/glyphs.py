@@ -80,5 +80,5 @@ def printable(text: str, glyphs: Glyphs) -> str:
     clean = "".join(character if character.isprintable() else "?" for character in text)
     if not glyphs.is_ascii:
         return clean
-    plain = clean.replace("…", "..").replace("≤", "<=").replace("·", "|").replace("µ", "u")
+    plain = clean.replace("…", "..").replace("≤", "<=").replace("≥", ">=").replace("·", "|").replace("µ", "u")
     return plain.encode("ascii", "replace").decode("ascii")

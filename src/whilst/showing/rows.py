@@ -13,9 +13,9 @@ from typing import Final
 
 from whilst.model import Kind, StepFunction, Timeline
 
-__all__ = ["Bar", "Layer", "Row", "means_of", "rows_of"]
+__all__ = ["MOST_EXECUTOR_ROWS", "Bar", "Layer", "Row", "means_of", "rows_of"]
 
-_MOST_EXECUTOR_ROWS: Final = 24
+MOST_EXECUTOR_ROWS: Final = 24
 _MOST_TASK_ROWS: Final = 6
 # Which kind a row shows where several are open, by Kind.
 _RANK: Final = (3, 1, 2)
@@ -63,7 +63,7 @@ def rows_of(timeline: Timeline, columns: int, cell_ns: float) -> Iterator[Row]:
     starts = timeline.start_ns
     for rows in by_executor:
         rows.sort(key=starts.__getitem__)
-    size = -(-len(by_executor) // _MOST_EXECUTOR_ROWS) or 1
+    size = -(-len(by_executor) // MOST_EXECUTOR_ROWS) or 1
     for first in range(0, len(by_executor), size):
         group = by_executor[first : first + size]
         if len(group) == 1:

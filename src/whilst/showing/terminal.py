@@ -23,7 +23,7 @@ from whilst.showing.decisions import decision_panel
 from whilst.showing.figures import figures_of, is_figure, percent
 from whilst.showing.glyphs import ASCII, UTF8, Glyphs, printable
 from whilst.showing.pictures import Picture, picture_of
-from whilst.showing.rows import Bar, Layer, Row, means_of, rows_of
+from whilst.showing.rows import MOST_EXECUTOR_ROWS, Bar, Layer, Row, means_of, rows_of
 
 __all__ = ["show", "text"]
 
@@ -68,6 +68,8 @@ def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableT
     longest = max(map(cell_len, chain(names, _task_names(drawn))), default=0)
     # Rows that count ("concurrency ≤ 24") come with timelines that are dense.
     least = 17 if any(len(timeline) > 50 for timeline in drawn) else 8
+    if any(len(timeline.executors) > MOST_EXECUTOR_ROWS for timeline in drawn):
+        least = _WIDEST_NAME
     gutter = min(max(least, longest + 2), _WIDEST_NAME, max(8, width // 4)) + 1
     axis = Axis.of(drawn, max(10, width - gutter - _PERCENT_WIDTH))
     for timeline in picture.timelines:
@@ -151,6 +153,7 @@ def _line(row: Row, cell_ns: float, gutter: int, glyphs: Glyphs) -> Text:
 
 def _label(cells: list[tuple[str, str]], row: Row, cell_ns: float, glyphs: Glyphs) -> None:
     """Write each bar's name into it where it fits, and an edge where it follows a bar of its own kind."""
+    placed: list[tuple[Bar, int, int]] = []
     for bar in row.bars:
         first, end = round(bar.start_ns / cell_ns), min(len(cells), round(bar.end_ns / cell_ns))
         if end <= first:
@@ -159,15 +162,18 @@ def _label(cells: list[tuple[str, str]], row: Row, cell_ns: float, glyphs: Glyph
         if first > 0 and bar.kind != Kind.WAIT and cells[first - 1][1] == style:
             cells[first] = (glyphs.edge, style)
             first += 1
-        name = _fitting(bar, row.layer is Layer.TASK, end - first - 2, glyphs)
-        if not name:
-            continue
-        at = first + (end - first - cell_len(name)) // 2
-        # A glyph that is two cells wide takes the place of two cells.
-        cells[at : at + cell_len(name)] = [(part, glyphs.label_style(bar.kind)) for part in _by_cell(name)]
+        placed.append((bar, first, end))
+    styles = ["", *(style for _, style in cells), ""]
+    for bar, first, end in placed:
+        # Without colour a name shows where its bar ends only if a bar of its kind, or its own, stands to each side.
+        is_bounded = styles[first] == styles[end + 1] == glyphs.style(bar.kind)
+        name = list(_by_cell(_fitting(bar, row.layer is Layer.TASK, end - first - 2 * (not is_bounded), glyphs)))
+        at = first + (end - first - len(name)) // 2
+        cells[at : at + len(name)] = [(part, glyphs.label_style(bar.kind)) for part in name]
 
 
 def _by_cell(name: str) -> Iterator[str]:
+    """One string a cell: a glyph that is two cells wide takes the place of two."""
     for character in name:
         size = cell_len(character)
         if size:
@@ -176,19 +182,16 @@ def _by_cell(name: str) -> Iterator[str]:
 
 
 def _fitting(bar: Bar, is_named: bool, room: int, glyphs: Glyphs) -> str:
-    """The longest of the ways to name a bar that fits, with a space to each side."""
+    """The longest of the ways to name a bar that fits, with a space to each side if any fits so."""
     task, label = bar.task, bar.label
     if is_named:
         ways = [label or task]
     else:
         ways = [f"{task}: {label}" if label else task, label or task if bar.kind == Kind.WAIT else task]
-    for way in ways:
-        clean = printable(way, glyphs)
-        if clean and cell_len(clean) <= room:
-            return f" {clean} "
-        if clean and cell_len(clean) <= room + 2:
-            return clean
-    return ""
+    names = [printable(way, glyphs) for way in ways]
+    return next((f" {name} " for name in names if 0 < cell_len(name) <= room - 2), "") or next(
+        (name for name in names if cell_len(name) <= room), ""
+    )
 
 
 def _legend(glyphs: Glyphs) -> Text:

@@ -1,0 +1,65 @@
+"""`whilst show`, as it is called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from whilst.cli import main
+from whilst.model import Timeline, timeline_from_json, timeline_to_json
+
+
+def saved(timeline: Timeline, path: Path) -> str:
+    path.write_text(timeline_to_json(timeline), encoding="utf-8")
+    return str(path)
+
+
+def test_it_draws_and_writes_what_is_asked(
+    concurrent: Timeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, trace = tmp_path / "out.html", tmp_path / "trace.json"
+    source = saved(concurrent, tmp_path / "t.json")
+    assert main(["show", source, "--html", str(page), "--perfetto", str(trace)]) == 0
+    assert "makespan 9 h" in capsys.readouterr().out
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+
+
+def test_json_gives_the_timeline_back(concurrent: Timeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", saved(concurrent, tmp_path / "t.json"), "--json"]) == 0
+    assert timeline_from_json(capsys.readouterr().out) == concurrent
+
+
+def test_several_files_are_drawn_on_one_axis(
+    concurrent: Timeline, sequential: Timeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [saved(concurrent, tmp_path / "a.json"), saved(sequential, tmp_path / "b.json")]
+    assert main(["show", *files]) == 0
+    out = capsys.readouterr().out
+    assert "concurrent  planned" in out
+    assert "sequential  planned" in out
+    assert main(["show", *files, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["timelines"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("not json", "not JSON"), ('{"format": "other"}', "'format' is 'other'"), ("[]", "no timeline")],
+)
+def test_a_file_that_is_no_timeline_is_one_line_and_code_two(
+    content: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(content, encoding="utf-8")
+    assert main(["show", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert "bad.json" in error
+    assert error.count("\n") == 1
+
+
+def test_a_missing_file_is_one_line_and_code_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(tmp_path / "none.json")]) == 2
+    assert "none.json: No such file" in capsys.readouterr().err
