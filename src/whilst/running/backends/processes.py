@@ -1,0 +1,337 @@
+"""Worker processes: calls side by side on several cores, each in an interpreter of its own.
+
+Workers are forked by a clean server process (`running.worker.server`), so it matters neither how many threads this
+program has nor whether it guards its main module. Each worker has a socket for frames and a page of shared memory
+(`running.worker.cell`) in which it notes what it is doing: which calls were running, lost or not begun when a
+worker died is read there, and needs no message per call. Nothing outlives `close`.
+
+With `slots` above one a worker makes its calls on that many threads, or as coroutines of one event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import time
+from _socket import MSG_DONTWAIT, socketpair
+from typing import TYPE_CHECKING
+
+from whilst.errors import WhilstError
+from whilst.running.backends.base import Batch, Event, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.worker import frames
+from whilst.running.worker.cell import Cell, anonymous_file
+from whilst.running.worker.hands import Hands
+from whilst.running.worker.launching import Lease, lease
+from whilst.running.worker.parcels import Parcels
+from whilst.running.worker.wire import Frame, FrameReader, FrameWriter, encode
+
+if TYPE_CHECKING:
+    from _socket import socket
+    from collections.abc import Sequence
+
+__all__ = ["ProcessBackend"]
+
+_PATIENCE_S = 2.0
+"""How long a `close` that does not kill waits for workers to end by themselves."""
+
+
+class _Worker:
+    """This side's end of a worker."""
+
+    __slots__ = (
+        "cell",
+        "hands",
+        "has_ended",
+        "is_ready",
+        "is_stopping",
+        "number",
+        "reader",
+        "sock",
+        "stderr_fd",
+        "writer",
+    )
+
+    def __init__(self, number: int, sock: socket, cell: Cell, stderr_fd: int) -> None:
+        self.number = number
+        self.sock = sock
+        self.cell = cell
+        self.stderr_fd = stderr_fd
+        self.reader = FrameReader(sock)
+        self.writer = FrameWriter(sock)
+        self.hands = Hands(number, cell)
+        self.is_ready = self.is_stopping = self.has_ended = False
+
+    def stderr_tail(self) -> str:
+        """What was printed to `sys.stderr` last, and what came from outside Python (faulthandler, C, a child)."""
+        try:
+            size = os.fstat(self.stderr_fd).st_size
+            raw = os.pread(self.stderr_fd, 4096, max(0, size - 4096)).decode("utf-8", "replace")
+        except OSError:
+            raw = ""
+        return "\n".join((self.cell.tail() + raw).splitlines()[-20:])
+
+    def close(self) -> None:
+        self.writer.drop()
+        self.reader.close()
+        self.hands.close()
+        self.sock.close()
+        self.cell.close()
+        os.close(self.stderr_fd)
+
+
+class ProcessBackend:
+    """One worker is one process."""
+
+    can_kill = True
+
+    def __init__(
+        self,
+        *,
+        slots: int = 1,
+        overlaps: bool = False,
+        native_threads: int | None = None,
+        memory_limit_bytes: int | None = None,
+    ) -> None:
+        self.slots = slots
+        self.overlaps = overlaps
+        self.name = "processes"
+        self._style = "serial"
+        if overlaps:
+            self.name, self._style = "processes*eventloop", "loop"
+        elif slots > 1:
+            self.name, self._style = "processes*threads", "threads"
+        self._memory_limit_bytes = memory_limit_bytes
+        self._parcels = Parcels(native_threads)
+        self._workers: dict[int, _Worker] = {}
+        self._by_fd: dict[int, _Worker] = {}
+        self._queued: list[Event] = []
+        self._lease: Lease | None = None
+        self._server: tuple[FrameReader, FrameWriter] | None = None
+        self._poll = select.poll()
+        self._woken, self._wakes = os.pipe()
+        for fd in (self._woken, self._wakes):
+            os.set_blocking(fd, False)
+        self._poll.register(self._woken, select.POLLIN)
+        self._is_open = True
+
+    def start_worker(self, worker: int) -> None:
+        try:
+            self._spawn(worker)
+        except (OSError, WhilstError) as error:
+            self._queued.append(WorkerFailed(worker, error))
+
+    def send(self, worker: int, batch: Batch) -> None:
+        target = self._workers.get(worker)
+        if target is None or target.has_ended:
+            # It died, and the one who sends has not looked at the event yet.
+            self._queued.append(WorkerDied(worker, not_begun=tuple(batch.ids)))
+            return
+        self._queued += self._parcels.send(target.hands, target.writer, batch)
+        self._watch_writing(target)
+
+    def stop_worker(self, worker: int, *, kill: bool = False) -> None:
+        target = self._workers.get(worker)
+        if target is None:
+            return
+        target.is_stopping = True
+        if kill:
+            self._tell_server(encode(frames.KILL, worker))
+        else:
+            target.writer.write(encode(frames.STOP, None))
+            self._watch_writing(target)
+
+    def running(self, worker: int) -> Sequence[tuple[int, int]]:
+        target = self._workers.get(worker)
+        return () if target is None else target.hands.running()
+
+    def recall(self, worker: int) -> Sequence[int]:
+        target = self._workers.get(worker)
+        if target is None:
+            return ()
+        return target.hands.recall()
+
+    def events(self, timeout_s: float | None) -> Sequence[Event]:
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        is_woken = False
+        while True:
+            left_s = 0.0 if self._queued else None if deadline is None else max(0.0, deadline - time.monotonic())
+            is_woken = self._look(left_s) or is_woken
+            if self._queued or is_woken or (left_s is not None and left_s <= 0):
+                events, self._queued = self._queued, []
+                return events
+
+    def _look(self, timeout_s: float | None) -> bool:
+        """Wait for something to read or write, and do that; True if it was `wake`."""
+        is_woken = False
+        for fd, what in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
+            if fd == self._woken:
+                self._drain_wakes()
+                is_woken = True
+            elif (worker := self._by_fd.get(fd)) is not None:
+                if what & select.POLLOUT:
+                    worker.writer.flush()
+                    self._watch_writing(worker)
+                if what & ~select.POLLOUT:
+                    self._hear_worker(worker)
+            else:
+                self._hear_server()
+        return is_woken
+
+    def wake(self) -> None:
+        # Full: it will wake anyway. Closed: nobody waits.
+        with contextlib.suppress(OSError):
+            os.write(self._wakes, b"w")
+
+    def close(self, *, kill: bool) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            if not kill:
+                self._end_gently()
+        finally:
+            if self._lease is not None:
+                # The server kills what is left of our workers, and reaps them.
+                self._lease.close()
+            for worker in self._workers.values():
+                worker.close()
+            self._workers.clear()
+            self._by_fd.clear()
+            if self._server is not None:
+                self._server[1].drop()
+            self._parcels.close()
+            os.close(self._woken)
+            os.close(self._wakes)
+
+    def _spawn(self, number: int) -> None:
+        if self._lease is None:
+            self._lease = lease()
+            self._server = (FrameReader(self._lease.sock), FrameWriter(self._lease.sock))
+            self._poll.register(self._lease.sock.fileno(), select.POLLIN)
+        ours, theirs = socketpair()
+        cell, cell_fd = Cell.create(self.slots)
+        stderr_fd = anonymous_file("whilst-stderr", 0, is_appended=True)
+        worker = _Worker(number, ours, cell, stderr_fd)
+        self._workers[number] = worker
+        self._by_fd[ours.fileno()] = worker
+        self._poll.register(ours.fileno(), select.POLLIN)
+        spawn = (number, self._style, self.slots, self._memory_limit_bytes)
+        # Ours from here on is a duplicate: the writer closes what it has sent.
+        fds = (theirs.detach(), cell_fd, os.dup(stderr_fd), _standard_output())
+        self._tell_server(encode(frames.SPAWN, spawn, (), len(fds)), fds)
+
+    def _tell_server(self, data: bytes, fds: tuple[int, ...] = ()) -> None:
+        if self._server is None:
+            return
+        writer = self._server[1]
+        writer.write(data, fds)
+        while writer.is_behind:
+            # The server reads as fast as it can and waits for nobody.
+            time.sleep(0.0005)
+            writer.flush()
+
+    def _watch_writing(self, worker: _Worker) -> None:
+        if not worker.has_ended:
+            mask = select.POLLIN | select.POLLOUT if worker.writer.is_behind else select.POLLIN
+            self._poll.modify(worker.sock.fileno(), mask)
+
+    def _drain_wakes(self) -> None:
+        try:
+            while os.read(self._woken, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _hear_worker(self, worker: _Worker) -> bool:
+        """Read what it has to say; False if there is nothing more."""
+        try:
+            is_alive = worker.reader.fill(MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        if not is_alive:
+            # How it ended, the server will say.
+            self._unwatch(worker)
+            return False
+        for frame in worker.reader.frames():
+            self._take(worker, frame)
+        return True
+
+    def _take(self, worker: _Worker, frame: Frame) -> None:
+        if frame.kind == frames.READY:
+            worker.is_ready = True
+            self._queued.append(WorkerReady(worker.number, frame.envelope[0]))
+        elif frame.kind == frames.ANSWER:
+            self._queued += self._parcels.receive(worker.hands, worker.writer, frame)
+            self._watch_writing(worker)
+
+    def _unwatch(self, worker: _Worker) -> None:
+        if self._by_fd.pop(worker.sock.fileno(), None) is not None:
+            self._poll.unregister(worker.sock.fileno())
+        worker.has_ended = True
+
+    def _hear_server(self) -> None:
+        if self._server is None or self._lease is None:
+            return
+        reader, _ = self._server
+        try:
+            is_alive = reader.fill(MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        if is_alive:
+            for frame in reader.frames():
+                number, what = frame.envelope
+                worker = self._workers.get(number)
+                if worker is not None:
+                    self._bury(worker, what if frame.kind == frames.DIED else None, str(what))
+            return
+        # The server was killed, and its workers with it.
+        self._poll.unregister(self._lease.sock.fileno())
+        self._lease.close()
+        self._lease = self._server = None
+        for worker in list(self._workers.values()):
+            self._bury(worker, None, "the server process that forks workers is gone")
+
+    def _bury(self, worker: _Worker, exit_code: int | None, reason: str) -> None:
+        """It has ended: hear what it had to say before, then say what has become of its calls."""
+        while not worker.has_ended and self._hear_worker(worker):
+            pass
+        self._unwatch(worker)
+        del self._workers[worker.number]
+        tail = worker.stderr_tail()
+        hands = worker.hands
+        if not worker.is_ready and not hands.is_holding and not worker.is_stopping:
+            message = f"A worker process could not be started: {reason}"
+            self._queued.append(WorkerFailed(worker.number, WhilstError(f"{message}\n{tail}" if tail else message)))
+        elif not hands.is_holding and exit_code == 0 and (worker.is_stopping or hands.is_retired):
+            self._queued.append(WorkerStopped(worker.number))
+        else:
+            running, lost, not_begun = hands.sort_by_fate(self._parcels)
+            if hands.is_retired and exit_code == 0:
+                reason = "over its memory limit"
+            elif exit_code is not None:
+                reason = ""
+            self._queued.append(
+                WorkerDied(worker.number, running, not_begun, lost, exit_code, tail, reason),
+            )
+        worker.close()
+
+    def _end_gently(self) -> None:
+        for number in list(self._workers):
+            self.stop_worker(number)
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._workers and self._lease is not None and (left := deadline - time.monotonic()) > 0:
+            self._queued.clear()
+            self._look(left)
+
+
+def _standard_output() -> int:
+    """The descriptor 1 of this moment, whatever was redirected; the null device if it is closed."""
+    try:
+        return os.dup(1)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+assert sys.platform != "win32" or hasattr(select, "poll"), "processes need poll: not available here"

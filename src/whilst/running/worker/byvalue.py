@@ -1,0 +1,170 @@
+"""What plain pickle can't name or would name wrongly: lambdas, closures, notebooks, scripts, unimportable modules.
+
+Plain pickle writes a function or class down as "module.name". That is fast and right as long as the other process
+can import it. cloudpickle writes the thing itself down. It is asked only where plain pickle fails or where the
+name would be looked up in `__main__`, which is another module over there; it is imported only then.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import RLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextvars import ContextVar
+    from types import ModuleType
+    from typing import Any
+
+__all__ = ["dumps", "find_variable", "is_importable", "names_any", "place_of_variable", "unreachable"]
+
+_MAIN = (b"__main__",)
+_SEARCHED_BYTES = 1 << 20
+_lock = RLock()
+_importable: dict[str, bool] = {}
+_places: dict[int, tuple[Any, str, str]] = {}
+_variables: dict[tuple[str, str], Any] = {}
+
+
+def unreachable(is_careful: bool) -> tuple[bytes, ...]:
+    """Names of modules that mean something else, or nothing, in another process."""
+    if not is_careful:
+        return _MAIN
+    return (*_MAIN, *(module.__name__.encode() for module in _unimportable_modules()))
+
+
+def names_any(modules: Sequence[bytes], chunks: Sequence[bytes], start: int) -> bool:
+    """One of the modules may be named in these chunks (a text that holds the word only costs a detour)."""
+    return any(module in chunk for chunk in chunks[start:] if len(chunk) < _SEARCHED_BYTES for module in modules)
+
+
+def dumps(value: object, buffer_callback: Callable[[Any], Any] | None, *, is_careful: bool = False) -> bytes:
+    """Pickle by cloudpickle. `is_careful`: modules that other processes can't import go by value as well."""
+    import io
+
+    import cloudpickle
+
+    modules = _unimportable_modules() if is_careful else []
+    with _lock:
+        registered = cloudpickle.list_registry_pickle_by_value()
+        added = [module for module in modules if module.__name__ not in registered]
+        for module in added:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            out = io.BytesIO()
+            pickler = cloudpickle.Pickler(out, 5, buffer_callback=buffer_callback)
+            _teach(pickler)
+            pickler.dump(value)
+            return out.getvalue()
+        finally:
+            for module in added:
+                cloudpickle.unregister_pickle_by_value(module)
+
+
+def _teach(pickler: Any) -> None:
+    """Add what cloudpickle has no answer to, and take away an answer that is none.
+
+    A ContextVar is the same variable over there. An open file is not: cloudpickle would send its content.
+    """
+    import io
+    from collections import ChainMap
+    from contextvars import ContextVar
+
+    ours = {ContextVar: _reduce_variable, io.TextIOWrapper: _refuse_file}
+    pickler.dispatch_table = ChainMap(ours, pickler.dispatch_table)
+
+
+def _refuse_file(file: Any) -> tuple[Any, ...]:
+    raise TypeError(f"cannot pickle {type(file).__name__!r} object")
+
+
+def _reduce_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
+    place = place_of_variable(variable)
+    if place is None:
+        raise TypeError(f"cannot pickle {variable.name!r}, a ContextVar that is not a module's global")
+    return find_variable, place
+
+
+def place_of_variable(variable: ContextVar[Any]) -> tuple[str, str] | None:
+    """(module, name) under which the variable can be found."""
+    known = _places.get(id(variable))
+    if known is not None:
+        return known[1:]
+    for module_name, module in list(sys.modules.items()):
+        namespace = getattr(module, "__dict__", None)
+        if type(namespace) is not dict:
+            continue
+        if namespace.get(variable.name) is variable:
+            name: str | None = variable.name
+        else:
+            name = next((key for key, value in list(namespace.items()) if value is variable), None)
+        if name is not None:
+            _places[id(variable)] = (variable, module_name, name)
+            return module_name, name
+    return None
+
+
+def find_variable(module_name: str, name: str) -> ContextVar[Any]:
+    """The ContextVar of that module; one that stands for it where the module can't be imported."""
+    from contextvars import ContextVar
+
+    if module_name != "__main__":
+        try:
+            module = sys.modules.get(module_name) or __import__(module_name, fromlist=["_"])
+        except ImportError:
+            module = None
+    else:
+        module = sys.modules.get(module_name)
+    there: Any = getattr(module, name, None)
+    if isinstance(there, ContextVar):
+        return there  # type: ignore[no-any-return]
+    return _variables.setdefault((module_name, name), ContextVar(name))
+
+
+def is_importable(module_name: str) -> bool:
+    """Another process with the same `sys.path` would find this very module under this name."""
+    if module_name == "__main__":
+        return False
+    known = _importable.get(module_name)
+    if known is None:
+        module = sys.modules.get(module_name)
+        known = module is None or _is_found(module_name, module)
+        _importable[module_name] = known
+    return known
+
+
+def _is_found(name: str, module: ModuleType) -> bool:
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names or name in sys.builtin_module_names:
+        return True
+    path: Any = None
+    parent, _, _ = name.rpartition(".")
+    if parent:
+        if not is_importable(parent):
+            return False
+        path = getattr(sys.modules.get(parent), "__path__", None)
+    origin = getattr(getattr(module, "__spec__", None), "origin", None) or getattr(module, "__file__", None)
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        if find is None:
+            continue
+        try:
+            spec = find(name, path, None)
+        except Exception:  # noqa: S112 - another's import hook: it has no answer for us
+            continue
+        if spec is not None:
+            # A namespace package has no origin: found is found.
+            return origin is None or spec.origin is None or spec.origin == origin
+    return False
+
+
+def _unimportable_modules() -> list[ModuleType]:
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name != "__main__"
+        and getattr(module, "__name__", None) == name
+        and isinstance(module, type(sys))
+        and not is_importable(name)
+    ]

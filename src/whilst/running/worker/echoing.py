@@ -1,0 +1,257 @@
+"""Prints, logs and warnings of a call in a worker, said again in the parent as if the call had run there.
+
+In a worker `sys.stdout` and `sys.stderr` collect what is written, log records go to no handler, and warnings are
+not shown; all of it travels with the batch's answer, in the order in which it happened. The parent writes it to
+whatever its `sys.stdout` is by now, hands the records to its own loggers, and issues the warnings anew, under its
+own filters. What is written to descriptor 2 directly (by C code, a child process, a crash) goes to a file in
+memory, is passed on likewise, and is at hand when the worker has died. Descriptor 1 is the parent's own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from _pickle import dumps, loads
+
+from whilst.running.worker.payload import dumps_one
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from whilst.running.worker.cell import Cell
+
+__all__ = ["Echoes", "replay"]
+
+_OUT, _ERR, _OUT_BYTES, _ERR_BYTES, _LOG, _WARNING, _RAW_ERR = range(7)
+_KEPT_RAW_BYTES = 1 << 20
+
+
+class Echoes:
+    """A worker's side: collects, and hands over what was collected so far."""
+
+    def __init__(self, cell: Cell, stderr_fd: int) -> None:
+        self._cell = cell
+        self._stderr_fd = stderr_fd
+        self._stderr_seen = 0
+        self._said: list[tuple[int, int, Any]] = []
+        self._has_logging = False
+        self.serial_here: Callable[[], int] = lambda: -1
+        """The serial of the call that runs in this thread; set by whoever makes the calls."""
+
+    def say(self, kind: int, data: Any) -> None:
+        self._said.append((self.serial_here(), kind, data))
+        if kind == _ERR:
+            self._cell.keep_tail(data)
+
+    def install(self) -> None:
+        sys.stdout = sys.__stdout__ = _Stream(self, _OUT, 1)  # type: ignore[misc,assignment]
+        sys.stderr = sys.__stderr__ = _Stream(self, _ERR, 2)  # type: ignore[misc,assignment]
+        import warnings
+
+        warnings.showwarning = self._show_warning
+
+    def settle(self, log_levels: dict[str, int] | None, streams: Sequence[str]) -> None:
+        """Follow the parent's log levels, and the state of its streams: print to a closed one fails here too."""
+        for name, kind, fd, state in (("stdout", _OUT, 1, streams[0]), ("stderr", _ERR, 2, streams[1])):
+            stream: _Stream | None = None if state == "none" else _Stream(self, kind, fd)
+            if stream is not None and state == "closed":
+                stream.close()
+            setattr(sys, name, stream)
+        self._log_levels = log_levels
+        self._has_logging = False
+        self.watch_logging()
+
+    def watch_logging(self) -> None:
+        """Route `logging` once the user's modules have imported it: it is not imported for its own sake."""
+        logging: Any = sys.modules.get("logging")
+        if self._has_logging or logging is None or not hasattr(logging, "root"):
+            return
+        self._has_logging = True
+        for name, level in (self._log_levels or {}).items():
+            if name == "\0disable":
+                logging.disable(level)
+            else:
+                logging.getLogger(name or None).setLevel(level)
+        echoes = self
+
+        def forward(logger: Any, record: Any) -> None:
+            echoes.say(_LOG, _record_bytes(logger.name, record))
+
+        logging.Logger.callHandlers = forward
+
+    def take(self) -> bytes | None:
+        """What was said since the last time, pickled; None for nothing."""
+        self._take_raw()
+        if not self._said:
+            return None
+        said, self._said = self._said, []
+        return dumps(_joined(said), 5)
+
+    def _take_raw(self) -> None:
+        try:
+            size = os.fstat(self._stderr_fd).st_size
+            if size <= self._stderr_seen:
+                return
+            data = os.pread(self._stderr_fd, size - self._stderr_seen, self._stderr_seen)
+            self._stderr_seen = size
+            if size > _KEPT_RAW_BYTES:
+                os.ftruncate(self._stderr_fd, 0)
+                self._stderr_seen = 0
+        except OSError:
+            return
+        self._said.append((-1, _RAW_ERR, data))
+
+    def _show_warning(
+        self, message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        del file, line  # a place to write to is the parent's to choose
+        try:
+            data = dumps_one((message, category, filename, lineno))
+            loads(data)
+        except Exception:
+            data = dumps((str(message), UserWarning, filename, lineno), 5)
+        self.say(_WARNING, data)
+
+
+def _joined(said: list[tuple[int, int, Any]]) -> list[tuple[int, int, Any]]:
+    """Pieces of one stream that follow each other, as one: `print` writes its end of line apart."""
+    joined: list[tuple[int, int, Any]] = []
+    pieces: list[str] = []
+    last = (-1, -1)
+    for serial, kind, data in [*said, (-1, -1, "")]:
+        if pieces and (serial, kind) != last:
+            joined.append((*last, "".join(pieces)))
+            pieces = []
+        if kind in {_OUT, _ERR}:
+            pieces.append(data)
+            last = (serial, kind)
+        elif kind >= 0:
+            joined.append((serial, kind, data))
+    return joined
+
+
+def _record_bytes(logger_name: str, record: Any) -> bytes:
+    """As `logging.handlers.QueueHandler` prepares records: arguments merged, traceback as text."""
+    fields = dict(record.__dict__)
+    try:
+        fields["msg"] = record.getMessage()
+    except Exception as error:
+        fields["msg"] = f"{record.msg!r} (its arguments don't fit: {error!r})"
+    fields["args"] = None
+    if record.exc_info:
+        import logging
+
+        fields["exc_text"] = record.exc_text or logging.Formatter().formatException(record.exc_info)
+    fields["exc_info"] = None
+    try:
+        return dumps_one((logger_name, fields))
+    except Exception:
+        plain = {int, float, str, bool, type(None)}
+        fields = {key: value if type(value) in plain else repr(value) for key, value in fields.items()}
+        return dumps((logger_name, fields), 5)
+
+
+class _Stream(io.TextIOBase):
+    """`sys.stdout` or `sys.stderr` of a worker."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+    newlines = None
+
+    def __init__(self, echoes: Echoes, kind: int, fd: int) -> None:
+        self._echoes, self._kind, self._fd = echoes, kind, fd
+        self.name = "<stdout>" if kind == _OUT else "<stderr>"
+        self.mode = "w"
+        self.buffer = _Bytes(echoes, kind + 2, fd)
+        self.line_buffering = True
+
+    def write(self, text: str, /) -> int:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if text:
+            self._echoes.say(self._kind, text)
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def reconfigure(self, **_options: object) -> None:
+        """Nothing to set: text leaves here as text."""
+
+
+class _Bytes(io.RawIOBase):
+    """The `buffer` under it."""
+
+    def __init__(self, echoes: Echoes, kind: int, fd: int) -> None:
+        self._echoes, self._kind, self._fd = echoes, kind, fd
+
+    def write(self, data: Any, /) -> int:
+        data = bytes(data)
+        self._echoes.say(self._kind, data)
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+
+def replay(data: bytes) -> None:
+    """The parent's side: say it all again, in order. A stream or handler that fails is the parent's own trouble."""
+    for _serial, kind, said in loads(data):
+        try:
+            _replay_one(kind, said)
+        # A closed stdout, a filter that turns a warning into an error by now, a handler's own bug.
+        except Exception:  # noqa: S112 - it must not cost the results of calls that went well
+            continue
+
+
+def _replay_one(kind: int, said: Any) -> None:
+    if kind == _RAW_ERR:
+        os.write(2, said)
+    elif kind == _LOG:
+        import logging
+
+        name, fields = loads(said)
+        logger = logging.getLogger(name)
+        record = logging.makeLogRecord(fields)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    elif kind == _WARNING:
+        import warnings
+
+        message, category, filename, lineno = loads(said)
+        module, registry = _module_at(filename)
+        warnings.warn_explicit(message, category, filename, lineno, module, registry)
+    else:
+        stream = sys.stdout if kind in {_OUT, _OUT_BYTES} else sys.stderr
+        if stream is None:
+            return
+        if isinstance(said, bytes):
+            buffer = getattr(stream, "buffer", None)
+            if buffer is not None:
+                stream.flush()
+                buffer.write(said)
+                return
+            said = said.decode("utf-8", "backslashreplace")
+        stream.write(said)
+
+
+_registries: dict[str, dict[Any, Any]] = {}
+
+
+def _module_at(filename: str) -> tuple[str | None, dict[Any, Any]]:
+    """The module whose code stands there, with its register of warnings shown: once means once here too."""
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) == filename:
+            return name, module.__dict__.setdefault("__warningregistry__", {})
+    return None, _registries.setdefault(filename, {})

@@ -1,0 +1,340 @@
+"""The parent's side of jobs, batches and answers: pickled, sent, received, rebuilt; errors made for people.
+
+What can't be pickled never leaves: its calls are answered here. What could be pickled but not be rebuilt over there
+is sent once more by value, since the usual reason is a module that only this process can import.
+"""
+
+from __future__ import annotations
+
+import array
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from whilst.errors import NotPicklableError
+from whilst.running.backends.base import Batch, Event, Finished, Job
+from whilst.running.calls import describe_call, name_of
+from whilst.running.worker import ambient, byvalue, frames, payload
+from whilst.running.worker.blame import find_culprit
+from whilst.running.worker.echoing import replay
+from whilst.running.worker.failures import rebuild
+from whilst.running.worker.frames import Answer
+from whilst.running.worker.hands import OpenBatch
+from whilst.running.worker.wire import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whilst.running.worker.hands import Hands, Unit
+    from whilst.running.worker.payload import Packed
+    from whilst.running.worker.wire import Frame, FrameWriter
+
+__all__ = ["Parcels"]
+
+_KNOWN_JOBS = 16
+
+
+class _JobState:
+    """A job, pickled when it is first sent: workers that start later get the very same function."""
+
+    __slots__ = ("error", "is_careful", "job", "key", "packed", "surroundings")
+
+    def __init__(self, job: Job, key: int) -> None:
+        self.job = job
+        self.key = key
+        """Jobs of one backend have keys of their own: ids may be used again."""
+        self.surroundings = ambient.capture(job.context, job.cwd, job.env)
+        module = _module_of(job.fn)
+        self.is_careful = job.how != "call" and module != "__main__" and not byvalue.is_importable(module)
+        self.packed: Packed
+        self.error: NotPicklableError | None
+        self.pack()
+
+    def pack(self) -> None:
+        fn = None if self.job.how == "call" else self.job.fn
+        self.packed = payload.pack([fn], is_careful=self.is_careful)
+        self.error = None
+        if 0 in self.packed.failures:
+            self.error = _not_picklable(name_of(self.job.fn), "it", fn, self.packed.failures[0])
+
+
+class Parcels:
+    """What all workers of a back end have in common."""
+
+    def __init__(self, native_threads: int | None) -> None:
+        self._native_threads = native_threads
+        self._jobs: dict[Job, _JobState] = {}
+        self._keys = itertools.count()
+        self._suspects: set[tuple[int, int]] = set()
+
+    def suspect(self, batch: Batch, ids: Sequence[int]) -> None:
+        """One of these ended a worker while it was unpickled: from now on each travels alone."""
+        self._suspects.update((id(batch.job), each) for each in ids)
+
+    def send(self, hands: Hands, writer: FrameWriter, batch: Batch) -> list[Event]:
+        """Pickle and send; gives the answers for what could not be pickled."""
+        state = self._state(batch.job)
+        if state.error is not None:
+            return [_failed(hands.worker, batch, batch.ids, dict.fromkeys(batch.ids, state.error), is_last=True)]
+        open_batch = OpenBatch(batch)
+        ids, items = batch.ids, batch.items
+        if self._suspects and any((id(batch.job), each) in self._suspects for each in ids):
+            groups = [([number], [item]) for number, item in zip(ids, items, strict=True)]
+        else:
+            groups = [(ids, items)]  # type: ignore[list-item]
+        errors: dict[int, BaseException] = {}
+        for group_ids, group_items in groups:
+            errors |= self._send_unit(hands, writer, open_batch, group_ids, group_items)
+        if errors:
+            return [_failed(hands.worker, batch, list(errors), errors, is_last=open_batch.units_left == 0)]
+        return []
+
+    def receive(self, hands: Hands, writer: FrameWriter, frame: Frame) -> list[Event]:
+        """An answer, as what has finished."""
+        answer = Answer(*frame.envelope)
+        hands.lender.take_back(answer.given_back)
+        values, failures = self._values(hands, frame, answer)
+        if answer.echoes is not None:
+            replay(answer.echoes)
+        unit = hands.unit_at(answer.first_serial)
+        positions = _positions(unit, answer)
+        again: list[int] = []
+        errors = self._errors(unit, answer, positions, failures, again)
+        if again:
+            keep = [index for index, position in enumerate(positions) if position not in again]
+            values = [values[index] for index in keep]
+            positions = [positions[index] for index in keep]
+        unit.note(positions)
+        unit.has_failed = unit.has_failed or bool(errors)
+        if again:
+            self._send_by_value(hands, writer, unit, again)
+        is_last = self._settle_unit(hands, writer, unit, answer)
+        if not positions and not is_last:
+            return []
+        return [
+            Finished(
+                hands.worker,
+                unit.open_batch.batch.number,
+                _chosen(unit.ids, positions),
+                values,
+                answer.start_ns,
+                answer.end_ns,
+                errors,
+                _column(answer.starts_ns),
+                _column(answer.ends_ns),
+                answer.cpu_ns,
+                answer.lane,
+                is_last,
+            )
+        ]
+
+    def close(self) -> None:
+        self._jobs.clear()
+        self._suspects.clear()
+
+    def _state(self, job: Job) -> _JobState:
+        state = self._jobs.get(job)
+        if state is None:
+            while len(self._jobs) >= _KNOWN_JOBS:
+                self._jobs.pop(next(iter(self._jobs)))
+            state = self._jobs[job] = _JobState(job, next(self._keys))
+        return state
+
+    def _send_unit(
+        self, hands: Hands, writer: FrameWriter, open_batch: OpenBatch, ids: Sequence[int], items: Sequence[Any]
+    ) -> dict[int, BaseException]:
+        """Send one unit; gives the errors, by id, of the calls that can't be sent."""
+        job = open_batch.batch.job
+        state = self._state(job)
+        packed = payload.pack(items, is_careful=state.is_careful)
+        errors: dict[int, BaseException] = {}
+        if packed.failures:
+            for position, error in packed.failures.items():
+                number, item = ids[position], items[position]
+                errors[number] = _not_picklable(describe_call(job, number, item), _noun(job), item, error)
+            good = [position for position in range(len(ids)) if position not in packed.failures]
+            if not good:
+                return errors
+            ids, items = [ids[each] for each in good], [items[each] for each in good]
+            packed = payload.pack(items, is_careful=state.is_careful)
+        self._introduce(hands, writer, state)
+        unit = hands.take(open_batch, ids, items)
+        parcel = payload.parcel(packed, hands.lender)
+        dropped, hands.lender.dropped = hands.lender.dropped, []
+        given_back, hands.results_done_with = hands.results_done_with, []
+        head = (
+            open_batch.batch.number,
+            state.key,
+            unit.first_serial,
+            unit.count,
+            ids if job.seed is not None else None,
+            open_batch.batch.is_timed,
+            packed.shape,
+            None if parcel.place is None else tuple(parcel.place),
+            given_back,
+            dropped,
+        )
+        _write(writer, frames.BATCH, head, parcel)
+        return errors
+
+    def _introduce(self, hands: Hands, writer: FrameWriter, state: _JobState) -> None:
+        """Send the job, unless this worker knows it as it is now."""
+        if hands.jobs.get(state.key) == state.is_careful:
+            return
+        hands.jobs.pop(state.key, None)
+        forgotten = []
+        while len(hands.jobs) >= _KNOWN_JOBS:
+            forgotten.append(next(iter(hands.jobs)))
+            del hands.jobs[forgotten[-1]]
+        hands.jobs[state.key] = state.is_careful
+        job, packed = state.job, state.packed
+        parcel = payload.parcel(packed, hands.lender)
+        native = job.native_threads if job.native_threads is not None else self._native_threads
+        head = (
+            state.key,
+            job.how,
+            job.is_coroutine,
+            job.seed,
+            job.stops_at_error,
+            job.nested_workers,
+            native,
+            state.surroundings,
+            packed.shape,
+            None if parcel.place is None else tuple(parcel.place),
+            forgotten,
+        )
+        _write(writer, frames.JOB, head, parcel)
+
+    def _values(self, hands: Hands, frame: Frame, answer: Answer) -> tuple[list[Any], dict[int, BaseException]]:
+        stream, buffers = payload.opened(answer.place, frame, hands.borrower)
+        values, failures = payload.unpack(answer.shape, stream, buffers, is_copying=True)
+        del stream, buffers
+        if answer.place is not None:
+            hands.results_done_with += hands.borrower.given_back()
+        hands.borrower.drop(answer.dropped)
+        return values, failures
+
+    def _errors(
+        self,
+        unit: Unit,
+        answer: Answer,
+        positions: Sequence[int],
+        failures: dict[int, BaseException],
+        again: list[int],
+    ) -> dict[int, BaseException]:
+        """The errors by id; positions that are worth another try, by value, are added to `again`."""
+        job = unit.open_batch.batch.job
+        errors: dict[int, BaseException] = {}
+        for index, error in failures.items():
+            name = describe_call(job, unit.ids[positions[index]], unit.items[positions[index]])
+            errors[unit.ids[positions[index]]] = _unloadable(name, "its result", "here", error)
+        for index, kind, told in answer.errors or ():
+            position = positions[index]
+            number = unit.ids[position]
+            if kind == frames.RAISED:
+                errors[number] = rebuild(told)
+            elif kind == frames.UNPICKLABLE:
+                path, what, remedy, cause = told
+                name = describe_call(job, number, unit.items[position])
+                errors[number] = _refusal(name, "its result", (path, what, remedy), rebuild(cause))
+            else:
+                unit.is_split = True
+                if not self._state(job).is_careful:
+                    again.append(position)
+                    continue
+                name = describe_call(job, number, unit.items[position])
+                errors[number] = _unloadable(name, _noun(job), "in a worker", rebuild(told))
+        return errors
+
+    def _send_by_value(self, hands: Hands, writer: FrameWriter, unit: Unit, again: list[int]) -> None:
+        state = self._state(unit.open_batch.batch.job)
+        state.is_careful = True
+        state.pack()
+        unit.taken.update(again)
+        self._resend(hands, writer, unit, again)
+
+    def _resend(self, hands: Hands, writer: FrameWriter, unit: Unit, positions: Sequence[int]) -> None:
+        ids = [unit.ids[each] for each in positions]
+        items = [unit.items[each] for each in positions]
+        self._send_unit(hands, writer, unit.open_batch, ids, items)
+
+    def _settle_unit(self, hands: Hands, writer: FrameWriter, unit: Unit, answer: Answer) -> bool:
+        """Note a unit that is done; True if its batch is."""
+        left = unit.open_positions()
+        if left and (unit.is_split or not answer.is_last):
+            return False
+        if left and not (unit.open_batch.batch.job.stops_at_error and unit.has_failed):
+            # Taken back in the very moment in which it was to begin: neither side has it now.
+            self._resend(hands, writer, unit, left)
+        if not left and not answer.is_last and not unit.is_split:
+            return False
+        hands.units.remove(unit)
+        unit.open_batch.units_left -= 1
+        return unit.open_batch.units_left == 0
+
+
+def _write(writer: FrameWriter, kind: int, head: tuple[Any, ...], parcel: payload.Parcel) -> None:
+    if parcel.fd >= 0:
+        writer.write(encode(kind, head, parcel.payload, 1), (parcel.fd,))
+    else:
+        writer.write(encode(kind, head, parcel.payload))
+
+
+def _positions(unit: Unit, answer: Answer) -> Sequence[int]:
+    """The positions within the unit, of which the answer may be for a part."""
+    offset = answer.first_serial - unit.first_serial
+    if isinstance(answer.positions, list):
+        return [offset + each for each in answer.positions] if offset else answer.positions
+    first, count = answer.positions
+    return range(offset + first, offset + first + count)
+
+
+def _chosen(ids: Sequence[int], positions: Sequence[int]) -> Sequence[int]:
+    if isinstance(positions, range):
+        return ids if len(positions) == len(ids) else ids[positions.start : positions.stop]
+    return [ids[each] for each in positions]
+
+
+def _column(data: bytes | None) -> Sequence[int] | None:
+    if data is None:
+        return None
+    column = array.array("q")
+    column.frombytes(data)
+    return column
+
+
+def _failed(
+    worker: int, batch: Batch, ids: Sequence[int], errors: dict[int, BaseException], *, is_last: bool
+) -> Finished:
+    return Finished(worker, batch.number, ids, [None] * len(ids), 0, 0, errors, is_last=is_last)
+
+
+def _module_of(fn: Any) -> str:
+    while hasattr(fn, "func"):
+        fn = fn.func
+    return str(getattr(fn, "__module__", None) or type(fn).__module__)
+
+
+def _noun(job: Job) -> str:
+    return "one of its arguments" if job.how == "call" else "its argument"
+
+
+def _not_picklable(name: str, noun: str, value: object, cause: BaseException) -> NotPicklableError:
+    return _refusal(name, noun, find_culprit(value), cause)
+
+
+def _refusal(name: str, noun: str, culprit: tuple[str, str, str], cause: BaseException) -> NotPicklableError:
+    path, kind, remedy = culprit
+    where = f"{noun} holds a {kind} at {path.strip()}" if path else f"{noun} is a {kind}"
+    error = NotPicklableError(f"{name} can't cross to another process: {where}, which can't be pickled. {remedy}")
+    error.__cause__ = cause
+    return error
+
+
+def _unloadable(name: str, noun: str, place: str, cause: BaseException) -> NotPicklableError:
+    what = f"{type(cause).__name__}: {cause}"
+    error = NotPicklableError(
+        f"{name}: {noun} was pickled but can't be rebuilt {place} ({what}). "
+        "Give its class a __reduce__ that can be undone, or pass mode='concurrent'."
+    )
+    error.__cause__ = cause
+    return error

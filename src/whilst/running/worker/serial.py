@@ -1,0 +1,223 @@
+"""Calls one after the other, in the worker's main thread: the style of plain process workers.
+
+The loop over short calls is a `for` loop whose target is a word of the shared cell: that is how the parent knows
+what is running without a message per call, for some 30 ns. Long calls are timed one by one, and what has ended is
+sent every few milliseconds, so that little is lost with a worker that dies and a lazy reader need not wait.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns, thread_time_ns
+from types import CoroutineType
+
+from whilst.running.worker.cell import (
+    AT_CALLS,
+    BEGUN,
+    DOING,
+    FIRST_SLOT,
+    NOTHING,
+    SKIP_FROM,
+    SKIP_TO,
+)
+from whilst.running.worker.entering import Made, Style, light_import
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from whilst.running.worker.entering import Job, Work, Worker
+
+__all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
+
+_SEND_EVERY_NS = 2_000_000
+_START = FIRST_SLOT + 1
+
+
+class Serial(Style):
+    """One call at a time."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._words = words = worker.cell.words
+        self._await = Awaiter()
+        worker.echoes.serial_here = lambda: words[BEGUN]
+
+    def run(self, receive: Callable[[], bool]) -> None:
+        while receive():
+            pass
+
+    def close(self) -> None:
+        self._await.close()
+
+    def perform(self, work: Work) -> None:
+        words, head, job = self._words, work.head, work.job
+        words[_START] = perf_counter_ns()
+        words[DOING] = AT_CALLS
+        make = self._make_timed if head.is_timed else self._make_untimed
+        job.context.copy().run(make, work, one_argument(job, head.ids, self._await))
+        words[FIRST_SLOT] = NOTHING
+
+    def _make_untimed(self, work: Work, call: Callable[[Any], Any]) -> None:
+        """Short calls: the clock is read around all of them."""
+        words, head, made = self._words, work.head, Made()
+        first, count = head.first_serial, head.size
+        words[BEGUN] = first
+        if words[SKIP_FROM] <= first < words[SKIP_TO]:
+            made.is_last = True
+            self._worker.answer(head, made)
+            return
+        words[FIRST_SLOT] = first
+        cpu_ns = thread_time_ns()
+        made.start_ns = perf_counter_ns()
+        numbered = zip(range(first, first + count), work.items, strict=True)
+        self._make_all(numbered, call, made, work.job.head.stops_at_error)
+        made.end_ns = perf_counter_ns()
+        made.cpu_ns = thread_time_ns() - cpu_ns
+        work.items.clear()
+        made.positions = (0, len(made.values))
+        made.is_last = True
+        self._worker.answer(head, made)
+
+    def _make_all(
+        self, numbered: Iterator[tuple[int, Any]], call: Callable[[Any], Any], made: Made, stops_at_error: bool
+    ) -> None:
+        words, values, append = self._words, made.values, made.values.append
+        slot = FIRST_SLOT
+        item: Any = None
+        while True:
+            try:
+                for words[slot], item in numbered:
+                    append(call(item))
+            except BaseException as error:
+                made.errors[len(values)] = error
+                append(None)
+                if stops_at_error:
+                    return
+            else:
+                return
+            finally:
+                words[BEGUN] = max(words[slot], words[BEGUN])
+                item = None
+
+    def _make_timed(self, work: Work, call: Callable[[Any], Any]) -> None:
+        words, head = self._words, work.head
+        stops_at_error = work.job.head.stops_at_error
+        made, cpu_ns, sent = _begin(), thread_time_ns(), perf_counter_ns()
+        first, items = 0, work.items
+        for position in range(head.size):
+            serial = head.first_serial + position
+            words[BEGUN] = serial
+            if words[SKIP_FROM] <= serial < words[SKIP_TO]:
+                break
+            words[FIRST_SLOT] = serial
+            item, items[position] = items[position], None
+            words[_START] = begun = perf_counter_ns()
+            try:
+                made.values.append(call(item))
+            except BaseException as error:
+                made.errors[len(made.values)] = error
+                made.values.append(None)
+            ended = perf_counter_ns()
+            words[FIRST_SLOT] = NOTHING
+            item = None
+            made.starts.append(begun)  # type: ignore[union-attr]
+            made.ends.append(ended)  # type: ignore[union-attr]
+            if made.errors and stops_at_error:
+                break
+            if ended - sent > _SEND_EVERY_NS and position + 1 < head.size:
+                made.positions = (first, len(made.values))
+                first, sent = position + 1, ended
+                self._send(work, made, thread_time_ns() - cpu_ns)
+                made, cpu_ns = _begin(), thread_time_ns()
+        made.positions = (first, len(made.values))
+        made.is_last = True
+        self._send(work, made, thread_time_ns() - cpu_ns)
+
+    def _send(self, work: Work, made: Made, cpu_ns: int) -> None:
+        if made.starts and made.ends:
+            made.start_ns, made.end_ns = made.starts[0], made.ends[-1]
+        made.cpu_ns = cpu_ns
+        self._worker.answer(work.head, made)
+
+
+def _begin() -> Made:
+    made = Made()
+    made.starts, made.ends = [], []
+    return made
+
+
+def call_of(job: Job) -> Callable[[Any], Any]:
+    """The job's calls as a function of the item."""
+    fn = job.fn
+    if job.head.how == "star":
+        return lambda item: fn(*item)
+    if job.head.how == "call":
+        return _call_item
+    return fn  # type: ignore[no-any-return]
+
+
+def _call_item(item: Any) -> Any:
+    function, args, kwargs = item
+    return function(*args, **kwargs)
+
+
+def one_argument(job: Job, ids: Any, awaits: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The job's calls as a function of the item alone; the user's own function where nothing need be added."""
+    fn, head = job.fn, job.head
+    call = call_of(job)
+    if head.is_coroutine or head.how == "call" or _gives_coroutines(fn):
+        plain = call
+
+        def call(item: Any) -> Any:
+            value = plain(item)
+            return awaits(value) if type(value) is CoroutineType or head.is_coroutine else value
+
+    if head.seed is not None:
+        reseed = light_import("whilst.running.seeding").reseed
+        numbers, seed, drawn = iter(ids), head.seed, call
+
+        def call(item: Any) -> Any:
+            reseed(seed, next(numbers))
+            return drawn(item)
+
+    return call
+
+
+_PLAIN_CODE = 0x0080 | 0x0100 | 0x0200 | 0x0020
+"""CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR, CO_GENERATOR."""
+
+
+def _gives_coroutines(fn: Any) -> bool:
+    """It might: anything but a plain Python function or a builtin is looked at after every call."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return type(fn).__name__ not in {"builtin_function_or_method", "type", "method_descriptor"}
+    # A plain function may still return a coroutine that it got elsewhere.
+    return bool(code.co_flags & _PLAIN_CODE) or bool(code.co_names) or bool(code.co_freevars)
+
+
+class Awaiter:
+    """Awaits coroutines that calls gave, one after the other, on one event loop that is made when needed."""
+
+    __slots__ = ("_runner",)
+
+    def __init__(self) -> None:
+        self._runner: Any = None
+
+    def __call__(self, awaitable: Any) -> Any:
+        import asyncio
+        import contextvars
+
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+
+        async def awaited() -> Any:
+            return await awaitable
+
+        return self._runner.run(awaited(), context=contextvars.copy_context())
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
