@@ -24,7 +24,7 @@ _SEARCHED_BYTES = 1 << 20
 _lock = RLock()
 _importable: dict[str, bool] = {}
 _places: dict[int, tuple[Any, str, str]] = {}
-_variables: dict[tuple[str, str], Any] = {}
+_variables: dict[tuple[str, str], ContextVar[Any]] = {}
 
 
 def unreachable(is_careful: bool) -> tuple[bytes, ...]:
@@ -83,7 +83,13 @@ def _reduce_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
     place = place_of_variable(variable)
     if place is None:
         raise TypeError(f"cannot pickle {variable.name!r}, a ContextVar that is not a module's global")
-    return find_variable, place
+    from contextvars import Context
+
+    try:
+        default = {"default": Context().run(variable.get)}
+    except LookupError:
+        default = {}
+    return find_variable, (*place, default)
 
 
 def place_of_variable(variable: ContextVar[Any]) -> tuple[str, str] | None:
@@ -105,7 +111,7 @@ def place_of_variable(variable: ContextVar[Any]) -> tuple[str, str] | None:
     return None
 
 
-def find_variable(module_name: str, name: str) -> ContextVar[Any]:
+def find_variable(module_name: str, name: str, default: dict[str, Any] | None = None) -> ContextVar[Any]:
     """The ContextVar of that module; one that stands for it where the module can't be imported."""
     from contextvars import ContextVar
 
@@ -116,10 +122,13 @@ def find_variable(module_name: str, name: str) -> ContextVar[Any]:
             module = None
     else:
         module = sys.modules.get(module_name)
-    there: Any = getattr(module, name, None)
+    there = vars(module).get(name) if module is not None else None
     if isinstance(there, ContextVar):
-        return there  # type: ignore[no-any-return]
-    return _variables.setdefault((module_name, name), ContextVar(name))
+        return there
+    known = _variables.get((module_name, name))
+    if known is None:
+        known = _variables[module_name, name] = ContextVar(name, **(default or {}))
+    return known
 
 
 def is_importable(module_name: str) -> bool:

@@ -11,7 +11,7 @@ import sys
 import time
 from _thread import RLock
 
-from whilst.running.worker import ambient, frames, payload
+from whilst.running.worker import ambient, frames, payload, share
 from whilst.running.worker.cell import AT_LOADING, AT_REST, DOING, RETIRED, Cell
 from whilst.running.worker.echoing import Echoes
 from whilst.running.worker.frames import Answer, BatchHead, JobHead
@@ -173,8 +173,6 @@ class Worker:
     def _settle(self, head: JobHead) -> Context:
         context = ambient.settle(head.surroundings, head.native_threads)
         self.echoes.settle(*ambient.log_settings(head.surroundings))
-        from whilst.running.worker import share
-
         share.nested_workers = head.nested_workers
         nesting = sys.modules.get("whilst.running.nesting")
         if nesting is not None:
@@ -306,8 +304,6 @@ def enter(spawn: frames.Spawn, sock: socket, cell_fd: int, stderr_fd: int) -> No
         worker = Worker(sock, cell, echoes, spawn.memory_limit_bytes)
         worker.style = _style(spawn, worker)
         echoes.install()
-        from whilst.running.worker import share
-
         share.nested_workers = 1
         send_all(sock, encode(frames.READY, (worker.pid,)))
         worker.style.run(worker.receive)

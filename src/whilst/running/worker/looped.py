@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Looped"]
 
+_SEND_EVERY_S = 0.002
+
 
 class Looped(Style):
     """As many coroutines in flight as there are slots; further calls wait for a slot."""
@@ -37,6 +39,7 @@ class Looped(Style):
         self._ended: list[Collected] = []
         self._serial: ContextVar[int] = ContextVar("serial", default=-1)
         self._is_over = False
+        self._sent_s = 0.0
         self._loop: asyncio.AbstractEventLoop
         self._done: asyncio.Future[None]
         worker.echoes.serial_here = self._serial.get
@@ -114,13 +117,17 @@ class Looped(Style):
         self._begin()
 
     def _report(self, collected: Collected) -> None:
-        """Answer in the loop's next turn, with whatever else ends in this one."""
+        """Answer in the loop's next turn, with whatever else ends in this one; a little later if it just has."""
         if not self._ended:
-            self._loop.call_soon(self._send)
+            if self._waiting and self._loop.time() - self._sent_s < _SEND_EVERY_S:
+                self._loop.call_later(_SEND_EVERY_S, self._send)
+            else:
+                self._loop.call_soon(self._send)
         if collected not in self._ended:
             self._ended.append(collected)
 
     def _send(self) -> None:
+        self._sent_s = self._loop.time()
         ended, self._ended = self._ended, []
         for collected in ended:
             self._worker.answer(collected.work.head, collected.take())

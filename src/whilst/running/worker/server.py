@@ -19,7 +19,8 @@ import select
 import sys
 from _socket import MSG_DONTWAIT, socket
 
-from whilst.running.worker import frames
+# What a worker needs is read here, once, instead of once per worker.
+from whilst.running.worker import entering, frames, serial, share  # noqa: F401
 from whilst.running.worker.frames import Spawn
 from whilst.running.worker.wire import FrameReader, encode, send_all
 
@@ -155,9 +156,7 @@ class _Server:
             if os.getppid() != server:
                 os._exit(0)
             self.owner.clear()
-            from whilst.running.worker.entering import enter
-
-            enter(spawn, socket(fileno=sock_fd), cell_fd, stderr_fd)
+            entering.enter(spawn, socket(fileno=sock_fd), cell_fd, stderr_fd)
         finally:
             os._exit(71)
 
@@ -219,9 +218,6 @@ def _kill(pid: int) -> None:
 def main(fd: int) -> None:
     """Serve the connection at `fd` until it ends."""
     import gc
-
-    # What a worker needs, read once instead of once per worker.
-    from whilst.running.worker import entering, serial  # noqa: F401
 
     os.setsid()
     server: Any = _Server(socket(fileno=fd))

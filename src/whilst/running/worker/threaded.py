@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Collected", "Threaded"]
 
+_SHORT_NS = 200_000
+_SEND_EVERY_NS = 2_000_000
+
 
 class Collected:
     """Calls of one unit that have ended, and how many have not."""
@@ -71,6 +74,8 @@ class Threaded(Style):
         self._sending = threading.Lock()
         self._ended: list[Collected] = []
         self._open = 0
+        self._is_short = False
+        self._sent_ns = 0
         self._is_idle = threading.Condition(self._lock)
         worker.echoes.serial_here = lambda: getattr(self._here, "serial", -1)
         for slot in range(slots):
@@ -129,8 +134,11 @@ class Threaded(Style):
                     collected.add(position, value, error, begun, ended)
                     if collected not in self._ended:
                         self._ended.append(collected)
+                    self._is_short = ended - begun < _SHORT_NS
             entry = collected = item = value = error = work = call = None  # type: ignore[assignment]
-            self._send()
+            # Where calls are short, an answer for each would cost more than the call: the next one sends this too.
+            if not (self._is_short and not self._queue.empty() and perf_counter_ns() - self._sent_ns < _SEND_EVERY_NS):
+                self._send()
             with self._is_idle:
                 self._open -= 1
                 if not self._open:
@@ -147,6 +155,7 @@ class Threaded(Style):
         """Send what has ended, unless a thread is at it: that one will send this too."""
         while self._ended and self._sending.acquire(blocking=False):
             try:
+                self._sent_ns = perf_counter_ns()
                 while True:
                     with self._lock:
                         if not self._ended:
