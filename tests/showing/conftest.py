@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import html
-import json
+import importlib.util
 import random
-import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,13 @@ from typing import Any
 import pytest
 
 from whilst.model import Kind, Timeline, TimelineBuilder
+
+# Test modules are imported one by one, without a package around them.
+_SPEC = importlib.util.spec_from_file_location("showing_browser", Path(__file__).with_name("browser.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+driver = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(driver)
 
 HOUR_NS = 3_600_000_000_000
 WORK, WAIT, HELD = Kind.WORK, Kind.WAIT, Kind.HELD
@@ -111,50 +114,11 @@ def busy() -> Callable[..., Timeline]:
     return make
 
 
-class Browser:
-    """A headless Chromium that opens one page a call, with a profile of its own that is thrown away."""
-
-    def __init__(self, program: str, profile: Path) -> None:
-        self._command = [
-            program,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-            "--no-first-run",
-            "--force-device-scale-factor=1",
-            "--window-size=1200,900",
-            "--virtual-time-budget=20000",
-            f"--user-data-dir={profile}",
-        ]
-
-    def document(self, page: Path, fragment: str = "") -> str:
-        """The page's document once its scripts have run."""
-        return self._run("--dump-dom", f"{page.as_uri()}#{fragment}")
-
-    def report(self, page: Path, columns: int, fragment: str = "") -> dict[str, Any]:
-        """The shares that stand behind the picture, as the page's own scripts count them."""
-        document = self.document(page, f"report={columns}&{fragment}")
-        found = re.search(r'<pre id="report"[^>]*>(.*?)</pre>', document, re.DOTALL)
-        assert found, f"the page reported nothing: {document[-3000:]}"
-        return dict(json.loads(html.unescape(found[1])))
-
-    def _run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [*self._command, *arguments], capture_output=True, text=True, encoding="utf-8", timeout=60, check=True
-        )
-        return done.stdout
-
-
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    program = next((found for name in names if (found := shutil.which(name))), None)
+def browser() -> Iterator[Any]:
+    """A browser to open pages in; skips where there is none."""
+    program = driver.find_browser()
     if program is None:
-        pytest.skip(f"no browser here to open the page in: none of {', '.join(names)} is on PATH")
-    profile = tmp_path / "profile"
-    yield Browser(program, profile)
-    shutil.rmtree(profile, ignore_errors=True)
+        pytest.skip(f"no browser here to open the page in: none of {', '.join(driver.NAMES)} is on PATH")
+    with driver.Browser(program) as started:
+        yield started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -79,28 +80,31 @@ def shares_by_hand(timeline: Timeline, executor: int, columns: int, end_ns: int)
     return found
 
 
+def reported(browser: Any, page: Path, columns: int, fragment: str = "") -> list[dict[str, Any]]:
+    """The shares that stand behind the picture, as the page's own scripts count them."""
+    browser.open(page, f"report={columns}&{fragment}")
+    return list(json.loads(browser.ask("document.getElementById('report').textContent"))["timelines"])
+
+
 def test_a_browser_counts_the_true_shares(browser: Any, tangled: Callable[..., Timeline], tmp_path: Path) -> None:
     timeline, columns = tangled(spans=600), 60
-    [reported] = browser.report(written(timeline, tmp_path), columns)["timelines"]
-    executors = [row for row in reported["rows"] if row["type"] == "executor"]
+    [found] = reported(browser, written(timeline, tmp_path), columns)
+    executors = [row for row in found["rows"] if row["type"] == "executor"]
     assert [row["name"] for row in executors] == list(timeline.executors)
     for executor, row in enumerate(executors):
         expected = shares_by_hand(timeline, executor, columns, timeline.makespan_ns)
         flat = [share for column in expected for share in column]
         assert row["shares"] == pytest.approx(flat, abs=1e-4)
-    mean = sum(reported["concurrency"]) / columns
-    assert mean == pytest.approx(timeline.concurrency, rel=1e-4)
-    assert sum(reported["parallelism"]) / columns == pytest.approx(timeline.parallelism, rel=1e-4)
+    assert sum(found["concurrency"]) / columns == pytest.approx(timeline.concurrency, rel=1e-4)
+    assert sum(found["parallelism"]) / columns == pytest.approx(timeline.parallelism, rel=1e-4)
 
 
 def test_a_browser_paints_as_much_work_as_there_was(
     browser: Any, busy: Callable[..., Timeline], tmp_path: Path
 ) -> None:
     """Spans far below a pixel: the painted area of each colour is what the shares say, not a pixel for each span."""
-    timeline = busy(30_000, executors=3)
-    page = written(timeline, tmp_path)
-    [reported] = browser.report(page, 10, "theme=light")["timelines"]
-    for row in reported["rows"]:
+    [found] = reported(browser, written(busy(30_000, executors=3), tmp_path), 10, "theme=light")
+    for row in found["rows"]:
         work, wait, held = (sum(row["shares"][kind::3]) / 10 for kind in Kind)
         # Work has no red in it, everything else has plenty; the means of the hatched and the dotted colour stand here.
         expected = wait * 0xC9 + held * 0xD6 + (1 - work - wait - held) * 0xF5
@@ -109,20 +113,19 @@ def test_a_browser_paints_as_much_work_as_there_was(
 
 
 def test_a_browser_runs_no_name_as_code(browser: Any, tmp_path: Path) -> None:
-    timeline = Timeline.from_spans([Span(HOSTILE, HOSTILE, Kind.WORK, 0, 10, HOSTILE, HOSTILE)], name=HOSTILE)
-    document = browser.document(written(timeline, tmp_path))
-    assert "data-ready" in document
-    title = re.search("<title>(.*?)</title>", document, re.DOTALL)
-    assert title is not None
-    assert title[1] != "owned"
+    spans = [Span(HOSTILE, HOSTILE, Kind.WORK, 0, 10, HOSTILE, HOSTILE)]
+    browser.open(written(Timeline.from_spans(spans, name=HOSTILE), tmp_path))
+    browser.poke("Mouse", type="mouseMoved", x=600, y=260)
+    assert browser.ask("document.title") != "owned"
+    assert browser.ask("document.images.length") == 0
+    assert browser.ask("document.querySelector('h1').textContent") == HOSTILE
 
 
 def test_a_browser_zooms_as_the_address_asks(browser: Any, concurrent: Timeline, tmp_path: Path) -> None:
-    [reported] = browser.report(written(concurrent, tmp_path), 4, "zoom=2,6&theme=dark")["timelines"]
-    assert (reported["t0"], reported["t1"]) == (2, 6)
-    names = [row["name"] for row in reported["rows"]]
-    assert names == ["you", "passport", "draft", "edits"]
-    you, passport, draft, edits = (row["shares"] for row in reported["rows"])
+    [found] = reported(browser, written(concurrent, tmp_path), 4, "zoom=2,6&theme=dark")
+    assert (found["t0"], found["t1"]) == (2, 6)
+    assert [row["name"] for row in found["rows"]] == ["you", "passport", "draft", "edits"]
+    you, passport, draft, edits = (row["shares"] for row in found["rows"])
     assert you == pytest.approx([1, 0, 0] * 4)
     assert passport == pytest.approx([0, 1, 0] * 4)
     assert draft == pytest.approx([1, 0, 0] * 3 + [0, 0, 0])
@@ -133,7 +136,56 @@ def test_a_browser_draws_timelines_on_one_axis(
     browser: Any, sequential: Timeline, parallel: Timeline, tmp_path: Path
 ) -> None:
     empty = Timeline.from_spans([], name="empty")
-    reported = browser.report(written([sequential, empty, parallel], tmp_path), 13)["timelines"]
-    assert [line["name"] for line in reported] == ["sequential", "parallel"]
-    assert {line["t1"] for line in reported} == {13}
-    assert reported[1]["rows"][0]["shares"][3 * 10 :] == pytest.approx([0.0] * 9)
+    found = reported(browser, written([sequential, empty, parallel], tmp_path), 13)
+    assert [line["name"] for line in found] == ["sequential", "parallel"]
+    assert {line["t1"] for line in found} == {13}
+    assert found[1]["rows"][0]["shares"][3 * 10 :] == pytest.approx([0.0] * 9)
+
+
+@pytest.mark.parametrize("spans", [[], [Span("you", "t", Kind.WORK, 0, 0)], [Span("you", "t", Kind.HELD, 7, 8)]])
+def test_a_browser_opens_what_has_next_to_nothing_in_it(browser: Any, spans: list[Span], tmp_path: Path) -> None:
+    browser.open(written(Timeline.from_spans(spans), tmp_path))
+    for key in ("+", "ArrowRight", "-", "0"):
+        browser.poke("Key", type="keyDown", key=key, text=key[:1])
+
+
+def test_a_reader_moves_about_by_wheel_drag_and_keys(browser: Any, concurrent: Timeline, tmp_path: Path) -> None:
+    browser.open(written(concurrent, tmp_path))
+    box = browser.ask("(({x, y}) => ({x, y}))(document.querySelector('canvas').getBoundingClientRect())")
+    x, y = box["x"] + 500, box["y"] + 85
+
+    def shown() -> tuple[float, float]:
+        start, end = browser.ask("[state.view.t0, state.view.t1]")
+        return start, end
+
+    assert shown() == (0, 9)
+    browser.poke("Mouse", type="mouseMoved", x=x, y=y)
+    tip = browser.ask("[...document.getElementById('tip').children].map(each => each.textContent)")
+    assert tip[0] == "draft: write"
+    assert tip[1:] == ["work for 3 h", "2 h \N{EN DASH} 5 h", "meanwhile 1 other in a wait or held off here"]
+    browser.poke("Mouse", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-300)
+    zoomed = shown()
+    assert zoomed[1] - zoomed[0] < 6
+    browser.poke("Mouse", type="mousePressed", x=x, y=y, button="left", buttons=1)
+    browser.poke("Mouse", type="mouseMoved", x=x - 100, y=y, button="left", buttons=1)
+    browser.poke("Mouse", type="mouseReleased", x=x - 100, y=y, button="left")
+    dragged = shown()
+    assert dragged[0] > zoomed[0]
+    assert dragged[1] - dragged[0] == pytest.approx(zoomed[1] - zoomed[0])
+    browser.poke("Key", type="keyDown", key="ArrowRight")
+    assert shown()[0] > dragged[0]
+    browser.poke("Key", type="keyDown", key="0", text="0")
+    assert shown() == (0, 9)
+    browser.poke("Key", type="keyDown", key="t", text="t")
+    assert browser.ask("state.plots[0].rows.length") == 1
+
+
+def test_the_page_follows_the_readers_light_or_dark(browser: Any, sequential: Timeline, tmp_path: Path) -> None:
+    page = written(sequential, tmp_path)
+    background = "getComputedStyle(document.body).backgroundColor"
+    browser.prefer("dark")
+    browser.open(page)
+    assert browser.ask(background) == "rgb(20, 24, 28)"
+    browser.poke("Key", type="keyDown", key="d", text="d")
+    assert browser.ask(background) == "rgb(255, 255, 255)"
+    assert browser.ask("state.theme.background") == "#ffffff"
