@@ -16,17 +16,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from heapq import heappush, heappushpop
 from typing import Final
 
 from whilst.planning.paths import Paths, find_paths, preemptive_bound
 from whilst.planning.problem import Problem, granularity_ns
 
-__all__ = ["Bound", "lower_bound"]
+__all__ = ["Bound", "LowerBound"]
 
 _UNIONS: Final = 256
-# Operations that head-tail bounds may look at in all, over the sets of executors: it bounds their time.
-_EFFORT: Final = 400_000
-_PACKING_BITS: Final = 2_000_000
+# Operations that the bounds of single sets of executors may look at in all: about a tenth of a second.
+_EFFORT: Final = 50_000
+_PACKING_BITS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,178 +38,191 @@ class Bound:
     reason: str
 
 
-def lower_bound(problem: Problem) -> Bound:
-    """Return the largest of the bounds; of equal ones, the plainest."""
-    best = Bound(find_paths(problem).span, "the critical path")
-    teams = _teams(problem)
-    for team in teams:
-        best = _larger(best, team.load_bound(problem))
-    paths = find_paths(problem, sharpen=True)
-    best = _larger(best, Bound(paths.span, "the critical path through shared executors"))
-    effort = _EFFORT
-    for team in teams:
-        effort -= len(team.operations)
-        if effort < 0 and team is not teams[0]:
-            break
-        best = _larger(best, team.head_tail_bound(problem, paths))
-        best = _larger(best, team.pigeonhole_bound(problem, paths))
-        best = _larger(best, team.packing_bound(problem, paths))
-    # Some optimal schedule has a makespan that is a multiple of this, see `solving`.
-    unit = granularity_ns(problem)
-    return Bound(-(-best.length // unit) * unit, best.reason)
+class LowerBound:
+    """The largest of the bounds; the costly ones are worked out once a schedule does not meet the cheap ones."""
 
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        # Some optimal schedule has a makespan that is a multiple of this, see `solving`.
+        self._unit = granularity_ns(problem)
+        self._work = [
+            sum(problem.length[each] for each in problem.operations(task)) for task in range(len(problem.lead))
+        ]
+        self._teams = _find_teams(problem, self._work)
+        self._is_sharp = False
+        self.best = Bound(0, "nothing takes no time")
+        self._raise(find_paths(problem).span, "the critical path")
+        for team in self._teams:
+            self._raise(-(-team.work // len(team.executors)), f"{self._what} {team.whose(problem)}")
 
-def _larger(one: Bound, other: Bound) -> Bound:
-    return other if other.length > one.length else one
+    def is_met_by(self, makespan: int) -> bool:
+        """Whether a schedule that long is proved to be optimal."""
+        if makespan > self.best.length and not self._is_sharp:
+            self._sharpen()
+        return makespan <= self.best.length
+
+    @property
+    def _what(self) -> str:
+        return "the work" if self._problem.is_preemptive else "the work and waits"
+
+    def _raise(self, length: int, reason: str) -> None:
+        length = -(-length // self._unit) * self._unit
+        if length > self.best.length:
+            self.best = Bound(length, reason)
+
+    def _sharpen(self) -> None:
+        self._is_sharp = True
+        problem = self._problem
+        paths = find_paths(problem, sharpen=True)
+        self._raise(paths.span, "the critical path through shared executors")
+        members: list[list[int]] = [[] for _ in problem.groups]
+        for task, group in enumerate(problem.group):
+            members[group].append(task)
+        effort = _EFFORT
+        for number, team in enumerate(self._teams):
+            effort -= team.size
+            if effort < 0 and number:
+                break
+            tasks = _Tasks(problem, paths, team, members, self._work)
+            self._raise(
+                tasks.head_tail_bound(), f"{self._what} {team.whose(problem)}, with what comes before and after"
+            )
+            if len(team.executors) > 1:
+                self._raise(tasks.pigeonhole_bound(), f"the whole tasks that {team.who(problem)} must share")
+                self._raise(tasks.packing_bound(self._unit), f"the whole tasks that {team.who(problem)} must share")
 
 
 @dataclass(frozen=True, slots=True)
 class _Team:
-    """Some executors, and the tasks that only they may do."""
+    """Some executors, and what only they may do: in groups of tasks, and summed up."""
 
     executors: frozenset[int]
-    tasks: list[int]
-    operations: list[int]
+    groups: tuple[int, ...]
     work: int
+    size: int
     is_everyone: bool
 
-    def load_bound(self, problem: Problem) -> Bound:
-        return Bound(-(-self.work // len(self.executors)), f"{self._what(problem)} {self._whose(problem)}")
-
-    def head_tail_bound(self, problem: Problem, paths: Paths) -> Bound:
-        reason = f"{self._what(problem)} {self._whose(problem)}, with what must come before and after"
-        machines = len(self.executors)
-        jobs = [(paths.head[each], problem.length[each], paths.tail[each]) for each in self.operations]
-        largest = preemptive_bound(jobs, machines)
-        if machines > 1:
-            largest = max(largest, _distinct_ends_bound(jobs, machines))
-        return Bound(largest, reason)
-
-    def pigeonhole_bound(self, problem: Problem, paths: Paths) -> Bound:
-        """Tasks cut off by tail (then by head): the shortest k + 1 of the k m + 1 longest share an executor."""
-        machines = len(self.executors)
-        largest = 0
-        ends = [(self._head(problem, paths, each), self._tail(problem, paths, each), each) for each in self.tasks]
-        for key in (0, 1):
-            ends.sort(key=lambda end: -end[key])
-            cuts = {len(ends)} | {2**power for power in range(1, len(ends).bit_length())}
-            for cut in sorted(cuts):
-                chosen = ends[:cut]
-                fixed = min(head for head, _, _ in chosen) + min(tail for _, tail, _ in chosen)
-                lengths = sorted((_work(problem, task) for _, _, task in chosen), reverse=True)
-                for shared in range(1, (len(lengths) - 1) // machines + 1):
-                    last = shared * machines
-                    largest = max(largest, fixed + sum(lengths[last - shared : last + 1]))
-                    if shared > 64:
-                        break
-        return Bound(largest, f"the whole tasks that {self._who(problem)} must share")
-
-    def packing_bound(self, problem: Problem, paths: Paths) -> Bound:
-        """The smallest sum of whole tasks that is no less than the mean load."""
-        reason = f"the whole tasks that {self._who(problem)} must share"
-        machines = len(self.executors)
-        lengths = [work for task in self.tasks if (work := _work(problem, task))]
-        unit = granularity_ns(problem)
-        bits = self.work // unit + 1
-        if machines == 1 or not lengths or bits * len(lengths) > _PACKING_BITS * 32 or bits > _PACKING_BITS:
-            return Bound(0, reason)
-        sums = 1
-        for length in lengths:
-            sums |= sums << (length // unit)
-        mean = -(-self.work // (machines * unit))
-        reachable = sums >> mean
-        load = (mean + (reachable & -reachable).bit_length() - 1) * unit
-        head = min(self._head(problem, paths, task) for task in self.tasks)
-        tail = min(self._tail(problem, paths, task) for task in self.tasks)
-        return Bound(load + head + tail, reason)
-
-    def _head(self, problem: Problem, paths: Paths, task: int) -> int:
-        operations = problem.operations(task)
-        return paths.head[operations[0]] if operations else 0
-
-    def _tail(self, problem: Problem, paths: Paths, task: int) -> int:
-        operations = problem.operations(task)
-        return paths.tail[operations[-1]] if operations else 0
-
-    def _who(self, problem: Problem) -> str:
+    def who(self, problem: Problem) -> str:
         names = sorted(problem.executors[each] for each in self.executors)
         if len(names) == 1:
             return repr(names[0])
         if self.is_everyone:
             return f"all {len(names)} executors"
-        shown = ", ".join(map(repr, names[:4])) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        return f"{shown} between them" if len(names) > 4 else shown.replace(", ", " and ")
+        shown = [repr(name) for name in names[:3]] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
+        return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
-    def _what(self, problem: Problem) -> str:
-        return "the work" if problem.is_preemptive else "the work and waits"
-
-    def _whose(self, problem: Problem) -> str:
-        who = self._who(problem)
-        return f"of {who}" if self.is_everyone else f"that only {who} may do"
+    def whose(self, problem: Problem) -> str:
+        return f"of {self.who(problem)}" if self.is_everyone else f"that only {self.who(problem)} may do"
 
 
-def _work(problem: Problem, task: int) -> int:
-    return sum(problem.length[each] for each in problem.operations(task))
+class _Tasks:
+    """A team's tasks and operations, with their heads and tails."""
 
+    def __init__(self, problem: Problem, paths: Paths, team: _Team, members: list[list[int]], work: list[int]) -> None:
+        self.machines = len(team.executors)
+        self.work = team.work
+        self.jobs: list[tuple[int, int, int]] = []
+        # For each task: head of its first operation, work, tail of its last.
+        self.wholes: list[tuple[int, int, int]] = []
+        for task in (task for group in team.groups for task in members[group]):
+            operations = problem.operations(task)
+            if operations:
+                self.wholes.append((paths.head[operations[0]], work[task], paths.tail[operations[-1]]))
+                self.jobs += [(paths.head[each], problem.length[each], paths.tail[each]) for each in operations]
 
-def _distinct_ends_bound(jobs: list[tuple[int, int, int]], machines: int) -> int:
-    """Carlier's bound for m executors, over the sets "the longest tails" and "the longest heads".
+    def head_tail_bound(self) -> int:
+        largest = preemptive_bound(self.jobs, self.machines)
+        if self.machines > 1:
+            for near, far in ((2, 0), (0, 2)):
+                largest = max(largest, self._distinct_ends_bound(near, far))
+        return largest
 
-    (m smallest heads + all lengths + m smallest tails) / m. With 2 m jobs or more, an executor that did none of
-    them would be idle for as long as some job's head and tail together, so that the count holds for it too.
-    """
-    largest = 0
-    for near, far in ((2, 0), (0, 2)):
-        ordered = sorted(jobs, key=lambda job: -job[near])
-        # The m smallest of the far end seen so far, kept as a sorted list; those of the near end come last.
+    def _distinct_ends_bound(self, near: int, far: int) -> int:
+        """Carlier's bound for m executors over the sets "the longest tails", or "the longest heads".
+
+        (m smallest heads + all lengths + m smallest tails) / m. With 2 m jobs or more, an executor that did none of
+        them would be idle for as long as some job's head and tail together, so that the count holds for it too.
+        """
+        machines = self.machines
+        ordered = sorted(self.jobs, key=lambda job: -job[near])
+        # The m smallest far ends seen so far, negated for a heap; the m smallest near ends are those that came last.
         smallest: list[int] = []
-        total = 0
+        largest = far_sum = near_sum = total = 0
         for count, job in enumerate(ordered, 1):
             total += job[1]
-            _insert_smallest(smallest, job[far], machines)
+            near_sum += job[near]
+            far_sum += job[far]
+            if count > machines:
+                near_sum -= ordered[count - machines - 1][near]
+                far_sum += heappushpop(smallest, -job[far])
+            else:
+                heappush(smallest, -job[far])
             if count >= 2 * machines:
-                near_sum = sum(each[near] for each in ordered[count - machines : count])
-                largest = max(largest, -(-(sum(smallest) + total + near_sum) // machines))
-    return largest
+                largest = max(largest, far_sum + total + near_sum)
+        return -(-largest // machines)
+
+    def pigeonhole_bound(self) -> int:
+        """Tasks cut off by tail, then by head: the shortest k + 1 of the k m + 1 longest share an executor."""
+        machines = self.machines
+        largest = 0
+        for key in (0, 2):
+            ordered = sorted(self.wholes, key=lambda whole: -whole[key])
+            cuts = {len(ordered)} | {2**power for power in range(1, len(ordered).bit_length())}
+            for cut in sorted(cuts):
+                chosen = ordered[:cut]
+                fixed = min(head for head, _, _ in chosen) + min(tail for _, _, tail in chosen)
+                lengths = sorted((work for _, work, _ in chosen), reverse=True)
+                for shared in range(1, min(16, (len(lengths) - 1) // machines) + 1):
+                    last = shared * machines
+                    largest = max(largest, fixed + sum(lengths[last - shared : last + 1]))
+        return largest
+
+    def packing_bound(self, unit: int) -> int:
+        """The smallest sum of whole tasks that is no less than the mean load."""
+        bits = self.work // unit + 1
+        if bits > _PACKING_BITS or bits * len(self.wholes) > _PACKING_BITS * 64:
+            return 0
+        sums = 1
+        for _, work, _ in self.wholes:
+            sums |= sums << (work // unit)
+        mean = -(-self.work // (self.machines * unit))
+        reachable = sums >> mean
+        load = (mean + (reachable & -reachable).bit_length() - 1) * unit
+        return load + min(head for head, _, _ in self.wholes) + min(tail for _, _, tail in self.wholes)
 
 
-def _insert_smallest(smallest: list[int], value: int, count: int) -> None:
-    if len(smallest) < count:
-        smallest.append(value)
-        smallest.sort()
-    elif value < smallest[-1]:
-        smallest[-1] = value
-        smallest.sort()
-
-
-def _teams(problem: Problem) -> list[_Team]:
+def _find_teams(problem: Problem, work: list[int]) -> list[_Team]:
     """Sets of executors with what only they may do, the most loaded first."""
-    tasks_of: dict[frozenset[int], list[int]] = defaultdict(list)
+    load_of: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     for task, group in enumerate(problem.group):
-        if problem.operations(task):
-            tasks_of[frozenset(problem.groups[group])].append(task)
-    work_of = {able: sum(_work(problem, task) for task in tasks) for able, tasks in tasks_of.items()}
+        if work[task]:
+            load_of[group][0] += work[task]
+            load_of[group][1] += len(problem.operations(task))
+    heaviest = sorted(load_of, key=lambda group: -load_of[group][0])[:_UNIONS]
+    able = {group: frozenset(problem.groups[group]) for group in load_of}
     everyone = frozenset(range(len(problem.executors)))
-    chosen = dict.fromkeys([everyone, *sorted(tasks_of, key=lambda able: -work_of[able])][:_UNIONS])
+    chosen = dict.fromkeys([everyone, *(able[group] for group in heaviest)])
     grown = list(chosen)
     # Unions of unions, breadth first, as long as there is room: each is a set that could be a bottleneck.
     for one in grown:
-        for other in list(tasks_of)[:_UNIONS]:
+        for group in heaviest:
             if len(chosen) >= _UNIONS:
                 break
-            union = one | other
+            union = one | able[group]
             if union not in chosen:
                 chosen[union] = None
                 grown.append(union)
+    # With very many qualifications, only the heaviest are asked whether they lie inside a set.
+    inside_of = load_of if len(load_of) * len(chosen) <= 1_000_000 else heaviest
     teams = []
-    for able in chosen:
-        inside = [each for each in tasks_of if each <= able]
-        tasks = [task for each in inside for task in tasks_of[each]]
-        work = sum(work_of[each] for each in inside)
-        if tasks:
-            teams.append((work / len(able), able, sorted(tasks), work))
-    teams.sort(key=lambda team: (-team[0], len(team[1]), sorted(team[1])))
-    return [
-        _Team(able, tasks, [each for task in tasks for each in problem.operations(task)], work, able == everyone)
-        for _, able, tasks, work in teams
-    ]
+    for executors in chosen:
+        inside = (
+            tuple(load_of) if executors == everyone else tuple(each for each in inside_of if able[each] <= executors)
+        )
+        if inside:
+            loads = [load_of[each] for each in inside]
+            total, size = sum(load for load, _ in loads), sum(count for _, count in loads)
+            teams.append(_Team(executors, inside, total, size, executors == everyone))
+    return sorted(
+        teams, key=lambda team: (-team.work / len(team.executors), len(team.executors), sorted(team.executors))
+    )

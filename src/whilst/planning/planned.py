@@ -1,13 +1,13 @@
-"""What planning gives back: a plan that says how good it is, and how it is known."""
+"""What planning gives back: plans that say how good they are, and how that is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from whilst.model import Drawable, Mode, Timeline
 
-__all__ = ["Percentiles", "Plan"]
+__all__ = ["Percentiles", "Plan", "Plans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,15 @@ class Percentiles:
     p90_s: float
     draws: int
     seed: int
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "p10_s": self.p10_s,
+            "p50_s": self.p50_s,
+            "p90_s": self.p90_s,
+            "draws": self.draws,
+            "seed": self.seed,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,22 @@ class Plan(Drawable):
         """By how much the makespan exceeds the bound, as a share of the bound; at most so much is left to gain."""
         return self.makespan_ns / self.bound_ns - 1 if self.bound_ns else 0.0
 
-    def to_plain(self) -> Mapping[str, object]:
-        """Everything but the timeline as JSON-ready values."""
-        plain: dict[str, object] = {
+    @property
+    def title(self) -> str:
+        return self.timeline.name
+
+    def timelines(self) -> Sequence[Timeline]:
+        return (self.timeline,)
+
+    def table(self) -> Sequence[Sequence[str]]:
+        return _table([self])
+
+    def notes(self) -> Sequence[str]:
+        return _notes(self)
+
+    def to_dict(self) -> dict[str, object]:
+        """Everything as JSON-ready values, the timeline's spans as [executor, task, kind, start_ns, end_ns, label]."""
+        return {
             "mode": str(self.mode),
             "makespan_s": self.makespan_s,
             "bound_s": self.bound_s,
@@ -74,13 +96,84 @@ class Plan(Drawable):
             "rule": self.rule,
             "concurrency": self.timeline.concurrency,
             "parallelism": self.timeline.parallelism,
+            "percentiles": self.percentiles.to_dict() if self.percentiles else None,
+            "spans": [
+                [span.executor, span.task, span.kind.name.lower(), span.start_ns, span.end_ns, span.label]
+                for span in self.timeline
+            ],
         }
-        if self.percentiles:
-            plain["percentiles"] = {
-                "p10_s": self.percentiles.p10_s,
-                "p50_s": self.percentiles.p50_s,
-                "p90_s": self.percentiles.p90_s,
-                "draws": self.percentiles.draws,
-                "seed": self.percentiles.seed,
-            }
-        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Plans(Drawable):
+    """One day in several modes, side by side; `refusals` says why a mode can't be planned."""
+
+    name: str
+    plans: tuple[Plan, ...]
+    refusals: Mapping[Mode, str] = field(default_factory=dict)
+
+    def __getitem__(self, mode: Mode | str) -> Plan:
+        for plan in self.plans:
+            if plan.mode == mode:
+                return plan
+        raise KeyError(mode)
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    def timelines(self) -> Sequence[Timeline]:
+        return tuple(plan.timeline for plan in self.plans)
+
+    def table(self) -> Sequence[Sequence[str]]:
+        table = list(_table(self.plans))
+        return [*table, *([str(mode), *("-" for _ in table[0][1:])] for mode in self.refusals)]
+
+    def notes(self) -> Sequence[str]:
+        notes = [f"{plan.mode}: {note}" for plan in self.plans for note in _notes(plan)]
+        return [*notes, *(f"{mode}: can't be planned. {why}" for mode, why in self.refusals.items())]
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "plans": [plan.to_dict() for plan in self.plans],
+            "refusals": {str(mode): why for mode, why in self.refusals.items()},
+        }
+
+
+def _table(plans: Sequence[Plan]) -> list[list[str]]:
+    unit = plans[0].timeline.unit if plans else "s"
+    is_uncertain = any(plan.percentiles for plan in plans)
+    spread = [f"p10 / p50 / p90 [{unit}]"] if is_uncertain else []
+    heading = ["mode", f"makespan [{unit}]", f"bound [{unit}]", "gap", *spread, "concurrency", "parallelism", "optimal"]
+    return [heading, *(_row(plan, is_uncertain) for plan in plans)]
+
+
+def _row(plan: Plan, is_uncertain: bool) -> list[str]:
+    def in_units(seconds: float) -> str:
+        return f"{seconds / plan.timeline.unit_s:,.6g}"
+
+    spread = []
+    if is_uncertain:
+        drawn = plan.percentiles
+        spread = [" / ".join(map(in_units, (drawn.p10_s, drawn.p50_s, drawn.p90_s))) if drawn else "-"]
+    return [
+        str(plan.mode),
+        in_units(plan.makespan_s),
+        in_units(plan.bound_s),
+        # Rounding must not make a plan look proved that is not.
+        "0 %" if not plan.gap else f"{max(plan.gap, 0.0001):.2%}".replace("%", " %"),
+        *spread,
+        f"{plan.timeline.concurrency:.2f}",
+        f"{plan.timeline.parallelism:.2f}",
+        "yes" if plan.is_optimal else "not proved",
+    ]
+
+
+def _notes(plan: Plan) -> list[str]:
+    notes = [f"{plan.proof[:1].upper()}{plan.proof[1:]}."]
+    if not plan.is_optimal:
+        notes = [f"{notes[0][:-1]}; the bound is {plan.bound_reason}."]
+    if plan.percentiles:
+        notes.append(f"Percentiles of {plan.percentiles.draws:,} draws, seed {plan.percentiles.seed}.")
+    return notes

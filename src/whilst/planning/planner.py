@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 
 from whilst.errors import DayError
 from whilst.model import Day, Mode, Task
-from whilst.planning.bounds import Bound, lower_bound
+from whilst.planning.bounds import Bound, LowerBound
 from whilst.planning.picturing import make_timeline
-from whilst.planning.planned import Plan
+from whilst.planning.planned import Plan, Plans
 from whilst.planning.policies import Policy
 from whilst.planning.problem import Problem, Schedule, likely_lengths_ns, make_problem
 from whilst.planning.reading import read_day
@@ -19,7 +19,7 @@ from whilst.planning.searching import Found, find_declared, find_schedule
 from whilst.planning.solving import solve
 from whilst.planning.uncertainty import choose_draws, draw_percentiles
 
-__all__ = ["plan"]
+__all__ = ["plan", "plan_modes"]
 
 
 def plan(
@@ -62,9 +62,9 @@ def plan(
     present = _present(day, mode, executor)
     lengths_ns = likely_lengths_ns(day)
     problem = make_problem(day, mode, present, lengths_ns)
-    bound = lower_bound(problem)
-    found = find_declared(problem) if mode is Mode.SEQUENTIAL else find_schedule(problem, bound.length, seed=seed)
-    proved = _prove(problem, found, bound, optimal_s, seed)
+    bound = LowerBound(problem)
+    found = find_declared(problem) if mode is Mode.SEQUENTIAL else find_schedule(problem, bound, seed=seed)
+    proved = _prove(problem, found, bound.best, optimal_s, seed)
     percentiles = None
     if day.is_uncertain:
         percentiles = draw_percentiles(
@@ -80,6 +80,43 @@ def plan(
         rule=proved.rule,
         percentiles=percentiles,
     )
+
+
+def plan_modes(
+    day: Day | str | PathLike[str],
+    modes: Iterable[Mode | str] = tuple(Mode),
+    *,
+    executor: str | None = None,
+    executors: int | None = None,
+    optimal_s: float | None = None,
+    seed: int = 0,
+    draws: int | None = None,
+) -> Plans:
+    """Plan a day in several modes, side by side; `executor` speaks to the modes of one executor. See `plan`.
+
+    A mode in which somebody who is needed isn't there is no error here: the result says why.
+
+    Raises:
+        DayError: the day can't be read, or can't be planned in any of the modes.
+        MissingExtraError: optimal_s is given, but OR-tools is not installed.
+    """
+    if not isinstance(day, Day):
+        day = read_day(day)
+    if executors is not None:
+        day = day.with_executors(executors)
+    plans: list[Plan] = []
+    refusals: dict[Mode, str] = {}
+    refused: DayError | None = None
+    for mode in map(Mode.parse, modes):
+        alone = None if mode.uses_several_executors else executor
+        try:
+            plans.append(plan(day, mode, executor=alone, optimal_s=optimal_s, seed=seed, draws=draws))
+        except DayError as error:
+            refused = error
+            refusals[mode] = str(error)
+    if refused is not None and not plans:
+        raise refused
+    return Plans(day.name, tuple(plans), refusals)
 
 
 @dataclass(frozen=True, slots=True)

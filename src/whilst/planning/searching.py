@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from whilst.planning.bounds import LowerBound
 from whilst.planning.dispatching import dispatch
 from whilst.planning.paths import Paths, find_paths
 from whilst.planning.policies import Policy
@@ -36,7 +37,7 @@ class Found:
     policy: Policy
 
 
-def find_schedule(problem: Problem, bound_ns: int, *, seed: int = 0) -> Found:
+def find_schedule(problem: Problem, bound: LowerBound, *, seed: int = 0) -> Found:
     """Return the shortest schedule found; among equals, the one that interrupts least."""
     best: Found | None = None
     passes = min(_MOST, max(_FEWEST, _EFFORT // (len(problem.length) or 1)))
@@ -47,7 +48,7 @@ def find_schedule(problem: Problem, bound_ns: int, *, seed: int = 0) -> Found:
         if best is None or _merit(schedule) < _merit(best.schedule):
             best = Found(schedule, rule, Policy(order, may_interrupt))
         # Not interrupting comes first in every pair, so that a plan with no need to interrupt ends the search.
-        if best.schedule.makespan <= bound_ns:
+        if bound.is_met_by(best.schedule.makespan):
             break
     assert best is not None
     return best
