@@ -17,7 +17,7 @@ from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from whilst.running.backends.base import CALLER, Batch, Finished, Job
-from whilst.running.seeding import reseed
+from whilst.running.seeding import own_draws, reseed
 
 if TYPE_CHECKING:
     import asyncio
@@ -120,14 +120,15 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     start_ns = perf_counter_ns()
     if batch.is_timed:
         cell.rest = deque(zip(ids, batch.items, strict=True))
-        arguments: tuple[object, ...] = (_make_timed, call, job, made, cell)
+        arguments: tuple[Any, ...] = (_make_timed, call, job, made, cell)
     else:
         cell.start_ns, cell.id = start_ns, ids[0] if ids else -1
         arguments = (_make_plain, call, job, ids, batch.items, made)
-    if job.context is None:
-        arguments[0](*arguments[1:])  # type: ignore[operator]
+    if job.seed is None:
+        _within(job, arguments)
     else:
-        job.context.copy().run(*arguments)  # type: ignore[arg-type]
+        with own_draws(job.fn):
+            _within(job, arguments)
     cell.id = -1
     end_ns = perf_counter_ns()
     cpu_ns = thread_time_ns() - start_cpu_ns
@@ -147,6 +148,14 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
         cpu_ns,
         lane,
     )
+
+
+def _within(job: Job, arguments: tuple[Any, ...]) -> None:
+    """Call `arguments[0]` with the others, in a copy of the job's context."""
+    if job.context is None:
+        arguments[0](*arguments[1:])
+    else:
+        job.context.copy().run(*arguments)
 
 
 def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is_timed: bool = False) -> Finished:
@@ -258,7 +267,7 @@ def _one_argument(job: Job, ids: Sequence[int], awaiter: Awaiter) -> Callable[[A
             value = function(*args, **kwargs)
             return awaiter(value) if type(value) is CoroutineType else value
 
-    if job.is_coroutine:
+    if job.is_coroutine and job.how != "call":
         give = call
 
         def call(item: Any) -> object:

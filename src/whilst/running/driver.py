@@ -153,7 +153,7 @@ class Driver:
             elif self._may_take():
                 self._accept_inline(self.policy.perform(self.job, self.source, 1))
             return
-        if self._backend is not None:
+        if self._backend is not None and not self.is_over:
             self._look(self._patience_s() if wait else 0)
 
     def wake(self) -> None:

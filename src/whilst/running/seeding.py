@@ -3,17 +3,26 @@
 Before each call the generators of `random` and, where it is imported, `numpy.random` are set from a hash of
 (seed, number), so the draws are the same in every mode, in any order and with any number of workers. BLAKE2
 rather than `hash()`: it does not change with PYTHONHASHSEED or between versions.
+
+The functions of `random` and `numpy.random` are methods of one generator each, which all threads share: a call in
+one thread would draw from what was set for a call in another. While seeded calls are made in worker threads those
+functions are therefore replaced by ones that look for a generator of the calling thread first. Threads without one
+go on as before.
 """
 
 from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
+from types import ModuleType
+from typing import Any
 
-__all__ = ["draws_kept", "reseed", "seed_of"]
+__all__ = ["draws_kept", "own_draws", "reseed", "seed_of"]
 
 
 def seed_of(seed: int, number: int) -> int:
@@ -22,10 +31,10 @@ def seed_of(seed: int, number: int) -> int:
 
 
 def reseed(seed: int, number: int) -> None:
-    """Set the global generators for the call of one item."""
+    """Set the generators for the call of one item: this thread's own, or those that all threads share."""
     mixed = seed_of(seed, number)
-    random.seed(mixed)
-    numpy_random = sys.modules.get("numpy.random")
+    (_own.random or random).seed(mixed)
+    numpy_random = _own.numpy_random or sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed(mixed & 0xFFFF_FFFF)
 
@@ -40,5 +49,80 @@ def draws_kept() -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
-        if numpy_random is not None:
+        if numpy_random is not None and numpy_state is not None:
             numpy_random.set_state(numpy_state)
+
+
+class _Own(threading.local):
+    random: random.Random | None = None
+    numpy_random: Any = None
+
+
+_own = _Own()
+_lock = threading.Lock()
+_users = 0
+_replaced: list[tuple[dict[str, Any], str, Any]] = []
+
+
+@contextmanager
+def own_draws(fn: Callable[..., object]) -> Iterator[None]:
+    """Calls made in this thread meanwhile draw from generators of their own.
+
+    Args:
+        fn: the user's function; names that its module has imported from `random` or `numpy.random` are found too.
+    """
+    if _own.random is not None:  # a seeded run within a seeded call
+        state = _own.random.getstate()
+        yield
+        _own.random.setstate(state)
+        return
+    _install(fn)
+    _own.random = random.Random()  # noqa: S311 - the user's draws, not secrets
+    numpy_random = sys.modules.get("numpy.random")
+    _own.numpy_random = None if numpy_random is None else numpy_random.RandomState()
+    try:
+        yield
+    finally:
+        _own.random = _own.numpy_random = None
+        _uninstall()
+
+
+def _install(fn: Callable[..., object]) -> None:
+    global _users
+    with _lock:
+        _users += 1
+        shared = getattr(random, "_inst", None)
+        _replace(vars(random), shared, "random")
+        numpy_random: ModuleType | None = sys.modules.get("numpy.random")
+        names = getattr(getattr(fn, "func", getattr(fn, "__func__", fn)), "__globals__", {})
+        if names is not vars(random):
+            _replace(names, shared, "random")
+        if numpy_random is not None:
+            shared = getattr(numpy_random.mtrand, "_rand", None)
+            _replace(vars(numpy_random), shared, "numpy_random")
+            _replace(names, shared, "numpy_random")
+
+
+def _uninstall() -> None:
+    global _users
+    with _lock:
+        _users -= 1
+        if not _users:
+            for names, name, original in reversed(_replaced):
+                names[name] = original
+            _replaced.clear()
+
+
+def _replace(names: dict[str, Any], shared: object, which: str) -> None:
+    """Replace the methods of a shared generator that stand in a namespace, where that has not been done yet."""
+    if shared is None:
+        return
+    for name, value in list(names.items()):
+        if getattr(value, "__self__", None) is shared and callable(value):
+            _replaced.append((names, name, value))
+            names[name] = partial(_draw, value, value.__name__, which)
+
+
+def _draw(original: Callable[..., Any], name: str, which: str, *args: Any, **kwargs: Any) -> Any:
+    own = getattr(_own, which)
+    return original(*args, **kwargs) if own is None else getattr(own, name)(*args, **kwargs)
