@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from whilst.errors import WhilstError
 from whilst.measuring.machine import look_at_machine
 from whilst.model import Mode, Profile
+from whilst.planning import Costs, forecast
 from whilst.running.comparing.calling import is_coroutine_function
 from whilst.running.comparing.comparison import Comparison, Row
 from whilst.running.comparing.inline import run_inline
@@ -54,16 +55,17 @@ def compare_calls(
             errors[mode] = f"{type(error).__name__}: {error}"
     sequential = runs[Mode.SEQUENTIAL][0] if Mode.SEQUENTIAL in runs else None
     profile = _profile(sequential, fn) if sequential is not None else None
-    forecasts = _forecasts(profile, len(items), shape)
     reference = next(iter(runs.values()))[0] if runs else None
     rows = []
     for mode in ordered:
         if mode in errors:
-            rows.append(Row(mode.value, error=errors[mode], predicted_s=forecasts.get(mode)))
+            rows.append(Row(mode.value, error=errors[mode]))
             continue
-        row = _row(mode, *runs[mode], sequential)
-        agreement = "" if runs[mode][0] is reference else _agreement(reference, runs[mode][0])
-        rows.append(replace(row, agreement=agreement, predicted_s=forecasts.get(mode)))
+        run, usage = runs[mode]
+        row = _row(mode, run, usage, sequential)
+        if sequential is not None and profile is not None:
+            row = replace(row, predicted_s=_forecast_s(mode, run, sequential, profile, shape))
+        rows.append(replace(row, agreement="" if run is reference else _agreement(reference, run)))
     return Comparison(
         kind="function",
         title=f"{_name(fn)} over {len(items)} item{'s' if len(items) != 1 else ''}",
@@ -145,8 +147,20 @@ def _profile(run: Run, fn: Callable[[object], object]) -> Profile:
     )
 
 
-def _forecasts(profile: Profile | None, count: int, shape: Shape) -> dict[Mode, float]:
-    return {}
+def _forecast_s(mode: Mode, run: Run, sequential: Run, profile: Profile, shape: Shape) -> float | None:
+    """What planning says of n such calls, with what it can't know: the start-up, and how many calls overlap."""
+    count, longest = len(run.calls), max(call.end_ns - call.start_ns for call in sequential.calls) / 1e9
+    start_s = _start_up_ns(run) / 1e9 if mode.uses_several_executors else 0.0
+    machine = look_at_machine()
+    costs = Costs(start_s=start_s, longest_call_s=longest)
+    seconds = forecast(profile, count, machine, executors=min(count, shape.workers), costs=costs).get(mode)
+    if seconds is None or mode is Mode.SEQUENTIAL:
+        return seconds
+    executors = min(count, shape.workers) if mode.uses_several_executors else 1
+    places = executors * (shape.overlap if mode.overlaps_waits else 1)
+    rounds_s = -(-count // places) * profile.wall_s
+    # More executors than cores overlap their waits, but not their work.
+    return max(seconds, start_s + rounds_s, start_s + count * (profile.work_s or 0.0) / min(executors, machine.cores))
 
 
 def _remarks(runs: dict[Mode, tuple[Run, Usage]], profile: Profile | None) -> list[str]:

@@ -41,8 +41,7 @@ def run_on_processes(
     with ExitStack() as stack:
         children = []
         for number in range(count):
-            child = Child("whilst.running.comparing.worker", f"process {number + 1}")
-            stack.callback(child.kill)
+            child = Child("whilst.running.comparing.worker", f"process {number + 1}", stack)
             children.append(child)
             child.send_bytes(job)
         for child in children:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, Final
 
 from whilst.errors import WorkerDiedError
@@ -57,25 +57,24 @@ def _read_exactly(fd: int, size: int) -> bytes:
 class Child:
     """A worker process that runs `main()` of a module and speaks in frames."""
 
-    def __init__(self, module: str, name: str, *, pass_fds: Sequence[int] = ()) -> None:
+    def __init__(self, module: str, name: str, stack: ExitStack, *, pass_fds: Sequence[int] = ()) -> None:
+        """Start the process; it is ended when the stack closes."""
         self.name = name
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by kill)
+        self._stderr: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (it is one)
         # The child has the parent's import path, however the parent came by it, and none of its threads.
         code = f"import sys; sys.path[:] = {sys.path!r}; from {module} import main; main()"
         command = [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", code]  # type: ignore[attr-defined]  # noqa: SLF001 (as multiprocessing does)
-        try:
-            with _without_ctrl_c():
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=self._stderr,
-                    pass_fds=tuple(pass_fds),
-                    bufsize=0,
-                )
-        except BaseException:
-            self._stderr.close()
-            raise
+        with _without_ctrl_c():
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                pass_fds=tuple(pass_fds),
+                bufsize=0,
+            )
+            # Still without Ctrl-C: between the start and this line nobody would end the process.
+            stack.callback(self._kill)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin, self._process.stdout
@@ -116,14 +115,13 @@ class Child:
         except EOFError:
             raise self._death() from None
 
-    def kill(self) -> None:
-        """End the process at once and reap it; does nothing the second time."""
-        if self._process.returncode is None:
-            self._process.kill()
-            self._process.wait()
-        self._to.close()
-        self._from.close()
-        self._stderr.close()
+    def _kill(self) -> None:
+        """End the process at once and reap it."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _death(self) -> WorkerDiedError:
         try:

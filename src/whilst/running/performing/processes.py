@@ -50,8 +50,7 @@ def _start(scripts: Sequence[Script], stack: ExitStack) -> list[Child]:
             listeners = sorted({each for part in script.tasks.values() for each in part.tells})
             outboxes = {each: inboxes[each][1] for each in listeners}
             name = f"executor {script.executor!r}"
-            child = Child("whilst.running.performing.worker", name, pass_fds=[inbox, *outboxes.values()])
-            stack.callback(child.kill)
+            child = Child("whilst.running.performing.worker", name, stack, pass_fds=[inbox, *outboxes.values()])
             children.append(child)
             child.send((script, inbox, outboxes))
     return children

@@ -68,7 +68,9 @@ def scripts(day: Day, mode: Mode, timeline: Timeline) -> tuple[Script, ...]:
     firsts = _first_starts(timeline)
     found = []
     for executor in busy:
-        own = sorted((task for task in day.tasks if homes[task.name] == executor), key=lambda each: firsts[each.name])
+        own = sorted(
+            (task for task in day.tasks if homes[task.name] == executor), key=lambda each: firsts.get(each.name, 0)
+        )
         parts = {numbers[task.name]: _part(task, numbers, listeners, scale) for task in own}
         found.append(Script(executor, mode.overlaps_waits, parts, tuple(orders.get(executor, ()))))
     return tuple(found)
@@ -120,6 +122,8 @@ def _orders(timeline: Timeline, numbers: Mapping[str, int], scale: float) -> dic
         if timeline.kind[row] != Kind.WORK:
             continue
         length = round((timeline.end_ns[row] - timeline.start_ns[row]) * scale)
+        if length <= 0:
+            continue  # a step without length needs no attention
         task = numbers[timeline.tasks[timeline.task[row]]]
         order = orders.setdefault(timeline.executors[timeline.executor[row]], [])
         if order and order[-1].task == task:
@@ -129,7 +133,7 @@ def _orders(timeline: Timeline, numbers: Mapping[str, int], scale: float) -> dic
 
 
 def _first_starts(timeline: Timeline) -> dict[str, int]:
-    firsts: dict[str, int] = dict.fromkeys(timeline.tasks, 0)
+    firsts: dict[str, int] = {}
     for row in reversed(range(len(timeline))):  # rows are ordered by start
         firsts[timeline.tasks[timeline.task[row]]] = timeline.start_ns[row]
     return firsts
