@@ -307,6 +307,7 @@ class ProcessBackend:
         elif not hands.is_holding and exit_code == 0 and (worker.is_stopping or hands.is_retired):
             self._queued.append(WorkerStopped(worker.number))
         else:
+            self._queued += self._parcels.recover(hands)
             running, lost, not_begun = hands.sort_by_fate(self._parcels)
             if hands.is_retired and exit_code == 0:
                 reason = "over its memory limit"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from _struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "BEGUN",
     "DOING",
     "FIRST_SLOT",
+    "KEPT_COUNT",
     "NOTHING",
     "RETIRED",
     "SKIP_FROM",
@@ -43,6 +45,8 @@ RETIRED = 2
 SKIP_FROM = 3
 SKIP_TO = 4
 _TAIL_END = 5
+KEPT_COUNT = 6
+"""How many results are kept: see `keep`."""
 FIRST_SLOT = 8
 """From here on two words a slot: the serial of its running call or NOTHING, and when it began."""
 
@@ -50,6 +54,8 @@ AT_REST, AT_LOADING, AT_CALLS = 0, 1, 2
 NOTHING = -1
 _FAR = (1 << 63) - 1
 _TAIL_BYTES = 4096
+_KEPT_BYTES = 1 << 16
+_KEPT_HEAD = Struct("<qI")
 
 
 def anonymous_file(name: str, size_bytes: int, *, is_appended: bool = False) -> int:
@@ -70,20 +76,26 @@ def anonymous_file(name: str, size_bytes: int, *, is_appended: bool = False) -> 
 
 
 class Cell:
-    """The shared page. `words` is indexed by the names above; `tail` is a ring of what was written to stderr."""
+    """The shared pages. `words` is indexed by the names above.
 
-    __slots__ = ("_map", "_tail", "slots", "words")
+    Besides: a ring of what was written to stderr last, and the results of calls that have ended since the last
+    answer, so that they are not lost with a worker that dies in a later call of the same batch.
+    """
+
+    __slots__ = ("_kept", "_kept_end", "_map", "_tail", "slots", "words")
 
     def __init__(self, fd: int, slots: int) -> None:
         self.slots = slots
         self._map = mmap.mmap(fd, self.size_bytes(slots))
         whole = memoryview(self._map)
         self._tail = whole[:_TAIL_BYTES]
-        self.words = whole[_TAIL_BYTES:].cast("q")
+        self._kept = whole[_TAIL_BYTES : _TAIL_BYTES + _KEPT_BYTES]
+        self._kept_end = 0
+        self.words = whole[_TAIL_BYTES + _KEPT_BYTES :].cast("q")
 
     @staticmethod
     def size_bytes(slots: int) -> int:
-        return _TAIL_BYTES + 8 * (FIRST_SLOT + 2 * slots)
+        return _TAIL_BYTES + _KEPT_BYTES + 8 * (FIRST_SLOT + 2 * slots)
 
     @classmethod
     def create(cls, slots: int) -> tuple[Cell, int]:
@@ -105,6 +117,33 @@ class Cell:
             if serial != NOTHING:
                 yield serial, words[FIRST_SLOT + 2 * slot + 1]
 
+    def keep(self, serial: int, data: bytes) -> bool:
+        """Keep one pickled result until `forget`; False if there is no room."""
+        words = self.words
+        count = words[KEPT_COUNT]
+        start = self._kept_end if count else 0
+        end = start + _KEPT_HEAD.size + len(data)
+        if end > _KEPT_BYTES:
+            return False
+        _KEPT_HEAD.pack_into(self._kept, start, serial, len(data))
+        self._kept[start + _KEPT_HEAD.size : end] = data
+        self._kept_end = end
+        # Last: a worker may die between any two of these lines.
+        words[KEPT_COUNT] = count + 1
+        return True
+
+    def forget(self) -> None:
+        """All that was kept has been sent."""
+        self.words[KEPT_COUNT] = 0
+
+    def kept(self) -> Iterator[tuple[int, bytes]]:
+        """(serial, pickled result) of what was kept and not forgotten; some of it may have been sent."""
+        at = 0
+        for _ in range(self.words[KEPT_COUNT]):
+            serial, size = _KEPT_HEAD.unpack_from(self._kept, at)
+            at += _KEPT_HEAD.size + size
+            yield serial, bytes(self._kept[at - size : at])
+
     def keep_tail(self, text: str) -> None:
         """Remember what was written to stderr, for the day this process dies."""
         data = text.encode("utf-8", "backslashreplace")[-_TAIL_BYTES:]
@@ -123,6 +162,7 @@ class Cell:
     def close(self) -> None:
         self.words.release()
         self._tail.release()
+        self._kept.release()
         try:
             self._map.close()
         except BufferError:  # the view between the two: freed with this object

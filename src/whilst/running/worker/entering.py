@@ -58,7 +58,19 @@ class Work(Record):
 class Made:
     """Calls of one batch that have ended, in columns."""
 
-    __slots__ = ("cpu_ns", "end_ns", "ends", "errors", "is_last", "lane", "positions", "start_ns", "starts", "values")
+    __slots__ = (
+        "cpu_ns",
+        "end_ns",
+        "ends",
+        "errors",
+        "is_last",
+        "lane",
+        "pickled",
+        "positions",
+        "start_ns",
+        "starts",
+        "values",
+    )
 
     def __init__(self) -> None:
         self.positions: tuple[int, int] | list[int] = (0, 0)
@@ -68,6 +80,8 @@ class Made:
         self.starts: list[int] | None = None
         self.ends: list[int] | None = None
         self.start_ns = self.end_ns = 0
+        self.pickled: list[bytes] | None = None
+        """The values, where they were pickled one by one already."""
         self.cpu_ns: int | None = None
         self.is_last = False
         self.lane = 0
@@ -230,7 +244,11 @@ class Worker:
             self._answer(head, made, errors)
 
     def _answer(self, head: BatchHead, made: Made, errors: list[tuple[int, int, Any]] | None) -> None:
-        packed = payload.pack(made.values)
+        if made.pickled is not None and len(made.pickled) == len(made.values):
+            shape = list(map(len, made.pickled)), [0] * len(made.pickled)
+            packed = payload.Packed(shape, made.pickled, [], {})
+        else:
+            packed = payload.pack(made.values)
         told = [*errors] if errors else []
         if made.errors or packed.failures:
             told += self._errors_of(made, packed)

@@ -103,11 +103,16 @@ class Hands:
         open_batch.units_left += 1
         return unit
 
-    def unit_at(self, serial: int) -> Unit:
+    def find_unit(self, serial: int) -> Unit | None:
         for unit in self.units:
             if unit.first_serial <= serial < unit.first_serial + unit.count:
                 return unit
-        raise LookupError(f"no unit holds the call of serial {serial}")
+        return None
+
+    def unit_at(self, serial: int) -> Unit:
+        unit = self.find_unit(serial)
+        assert unit is not None, f"no unit holds the call of serial {serial}"
+        return unit
 
     def running(self) -> list[tuple[int, int]]:
         found = []

@@ -9,6 +9,7 @@ from time import perf_counter_ns
 
 from whilst.running.worker.cell import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
 from whilst.running.worker.entering import Style, light_import
+from whilst.running.worker.payload import dumps_short
 from whilst.running.worker.serial import call_of
 from whilst.running.worker.threaded import Collected
 
@@ -101,15 +102,20 @@ class Looped(Style):
         value, error = None, None
         self._words[at + 1] = begun = perf_counter_ns()
         try:
-            if work.job.head.seed is not None and work.head.ids is not None:
-                light_import("whilst.running.seeding").reseed(work.job.head.seed, work.head.ids[position])
             value = call_of(work.job)(item)
+            if work.job.head.seed is not None and work.head.ids is not None:
+                value = light_import("whilst.running.seeding").drawing(
+                    value, work.job.head.seed, work.head.ids[position]
+                )
             if hasattr(value, "__await__"):
                 value = await value
         except BaseException as raised:
             error = raised
             work.job.has_failed = True
         ended = perf_counter_ns()
+        data = None if error is not None else dumps_short(value)
+        if data is not None:
+            self._worker.cell.keep(work.head.first_serial + position, data)
         self._words[at] = NOTHING
         self._free.append(slot)
         collected.add(position, value, error, begun, ended)
@@ -131,6 +137,7 @@ class Looped(Style):
         ended, self._ended = self._ended, []
         for collected in ended:
             self._worker.answer(collected.work.head, collected.take())
+        self._worker.cell.forget()
         self._finish()
 
     def _finish(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import itertools
+from _pickle import loads
 from typing import TYPE_CHECKING, Any
 
 from whilst.errors import NotPicklableError
@@ -15,6 +16,7 @@ from whilst.running.backends.base import Batch, Event, Finished, Job
 from whilst.running.calls import describe_call, name_of
 from whilst.running.worker import ambient, byvalue, frames, payload
 from whilst.running.worker.blame import find_culprit
+from whilst.running.worker.cell import FIRST_SLOT
 from whilst.running.worker.echoing import replay
 from whilst.running.worker.failures import rebuild
 from whilst.running.worker.frames import Answer
@@ -126,6 +128,33 @@ class Parcels:
                 is_last,
             )
         ]
+
+    def recover(self, hands: Hands) -> list[Event]:
+        """Answers that a dead worker had kept in its cell and not sent."""
+        found: dict[int, tuple[Unit, list[int], list[object]]] = {}
+        for serial, data in hands.cell.kept():
+            unit = hands.find_unit(serial)
+            if unit is None or unit.is_answered(serial - unit.first_serial):
+                continue
+            try:
+                value = loads(data)
+            except BaseException:  # noqa: S112 - it counts as lost: the worker that could tell why is gone
+                continue
+            _, positions, values = found.setdefault(unit.first_serial, (unit, [], []))
+            positions.append(serial - unit.first_serial)
+            values.append(value)
+        events: list[Event] = []
+        for unit, positions, values in found.values():
+            unit.note(positions)
+            is_last = False
+            if not unit.open_positions():
+                hands.units.remove(unit)
+                unit.open_batch.units_left -= 1
+                is_last = unit.open_batch.units_left == 0
+            start_ns = hands.cell.words[FIRST_SLOT + 1]
+            number, ids = unit.open_batch.batch.number, _chosen(unit.ids, positions)
+            events.append(Finished(hands.worker, number, ids, values, start_ns, start_ns, is_last=is_last))
+        return events
 
     def close(self) -> None:
         self._jobs.clear()

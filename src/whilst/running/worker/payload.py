@@ -8,7 +8,7 @@ of the stream (pickle protocol 5) and go through shared memory; so does the stre
 
 from __future__ import annotations
 
-from _pickle import Pickler, loads
+from _pickle import Pickler, dumps, loads
 from itertools import chain
 
 from whilst.running.worker import byvalue
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from whilst.running.worker.segments import Borrower, Lender
     from whilst.running.worker.wire import Frame
 
-__all__ = ["Packed", "Parcel", "dumps_one", "opened", "pack", "parcel", "unpack"]
+__all__ = ["Packed", "Parcel", "dumps_one", "dumps_short", "opened", "pack", "parcel", "unpack"]
 
 Shape: TypeAlias = tuple[list[int], list[int]] | None
 """Of a stream of single pickles: how long each is and how many buffers it has. None: one pickle of a list."""
 
 _PLAIN = {int, float, bool, str, bytes, complex, type(None)}
 _NONE = b"N."
+_LONG = {str, bytes, bytearray}
+_SHORT_BYTES = 1 << 14
 
 
 class Packed(Record):
@@ -174,6 +176,22 @@ def dumps_one(value: object) -> bytes:
     except Exception:
         return byvalue.dumps(value, None)
     return byvalue.dumps(value, None)
+
+
+def dumps_short(value: object) -> bytes | None:
+    """One value as a plain pickle; None where that fails, or is so long that it should not be made twice."""
+    if type(value) in _LONG and len(value) > _SHORT_BYTES:  # type: ignore[arg-type]
+        return None
+    try:
+        return dumps(value, 5, buffer_callback=_refuse_long)
+    except Exception:
+        return None
+
+
+def _refuse_long(buffer: Any) -> bool:
+    if buffer.raw().nbytes > _SHORT_BYTES:
+        raise BufferError
+    return True
 
 
 def parcel(packed: Packed, lender: Lender) -> Parcel:

@@ -2,7 +2,8 @@
 
 The loop over short calls is a `for` loop whose target is a word of the shared cell: that is how the parent knows
 what is running without a message per call, for some 30 ns. Long calls are timed one by one, and what has ended is
-sent every few milliseconds, so that little is lost with a worker that dies and a lazy reader need not wait.
+sent every few milliseconds, so that a lazy reader need not wait, and kept in the cell until then, so that a worker
+that dies takes no result with it.
 """
 
 from __future__ import annotations
@@ -20,17 +21,20 @@ from whilst.running.worker.cell import (
     SKIP_TO,
 )
 from whilst.running.worker.entering import Made, Style, light_import
+from whilst.running.worker.payload import dumps_short
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from whilst.running.worker.cell import Cell
     from whilst.running.worker.entering import Job, Work, Worker
 
 __all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
 
 _SEND_EVERY_NS = 2_000_000
+_FEW = 64
 _START = FIRST_SLOT + 1
 
 
@@ -54,7 +58,8 @@ class Serial(Style):
         words, head, job = self._words, work.head, work.job
         words[_START] = perf_counter_ns()
         words[DOING] = AT_CALLS
-        make = self._make_timed if head.is_timed else self._make_untimed
+        # Few calls: what it takes to keep the result of each does not matter, even if they are short.
+        make = self._make_timed if head.is_timed or head.size <= _FEW else self._make_untimed
         job.context.copy().run(make, work, one_argument(job, head.ids, self._await))
         words[FIRST_SLOT] = NOTHING
 
@@ -101,10 +106,10 @@ class Serial(Style):
                 item = None
 
     def _make_timed(self, work: Work, call: Callable[[Any], Any]) -> None:
-        words, head = self._words, work.head
+        words, head, cell = self._words, work.head, self._worker.cell
         stops_at_error = work.job.head.stops_at_error
-        made, cpu_ns, sent = _begin(), thread_time_ns(), perf_counter_ns()
-        first, items = 0, work.items
+        made, cpu_ns, sent_ns = _begin(), thread_time_ns(), perf_counter_ns()
+        first, items, last = 0, work.items, head.size - 1
         for position in range(head.size):
             serial = head.first_serial + position
             words[BEGUN] = serial
@@ -119,31 +124,42 @@ class Serial(Style):
                 made.errors[len(made.values)] = error
                 made.values.append(None)
             ended = perf_counter_ns()
-            words[FIRST_SLOT] = NOTHING
             item = None
             made.starts.append(begun)  # type: ignore[union-attr]
             made.ends.append(ended)  # type: ignore[union-attr]
-            if made.errors and stops_at_error:
+            if position == last or (made.errors and stops_at_error):
                 break
-            if ended - sent > _SEND_EVERY_NS and position + 1 < head.size:
+            is_kept = not made.errors and ended - sent_ns < _SEND_EVERY_NS and _keep(cell, serial, made)
+            if not is_kept:
                 made.positions = (first, len(made.values))
-                first, sent = position + 1, ended
                 self._send(work, made, thread_time_ns() - cpu_ns)
+                first, sent_ns = position + 1, ended
                 made, cpu_ns = _begin(), thread_time_ns()
         made.positions = (first, len(made.values))
         made.is_last = True
         self._send(work, made, thread_time_ns() - cpu_ns)
+        words[FIRST_SLOT] = NOTHING
 
     def _send(self, work: Work, made: Made, cpu_ns: int) -> None:
         if made.starts and made.ends:
             made.start_ns, made.end_ns = made.starts[0], made.ends[-1]
         made.cpu_ns = cpu_ns
         self._worker.answer(work.head, made)
+        self._worker.cell.forget()
+
+
+def _keep(cell: Cell, serial: int, made: Made) -> bool:
+    """Put the last value where it outlives this process; False if it has to be sent now instead."""
+    data = dumps_short(made.values[-1])
+    if data is None or not cell.keep(serial, data):
+        return False
+    made.pickled.append(data)  # type: ignore[union-attr]
+    return True
 
 
 def _begin() -> Made:
     made = Made()
-    made.starts, made.ends = [], []
+    made.starts, made.ends, made.pickled = [], [], []
     return made
 
 

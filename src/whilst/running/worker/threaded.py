@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import threading
 from _queue import SimpleQueue
+from contextlib import nullcontext
 from time import perf_counter_ns
 
 from whilst.running.worker.cell import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
-from whilst.running.worker.entering import Made, Style
+from whilst.running.worker.entering import Made, Style, light_import
+from whilst.running.worker.payload import dumps_short
 from whilst.running.worker.serial import Awaiter, one_argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from whilst.running.worker.entering import Work, Worker
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Collected", "Threaded"]
 
 _SHORT_NS = 200_000
+_FEW = 64
 _SEND_EVERY_NS = 2_000_000
 
 
@@ -103,10 +107,11 @@ class Threaded(Style):
 
     def _work(self, slot: int) -> None:
         at = FIRST_SLOT + 2 * slot
-        words, here, awaits = self._words, self._here, Awaiter()
+        words, here, awaits, cell = self._words, self._here, Awaiter(), self._worker.cell
         while (entry := self._queue.get()) is not None:
             collected, position, item = entry
             work = collected.work
+            many = work.head.size > _FEW
             here.serial = serial = work.head.first_serial + position
             with self._lock:
                 words[BEGUN] = max(words[BEGUN], serial)
@@ -124,20 +129,25 @@ class Threaded(Style):
                 call = one_argument(work.job, None if ids is None else [ids[position]], awaits)
                 words[at + 1] = begun = perf_counter_ns()
                 try:
-                    value = work.job.context.copy().run(call, item)
+                    with _own_draws(work):
+                        value = work.job.context.copy().run(call, item)
                 except BaseException as raised:
                     error = raised
                     work.job.has_failed = True
                 ended = perf_counter_ns()
-                words[at] = NOTHING
+                data = None if error is not None else dumps_short(value)
                 with self._lock:
+                    if data is not None:
+                        cell.keep(serial, data)
+                    words[at] = NOTHING
                     collected.add(position, value, error, begun, ended)
                     if collected not in self._ended:
                         self._ended.append(collected)
                     self._is_short = ended - begun < _SHORT_NS
             entry = collected = item = value = error = work = call = None  # type: ignore[assignment]
             # Where calls are short, an answer for each would cost more than the call: the next one sends this too.
-            if not (self._is_short and not self._queue.empty() and perf_counter_ns() - self._sent_ns < _SEND_EVERY_NS):
+            may_wait = many and self._is_short and not self._queue.empty()
+            if not (may_wait and perf_counter_ns() - self._sent_ns < _SEND_EVERY_NS):
                 self._send()
             with self._is_idle:
                 self._open -= 1
@@ -154,17 +164,26 @@ class Threaded(Style):
     def _send(self) -> None:
         """Send what has ended, unless a thread is at it: that one will send this too."""
         while self._ended and self._sending.acquire(blocking=False):
+            cell = self._worker.cell
             try:
                 self._sent_ns = perf_counter_ns()
                 while True:
                     with self._lock:
                         if not self._ended:
+                            cell.forget()
                             break
                         collected = self._ended.pop(0)
                         made = collected.take()
                     self._worker.answer(collected.work.head, made)
             finally:
                 self._sending.release()
+
+
+def _own_draws(work: Work) -> AbstractContextManager[None]:
+    """Seeded calls on several threads draw from generators of their own."""
+    if work.job.head.seed is None:
+        return nullcontext()
+    return light_import("whilst.running.seeding").own_draws(work.job.fn)  # type: ignore[no-any-return]
 
 
 def _nesting() -> Any:
