@@ -33,19 +33,22 @@ class _Last:
 
 
 class HappensBefore:
-    """`past[j]`: events before or at j, as bits. `races`: pairs (i, j), j == len(trace) + k for waiting task k."""
+    """`past[j]`: events before or at j, as bits. `races`: (i, j, past of j once i and what follows it is gone).
 
-    __slots__ = ("_history", "_last", "_trace", "past", "races", "table", "waiting", "waiting_past")
+    j == len(trace) + k stands for what task k waits for. With a wait, what leads from i to j is the critical
+    section of i, which goes with it: then j's past is that of its own task.
+    """
+
+    __slots__ = ("_history", "_last", "_trace", "past", "races", "table", "waiting")
 
     def __init__(self, trace: Sequence[Event], gates: Mapping[int, int]) -> None:
         self._trace = trace
         self.past: list[int] = []
-        self.races: list[tuple[int, int]] = []
+        self.races: list[tuple[int, int, int]] = []
         self.table: dict[Any, dict[Any, _Last]] = {}
         self._last: dict[int, int] = {}  # task -> past of its latest event
         self._history: dict[Any, list[int]] = {}  # object -> events on it that may keep others waiting
         self.waiting: dict[int, Operation] = {}
-        self.waiting_past: dict[int, int] = {}
         self._run(gates)
 
     def _run(self, gates: Mapping[int, int]) -> None:
@@ -81,11 +84,13 @@ class HappensBefore:
         if earlier:
             if len(earlier) > 1:
                 earlier.sort(reverse=True)
-            past = self.past
+            past, found = self.past, []
             for other in earlier:
                 if not (joined >> other) & 1:
-                    self.races.append((other, index))
+                    found.append(other)
                 joined |= past[other]
+            for other in found:
+                self.races.append((other, index, joined))
         self._note(index, keys, key, writes)
         return joined
 
@@ -127,11 +132,13 @@ class HappensBefore:
                         depends.update(self._frontier(found, writes))
         if sync.blocks:
             self._wait_races(index, event[5], event[0], mine)
-        joined = mine
+        joined, found = mine, []
         for other in sorted(depends, reverse=True):
             if not sync.blocks and not (joined >> other) & 1:
-                self.races.append((other, index))
+                found.append(other)
             joined |= past[other]
+        for other in found:
+            self.races.append((other, index, joined))
         for thing, key, writes in touched:
             self._note(index, table[thing], key, writes)
             self._history.setdefault(thing, []).append(index)
@@ -150,7 +157,7 @@ class HappensBefore:
             if not (event[1] or sync.writes) or not _overlap(key, event, thing):
                 continue
             if event[4] is None or sync.needs(event[4]):
-                self.races.append((other, index))
+                self.races.append((other, index, mine))
                 excluded |= self.past[other]
                 if event[1]:
                     return
@@ -165,7 +172,6 @@ class HappensBefore:
             index = count + task
             self.waiting[task] = operation
             self._wait_races(index, operation, task, mine)
-            self.waiting_past[task] = mine
 
 
 def _overlap(key: Any, event: Event, thing: Any) -> bool:

@@ -100,14 +100,13 @@ class Optimal:
             return
         view = _View(trace, order.past, waiting)
         count = len(trace)
-        for first, second in order.races:
+        for first, second, past in order.races:
             node = self.nodes[first]
             if second < count:
-                task, past = trace[second][0], order.past[second]
-                last = accesses_of(trace[second])
+                task, last = trace[second][0], accesses_of(trace[second])
             else:
                 task = second - count
-                past, last = order.waiting_past[task], accesses_wanted(order.waiting[task])
+                last = accesses_wanted(order.waiting[task])
             self._insert(node, view, first, task, past, last)
 
     def _insert(
