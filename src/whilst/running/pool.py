@@ -297,6 +297,11 @@ class Pool:
             if not worker.is_abandoned
         )
 
+    def find(self, worker: int, batch: int, number: int) -> tuple[Job, object] | None:
+        """The job and the item of a call that is in a worker's hands."""
+        held = self.workers[worker].held.get(batch) if worker in self.workers else None
+        return None if held is None or number not in held.open else (held.batch.job, held.open[number])
+
     # The one way in.
 
     def handle(self, event: Input) -> list[Instruction]:
@@ -453,14 +458,14 @@ class Pool:
         self.in_hand -= settled
         if event.is_last or not held.count:
             del worker.held[event.number]
-            if held.count:  # the batch stopped at its first error: the rest never begins
-                worker.calls -= held.count
-                self.in_hand -= held.count
-                if not self.rules.stops_at_error:
-                    self._put_back([(held.batch.job, number, item) for number, item in held.open.items()])
+            worker.calls -= held.count
+            self.in_hand -= held.count
         self._place(worker)
+        has_ended = bool(event.errors) and self._ends_run(event, ids)
+        if event.is_last and held.count:  # the batch stopped at its first error: only what is before it is wanted
+            self._put_back([(held.batch.job, number, item) for number, item in held.open.items()])
         instructions: list[Instruction] = [Deliver(ids, event)] if ids else []
-        if event.errors and self._ends_run(event, ids):
+        if has_ended:
             return instructions + self._cancel_after_failure()
         return instructions + self._assign()
 

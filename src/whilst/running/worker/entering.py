@@ -37,14 +37,13 @@ _RSS_EVERY_NS = 50_000_000
 class Job:
     """What a batch's calls share, as it stands here."""
 
-    __slots__ = ("context", "fn", "has_failed", "head", "load_error")
+    __slots__ = ("context", "fn", "head", "load_error")
 
     def __init__(self, head: JobHead, context: Context, fn: Any, load_error: BaseException | None) -> None:
         self.head = head
         self.context = context
         self.fn = fn
         self.load_error = load_error
-        self.has_failed = False
 
 
 class Work(Record):

@@ -84,7 +84,7 @@ class Looped(Style):
             words = self._words
             words[BEGUN] = max(words[BEGUN], serial)
             is_taken = words[SKIP_FROM] <= serial < words[SKIP_TO]
-            if is_taken or (job.head.stops_at_error and job.has_failed):
+            if is_taken or (job.head.stops_at_error and collected.has_failed):
                 collected.left -= 1
                 if collected.left == 0:
                     self._report(collected)
@@ -110,8 +110,8 @@ class Looped(Style):
             if hasattr(value, "__await__"):
                 value = await value
         except BaseException as raised:
-            error = raised
-            work.job.has_failed = True
+            value, error = None, raised
+            collected.has_failed = True
         ended = perf_counter_ns()
         data = None if error is not None else dumps_short(value)
         if data is not None:

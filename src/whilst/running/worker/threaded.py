@@ -34,11 +34,13 @@ _SEND_EVERY_NS = 2_000_000
 class Collected:
     """Calls of one unit that have ended, and how many have not."""
 
-    __slots__ = ("left", "made", "work")
+    __slots__ = ("has_failed", "left", "made", "work")
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self.left = work.head.size
+        self.has_failed = False
+        """A call of these has raised. Those after it need not begin; earlier ones, in other units, must."""
         self.made = self._nothing()
 
     def add(self, position: int, value: Any, error: BaseException | None, start_ns: int, end_ns: int) -> None:
@@ -117,7 +119,7 @@ class Threaded(Style):
                 words[BEGUN] = max(words[BEGUN], serial)
                 words[at] = serial
                 is_taken = words[SKIP_FROM] <= serial < words[SKIP_TO]
-                is_over = is_taken or (work.job.head.stops_at_error and work.job.has_failed)
+                is_over = is_taken or (work.job.head.stops_at_error and collected.has_failed)
             if is_over:
                 self._skip(collected, at)
             else:
@@ -133,7 +135,7 @@ class Threaded(Style):
                         value = work.job.context.copy().run(call, item)
                 except BaseException as raised:
                     error = raised
-                    work.job.has_failed = True
+                    collected.has_failed = True
                 ended = perf_counter_ns()
                 data = None if error is not None else dumps_short(value)
                 with self._lock:
