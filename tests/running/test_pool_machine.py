@@ -50,9 +50,7 @@ class Worker:
 
 
 class PoolHistory(RuleBasedStateMachine):
-    @initialize(
-        retries=st.integers(0, 2), stops=st.booleans(), overlaps=st.booleans(), workers=st.integers(0, 4)
-    )
+    @initialize(retries=st.integers(0, 2), stops=st.booleans(), overlaps=st.booleans(), workers=st.integers(0, 4))
     def begin(self, retries: int, stops: bool, overlaps: bool, workers: int) -> None:
         self.pool = Pool(Rules(retries=retries, stops_at_error=stops, overlaps=overlaps))
         self.workers: dict[int, Worker] = {}

@@ -270,6 +270,8 @@ class Driver:
 
     def _take_in(self, event: Event) -> None:
         if isinstance(event, Finished):
+            if event.errors:
+                self._note_items(event)
             if event.errors and (refused := self.policy.again(event)):
                 event = self._without(event, refused)
             self.policy.observe(event)
@@ -280,6 +282,13 @@ class Driver:
             self._note_failure(self._pool.failed_id)
         if self._pool.ready + self._pool.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
             self.policy.worker_lost(self.view)
+
+    def _note_items(self, event: Finished) -> None:
+        """Have each error name its item: here, where the items are, rather than in every worker."""
+        for number, error in event.errors.items():
+            call = self._pool.find(event.worker, event.number, number)
+            if call is not None:
+                note_item(error, call[0], number, call[1])
 
     def _without(self, event: Finished, refused: Sequence[int]) -> Finished:
         """Have calls that were turned away wait for their next turn; return the answer without them."""

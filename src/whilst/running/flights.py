@@ -7,10 +7,8 @@ flight at once; how many that may be is the pool's business.
 from __future__ import annotations
 
 import asyncio
-import random
-import sys
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from time import perf_counter_ns
 from typing import Any
 
@@ -18,7 +16,7 @@ from whilst.errors import TimeoutExceededError
 from whilst.running.backends.base import Batch, Finished, Job
 from whilst.running.calls import note_item, without_own_frames
 from whilst.running.nesting import enter_worker
-from whilst.running.seeding import reseed
+from whilst.running.seeding import drawing
 
 __all__ = ["Flights"]
 
@@ -93,7 +91,7 @@ class Flights:
         try:
             coroutine = _call(job, item)
             if job.seed is not None:
-                coroutine = _drawing(coroutine, job.seed, number)
+                coroutine = drawing(coroutine, job.seed, number)
             if job.timeout_s is None:
                 value = await coroutine
             else:
@@ -164,51 +162,6 @@ async def _limited(coroutine: Coroutine[Any, Any, object], timeout_s: float) -> 
         raise TimeoutExceededError(
             f"A call ran longer than timeout_s={timeout_s:g}; its coroutine was cancelled."
         ) from error
-
-
-async def _drawing(coroutine: Coroutine[Any, Any, object], seed: int, number: int) -> object:
-    return await _with_own_draws(coroutine, seed, number)
-
-
-@types.coroutine
-def _with_own_draws(coroutine: Coroutine[Any, Any, object], seed: int, number: int) -> Generator[Any, Any, object]:
-    """Drive a coroutine with generators of its own: theirs are put in place for each of its steps.
-
-    Coroutines in flight share the global generators of `random` and `numpy`; without this, what one draws would
-    depend on when the others run.
-    """
-    outer = _states()
-    reseed(seed, number)
-    own = _states()
-    _set_states(outer)
-    sent: Any = None
-    thrown: BaseException | None = None
-    while True:
-        outer = _states()
-        _set_states(own)
-        try:
-            waiting_for = coroutine.send(sent) if thrown is None else coroutine.throw(thrown)
-        except StopIteration as end:
-            return end.value
-        finally:
-            own = _states()
-            _set_states(outer)
-        sent = thrown = None
-        try:
-            sent = yield waiting_for
-        except BaseException as error:
-            thrown = error
-
-
-def _states() -> tuple[Any, Any]:
-    numpy_random = sys.modules.get("numpy.random")
-    return random.getstate(), numpy_random.get_state() if numpy_random is not None else None
-
-
-def _set_states(states: tuple[Any, Any]) -> None:
-    random.setstate(states[0])
-    if states[1] is not None:
-        sys.modules["numpy.random"].set_state(states[1])
 
 
 def _without_loop_frames(error: BaseException) -> BaseException:

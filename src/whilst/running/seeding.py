@@ -15,14 +15,14 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
-from types import ModuleType
 from typing import Any
 
-__all__ = ["draws_kept", "own_draws", "reseed", "seed_of"]
+__all__ = ["drawing", "draws_kept", "own_draws", "reseed", "seed_of"]
 
 
 def seed_of(seed: int, number: int) -> int:
@@ -51,6 +51,52 @@ def draws_kept() -> Iterator[None]:
         random.setstate(state)
         if numpy_random is not None and numpy_state is not None:
             numpy_random.set_state(numpy_state)
+
+
+async def drawing(coroutine: Coroutine[Any, Any, object], seed: int, number: int) -> object:
+    """Await a coroutine whose draws depend on (seed, number) alone, whatever else is in flight on its loop."""
+    return await _with_own_draws(coroutine, seed, number)
+
+
+@types.coroutine
+def _with_own_draws(coroutine: Coroutine[Any, Any, object], seed: int, number: int) -> Generator[Any, Any, object]:
+    """Drive a coroutine with generators of its own: theirs are put in place for each of its steps.
+
+    Coroutines in flight share the global generators of `random` and `numpy`; without this, what one draws would
+    depend on when the others run.
+    """
+    outer = _states()
+    reseed(seed, number)
+    own = _states()
+    _set_states(outer)
+    sent: Any = None
+    thrown: BaseException | None = None
+    while True:
+        outer = _states()
+        _set_states(own)
+        try:
+            waiting_for = coroutine.send(sent) if thrown is None else coroutine.throw(thrown)
+        except StopIteration as end:
+            return end.value
+        finally:
+            own = _states()
+            _set_states(outer)
+        sent = thrown = None
+        try:
+            sent = yield waiting_for
+        except BaseException as error:
+            thrown = error
+
+
+def _states() -> tuple[Any, Any]:
+    numpy_random = sys.modules.get("numpy.random")
+    return random.getstate(), numpy_random.get_state() if numpy_random is not None else None
+
+
+def _set_states(states: tuple[Any, Any]) -> None:
+    random.setstate(states[0])
+    if states[1] is not None:
+        sys.modules["numpy.random"].set_state(states[1])
 
 
 class _Own(threading.local):
@@ -93,7 +139,7 @@ def _install(fn: Callable[..., object]) -> None:
         _users += 1
         shared = getattr(random, "_inst", None)
         _replace(vars(random), shared, "random")
-        numpy_random: ModuleType | None = sys.modules.get("numpy.random")
+        numpy_random: types.ModuleType | None = sys.modules.get("numpy.random")
         names = getattr(getattr(fn, "func", getattr(fn, "__func__", fn)), "__globals__", {})
         if names is not vars(random):
             _replace(names, shared, "random")

@@ -1,0 +1,75 @@
+"""The contract of coroutine functions: as that of plain functions, wherever they run."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import calls
+
+from whilst.errors import TimeoutExceededError
+from whilst.running.mapping import gather, imap, imap_unordered, map, starmap  # noqa: A004
+from whilst.running.options import Keywords
+
+
+@pytest.mark.parametrize("count", [0, 1, 60])
+def test_results_stand_in_the_order_of_the_items(coroutine_way: Keywords, count: int) -> None:
+    assert map(calls.square_later, range(count), **coroutine_way) == [x * x for x in range(count)]
+
+
+def test_starmap_and_callable_objects(coroutine_way: Keywords) -> None:
+    assert starmap(calls.add_later, [(1, 2), (3, 4)], **coroutine_way) == [3, 7]
+    assert map(calls.AsyncAdder(5), [1, 2], **coroutine_way) == [6, 7]
+
+
+def test_gather_takes_coroutine_functions(coroutine_way: Keywords) -> None:
+    tasks = [functools.partial(calls.square_later, 3), functools.partial(calls.add_later, 1, 2)]
+    assert gather(*tasks, **coroutine_way) == [9, 3]
+
+
+def test_lazy_results(coroutine_way: Keywords) -> None:
+    stream = imap(calls.square_later, itertools.count(), **coroutine_way)
+    assert list(itertools.islice(stream, 20)) == [x * x for x in range(20)]
+    stream.close()
+    assert sorted(imap_unordered(calls.square_later, range(20), **coroutine_way)) == [x * x for x in range(20)]
+
+
+def test_the_first_failing_item_raises(coroutine_way: Keywords) -> None:
+    with pytest.raises(calls.OddError, match="7 is odd") as caught:
+        map(calls.refuse_later, range(30), **coroutine_way)
+    assert any("call 7 of refuse_later, for 7" in note for note in caught.value.__notes__)
+    results = map(calls.refuse_later, range(9), errors="return", **coroutine_way)
+    assert results[:7] == list(range(7))
+    assert all(isinstance(error, calls.OddError) for error in results[7:])
+
+
+def test_seeded_draws_are_the_same_in_every_mode(coroutine_way: Keywords) -> None:
+    expected = map(calls.draw_later, range(12), seed=7, mode="sequential")
+    assert map(calls.draw_later, range(12), seed=7, **coroutine_way) == expected
+
+
+def test_context_variables_are_those_of_the_caller(coroutine_way: Keywords) -> None:
+    token = calls.variable.set("mine")
+    try:
+        assert map(calls.read_variable_later, range(5), **coroutine_way) == [f"{x} mine" for x in range(5)]
+    finally:
+        calls.variable.reset(token)
+
+
+def test_inside_a_running_loop(coroutine_way: Keywords) -> None:
+    async def main() -> list[int]:
+        return map(calls.square_later, range(20), **coroutine_way)
+
+    assert asyncio.run(main()) == [x * x for x in range(20)]
+
+
+def test_a_call_over_its_time_is_cancelled() -> None:
+    with pytest.raises(TimeoutExceededError, match="cancelled"):
+        map(calls.sleep_long, range(3), mode="concurrent", timeout_s=0.05)
