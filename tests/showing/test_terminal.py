@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,6 +161,20 @@ def test_a_report_shows_title_table_notes_and_timelines(sequential: Timeline) ->
     assert text.startswith("The story, performed\n\nmode        planned  why\nsequential     13 h\n")
     assert "Naive threads take 10 h." in text
     assert "sequential  planned" in text
+
+
+def test_names_that_begin_alike_give_their_beginning_to_the_title(sequential: Timeline, parallel: Timeline) -> None:
+    both = [replace(line, name=f"My day: {line.name}") for line in (sequential, parallel)]
+    lines = renderers.text(both, width=100).splitlines()
+    assert lines[:3] == ["My day", "", "sequential  planned"]
+    assert "parallel  planned" in lines
+
+
+def test_reports_of_one_kind_share_a_table(sequential: Timeline, parallel: Timeline) -> None:
+    text = renderers.text([Report(sequential), Report(parallel)], width=100)
+    assert text.count("planned  why") == 1
+    assert text.count("a lambda can't be sent") == 2
+    assert "sequential: Naive threads take 10 h." in text
 
 
 def test_a_report_without_timelines_is_a_table() -> None:

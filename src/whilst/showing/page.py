@@ -40,7 +40,7 @@ def write_page(picture: Picture, path: str | PathLike[str]) -> None:
 def page_of(picture: Picture) -> str:
     """Return the page's HTML."""
     figures = [figures_of(timeline) for timeline in picture.timelines]
-    heading = picture.title or _titles(picture.timelines) or "Timeline"
+    heading = picture.title or _listed(picture.names) or "Timeline"
     return _filled(
         _asset("page.html"),
         {
@@ -49,7 +49,7 @@ def page_of(picture: Picture) -> str:
             "report": _tables(picture) + _notes(picture),
             "style": _asset("page.css"),
             "script": "\n".join(map(_asset, _SCRIPTS)),
-            "sections": "\n".join(map(_section, range(len(figures)), picture.timelines, figures)),
+            "sections": "\n".join(map(_section, picture.names, picture.timelines, figures)),
             "data": "\n".join(f'<script type="text/plain">{pack(each)}</script>' for each in picture.timelines if each),
         },
     )
@@ -65,8 +65,7 @@ def _filled(template: str, parts: Mapping[str, str]) -> str:
     return _HOLE.sub(lambda hole: parts[hole[1]], template)
 
 
-def _titles(timelines: Sequence[Timeline]) -> str:
-    names = [timeline.name for timeline in timelines if timeline.name]
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
 
 
@@ -90,17 +89,16 @@ def _notes(picture: Picture) -> str:
     return "".join(f"<p>{escape(note)}</p>" for note in picture.notes)
 
 
-def _section(position: int, timeline: Timeline, figures: Figures) -> str:
-    name = escape(timeline.name or f"timeline {position + 1}")
+def _section(name: str, timeline: Timeline, figures: Figures) -> str:
     origin = "planned" if timeline.is_predicted else "measured"
     facts = [origin, _counted(figures.spans, "span"), _counted(figures.tasks, "task")]
     facts += [f"{key}: {value}" for key, value in timeline.facts.items()]
     pairs = figures.sentences(timeline)
     shown = "".join(f"<span>{escape(key)} <b>{escape(value)}</b></span>" for key, value in pairs)
-    head = f'<div class="title"><h2>{name}</h2><small>{escape(" · ".join(facts))}</small></div>'
+    head = f'<div class="title"><h2>{escape(name)}</h2><small>{escape(" · ".join(facts))}</small></div>'
     if not timeline:
         return f'<section>{head}<p class="empty">Nothing happened: this timeline has no spans.</p></section>'
-    summary = escape(f"Picture of {timeline.name or 'the timeline'}: " + ", ".join(f"{k} {v}" for k, v in pairs))
+    summary = escape(f"Picture of {name}: " + ", ".join(f"{k} {v}" for k, v in pairs))
     return (
         f'<section>{head}<div class="figures">{shown}</div>'
         f'<div class="plot"><canvas role="img" tabindex="0" aria-label="{summary}"></canvas></div>'

@@ -37,8 +37,8 @@ def write_trace(picture: Picture, path: str | PathLike[str]) -> None:
     with Path(path).open("w", encoding="utf-8") as file:
         file.write('{"displayTimeUnit":"ms","traceEvents":[\n')
         separator = ""
-        for process, timeline in enumerate(picture.timelines, start=1):
-            for event in _events(timeline, process):
+        for process, (name, timeline) in enumerate(zip(picture.names, picture.timelines, strict=True), start=1):
+            for event in _events(name, timeline, process):
                 file.write(separator + event)
                 separator = ",\n"
         file.write("\n]}\n")
@@ -55,8 +55,11 @@ def lanes_of(timeline: Timeline) -> list[int]:
         begun[task] = min(start, begun.get(task, start))
     # Of spans that begin together, the one whose task is under way comes first, so that it can keep its lane.
     order = sorted(range(len(timeline)), key=lambda row: (timeline.start_ns[row], begun[timeline.task[row]]))
+    overlapping = _overlapping_executors(timeline, order)
     for row in order:
         executor, task = timeline.executor[row], timeline.task[row]
+        if executor not in overlapping:
+            continue
         start, end = timeline.start_ns[row], timeline.end_ns[row]
         lanes_free, lanes_busy = free.setdefault(executor, []), busy.setdefault(executor, [])
         while lanes_busy and lanes_busy[0][0] <= start:
@@ -74,18 +77,30 @@ def lanes_of(timeline: Timeline) -> list[int]:
     return lanes
 
 
+def _overlapping_executors(timeline: Timeline, order: Sequence[int]) -> set[int]:
+    """Those that need more than one lane; most runs have none."""
+    last = [0] * len(timeline.executors)
+    found = set()
+    for row in order:
+        executor = timeline.executor[row]
+        if timeline.start_ns[row] < last[executor]:
+            found.add(executor)
+        last[executor] = max(last[executor], timeline.end_ns[row])
+    return found
+
+
 _NEAR: Final = 64  # among how many free lanes a task looks for its own, lest thousands of lanes cost a search each
 
 
-def _events(timeline: Timeline, process: int) -> Iterator[str]:
+def _events(name: str, timeline: Timeline, process: int) -> Iterator[str]:
     lanes = lanes_of(timeline)
-    yield _metadata("process_name", process, 0, timeline.name or f"timeline {process}")
+    yield _metadata("process_name", process, 0, name)
     threads: dict[tuple[int, int], int] = {}
     used = sorted(set(zip(timeline.executor, lanes, strict=True)) | {(at, 0) for at in range(len(timeline.executors))})
     for thread, (executor, lane) in enumerate(used, start=1):
         threads[executor, lane] = thread
-        name = timeline.executors[executor] if lane == 0 else f"{timeline.executors[executor]} · {lane + 1}"
-        yield _metadata("thread_name", process, thread, name)
+        own = timeline.executors[executor]
+        yield _metadata("thread_name", process, thread, own if lane == 0 else f"{own} · {lane + 1}")
         yield (
             f'{{"ph":"M","name":"thread_sort_index","pid":{process},"tid":{thread},"args":{{"sort_index":{thread}}}}}'
         )

@@ -5,8 +5,8 @@ A renderer sees only pictures, so that a plan, a comparison, a recorded run and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from whilst.errors import WhilstError
 from whilst.model import Report, Timeline
@@ -18,13 +18,19 @@ class NotDrawableError(WhilstError, TypeError):
     """A value that has neither a timeline nor a table."""
 
 
+Table = tuple[tuple[str, ...], ...]
+"""Rows of text, the heading first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Timelines under each other on one axis, with one table (heading first) and sentences to each report."""
 
     title: str
     timelines: tuple[Timeline, ...]
-    tables: tuple[tuple[tuple[str, ...], ...], ...] = ()
+    names: tuple[str, ...]
+    """One for each timeline; never empty."""
+    tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -35,13 +41,13 @@ def picture_of(value: object) -> Picture:
         NotDrawableError: none of these.
     """
     if isinstance(value, Timeline):
-        return Picture(value.name, (value,))
+        return _picture(value.name, [value])
     if isinstance(value, Report):
         table = tuple(tuple(map(str, row)) for row in value.table())
-        return Picture(value.title, tuple(value.timelines()), (table,) if table else (), tuple(value.notes()))
+        return _picture(value.title, value.timelines(), (table,) if table else (), tuple(value.notes()))
     inner = getattr(value, "timeline", None)
     if isinstance(inner, Timeline):
-        return Picture(inner.name, (inner,))
+        return _picture(inner.name, [inner])
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         return _joined([picture_of(each) for each in value])
     raise NotDrawableError(
@@ -56,11 +62,36 @@ def shared_unit(timelines: Sequence[Timeline]) -> str | None:
     return units.pop() if len(units) == 1 else None
 
 
+def _picture(
+    title: str, timelines: Sequence[Timeline], tables: tuple[Table, ...] = (), notes: tuple[str, ...] = ()
+) -> Picture:
+    """Names that all begin alike ("my day: concurrent", "my day: parallel") give that beginning to the title."""
+    names = [line.name or f"timeline {number}" for number, line in enumerate(timelines, start=1)]
+    shared = names[0][: names[0].rfind(": ") + 2] if len(names) > 1 and ": " in names[0] else ""
+    if shared and all(name.startswith(shared) and name != shared for name in names):
+        names = [name.removeprefix(shared) for name in names]
+        title = title or shared.removesuffix(": ")
+    return Picture(title, tuple(timelines), tuple(names), tables, notes)
+
+
 def _joined(pictures: Sequence[Picture]) -> Picture:
-    titles = [picture.title for picture in pictures if picture.title]
-    return Picture(
-        title=titles[0] if len(titles) == 1 else "",
-        timelines=tuple(timeline for picture in pictures for timeline in picture.timelines),
-        tables=tuple(table for picture in pictures for table in picture.tables),
-        notes=tuple(note for picture in pictures for note in picture.notes),
-    )
+    timelines = [timeline for picture in pictures for timeline in picture.timelines]
+    titles = {picture.title: None for picture in pictures if picture.title}
+    picture = _picture(next(iter(titles)) if len(titles) == 1 else "", timelines, tuple(_joined_tables(pictures)))
+    ours = iter(picture.names)
+    notes = []
+    for each in pictures:
+        own = [next(ours) for _ in each.timelines]
+        who = own[0] if len(own) == 1 else each.title
+        notes += [f"{who}: {note}" if who and len(pictures) > 1 else note for note in each.notes]
+    return replace(picture, notes=tuple(notes))
+
+
+def _joined_tables(pictures: Sequence[Picture]) -> Iterator[Table]:
+    """Tables with the same heading become one."""
+    by_heading: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for picture in pictures:
+        for heading, *body in picture.tables:
+            by_heading.setdefault(heading, []).extend(body)
+    for heading, rows in by_heading.items():
+        yield (heading, *rows)

@@ -125,10 +125,12 @@ def _is_sparse(stretches: Sequence[tuple[int, int, int]], columns: int) -> bool:
 
 def _overlaps(timeline: Timeline, rows: Sequence[int]) -> bool:
     last = 0
-    for row in rows:
-        if timeline.start_ns[row] < last:
+    for start, end in zip(
+        map(timeline.start_ns.__getitem__, rows), map(timeline.end_ns.__getitem__, rows), strict=True
+    ):
+        if start < last:
             return True
-        last = max(last, timeline.end_ns[row])
+        last = max(last, end)
     return False
 
 
@@ -157,7 +159,13 @@ def _stretches(timeline: Timeline, rows: Sequence[int]) -> list[tuple[int, int, 
 def _shares(stretches: Iterable[tuple[int, int, int]], columns: int, cell_ns: float) -> Shares:
     sums = [[0.0] * columns for _ in Kind]
     for start, end, kind in stretches:
-        _spread(sums[kind], start / cell_ns, end / cell_ns, 1.0)
+        first, last = start / cell_ns, end / cell_ns
+        cell = int(first)
+        # Most spans of a dense row lie within one cell; the call would cost more than the sum.
+        if last <= cell + 1 and cell < columns:
+            sums[kind][cell] += last - first
+        else:
+            _spread(sums[kind], first, last, 1.0)
     return [list(cell) for cell in zip(*sums, strict=True)]
 
 

@@ -55,14 +55,15 @@ def _rendered(value: object, width: int, glyphs: Glyphs) -> RenderableType:
 
 def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
     drawn = [timeline for timeline in picture.timelines if timeline.makespan_ns]
-    if picture.title and (len(picture.timelines) != 1 or picture.timelines[0].name != picture.title):
+    if picture.title and picture.names != (picture.title,):
         yield Text(printable(picture.title, glyphs), "bold")
         yield Text()
     for table in picture.tables:
         yield _table(table, glyphs)
+        yield Text()
     for note in picture.notes:
         yield Text(printable(note, glyphs))
-    if picture.timelines and (picture.tables or picture.notes):
+    if picture.timelines and picture.notes:
         yield Text()
     names = chain.from_iterable(timeline.executors for timeline in drawn)
     longest = max(map(cell_len, chain(names, _task_names(drawn))), default=0)
@@ -72,7 +73,10 @@ def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableT
         least = _WIDEST_NAME
     gutter = min(max(least, longest + 2), _WIDEST_NAME, max(8, width // 4)) + 1
     axis = Axis.of(drawn, max(10, width - gutter - _PERCENT_WIDTH))
-    for timeline in picture.timelines:
+    for name, timeline in zip(picture.names, picture.timelines, strict=True):
+        yield Text.assemble(
+            (printable(name, glyphs), "bold"), (f"  {'planned' if timeline.is_predicted else 'measured'}", "dim")
+        )
         yield from _timeline(timeline, axis, gutter, width, glyphs)
         yield Text()
     if drawn:
@@ -87,10 +91,6 @@ def _task_names(timelines: Sequence[Timeline]) -> Iterator[str]:
 
 
 def _timeline(timeline: Timeline, axis: Axis, gutter: int, width: int, glyphs: Glyphs) -> Iterator[Text]:
-    yield Text.assemble(
-        (printable(timeline.name or "timeline", glyphs), "bold"),
-        (f"  {'planned' if timeline.is_predicted else 'measured'}", "dim"),
-    )
     if not timeline.makespan_ns:
         what = f"{len(timeline)} spans of no length" if timeline else "no spans"
         yield Text(f"  Nothing to draw: {what}.")
@@ -183,11 +183,14 @@ def _by_cell(name: str) -> Iterator[str]:
 
 def _fitting(bar: Bar, is_named: bool, room: int, glyphs: Glyphs) -> str:
     """The longest of the ways to name a bar that fits, with a space to each side if any fits so."""
-    task, label = bar.task, bar.label
+    task, label = bar.task, "held off" if bar.kind == Kind.HELD else bar.label
     if is_named:
         ways = [label or task]
     else:
-        ways = [f"{task}: {label}" if label else task, label or task if bar.kind == Kind.WAIT else task]
+        ways = [
+            f"{task}: {label}" if label not in ("", task) else task,
+            label or task if bar.kind == Kind.WAIT else task,
+        ]
     names = [printable(way, glyphs) for way in ways]
     return next((f" {name} " for name in names if 0 < cell_len(name) <= room - 2), "") or next(
         (name for name in names if cell_len(name) <= room), ""

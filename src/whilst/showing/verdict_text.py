@@ -84,10 +84,10 @@ def _footnotes(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
 
 
 def _again(token: str) -> str:
-    """How to run it again; a token that ends in a dot does not say where setup and tasks are found."""
-    if not token.startswith("w1."):
-        return f"token {token!r}"
-    return f"whilst.replay({token!r}, setup, tasks)" if token.endswith(".") else f"whilst check --replay {token}"
+    """How to run it again; a token that begins with "w1p" does not say where setup and tasks are found."""
+    if token.startswith("w1p."):
+        return f"whilst.replay({token!r}, setup, tasks)"
+    return f"whilst check --replay {token}" if token.startswith("w1.") else f"token {token!r}"
 
 
 def _effort(verdict: Verdict) -> str:

@@ -269,8 +269,9 @@ class Plot {
   }
 
   labelOf(row, i, room) {
-    const { line } = this, task = line.taskName(row.spans.T[i]), label = line.labels[row.spans.L[i]];
-    if (!label) return task;
+    const { line } = this, task = line.taskName(row.spans.T[i]);
+    const label = row.spans.K[i] === HELD ? "held off" : line.labels[row.spans.L[i]];
+    if (!label || label === task) return task;
     if (row.type === "task" && row.name) return label;
     const both = `${task}: ${label}`;
     return this.widthOf(both) <= room ? both : task;

@@ -28,7 +28,7 @@ function describeSpan(plot, row, at, scale) {
   const task = line.taskName(spans.T[at]), detail = line.details[spans.D[at]];
   const step = Math.max(end - start, plot.line.makespan / plot.ticksPerUnit / 1e6) / 200;
   const lines = [
-    label ? `${task}: ${label}` : task,
+    label && label !== task ? `${task}: ${label}` : task,
     `${KIND_WORDS[spans.K[at]]} for ${scale.length(end - start)}`,
     `${scale.format(start, step, end)} – ${scale.format(end, step, end)}`,
   ];
