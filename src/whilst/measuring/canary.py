@@ -20,6 +20,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from whilst.measuring.clocks import delay_ns
+
 __all__ = ["Canary", "Sightings"]
 
 _FIRST_S: Final = 0.0005
@@ -88,11 +90,18 @@ class Canary:
     def _watch(self) -> None:
         try:
             interval = _FIRST_S
+            delayed = delay_ns()
             while True:
                 due = time.perf_counter() + interval
-                if self._done.acquire(timeout=interval):
+                is_over = self._done.acquire(timeout=interval)
+                late = time.perf_counter() - due
+                # What it had to wait for a core says nothing about the GIL.
+                before, delayed = delayed, delay_ns()
+                late -= (delayed - before) / 1e9
+                if is_over:
+                    self.seen.held += late > 0.5 * self._switch_s  # all of the call passed before it got the GIL
                     return
-                self._note(time.perf_counter() - due)
+                self._note(late)
                 interval = min(2 * interval, _LONGEST_S)
         finally:
             self._is_over.release()

@@ -14,7 +14,7 @@ from whilst.measuring import clocks, payload
 from whilst.measuring.canary import Canary, Sightings
 from whilst.measuring.origins import ABSENT
 from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
-from whilst.measuring.suspects import Scan, scan
+from whilst.measuring.suspects import Scan, can_only_be_short, scan
 from whilst.model import Profile, Write
 
 __all__ = ["Pilot"]
@@ -46,6 +46,7 @@ class Pilot:
     _item_writes: tuple[Write, ...] = ()
     _canary: Canary | None = None
     _start: clocks.Reading | None = None
+    _is_short: bool = False
 
     def look_into(self, item: object) -> None:
         """Scan the function with an item at hand, and take the first look at what it may write. Once."""
@@ -59,16 +60,17 @@ class Pilot:
 
     def begin(self, item: object = ABSENT, *, is_watched: bool = True) -> None:
         """A call is about to be made. Without `is_watched` only the clocks are read."""
+        self._is_short = not is_watched and can_only_be_short(self.fn)
         if is_watched and self._watchlist is not None:
             self._before = Surroundings.now()
             self._item_before = _print_of(item)
             self._canary = Canary()
-        self._start = clocks.read()
+        self._start = clocks.read(is_short=self._is_short)
 
     def end(self, item: object = ABSENT, *, calls: int = 1) -> clocks.Lap:
         """The call (or so many calls together) is over; it may have raised. Return one call's share of the time."""
         assert self._start is not None
-        lap = self._start.until(clocks.read()).shared_by(calls)
+        lap = self._start.until(clocks.read(is_short=self._is_short)).shared_by(calls)
         self.laps.append(lap)
         self.calls += calls
         if self._canary is not None:
@@ -102,12 +104,18 @@ class Pilot:
         return self.laps[1:] or self.laps
 
     @property
+    def core_share(self) -> float:
+        """The share of its time in which the pilot had what it needed; the rest it was kept off the cores."""
+        wall = sum(lap.wall_s for lap in self.laps)
+        return min(1.0, sum(lap.alone_s for lap in self.laps) / wall) if wall else 1.0
+
+    @property
     def first_extra_s(self) -> float:
         """What the first call took beyond the others; 0.0 while that can't be told."""
         if len(self.laps) < 2:
             return 0.0
-        extra = self.laps[0].wall_s - fmean(lap.wall_s for lap in self.laps[1:])
-        return extra if extra > 0.5 * self.laps[0].wall_s else 0.0
+        extra = self.laps[0].alone_s - fmean(lap.alone_s for lap in self.laps[1:])
+        return extra if extra > 0.5 * self.laps[0].alone_s else 0.0
 
     @property
     def waits_only_in_sleep(self) -> bool:
@@ -141,15 +149,15 @@ class Pilot:
             return empty
         laps = self.usual
         work = fmean(lap.thread_s for lap in laps)
-        wall = fmean(lap.wall_s for lap in laps)
+        wait = fmean(lap.wait_s for lap in laps)
         share = self.seen.gil_share
         profile = replace(
             empty,
             work_s=work,
-            wait_s=max(0.0, wall - work),
+            wait_s=wait,
             gil_s=None if share is None else share * work,
             calls=self.calls,
-            first_call_s=self.laps[0].wall_s,
+            first_call_s=self.laps[0].alone_s,
             native_s=fmean(lap.others_s for lap in laps),
             children_s=fmean(lap.children_s for lap in laps),
         )

@@ -218,7 +218,7 @@ class AutoPolicy:
         made = max(1, len(finished.ids))
         lap = pilot.end(items[0], calls=made)
         self._inline_calls += made
-        self._call_s = lap.wall_s
+        self._call_s = lap.alone_s
         if not finished.errors:
             self._last = (items[0], finished.values[0])
         self._after_pilot(is_first=is_first)
@@ -253,7 +253,7 @@ class AutoPolicy:
             return
         self._pilot.look_into(item)
         lap = self._pilot.laps[0]
-        if lap.wait_s > 0.5 * lap.wall_s and lap.children_s < 0.2 * lap.wall_s and not self._pilot.writes:
+        if lap.wait_s > 0.5 * lap.alone_s and lap.children_s < 0.2 * lap.alone_s and not self._pilot.writes:
             self._decide("")
 
     def _is_clear(self) -> bool:
@@ -317,6 +317,8 @@ class AutoPolicy:
         self._stretch = max(1, min(int(_STRETCH_S / max(now, 1e-9)), 8 * count, _LONGEST_STRETCH))
         if self._setup is not INLINE or self._stage is _Stage.FIRST:
             return
+        if self._stage is _Stage.RUN and (self._profile.wait_s or 0.0) < 0.5 * self._decided_s:
+            now = (finished.cpu_ns or 0) / 1e9 / count
         left = self._left if self._left is not None else 4 * self._inline_calls
         if self._stage is _Stage.SHORT:
             is_long = left * now > 10 * _NOT_WORTH_S and now > 8e-6 and self._inline_calls >= 32
@@ -457,6 +459,8 @@ class AutoPolicy:
         was_s = self._profile.wall_s
         backend = self._setup.backend
         if backend == "processes" and self._answered_s > 0.03:
+            if (self._profile.wait_s or 0.0) < 0.5 * was_s:  # a busy machine makes calls longer, but not their work
+                now_s, was_s = self._cpu_s / self._answers, self._profile.work_s
             if now_s > _DRIFT * was_s or now_s * _DRIFT < was_s:
                 ratio = now_s / max(was_s, 1e-12)
                 text = f"calls take {now_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
@@ -471,7 +475,8 @@ class AutoPolicy:
         waits = (profile.wait_s or 0.0) > 0.2 * was_s
         work_s = self._cpu_s / self._answers
         if not waits and self._trial is None and self._answers >= 4 * self._decision.workers:
-            self._trial = round(self._decision.workers * work_s / max(now_s, 1e-9), 2)
+            share = work_s / max(now_s, 1e-9) / max(self._pilot.core_share, 0.1)
+            self._trial = round(self._decision.workers * min(1.0, share), 2)
             if self._trial < 1.25:
                 self._adopt(
                     profile, f"{self._decision.workers} threads were only {self._trial:.1f} times as fast as one"
