@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 import time
@@ -34,6 +33,8 @@ def make_call(fn: Callable[[object], object], item: object, number: int, lane: s
     try:
         value = fn(item)
         if inspect.iscoroutine(value):
+            import asyncio
+
             value = asyncio.run(value)
         outcome = Outcome(value)
     except (Exception, SystemExit) as error:

@@ -6,7 +6,6 @@ while this process could be kept from answering. Calls are made on the main thre
 
 from __future__ import annotations
 
-import asyncio
 import os
 import pickle
 import queue
@@ -15,6 +14,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import cloudpickle
 
 from whilst.running.comparing.calling import Sampler, is_coroutine_function, make_call, make_coroutine_call
 from whilst.running.comparing.measures import peak_memory_bytes
@@ -49,6 +50,8 @@ def main() -> None:
     desk = _Desk(fn, answers)
     with Sampler() as sampler:
         if is_coroutine_function(fn):
+            import asyncio  # half of this process's start-up, where nobody needs it
+
             asyncio.run(desk.loop(at_once))
         else:
             _on_threads(desk, at_once, sampler)
@@ -96,6 +99,8 @@ class _Desk:
         inbox.put(None)  # for the next thread
 
     async def loop(self, at_once: int) -> None:
+        import asyncio
+
         inbox: asyncio.Queue[_Message] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -122,8 +127,6 @@ class _Desk:
                 group.create_task(work_off())
 
     def _answer(self, record: CallRecord) -> None:
-        import cloudpickle
-
         payload: bytes | None = None
         complaint = ""
         if record.outcome.failure is None:
