@@ -22,6 +22,7 @@ __all__ = ["dumps", "find_variable", "is_importable", "names_any", "place_of_var
 _MAIN = (b"__main__",)
 _SEARCHED_BYTES = 1 << 20
 _lock = RLock()
+_picklers: list[Any] = []
 _importable: dict[str, bool] = {}
 _places: dict[int, tuple[Any, str, str]] = {}
 _variables: dict[tuple[str, str], ContextVar[Any]] = {}
@@ -53,26 +54,29 @@ def dumps(value: object, buffer_callback: Callable[[Any], Any] | None, *, is_car
             cloudpickle.register_pickle_by_value(module)
         try:
             out = io.BytesIO()
-            pickler = cloudpickle.Pickler(out, 5, buffer_callback=buffer_callback)
-            _teach(pickler)
-            pickler.dump(value)
+            _pickler_class()(out, 5, buffer_callback=buffer_callback).dump(value)
             return out.getvalue()
         finally:
             for module in added:
                 cloudpickle.unregister_pickle_by_value(module)
 
 
-def _teach(pickler: Any) -> None:
-    """Add what cloudpickle has no answer to, and take away an answer that is none.
+def _pickler_class() -> Any:
+    """cloudpickle's, taught what it has no answer to, and untaught an answer that is none.
 
     A ContextVar is the same variable over there. An open file is not: cloudpickle would send its content.
     """
-    import io
-    from collections import ChainMap
-    from contextvars import ContextVar
+    if not _picklers:
+        import io
+        from collections import ChainMap
+        from contextvars import ContextVar
 
-    ours = {ContextVar: _reduce_variable, io.TextIOWrapper: _refuse_file}
-    pickler.dispatch_table = ChainMap(ours, pickler.dispatch_table)
+        import cloudpickle
+
+        ours = {ContextVar: _reduce_variable, io.TextIOWrapper: _refuse_file}
+        base: Any = cloudpickle.Pickler
+        _picklers.append(type("ByValuePickler", (base,), {"dispatch_table": ChainMap(ours, base.dispatch_table)}))
+    return _picklers[0]
 
 
 def _refuse_file(file: Any) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ __all__ = ["Echoes", "replay"]
 
 _OUT, _ERR, _OUT_BYTES, _ERR_BYTES, _LOG, _WARNING, _RAW_ERR = range(7)
 _KEPT_RAW_BYTES = 1 << 20
+_HERE = __file__.rpartition("/")[0]
 
 
 class Echoes:
@@ -230,6 +231,9 @@ def _replay_one(kind: int, said: Any) -> None:
         import warnings
 
         message, category, filename, lineno = loads(said)
+        if filename.startswith(_HERE):
+            # Laid at the door of the function's caller (stacklevel=2): here that is who called whilst.
+            filename, lineno = _user_line()
         module, registry = _module_at(filename)
         warnings.warn_explicit(message, category, filename, lineno, module, registry)
     else:
@@ -249,9 +253,16 @@ def _replay_one(kind: int, said: Any) -> None:
 _registries: dict[str, dict[Any, Any]] = {}
 
 
-def _module_at(filename: str) -> tuple[str | None, dict[Any, Any]]:
+def _user_line() -> tuple[str, int]:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "whilst":
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _module_at(filename: str) -> tuple[str, dict[Any, Any]]:
     """The module whose code stands there, with its register of warnings shown: once means once here too."""
     for name, module in list(sys.modules.items()):
         if getattr(module, "__file__", None) == filename:
             return name, module.__dict__.setdefault("__warningregistry__", {})
-    return None, _registries.setdefault(filename, {})
+    return filename.removesuffix(".py"), _registries.setdefault(filename, {})
