@@ -210,12 +210,10 @@ class Explorer:
     def _execution(self, state: object, describer: Describer | None) -> Execution:
         scheduler = self.scheduler
         outer, trace = scheduler.outer, scheduler.trace
-        results = tuple(
-            scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers
-        )
+        results = tuple([scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers])
         describe = functools.partial(_described, self, state, trace, describer)
         return Execution(
-            choices=tuple(outer[event[0]] for event in trace),
+            choices=tuple([outer[event[0]] for event in trace]),
             status=scheduler.status,
             state=state,
             results=results,

@@ -64,7 +64,30 @@ class HappensBefore:
                 keys = table.get(thing)
                 if keys is None:
                     keys = table[thing] = {}
-                joined = self._join(index, keys, key, writes, mine)
+                record = keys.get(key)
+                if record is None:
+                    record = keys[key] = _Last()
+                if key is None or None in keys:
+                    joined = self._join(index, keys, key, writes, mine)
+                elif writes:
+                    joined = mine
+                    if record.reads:
+                        earlier = [*record.reads, record.write] if record.write >= 0 else record.reads
+                        joined = self._join_earlier(index, earlier, mine)
+                        record.reads = []
+                    elif record.write >= 0:
+                        other = record.write
+                        joined |= past[other]
+                        if not (mine >> other) & 1:
+                            self.races.append((other, index, joined))
+                    record.write = index
+                else:
+                    joined, other = mine, record.write
+                    if other >= 0:
+                        joined |= past[other]
+                        if not (mine >> other) & 1:
+                            self.races.append((other, index, joined))
+                    record.reads.append(index)
             last[task] = past_of = joined | (1 << index)
             past.append(past_of)
 
@@ -72,26 +95,24 @@ class HappensBefore:
         return next((index for index, event in enumerate(self._trace) if event[0] == task), -1)
 
     def _join(self, index: int, keys: dict[Any, _Last], key: Any, writes: bool, mine: int) -> int:
-        """A plain access: find what it depends on, note races, write it down; the past without itself."""
-        if key is None and len(keys) > (1 if None in keys else 0):
+        """A plain access where the whole and its keys meet: find what it depends on, note races."""
+        if key is None:
             earlier = self._whole(keys, writes)
         else:
-            record = keys.get(key)
-            earlier = self._frontier(record, writes) if record is not None else []
-            if key is not None and None in keys:
-                earlier = earlier + self._frontier(keys[None], writes)
-        joined = mine
-        if earlier:
-            if len(earlier) > 1:
-                earlier.sort(reverse=True)
-            past, found = self.past, []
-            for other in earlier:
-                if not (joined >> other) & 1:
-                    found.append(other)
-                joined |= past[other]
-            for other in found:
-                self.races.append((other, index, joined))
+            earlier = self._frontier(keys[key], writes) + self._frontier(keys[None], writes)
+        joined = self._join_earlier(index, earlier, mine) if earlier else mine
         self._note(index, keys, key, writes)
+        return joined
+
+    def _join_earlier(self, index: int, earlier: list[int], mine: int) -> int:
+        """The past after joining those of the events it depends on; the latest ones first, to find the races."""
+        joined, past, found = mine, self.past, []
+        for other in sorted(earlier, reverse=True):
+            if not (joined >> other) & 1:
+                found.append(other)
+            joined |= past[other]
+        for other in found:
+            self.races.append((other, index, joined))
         return joined
 
     @staticmethod

@@ -25,6 +25,7 @@ exponentially many), and reads-from equivalence (fewer classes, but undecided fo
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from whilst.checking.events import Status
@@ -113,6 +114,8 @@ class Optimal:
         self, node: Node, view: _View, first: int, task: int, past: int, last: Accesses
     ) -> None:
         """Put v = notdep(first) . task into the tree of the node, unless it is covered."""
+        if node.sleep and (node.sleep >> view.first_independent(first, task)) & 1:
+            return  # v's first event depends on nothing in v, and its task is asleep: the common case
         sequence = view.independent_after(first)
         mask = 0
         for index in sequence:
@@ -193,14 +196,17 @@ class _View:
         past = self._past
         return [k for k in range(first + 1, len(self._trace)) if not (past[k] >> first) & 1]
 
+    def first_independent(self, first: int, task: int) -> int:
+        """The task that v begins with: of the first event after `first` that doesn't depend on it."""
+        past, trace = self._past, self._trace
+        for index in range(first + 1, len(trace)):
+            if not (past[index] >> first) & 1:
+                return trace[index][0]
+        return task
+
     def done_before(self, task: int, index: int) -> int:
         """How many events of the task came before that index."""
-        count = 0
-        for position in self._by_task.get(task, ()):
-            if position >= index:
-                break
-            count += 1
-        return count
+        return bisect_left(self._by_task.get(task, ()), index)
 
     def lookup(self, task: int, nth: int) -> Accesses | None:
         """What the task's nth event touches, or would touch if it is pending; None when it is neither."""

@@ -298,6 +298,12 @@ class Scheduler:
             return bool((self.did_begin >> gate[task]) & 1)
         return True
 
+    def _may_go_on(self, task: int) -> bool:
+        """Whether the task that runs goes on by default: not into a wait, nor into a try that would fail."""
+        if self.pending[task][0] != 2 and (self.did_begin >> task) & 1:
+            return True
+        return self.is_enabled(task) and not self._would_fail(task)
+
     def enabled(self) -> list[int]:
         """Every task that can go on, in ascending order."""
         return sorted(task for task in self.pending if self.is_enabled(task))
@@ -312,12 +318,7 @@ class Scheduler:
         elif self.picker is not None:
             enabled = self.enabled()
             chosen = self.picker(task, enabled) if enabled else self._nobody()
-        elif (
-            task in self.pending
-            and not (self.sleep >> task) & 1
-            and self.is_enabled(task)
-            and not self._would_fail(task)
-        ):
+        elif task in self.pending and not (self.sleep >> task) & 1 and self._may_go_on(task):
             chosen = task
         else:
             chosen = self._first_enabled()

@@ -26,6 +26,7 @@ __all__ = ["Watcher", "plain_key"]
 
 _DICT_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 _MISSING = object()
+_ATOMS = frozenset({int, str, bytes, bool, type(None), float, complex, tuple})
 _PLAIN_KEYS = frozenset({int, str, bytes, bool, type(None), float, complex, type})
 _MAX_DEPTH = 3  # of containers inside containers that one C call may look into
 
@@ -271,8 +272,29 @@ class Watcher:
 
     def set_attr(self, site: Site, thing: Any, value: Any = None) -> None:
         """STORE_ATTR or DELETE_ATTR is about to change `site.name` of it."""
-        if self.scheduler.cur >= 0:
+        if self.scheduler.cur < 0:
+            return
+        kind = type(thing)
+        how = site.how.get(kind)
+        if how is None:
+            how = site.how[kind] = self._how_to_write(kind, site.name)
+        if how == "instance":
+            if site.is_hot:
+                self.scheduler.step((1, id(thing), site.name, site, thing, value))
+            else:
+                self.log(site, 1, thing, site.name)
+        elif how != "skip":
             self.write_attr(site, thing, site.name, value)
+
+    @staticmethod
+    def _how_to_write(kind: type, name: str) -> str:
+        if issubclass(kind, (type, types.ModuleType, _local)) or name == "__dict__":
+            return "special"
+        if _defines_in_python(kind, "__setattr__"):
+            return "skip"
+        found = _look_up(kind, name)
+        has_setter = found is not _MISSING and _defines_in_python(type(found), "__set__")
+        return "skip" if has_setter or isinstance(found, property) else "instance"
 
     def write_attr(self, site: Site, thing: Any, name: str, value: Any, *, is_inner: bool = False) -> None:
         """An attribute is stored or deleted, by an instruction or by setattr; `is_inner`: by object.__setattr__."""
@@ -396,11 +418,15 @@ class Watcher:
 
     def look(self, site: Site, thing: Any) -> None:
         """Something reads a container whole: truth, unpacking, formatting."""
+        if type(thing) in _ATOMS:
+            return
         if self.scheduler.cur >= 0 and family(type(thing)) not in ("immutable", "python"):
             self.touch_all(site, self.contents(0, thing), _READS)
 
     def operate(self, site: Site, left: Any, right: Any) -> None:
         """A binary operator or a comparison."""
+        if type(left) in _ATOMS and type(right) in _ATOMS:
+            return
         if self.scheduler.cur < 0:
             return
         touched = []
@@ -412,6 +438,8 @@ class Watcher:
 
     def operate_in_place(self, site: Site, left: Any, right: Any) -> None:
         """An augmented assignment's operator, or the store of a slice."""
+        if type(left) in _ATOMS and type(right) in _ATOMS:
+            return
         if self.scheduler.cur < 0:
             return
         touched: list[tuple[int, Any, Any]] = []
