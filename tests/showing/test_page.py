@@ -142,11 +142,12 @@ def test_a_browser_draws_timelines_on_one_axis(
     assert found[1]["rows"][0]["shares"][3 * 10 :] == pytest.approx([0.0] * 9)
 
 
-@pytest.mark.parametrize("spans", [[], [Span("you", "t", Kind.WORK, 0, 0)], [Span("you", "t", Kind.HELD, 7, 8)]])
-def test_a_browser_opens_what_has_next_to_nothing_in_it(browser: Any, spans: list[Span], tmp_path: Path) -> None:
-    browser.open(written(Timeline.from_spans(spans), tmp_path))
-    for key in ("+", "ArrowRight", "-", "0"):
-        browser.poke("Key", type="keyDown", key=key, text=key[:1])
+def test_a_browser_opens_what_has_next_to_nothing_in_it(browser: Any, tmp_path: Path) -> None:
+    for spans in ([], [Span("you", "t", Kind.WORK, 0, 0)], [Span("you", "t", Kind.HELD, 7, 8)]):
+        browser.open(written(Timeline.from_spans(spans), tmp_path))
+        for key in ("+", "ArrowRight", "-", "0"):
+            browser.poke("Key", type="keyDown", key=key, text=key[:1])
+        assert browser.ask("document.getElementById('failed').hidden")
 
 
 def test_a_reader_moves_about_by_wheel_drag_and_keys(browser: Any, concurrent: Timeline, tmp_path: Path) -> None:

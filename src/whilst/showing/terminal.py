@@ -159,7 +159,7 @@ def _label(cells: list[tuple[str, str]], row: Row, cell_ns: float, glyphs: Glyph
         if end <= first:
             continue
         style = glyphs.style(bar.kind)
-        if first > 0 and bar.kind != Kind.WAIT and cells[first - 1][1] == style:
+        if first > 0 and end - first > 2 and bar.kind != Kind.WAIT and cells[first - 1][1] == style:
             cells[first] = (glyphs.edge, style)
             first += 1
         placed.append((bar, first, end))
