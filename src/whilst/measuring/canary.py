@@ -1,10 +1,12 @@
 """A thread that watches another one make its calls: does it hold the GIL, and if it waits, what for?
 
 At intervals the canary asks for the GIL. A thread that runs Python (or C that keeps the GIL) gives it up only
-after the switch interval, or later; one that waits, or works in C without the GIL, leaves it free at once. So
-lateness tells zlib, hashlib and numpy from pure Python, which the ratio of CPU to wall time does not. While it is
-awake the canary also looks (Linux) at which system call the other thread sits in: a sleep meets no limit however
-many sleep, a socket or a lock may.
+after the switch interval, or when it happens to wait or to enter C code that releases it: an answer that comes late
+says "held". An answer at once may mean that the other thread works without the GIL, that it waits, or that it has
+no core. So the canary keeps the GIL for a tenth of a millisecond more and looks at the other thread's CPU clock: if
+that goes on, the work is done without the GIL. This tells zlib, hashlib and numpy from pure Python, which the ratio
+of CPU to wall time does not. Where the clock stands still it looks (Linux) at which system call the thread sits in:
+a sleep meets no limit however many sleep, a socket or a lock may.
 
 Costs: one raw thread (about 30 µs), and a forced switch each few milliseconds. It lives during the pilot only.
 """
@@ -25,7 +27,11 @@ from whilst.measuring.clocks import delay_ns
 __all__ = ["Canary", "Sightings"]
 
 _FIRST_S: Final = 0.0005
-_LONGEST_S: Final = 0.004
+_LONGEST_S: Final = 0.0015
+_AT_ONCE_S: Final = 0.0004
+"""A thread that is woken and finds the GIL free is running after so long."""
+
+_HOLD_S: Final = 0.0001
 
 _SYSCALLS: Final[dict[str, dict[int, str]]] = {
     "x86_64": {
@@ -42,6 +48,9 @@ _SYSCALLS: Final[dict[str, dict[int, str]]] = {
 }  # fmt: skip
 
 
+_HAS_CLOCKS: Final = hasattr(time, "pthread_getcpuclockid")
+
+
 @dataclass(slots=True)
 class Sightings:
     """What the canary saw: counts of its looks."""
@@ -49,9 +58,9 @@ class Sightings:
     held: int = 0
     """It had to wait for the GIL."""
     free: int = 0
-    """It got the GIL at once while the other thread was on a core."""
+    """It had the GIL while the other thread went on working."""
     waits: dict[str, int] = field(default_factory=dict)
-    """It got the GIL at once while the other thread was in such a wait."""
+    """It got the GIL at once, and the other thread was in such a wait."""
 
     @property
     def gil_share(self) -> float | None:
@@ -67,13 +76,13 @@ class Sightings:
 class Canary:
     """Watch the thread that makes this object, until `stop`."""
 
-    __slots__ = ("_done", "_is_over", "_numbers", "_path", "_switch_s", "seen")
+    __slots__ = ("_clock", "_done", "_is_over", "_numbers", "_path", "seen")
 
     def __init__(self) -> None:
         self.seen = Sightings()
+        self._clock = time.pthread_getcpuclockid(_thread.get_ident()) if _HAS_CLOCKS else None
         self._done = _thread.allocate_lock()
         self._is_over = _thread.allocate_lock()
-        self._switch_s = sys.getswitchinterval()
         self._numbers = _SYSCALLS.get(platform.machine(), {}) if sys.platform == "linux" else {}
         self._path = f"/proc/self/task/{threading.get_native_id()}/syscall"
         self._done.acquire()
@@ -95,26 +104,39 @@ class Canary:
                 due = time.perf_counter() + interval
                 is_over = self._done.acquire(timeout=interval)
                 late = time.perf_counter() - due
-                # What it had to wait for a core says nothing about the GIL.
                 before, delayed = delayed, delay_ns()
-                late -= (delayed - before) / 1e9
+                off_core = (delayed - before) / 1e9
                 if is_over:
-                    self.seen.held += late > 0.5 * self._switch_s  # all of the call passed before it got the GIL
+                    # All the rest of the call passed before it got the GIL.
+                    self.seen.held += late - off_core > _AT_ONCE_S
                     return
-                self._note(late)
-                interval = min(2 * interval, _LONGEST_S)
+                # Lateness for want of a core says nothing about the GIL.
+                if late <= _AT_ONCE_S or late - off_core > max(_AT_ONCE_S, off_core):
+                    self._note(late)
+                interval = min(1.5 * interval, _LONGEST_S)
         finally:
             self._is_over.release()
 
     def _note(self, late_s: float) -> None:
-        if late_s > 0.5 * self._switch_s:
+        if late_s > _AT_ONCE_S:
             self.seen.held += 1
+            return
+        if self._goes_on_working():
+            self.seen.free += 1
             return
         what = self._wait_of_caller()
         if what:
             self.seen.waits[what] = self.seen.waits.get(what, 0) + 1
-        else:
-            self.seen.free += 1
+
+    def _goes_on_working(self) -> bool:
+        """While this thread holds the GIL, does the other one's CPU clock advance?"""
+        if self._clock is None:
+            return not self._wait_of_caller()
+        before = time.clock_gettime(self._clock)
+        end = time.perf_counter() + _HOLD_S
+        while time.perf_counter() < end:
+            pass
+        return time.clock_gettime(self._clock) - before > 0.4 * _HOLD_S
 
     def _wait_of_caller(self) -> str:
         """The kind of system call that the other thread sits in, "" if it is on a core."""
