@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from whilst.model import Drawable, Mode, Timeline
+from whilst.model import Drawable, Mode, Timeline, timeline_to_json
 
 __all__ = ["Percentiles", "Plan", "Plans"]
 
@@ -84,7 +85,7 @@ class Plan(Drawable):
         return _notes(self)
 
     def to_dict(self) -> dict[str, object]:
-        """Everything as JSON-ready values, the timeline's spans as [executor, task, kind, start_ns, end_ns, label]."""
+        """Everything as JSON-ready values; "timeline" is what `timeline_to_json` writes."""
         return {
             "mode": str(self.mode),
             "makespan_s": self.makespan_s,
@@ -97,10 +98,7 @@ class Plan(Drawable):
             "concurrency": self.timeline.concurrency,
             "parallelism": self.timeline.parallelism,
             "percentiles": self.percentiles.to_dict() if self.percentiles else None,
-            "spans": [
-                [span.executor, span.task, span.kind.name.lower(), span.start_ns, span.end_ns, span.label]
-                for span in self.timeline
-            ],
+            "timeline": json.loads(timeline_to_json(self.timeline)),
         }
 
 

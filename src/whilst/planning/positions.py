@@ -43,6 +43,7 @@ class _Scanner:
         while self._skip_blank():
             if self.text.startswith("[[", self.at):
                 table = self._header(2)
+                self._note(table)
                 self._elements[table] = self._elements.get(table, -1) + 1
                 table = (*table, self._elements[table])
                 self._note(table)

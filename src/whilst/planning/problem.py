@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -107,8 +108,8 @@ def likely_lengths_ns(day: Day) -> list[int]:
     ]
     if sum(lengths) > _LONGEST_NS:
         raise DayError(
-            f"The day's steps add up to {sum(lengths) / 1e9:.3g} s, more than whilst can count in nanoseconds "
-            f"({_LONGEST_NS / 1e9:.3g} s, some 146 years). Give the lengths in a smaller unit."
+            f"The day's steps add up to some {Decimal(sum(lengths)) / 10**9:.3g} s, more than whilst can count in "
+            f"nanoseconds ({_LONGEST_NS / 1e9:.3g} s, 146 years). Are the lengths in the right unit?"
         )
     return lengths
 

@@ -97,8 +97,8 @@ def _sharpened(path: Path, plain: Mapping[str, Any]) -> Path:
     """Point at the one name in a list that is wrong, where the day's own check only knows the list."""
     if len(path) == 3 and path[0] == "tasks" and path[2] in ("after", "by"):
         known = plain["tasks"] if path[2] == "after" else plain["executors"]
-        names = plain["tasks"][path[1]].get(path[2], ())
-        for position, name in enumerate(names):
+        names = plain["tasks"][path[1]].get(path[2])
+        for position, name in enumerate(names if isinstance(names, list) else ()):
             if name not in known:
                 return (*path, position)
     if len(path) == 2 and path[0] == "executors" and path[1] in plain["executors"]:
@@ -133,9 +133,15 @@ def _read_plain(plain: Mapping[str, Any]) -> Day:
 
 def _unit_s(plain: Mapping[str, Any], unit: str) -> float:
     if "unit_s" in plain:
-        return _number(plain["unit_s"], ("unit_s",), "seconds")
+        unit_s = _number(plain["unit_s"], ("unit_s",), "seconds")
+        if unit_s <= 0:
+            raise _fault(f"A unit must be longer than nothing, got {unit_s:g} seconds.", "unit_s")
+        return unit_s
     if unit not in _UNITS:
-        raise _fault(f"{unit!r} is no unit{_nearest(unit, _UNITS)} or say how long it is: unit_s = SECONDS.", "unit")
+        # "hours" is closer to "us" than to "h" by its letters.
+        meant = next((word for word in ("min", "ms", "h", "d", "s") if unit.lower().startswith(word)), None)
+        hint = f"; did you mean {meant!r}?" if meant else f"; known: {', '.join(_UNITS)}."
+        raise _fault(f"{unit!r} is no unit{hint} Or say how long it is: unit_s = SECONDS.", "unit")
     return _UNITS[unit]
 
 

@@ -15,6 +15,7 @@ machine.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import threading
@@ -97,27 +98,32 @@ def _able(problem: Problem, operation: int) -> tuple[int, ...]:
 
 def _run(solver: Any, model: Any) -> Any:
     """Solve in a thread, so that Ctrl-C reaches the caller, who then stops the search and waits for its end."""
-    ended = threading.Event()
+    ended, given_up = threading.Event(), threading.Event()
     outcome: list[Any] = []
 
     def search() -> None:
         try:
-            outcome.append(solver.solve(model))
+            if not given_up.is_set():
+                outcome.append(solver.solve(model))
         except BaseException as error:
             outcome.append(error)
         finally:
             ended.set()
 
     thread = threading.Thread(target=search, name="whilst solver")
-    thread.start()
     try:
-        ended.wait()
+        thread.start()
+        # Not one long wait: a signal that another thread receives does not wake this one to handle it.
+        while not ended.wait(0.05):
+            pass
     finally:
-        # Again and again, since a search that has not begun yet does not hear it.
-        while not ended.is_set():
-            solver.stop_search()
-            ended.wait(0.01)
-        thread.join()
+        given_up.set()
+        # Without an ident, Ctrl-C came within start() and the thread, should it begin yet, ends by itself at once.
+        while thread.ident is not None and thread.is_alive():
+            # Again and again, since a search that has not begun does not hear it; a second Ctrl-C changes nothing.
+            with contextlib.suppress(KeyboardInterrupt):
+                solver.stop_search()
+                thread.join(0.01)
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]
