@@ -11,8 +11,9 @@ from typing import Final
 
 from whilst.checking.engine import Execution
 from whilst.checking.events import Access, Op, Place, Status
-from whilst.checking.outcome import Measure
+from whilst.checking.outcome import Measure, short
 from whilst.checking.patterns import conflicts_of, name_of
+from whilst.checking.tokens import OWN_FOLDER
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment
 
 __all__ = ["all_names", "counterexample_of"]
@@ -28,6 +29,8 @@ _ACTIONS: Final = {
     Op.JOIN: "join",
     Op.RESUME: "resume",
 }
+
+_LOCKING: Final = (Op.ACQUIRE, Op.RELEASE, Op.TRY)  # a Condition is taken and released by its name
 
 
 def counterexample_of(
@@ -81,8 +84,11 @@ def _telling(reached: Ending, sequential: Sequence[Ending]) -> tuple[Ending, tup
 def _moments(execution: Execution, pattern: set[int]) -> tuple[Moment, ...]:
     accesses = execution.accesses()
     conflicts = conflicts_of(accesses)
+    raised = {_after(accesses, task): _raised(task, error) for task, error in _errors(execution)}
+    # Where each access will stand, once the exceptions are put in between.
+    standing = [at + sum(1 for other in raised if other < at) for at in range(len(accesses))]
     begun: set[int] = set()
-    moments = []
+    moments: list[Moment] = []
     last = -1
     for access in accesses:
         is_switch = last not in (-1, access.task)
@@ -91,10 +97,35 @@ def _moments(execution: Execution, pattern: set[int]) -> tuple[Moment, ...]:
         telling = conflicts[access.index]
         if access.index in pattern:
             telling = telling | (pattern - {access.index})
-        moments.append(_moment(access, tuple(sorted(telling)), is_switch=is_switch, free_only=free_only))
+        placed = tuple(sorted(standing[at] for at in telling))
+        moments.append(_moment(access, placed, is_switch=is_switch, free_only=free_only))
+        if access.index in raised:
+            moments.append(raised[access.index])
         begun.add(access.task)
         last = access.task
     return tuple(moments)
+
+
+def _errors(execution: Execution) -> list[tuple[int, BaseException]]:
+    return [(task, result.error) for task, result in enumerate(execution.results) if result.error is not None]
+
+
+def _after(accesses: Sequence[Access], task: int) -> int:
+    """The task's last access."""
+    return max((access.index for access in accesses if access.task == task), default=-1)
+
+
+def _raised(task: int, error: BaseException) -> Moment:
+    """The end of a task that raised, at the innermost line of its traceback that is not of this package."""
+    file, line, function = "", 0, ""
+    at = error.__traceback__
+    while at is not None:
+        name = at.tb_frame.f_code.co_filename
+        if not name.startswith(OWN_FOLDER):
+            file, line, function = name, at.tb_lineno, at.tb_frame.f_code.co_qualname
+        at = at.tb_next
+    source = linecache.getline(file, line).strip()
+    return Moment(task, "raise", short(error), None, file, line, function, source, source)
 
 
 def _moment(access: Access, conflicts: tuple[int, ...], *, is_switch: bool, free_only: bool) -> Moment:
@@ -102,7 +133,7 @@ def _moment(access: Access, conflicts: tuple[int, ...], *, is_switch: bool, free
     return Moment(
         task=access.task,
         action=_ACTIONS[access.op],
-        target=access.target,
+        target=access.target.removesuffix("._lock") if access.op in _LOCKING else access.target,
         value=access.value,
         file=place.file,
         line=place.line,
@@ -150,5 +181,4 @@ def _blocked(execution: Execution) -> tuple[BlockedTask, ...]:
 
 
 def _error(execution: Execution) -> str:
-    errors = [result.error for result in execution.results if result.error is not None]
-    return f"{type(errors[0]).__name__}: {errors[0]}" if errors else ""
+    return "; ".join(short(error) for _, error in _errors(execution))

@@ -75,8 +75,7 @@ class Measure:
             found = facts_of("outcome", chosen)
             found.update({k: v for k, v in self._result_facts(results).items() if " raised" in k})
             return found
-        root = type_name(type(state)).rpartition(".")[2].lower() if _has_name(state) else "state"
-        found = facts_of(root, state) if state is not None else {}
+        found = facts_of("state", state) if state is not None else {}
         found.update(self._result_facts(results))
         return found
 
@@ -134,7 +133,7 @@ def task_names(tasks: Sequence[object]) -> tuple[str, ...]:
 def _name(task: object) -> str:
     if isinstance(task, partial):
         given = [short(each, 20) for each in task.args]
-        given += [f"{key}={short(each, 20)}" for key, each in task.keywords.items()]
+        given += [short(each, 20) for each in task.keywords.values()]
         return f"{_name(task.func)}({', '.join(given)})"
     name = getattr(task, "__name__", "") or type(task).__name__
     return "task" if name == "<lambda>" else str(name)

@@ -9,8 +9,9 @@ Levels" (SIGMOD 1995), read on objects instead of rows: with R1(x) for "task 1 r
     dirty write          W1(x) W2(x) W2(y) W1(y)
     dirty read           W1(x) R2(x) W1(x)         what was read is taken back
     unrepeatable read    R1(x) W2(x) R1(x)
+    atomicity violation  W1(x) W2(x) R1(x)
     read skew            R1(x) W2(x) W2(y) R1(y)   one half from before, one from after
-    early publication    W1(x) R2(x) R2(y) W1(y)   the same, seen from the writer
+    early publication    W1(x) R2(x) R2(y) W1(y)   the same, and the read of x stands in a condition
 
 The first that matches, in this order, gives the name; a deadlock is named by what its tasks wait for.
 """
@@ -20,7 +21,8 @@ from __future__ import annotations
 import ast
 import functools
 import linecache
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,13 +59,14 @@ def name_of(answer: Answer, execution: Execution, names: Sequence[str]) -> Named
         return _deadlock(execution, names)
     if answer is Answer.LIVELOCK:
         return Named("livelock", f"The tasks that are left poll for ever: {execution.reason}")
-    found = _anomaly(execution.accesses(), names)
+    accesses = execution.accesses()
     if answer is Answer.RAISES:
         for task, result in enumerate(execution.results):
             if result.error is not None:
+                found = _checked_in_vain(_touches(accesses), task, names) or _anomaly(accesses, names)
                 said = f"{names[task]} raises {type(result.error).__name__}, as in no sequential order: "
                 return Named(found.pattern, said + _uncapitalised(found.sentence, names), found.accesses)
-    return found
+    return _anomaly(accesses, names)
 
 
 def _uncapitalised(sentence: str, names: Sequence[str]) -> str:
@@ -87,10 +90,15 @@ def conflicts_of(accesses: Sequence[Access]) -> list[set[int]]:
     return found
 
 
-def _touches(accesses: Sequence[Access]) -> list[_Touch]:
+_STRUCTURAL: Final = (Op.JOIN, Op.START, Op.RESUME)
+_SYNCHRONISING: Final = (*_STRUCTURAL, Op.ACQUIRE, Op.RELEASE, Op.TRY)
+
+
+def _touches(accesses: Sequence[Access], left_out: Sequence[Op] = _SYNCHRONISING) -> list[_Touch]:
+    """The accesses that a pattern is made of; locks only where nothing else explains what happened."""
     touched = []
     for access in accesses:
-        if access.op in (Op.ACQUIRE, Op.RELEASE, Op.TRY, Op.JOIN, Op.START, Op.RESUME):
+        if access.op in left_out:
             continue
         touched.append(_Touch(access.index, access.task, (access.object_id, access.key), access.is_write, access))
         for object_id, key, is_write in access.also:
@@ -115,11 +123,14 @@ def _same_key(one: object, other: object) -> bool:
 
 # --------------------------------------------------------------------------------------------------- anomalies
 def _anomaly(accesses: Sequence[Access], names: Sequence[str]) -> Named:
-    touched = _touches(accesses)
-    for find in _FINDERS:
-        named = find(touched, names)
-        if named is not None:
-            return named
+    missed = _missed(accesses, names)
+    if missed is not None:
+        return missed
+    for touched in (_touches(accesses), _touches(accesses, _STRUCTURAL), _touches(accesses, ())):
+        for find in _FINDERS:
+            named = find(touched, names)
+            if named is not None:
+                return named
     return Named(
         "interference",
         "The tasks' accesses to the same objects interleave in a way that no sequential order gives.",
@@ -132,41 +143,97 @@ def _written_between(touched: Sequence[_Touch], first: _Touch, last: _Touch) -> 
     return next((t for t in between if _foreign_write(t, first) and _overlap(t, first)), None)
 
 
-def _overwritten(touched: Sequence[_Touch], names: Sequence[str]) -> Named | None:
-    """R1(x) W2(x) W1(x), or R1(x) W2(x) with the read in a condition and a later write of task 1."""
-    for read in touched:
-        if read.is_write:
+def _lost_update(touched: Sequence[_Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) W2(x) W1(x)."""
+    for read, write in _reads_then_writes(touched):
+        foreign = _written_between(touched, read, write)
+        if foreign is None or not _overlap(read, write) or is_in_condition(read.access.place):
             continue
-        for write in touched:
-            if write.index <= read.index or write.task != read.task or not write.is_write:
-                continue
-            if not _overlap(read, write) and not _decides(read, write):
-                continue
-            foreign = _written_between(touched, read, write)
-            if foreign is None:
-                continue
-            me, it = names[read.task], names[foreign.task]
-            thing, indices = read.access.target, (read.index, foreign.index, write.index)
-            if is_in_condition(read.access.place):
+        me, it = names[read.task], names[foreign.task]
+        return Named(
+            "lost update",
+            f"{me} reads {read.access.target}, {it} writes it, and {me} then writes what it computed from the old "
+            f"value: the update of {it} is lost.",
+            (read.index, foreign.index, write.index),
+        )
+    return None
+
+
+def _check_then_act(touched: Sequence[_Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) W2(x) with the read in a condition, and a later write of task 1 that may depend on it."""
+    for read, write in _reads_then_writes(touched):
+        foreign = _written_between(touched, read, write)
+        if foreign is None or not is_in_condition(read.access.place):
+            continue
+        if _overlap(read, write) or read.access.place.file == write.access.place.file:
+            return _checked(read, foreign, write, names)
+    return None
+
+
+def _checked_in_vain(touched: Sequence[_Touch], task: int, names: Sequence[str]) -> Named | None:
+    """A condition of the task that raised, which another task made untrue before the task's last access."""
+    own = [t for t in touched if t.task == task]
+    for read in own:
+        if not read.is_write and is_in_condition(read.access.place):
+            foreign = _written_between(touched, read, own[-1])
+            if foreign is not None:
+                return _checked(read, foreign, own[-1], names)
+    return None
+
+
+def _checked(read: _Touch, foreign: _Touch, act: _Touch, names: Sequence[str]) -> Named:
+    me, it = names[read.task], names[foreign.task]
+    return Named(
+        "check-then-act",
+        f"{me} checks {read.access.target} in line {read.access.place.line}, and {it} changes it in line "
+        f"{foreign.access.place.line} before {me} acts on what it saw in line {act.access.place.line}.",
+        (read.index, foreign.index, act.index),
+    )
+
+
+def _reads_then_writes(touched: Sequence[_Touch]) -> Iterator[tuple[_Touch, _Touch]]:
+    """Every read with every later write of the same task."""
+    for read in touched:
+        if not read.is_write:
+            for write in touched:
+                if write.is_write and write.task == read.task and write.index > read.index:
+                    yield read, write
+
+
+def _missed(accesses: Sequence[Access], names: Sequence[str]) -> Named | None:
+    """A lock that could not be had in time, and a task that went on without it."""
+    for at, access in enumerate(accesses):
+        if access.op is Op.TRY and not access.did_succeed:
+            taken = [a for a in accesses[:at] if a.object_id == access.object_id and a.task != access.task]
+            if taken and taken[-1].op in (Op.ACQUIRE, Op.TRY):
+                me, it = names[access.task], names[taken[-1].task]
                 return Named(
-                    "check-then-act",
-                    f"{me} checks {thing} in line {read.access.place.line}, and {it} changes it in line "
-                    f"{foreign.access.place.line} before {me} acts on what it saw in line {write.access.place.line}.",
-                    indices,
-                )
-            if _overlap(read, write):
-                return Named(
-                    "lost update",
-                    f"{me} reads {thing}, {it} writes it, and {me} then writes what it computed from the old value: "
-                    f"the update of {it} is lost.",
-                    indices,
+                    "lock not had",
+                    f"{me} does not get {access.target} in line {access.place.line}, since {it} has it "
+                    f"(line {taken[-1].place.line}), and goes on without.",
+                    (taken[-1].index, access.index),
                 )
     return None
 
 
-def _decides(read: _Touch, write: _Touch) -> bool:
-    """Whether the read stands in a condition of the same function that a later write may depend on."""
-    return read.access.place.file == write.access.place.file and is_in_condition(read.access.place)
+def _overwritten(touched: Sequence[_Touch], names: Sequence[str]) -> Named | None:
+    """W1(x) W2(x) R1(x): what a task wrote is gone when it looks again (the WWR of AVIO, Lu et al., ASPLOS 2006)."""
+    for read in touched:
+        if read.is_write:
+            continue
+        for own in touched:
+            if own.is_write and own.task == read.task and own.index < read.index and _overlap(own, read):
+                foreign = _written_between(touched, own, read)
+                if foreign is not None:
+                    me, it = names[own.task], names[foreign.task]
+                    return Named(
+                        "atomicity violation",
+                        f"{me} changes {own.access.target} in line {own.access.place.line} and looks at it again in "
+                        f"line {read.access.place.line}; {it} changes it in between, in line "
+                        f"{foreign.access.place.line}.",
+                        (own.index, foreign.index, read.index),
+                    )
+    return None
 
 
 def _write_skew(touched: Sequence[_Touch], names: Sequence[str]) -> Named | None:
@@ -248,6 +315,8 @@ def _unrepeatable(touched: Sequence[_Touch], names: Sequence[str]) -> Named | No
             if two.index <= one.index or two.task != one.task or not _overlap(one, two):
                 continue
             foreign = _written_between(touched, one, two)
+            if foreign is not None and is_in_condition(one.access.place):
+                return _checked(one, foreign, two, names)
             if foreign is not None:
                 me, it = names[one.task], names[foreign.task]
                 return Named(
@@ -267,7 +336,7 @@ def _skewed(touched: Sequence[_Touch], names: Sequence[str]) -> Named | None:
         if late is None:
             continue
         for new in reads:
-            if new.task != old.task:
+            if new.task != old.task or _overlap(new, old):
                 continue
             early = next(
                 (t for t in touched if t.index < new.index and t.task == late.task and t.is_write and _overlap(t, new)),
@@ -277,7 +346,8 @@ def _skewed(touched: Sequence[_Touch], names: Sequence[str]) -> Named | None:
                 continue
             me, it = names[old.task], names[late.task]
             indices = tuple(sorted((old.index, late.index, new.index, early.index)))
-            if new.index < old.index:
+            is_signal = new.access.op is Op.JOIN or is_in_condition(new.access.place)
+            if new.index < old.index and is_signal:
                 return Named(
                     "early publication",
                     f"{it} writes {early.access.target} before {late.access.target}, and {me} sees the first "
@@ -292,7 +362,16 @@ def _skewed(touched: Sequence[_Touch], names: Sequence[str]) -> Named | None:
     return None
 
 
-_FINDERS: Final = (_overwritten, _write_skew, _dirty_write, _split_read, _skewed, _unrepeatable)
+_FINDERS: Final = (
+    _lost_update,
+    _write_skew,
+    _check_then_act,
+    _dirty_write,
+    _split_read,
+    _skewed,
+    _unrepeatable,
+    _overwritten,
+)
 
 
 # --------------------------------------------------------------------------------------------------- deadlocks
@@ -313,14 +392,9 @@ def _deadlock(execution: Execution, names: Sequence[str]) -> Named:
                 f"{names[each.holder]} took {each.target}{where} and ended with it: {names[each.task]} waits for ever.",
             )
     for each in execution.blocked:
-        waker = _early_waker(execution, each)
-        if waker is not None:
-            return Named(
-                "lost wake-up",
-                f"{names[waker.task]} wakes nobody in line {waker.place.line}, since {names[each.task]} begins to wait "
-                f"(line {each.place.line}) only after that, for ever.",
-                (waker.index,),
-            )
+        found = _lost_wake_up(execution, each, names)
+        if found is not None:
+            return found
     if len(execution.blocked) == 1:
         each = execution.blocked[0]
         return Named(
@@ -350,22 +424,49 @@ def _held(blocked: dict[int, Blocked], cycle: Sequence[int], at: int) -> str:
     return f"{wait.target} (taken in line {wait.holder_place.line})" if wait.holder_place else wait.target
 
 
-_WAKERS: Final = ("notify", "notify_all", "set")
+_WAKERS: Final = re.compile(r"\.(notify|notify_all|set)\(")
 
 
-def _early_waker(execution: Execution, blocked: Blocked) -> Access | None:
-    """An access of another task on the waker's side of a Condition or Event, made before the wait began."""
+def _lost_wake_up(execution: Execution, blocked: Blocked, names: Sequence[str]) -> Named | None:
+    """Why nobody wakes a task that waits: it looked too early, was woken too early, or another one was woken."""
     if blocked.holder is not None:
         return None
-    for access in reversed(execution.accesses()):
-        if access.task != blocked.task and _wakes(access.place):
-            return access
+    me, accesses = names[blocked.task], execution.accesses()
+    since = max((access.index for access in accesses if access.task == blocked.task), default=-1)
+    touched = _touches(accesses, _STRUCTURAL)
+    for read in touched:
+        if read.task != blocked.task or read.is_write:
+            continue
+        foreign = next(
+            (t for t in touched if t.index > read.index and _foreign_write(t, read) and _overlap(t, read)), None
+        )
+        if foreign is None:
+            continue
+        it, line = names[foreign.task], foreign.access.place.line
+        if foreign.access.object_id == blocked.object_id:
+            return Named(
+                "check-then-act",
+                f"{me} looks at {read.access.target} in line {read.access.place.line}, {it} changes it in line {line}, "
+                f"and {me} then waits in line {blocked.place.line} for what is gone.",
+                (read.index, foreign.index),
+            )
+        if foreign.index > since:  # it was waiting already
+            continue
+        return Named(
+            "lost wake-up",
+            f"{me} looks at {read.access.target} in line {read.access.place.line}; {it} changes it in line {line} and "
+            f"wakes whoever waits; only then does {me} begin to wait (line {blocked.place.line}), for ever.",
+            (read.index, foreign.index),
+        )
+    for access in reversed(accesses):
+        if access.task != blocked.task and _WAKERS.search(linecache.getline(access.place.file, access.place.line)):
+            it, line = names[access.task], access.place.line
+            if access.index < since:
+                text = f"{it} wakes nobody in line {line}: {me} begins to wait only after that, for ever."
+            else:
+                text = f"{it} wakes one of those who wait (line {line}), and nobody wakes {me}."
+            return Named("lost wake-up", text, (access.index,))
     return None
-
-
-def _wakes(place: Place) -> bool:
-    line = linecache.getline(place.file, place.line)
-    return place.function.rpartition(".")[2] in _WAKERS or any(f".{name}(" in line for name in _WAKERS)
 
 
 # -------------------------------------------------------------------------------------------------- the source

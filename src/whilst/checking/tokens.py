@@ -1,11 +1,12 @@
 """A token: one interleaving as a short text, which refuses to be run on other code.
 
-    w1.<digest of the code>.<version of Python>.<choices>.<where setup and tasks are found>
+    w1.<digest of the code>.<version of Python>.<choices>.<where setup and tasks are found, which places count>
 
-Choices are run lengths ("0x3 1x2 0" packed as bytes). The digest is over the syntax trees of the functions that
-the interleaving went through, so that a comment, a blank line or an edit elsewhere in the file does not matter and
-any change to what ran does. Choices count events, and those can differ between versions of Python: the version is
-part of the token.
+Choices are run lengths ("0 three times, 1 twice") packed as bytes, and count the events at the engine's points.
+"w1p." in front says that setup and tasks have no names to be found by. The digest is over the syntax trees of the
+functions that the interleaving went through, so that a comment, a blank line or an edit elsewhere in the file does
+not matter and any change to what ran does. Choices count events, and those can differ between versions of Python:
+the version is part of the token.
 """
 
 from __future__ import annotations
@@ -31,25 +32,28 @@ from typing import Final
 
 from whilst.errors import ReplayError
 
-__all__ = ["Token", "digest_of", "load_file", "reference_to", "resolve"]
+__all__ = ["OWN_FOLDER", "Token", "digest_of", "load_file", "reference_to", "resolve"]
 
 _PREFIX: Final = "w1"
+_PREFIX_PARTIAL: Final = "w1p"  # setup and tasks have to be passed to a replay
 _STDLIB: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))
-_OWN: Final = str(Path(__file__).parents[1])
+OWN_FOLDER: Final = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token says. `where` refers to setup, outcome, invariant and each task."""
+    """What a token says. `where` refers to setup, outcome, invariant and each task; empty if not all can be found."""
 
     digest: str
     choices: tuple[int, ...]
+    points: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     python: str = f"{sys.version_info.major}{sys.version_info.minor}"
 
     def __str__(self) -> str:
-        where = _pack("\n".join(self.where).encode()) if self.where else ""
-        return ".".join((_PREFIX, self.digest, self.python, _pack(_to_bytes(self.choices)), where))
+        names = "\0".join(("\n".join(self.where), "\n".join(_grouped(self.points))))
+        prefix = _PREFIX if self.where else _PREFIX_PARTIAL
+        return ".".join((prefix, self.digest, self.python, _pack(_to_bytes(self.choices)), _pack(names.encode())))
 
     @classmethod
     def parse(cls, text: str) -> Token:
@@ -58,12 +62,16 @@ class Token:
         Raises:
             ReplayError: it is none, it was cut off, or it was made by another version of Python.
         """
-        parts = text.strip().split(".")
-        if len(parts) != 5 or parts[0] != _PREFIX:
+        text = "".join(text.split())  # a terminal may have wrapped it
+        parts = text.split(".")
+        if len(parts) != 5 or parts[0] not in (_PREFIX, _PREFIX_PARTIAL):
             raise ReplayError(f"{_brief(text)} is no replay token: one begins with '{_PREFIX}.' and has five parts")
-        _, digest, python, choices, where = parts
+        _, digest, python, choices, names = parts
         try:
-            token = cls(digest, _from_bytes(_unpack(choices)), tuple(_unpack(where).decode().split("\n")), python)
+            where, separator, points = _unpack(names).decode().partition("\0")
+            if not separator:
+                raise ValueError("no names")
+            found = cls(digest, _from_bytes(_unpack(choices)), tuple(_ungrouped(points)), _lines(where), python)
         except (ValueError, zlib.error) as error:
             raise ReplayError(f"the replay token {_brief(text)} is damaged: was it copied whole?") from error
         here = f"{sys.version_info.major}{sys.version_info.minor}"
@@ -72,7 +80,25 @@ class Token:
                 f"the replay token was made by Python {python[:1]}.{python[1:]}, this is {here[:1]}.{here[1:]}: "
                 f"the interleaving is counted in steps that differ between them; check again here"
             )
-        return token if where else cls(digest, token.choices, (), python)
+        return found
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(text.split("\n")) if text else ()
+
+
+def _grouped(points: Iterable[str]) -> list[str]:
+    """ "m:f:3:10", "m:f:3:24" -> "m:f:3:10,24"."""
+    grouped: dict[str, list[str]] = {}
+    for point in sorted(points):
+        function, _, offset = point.rpartition(":")
+        grouped.setdefault(function, []).append(offset)
+    return [f"{function}:{','.join(offsets)}" for function, offsets in grouped.items()]
+
+
+def _ungrouped(text: str) -> list[str]:
+    split = [line.rpartition(":") for line in _lines(text)]
+    return sorted(f"{function}:{offset}" for function, _, offsets in split for offset in offsets.split(","))
 
 
 def _brief(text: str) -> str:
@@ -86,7 +112,7 @@ def _pack(data: bytes) -> str:
 
 
 def _unpack(text: str) -> bytes:
-    body = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    body = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     return zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:]
 
 
@@ -131,7 +157,7 @@ def digest_of(functions: Iterable[Callable[..., object]], places: Iterable[tuple
 
 
 def _is_foreign(file: str) -> bool:
-    if file.startswith(_OWN):
+    if file.startswith(OWN_FOLDER):
         return True
     return file.startswith(_STDLIB) and "site-packages" not in file
 

@@ -12,7 +12,7 @@ from whilst.checking.counterexample import counterexample_of
 from whilst.checking.engine import Execution, Explorer, Limits
 from whilst.checking.events import Status
 from whilst.checking.question import Finding, Judge, Question
-from whilst.checking.search import Guarantee, Progress, SearchConfig, SearchReport, search
+from whilst.checking.search import DivergedError, Guarantee, Progress, SearchConfig, SearchReport, search
 from whilst.checking.shrinking import shrink
 from whilst.checking.tokens import Token, digest_of, reference_to, resolve
 from whilst.errors import CheckError, ReplayError
@@ -21,6 +21,7 @@ from whilst.model.verdict import Answer, Counterexample, Verdict
 __all__ = ["check", "parse_budget", "replay"]
 
 _REMEMBERED: Final = 256
+_SETTLING: Final = 20
 _remembered: dict[str, Question] = {}  # by token, so that a check of local functions can be replayed where it ran
 
 
@@ -85,7 +86,7 @@ def replay(
     parsed = Token.parse(token)
     question = _question_of(token, parsed, setup, tasks, outcome, invariant)
     started = time.monotonic()
-    with Explorer(question.program, limits or Limits()) as explorer:
+    with Explorer(question.program, limits or Limits(), points=parsed.points) as explorer:
         inquiry = _Inquiry(question, explorer, started)
         return inquiry.replay(parsed)
 
@@ -129,6 +130,10 @@ def parse_budget(budget: float | str) -> tuple[float | None, int | None]:
     raise CheckError(f'budget is a number of seconds, "2 min" or "5000 executions", got {budget!r}')
 
 
+class _LearntError(Exception):
+    """An execution outside the search showed that more places count as events than were known."""
+
+
 class _Inquiry:
     """One question put to one explorer, from the first execution to the verdict."""
 
@@ -145,15 +150,23 @@ class _Inquiry:
         first = self.first_twice()
         if first is not None:
             return self.verdict(first, None)
-        report = search(self.explorer, config, self.judge)
-        finding = self.judge.finding
-        if finding is None:
-            finding = self.conclusion(report)
-        return self.verdict(finding, report)
+        while True:
+            try:
+                report = search(self.explorer, config, self.judge)
+            except DivergedError as error:
+                now = self.explorer.run(())
+                reason = f"not deterministic: {error}{_hint(now)}"
+                return self.verdict(Finding(Answer.INCONCLUSIVE, now, reason), None)
+            finding = self.judge.finding
+            try:
+                return self.verdict(finding if finding is not None else self.conclusion(report), report)
+            except _LearntError:
+                # Shrinking came across a place that counts and was not known to: the choices mean something else now.
+                self.judge.finding = None
 
     def first_twice(self) -> Finding | None:
         """Run the first interleaving twice: what differs then will differ anywhere."""
-        first = self.explorer.run(())
+        first = self._settled()
         early = self.judge.judge(first)
         if early is not None and early.answer is Answer.INCONCLUSIVE:
             return early
@@ -171,6 +184,17 @@ class _Inquiry:
             why = f"the first interleaving, run twice, ended in two different ways{values}"
             return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
         return None
+
+    def _settled(self) -> Execution:
+        """The first interleaving, once the engine knows which places count as events in it."""
+        first = self.explorer.run(())
+        for _ in range(_SETTLING):
+            has_learnt = self.explorer.learn()
+            again = self.explorer.run(())
+            if not has_learnt and again.choices == first.choices:
+                return again
+            first = again
+        return first
 
     def _ending(self, execution: Execution) -> tuple[dict[str, str], object]:
         if execution.status is not Status.DONE:
@@ -221,8 +245,14 @@ class _Inquiry:
 
     def counterexample(self, finding: Finding) -> tuple[Counterexample, str]:
         fails = self.judge.fails_alike(finding.answer)
-        shrunk = shrink(self.explorer.run, fails, finding.execution, len(self.question.tasks))
+        shrunk = shrink(self._run_and_learn, fails, finding.execution, len(self.question.tasks))
         return self.recorded(finding.answer, shrunk.choices, is_shortest=shrunk.is_shortest)
+
+    def _run_and_learn(self, choices: Sequence[int]) -> Execution:
+        execution = self.explorer.run(choices)
+        if self.explorer.learn():
+            raise _LearntError
+        return execution
 
     def recorded(self, answer: Answer, choices: Sequence[int], *, is_shortest: bool) -> tuple[Counterexample, str]:
         execution = self.explorer.run(choices, record=True)
@@ -234,7 +264,8 @@ class _Inquiry:
         question = self.question
         parts = (question.setup, question.outcome, question.invariant, *question.tasks)
         where = tuple(reference_to(each) for each in parts)
-        text = str(Token(self.digest(execution), execution.choices, where if all(where) else ()))
+        where = where if all(where) else ()
+        text = str(Token(self.digest(execution), execution.choices, execution.points, where))
         if len(_remembered) >= _REMEMBERED:
             _remembered.pop(next(iter(_remembered)))
         _remembered[text] = question

@@ -53,7 +53,7 @@ class Ending:
 class Moment:
     """One step of the counterexample: a task touches something that another one may touch.
 
-    `action` is one of "read", "write", "acquire", "try", "release", "call", "start", "join", "resume";
+    `action` is one of "read", "write", "acquire", "try", "release", "call", "start", "join", "resume", or "raise";
     `conflicts` lists the positions of the moments of other tasks that touch the same thing, one of them writing,
     and whose order matters here. `is_switch`: another task went before; `needs_free_threading`: with the GIL,
     this task could not have been interrupted at this point.

@@ -18,12 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from whilst.model import Decision, Kind, Timeline
+from whilst.model.verdict import Verdict
 from whilst.showing.axis import Axis
 from whilst.showing.decisions import decision_panel
 from whilst.showing.figures import figures_of, is_figure, percent
 from whilst.showing.glyphs import ASCII, UTF8, Glyphs, printable
 from whilst.showing.pictures import Picture, picture_of
 from whilst.showing.rows import MOST_EXECUTOR_ROWS, Bar, Layer, Row, means_of, rows_of
+from whilst.showing.verdict_text import verdict_text
 
 __all__ = ["show", "text"]
 
@@ -35,12 +37,18 @@ def show(value: object, console: Console | None = None) -> None:
     """Print the value's picture on the console (standard output by default)."""
     console = console or Console(highlight=False)
     glyphs = UTF8 if console.encoding.lower().replace("-", "").startswith("utf") else ASCII
+    if isinstance(value, Verdict):  # its last line, a token to be copied, must not be wrapped or cropped
+        drawn = verdict_text(value, width=console.width, is_coloured=True, is_ascii=glyphs.is_ascii)
+        console.print(Text.from_ansi(drawn), soft_wrap=True)
+        return
     console.print(_rendered(value, console.width, glyphs))
 
 
 def text(value: object, *, width: int | None = None) -> str:
     """The picture without colours, `width` columns wide (the terminal's width by default)."""
     width = width or shutil.get_terminal_size((100, 24)).columns
+    if isinstance(value, Verdict):
+        return verdict_text(value, width=width)
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
     with console.capture() as captured:
         console.print(_rendered(value, width, UTF8))

@@ -8,6 +8,7 @@ Consecutive moments of one task on one source line share a row; long stretches i
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,9 @@ _MARK, _PLAIN, _THROUGH, _WAITS = "●", "·", "│", "✗"
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN = "1", "2", "31", "32", "33", "36"
 
 
-def verdict_text(verdict: Verdict, *, width: int | None = None, is_coloured: bool = False) -> str:
+def verdict_text(
+    verdict: Verdict, *, width: int | None = None, is_coloured: bool = False, is_ascii: bool = False
+) -> str:
     """The whole verdict; lines are at most `width` columns wide (default 100), except for a long token."""
     paint = _Paint(is_coloured)
     width = max(width or _DEFAULT_WIDTH, _NARROWEST)
@@ -35,13 +38,23 @@ def verdict_text(verdict: Verdict, *, width: int | None = None, is_coloured: boo
     if verdict.counterexample is not None:
         lines += ["", *_counterexample_lines(verdict.counterexample, paint, width)]
     lines += ["", *_footnotes(verdict, paint, width)]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(_clean(line, is_ascii=is_ascii) for line in lines) + "\n"
 
 
 def counterexample_text(found: Counterexample, *, width: int | None = None, is_coloured: bool = False) -> str:
     """The interleaving and its ending alone."""
     lines = _counterexample_lines(found, _Paint(is_coloured), max(width or _DEFAULT_WIDTH, _NARROWEST))
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(_clean(line) for line in lines) + "\n"
+
+
+_CONTROL: Final = re.compile(r"\x1b(?!\[[\d;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+_PLAINER: Final = str.maketrans({"●": "*", "·": ".", "│": "|", "✗": "x", "⋮": ":", "→": ">", "…": "~"})
+
+
+def _clean(line: str, *, is_ascii: bool = False) -> str:
+    """Without control characters, which could drive the terminal; and without what its encoding can't show."""
+    line = _CONTROL.sub("?", line).rstrip()
+    return line.translate(_PLAINER).encode("ascii", "replace").decode("ascii") if is_ascii else line
 
 
 class _Paint:
@@ -59,9 +72,12 @@ def _headline(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
     colour = _GREEN if verdict.is_isolated else _RED if verdict.answer.is_fault else _YELLOW
     found = verdict.counterexample
     named = f": {found.pattern}" if found and found.pattern != verdict.answer else ""
-    yield paint(f"{verdict.answer}{named}", _BOLD, colour) + paint(f"   {', '.join(verdict.tasks)}"[: width - 30], _DIM)
+    answer = f"{verdict.answer}{named}"
+    tasks = _wrap(", ".join(verdict.tasks), width - len(answer) - 3)
+    yield paint(answer, _BOLD, colour) + paint(f"   {tasks[0]}", _DIM)
+    yield from (" " * (len(answer) + 3) + paint(line, _DIM) for line in tasks[1:])
     if found is not None:
-        yield from textwrap.wrap(found.sentence, width)
+        yield from _wrap(found.sentence, width)
     if verdict.is_isolated:
         yield from textwrap.wrap("Every interleaving ends as one of the sequential orders does.", width)
     if verdict.reason and verdict.reason not in (found.sentence if found else ""):
@@ -113,6 +129,7 @@ class _Row:
     is_switch: bool = False
     is_free_only: bool = False
     is_waiting: bool = False
+    is_raise: bool = False
     first: int = 0
     last: int = 0
 
@@ -126,7 +143,7 @@ def _counterexample_lines(found: Counterexample, paint: _Paint, width: int) -> l
         lines += ["", *endings]
     remark = _remark(found)
     if remark:
-        lines += ["", *textwrap.wrap(remark, width)]
+        lines += ["", *_wrap(remark, width)]
     return lines
 
 
@@ -148,24 +165,52 @@ def _rows(found: Counterexample) -> list[_Row]:
         row = rows[-1] if rows else None
         place = (moment.task, moment.file, moment.line)
         is_same = row is not None and (row.task, row.file, row.line, row.source) == (*place, moment.source)
-        if row is None or not is_same:
+        if row is None or not is_same or moment.action == "raise":
             row = _Row(moment.task, moment.file, moment.line, moment.source, is_switch=moment.is_switch, first=at)
             rows.append(row)
         row.last = at
         row.cells.append(_cell(moment))
         row.is_marked |= bool(moment.conflicts)
+        row.is_raise |= moment.action == "raise"
         row.is_free_only |= moment.needs_free_threading
     return rows
 
 
+_VERBS: Final = {
+    "read": "reads",
+    "write": "writes",
+    "acquire": "takes",
+    "release": "releases",
+    "join": "waits for",
+    "start": "starts",
+    "call": "calls",
+    "resume": "goes on with",
+    "raise": "raises",
+}
+# What a method is called says more than that it takes or gives something.
+_METHODS: Final = {
+    "set": "sets",
+    "notify": "notifies",
+    "notify_all": "notifies all of",
+    "put": "puts into",
+    "put_nowait": "puts into",
+    "get": "gets from",
+    "get_nowait": "gets from",
+    "wait": "waits on",
+    "wait_for": "waits on",
+}
+
+
 def _cell(moment: Moment) -> str:
-    target = moment.target if len(moment.target) <= 40 else f"…{moment.target[-39:]}"
-    said = {"read": "reads", "write": "writes", "acquire": "takes", "release": "releases", "try": "tries"}
-    verb = said.get(moment.action, f"{moment.action}s")
+    target = moment.target if len(moment.target) <= 60 else f"…{moment.target[-59:]}"
     if moment.action == "try":
-        verb = "gets" if moment.did_succeed else "does not get"
-    if moment.value is None or moment.action in ("acquire", "release", "try"):
-        return f"{verb} {target}"
+        return f"{'gets' if moment.did_succeed else 'does not get'} {target}"
+    verb = _VERBS.get(moment.action, moment.action)
+    if moment.action in ("acquire", "release", "join"):
+        method = re.search(r"\.(\w+)\($", moment.statement.partition("(")[0] + "(")
+        return f"{_METHODS.get(method[1], verb) if method else verb} {target}"
+    if moment.value is None:
+        return f"{verb} {target}".rstrip()
     return f"{verb} {target} {'→' if moment.action == 'read' else '='} {moment.value}"
 
 
@@ -235,14 +280,16 @@ class _Layout:
 
     def _draw(self, at: int, row: _Row) -> Iterator[str]:
         text = self._text(row)
-        lines = textwrap.wrap(text, self._column - 4, break_long_words=True) or [""]
-        mark = _WAITS if row.is_waiting else _MARK if row.is_marked else _PLAIN
-        colour = (_RED,) if row.is_waiting else (_CYAN,) if row.is_marked else (_DIM,)
-        for number, line in enumerate(lines):
+        lines = _wrap(text, self._column - 4)
+        sources = _wrap(row.source, self._source_width, later="  ")
+        is_end = row.is_waiting or row.is_raise
+        mark = _WAITS if is_end else _MARK if row.is_marked else _PLAIN
+        colour = (_RED,) if is_end else (_CYAN,) if row.is_marked else (_DIM,)
+        for number in range(max(len(lines), len(sources))):
             is_first = number == 0
             place = (self._places[at] if is_first else "").rjust(self._place_width)
-            source = _cut(row.source if is_first else "", self._source_width).ljust(self._source_width)
-            cell = f"{mark if is_first else ' '} {line}"
+            source = (sources[number] if number < len(sources) else "").ljust(self._source_width)
+            cell = f"{mark if is_first else ' '} {lines[number] if number < len(lines) else ''}"
             yield f"{self._paint(place, _DIM)}  {source}  {self._columns(row, cell, colour)}"
 
     def _text(self, row: _Row) -> str:
@@ -272,9 +319,13 @@ def _shown(rows: Sequence[_Row]) -> set[int]:
     """Which rows to draw: all of a short picture; of a long one what meets another task, switches, and the ends."""
     if len(rows) <= _FOLD_BEYOND:
         return set(range(len(rows)))
-    telling = {at for at, row in enumerate(rows) if row.is_marked or row.is_waiting or row.is_switch}
+    telling = {at for at, row in enumerate(rows) if row.is_marked or row.is_waiting or row.is_switch or row.is_raise}
     telling |= {at - 1 for at, row in enumerate(rows) if row.is_switch and at}
     return telling | {0, len(rows) - 1}
+
+
+def _wrap(text: str, width: int, later: str = "") -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=later, break_on_hyphens=False) or [""]
 
 
 def _cut(text: str, width: int) -> str:
@@ -309,6 +360,6 @@ def _endings(found: Counterexample, paint: _Paint, width: int) -> list[str]:
 
 def _wrapped(name: str, values: Sequence[str], column: int) -> list[list[str]]:
     """Lines of one table row: each value wrapped in its column."""
-    split = [[name], *(textwrap.wrap(value, column - 2, break_long_words=True) or [""] for value in values)]
+    split = [[name], *(_wrap(value, column - 2) for value in values)]
     height = max(map(len, split))
     return [[part[line] if line < len(part) else "" for part in split] for line in range(height)]

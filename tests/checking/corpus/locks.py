@@ -255,8 +255,7 @@ class Buffer:
             self.changed.notify()
 
 
-def put_two(buffer: Buffer) -> None:
-    buffer.put(1)
+def put_once(buffer: Buffer) -> None:
     buffer.put(1)
 
 
@@ -348,12 +347,6 @@ def work_off(work: Work) -> None:
     item = work.q.get()
     work.n = work.n + item
     work.q.task_done()
-
-
-def put_and_join(work: Work) -> int:
-    work.q.put(5)
-    work.q.join()
-    return work.n
 
 
 def put_and_look(work: Work) -> int:
@@ -462,8 +455,8 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"setup": State, "tasks": [just_wait, just_set]},
     ),
     "bounded buffer, notify": (
-        {"setup": partial(Buffer, wake_all=False), "tasks": [put_two, get_one, get_one], "expect": "deadlock"},
-        {"setup": partial(Buffer, wake_all=True), "tasks": [put_two, get_one, get_one]},
+        {"setup": partial(Buffer, wake_all=False), "tasks": [put_once, put_once, get_one, get_one], "expect": "deadlock"},
+        {"setup": partial(Buffer, wake_all=True), "tasks": [put_once, put_once, get_one, get_one]},
     ),
     "readers counted without a lock": (
         {"setup": Readers, "tasks": [read_unguarded, read_unguarded], "expect": "deadlock"},
@@ -479,7 +472,7 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "queue handed over": (
         {"setup": Work, "tasks": [put_and_look, work_off]},
-        {"setup": Work, "tasks": [put_and_join, work_off]},
+        {"setup": Work, "tasks": [partial(put_item, item=5), work_off]},
     ),
     "LIFO queue": (
         {"setup": partial(Work, queue.LifoQueue, (1,)), "tasks": [take_if_not_empty] * 2, "expect": "deadlock"},
