@@ -24,7 +24,8 @@ import functools
 import gc
 import inspect
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +37,7 @@ from whilst.checking.instrumenting import Instrumentation, functions_behind
 from whilst.checking.modelling import install
 from whilst.checking.rewriting import Hooks, Rewriter
 from whilst.checking.scheduler import Event, Scheduler
+from whilst.checking.watchdog import Watchdog
 from whilst.checking.watching import Watcher
 
 __all__ = ["Execution", "Explorer", "Limits", "Program"]
@@ -96,8 +98,14 @@ class Explorer:
     """Runs executions of one program; instruments on entry, leaves everything as it was on exit."""
 
     def __init__(
-        self, program: Program, limits: Limits | None = None, *, points: Iterable[str] | None = None
+        self,
+        program: Program,
+        limits: Limits | None = None,
+        *,
+        points: Iterable[str] | None = None,
+        is_fine: bool = False,
     ) -> None:
+        """`points`: see above. `is_fine`: every instruction is an event, for audits."""
         self.program = program
         self.limits = limits or Limits()
         self.scheduler = Scheduler(self.limits.steps, self.limits.seconds)
@@ -106,9 +114,10 @@ class Explorer:
         self.caller = Caller(self.watcher, self._admit)
         self.caller.known_codes = known
         install(self.caller)
-        self.rewriter = Rewriter(_hooks(self.watcher, self.caller))
+        self.rewriter = Rewriter(_hooks(self.watcher, self.caller), is_fine=is_fine)
         self.rewriter.points = frozenset(points) if points is not None else frozenset()
         self.instrumentation = Instrumentation(self.rewriter, known)
+        self._watchdog = Watchdog(self.scheduler)
         self._runs = 0
         self._had_gc = False
 
@@ -118,6 +127,7 @@ class Explorer:
     def __enter__(self) -> Self:
         self._had_gc = gc.isenabled()
         gc.disable()
+        self._watchdog.start()
         try:
             for target in (self.program.setup, *self.program.tasks):
                 for function in functions_behind(target):
@@ -130,6 +140,7 @@ class Explorer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._watchdog.stop()
         self.instrumentation.restore()
         self.watcher.begin()
         if self._had_gc:
@@ -157,6 +168,15 @@ class Explorer:
         return (*self.caller.assumed.values(), *trusted)
 
     # ------------------------------------------------------------------ for the search
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """For a while every function has its own code back."""
+        self.instrumentation.restore()
+        try:
+            yield
+        finally:
+            self.instrumentation.reinstate()
 
     def enabled_along(self) -> list[list[int]]:
         """For each event of the last run: the tasks that could have gone on there (see `keep_enabled`)."""
@@ -271,5 +291,5 @@ def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
         call_spread=caller.call_spread,
         enter=caller.enter,
         loop=watcher.loop,
-        step=watcher.scheduler.step,
+        fine=watcher.fine,
     )

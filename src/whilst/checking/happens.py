@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whilst.checking.scheduler import Event, Operation, accesses_of
+from whilst.checking.scheduler import Event, HeldOff, Operation, accesses_of
 
 __all__ = ["HappensBefore"]
 
@@ -39,10 +39,10 @@ class HappensBefore:
     section of i, which goes with it: then j's past is that of its own task.
     """
 
-    __slots__ = ("_history", "_last", "_trace", "past", "races", "table", "waiting")
+    __slots__ = ("_held_off", "_history", "_last", "_trace", "past", "races", "table", "waiting")
 
-    def __init__(self, trace: Sequence[Event], gates: Mapping[int, int]) -> None:
-        self._trace = trace
+    def __init__(self, trace: Sequence[Event], gates: Mapping[int, int], held_off: HeldOff) -> None:
+        self._trace, self._held_off = trace, held_off
         self.past: list[int] = []
         self.races: list[tuple[int, int, int]] = []
         self.table: dict[Any, dict[Any, _Last]] = {}
@@ -58,6 +58,8 @@ class HappensBefore:
             mine = last.get(task, -1)
             if mine < 0:
                 mine = past[self._first_of(gates[task])] if task in gates else 0
+            if index in self._held_off:
+                mine |= self._awaited(index)
             if operation[0] == 2:
                 joined = self._join_sync(index, event, mine)
             else:
@@ -90,6 +92,16 @@ class HappensBefore:
                     record.reads.append(index)
             last[task] = past_of = joined | (1 << index)
             past.append(past_of)
+
+    def _awaited(self, index: int) -> int:
+        """The past of a task that polled in vain and went on when something it looked at was written."""
+        depth, things = self._held_off[index]
+        out = 0
+        for other in range(depth, index):
+            for thing, key, is_write in accesses_of(self._trace[other]):
+                if is_write and any(t == thing and (None in (k, key) or k == key) for t, k in things):
+                    out |= self.past[other]
+        return out
 
     def _first_of(self, task: int) -> int:
         return next((index for index, event in enumerate(self._trace) if event[0] == task), -1)

@@ -11,9 +11,8 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
-import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from whilst.checking.rewriting import Rewriter, SharedNames
@@ -69,7 +68,7 @@ class Instrumentation:
         self.rewriter = rewriter
         self.known_codes = known_codes
         self.trusted_seen: set[str] = set()
-        self._undo: list[tuple[types.FunctionType, types.CodeType]] = []
+        self._undo: list[tuple[types.FunctionType, types.CodeType, types.CodeType]] = []
         self._by_file: dict[str, list[types.FunctionType]] | None = None
         self._files: set[str] = set()
         self._names: dict[int, SharedNames] = {}
@@ -108,9 +107,6 @@ class Instrumentation:
     def _scan(self, function: types.FunctionType) -> None:
         names = self._names.setdefault(id(function.__globals__), SharedNames.none())
         names.scan(function.__code__)
-        code = function.__code__
-        for _ in code.co_cellvars:
-            pass
 
     def _rewrite(self, function: types.FunctionType) -> None:
         code = function.__code__
@@ -119,7 +115,7 @@ class Instrumentation:
         space = function.__globals__
         names = self._names[id(space)]
         new = self.rewriter.rewrite(code, space, names)
-        self._undo.append((function, code))
+        self._undo.append((function, code, new))
         function.__code__ = new
         self._know(new)
 
@@ -131,19 +127,10 @@ class Instrumentation:
 
     def restore(self) -> None:
         """Give every function its own code back."""
-        for function, code in self._undo:
+        for function, code, _ in self._undo:
             function.__code__ = code
-        self._undo.clear()
-        self._files.clear()
-        self._by_file = None
 
-
-def loaded_from(file: str) -> str:
-    """The name of the module loaded from a file, or ""."""
-    for name, module in list(sys.modules.items()):
-        if getattr(module, "__file__", None) == file:
-            return name
-    return ""
-
-
-Admit = Callable[[types.FunctionType], None]
+    def reinstate(self) -> None:
+        """After `restore`: the rewritten code again."""
+        for function, _, new in self._undo:
+            function.__code__ = new

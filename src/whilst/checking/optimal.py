@@ -30,7 +30,7 @@ from collections.abc import Mapping, Sequence
 
 from whilst.checking.events import Status
 from whilst.checking.happens import HappensBefore
-from whilst.checking.scheduler import Accesses, Event, Operation, accesses_of, accesses_wanted, overlap
+from whilst.checking.scheduler import Accesses, Event, HeldOff, Operation, accesses_of, accesses_wanted, overlap
 
 __all__ = ["Branch", "Node", "Optimal"]
 
@@ -73,9 +73,17 @@ class Optimal:
         self._pending_path: list[list[Branch]] = []
 
     def advance(
-        self, trace: Sequence[Event], sleeps: Sequence[int], status: Status, waiting: Mapping[int, Operation]
+        self,
+        trace: Sequence[Event],
+        sleeps: Sequence[int],
+        status: Status,
+        waiting: Mapping[int, Operation],
+        held_off: HeldOff,
     ) -> bool:
-        """Take in an execution (`sleeps[k]` belongs to event `sleep_from + k`); False when there is none left."""
+        """Take in an execution (`sleeps[k]` belongs to event `sleep_from + k`); False when there is none left.
+
+        `held_off`: events that waited for a write after polling in vain; they can't go ahead of it.
+        """
         nodes = self.nodes
         for depth in range(len(nodes), len(trace)):
             node = Node(sleeps[depth - self.sleep_from])
@@ -86,15 +94,19 @@ class Optimal:
         if status is Status.CUT:
             self.redundant += 1
         elif status is not Status.DIVERGED:
-            self._reverse_races(trace, status, waiting)
+            self._reverse_races(trace, status, waiting, held_off)
         return self._next(trace)
 
     # ------------------------------------------------------------------ races
 
     def _reverse_races(
-        self, trace: Sequence[Event], status: Status, waiting: Mapping[int, Operation]
+        self,
+        trace: Sequence[Event],
+        status: Status,
+        waiting: Mapping[int, Operation],
+        held_off: HeldOff,
     ) -> None:
-        order = HappensBefore(trace, self.gates)
+        order = HappensBefore(trace, self.gates, held_off)
         if status is Status.DEADLOCK:
             order.add_waiting(waiting)
         if not order.races:
@@ -147,6 +159,17 @@ class Optimal:
             branches = branch.below
 
     # ------------------------------------------------------------------ backtracking
+
+    def explored_share(self) -> float:
+        """How much of the tree is behind, if every branch not yet entered were as large as those that were.
+
+        Kilby, Slaney, Thiebaux, Walsh, "Estimating Search Tree Size", AAAI 2006: the weighted backtrack estimator.
+        """
+        share, weight = 0.0, 1.0
+        for node in self.nodes:
+            weight /= node.done + 1 + len(node.tree)
+            share += weight * node.done
+        return share
 
     def _next(self, trace: Sequence[Event]) -> bool:
         nodes = self.nodes

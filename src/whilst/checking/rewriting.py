@@ -88,7 +88,7 @@ class Hooks:
     call_spread: Callable[..., object]
     enter: Callable[..., object]
     loop: Callable[..., object]
-    step: Callable[..., object]
+    fine: Callable[..., object]
 
 
 class Rewriter:
@@ -191,6 +191,9 @@ class _CodeRewriter:
 
     def run(self) -> CodeType:
         can_switch = True
+        if self.owner.is_fine:
+            for index in fine_points(self.instructions):
+                self._watch(index, self._site(self.instructions[index], "step", True), self.hooks.fine)
         for index, item in enumerate(self.instructions):
             name = item.name
             if name.startswith(_CHECKS):
@@ -351,7 +354,15 @@ def _plain_method_loads(instructions: list[Instruction], row: Version) -> list[I
 
 def fine_points(instructions: list[Instruction]) -> Iterator[int]:
     """Where an opcode-level audit may switch: ahead of everything that may touch an object."""
-    quiet = ("PRECALL", "KW_NAMES", "END_FOR")
+    has_begun = False
     for index, item in enumerate(instructions):
-        if index > 2 and item.offset is not None and instructions[index - 1].name not in quiet:
+        if has_begun and item.name in _FINE and item.offset is not None:
             yield index
+        has_begun = has_begun or item.name == "RESUME"
+
+
+_FINE = frozenset(
+    "LOAD_ATTR STORE_ATTR DELETE_ATTR LOAD_GLOBAL STORE_GLOBAL LOAD_DEREF STORE_DEREF BINARY_SUBSCR STORE_SUBSCR "
+    "DELETE_SUBSCR BINARY_SLICE STORE_SLICE CONTAINS_OP COMPARE_OP BINARY_OP GET_ITER FOR_ITER UNPACK_SEQUENCE "
+    "BEFORE_WITH STORE_FAST LOAD_FAST RETURN_VALUE UNARY_NOT IS_OP BUILD_LIST BUILD_MAP BUILD_TUPLE".split()
+)

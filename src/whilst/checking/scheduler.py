@@ -14,7 +14,9 @@ in any process.
 
 from __future__ import annotations
 
+import sys
 import time
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,17 +24,27 @@ from greenlet import getcurrent, greenlet
 
 from whilst.checking.events import Op, Status, TaskResult
 
-__all__ = ["Abort", "Event", "Operation", "Scheduler", "Sync"]
+__all__ = ["Abort", "Event", "Operation", "Overdue", "Scheduler", "Sync"]
 
 Operation = tuple[Any, ...]
 Event = tuple[int, bool, Any, Any, Any, Operation]
+# Event -> the depth from which on it waited for a write, and the things that it waited for.
+HeldOff = dict[int, tuple[int, tuple[tuple[Any, Any], ...]]]
 Accesses = tuple[tuple[Any, Any, bool], ...]
+_ROUNDS = 3
+_LOOKS = frozenset({Op.TRY, Op.READ, Op.ACQUIRE})
+_LOCKING = frozenset({Op.ACQUIRE, Op.RELEASE})
+_ANY = object()
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
 _NO_PLAN: tuple[int, ...] = ()
 
 
 class Abort(BaseException):
     """Unwinds a parked task at the end of an execution; user code is not meant to catch it."""
+
+
+class Overdue(BaseException):
+    """Raised by the watchdog in a task that runs on and on without an event."""
 
 
 class Sync:
@@ -64,25 +76,30 @@ class Scheduler:
 
     __slots__ = (
         "_choices_are_outer",
-        "_deadline",
         "_gate",
         "_greens",
         "_hub",
         "_is_starting",
         "_jobs",
+        "_looks",
         "_main",
         "_plan",
         "_plan_length",
         "_pool",
+        "_seen",
         "_task_of",
         "_unwound",
         "children",
         "count",
         "cur",
         "daemons",
+        "deadline",
         "did_begin",
         "enabled_along",
         "gates",
+        "held_off",
+        "holding",
+        "idle",
         "interrupt",
         "is_killing",
         "keep",
@@ -103,6 +120,7 @@ class Scheduler:
         "status",
         "stuck",
         "trace",
+        "versions",
     )
 
     def __init__(self, limit_steps: int, limit_s: float) -> None:
@@ -116,6 +134,7 @@ class Scheduler:
         self.on_stuck: Callable[[], None] | None = None
         self.interrupt: BaseException | None = None
         self.keeps_enabled = False
+        self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
         self._reset(0)
 
     def _reset(self, count: int) -> None:
@@ -136,6 +155,12 @@ class Scheduler:
         self.is_killing = False
         self._is_starting = False
         self._unwound = 0
+        self._looks: dict[int, dict[tuple[Any, ...], list[Any]]] = {}  # by task: how often, in what local state
+        self._seen: dict[int, dict[tuple[Any, Any], int]] = {}  # by task: what it looked at, and how often it was written by then
+        self.versions: dict[tuple[Any, Any], int] = {}  # how often a thing has been written
+        self.holding: dict[int, int] = {}  # how many locks a task has
+        self.idle: dict[int, int] = {}  # task that polls in vain -> the depth at which it was noticed
+        self.held_off: HeldOff = {}
         self._main = -1
         self.daemons: set[int] = set()
         self._jobs: dict[int, Callable[[], object]] = {}
@@ -163,7 +188,7 @@ class Scheduler:
         self._hub = getcurrent()
         self._plan, self._plan_length, self._choices_are_outer = plan, len(plan), are_outer
         self.sleep, self.sleep_from = sleep, sleep_from
-        self._deadline = time.monotonic() + self.limit_s
+        self.deadline = time.monotonic() + self.limit_s
         try:
             if order is None:
                 self._run_interleaved(jobs)
@@ -176,6 +201,7 @@ class Scheduler:
                 self.on_stuck()
             self._unwind()
             self.cur = -1
+            self.deadline = None
             error_, self.interrupt = self.interrupt, None
             if error_ is not None:
                 raise error_
@@ -225,6 +251,13 @@ class Scheduler:
                 self.results[task] = TaskResult(has_finished=True, value=job())
             except Abort:
                 self.results[task] = TaskResult(has_finished=False)
+            except Overdue:
+                self.status = Status.TOO_LONG
+                self.reason = f"task {self.outer[task]} ran for more than {self.limit_s} s in one execution"
+                self.results[task] = TaskResult(has_finished=False)
+                self.pending.pop(task, None)
+                self._hub.switch()
+                continue
             except KeyboardInterrupt as error:
                 self.interrupt = error
             except BaseException as error:  # noqa: BLE001  # a task's outcome, SystemExit included
@@ -249,6 +282,8 @@ class Scheduler:
             self._step_unwinding(operation)
             return
         self.pending[task] = operation
+        if operation[0] == 0 or (operation[0] == 2 and operation[5].kind in _LOOKS):
+            self._watch_polling(task, operation)
         if self._is_starting:
             self._hub.switch()
         else:
@@ -261,6 +296,54 @@ class Scheduler:
                     self._greens[following].switch()
         if self.is_killing:
             raise Abort
+
+    def _watch_polling(self, task: int, operation: Operation) -> None:
+        """Notice a loop that only looks: the same look, in the same local state, and nothing it saw has changed.
+
+        What it does is decided by what it sees, so until somebody writes one of the things it looked at it goes
+        round as before: it may as well wait for that. Comparing the locals of all its frames is what makes this
+        exact: a loop that counts its rounds is no such loop. It never waits with a lock in its hands.
+        """
+        seen = self._seen.get(task)
+        if seen is None:
+            seen = self._seen[task] = {}
+        if seen and not self._is_unchanged(seen):
+            seen.clear()
+            self._looks.pop(task, None)
+        thing = operation[1]
+        if operation[0] == 0 or operation[5].writes != 1:
+            where = (thing, operation[2])
+            if where not in seen:
+                seen[where] = self._version(where)
+        looks = self._looks.setdefault(task, {})
+        key = (operation[3], thing, operation[2])
+        known = looks.get(key)
+        if known is None:
+            looks[key] = [1, None]
+            return
+        known[0] += 1
+        if known[0] < _ROUNDS or self.holding.get(task) or not seen:
+            return
+        local = local_state()
+        if known[1] == local:
+            self.idle[task] = len(self.trace)
+        known[1] = local
+
+    def _is_unchanged(self, seen: dict[tuple[Any, Any], int]) -> bool:
+        return all(self._version(where) == version for where, version in seen.items())
+
+    def _version(self, where: tuple[Any, Any]) -> int:
+        """How often what overlaps with (thing, key) has been written."""
+        thing, key = where
+        versions = self.versions
+        if key is None:
+            return versions.get((thing, _ANY), 0)
+        return versions.get((thing, key), 0) + versions.get((thing, None), 0)
+
+    def _count_write(self, thing: Any, key: Any) -> None:
+        versions = self.versions
+        versions[thing, key] = versions.get((thing, key), 0) + 1
+        versions[thing, _ANY] = versions.get((thing, _ANY), 0) + 1
 
     def _step_unwinding(self, operation: Operation) -> None:
         """Let releases and clean-up through, never a wait, and nothing that goes on for ever."""
@@ -288,6 +371,8 @@ class Scheduler:
 
     def is_enabled(self, task: int) -> bool:
         """Whether the task's pending operation can happen now."""
+        if task in self.idle and self._is_unchanged(self._seen[task]):
+            return False
         operation = self.pending[task]
         if operation[0] == 2:
             sync = operation[5]
@@ -300,7 +385,7 @@ class Scheduler:
 
     def _may_go_on(self, task: int) -> bool:
         """Whether the task that runs goes on by default: not into a wait, nor into a try that would fail."""
-        if self.pending[task][0] != 2 and (self.did_begin >> task) & 1:
+        if self.pending[task][0] != 2 and (self.did_begin >> task) & 1 and task not in self.idle:
             return True
         return self.is_enabled(task) and not self._would_fail(task)
 
@@ -318,6 +403,8 @@ class Scheduler:
         elif self.picker is not None:
             enabled = self.enabled()
             chosen = self.picker(task, enabled) if enabled else self._nobody()
+            if chosen < 0 and enabled:
+                self.status = Status.CUT
         elif task in self.pending and not (self.sleep >> task) & 1 and self._may_go_on(task):
             chosen = task
         else:
@@ -336,6 +423,16 @@ class Scheduler:
             writes = sync.writes if sync.writes < 2 else sync.needs(before)
             event = (chosen, bool(writes), operation[1], operation[2], before, operation)
         self.did_begin |= 1 << chosen
+        if self.idle and chosen in self.idle:
+            self.held_off[depth] = (self.idle.pop(chosen), tuple(self._seen.get(chosen, ())))
+        if event[1]:
+            self._count_write(event[2], event[3])
+            if code == 2 and operation[5].more:
+                for thing, key, is_write in operation[5].more:
+                    if is_write:
+                        self._count_write(thing, key)
+            if chosen in self._looks and (code == 1 or operation[5].kind not in _LOCKING):
+                del self._looks[chosen], self._seen[chosen]
         if depth >= self.sleep_from:
             self.sleeps.append(self.sleep)
             if self.sleep:
@@ -388,13 +485,17 @@ class Scheduler:
         if self._main >= 0 and self._main not in self.pending:
             return -1  # one after the other: what is left waits for the tasks that follow
         if any(task not in self.daemons for task in self.pending):
-            self.status = Status.DEADLOCK
+            self.status = Status.SPINNING if self.idle else Status.DEADLOCK
+            if self.idle:
+                task = min(self.idle)
+                place = self.pending[task][3].place
+                self.reason = f"task {self.outer[task]} goes round for ever at {place.file}:{place.line}"
         return -1
 
     def _is_too_long(self, depth: int) -> bool:
         if depth >= self.limit_steps:
             self.reason = f"the step bound of {self.limit_steps} events was reached"
-        elif time.monotonic() > self._deadline:
+        elif self.deadline is not None and time.monotonic() > self.deadline:
             self.reason = f"one execution took more than {self.limit_s} s"
         else:
             return False
@@ -434,6 +535,19 @@ class Scheduler:
                 self.results[task] = TaskResult(has_finished=False)
         self.is_killing = False
         self.interrupt = interrupt or self.interrupt
+
+
+def local_state() -> object:
+    """The locals of all the running task's frames, by identity; frames of the engine itself left out."""
+    out = []
+    frame: types.FrameType | None = sys._getframe(2)  # noqa: SLF001  # there is no public way to a frame's locals while it runs
+    while frame is not None:
+        if frame.f_code is Scheduler._work.__code__:  # noqa: SLF001
+            break
+        if "/whilst/checking/" not in frame.f_code.co_filename:
+            out.append((frame.f_code, frame.f_lasti, tuple(id(value) for value in frame.f_locals.values())))
+        frame = frame.f_back
+    return tuple(out)
 
 
 def accesses_of(event: Event) -> Accesses:

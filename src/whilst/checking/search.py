@@ -177,7 +177,7 @@ def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -
             spent.take(execution, "every interleaving")
         if spent.is_stopped or spent.is_out_of_budget():
             return False
-        has_more = strategy.advance(scheduler.trace, scheduler.sleeps, execution.status, scheduler.stuck)
+        has_more = strategy.advance(scheduler.trace, scheduler.sleeps, execution.status, scheduler.stuck, scheduler.held_off)
         spent.redundant = strategy.redundant
         if not has_more:
             return True

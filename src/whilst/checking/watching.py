@@ -20,7 +20,7 @@ from typing import Any
 from whilst.checking.effects import family
 from whilst.checking.events import Op
 from whilst.checking.rewriting import Site
-from whilst.checking.scheduler import Operation, Scheduler, Sync
+from whilst.checking.scheduler import Operation, Scheduler, Sync, local_state
 
 __all__ = ["Watcher", "plain_key"]
 
@@ -47,9 +47,11 @@ def plain_key(key: Any) -> Any:
 class Log:
     """Who touched one thing from cold places: masks of tasks, and the places."""
 
-    __slots__ = ("reads", "sites", "thing", "writes")
+    __slots__ = ("count", "local", "reads", "sites", "thing", "writes")
 
     def __init__(self, thing: object) -> None:
+        self.count = 0
+        self.local: object = None
         self.reads = self.writes = 0
         self.sites: set[Site] = set()
         self.thing = thing
@@ -96,6 +98,17 @@ class Watcher:
         else:
             entry.reads |= 1 << self.scheduler.cur
         entry.sites.add(site)
+        entry.count += 1
+        if not entry.count & 255:
+            self._doubt_polling(site, entry)
+
+    def _doubt_polling(self, site: Site, entry: Log) -> None:
+        """A cold place that has been passed very often in one and the same local state polls: make it a point."""
+        local = local_state()
+        if entry.local == local:
+            site.is_hot = True
+            self.learned.add(site)
+        entry.local = local
 
     def sync(self, site: Site, operation: Operation) -> None:
         """A lock or the like: a scheduling point once two tasks use it, or when it has to wait."""
@@ -140,6 +153,11 @@ class Watcher:
         self.scheduler.step(
             (2, id(thing), key, site, thing, Sync(sync.kind, writes=code, more=more))
         )
+
+    def fine(self, site: Site) -> None:
+        """In an audit: ahead of every instruction. It touches nothing but may switch."""
+        if self.scheduler.cur >= 0:
+            self.scheduler.step((1, id(site), self.scheduler.cur, site, site, None))
 
     # ------------------------------------------------------------------ learning
 

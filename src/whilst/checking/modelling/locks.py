@@ -106,6 +106,8 @@ class Locks:
         if type(lock) is RLOCK:
             self.owners[id(lock)] = [task, 1]
         self.held[id(lock)] = (lock, task, site)
+        holding = self.scheduler.holding
+        holding[task] = holding.get(task, 0) + 1
         return True
 
     def release(self, site: Site, lock: Any) -> None:
@@ -119,9 +121,14 @@ class Locks:
                 lock.release()
                 return
         self.watcher.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[2]))
-        self.owners.pop(id(lock), None)
-        self.held.pop(id(lock), None)
+        self._let_go(lock)
         lock.release()
+
+    def _let_go(self, lock: Any) -> None:
+        self.owners.pop(id(lock), None)
+        found = self.held.pop(id(lock), None)
+        if found is not None:
+            self.scheduler.holding[found[1]] -= 1
 
     def is_held(self, site: Site, lock: Any) -> bool:
         """As lock.locked."""
@@ -143,8 +150,7 @@ class Locks:
         owner = self.owners.get(id(lock))
         count = owner[1] if owner is not None else 1
         self.watcher.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[2]))
-        self.owners.pop(id(lock), None)
-        self.held.pop(id(lock), None)
+        self._let_go(lock)
         for _ in range(count):
             lock.release()
         return count
