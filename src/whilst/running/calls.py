@@ -206,13 +206,14 @@ def _make_plain(
     made: _Made,
     caught: type[BaseException] = BaseException,
 ) -> None:
-    values, append = made.values, made.values.append
+    values = made.values
     for item in items:
         try:
-            append(call(item))
+            # Not through a variable: CPython has an instruction of its own for `list.append` written like this.
+            values.append(call(item))
         except caught as error:
             made.errors[len(values)] = _noted(error, job, numbers[len(values)], item)
-            append(None)
+            values.append(None)
             if job.stops_at_error:
                 return
 

@@ -26,6 +26,7 @@ _AHEAD_BELOW_NS: Final = 10_000_000
 _NEAR_AHEAD_BELOW_NS: Final = 1_000_000
 _INLINE_NS: Final = 10_000_000
 """Aim of a stretch of inline calls: afterwards the driver looks around."""
+_INLINE_GROWTH: Final = 4096
 _GROWTH: Final = 32
 """A batch grows at most so much at a time: the first calls may not be like the others."""
 
@@ -67,7 +68,7 @@ class InlinePolicy:
         count = max(len(finished.ids), 1)
         self._is_timed = length_ns / count > _TIMED_FROM_NS
         wanted = int(_INLINE_NS * count / max(length_ns, 1))
-        self._count = max(min(wanted, self._count * _GROWTH), 1)
+        self._count = max(min(wanted, self._count * _INLINE_GROWTH), 1)
 
     def again(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
         """Nothing overlaps here."""

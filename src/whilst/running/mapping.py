@@ -205,7 +205,8 @@ class _Run:
 
 
 def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keywords: Keywords) -> Results[Any]:
-    sink = ListSink()
+    results: Results[Any] = Results()
+    sink = ListSink(results)
     run = _Run(verb, fn, items, how, Options.of(verb, keywords), sink, is_lazy=False)
     driver = run.driver
     with run.wrapped():
@@ -213,9 +214,10 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
     error = driver.error
     if error is not None and not is_iterating(sys._getframe(2)):  # noqa: SLF001 - there is no public way to it
         raise error
-    values = sink.values if error is None else sink.values[: driver.failed_id]
+    if error is not None:
+        del results[driver.failed_id :]
     length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
-    return Results(values, driver.policy.decision(), run.timeline, length_s, error)
+    return results.complete(driver.policy.decision(), run.timeline, length_s, error)
 
 
 def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -67,19 +67,19 @@ class Results(list[R]):
     decision: Decision
     """How the calls were run, and why."""
 
-    def __init__(
+    def complete(
         self,
-        values: Iterable[R],
         decision: Decision,
         timeline: Callable[[], Timeline],
         length_s: float,
         error: BaseException | None = None,
-    ) -> None:
-        super().__init__(values)
+    ) -> Results[R]:
+        """Say how the run went by which this list was filled; return it."""
         self.decision = decision
         self._timeline: Timeline | Callable[[], Timeline] = timeline
         self._length_s = length_s
         self._error = error
+        return self
 
     @property
     def timeline(self) -> Timeline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["ListSink", "OrderedSink", "Sink", "UnorderedSink"]
 
@@ -26,13 +26,13 @@ class Sink(Protocol):
 
 
 class ListSink:
-    """All values in one list, in the order of the items."""
+    """All values in one list, which is given and empty, in the order of the items."""
 
     __slots__ = ("undelivered", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, values: list[Any]) -> None:
         self.undelivered = 0
-        self.values: list[object] = []
+        self.values = values
 
     def deliver(
         self,
