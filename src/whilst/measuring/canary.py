@@ -59,6 +59,8 @@ class Sightings:
     """It had to wait for the GIL."""
     free: int = 0
     """It had the GIL while the other thread went on working."""
+    cpu_s: float = 0.0
+    """What the looking itself cost."""
     waits: dict[str, int] = field(default_factory=dict)
     """It got the GIL at once, and the other thread was in such a wait."""
 
@@ -115,6 +117,7 @@ class Canary:
                     self._note(late)
                 interval = min(1.5 * interval, _LONGEST_S)
         finally:
+            self.seen.cpu_s = time.thread_time()
             self._is_over.release()
 
     def _note(self, late_s: float) -> None:

@@ -47,6 +47,7 @@ class Pilot:
     _canary: Canary | None = None
     _start: clocks.Reading | None = None
     _is_short: bool = False
+    _is_watched: bool = False
 
     def look_into(self, item: object) -> None:
         """Scan the function with an item at hand, and take the first look at what it may write. Once."""
@@ -70,12 +71,18 @@ class Pilot:
     def end(self, item: object = ABSENT, *, calls: int = 1) -> clocks.Lap:
         """The call (or so many calls together) is over; it may have raised. Return one call's share of the time."""
         assert self._start is not None
-        lap = self._start.until(clocks.read(is_short=self._is_short)).shared_by(calls)
+        lap = self._start.until(clocks.read(is_short=self._is_short))
+        if self._canary is not None:
+            seen = self._canary.stop()
+            self._canary = None
+            self._add(seen)
+            lap = replace(lap, others_s=max(0.0, lap.others_s - seen.cpu_s))
+            self._is_watched = True
+        lap = lap.shared_by(calls)
         self.laps.append(lap)
         self.calls += calls
-        if self._canary is not None:
-            self._add(self._canary.stop())
-            self._canary = None
+        if self._is_watched:
+            self._is_watched = False
             if self._watchlist is not None and self._before is not None:
                 self._watchlist.look()
                 self.surroundings = Surroundings.now().writes(self._before)

@@ -72,8 +72,8 @@ class Window:
         """Below what was refused."""
         self.refusals = 0
         self._round: _Round | None = None
-        self._best = (0.0, self.target)
-        """The best throughput of a round (answers per second), and its level."""
+        self._best = (1 / base_s, 1) if base_s > 0 else (0.0, self.target)
+        """The best throughput of a round (answers per second), and its level; alone to begin with."""
         self._last = 0.0
         self._direction = 1
         self._quiet = 0
@@ -121,12 +121,12 @@ class Window:
         is_better = throughput > best * _WORTH_DOUBLING
         text = ""
         if self.phase is Phase.RISING:
-            if self._gradient(latency) <= _QUEUEING and not is_better and best > 0:
+            if not is_better and best > 0 and (ended.level > best_level or self._gradient(latency) <= _QUEUEING):
                 self.phase = Phase.STEADY
                 self.target = max(1, min(best_level, self.ceiling))
                 text = (
-                    f"{ended.level} at once took {latency / self.base_s:.1f} times as long as one alone and brought no "
-                    f"more a second: {self.target} at once"
+                    f"{ended.level} at once took {latency / self.base_s:.1f} times as long as one alone and brought "
+                    f"{throughput / best - 1:+.0%} calls a second: {self.target} at once"
                 )
             elif self._gradient(latency) <= _QUEUEING and is_better:
                 self.target = min(self.ceiling, max(self.target, math.ceil(1.25 * ended.level)))

@@ -24,11 +24,12 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
+from whilst.measuring.forkable import why_not_fork
 from whilst.measuring.machine import look_at_machine
 from whilst.measuring.pilot import Pilot
 from whilst.measuring.seeds import is_seeded
 from whilst.model import Change, Decision, Machine, Mode, Profile
-from whilst.running.adapting import Batches, Window
+from whilst.running.adapting import Batches, Phase, Window
 from whilst.running.backends.base import CALLER, Batch, Finished, Job
 from whilst.running.calls import Awaiter, Cell, perform, perform_inline
 from whilst.running.deciding import Circumstances, Costs, decide
@@ -102,6 +103,8 @@ class AutoPolicy:
         self._refused: dict[int, int] = {}
         self._in_hand = 0
         self._inline_calls = 0
+        self._fork_hindrance: str | None = None
+        self._warm: set[tuple[int, int]] = set()
 
     # ---------------------------------------------------------------- the driver asks
 
@@ -152,7 +155,7 @@ class AutoPolicy:
         """The caller goes on while workers start, unless one more call would take longer than they do."""
         if view.ready or not view.starting or view.blocked:
             return 0
-        if self._wall_s > 0.5 * self._circumstances().process_start_s:
+        if self._wall_s > 0.5 * self._start_s:
             return 0
         return max(1, min(self._stretch, int(_STRETCH_S / max(self._wall_s, 1e-7))))
 
@@ -333,6 +336,7 @@ class AutoPolicy:
             self._stage, self._stretch = _Stage.PILOT, 1
 
     _decided_s = 0.0
+    _start_s = 0.0
     _is_spoilt = False
 
     def _forget_pilot(self) -> None:
@@ -348,6 +352,7 @@ class AutoPolicy:
         return Circumstances(
             left=self._left,
             workers_are_up=workers_are_up,
+            can_fork=self._can_fork(),
             server_start_s=_import_s(),
             first_call_extra_s=self._pilot.first_extra_s,
             waits_only_in_sleep=self._pilot.waits_only_in_sleep,
@@ -358,6 +363,11 @@ class AutoPolicy:
             most_threads=256 if self._pilot.waits_only_in_sleep else _MOST_WAITING,
             costs=_COSTS,
         )
+
+    def _can_fork(self) -> bool:
+        if self._fork_hindrance is None or self._fork_hindrance == "":  # what hinders it goes on hindering it
+            self._fork_hindrance = why_not_fork()
+        return not self._fork_hindrance
 
     def _decide(self, why: str) -> None:
         """Decide for what is left, and set the run up for it."""
@@ -381,7 +391,8 @@ class AutoPolicy:
         workers_are_up = self._setup.backend.startswith("processes")
         before = self._decision
         self._profile = profile
-        decision = decide(profile, self._machine, self._circumstances(workers_are_up=workers_are_up))
+        circumstances = self._circumstances(workers_are_up=workers_are_up)
+        decision = decide(profile, self._machine, circumstances)
         is_new = (decision.mode, decision.backend) != (before.mode, before.backend)
         if self._stage is _Stage.RUN and why:
             if not is_new:
@@ -391,6 +402,7 @@ class AutoPolicy:
             self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
         self._stage = _Stage.RUN
         self._decision = decision
+        self._start_s = circumstances.process_start_s
         self._decided_s = profile.wall_s
         self._is_spoilt = {rejected.mode for rejected in decision.rejected} >= {Mode.CONCURRENT, Mode.PARALLEL} and len(
             decision.forecast_s
@@ -399,6 +411,7 @@ class AutoPolicy:
 
     def _set_up(self, decision: Decision, profile: Profile) -> None:
         self._window, self._batches = None, None
+        self._warm.clear()
         self._reset_counts(profile)
         if decision.mode is Mode.SEQUENTIAL:
             self._setup = INLINE
@@ -425,7 +438,12 @@ class AutoPolicy:
         if profile.native_s and profile.native_s > 0.2 * wall:
             assert self._machine is not None
             native = max(1, self._machine.cores // decision.workers)
-        self._setup = Setup(decision.backend, slots=decision.threads_per_worker, native_threads=native)
+        self._setup = Setup(
+            decision.backend,
+            slots=decision.threads_per_worker,
+            native_threads=native,
+            is_forked=self._can_fork(),
+        )
 
     def _reset_counts(self, profile: Profile) -> None:
         self._answers, self._answered_s, self._cpu_s = 0, 0.0, 0.0
@@ -443,10 +461,15 @@ class AutoPolicy:
         self._answers += count
         self._answered_s += length_s
         self._cpu_s += (finished.cpu_ns or 0) / 1e9
-        if self._window is not None:
+        if self._window is not None and (finished.worker, finished.lane) in self._warm:
             text = self._window.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
             if text:
                 self._note(text)
+            if self._window.target == 1 and self._window.phase is Phase.STEADY and self._setup.backend == "threads":
+                self._give_up_threads()
+        elif self._window is not None:
+            # The first call of a thread or process may open or import what the later ones only use.
+            self._warm.add((finished.worker, finished.lane))
         if self._batches is not None:
             self._batches.answered(count, length_s)
         self._check_nature()
@@ -484,6 +507,13 @@ class AutoPolicy:
         elif waits and self._answers >= 16 and work_s > _DRIFT * max(profile.work_s or 0.0, 1e-4):
             changed = replace(profile, work_s=work_s, gil_s=work_s, wait_s=max(was_s - work_s, 0.0))
             self._adopt(changed, f"a call works {work_s * 1e3:.3g} ms instead of {(profile.work_s or 0) * 1e3:.3g} ms")
+
+    def _give_up_threads(self) -> None:
+        """One at a time is best: whatever the calls wait for lets only one in."""
+        if self._window is not None and self._window.refusals:
+            return
+        self._trial = 1.0
+        self._adopt(replace(self._profile, wait_s=0.0, work_s=self._profile.wall_s), "overlapping brought nothing")
 
     def _retreat(self, why: str) -> None:
         in_flight = max(self._in_hand, 2)

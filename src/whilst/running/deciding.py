@@ -157,10 +157,8 @@ def forecasts(
 ) -> tuple[dict[Mode, Forecast], dict[Mode, str]]:
     """Return what the rest takes in every mode that keeps the results right, and why the other modes don't."""
     no_threads, no_processes = hazards(profile.writes, circumstances)
-    if profile.is_picklable is False and not circumstances.can_fork:
+    if profile.is_picklable is False:
         no_processes = no_processes or profile.why_not or "it can't be pickled"
-    if profile.why_not.startswith("its result"):
-        no_processes = no_processes or profile.why_not
     call = _Call.of(profile, machine, circumstances)
     possible = {Mode.SEQUENTIAL: Forecast(Mode.SEQUENTIAL, call.sequential_s, "inline", 0)}
     rejected: dict[Mode, str] = {}
@@ -297,11 +295,9 @@ def _combined(call: _Call) -> Forecast:
     inside = max(1, min(most, math.ceil(call.n / workers), useful))
     backend = "processes*eventloop" if call.is_coroutine else "processes*threads"
     per_call = max(work / workers, (call.wall_s + call.payload_s) / (workers * inside))
-    # While workers start, the caller already overlaps calls in threads: count what it does then.
-    start = call.where.process_start_s
-    rate = max(call.held_s, call.wall_s / max(1, _threads_for(call)))
-    done = min(call.n, int(start / max(rate, 1e-9))) if start else 0
-    seconds = min(start, call.n * rate) + (call.n - done) * per_call + (call.wall_s if call.n > done else 0.0)
+    start = call.where.process_start_s  # meanwhile the caller makes calls one after the other
+    done = min(call.n, int(start / max(call.wall_s, 1e-9)))
+    seconds = min(start, call.n * call.wall_s) + (call.n - done) * per_call + (call.wall_s if call.n > done else 0.0)
     return Forecast(Mode.COMBINED, seconds, backend, workers, 1, inside)
 
 

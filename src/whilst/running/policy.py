@@ -34,6 +34,8 @@ class Setup:
     """Threads that BLAS or OpenMP may use inside each worker process; None: as they like."""
     memory_limit_bytes: int | None = None
     """A worker process above this is recycled between two batches."""
+    is_forked: bool = False
+    """Workers come from a fork of this program rather than from a clean server: it has no other thread."""
 
 
 INLINE = Setup()

@@ -65,6 +65,7 @@ def open_backend(setup: Setup, *, in_background: bool = False) -> Backend:
             "overlaps": setup.backend.endswith("eventloop"),
             "native_threads": setup.native_threads,
             "memory_limit_bytes": setup.memory_limit_bytes,
+            "is_forked": setup.is_forked,
         }
     backend: Backend = getattr(import_module(f"{__name__}.{module}"), name)(**keywords)
     return backend

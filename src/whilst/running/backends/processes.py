@@ -5,6 +5,8 @@ program has nor whether it guards its main module. Each worker has a socket for 
 (`running.worker.cell`) in which it notes what it is doing: which calls were running, lost or not begun when a
 worker died is read there, and needs no message per call. Nothing outlives `close`.
 
+With `is_forked` that server is a fork of this program, for whoever knows that it may be forked.
+
 With `slots` above one a worker makes its calls on that many threads, or as coroutines of one event loop.
 """
 
@@ -93,8 +95,10 @@ class ProcessBackend:
         overlaps: bool = False,
         native_threads: int | None = None,
         memory_limit_bytes: int | None = None,
+        is_forked: bool = False,
     ) -> None:
         self.slots = slots
+        self._is_forked = is_forked
         self.overlaps = overlaps
         self.name = "processes"
         self._style = "serial"
@@ -207,7 +211,7 @@ class ProcessBackend:
 
     def _spawn(self, number: int) -> None:
         if self._lease is None:
-            self._lease = lease()
+            self._lease = lease(is_forked=self._is_forked)
             self._server = (FrameReader(self._lease.sock), FrameWriter(self._lease.sock))
             self._poll.register(self._lease.sock.fileno(), select.POLLIN)
         ours, theirs = socketpair()

@@ -1,12 +1,14 @@
 """The parent's side of the server: start it once, connect to it, let it go when nobody needs it any more.
 
-Starting takes a bare interpreter's time (some 15 ms); forking a worker from it a few. The server ends with the
-last back end that uses it, and with this process however that ends. A process forked from this one by the user
+Starting takes a bare interpreter's time (some 15 ms); forking a worker from it a few. Where a program has one
+thread, the server can be forked from it instead: its workers then have all that the program has loaded and set.
+The server ends with the last back end that uses it, and with this process however that ends. A process forked from this one by the user
 starts a server of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -38,22 +40,26 @@ _USUAL_FINDERS = {"_frozen_importlib", "_frozen_importlib_external", "importlib.
 class Lease:
     """A back end's connection to the server. Closing it ends the back end's workers."""
 
-    def __init__(self, sock: socket) -> None:
+    def __init__(self, sock: socket, own: _Server | None = None) -> None:
         self.sock = sock
+        self._own = own
         self._is_open = True
 
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
             self.sock.close()
-            _let_go()
+            if self._own is not None:
+                self._own.close()
+            else:
+                _let_go()
 
 
 class _Server:
-    def __init__(self) -> None:
+    def __init__(self, *, is_forked: bool = False) -> None:
         self.root, theirs = socketpair()
         try:
-            self.pid = _start(theirs.fileno())
+            self.pid = _fork(self.root, theirs) if is_forked else _start(theirs.fileno())
         except BaseException:
             self.root.close()
             raise
@@ -90,9 +96,20 @@ _server: _Server | None = None
 _users = 0
 
 
-def lease() -> Lease:
-    """Connect to the server, starting it if there is none."""
+def lease(*, is_forked: bool = False) -> Lease:
+    """Connect to the server, starting it if there is none.
+
+    `is_forked`: to a server of one's own, forked from this program as it stands. The caller vouches for it that no
+    other thread is there whose locks would stay locked, and nothing open that two processes must not share.
+    """
     global _server, _users
+    if is_forked:
+        own = _Server(is_forked=True)
+        try:
+            return Lease(own.connect(), own)
+        except OSError as error:
+            own.close()
+            raise WhilstError("The server forked from this program has ended as soon as it started.") from error
     with _lock:
         for _ in range(2):
             if _server is not None and not _server.is_alive():
@@ -130,6 +147,47 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+def _fork(ours: socket, theirs: socket) -> int:
+    """Fork the server from this program. Gives its process id; the child never returns from here."""
+    import warnings
+
+    from whilst.running.worker import server
+
+    for stream in (sys.stdout, sys.stderr):
+        # What waits in their buffers is to be written by this process alone.
+        with contextlib.suppress(Exception):
+            stream.flush()
+    with warnings.catch_warnings():
+        # Python 3.12 counts native threads too: those of BLAS, which survive a fork by hooks of their own.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        return pid
+    try:
+        ours.close()
+        _shed_the_program()
+        server.main(theirs.fileno())
+    finally:
+        os._exit(72)
+
+
+def _shed_the_program() -> None:
+    """In the forked server: nothing of what the program would do by itself later is to happen here as well."""
+    import atexit
+    import signal
+
+    atexit._clear()
+    sys.settrace(None)
+    sys.setprofile(None)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, handler)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
 
 
 def _start(fd: int) -> int:

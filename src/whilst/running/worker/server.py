@@ -155,6 +155,9 @@ class _Server:
             os.close(stdout_fd)
             if os.getppid() != server:
                 os._exit(0)
+            numpy_random: Any = sys.modules.get("numpy.random")
+            if numpy_random is not None:  # inherited from a program that has loaded it: no two may draw the same
+                numpy_random.seed()
             self.owner.clear()
             entering.enter(spawn, socket(fileno=sock_fd), cell_fd, stderr_fd)
         finally:
