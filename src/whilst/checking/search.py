@@ -9,13 +9,16 @@ first counterexample is enough). Without a stop the report says what guarantee w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from whilst.checking.engine import Execution, Explorer
+from whilst.checking.audit import RandomSwitches
+from whilst.checking.engine import Execution, Explorer, Limits
 from whilst.checking.events import Status
 from whilst.checking.optimal import Optimal
+from whilst.checking.pct import Pct, odds_of
+from whilst.checking.preemption import PreemptionBound
 from whilst.errors import WhilstError
 
 __all__ = ["Guarantee", "Progress", "SearchConfig", "SearchReport", "search"]
@@ -82,11 +85,10 @@ class SearchReport:
 
 
 _PROGRESS_EVERY_S = 0.5
-_RESTARTS = 200
-
-
-class _Stop(Exception):  # noqa: N818  # control flow inside this module
-    """Leave the search: the reason is the first argument."""
+_ESTIMATE_AT = 50  # executions after which the first estimate is made
+_LOOK_EVERY = 50
+_SHARE_OF_BUDGET = 0.6  # for the search for a proof; the rest is kept for what comes after it
+_DEPTH = 3  # of the bugs that PCT's odds are stated for
 
 
 class _Spent:
@@ -97,18 +99,24 @@ class _Spent:
         self.started = self.told = time.monotonic()
         self.executions = self.warm_up = self.redundant = self.events = 0
         self.share: float | None = None
+        self.estimate: float | None = None
         self.is_stopped = False
-        self.has_long = False
+        self.cut_short = ""  # why an execution did not come to its end
 
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.started
 
-    def is_out_of_budget(self) -> bool:
-        config = self.config
-        if config.budget_executions is not None and self.executions >= config.budget_executions:
+    def is_out_of_budget(self, share: float = 1.0) -> bool:
+        """Whether that share of the budget is used up."""
+        config, done = self.config, self.executions + self.warm_up
+        if config.budget_executions is not None and done >= config.budget_executions * share:
             return True
-        return config.budget_s is not None and self.elapsed_s >= config.budget_s
+        return config.budget_s is not None and self.elapsed_s >= config.budget_s * share
+
+    def begin_fallback(self) -> None:
+        """The proof did not fit into the budget; its executions stay counted."""
+        self.share = None
 
     def forget(self) -> None:
         """The search starts over with more points: what ran so far was warming up."""
@@ -119,7 +127,8 @@ class _Spent:
         """Count an execution and hand it on."""
         self.executions += 1
         self.events += len(execution.choices)
-        self.has_long = self.has_long or execution.status in (Status.TOO_LONG, Status.OUTSIDE)
+        if execution.status in (Status.TOO_LONG, Status.OUTSIDE, Status.DIVERGED):
+            self.cut_short = execution.reason
         if self.on_execution(execution):
             self.is_stopped = True
         now = time.monotonic()
@@ -129,31 +138,58 @@ class _Spent:
 
 
 OnExecution = Callable[[Execution], bool]
+OnAudit = Callable[[Execution], object]
 
 
-def search(explorer: Explorer, config: SearchConfig, on_execution: OnExecution) -> SearchReport:
-    """Search as far as the budget goes: optimal DPOR, then preemption bounds, then PCT, then the audit."""
+def search(
+    explorer: Explorer, config: SearchConfig, on_execution: OnExecution, *, on_audit: OnAudit | None = None
+) -> SearchReport:
+    """Search as far as the budget goes: optimal DPOR, then preemption bounds, then PCT, then the audit.
+
+    `on_audit` judges an execution of the audit: something true or not None is an objection.
+    """
     spent = _Spent(explorer, config, on_execution)
-    is_exhausted = _search_optimally(explorer, config, spent)
-    guarantee, reason = Guarantee.NONE, ""
+    reached = _Reached()
+    if config.preemptions is not None:
+        _search_bounded(explorer, config, spent, reached, range(config.preemptions + 1))
+    elif _search_optimally(explorer, config, spent):
+        reached.guarantee = Guarantee.EVERY_INTERLEAVING
+    elif not spent.is_stopped:
+        spent.begin_fallback()
+        _search_bounded(explorer, config, spent, reached, range(3))
+        _sample(explorer, config, spent, reached)
     if spent.is_stopped:
-        guarantee = Guarantee.STOPPED
-    elif is_exhausted and not spent.has_long:
-        guarantee = Guarantee.EVERY_INTERLEAVING
-    elif is_exhausted:
-        reason = "an execution was cut off before its end"
-    else:
-        reason = "the budget was used up"
+        reached.guarantee = Guarantee.STOPPED
+    elif spent.cut_short:
+        reached.guarantee, reached.reason = Guarantee.NONE, spent.cut_short
+    elif reached.guarantee is not Guarantee.NONE and on_audit is not None:
+        audit(explorer, config, on_audit, reached)
     return SearchReport(
-        guarantee=guarantee,
+        guarantee=reached.guarantee,
         executions=spent.executions,
         warm_up=spent.warm_up,
         redundant=spent.redundant,
         elapsed_s=spent.elapsed_s,
         events=spent.events,
-        estimate=None,
-        reason=reason,
+        estimate=spent.estimate,
+        preemptions=reached.preemptions,
+        odds=reached.odds,
+        audited=reached.audited,
+        hidden=tuple(reached.hidden),
+        reason=reached.reason,
     )
+
+
+@dataclass(slots=True)
+class _Reached:
+    """What can be vouched for so far."""
+
+    guarantee: Guarantee = Guarantee.NONE
+    preemptions: int | None = None
+    odds: float | None = None
+    audited: int = 0
+    hidden: list[str] = field(default_factory=list)
+    reason: str = ""
 
 
 def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -> bool:
@@ -170,14 +206,119 @@ def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -
         if explorer.learn():
             spent.forget()
             strategy = Optimal(gates)
+            if spent.is_out_of_budget():
+                return False
             continue
         if execution.status is Status.DIVERGED:
             raise DivergedError(execution.reason)
         if execution.status is not Status.CUT:
             spent.take(execution, "every interleaving")
-        if spent.is_stopped or spent.is_out_of_budget():
+        if spent.is_stopped:
             return False
-        has_more = strategy.advance(scheduler.trace, scheduler.sleeps, execution.status, scheduler.stuck, scheduler.held_off)
+        has_more = strategy.advance(
+            scheduler.trace, scheduler.sleeps, execution.status, scheduler.stuck, scheduler.held_off
+        )
         spent.redundant = strategy.redundant
         if not has_more:
+            spent.share = 1.0
             return True
+        if spent.executions % _LOOK_EVERY == 0:
+            spent.share = strategy.explored_share()
+        if spent.executions == _ESTIMATE_AT and spent.share:
+            spent.estimate = spent.executions / spent.share
+        if spent.is_out_of_budget(_SHARE_OF_BUDGET):
+            share = strategy.explored_share()
+            spent.estimate = spent.executions / share if share else None
+            return False
+
+
+def _search_bounded(
+    explorer: Explorer, config: SearchConfig, spent: _Spent, reached: _Reached, bounds: Iterable[int]
+) -> None:
+    """Every interleaving with 0, 1, 2 ... preemptions, as far as the budget goes."""
+    scheduler = explorer.scheduler
+    for bound in bounds:
+        while True:
+            outcome = _one_bound(explorer, spent, PreemptionBound(scheduler, bound))
+            if outcome != "learned":
+                break
+            spent.forget()
+        if outcome != "done":
+            return
+        reached.guarantee, reached.preemptions = Guarantee.PREEMPTIONS, bound
+
+
+def _one_bound(explorer: Explorer, spent: _Spent, strategy: PreemptionBound) -> str:
+    """"done", "learned" or "out" (of budget, or stopped)."""
+    scheduler = explorer.scheduler
+    try:
+        scheduler.picker, scheduler.keeps_enabled = strategy.pick, True
+        while not strategy.is_over:
+            strategy.begin()
+            execution = explorer.execute(strategy.plan, 0, 0)
+            if explorer.learn():
+                return "learned"
+            if execution.status is Status.DIVERGED:
+                raise DivergedError(execution.reason)
+            if execution.status is Status.CUT:
+                spent.redundant += 1
+            else:
+                spent.take(execution, f"at most {strategy.bound} preemptions")
+            if spent.is_stopped or spent.is_out_of_budget(0.9):
+                return "out"
+            strategy.advance()
+    finally:
+        scheduler.picker, scheduler.keeps_enabled = None, False
+    return "done"
+
+
+def _sample(explorer: Explorer, config: SearchConfig, spent: _Spent, reached: _Reached) -> None:
+    """PCT with what is left of the budget."""
+    scheduler = explorer.scheduler
+    strategy = Pct(config.seed, _DEPTH)
+    runs = 0
+    try:
+        scheduler.picker = strategy.pick
+        while not spent.is_stopped and not spent.is_out_of_budget():
+            strategy.begin()
+            execution = explorer.execute((), 0, 0)
+            explorer.learn()
+            spent.take(execution, "sampling")
+            runs += 1
+    finally:
+        scheduler.picker = None
+    if runs:
+        tasks = max(len(explorer.program.tasks), len(scheduler.numbers))
+        reached.odds = odds_of(runs, tasks, strategy.steps, _DEPTH)
+        if reached.guarantee is Guarantee.NONE:
+            reached.guarantee = Guarantee.SAMPLED
+    reached.reason = "the budget was used up"
+
+
+def audit(explorer: Explorer, config: SearchConfig, on_audit: OnAudit, reached: _Reached) -> None:
+    """Random schedules with a switch point ahead of every instruction: do they end in ways not known?"""
+    limits = Limits(explorer.limits.steps * 20, explorer.limits.seconds)
+    strategy = RandomSwitches(config.seed)
+    with explorer.suspended(), Explorer(explorer.program, limits, is_fine=True) as fine:
+        fine.scheduler.picker = strategy.pick
+        for _ in range(config.audit_executions):
+            strategy.begin()
+            execution = fine.run(())
+            if execution.status not in (Status.DONE, Status.DEADLOCK):
+                continue
+            reached.audited += 1
+            if on_audit(execution):
+                place = _last_switch(execution)
+                reached.hidden.append(
+                    "hidden state: a random schedule of single instructions ended in a way that no interleaving of "
+                    f"the accesses seen does; its last switch was at {place}"
+                )
+                return
+
+
+def _last_switch(execution: Execution) -> str:
+    accesses = execution.accesses()
+    for earlier, later in zip(reversed(accesses[:-1]), reversed(accesses[1:]), strict=True):
+        if earlier.task != later.task:
+            return f"{earlier.place.file}:{earlier.place.line}"
+    return "?"

@@ -152,7 +152,7 @@ class _Inquiry:
             return self.verdict(first, None)
         while True:
             try:
-                report = search(self.explorer, config, self.judge)
+                report = search(self.explorer, config, self.judge, on_audit=self.judge.judge)
             except DivergedError as error:
                 now = self.explorer.run(())
                 reason = f"not deterministic: {error}{_hint(now)}"
