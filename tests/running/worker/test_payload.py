@@ -7,6 +7,7 @@ import pickle
 import threading
 import types
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_modules_on_the_path_are_importable_elsewhere(name: str) -> None:
 
 
 def test_an_open_file_is_refused_rather_than_copied() -> None:
-    with open(os.devnull) as file:
+    with Path(os.devnull).open() as file:
         assert set(pack([file]).failures) == {0}
 
 

@@ -40,7 +40,8 @@ def capture(context: Context | None, cwd: str | None, env: Mapping[str, str] | N
         place = ("decimal", _DECIMAL) if variable.name == _DECIMAL else byvalue.place_of_variable(variable)
         if place is not None:
             try:
-                variables.append((*place, dumps_one(value)))
+                default = {} if place[1] == _DECIMAL else byvalue.default_of(variable)
+                variables.append((*place, dumps_one((value, default))))
             except Exception:  # noqa: S112 - see above: what can't travel is left out
                 continue
     return dumps(
@@ -111,14 +112,15 @@ def settle(data: bytes, native_threads: int | None) -> Context:
         _limit_native_threads(native_threads)
     _set_warning_filters(found["warning_filters"])
     context = Context()
-    for module, name, value in found["variables"]:
+    for module, name, pickled in found["variables"]:
         try:
+            value, default = loads(pickled)
             if name == _DECIMAL:
                 import decimal
 
-                context.run(decimal.setcontext, loads(value))
+                context.run(decimal.setcontext, value)
             else:
-                context.run(byvalue.find_variable(module, name).set, loads(value))
+                context.run(byvalue.find_variable(module, name, default).set, value)
         except Exception:  # noqa: S112 - the module or the value can't be had here
             continue
     return context

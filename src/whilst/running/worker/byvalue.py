@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-__all__ = ["dumps", "find_variable", "is_importable", "names_any", "place_of_variable", "unreachable"]
+__all__ = ["default_of", "dumps", "find_variable", "is_importable", "names_any", "place_of_variable", "unreachable"]
 
 _MAIN = (b"__main__",)
 _SEARCHED_BYTES = 1 << 20
@@ -87,13 +87,17 @@ def _reduce_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
     place = place_of_variable(variable)
     if place is None:
         raise TypeError(f"cannot pickle {variable.name!r}, a ContextVar that is not a module's global")
+    return find_variable, (*place, default_of(variable))
+
+
+def default_of(variable: ContextVar[Any]) -> dict[str, Any]:
+    """Its default as the keyword that ContextVar takes; nothing where it has none."""
     from contextvars import Context
 
     try:
-        default = {"default": Context().run(variable.get)}
+        return {"default": Context().run(variable.get)}
     except LookupError:
-        default = {}
-    return find_variable, (*place, default)
+        return {}
 
 
 def place_of_variable(variable: ContextVar[Any]) -> tuple[str, str] | None:

@@ -2,8 +2,8 @@
 
 Starting takes a bare interpreter's time (some 15 ms); forking a worker from it a few. Where a program has one
 thread, the server can be forked from it instead: its workers then have all that the program has loaded and set.
-The server ends with the last back end that uses it, and with this process however that ends. A process forked from this one by the user
-starts a server of its own.
+The server ends with the last back end that uses it, and with this process however that ends. A process forked from
+this one by the user starts a server of its own.
 """
 
 from __future__ import annotations
