@@ -33,7 +33,8 @@ def test_a_length_is_written_in_the_unit_of_its_timeline(sequential: Timeline) -
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0, "0 %"), (0.004, "0.4 %"), (0.5, "50 %"), (0.995, "99.5 %"), (1, "100 %")]
+    ("share", "text"),
+    [(0, "0 %"), (0.0001, "< 0.1 %"), (0.004, "0.4 %"), (0.5, "50 %"), (0.995, "99.5 %"), (1, "100 %")],
 )
 def test_a_share_does_not_hide_that_it_is_not_whole(share: float, text: str) -> None:
     assert percent(share) == text

@@ -100,6 +100,26 @@ def test_thousands_of_spans_fold_into_shares(busy: Callable[..., Timeline]) -> N
     assert sum(levels) / len(levels) == pytest.approx(0.154, abs=0.05)
 
 
+def test_interruptions_too_short_to_be_seen_do_not_break_a_bar() -> None:
+    spans = []
+    for piece in range(50):
+        start = piece * 10_000
+        spans.append(Span("you", "draft", Kind.WORK, start, start + 9_900, "write"))
+        spans.append(Span("you", "draft", Kind.HELD, start + 9_900, start + 10_000, "write"))
+    spans.append(Span("you", "edits", Kind.WORK, 500_000, 700_000, "edit"))
+    line = renderers.text(Timeline.from_spans(spans), width=80).splitlines()[1]
+    assert line.count("draft: write") == 1
+    assert line.count("edits") == 1
+    assert line.count("▐") == 1
+
+
+def test_an_idle_executor_does_not_make_a_picture_dense(sequential: Timeline) -> None:
+    idle = replace(sequential, executors=("you", "assistant"))
+    lines = renderers.text(idle, width=100).splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["sequential", "you", "assistant"]
+    assert lines[2].split() == ["assistant", "0", "%"]
+
+
 def test_hundreds_of_executors_fold_into_few_rows(busy: Callable[..., Timeline]) -> None:
     lines = renderers.text(busy(6000, executors=200), width=100).splitlines()
     assert len(lines) < 40

@@ -75,6 +75,8 @@ def length_text(seconds: float, timeline: Timeline | None = None) -> str:
 def percent(share: float) -> str:
     """A share as a percentage, with a decimal where it would else read 0 or hide that it isn't quite whole."""
     value = 100 * share
+    if 0 < value < 0.05:
+        return "< 0.1 %"
     decimals = 1 if 0 < value < 10 or 99 < value < 99.95 else 0
     return f"{value:.{decimals}f} %"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
 from whilst.model import Kind, StepFunction, Timeline
@@ -84,10 +85,9 @@ def means_of(steps: StepFunction, columns: int, cell_ns: float) -> list[float]:
 
 
 def _executor_rows(timeline: Timeline, name: str, rows: list[int], columns: int, cell_ns: float) -> Iterator[Row]:
-    stretches = _stretches(timeline, rows)
-    shares = _shares(stretches, columns, cell_ns)
+    shares = _shares(_stretches(timeline, rows), columns, cell_ns)
     overlap = _overlaps(timeline, rows)
-    bars = tuple(_bars(timeline, rows, works_only=overlap)) if _is_sparse(stretches, columns) else ()
+    bars = tuple(_bars(timeline, rows, cell_ns, works_only=overlap)) if _is_sparse(shares) else ()
     yield Row(Layer.EXECUTOR, name, shares, bars, _utilisation(shares, cell_ns, timeline))
     if not overlap:
         return
@@ -98,9 +98,9 @@ def _executor_rows(timeline: Timeline, name: str, rows: list[int], columns: int,
         yield _count_row(timeline, by_task, columns, cell_ns)
         return
     for task, own in by_task.items():
-        of_task = _stretches(timeline, own)
-        bars = tuple(_bars(timeline, own)) if _is_sparse(of_task, columns) else ()
-        yield Row(Layer.TASK, timeline.tasks[task], _shares(of_task, columns, cell_ns), bars)
+        shares = _shares(_stretches(timeline, own), columns, cell_ns)
+        bars = tuple(_bars(timeline, own, cell_ns)) if _is_sparse(shares) else ()
+        yield Row(Layer.TASK, timeline.tasks[task], shares, bars)
 
 
 def _count_row(timeline: Timeline, by_task: dict[int, list[int]], columns: int, cell_ns: float) -> Row:
@@ -111,16 +111,28 @@ def _count_row(timeline: Timeline, by_task: dict[int, list[int]], columns: int, 
     return Row(Layer.COUNT, f"tasks ≤ {most}", [[0.0, mean / most, 0.0] for mean in means_of(steps, columns, cell_ns)])
 
 
-def _bars(timeline: Timeline, rows: Sequence[int], *, works_only: bool = False) -> Iterator[Bar]:
+def _bars(timeline: Timeline, rows: Sequence[int], cell_ns: float, *, works_only: bool = False) -> list[Bar]:
+    """What is long enough to be seen; pieces of one step that an interruption too short to be seen parts are one."""
+    bars: list[Bar] = []
     for row in rows:
         kind = Kind(timeline.kind[row])
-        if kind == Kind.WORK or not works_only:
-            task, label = timeline.tasks[timeline.task[row]], timeline.labels[timeline.label[row]]
-            yield Bar(timeline.start_ns[row], timeline.end_ns[row], kind, task, label)
+        if works_only and kind != Kind.WORK:
+            continue
+        start, end = timeline.start_ns[row], timeline.end_ns[row]
+        task, label = timeline.tasks[timeline.task[row]], timeline.labels[timeline.label[row]]
+        last = bars[-1] if bars else None
+        if last and (last.task, last.kind, last.label) == (task, kind, label) and start - last.end_ns < cell_ns / 2:
+            bars[-1] = Bar(last.start_ns, max(end, last.end_ns), kind, task, label)
+        elif end - start >= cell_ns / 2:
+            bars.append(Bar(start, end, kind, task, label))
+    return bars
 
 
-def _is_sparse(stretches: Sequence[tuple[int, int, int]], columns: int) -> bool:
-    return 3 * len(stretches) <= columns
+def _is_sparse(shares: Shares) -> bool:
+    """Whether bars tell the truth: nearly every cell shows one kind, but for single ones where two bars meet."""
+    is_mixed = [max(*cell, 1.0 - sum(cell)) < 0.85 for cell in shares]
+    filled = sum(sum(cell) > 0.02 for cell in shares)
+    return 10 * sum(one and two for one, two in pairwise(is_mixed)) <= filled
 
 
 def _overlaps(timeline: Timeline, rows: Sequence[int]) -> bool:

@@ -105,7 +105,7 @@ def _timeline(timeline: Timeline, axis: Axis, gutter: int, width: int, glyphs: G
         return
     cell_ns = axis.cell_ns(timeline)
     rows = list(rows_of(timeline, axis.columns, cell_ns))
-    if any(row.layer is Layer.EXECUTOR and not row.bars for row in rows):
+    if any(row.layer is Layer.EXECUTOR and not row.bars and any(map(any, row.shares)) for row in rows):
         for name, steps in (("concurrency", timeline.concurrency_steps), ("parallelism", timeline.parallelism_steps)):
             most = max(1, steps.maximum)
             means = means_of(steps, axis.columns, cell_ns)

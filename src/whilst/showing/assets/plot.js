@@ -238,18 +238,34 @@ class Plot {
       let i = Math.max(0, firstFrom(spans, this.t0) - 1);
       while (overlaps && i > 0 && last - i < 3000) i--;
       if (last - i > 3000) continue;
-      for (; i < last; i++) {
-        if (spans.E[i] <= this.t0 || (overlaps && spans.K[i] !== WORK)) continue;
-        if (spans.E[i] - spans.S[i] < 3 * widest) continue;
-        this.drawSpan(row, i, theme);
-      }
+      this.drawBars(row, i, last, widest, theme);
     }
   }
 
-  drawSpan(row, i, theme) {
+  /* Pieces of one step that interruptions too short to be seen part from each other are one bar with one name. */
+  drawBars(row, from, last, widest, theme) {
+    const { spans } = row, overlaps = row.covers[0].overlaps;
+    let bar = null;
+    const close = () => { if (bar && bar.end - bar.start >= 3 * widest) this.drawBar(row, bar, theme); };
+    for (let i = from; i < last; i++) {
+      if (spans.E[i] <= this.t0 || (overlaps && spans.K[i] !== WORK)) continue;
+      const start = spans.S[i], end = spans.E[i];
+      const isSame = bar && spans.T[i] === spans.T[bar.i] && spans.K[i] === spans.K[bar.i] && spans.L[i] === spans.L[bar.i];
+      if (isSame && start - bar.end < 2 * widest) {
+        bar.end = Math.max(bar.end, end);
+        bar.isPieced = true;
+      } else if (!bar || end - start >= 3 * widest || start - bar.end >= 2 * widest) {
+        close();
+        bar = { i, start, end, isPieced: false };
+      }
+    }
+    close();
+  }
+
+  drawBar(row, { i, start, end, isPieced }, theme) {
     const c = this.context, { spans } = row;
-    const left = Math.max(this.x(spans.S[i]), this.left), right = Math.min(this.x(spans.E[i]), this.left + this.plotWidth);
-    if (spans.S[i] > this.t0) {
+    const left = Math.max(this.x(start), this.left), right = Math.min(this.x(end), this.left + this.plotWidth);
+    if (start > this.t0) {
       c.fillStyle = theme.background;
       c.fillRect(Math.round(left), row.y, 1, row.height);
     }
@@ -259,8 +275,8 @@ class Plot {
     if (text !== whole && text.length < 8) return;
     const width = this.widthOf(text), kind = spans.K[i];
     const x = left + (right - left - width) / 2;
-    if (kind !== WORK) {
-      // A plate under the words, so that the hatching doesn't run through them.
+    if (kind !== WORK || isPieced) {
+      // A plate under the words, so that neither hatching nor interruptions run through them.
       c.fillStyle = theme.colours[kind];
       c.fillRect(x - 3, row.y + row.height / 2 - 7, width + 6, 14);
     }
