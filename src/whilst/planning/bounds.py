@@ -15,7 +15,9 @@ Each bound holds by itself, so that leaving some out on a large day costs sharpn
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappush, heappushpop
 from typing import Final
 
@@ -26,7 +28,7 @@ __all__ = ["Bound", "LowerBound"]
 
 _UNIONS: Final = 256
 # Operations that the bounds of single sets of executors may look at in all: about a tenth of a second.
-_EFFORT: Final = 50_000
+_EFFORT: Final = 30_000
 _PACKING_BITS: Final = 1_000_000
 
 
@@ -42,18 +44,19 @@ class LowerBound:
     """The largest of the bounds; the costly ones are worked out once a schedule does not meet the cheap ones."""
 
     def __init__(self, problem: Problem) -> None:
+        self.paths = find_paths(problem)
+        self.best = Bound(0, "no day is shorter than nothing")
         self._problem = problem
         # Some optimal schedule has a makespan that is a multiple of this, see `solving`.
         self._unit = granularity_ns(problem)
-        self._work = [
-            sum(problem.length[each] for each in problem.operations(task)) for task in range(len(problem.lead))
-        ]
+        self._work = [0] * len(problem.lead)
+        for task, length in zip(problem.task, problem.length, strict=True):
+            self._work[task] += length
         self._teams = _find_teams(problem, self._work)
         self._is_sharp = False
-        self.best = Bound(0, "nothing takes no time")
-        self._raise(find_paths(problem).span, "the critical path")
+        self._raise(self.paths.span, lambda: "the critical path")
         for team in self._teams:
-            self._raise(-(-team.work // len(team.executors)), f"{self._what} {team.whose(problem)}")
+            self._raise(-(-team.work // len(team.executors)), partial(self._load_reason, team))
 
     def is_met_by(self, makespan: int) -> bool:
         """Whether a schedule that long is proved to be optimal."""
@@ -61,20 +64,26 @@ class LowerBound:
             self._sharpen()
         return makespan <= self.best.length
 
-    @property
-    def _what(self) -> str:
-        return "the work" if self._problem.is_preemptive else "the work and waits"
-
-    def _raise(self, length: int, reason: str) -> None:
+    def _raise(self, length: int, reason: Callable[[], str]) -> None:
         length = -(-length // self._unit) * self._unit
         if length > self.best.length:
-            self.best = Bound(length, reason)
+            self.best = Bound(length, reason())
+
+    def _load_reason(self, team: _Team) -> str:
+        what = "the work" if self._problem.is_preemptive else "the work and waits"
+        return f"{what} {team.whose(self._problem)}"
+
+    def _head_tail_reason(self, team: _Team) -> str:
+        return f"{self._load_reason(team)}, with what comes before and after"
+
+    def _sharing_reason(self, team: _Team) -> str:
+        return f"the whole tasks that {team.who(self._problem)} must share"
 
     def _sharpen(self) -> None:
         self._is_sharp = True
         problem = self._problem
         paths = find_paths(problem, sharpen=True)
-        self._raise(paths.span, "the critical path through shared executors")
+        self._raise(paths.span, lambda: "the critical path through shared executors")
         members: list[list[int]] = [[] for _ in problem.groups]
         for task, group in enumerate(problem.group):
             members[group].append(task)
@@ -84,12 +93,10 @@ class LowerBound:
             if effort < 0 and number:
                 break
             tasks = _Tasks(problem, paths, team, members, self._work)
-            self._raise(
-                tasks.head_tail_bound(), f"{self._what} {team.whose(problem)}, with what comes before and after"
-            )
+            self._raise(tasks.head_tail_bound(), partial(self._head_tail_reason, team))
             if len(team.executors) > 1:
-                self._raise(tasks.pigeonhole_bound(), f"the whole tasks that {team.who(problem)} must share")
-                self._raise(tasks.packing_bound(self._unit), f"the whole tasks that {team.who(problem)} must share")
+                self._raise(tasks.pigeonhole_bound(), partial(self._sharing_reason, team))
+                self._raise(tasks.packing_bound(self._unit), partial(self._sharing_reason, team))
 
 
 @dataclass(frozen=True, slots=True)

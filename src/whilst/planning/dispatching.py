@@ -28,26 +28,30 @@ from whilst.planning.problem import Problem, Schedule
 __all__ = ["dispatch"]
 
 
-def dispatch(problem: Problem, order: Sequence[int], *, may_interrupt: bool = True) -> Schedule:
+def dispatch(problem: Problem, order: Sequence[int], *, may_interrupt: bool = True, is_eager: bool = False) -> Schedule:
     """Schedule the problem.
 
     Args:
         order: all operations, the most urgent first.
         may_interrupt: False keeps work whole even where it might be interrupted.
+        is_eager: give a task to the executor with the least work in hand as soon as it is ready, the longest
+            first, rather than to the next one who is idle. Where waits free executors, an idle one takes on task
+            after task, and has to finish them all himself while others go home.
     """
-    return _Dispatcher(problem, order, may_interrupt and problem.is_preemptive).run()
+    return _Dispatcher(problem, order, may_interrupt and problem.is_preemptive, is_eager).run()
 
 
 class _Dispatcher:
     """The state of one pass; `order` and `rank` are each other's inverse, so that heaps hold plain numbers."""
 
-    def __init__(self, problem: Problem, order: Sequence[int], may_interrupt: bool) -> None:
+    def __init__(self, problem: Problem, order: Sequence[int], may_interrupt: bool, is_eager: bool) -> None:
         self.problem = problem
         self.order = order
         self.rank = [0] * len(order)
         for position, operation in enumerate(order):
             self.rank[operation] = position
         self.may_interrupt = may_interrupt
+        self.is_eager = is_eager
         executors = len(problem.executors)
         self.remaining = problem.length[:]
         self.missing = [len(each) for each in problem.before]
@@ -58,6 +62,11 @@ class _Dispatcher:
         self.mine: list[list[int]] = [[] for _ in range(executors)]
         self.queues: list[list[int]] = [[] for _ in problem.queue_members]
         self.idle = set(range(executors))
+        self.in_hand = [0] * executors
+        self.work = [0] * len(problem.lead)
+        if is_eager:
+            for task, length in zip(problem.task, problem.length, strict=True):
+                self.work[task] += length
         self.events: list[tuple[int, int]] = []
         self.operation: list[int] = []
         self.start: list[int] = []
@@ -93,6 +102,7 @@ class _Dispatcher:
         finishes, completes, releases = count, 2 * count, 2 * count + tasks
         woken: set[int] = set()
         filled: set[int] = set()
+        fresh: list[int] = []
         while todo:
             code = todo.pop()
             follow = -1
@@ -101,6 +111,8 @@ class _Dispatcher:
                 if executor >= 0:
                     heappush(self.mine[executor], rank[code])
                     woken.add(executor)
+                elif self.is_eager:
+                    fresh.append(code)
                 else:
                     for queue in problem.task_queues[problem.task[code]]:
                         heappush(self.queues[queue], rank[code])
@@ -132,7 +144,20 @@ class _Dispatcher:
                     heappush(events, (now + after, follow))
                 else:
                     todo.append(follow)
+        for operation in sorted(fresh, key=lambda each: (-self.work[problem.task[each]], rank[each])):
+            woken.add(self._hand_out(operation, now))
         return woken, filled
+
+    def _hand_out(self, operation: int, now: int) -> int:
+        """Give a task to the executor with the least work in hand."""
+        task = self.problem.task[operation]
+        able = self.problem.groups[self.problem.group[task]]
+        left = [self.in_hand[each] - (now - self.since[each] if self.running[each] >= 0 else 0) for each in able]
+        executor = able[left.index(min(left))]
+        self.where[task] = executor
+        self.in_hand[executor] += self.work[task]
+        heappush(self.mine[executor], self.rank[operation])
+        return executor
 
     def _interrupt_own(self, woken: set[int], now: int) -> None:
         for executor in woken:
@@ -200,5 +225,6 @@ class _Dispatcher:
             self.start.append(self.since[executor])
             self.end.append(now)
             self.remaining[operation] -= done
+            self.in_hand[executor] -= done
         self.running[executor] = -1
         self.idle.add(executor)

@@ -33,6 +33,8 @@ def find_paths(problem: Problem, *, sharpen: bool = False) -> Paths:
         sharpen: let releases count that executors are shared; slower, never smaller.
     """
     head, release, span = _heads(problem, sharpen)
+    if not sharpen:
+        return Paths(head, _tails(problem), release, span)
     mirrored, _, mirrored_span = _heads(reverse_problem(problem), sharpen)
     tail = [0] * len(head)
     for task in range(len(problem.lead)):
@@ -98,13 +100,26 @@ def _heads(problem: Problem, sharpen: bool) -> tuple[list[int], list[int], int]:
     return head, release, max(complete)
 
 
+def _tails(problem: Problem) -> list[int]:
+    tail = [0] * len(problem.length)
+    ahead = [0] * len(problem.lead)
+    for task in reversed(problem.order):
+        now = max([ahead[each] for each in problem.next[task]], default=0)
+        for operation in range(problem.first[task + 1] - 1, problem.first[task] - 1, -1):
+            now += problem.lag[operation]
+            tail[operation] = now
+            now += problem.length[operation]
+        ahead[task] = now + problem.lead[task]
+    return tail
+
+
 def _shared_release(problem: Problem, before: tuple[int, ...], head: list[int], complete: list[int]) -> int:
     """When all of these tasks can be complete at the earliest, given the executors they share."""
-    able = set(problem.groups[problem.group[before[0]]])
-    for task in before[1:]:
-        able.update(problem.groups[problem.group[task]])
-    if len(before) <= len(able):
+    groups = {problem.group[task] for task in before}
+    # Fewer tasks than executors: the plain chains say as much, and are there already.
+    if len(before) <= max(len(problem.groups[group]) for group in groups):
         return 0
+    able = {executor for group in groups for executor in problem.groups[group]}
     jobs = [
         (
             head[operation],

@@ -124,8 +124,10 @@ class Plans(Drawable):
         return tuple(plan.timeline for plan in self.plans)
 
     def table(self) -> Sequence[Sequence[str]]:
-        table = list(_table(self.plans))
-        return [*table, *([str(mode), *("-" for _ in table[0][1:])] for mode in self.refusals)]
+        heading, *rows = _table(self.plans)
+        rows += [[str(mode), *("-" for _ in heading[1:])] for mode in self.refusals]
+        order = [str(mode) for mode in Mode]
+        return [heading, *sorted(rows, key=lambda row: order.index(row[0]))]
 
     def notes(self) -> Sequence[str]:
         notes = [f"{plan.mode}: {note}" for plan in self.plans for note in _notes(plan)]

@@ -104,6 +104,8 @@ def plan_modes(
         day = read_day(day)
     if executors is not None:
         day = day.with_executors(executors)
+    if executor is not None:
+        _check_known(day, executor)
     plans: list[Plan] = []
     refusals: dict[Mode, str] = {}
     refused: DayError | None = None
@@ -142,14 +144,19 @@ def _present(day: Day, mode: Mode, executor: str | None) -> tuple[str, ...]:
         return day.executors
     if executor is None:
         executor = day.executors[0]
-    elif executor not in day.executors:
-        near = difflib.get_close_matches(executor, day.executors, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(map(repr, day.executors[:8]))}."
-        raise DayError(f"There is no executor {executor!r} in this day.{hint}")
+    else:
+        _check_known(day, executor)
     for task in day.tasks:
         if task.by and executor not in task.by:
             raise _nobody_may_do(task, executor, mode, day)
     return (executor,)
+
+
+def _check_known(day: Day, executor: str) -> None:
+    if executor not in day.executors:
+        near = difflib.get_close_matches(executor, day.executors, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(map(repr, day.executors[:8]))}."
+        raise DayError(f"There is no executor {executor!r} in this day.{hint}")
 
 
 def _nobody_may_do(task: Task, executor: str, mode: Mode, day: Day) -> DayError:

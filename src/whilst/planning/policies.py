@@ -18,15 +18,17 @@ class Policy:
     Args:
         may_interrupt: work may be interrupted by something more urgent.
         executor: for each task, the one who does it; None lets whoever is free take it.
+        is_eager: whoever has the least work in hand takes a task as soon as it is ready, see `dispatch`.
     """
 
     order: list[int]
     may_interrupt: bool = False
     executor: list[int] | None = None
+    is_eager: bool = False
 
     def run(self, problem: Problem) -> Schedule:
         if self.executor is None:
-            return dispatch(problem, self.order, may_interrupt=self.may_interrupt)
+            return dispatch(problem, self.order, may_interrupt=self.may_interrupt, is_eager=self.is_eager)
         if problem.is_preemptive:
             return dispatch(_give_to(problem, self.executor), self.order)
         # A plan without interruptions may keep an executor idle for something urgent; so must its policy.

@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from whilst.planning.bounds import LowerBound
-from whilst.planning.dispatching import dispatch
-from whilst.planning.paths import Paths, find_paths
+from whilst.planning.paths import Paths
 from whilst.planning.policies import Policy
 from whilst.planning.problem import Problem, Schedule, reverse_problem
 
 __all__ = ["Found", "find_declared", "find_schedule"]
 
-# Operations dispatched in all: about half a second.
-_EFFORT: Final = 60_000
+# Operations dispatched (or entries into queues) in all: about a third of a second.
+_EFFORT: Final = 40_000
 _FEWEST, _MOST = 2, 250
 
 
@@ -40,14 +39,17 @@ class Found:
 def find_schedule(problem: Problem, bound: LowerBound, *, seed: int = 0) -> Found:
     """Return the shortest schedule found; among equals, the one that interrupts least."""
     best: Found | None = None
-    passes = min(_MOST, max(_FEWEST, _EFFORT // (len(problem.length) or 1)))
-    for number, (rule, order, may_interrupt) in enumerate(_attempts(problem, seed)):
-        if number >= passes and best is not None:
+    # A task of a rare qualification stands in one queue for each executor that may do it.
+    cost = max(len(problem.length), sum(map(len, problem.task_queues)), 1)
+    passes = min(_MOST, max(_FEWEST, _EFFORT // cost))
+    for rule, policy, spent in _attempts(problem, bound.paths, seed):
+        if best is not None and (passes < spent or _is_close(best.schedule, bound, passes)):
             break
-        schedule = dispatch(problem, order, may_interrupt=may_interrupt)
+        passes -= spent
+        schedule = policy.run(problem)
         if best is None or _merit(schedule) < _merit(best.schedule):
-            best = Found(schedule, rule, Policy(order, may_interrupt))
-        # Not interrupting comes first in every pair, so that a plan with no need to interrupt ends the search.
+            best = Found(schedule, rule, policy)
+        # Not interrupting comes first, so that a plan with no need to interrupt ends the search.
         if bound.is_met_by(best.schedule.makespan):
             break
     assert best is not None
@@ -64,37 +66,51 @@ def _merit(schedule: Schedule) -> tuple[int, int]:
     return schedule.makespan, len(schedule.operation)
 
 
-def _attempts(problem: Problem, seed: int) -> Iterator[tuple[str, list[int], bool]]:
-    paths = find_paths(problem)
-    manners = (False, True) if problem.is_preemptive else (False,)
+def _is_close(schedule: Schedule, bound: LowerBound, passes: int) -> bool:
+    """On a large day, of few passes, the last thousandth isn't worth another one."""
+    return passes < 10 and schedule.makespan * 1000 <= bound.best.length * 1001
+
+
+def _attempts(problem: Problem, paths: Paths, seed: int) -> Iterator[tuple[str, Policy, int]]:
+    """Yield the rule, the policy, and how many passes it takes in all."""
     rules = {
         "longest remaining tail first": _by_tail(problem, paths),
         "longest remaining tail first, own work included": _by_level(problem, paths),
     }
+    manners = _manners(problem)
     for name, order in rules.items():
         for manner in manners:
-            yield name, order, manner
+            yield name, replace(manner, order=order), 1
     mirrored = reverse_problem(problem)
     back = _mirrored_operations(problem)
     for order in rules.values():
-        # The order of ends in the mirrored schedule is the order of urgency here, and the other way round.
-        for _ in range(3):
-            behind = dispatch(mirrored, _by_tail_times(order, back), may_interrupt=problem.is_preemptive)
-            order = _by_start(behind, back)
-            for manner in manners:
-                yield "forward and backward", order, manner
-            ahead = dispatch(problem, order, may_interrupt=problem.is_preemptive)
-            order = _reverse_by_end(ahead)
-    yield "as declared", list(range(len(problem.length))), False
+        for manner in manners:
+            # The order of ends in the mirrored schedule is the order of urgency here, and the other way round.
+            for _ in range(3):
+                behind = replace(manner, order=_by_tail_times(order, back)).run(mirrored)
+                order = _by_start(behind, back)
+                yield "forward and backward", replace(manner, order=order), 3
+                order = _reverse_by_end(replace(manner, order=order).run(problem))
+    yield "as declared", Policy(list(range(len(problem.length)))), 1
     # Seeded, so that the same day gives the same plan; nothing here is a secret.
     draw = random.Random(seed)  # noqa: S311
     level = [paths.tail[each] + problem.length[each] for each in range(len(problem.length))]
     while True:
         for base in (paths.tail, level):
             noise = draw.choice((0.05, 0.2, 0.5, 1.0)) * (max(base, default=0) + 1)
-            keys = [each + noise * draw.random() for each in base]
+            order = _descending([each + noise * draw.random() for each in base])
             for manner in manners:
-                yield "longest remaining tail first, varied", _descending(keys), manner
+                yield "longest remaining tail first, varied", replace(manner, order=order), 1
+
+
+def _manners(problem: Problem) -> list[Policy]:
+    """The ways to follow an order that this mode allows, the plainest first."""
+    manners = [Policy([])]
+    if problem.is_preemptive:
+        if len(problem.executors) > 1:
+            manners.append(Policy([], may_interrupt=True, is_eager=True))
+        manners.append(Policy([], may_interrupt=True))
+    return manners
 
 
 def _by_tail(problem: Problem, paths: Paths) -> list[int]:
