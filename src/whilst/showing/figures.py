@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from whilst.model import Timeline
+from whilst.model import StepFunction, Timeline
 
 __all__ = ["Figures", "figures_of", "is_figure", "length_text", "percent"]
 
@@ -25,6 +25,7 @@ class Figures:
     spans: int
     tasks: int
     cores: int | None
+    parallelism_steps: StepFunction
 
     @property
     def mean_utilisation(self) -> float | None:
@@ -47,11 +48,13 @@ class Figures:
 
 
 def figures_of(timeline: Timeline) -> Figures:
+    # Counted once and kept, since it takes longer than all the rest together.
+    steps = timeline.parallelism_steps
     return Figures(
         makespan_s=timeline.makespan_s,
         concurrency=timeline.concurrency,
         parallelism=timeline.parallelism,
-        parallel_share=timeline.parallel_share,
+        parallel_share=steps.share_at_least(2),
         work_s=timeline.work_s,
         wait_s=timeline.wait_s,
         held_s=timeline.held_s,
@@ -59,6 +62,7 @@ def figures_of(timeline: Timeline) -> Figures:
         spans=len(timeline),
         tasks=len(timeline.tasks),
         cores=timeline.cores,
+        parallelism_steps=steps,
     )
 
 

@@ -105,8 +105,9 @@ def _timeline(timeline: Timeline, axis: Axis, gutter: int, width: int, glyphs: G
         return
     cell_ns = axis.cell_ns(timeline)
     rows = list(rows_of(timeline, axis.columns, cell_ns))
+    figures = figures_of(timeline)
     if any(row.layer is Layer.EXECUTOR and not row.bars and any(map(any, row.shares)) for row in rows):
-        for name, steps in (("concurrency", timeline.concurrency_steps), ("parallelism", timeline.parallelism_steps)):
+        for name, steps in (("concurrency", timeline.concurrency_steps), ("parallelism", figures.parallelism_steps)):
             most = max(1, steps.maximum)
             means = means_of(steps, axis.columns, cell_ns)
             line = _name(f"{name} ≤ {most}", gutter, glyphs, "dim")
@@ -117,14 +118,14 @@ def _timeline(timeline: Timeline, axis: Axis, gutter: int, width: int, glyphs: G
     for row in rows:
         yield _line(row, cell_ns, gutter, glyphs)
     yield from axis.lines(gutter, glyphs)
-    yield from _figures(timeline, width, glyphs)
+    yield from _figures(figures.sentences(timeline), width, glyphs)
 
 
-def _figures(timeline: Timeline, width: int, glyphs: Glyphs) -> Iterator[Text]:
+def _figures(pairs: Sequence[tuple[str, str]], width: int, glyphs: Glyphs) -> Iterator[Text]:
     """The figures in as few lines as they fit, no name parted from its value."""
     separator = " | " if glyphs.is_ascii else " · "
     line = Text(no_wrap=True)
-    for name, value in figures_of(timeline).sentences(timeline):
+    for name, value in pairs:
         pair = Text.assemble((printable(name, glyphs) + " ", "dim"), (printable(value, glyphs), "bold"))
         if line and line.cell_len + len(separator) + pair.cell_len > width:
             yield line
