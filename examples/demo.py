@@ -11,7 +11,6 @@ from pathlib import Path
 
 import crawl
 import thumbnails
-
 import whilst
 from whilst.cli.progress import Progress
 from whilst.showing import renderers

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 import whilst
 
 COUNT = 24
-SIZE = (1600, 1200)
+SIZE = (2800, 2100)
 
 
 def make_pictures(folder: Path, count: int = COUNT) -> list[str]:
@@ -34,10 +34,10 @@ def make_pictures(folder: Path, count: int = COUNT) -> list[str]:
 def _draw(number: int) -> Image.Image:
     picture = Image.radial_gradient("L").resize(SIZE).convert("RGB")
     draw = ImageDraw.Draw(picture)
-    for ring in range(40):
+    for ring in range(60):
         left, top = (number * 53 + ring * 97) % SIZE[0], (number * 31 + ring * 61) % SIZE[1]
         colour = ((ring * 37 + number * 11) % 256, (ring * 71) % 256, (number * 29) % 256)
-        draw.ellipse((left, top, left + 40 + ring * 6, top + 40 + ring * 6), outline=colour, width=6)
+        draw.ellipse((left, top, left + 60 + ring * 8, top + 60 + ring * 8), outline=colour, width=8)
     return picture
 
 

@@ -69,3 +69,17 @@ def test_a_coroutines_steps_are_drawn_as_they_were() -> None:
 def test_lanes_are_in_the_order_of_their_numbers() -> None:
     calls = [call(number, f"thread {number}", 0, 1, 1) for number in (10, 9, 2)]
     assert make_timeline(Run("", calls, 0, MS), "x").executors == ("thread 2", "thread 9", "thread 10")
+
+
+def test_threads_that_share_a_core_are_not_drawn_at_work_at_once() -> None:
+    lanes = ["thread 1", "thread 2", "thread 3"]
+    calls = [call(number, lane, 0, 12, 4) for number, lane in enumerate(lanes)]
+    run = Run("", calls, 0, 12 * MS, {}, dict.fromkeys(lanes, "here"))
+    line = make_timeline(run, "x")
+    assert line.parallelism_steps.maximum == 1
+    assert line.work_s == 0.012
+    assert line.wait_s == 0.024
+    twice = [call(number, lane, 0, 6, 4) for number, lane in enumerate(lanes)]
+    both = make_timeline(Run("", twice, 0, 6 * MS, {}, dict.fromkeys(lanes, "here")), "x")
+    assert both.work_s == 0.012
+    assert both.wait_s == 0.006

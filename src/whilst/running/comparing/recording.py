@@ -2,7 +2,8 @@
 
 Every call's start and end come from the thread that made it, with its CPU clock; in between, a sampler reads the
 CPU clocks of all threads at work. Between two readings the share of CPU time is exact and its place isn't: the
-work is drawn first. A coroutine's steps are exact, since each is a stretch of the loop's thread.
+work is drawn as early as the other threads' leaves room. A coroutine's steps are exact, since each is a stretch of
+the loop's thread.
 
 A thread that is off the core while its process burns a whole core may wait for the GIL or for something else. What
 it waited in the sequential run is counted as waiting again, the rest as held off by the GIL: an estimate, and the
@@ -12,7 +13,7 @@ span's detail says so.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -78,14 +79,66 @@ def make_timeline(run: Run, name: str, waits_ns: Mapping[int, int] | None = None
     builder = TimelineBuilder()
     builder.declare(executors=sorted({call.lane for call in run.calls}, key=_natural))
     busy = _Busy(run)
-    for call in sorted(run.calls, key=lambda each: each.start_ns):
-        task = f"item {call.item}"
+    segments: list[_Segment] = []
+    for call in run.calls:
         if call.stretches is not None:
-            _add_steps(builder, call, task)
-        else:
-            own_wait = call.wait_ns if waits_ns is None else waits_ns.get(call.item, call.wait_ns)
-            _add_thread_call(builder, call, task, run, busy, own_wait)
+            _add_steps(builder, call, f"item {call.item}")
+            continue
+        own_wait = call.wait_ns if waits_ns is None else waits_ns.get(call.item, call.wait_ns)
+        segments += _segments(call, run, busy, own_wait)
+    pens: dict[tuple[str, int], _Pen] = {}
+    cursors: dict[str, list[int]] = {}
+    for segment in sorted(segments, key=lambda each: (each.start_ns, each.end_ns)):
+        lane = segment.call.lane
+        at = segment.place(cursors.setdefault(run.shares_gil.get(lane, lane), []))
+        pen = pens.setdefault((lane, segment.call.item), _Pen(builder, lane, f"item {segment.call.item}"))
+        for piece in segment.pieces(at):
+            pen.draw(*piece)
+    for pen in pens.values():
+        pen.lift()
     return builder.build(name=name, origin_ns=run.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A call between two readings of its thread's CPU clock: how much of each kind, not yet where."""
+
+    call: CallRecord
+    start_ns: int
+    end_ns: int
+    work_ns: int
+    off: tuple[tuple[Kind, int, str], ...]
+
+    def place(self, cursors: list[int]) -> int:
+        """Choose where the work is drawn: after that of other threads of the process, as far as it fits.
+
+        `cursors` are the ends of what is drawn already, one for each core that the process must have used. Drawing
+        every thread's work first would show them all at work at once, on more cores than there are.
+        """
+        for number, cursor in enumerate(cursors):
+            at = max(self.start_ns, cursor)
+            if at + self.work_ns <= self.end_ns:
+                cursors[number] = at + self.work_ns
+                return at
+        cursors.append(self.start_ns + self.work_ns)
+        return self.start_ns
+
+    def pieces(self, work_at_ns: int) -> Iterator[tuple[Kind, int, int, str]]:
+        """(kind, start, end, detail), in order and without a gap."""
+        now = self.start_ns
+        for kind, length, detail in self.off:
+            before = min(length, max(0, work_at_ns - now))
+            if before:
+                yield kind, now, now + before, detail
+                now += before
+            if before < length:
+                if now == work_at_ns:
+                    yield Kind.WORK, now, now + self.work_ns, ""
+                    now += self.work_ns
+                yield kind, now, now + length - before, detail
+                now += length - before
+        if now <= work_at_ns:
+            yield Kind.WORK, work_at_ns, work_at_ns + self.work_ns, ""
 
 
 def _add_steps(builder: TimelineBuilder, call: CallRecord, task: str) -> None:
@@ -99,27 +152,20 @@ def _add_steps(builder: TimelineBuilder, call: CallRecord, task: str) -> None:
         builder.add(call.lane, task, Kind.WAIT, now, call.end_ns)
 
 
-def _add_thread_call(
-    builder: TimelineBuilder, call: CallRecord, task: str, run: Run, busy: _Busy, own_wait_ns: int
-) -> None:
-    pen = _Pen(builder, call.lane, task)
+def _segments(call: CallRecord, run: Run, busy: _Busy, own_wait_ns: int) -> Iterator[_Segment]:
     queued_share = min(1.0, call.queued_ns / call.off_ns) if call.off_ns else 0.0
     marks = _marks(call, run.samples.get(call.lane, ()))
     for (start, cpu_start), (end, cpu_end) in pairwise(marks):
         work = min(end - start, cpu_end - cpu_start)
         if work >= _WHOLE * (end - start):
             work = end - start
-        pen.draw(Kind.WORK, start, start + work)
-        work_end, off = start + work, end - start - work
-        queued = round(off * queued_share)
-        free = off - queued
+        queued = round((end - start - work) * queued_share)
+        free = end - start - work - queued
         is_held = call.lane in run.shares_gil and busy.share(call.lane, start, end) >= _BUSY
         waited = min(free, own_wait_ns) if is_held else free
         own_wait_ns -= min(free, own_wait_ns)
-        pen.draw(Kind.WAIT, work_end, work_end + waited)
-        pen.draw(Kind.HELD, work_end + waited, end - queued, GIL)
-        pen.draw(Kind.HELD, end - queued, end, "no core")
-    pen.lift()
+        off = ((Kind.WAIT, waited, ""), (Kind.HELD, free - waited, GIL), (Kind.HELD, queued, "no core"))
+        yield _Segment(call, start, end, work, off)
 
 
 def _marks(call: CallRecord, samples: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
