@@ -45,6 +45,8 @@ class Caller:
         self.known_codes: set[int] = set()
         self.known_classes: set[type] = set()
         self.assumed: dict[str, Assumption] = {}
+        self.virtual: dict[str, Assumption] = {}  # what was given a stand-in of another nature
+        self.has_identity = False  # whether a task asked who it is
         self.redirected: dict[int, object] = {}  # id of an object -> its methods go to another one
         self.redirect: Callable[[types.MethodType], Any] = lambda method: method
         self.generations: dict[int, list[Any]] = {}  # of barriers

@@ -159,13 +159,18 @@ class Explorer:
         return self.watcher.learn()
 
     @property
+    def has_identity(self) -> bool:
+        """Whether a task asked who it is, or drew random numbers: then no two tasks are interchangeable."""
+        return self.caller.has_identity
+
+    @property
     def assumptions(self) -> tuple[Assumption, ...]:
         """What was not seen into, over all executions so far."""
         trusted = [
             Assumption(f"module {name}", "without effect on shared state")
             for name in sorted(self.instrumentation.trusted_seen)
         ]
-        return (*self.caller.assumed.values(), *trusted)
+        return (*self.caller.assumed.values(), *self.caller.virtual.values(), *trusted)
 
     # ------------------------------------------------------------------ for the search
 
@@ -186,7 +191,9 @@ class Explorer:
     def gates(self) -> dict[int, int]:
         """Task -> the identical task before it: the same function with the same variables around it."""
         last: dict[object, int] = {}
-        out = {}
+        out: dict[int, int] = {}
+        if self.has_identity:
+            return out
         for number, task in enumerate(self.program.tasks):
             key = _identity(task)
             if key in last:

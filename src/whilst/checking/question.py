@@ -76,6 +76,14 @@ class Judge:
         self.finding = self.judge(execution)
         return self.finding is not None
 
+    def tell_tasks_apart(self) -> None:
+        """Identical tasks turned out to differ by what they ask of themselves (thread ident, random draws): compare
+        with the orders of all of them."""
+        done = set(self.sequential.orders)
+        every = orders_of(range(len(self.question.tasks)), self.question.orders)
+        self.sequential.orders = [order for order in every if order not in done]
+        self.sequential.run_all()
+
     def judge(self, execution: Execution) -> Finding | None:
         """What this execution says about the question; None if it ends as it may."""
         match execution.status:

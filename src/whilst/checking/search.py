@@ -203,8 +203,9 @@ def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -
             execution = explorer.execute(strategy.plan, strategy.sleep, strategy.sleep_from)
         finally:
             scheduler.gates = {}
-        if explorer.learn():
+        if explorer.learn() or (gates and explorer.has_identity):
             spent.forget()
+            gates = explorer.gates() if config.is_symmetric else {}
             strategy = Optimal(gates)
             if spent.is_out_of_budget():
                 return False

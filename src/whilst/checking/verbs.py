@@ -147,6 +147,8 @@ class _Inquiry:
     # --------------------------------------------------------------------------------------------- the whole check
     def run(self, config: SearchConfig) -> Verdict:
         self.judge.sequential.run_all()
+        if self.explorer.has_identity:
+            self.judge.tell_tasks_apart()
         first = self.first_twice()
         if first is not None:
             return self.verdict(first, None)

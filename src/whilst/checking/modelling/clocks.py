@@ -13,6 +13,7 @@ import types
 from typing import Any
 
 from whilst.checking.calling import Caller
+from whilst.checking.events import Assumption
 from whilst.checking.rewriting import Site
 
 __all__ = ["Clocks", "install"]
@@ -20,11 +21,15 @@ __all__ = ["Clocks", "install"]
 _EPOCH_NS = 1_700_000_000_000_000_000
 _TICK_NS = 1_000  # how much later it is at every look
 
+_TIME = Assumption("time", "a clock of its own for each task, moved by its own sleeps and looks alone")
+_RANDOM = Assumption("random", "the same draws in every interleaving, from a generator for each task")
+
 
 class Clocks:
     """One clock and one random generator a task, in the running execution."""
 
     def __init__(self, caller: Caller) -> None:
+        self.caller = caller
         self.scheduler = caller.scheduler
         self.now_ns: dict[int, int] = {}
         self.draws: dict[int, random.Random] = {}
@@ -43,12 +48,15 @@ class Clocks:
 
     def look(self) -> int:
         """Nanoseconds since the start of the execution, on the running task's clock."""
+        self.caller.virtual.setdefault("time", _TIME)
         task = self.scheduler.cur
         self.now_ns[task] = now = self.now_ns.get(task, 0) + _TICK_NS
         return now
 
     def generator(self) -> random.Random:
         """The running task's stand-in for the hidden generator behind `random.random` and its kin."""
+        self.caller.has_identity = True
+        self.caller.virtual.setdefault("random", _RANDOM)
         task = self.scheduler.outer[self.scheduler.cur]
         found = self.draws.get(task)
         if found is None:

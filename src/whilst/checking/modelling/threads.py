@@ -140,10 +140,12 @@ class Threads:
 
     def ident(self, _caller: Caller, _site: Site) -> int:
         """threading.get_ident."""
+        self.caller.has_identity = True
         return _FIRST_IDENT + self.scheduler.outer[self.scheduler.cur]
 
     def current(self, _caller: Caller, _site: Site) -> threading.Thread:
         """threading.current_thread."""
+        self.caller.has_identity = True
         task = self.scheduler.cur
         thread = self.of_task.get(task)
         if thread is None:

@@ -1,0 +1,321 @@
+"""What `check` and `replay` answer, and what they say when they can't."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import whilst
+from whilst.checking import Question
+from whilst.checking.engine import Limits
+from whilst.checking.verbs import parse_budget
+from whilst.errors import CheckError, ReplayError
+from whilst.model.verdict import Answer
+
+
+class Account:
+    def __init__(self) -> None:
+        self.balance = 100
+        self.log: list[str] = []
+        self.lock = threading.Lock()
+
+
+def deposit(account: Account) -> None:
+    balance = account.balance
+    account.balance = balance + 50
+
+
+def locked_deposit(account: Account) -> None:
+    with account.lock:
+        deposit(account)
+
+
+def withdraw(account: Account) -> bool:
+    with account.lock:
+        if account.balance >= 80:
+            account.balance -= 80
+            return True
+        return False
+
+
+def test_a_lost_update_is_found_shrunk_and_named() -> None:
+    verdict = whilst.check(Account, [deposit, deposit])
+    assert verdict.answer is Answer.NOT_ISOLATED
+    assert not verdict
+    found = verdict.counterexample
+    assert found is not None
+    assert found.pattern == "lost update"
+    assert found.switches == 2
+    assert len(found.moments) == 4
+    assert found.reached.facts == {"state.balance": "150"}
+    assert [end.facts for end in found.sequential] == [{"state.balance": "200"}]
+    assert found.needs_free_threading  # no call in between: the GIL lets nobody in
+    assert "balance = account.balance" in [moment.source for moment in found.moments]
+
+
+def test_isolated_says_how_much_was_run() -> None:
+    verdict = whilst.check(Account, [locked_deposit, withdraw])
+    assert verdict
+    assert verdict.answer is Answer.ISOLATED
+    assert verdict.executions == 2
+    assert "every interleaving" in verdict.guarantee
+    assert verdict.counterexample is None
+    assert len(verdict.sequential) == 1
+
+
+def test_results_count_as_well_as_the_state() -> None:
+    def read(account: Account) -> int:
+        return account.balance
+
+    def double_and_halve(account: Account) -> None:
+        account.balance *= 2
+        account.balance //= 2
+
+    assert not whilst.check(Account, [read, double_and_halve])
+    assert whilst.check(Account, [read, double_and_halve], outcome=lambda account: account.balance)
+
+
+def test_an_outcome_may_look_at_the_results() -> None:
+    def outcome(account: Account, results: tuple[object, ...]) -> object:
+        return sorted(map(str, results))
+
+    def log_a(account: Account) -> int:
+        account.log.append("a")
+        return len(account.log)
+
+    assert not whilst.check(Account, [log_a, log_a])
+    assert whilst.check(Account, [log_a, log_a], outcome=lambda account: len(account.log))
+    assert not whilst.check(Account, [log_a, log_a], outcome=outcome)
+
+
+def test_orders_can_be_narrowed_to_the_given_one() -> None:
+    def append(account: Account, what: str) -> None:
+        account.log.append(what)
+
+    tasks = [partial(append, what="a"), partial(append, what="b")]
+    assert whilst.check(Account, tasks)
+    assert not whilst.check(Account, tasks, orders="given")
+    assert whilst.check(Account, tasks, orders=[(1, 0), (0, 1)])
+    with pytest.raises(CheckError, match="names each of the tasks"):
+        whilst.check(Account, tasks, orders=[(0, 0)])
+    with pytest.raises(CheckError, match='"any", "given"'):
+        whilst.check(Account, tasks, orders="whatever")
+
+
+def test_an_invariant_is_asked_in_every_ending() -> None:
+    def never_below_zero(account: Account) -> bool:
+        return account.balance >= 0
+
+    def spend(account: Account) -> None:
+        if account.balance >= 80:
+            account.balance -= 80
+
+    verdict = whilst.check(Account, [spend, spend], invariant=never_below_zero)
+    assert verdict.answer in (Answer.BREAKS_INVARIANT, Answer.NOT_ISOLATED)
+
+    def full(account: Account) -> None:
+        assert account.balance == 100, "not full"
+
+    broken = whilst.check(Account, [withdraw, withdraw], invariant=full)
+    assert broken.answer is Answer.BREAKS_INVARIANT
+    assert "not full" in broken.reason
+
+
+def test_identical_tasks_are_interchangeable() -> None:
+    verdict = whilst.check(Account, [withdraw] * 4)
+    assert verdict
+    assert verdict.executions == 1
+    assert len(verdict.sequential) == 1
+
+
+def test_a_task_that_never_ends_is_said_to() -> None:
+    def loop(account: Account) -> None:
+        while True:
+            account.balance += 1
+
+    verdict = whilst.check(Account, [loop, deposit], limits=Limits(steps=500, seconds=5))
+    assert verdict.answer in (Answer.STEP_BOUND, Answer.INCONCLUSIVE)
+    assert verdict.reason
+
+
+def test_a_program_of_which_no_order_completes_is_not_called_isolated() -> None:
+    def make() -> Any:
+        return threading.Barrier(2)
+
+    verdict = whilst.check(make, [lambda barrier: barrier.wait() and None] * 2)
+    assert verdict.answer is Answer.INCONCLUSIVE
+    assert "no sequential order completes" in verdict.reason
+
+
+def test_chance_is_noticed() -> None:
+    def roll(account: Account) -> None:
+        account.balance = random.SystemRandom().getrandbits(60)
+
+    verdict = whilst.check(Account, [roll, roll])
+    assert verdict.answer is Answer.INCONCLUSIVE
+    assert "not deterministic" in verdict.reason
+
+
+def test_state_that_setup_does_not_make_afresh_is_noticed() -> None:
+    kept = Account()
+    verdict = whilst.check(lambda: kept, [locked_deposit, locked_deposit])
+    assert verdict.answer is Answer.INCONCLUSIVE
+    assert "Does setup make everything afresh?" in verdict.reason
+
+
+def test_what_setup_raises_is_raised() -> None:
+    def setup() -> Account:
+        raise LookupError("no such account")
+
+    with pytest.raises(LookupError, match="no such account"):
+        whilst.check(setup, [deposit])
+
+
+@pytest.mark.parametrize(
+    ("setup", "tasks", "said"),
+    [(None, [deposit], "setup must be"), (Account, [], "nothing to check"), (Account, [3], "every task must be")],
+)
+def test_a_question_that_makes_no_sense_is_refused(setup: Any, tasks: Any, said: str) -> None:
+    with pytest.raises(CheckError, match=said):
+        whilst.check(setup, tasks)
+
+
+def test_too_large_a_state_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whilst.checking.canonical.TREE_NODES", 10)
+    monkeypatch.setattr("whilst.checking.canonical.GRAPH_NODES", 20)
+
+    def grow(account: Account) -> None:
+        account.log += [[n] for n in range(100)]  # type: ignore[list-item]
+
+    verdict = whilst.check(Account, [grow, grow])
+    assert verdict.answer is Answer.INCONCLUSIVE
+    assert "pass outcome=" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (3, (3, None)),
+        ("2 min", (120, None)),
+        ("5_000 executions", (None, 5000)),
+        ("1h", (3600, None)),
+        (0.5, (0.5, None)),
+    ],
+)
+def test_budgets_are_read(text: Any, expected: object) -> None:
+    assert parse_budget(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "-3", "0", "three", "3 days"])
+def test_budgets_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(CheckError, match="budget is"):
+        parse_budget(text)
+
+
+def test_an_exhausted_budget_is_no_proof() -> None:
+    def touch(account: Account) -> None:
+        for _ in range(6):
+            with account.lock:
+                account.balance += 1
+
+    verdict = whilst.check(Account, [touch, withdraw, touch], budget="20 executions")
+    assert verdict.answer is Answer.INCONCLUSIVE
+    assert "budget" in verdict.reason
+
+
+def test_a_token_runs_the_same_interleaving_again() -> None:
+    verdict = whilst.check(Account, [deposit, deposit])
+    assert verdict.token is not None
+    again = whilst.replay(verdict.token)
+    assert again.answer is Answer.NOT_ISOLATED
+    assert again.counterexample is not None
+    assert verdict.counterexample is not None
+    assert again.counterexample.moments == verdict.counterexample.moments
+    assert again.executions == 1
+    with pytest.raises(CheckError, match="both setup and tasks"):
+        whilst.replay(verdict.token, Account)
+
+
+def test_a_replayed_interleaving_passes_through_the_tasks_own_code() -> None:
+    seen: list[int] = []
+
+    def watched(account: Account) -> None:
+        balance = account.balance
+        seen.append(balance)  # where a breakpoint would stand
+        account.balance = balance + 1
+
+    def state() -> Account:
+        seen.clear()
+        return Account()
+
+    verdict = whilst.check(state, [watched, watched], outcome=lambda account: account.balance)
+    assert verdict.token is not None
+    seen.clear()
+    whilst.replay(verdict.token, state, [watched, watched], outcome=lambda account: account.balance)
+    assert seen == [100, 100]
+
+
+PROGRAM = """
+class Account:
+    def __init__(self):
+        self.balance = 100
+
+def deposit(account):
+    balance = account.balance
+    account.balance = balance + 50
+"""
+
+
+def write_program(path: Path, text: str) -> Callable[[], dict[str, Any]]:
+    path.write_text(text)
+
+    def load() -> dict[str, Any]:
+        names: dict[str, Any] = {"__name__": path.stem}
+        exec(compile(path.read_text(), str(path), "exec"), names)
+        return names
+
+    return load
+
+
+def test_a_token_is_refused_when_the_code_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "bank_that_changes.py"
+    names = write_program(path, PROGRAM)()
+    token = whilst.check(names["Account"], [names["deposit"]] * 2).token
+    assert token is not None
+    assert whilst.replay(token, names["Account"], [names["deposit"]] * 2).answer is Answer.NOT_ISOLATED
+    path.write_text("")  # another file's cache must not answer for this one
+    names = write_program(path, PROGRAM.replace("balance + 50", "balance + 60"))()
+    with pytest.raises(ReplayError, match="the code has changed"):
+        whilst.replay(token, names["Account"], [names["deposit"]] * 2)
+
+
+def test_nothing_of_the_users_is_changed_by_a_check() -> None:
+    before = (deposit.__code__, Account.__init__.__code__, threading.Lock, time.sleep, threading.Thread.start)
+    whilst.check(Account, [deposit, deposit])
+    assert before == (deposit.__code__, Account.__init__.__code__, threading.Lock, time.sleep, threading.Thread.start)
+    account = Account()
+    deposit(account)
+    assert account.balance == 150
+
+
+def test_a_verdict_shows_itself(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    verdict = whilst.check(Account, [deposit, deposit])
+    verdict.show()
+    assert "lost update" in capsys.readouterr().out
+    assert "lost update" in verdict.to_text(width=80)
+    verdict.to_html(tmp_path / "verdict.html")
+    assert "lost update" in (tmp_path / "verdict.html").read_text()
+    assert json.loads(verdict.to_json())["answer"] == "not isolated"
+
+
+def test_a_question_can_be_kept_and_asked_later() -> None:
+    question = Question(Account, (deposit, deposit))
+    assert question.program.tasks == (deposit, deposit)
