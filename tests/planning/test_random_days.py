@@ -18,7 +18,7 @@ from whilst.model import Day, Kind, Mode, Step, Task, Timeline, wait, work
 from whilst.planning import Plan, plan
 
 SECOND = 10**9
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EVERY_MODE = pytest.mark.parametrize("mode", list(Mode))
 
 
@@ -182,7 +182,7 @@ def test_choosing_more_often_than_the_lengths_common_divisor_gains_nothing(mode:
 
 
 @EVERY_MODE
-@settings(parent=QUICK, max_examples=100)
+@settings(parent=QUICK, max_examples=40)
 @given(day=days(tasks=25, steps=6, longest=9, executors=5))
 def test_a_plan_of_any_size_keeps_the_days_rules_and_its_bound(mode: Mode, day: Day) -> None:
     planned: Plan = plan(day, mode)
@@ -193,7 +193,7 @@ def test_a_plan_of_any_size_keeps_the_days_rules_and_its_bound(mode: Mode, day: 
 
 
 @EVERY_MODE
-@QUICK
+@settings(parent=QUICK, max_examples=10)
 @given(day=days(tasks=12, executors=3))
 def test_the_same_day_gives_the_same_plan(mode: Mode, day: Day) -> None:
     assert plan(day, mode, seed=3) == plan(day, mode, seed=3)

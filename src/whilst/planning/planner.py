@@ -183,6 +183,8 @@ def _prove(problem: Problem, found: Found, bound: Bound, optimal_s: float | None
     schedule, policy, rule = found.schedule, found.policy, found.rule
     if solved.schedule is not None and solved.policy is not None and solved.schedule.makespan < schedule.makespan:
         schedule, policy, rule = solved.schedule, solved.policy, "the solver"
+    if schedule.makespan <= bound.length:
+        return _Proved(schedule, policy, rule, bound, f"meets its lower bound: {bound.reason}", True)
     if solved.bound > bound.length:
         bound = Bound(solved.bound, "proved by the solver")
     if solved.is_proved:

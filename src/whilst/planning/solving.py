@@ -20,7 +20,7 @@ import itertools
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from whilst.errors import MissingExtraError
@@ -31,6 +31,8 @@ from whilst.planning.problem import Problem, Schedule, granularity_ns
 __all__ = ["Solved", "solve"]
 
 _MOST_INTERVALS: Final = 20_000
+# Of the time that a search with interruptions may spend on one without, first.
+_SHARE_OF_WHOLE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +59,58 @@ def solve(problem: Problem, best: Schedule, bound_ns: int, limit_s: float, *, se
     if intervals > _MOST_INTERVALS:
         account = f"the day is too large for the solver: {intervals:,} intervals, more than {_MOST_INTERVALS:,}"
         return Solved(None, None, bound_ns, False, account)
-    model = _Model(cp_model, problem, counts, best.makespan, bound_ns)
-    solver = cp_model.CpSolver()
-    solver.parameters.max_time_in_seconds = limit_s
-    solver.parameters.random_seed = seed
-    solver.parameters.num_workers = 1
-    # CP-SAT's own handler would swallow Ctrl-C and return as if the time had run out.
-    solver.parameters.catch_sigint_signal = False
-    status = _run(solver, model.model)
-    if status == cp_model.MODEL_INVALID:
-        raise AssertionError(f"The solver refused its model: {model.model.validate()}")
-    if status == cp_model.INFEASIBLE:
-        return Solved(None, None, best.makespan, True, "proved by the solver")
-    reached = bound_ns
-    if math.isfinite(solver.best_objective_bound):
-        reached = max(bound_ns, math.ceil(solver.best_objective_bound - 1e-6) * model.unit)
-    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        policy = model.read(solver)
-        schedule = policy.run(problem)
-        is_proved = status == cp_model.OPTIMAL or schedule.makespan <= reached
-        account = "proved by the solver" if is_proved else f"the solver's {limit_s:g} s ran out"
-        return Solved(schedule, policy, schedule.makespan if is_proved else reached, is_proved, account)
-    return Solved(None, None, min(reached, best.makespan), False, f"the solver's {limit_s:g} s ran out")
+    search = _Search(cp_model, problem, bound_ns, seed)
+    policy: Policy | None = None
+    left_s = limit_s
+    if max(counts, default=1) > 1:
+        # Uninterrupted work is a far smaller search: what it finds is a schedule, though it proves nothing.
+        found, spent_s = search.run([1] * len(counts), best, limit_s * _SHARE_OF_WHOLE)
+        left_s = max(limit_s - spent_s, limit_s * (1 - _SHARE_OF_WHOLE))
+        if found.schedule is not None:
+            best, policy = found.schedule, found.policy
+            if best.makespan <= bound_ns:
+                return replace(found, bound=bound_ns, is_proved=True)
+    solved, _ = search.run(counts, best, left_s)
+    account = solved.account if solved.is_proved else f"the solver's {limit_s:g} s ran out"
+    if solved.schedule is None and policy is not None:
+        return replace(solved, schedule=best, policy=policy, account=account)
+    return replace(solved, account=account)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What every question to the solver about one problem has in common."""
+
+    cp_model: Any
+    problem: Problem
+    bound_ns: int
+    seed: int
+
+    def run(self, counts: Sequence[int], best: Schedule, limit_s: float) -> tuple[Solved, float]:
+        """Ask for something shorter than `best`, in so many pieces; return the answer and the seconds it took."""
+        cp_model = self.cp_model
+        model = _Model(cp_model, self.problem, counts, best.makespan, self.bound_ns)
+        solver = cp_model.CpSolver()
+        solver.parameters.max_time_in_seconds = limit_s
+        solver.parameters.random_seed = self.seed & 0x7FFFFFFF
+        solver.parameters.num_workers = 1
+        # CP-SAT's own handler would swallow Ctrl-C and return as if the time had run out.
+        solver.parameters.catch_sigint_signal = False
+        status = _run(solver, model.model)
+        if status == cp_model.MODEL_INVALID:
+            raise AssertionError(f"The solver refused its model: {model.model.validate()}")
+        if status == cp_model.INFEASIBLE:
+            return Solved(None, None, best.makespan, True, "proved by the solver"), solver.wall_time
+        reached = self.bound_ns
+        if math.isfinite(solver.best_objective_bound):
+            reached = max(reached, math.ceil(solver.best_objective_bound - 1e-6) * model.unit)
+        if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+            policy = model.read(solver)
+            schedule = policy.run(self.problem)
+            is_proved = status == cp_model.OPTIMAL or schedule.makespan <= reached
+            bound = schedule.makespan if is_proved else reached
+            return Solved(schedule, policy, bound, is_proved, "proved by the solver"), solver.wall_time
+        return Solved(None, None, min(reached, best.makespan), False, ""), solver.wall_time
 
 
 def _import_solver() -> Any:
