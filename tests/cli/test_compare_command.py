@@ -26,9 +26,16 @@ steps = [{ work = 1 }, { wait = 2 }]
 steps = [{ work = 2 }]
 """
 SHOP = """
+import subprocess
+import sys
 import threading
 PRICES = [1]
-def length(item): print("noise"); return len(item)
+print("imported")
+def length(item):
+    print("noise")
+    sys.stdout.buffer.write(b"bytes")
+    subprocess.run(["echo", "a child's noise"])
+    return len(item)
 async def later(item): return item
 def double(item): return item * 2
 def where(item): return threading.current_thread() is threading.main_thread()
@@ -65,10 +72,10 @@ def test_a_day_is_compared_and_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert err == ""
 
 
-def test_json_is_one_document_whatever_the_function_prints(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_document_whatever_the_function_prints(capfd: pytest.CaptureFixture[str]) -> None:
     options = ("--items", "lines.txt", "--modes", "sequential,concurrent", "--json")
     assert run("whilst_test_shop:length", *options) == 0
-    plain = json.loads(capsys.readouterr().out)
+    plain = json.loads(capfd.readouterr().out)
     assert [row["name"] for row in plain["rows"]] == ["sequential", "concurrent"]
     assert plain["agrees"] is True
 
@@ -146,6 +153,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     assert run(*arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
+    err = err.removeprefix("imported\n")  # by the module itself
     assert err.startswith("whilst: ")
     assert err.count("\n") == 1
     assert said in err

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
 import click
@@ -39,7 +43,7 @@ def compare(what: str, items: Path | None, jsonl: bool, modes: str | None, outpu
       whilst compare shop:fetch --items urls.txt --modes sequential,concurrent --json
     """
     names = None if modes is None else [name.strip() for name in modes.split(",") if name.strip()]
-    with Progress() as progress:
+    with _stdout_for_the_report(), Progress() as progress:
         if _is_day(what):
             if items is not None or jsonl or sizes["overlap"] is not None:
                 raise InputError("A day brings its own tasks; --items, --jsonl and --overlap go with MODULE:FUNCTION.")
@@ -54,6 +58,22 @@ def compare(what: str, items: Path | None, jsonl: bool, modes: str | None, outpu
             result = compare_modes(function, given, modes=names, on_progress=progress, **sizes)
     output.write(result)
     return _exit_code(result)
+
+
+@contextmanager
+def _stdout_for_the_report() -> Iterator[None]:
+    """What the function's module, or a program that it starts, prints goes to stderr: stdout is one document."""
+    sys.stdout.flush()
+    with ExitStack() as stack:
+        try:
+            kept = os.dup(1)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, 1)
+            os.dup2(2, 1)
+        except OSError:  # closed, or no such thing
+            pass
+        with redirect_stdout(sys.stderr):
+            yield
 
 
 def _is_day(what: str) -> bool:

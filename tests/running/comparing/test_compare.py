@@ -193,6 +193,16 @@ def test_what_a_function_prints_stays_out_of_the_report(capfd: pytest.CaptureFix
     assert any("sequential 3, concurrent 3" in note for note in result.notes())
 
 
+def test_a_function_that_reads_stdin_does_not_read_what_is_meant_for_its_worker() -> None:
+    def curious(number: int) -> str:
+        try:
+            return input()
+        except (EOFError, OSError):  # OSError: the test run's own stdin
+            return "nothing"
+
+    assert values(compare(curious, range(4), modes=["parallel"], workers=1), "parallel") == ["nothing"] * 4
+
+
 def test_large_items_and_results_do_not_block_each_other() -> None:
     result = compare(lambda block: block * 2, [bytes(700_000)] * 6, modes=["parallel", "combined"], workers=2)
     assert result.agrees is True

@@ -9,7 +9,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["Usage", "measured", "peak_memory_bytes"]
 
@@ -26,30 +29,34 @@ class Usage:
     printed_lines: int = 0
 
 
-class _Counter(io.TextIOBase):
-    """Stands in for stdout: counts lines and keeps nothing."""
+class _Counter(io.RawIOBase):
+    """Where print's bytes end: counts lines and keeps nothing."""
 
     def __init__(self) -> None:
-        self.lines = 0
+        self._lines = 0
         self._is_open_line = False
 
-    def write(self, text: str, /) -> int:
-        self.lines += text.count("\n")
-        self._is_open_line = not text.endswith("\n") if text else self._is_open_line
+    def write(self, data: Buffer, /) -> int:
+        text = bytes(data)
+        self._lines += text.count(b"\n")
+        if text:
+            self._is_open_line = not text.endswith(b"\n")
         return len(text)
 
     def writable(self) -> bool:
         return True
 
     @property
-    def total(self) -> int:
-        return self.lines + self._is_open_line
+    def lines(self) -> int:
+        return self._lines + self._is_open_line
 
 
 @contextlib.contextmanager
 def measured() -> Iterator[Usage]:
     """Measure what happens inside; what is printed inside goes nowhere, and is counted."""
-    usage, printed = Usage(), _Counter()
+    usage, counter = Usage(), _Counter()
+    # With a buffer and an encoding, since a function may ask stdout for them.
+    printed = io.TextIOWrapper(io.BufferedWriter(counter), encoding="utf-8", errors="replace", write_through=True)
     can_reset = _reset_peak()
     before = _cpu_s()
     try:
@@ -58,7 +65,8 @@ def measured() -> Iterator[Usage]:
     finally:
         usage.cpu_s = _cpu_s() - before
         usage.peak_bytes = peak_memory_bytes() if can_reset else None
-        usage.printed_lines = printed.total
+        printed.flush()
+        usage.printed_lines = counter.lines
 
 
 def peak_memory_bytes() -> int | None:

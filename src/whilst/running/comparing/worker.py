@@ -31,12 +31,13 @@ _Message = tuple[int, bytes] | None
 
 def main() -> None:
     """Load the function, then answer calls until told to stop; end at once when the parent is gone."""
-    answers = os.dup(1)
-    # What the function prints must get neither between the frames nor into the report.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    messages, answers = os.dup(0), os.dup(1)
+    # What the function reads or prints must not get between the frames, nor into the report.
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
     os.dup2(nowhere, 1)
     try:
-        job = read_frame(0)
+        job = read_frame(messages)
     except EOFError:
         return
     try:
@@ -47,7 +48,7 @@ def main() -> None:
         write_frame(answers, pickle.dumps(str(Failure.of(error))))
         return
     write_frame(answers, pickle.dumps("ready"))
-    desk = _Desk(fn, answers)
+    desk = _Desk(fn, messages, answers)
     with Sampler() as sampler:
         if is_coroutine_function(fn):
             import asyncio  # half of this process's start-up, where nobody needs it
@@ -73,15 +74,15 @@ def _on_threads(desk: _Desk, at_once: int, sampler: Sampler) -> None:
 
 
 class _Desk:
-    def __init__(self, fn: Callable[[object], Any], answers: int) -> None:
-        self._fn, self._answers = fn, answers
+    def __init__(self, fn: Callable[[object], Any], messages: int, answers: int) -> None:
+        self._fn, self._messages, self._answers = fn, messages, answers
         self._writing = threading.Lock()
 
     def read(self, put: Callable[[_Message], object]) -> None:
         """Take in messages until the parent's pipe closes."""
         try:
             while True:
-                put(pickle.loads(read_frame(0)))
+                put(pickle.loads(read_frame(self._messages)))
         except EOFError:
             # The parent is gone, or has given up: nobody is left who would want an answer.
             os._exit(0)

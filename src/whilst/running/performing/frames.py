@@ -62,7 +62,7 @@ class Child:
         self.name = name
         self._stderr: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (it is one)
         # The child has the parent's import path, however the parent came by it, and none of its threads.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {module} import main; main()"
+        code = f"import sys; sys.path[:] = {[str(each) for each in sys.path]!r}; from {module} import main; main()"
         command = [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", code]  # type: ignore[attr-defined]  # noqa: SLF001 (as multiprocessing does)
         with _without_ctrl_c():
             self._process = subprocess.Popen(
