@@ -16,10 +16,11 @@ callee lies at depth n+1 up to 3.12 and n+2 from 3.13 on; constants are hashed w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import CodeType
+from typing import Final, NamedTuple
 
-from whilst.checking.bytecode import OP, Instruction, Version, assemble, call_hook, decode, version
+from whilst.checking.bytecode import OP, Instruction, Positions, Version, assemble, call_hook, decode, version
 from whilst.checking.events import Place
 
 __all__ = ["Hooks", "Rewriter", "Site"]
@@ -29,19 +30,24 @@ _INPLACE = 13  # BINARY_OP's argument from which on it is the augmented form
 _CHECKS = ("CALL", "JUMP_BACKWARD", "RESUME", "SEND", "YIELD", "FOR_ITER", "GET_AWAITABLE", "IMPORT")
 
 
+class Mark(NamedTuple):
+    """What a site says of its instruction, whoever watches it."""
+
+    offset: int
+    position: Positions
+    name: str
+    can_switch: bool
+
+
 class Site:
     """One hooked instruction. `is_hot` turns its accesses into scheduling points; hooks cache by type in `how`."""
 
     __slots__ = ("can_switch", "code", "how", "is_hot", "name", "offset", "position", "space")
 
-    def __init__(
-        self, code: CodeType, instruction: Instruction, name: str, space: dict[str, object], can_switch: bool
-    ) -> None:
-        self.code, self.name, self.space = code, name, space
-        self.offset = instruction.offset if instruction.offset is not None else -1
-        self.position = instruction.position
+    def __init__(self, code: CodeType, mark: Mark, space: dict[str, object]) -> None:
+        self.code, self.space = code, space
+        self.offset, self.position, self.name, self.can_switch = mark
         self.is_hot = False
-        self.can_switch = can_switch
         self.how: dict[type, object] = {}
 
     @property
@@ -103,16 +109,85 @@ class Rewriter:
         self._done: dict[tuple[int, int], CodeType] = {}
         self._keep: list[CodeType] = []
 
+    def site(self, site: Site) -> Site:
+        """Take a new site in."""
+        site.is_hot = bool(self.points) and site.point in self.points
+        self.sites.append(site)
+        return site
+
     def rewrite(self, code: CodeType, space: dict[str, object], shared_names: SharedNames) -> CodeType:
         """The code object to run instead of `code` in functions whose globals are `space`."""
         known = self._done.get((id(code), id(space)))
         if known is not None:
             return known
-        new = _CodeRewriter(self, code, space, shared_names).run()
+        names = (frozenset(shared_names.stored_globals), frozenset(shared_names.stored_cells))
+        key = (id(code), self.is_fine, *names)
+        mould = _MOULDS.get(key)
+        if mould is None:
+            writer = _CodeRewriter(self, code, space, shared_names)
+            new = writer.run()
+            _keep_mould(key, Mould.of(code, new, self.hooks))
+        else:
+            new = mould.cast(self, space, shared_names)
         self._done[id(code), id(space)] = new
         self._done[id(new), id(space)] = new
         self._keep += [code, new]
         return new
+
+
+class _HookName(str):
+    """The field of `Hooks` that a constant comes from."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mould:
+    """A code object's rewritten form without what belongs to one explorer: its hooks and sites.
+
+    Assembling takes most of the time of entering an explorer, and a module of tests is entered once a test.
+    """
+
+    code: CodeType  # the original; held, so that its id stays its own
+    form: CodeType
+    extra: tuple[object, ...]  # the constants that were added: `Mark` for a site, `_HookName` for a hook
+
+    @classmethod
+    def of(cls, code: CodeType, new: CodeType, hooks: Hooks) -> Mould:
+        """Take the form of what was just assembled."""
+        names = {id(getattr(hooks, field.name)): field.name for field in fields(hooks)}
+        extra: list[object] = []
+        for const in new.co_consts[len(code.co_consts) :]:
+            if isinstance(const, Site):
+                extra.append(Mark(const.offset, const.position, const.name, const.can_switch))
+            elif id(const) in names:
+                extra.append(_HookName(names[id(const)]))
+            else:
+                extra.append(const)
+        return cls(code, new.replace(co_consts=()), tuple(extra))
+
+    def cast(self, owner: Rewriter, space: dict[str, object], shared_names: SharedNames) -> CodeType:
+        """The code object with the hooks of `owner` and sites of its own."""
+        consts: list[object] = [
+            owner.rewrite(const, space, shared_names) if isinstance(const, CodeType) else const
+            for const in self.code.co_consts
+        ]
+        for held in self.extra:
+            if isinstance(held, Mark):
+                consts.append(owner.site(Site(self.code, held, space)))
+            else:
+                consts.append(getattr(owner.hooks, held) if isinstance(held, _HookName) else held)
+        return self.form.replace(co_consts=tuple(consts))
+
+
+_MOST_MOULDS: Final = 20_000
+_MOULDS: Final[dict[tuple[object, ...], Mould]] = {}
+
+
+def _keep_mould(key: tuple[object, ...], mould: Mould) -> None:
+    if len(_MOULDS) >= _MOST_MOULDS:
+        _MOULDS.clear()
+    _MOULDS[key] = mould
 
 
 @dataclass(slots=True)
@@ -129,14 +204,25 @@ class SharedNames:
 
     def scan(self, code: CodeType) -> None:
         """Add what `code`, and the code inside it, stores."""
-        for item in decode(code):
-            name = item.name
-            if name in ("STORE_GLOBAL", "DELETE_GLOBAL"):
-                self.stored_globals.add(code.co_names[item.arg])
-            elif name in ("STORE_DEREF", "DELETE_DEREF"):
-                self.stored_cells.add(_cell_name(code, item.arg))
-        for inner in nested(code):
-            self.scan(inner)
+        known = _STORES.get(id(code))
+        if known is None:
+            found = SharedNames.none()
+            for item in decode(code):
+                name = item.name
+                if name in ("STORE_GLOBAL", "DELETE_GLOBAL"):
+                    found.stored_globals.add(code.co_names[item.arg])
+                elif name in ("STORE_DEREF", "DELETE_DEREF"):
+                    found.stored_cells.add(_cell_name(code, item.arg))
+            for inner in nested(code):
+                found.scan(inner)
+            if len(_STORES) >= _MOST_MOULDS:
+                _STORES.clear()
+            known = _STORES[id(code)] = (code, found)
+        self.stored_globals |= known[1].stored_globals
+        self.stored_cells |= known[1].stored_cells
+
+
+_STORES: Final[dict[int, tuple[CodeType, SharedNames]]] = {}  # holds the code, so that its id stays its own
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
@@ -176,9 +262,7 @@ _ALREADY_BOOL = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "TO_BOOL")
 class _CodeRewriter:
     """One code object on its way through."""
 
-    def __init__(
-        self, owner: Rewriter, code: CodeType, space: dict[str, object], shared_names: SharedNames
-    ) -> None:
+    def __init__(self, owner: Rewriter, code: CodeType, space: dict[str, object], shared_names: SharedNames) -> None:
         self.owner, self.code, self.space, self.shared_names = owner, code, space, shared_names
         self.hooks, self.row = owner.hooks, owner.row
         self.consts: list[object] = [
@@ -211,10 +295,8 @@ class _CodeRewriter:
         return index
 
     def _site(self, item: Instruction, name: str, can_switch: bool) -> Site:
-        site = Site(self.code, item, name, self.space, can_switch)
-        site.is_hot = bool(self.owner.points) and site.point in self.owner.points
-        self.owner.sites.append(site)
-        return site
+        offset = item.offset if item.offset is not None else -1
+        return self.owner.site(Site(self.code, Mark(offset, item.position, name, can_switch), self.space))
 
     def _watch(
         self, index: int, site: Site, hook: Callable[..., object], *depths: int, cell: int | None = None
@@ -226,9 +308,7 @@ class _CodeRewriter:
             sequence = [(op, arg + 1 if op in (OP["CALL"], OP.get("PRECALL")) else arg) for op, arg in sequence]
         self.before.setdefault(index, []).extend([*sequence, (OP["POP_TOP"], 0)])
 
-    def _replace(
-        self, index: int, site: Site, hook: Callable[..., object], depth: int, *others: int
-    ) -> None:
+    def _replace(self, index: int, site: Site, hook: Callable[..., object], depth: int, *others: int) -> None:
         """The hook's result takes the place of the object at `depth`."""
         sequence = call_hook(self._const(hook), self._const(site), (depth, *others), self.row)
         self.before.setdefault(index, []).extend([*sequence, (OP["SWAP"], depth + 1), (OP["POP_TOP"], 0)])
@@ -261,9 +341,7 @@ class _CodeRewriter:
             arg = item.arg >> 1 if self.row.has_method_bit else item.arg
             self._watch(index, self._site(item, code.co_names[arg], can_switch), hooks.get_attr, 1)
         elif name == "STORE_ATTR":
-            self._watch(
-                index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_attr, 1, 2
-            )
+            self._watch(index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_attr, 1, 2)
         elif name == "DELETE_ATTR":
             self._watch(index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_attr, 1)
         elif name == "LOAD_GLOBAL" and code.co_names[item.arg >> 1] in self.shared_names.stored_globals:
