@@ -59,7 +59,7 @@ spans = st.builds(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(spans, max_size=30))
 def test_packing_keeps_every_span_to_the_nearest_tick(given_spans: list[Span]) -> None:
     timeline = Timeline.from_spans(given_spans)

@@ -86,7 +86,7 @@ def test_names_are_quoted(tmp_path: Path) -> None:
     assert (event["name"], event["args"], event["dur"]) == (name, {"step": name, "detail": name}, 1.5)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 15)), max_size=40))
 def test_lanes_hold_any_overlap(rows: list[tuple[int, int, int]]) -> None:
     timeline = Timeline.from_spans(

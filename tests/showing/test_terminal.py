@@ -148,7 +148,7 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(names, names, st.sampled_from(Kind), st.integers(0, 10**6), st.integers(0, 10**5)), max_size=25),
     st.integers(30, 200),
