@@ -181,5 +181,5 @@ def test_ctrl_c_is_exit_code_130_and_leaves_no_process(tmp_path: Path) -> None:
         os.killpg(program.pid, signal.SIGINT)
         _, err = program.communicate(timeout=30)
     assert program.returncode == 130
-    assert err.strip() == "whilst: interrupted; nothing is left running."
+    assert err.splitlines()[-1] == "whilst: interrupted; nothing is left running."
     assert not [each for each in children if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

@@ -14,7 +14,7 @@ from whilst.measuring.machine import look_at_machine
 from whilst.model import Day, Kind, Timeline, TimelineBuilder
 from whilst.running.performing.clocks import Row
 from whilst.running.performing.loop import Wires, perform_script
-from whilst.running.performing.naive import MOST_THREADS, perform_on_threads
+from whilst.running.performing.naive import MOST_THREADS, check_size, perform_on_threads
 from whilst.running.performing.processes import perform_on_processes
 from whilst.running.performing.script import scripts
 from whilst.running.performing.sharing import fair_share, thread_name
@@ -71,7 +71,8 @@ def perform_naively(day: Day) -> Timeline:
 
 
 def forecast_naively(day: Day) -> Timeline:
-    """Predict what `perform_naively` will measure, on this interpreter."""
+    """Predict what `perform_naively` will measure, on this interpreter; raises the same errors."""
+    check_size(day)
     machine = look_at_machine()
     turn_s = sys.getswitchinterval() * day.unit_s / day.performed_unit_s
     return fair_share(day, turn_s, cores=1 if machine.has_gil else machine.cores)

@@ -11,7 +11,7 @@ from whilst.model import Day, Kind
 from whilst.running.performing.clocks import Recorder, Row, burn
 from whilst.running.performing.script import Part, parts
 
-__all__ = ["MOST_THREADS", "perform_on_threads"]
+__all__ = ["MOST_THREADS", "check_size", "perform_on_threads"]
 
 MOST_THREADS = 200
 _LOOK_UP_S = 0.05
@@ -24,11 +24,20 @@ def perform_on_threads(day: Day) -> tuple[int, list[Row]]:
     Ctrl-C stops every thread at its next interruption point, 0.2 ms away while it works.
 
     Raises:
+        DayError: see `check_size`.
+    """
+    check_size(day)
+    return _Crowd(parts(day)).run()
+
+
+def check_size(day: Day) -> None:
+    """Refuse a day for naive threads.
+
+    Raises:
         DayError: the day has more tasks than one would start threads for.
     """
     if len(day.tasks) > MOST_THREADS:
         raise DayError(f"The day has {len(day.tasks)} tasks; naive threads are performed for up to {MOST_THREADS}.")
-    return _Crowd(parts(day)).run()
 
 
 class _Crowd:
