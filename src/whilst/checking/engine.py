@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from whilst.checking.calling import Caller
 from whilst.checking.describing import Describer
@@ -39,6 +39,9 @@ from whilst.checking.rewriting import Hooks, Rewriter
 from whilst.checking.scheduler import Event, Scheduler
 from whilst.checking.watchdog import Watchdog
 from whilst.checking.watching import Watcher
+
+if TYPE_CHECKING:
+    from whilst.checking.modelling.eventloop import VirtualLoop
 
 __all__ = ["Execution", "Explorer", "Limits", "Program"]
 
@@ -117,6 +120,8 @@ class Explorer:
         self.rewriter = Rewriter(_hooks(self.watcher, self.caller), is_fine=is_fine)
         self.rewriter.points = frozenset(points) if points is not None else frozenset()
         self.instrumentation = Instrumentation(self.rewriter, known)
+        self._are_coroutines = [_is_coroutine(task) for task in program.tasks]
+        self._has_coroutines = any(self._are_coroutines)
         self._watchdog = Watchdog(self.scheduler)
         self._runs = 0
         self._had_gc = False
@@ -224,7 +229,11 @@ class Explorer:
         state = self.program.setup()
         describer = Describer(self, state) if record else None
         scheduler.on_event = describer.note if describer is not None else None
-        jobs = [_job(task, state) for task in self.program.tasks]
+        loop = self._loop() if self._has_coroutines else None
+        jobs = [
+            functools.partial(loop.job, task, state) if is_coroutine and loop else functools.partial(task, state)
+            for task, is_coroutine in zip(self.program.tasks, self._are_coroutines, strict=True)
+        ]
         try:
             scheduler.run(
                 jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order
@@ -232,7 +241,26 @@ class Explorer:
         finally:
             scheduler.on_event = None
             self.caller.locks.end()
+            if loop is not None:
+                loop.end()
         return self._execution(state, describer)
+
+    def _loop(self) -> VirtualLoop:
+        """An event loop for the coroutine tasks; asyncio is loaded for them alone."""
+        from whilst.checking.modelling.eventloop import VirtualLoop
+        from whilst.checking.rewriting import Site
+
+        code = next(
+            function.__code__
+            for task, is_coroutine in zip(self.program.tasks, self._are_coroutines, strict=True)
+            if is_coroutine
+            for function in functions_behind(task)
+        )
+        site = Site(code, (0, (code.co_firstlineno, None, None, None), "resume", True), {})
+        site.is_hot = True
+        loop = VirtualLoop(self.caller, site)
+        loop.begin()
+        return loop
 
     def _execution(self, state: object, describer: Describer | None) -> Execution:
         scheduler = self.scheduler
@@ -274,10 +302,10 @@ def _identity(task: Callable[..., object]) -> object:
     return (id(task.__code__), id(task.__globals__), defaults, bool(task.__dict__) and id(task))
 
 
-def _job(task: Callable[..., object], state: object) -> Callable[[], object]:
-    if inspect.iscoroutinefunction(task):
-        raise NotImplementedError("coroutine tasks")
-    return functools.partial(task, state)
+def _is_coroutine(task: Callable[..., object]) -> bool:
+    while isinstance(task, functools.partial):
+        task = task.func
+    return inspect.iscoroutinefunction(task) or inspect.iscoroutinefunction(getattr(task, "__call__", None))  # noqa: B004
 
 
 def _hooks(watcher: Watcher, caller: Caller) -> Hooks:

@@ -196,7 +196,7 @@ class HappensBefore:
                     return
 
     def add_waiting(self, waiting: Mapping[int, Operation]) -> None:
-        """At a deadlock: treat what waits as if it came next, task k at index len(trace) + k."""
+        """At the end: treat what is left waiting as if it came next, task k at index len(trace) + k."""
         count = len(self._trace)
         for task, operation in waiting.items():
             if operation[0] != 2 or not operation[5].blocks:

@@ -38,6 +38,7 @@ def is_trusted(module: str) -> bool:
     )
 
 
+_MODELLED = frozenset({"threading", "queue", "asyncio", "concurrent", "random", "whilst", "_thread"})
 _TRUSTED_TOPS = frozenset(name for name in TRUSTED if "." not in name.rstrip("."))
 
 
@@ -81,7 +82,8 @@ class Instrumentation:
         module = function.__module__ or ""
         file = function.__code__.co_filename
         if is_trusted(module):
-            self.trusted_seen.add(module)
+            if module.partition(".")[0] not in _MODELLED:
+                self.trusted_seen.add(module)
             self.known_codes.add(id(function.__code__))
             self._keep.append(function.__code__)
             return

@@ -107,8 +107,8 @@ class Optimal:
         held_off: HeldOff,
     ) -> None:
         order = HappensBefore(trace, self.gates, held_off)
-        if status is Status.DEADLOCK:
-            order.add_waiting(waiting)
+        if waiting and status is not Status.TOO_LONG:
+            order.add_waiting(waiting)  # at a deadlock, and what was called off before it could happen
         if not order.races:
             return
         view = _View(trace, order.past, waiting)

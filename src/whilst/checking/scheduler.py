@@ -97,6 +97,7 @@ class Scheduler:
         "did_begin",
         "enabled_along",
         "gates",
+        "groups",
         "held_off",
         "holding",
         "idle",
@@ -163,6 +164,7 @@ class Scheduler:
         self.held_off: HeldOff = {}
         self._main = -1
         self.daemons: set[int] = set()
+        self.groups: dict[int, int] = {}  # task -> the bit that it shares with others; else 1 << task
         self._jobs: dict[int, Callable[[], object]] = {}
         self._greens: dict[int, greenlet] = {}
         self._plan: Sequence[int] = _NO_PLAN

@@ -93,10 +93,13 @@ class Watcher:
         entry = keys.get(key)
         if entry is None:
             entry = keys[key] = Log(thing)
+        scheduler = self.scheduler
+        task = scheduler.cur
+        bit = scheduler.groups.get(task, 1 << task) if scheduler.groups else 1 << task
         if code:
-            entry.writes |= 1 << self.scheduler.cur
+            entry.writes |= bit
         else:
-            entry.reads |= 1 << self.scheduler.cur
+            entry.reads |= bit
         entry.sites.add(site)
         entry.count += 1
         if not entry.count & 255:
@@ -129,10 +132,11 @@ class Watcher:
         entry = keys.get(key)
         if entry is None:
             entry = keys[key] = Log(None)
+        bit = self.scheduler.groups.get(self.scheduler.cur, 1 << self.scheduler.cur)
         if is_write:
-            entry.writes |= 1 << self.scheduler.cur
+            entry.writes |= bit
         else:
-            entry.reads |= 1 << self.scheduler.cur
+            entry.reads |= bit
         entry.sites.add(site)
 
     def touch_all(self, site: Site, touched: list[tuple[int, Any, Any]], sync: Sync) -> None:
@@ -199,7 +203,7 @@ class Watcher:
                 touched = ((event[2], event[3], event[1]),)
             else:
                 continue
-            others = ~(1 << event[0])
+            others = ~self.scheduler.groups.get(event[0], 1 << event[0])
             for thing, key, is_write in touched:
                 for logged, entry in logs.get(thing, {}).items():
                     if key is None or logged is None or key == logged:

@@ -1,0 +1,251 @@
+"""Coroutine tasks: an event loop without time or I/O, in which any task that is ready may go on next.
+
+Each coroutine task, and each `asyncio.Task` that it makes, is a task of the scheduler; its events are its resumptions.
+Between two awaits nothing comes in between, so all coroutine tasks count as one where accesses are concerned: their
+accesses are events only if a thread touches the same things. Everything of asyncio runs as it is (Lock, Event,
+Queue, gather, TaskGroup, timeout ...): it needs nothing from a loop but `call_soon`, `call_later` and futures.
+
+A sleep ends at once, which makes the sleeper one of those that are ready. Other timers (time-outs) are tasks of their
+own that may be resumed at any moment until they are cancelled: early and late. A callback that is no step of a task
+runs right after the step that asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from whilst.checking.events import Op
+from whilst.checking.scheduler import Abort, Operation, Sync
+
+if TYPE_CHECKING:
+    from whilst.checking.calling import Caller
+    from whilst.checking.rewriting import Site
+
+__all__ = ["VirtualLoop"]
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """The loop of one execution."""
+
+    def __init__(self, caller: Caller, site: Site) -> None:
+        self._caller = caller
+        self._scheduler = caller.scheduler
+        self._site = site
+        self._handles: dict[int, deque[asyncio.Handle]] = {}  # of the scheduler's tasks
+        self._soon: deque[asyncio.Handle] = deque()
+        self._task_of: dict[int, int] = {}  # id of asyncio.Task or timer -> the scheduler's task
+        self._made: list[Any] = []
+        self._is_busy = False
+        self._now = 0.0
+        self._first = -1  # the task whose bit stands for all coroutine tasks
+
+    # ------------------------------------------------------------------ tasks
+
+    def job(self, function: Callable[..., Coroutine[Any, Any, Any]], state: object) -> Any:
+        """The body of one of the program's coroutine tasks."""
+        task = self._scheduler.cur
+        made = self._adopt(asyncio.Task(function(state), loop=self), task)
+        self._drive(made, task, has_begun=False)
+        return made.result()
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Any = None, **_: Any) -> Any:
+        """A task made by a coroutine: one of the scheduler's, left alone at the end as asyncio.run would."""
+        made: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        first = self._soon.pop()  # its first step, which found nobody to belong to yet
+        task = self._scheduler.spawn(
+            functools.partial(self._run_child, made), self._resumption(lambda: task, made)
+        )
+        self._adopt(made, task)
+        self._handles[task].append(first)
+        self._scheduler.daemons.add(task)
+        return made
+
+    def _run_child(self, made: asyncio.Task[Any]) -> Any:
+        self._drive(made, self._scheduler.cur, has_begun=True)
+        made._log_traceback = False  # type: ignore[attr-defined]  # noqa: SLF001  # its awaiter tells, or nobody asks
+        return None if made.cancelled() or made.exception() is not None else made.result()
+
+    def _adopt(self, made: asyncio.Task[Any], task: int) -> asyncio.Task[Any]:
+        if self._first < 0:
+            self._first = task
+        self._scheduler.groups[task] = 1 << self._first
+        self._task_of[id(made)] = task
+        self._made.append(made)
+        self._handles[task] = deque(
+            handle for handle in self._soon if self._owner(handle) == task
+        )
+        for handle in self._handles[task]:
+            self._soon.remove(handle)
+        made._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # an execution may end early
+        return made
+
+    def _drive(self, made: asyncio.Task[Any], task: int, *, has_begun: bool) -> None:
+        """Resume it whenever the scheduler says so, until it is done."""
+        operation = self._resumption(lambda: task, made)
+        try:
+            while not made.done():
+                if not has_begun:
+                    self._scheduler.step(operation)
+                has_begun = False
+                self._run(self._handles[task].popleft())
+        except Abort:
+            self._abandon(made)
+            raise
+
+    def _resumption(self, task: Callable[[], int], thing: object) -> Operation:
+        sync = Sync(Op.RESUME, self._ready, lambda ready: task() in ready, blocks=True)
+        return (2, id(self), None, self._site, thing, sync)
+
+    def _ready(self) -> frozenset[int]:
+        """Tasks that could be resumed; none while a step is under way (a thread may run meanwhile)."""
+        if self._is_busy:
+            return frozenset()
+        return frozenset(task for task, handles in self._handles.items() if handles)
+
+    def _run(self, handle: asyncio.Handle) -> None:
+        self._is_busy = True
+        try:
+            self._run_one(handle)
+            while self._soon:
+                self._run_one(self._soon.popleft())
+        finally:
+            self._is_busy = False
+
+    @staticmethod
+    def _run_one(handle: asyncio.Handle) -> None:
+        if not handle.cancelled():
+            handle._run()  # noqa: SLF001  # what a loop does with a handle
+
+    def _abandon(self, made: asyncio.Task[Any]) -> None:
+        coroutine = made.get_coro()
+        close = getattr(coroutine, "close", None)
+        if close is not None:
+            try:
+                close()
+            except (RuntimeError, Exception):  # noqa: BLE001  # the execution is over, whatever its clean-up says
+                return
+
+    def begin(self) -> None:
+        """Make this the running loop of the thread."""
+        asyncio._set_running_loop(self)  # noqa: SLF001  # public in all but name: for event loops
+
+    def end(self) -> None:
+        """There is no running loop any more."""
+        asyncio._set_running_loop(None)  # noqa: SLF001
+        for made in self._made:
+            if not made.done():
+                self._abandon(made)
+            else:
+                made._log_traceback = False  # noqa: SLF001
+        self._handles.clear()
+        self._soon.clear()
+
+    # ------------------------------------------------------------------ callbacks and time
+
+    def _owner(self, handle: asyncio.Handle) -> int | None:
+        """The scheduler's task that this is a step of."""
+        stepped = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]  # noqa: SLF001
+        return self._task_of.get(id(stepped))
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        """A step of a task waits until the scheduler resumes that; anything else runs after this step."""
+        handle = asyncio.Handle(callback, args, self, context)
+        owner = self._owner(handle)
+        if owner is not None:
+            self._handles[owner].append(handle)
+        else:
+            self._soon.append(handle)
+            if not self._is_busy and self._task_of and getattr(callback, "__self__", None) is None:
+                self._run_soon()
+        return handle
+
+    def _run_soon(self) -> None:
+        while self._soon:
+            self._run_one(self._soon.popleft())
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        """From a thread of the check."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        """A sleep's end comes at once; another timer at any moment."""
+        if getattr(callback, "__name__", "") == "_set_result_unless_cancelled":
+            return self.call_soon(callback, *args, context=context)
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """A timer: a task of its own."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context or contextvars.copy_context())
+        task = self._scheduler.spawn(
+            functools.partial(self._run, handle), self._resumption(lambda: task, handle)
+        )
+        self._scheduler.daemons.add(task)
+        self._scheduler.groups[task] = 1 << max(self._first, 0)
+        self._task_of[id(handle)] = task
+        self._made_timer(handle, task)
+        return handle
+
+    def _made_timer(self, handle: asyncio.TimerHandle, task: int) -> None:
+        self._handles[task] = deque([handle])
+        self._scheduler.keep.append(handle)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        task = self._task_of.get(id(handle))
+        if task is not None:
+            self._handles[task].clear()
+
+    def time(self) -> float:
+        """Later at every look."""
+        self._now += 1e-6
+        return self._now
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # noqa: ARG002
+        """A call in a thread of its own (asyncio.to_thread too)."""
+        future = self.create_future()
+
+        def body() -> Any:
+            error, value = None, None
+            try:
+                value = self._caller.call(self._site, func, *args[:2])(*args)
+            except Exception as caught:  # noqa: BLE001  # it belongs to whoever awaits the future
+                error = caught
+            sync = Sync(Op.RELEASE, self._ready)
+            self._scheduler.step((2, id(self), None, self._site, future, sync))
+            if not future.cancelled():
+                if error is not None:
+                    future.set_exception(error)
+                else:
+                    future.set_result(value)
+            return value
+
+        self._caller.threads.spawn(self._site, body, future)
+        return future
+
+    # ------------------------------------------------------------------ what asyncio asks of any loop
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def get_debug(self) -> bool:
+        """Never."""
+        return False
+
+    def is_running(self) -> bool:
+        """As long as there is one."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Never, while it is in use."""
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Errors nobody awaited are results of their tasks."""
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """As above."""
