@@ -55,11 +55,12 @@ class Caller:
         self.conditions: Any = None
         self.threads: Any = None
         self.clocks: Any = None
+        self.futures: Any = None
 
     def begin(self) -> None:
         """A new execution."""
         self.generations.clear()
-        for models in (self.locks, self.conditions, self.threads, self.clocks):
+        for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures):
             models.begin()
 
     # ------------------------------------------------------------------ hooks

@@ -14,6 +14,7 @@ import _thread
 import array
 import builtins
 import collections
+import contextvars
 import datetime
 import decimal
 import functools
@@ -49,6 +50,7 @@ IMMUTABLE: frozenset[type] = frozenset(
         datetime.date, datetime.time, datetime.timedelta, datetime.timezone, decimal.Decimal, property,
         staticmethod, classmethod, functools.partial, operator.itemgetter, operator.attrgetter,
         operator.methodcaller, weakref.ref, _thread.LockType, type(_thread.RLock()), super,
+        contextvars.ContextVar, contextvars.Context, contextvars.Token,
     }
 )  # fmt: skip
 

@@ -110,6 +110,10 @@ class Threads:
             self.caller.call(site, timer.function, *timer.args[:2])(*timer.args, **timer.kwargs)
         self.caller.call(site, timer.finished.set)()
 
+    def cancel(self, caller: Caller, site: Site, timer: Any) -> None:
+        """Timer.cancel."""
+        caller.call(site, timer.finished.set)()
+
     def join(self, _caller: Caller, site: Site, thread: Any, timeout: float | None = None) -> None:
         """Thread.join."""
         finish = self.finish.get(id(thread))
@@ -164,6 +168,7 @@ def install(caller: Caller) -> None:
         (threading.Thread.start, threads.start),
         (threading.Thread.join, threads.join),
         (threading.Thread.is_alive, threads.is_alive),
+        (threading.Timer.cancel, threads.cancel),
         (threading.current_thread, threads.current),
         (_thread.get_ident, threads.ident),
         (threading.get_ident, threads.ident),
