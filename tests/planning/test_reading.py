@@ -129,6 +129,16 @@ def test_a_cycle_is_shown_as_the_cycle() -> None:
     assert "Take one of the 'after' away" in message
 
 
+def test_a_cycle_that_nobody_would_read_is_shown_by_its_ends() -> None:
+    tasks = "".join(
+        f"[tasks.t{each}]\nafter = ['t{(each + 1) % 3000}']\nsteps = [{{ work = 1 }}]\n" for each in range(3000)
+    )
+    message = refusal(f"executors = ['you']\n{tasks}")
+    assert "'t0' after 't1' after" in message
+    assert "after (2,986 more) after" in message
+    assert "after 't2999' after 't0'. Take" in message
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -138,8 +138,7 @@ class Day:
                 if name in on_path:
                     cycle = [*path[path.index(name) :], name]
                     raise _error(
-                        f"These tasks wait for each other: {' after '.join(map(repr, cycle))}. "
-                        f"Take one of the 'after' away.",
+                        f"These tasks wait for each other: {_shown_cycle(cycle)}. Take one of the 'after' away.",
                         "tasks",
                         name,
                         "after",
@@ -158,6 +157,14 @@ def _check_unique(names: Sequence[str], what: str, key: str) -> None:
         if name in seen:
             raise _error(f"There are two {what}s called {name!r}; give each a name of its own.", key, name)
         seen.add(name)
+
+
+def _shown_cycle(cycle: Sequence[str]) -> str:
+    """The whole cycle, or both ends of one that nobody would read."""
+    if len(cycle) <= 20:
+        return " after ".join(map(repr, cycle))
+    left_out = f"({len(cycle) - 15:,} more)"
+    return " after ".join([*map(repr, cycle[:10]), left_out, *map(repr, cycle[-5:])])
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
