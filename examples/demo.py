@@ -7,16 +7,43 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import crawl
 import thumbnails
 import whilst
 from whilst.cli.progress import Progress
-from whilst.showing import renderers
+from whilst.model import Drawable
 
 HERE = Path(__file__).resolve().parent
 REPORT = HERE.parent / "out" / "demo.html"
+
+
+@dataclass(frozen=True)
+class Together(Drawable):
+    """Several comparisons as one report: what stands in each cell is said once, in the heading."""
+
+    title: str
+    parts: dict[str, whilst.Comparison]
+
+    def timelines(self) -> list[whilst.Timeline]:
+        return [
+            replace(timeline, name=f"{name}, {timeline.name}")
+            for name, part in self.parts.items()
+            for timeline in part.timelines()
+        ]
+
+    def table(self) -> list[list[str]]:
+        lines = [["what", "mode", "predicted s", "measured s", "speed-up", "concurrency", "parallelism"]]
+        for name, part in self.parts.items():
+            for row in part.rows:
+                figures = (row.predicted_s, row.seconds, row.speed_up, row.concurrency, row.parallelism)
+                lines.append([name, row.name, *("" if each is None else f"{each:.2f}" for each in figures)])
+        return lines
+
+    def notes(self) -> list[str]:
+        return [f"{name}: {note}" for name, part in self.parts.items() for note in part.notes()]
 
 
 def main() -> None:
@@ -27,22 +54,26 @@ def main() -> None:
         "and make a presentation (draft 3 h, which an assistant could write, then edits 2 h).\n"
         "First on paper, then for real, on real executors: one hour in a tenth of a second.\n"
     )
-    found = [_show(_story())]
+    parts = {"the story": _show(_story())}
     print("\nNow two real jobs, as many real calls in each mode.")
     print(f"\n{thumbnails.COUNT} pictures to shrink: mostly work.\n")
-    with tempfile.TemporaryDirectory() as folder:
-        with Progress() as progress:
-            paths = thumbnails.make_pictures(Path(folder))
-            result = whilst.compare(thumbnails.thumbnail, paths, on_progress=progress)
-        found.append(_show(result))
+    parts["thumbnails"] = _show(_thumbnails())
     print(f"\n{crawl.PAGES} pages to fetch from a slow server: mostly waiting.\n")
-    with crawl.server() as address:
-        pages = [f"{address}/page/{number}" for number in range(crawl.PAGES)]
-        with Progress() as progress:
-            result = whilst.compare(crawl.fetch, pages, on_progress=progress)
-        found.append(_show(result))
-    renderers.write_html(found, report)
+    parts["crawl"] = _show(_crawl())
+    Together("The story, and two real jobs: every mode, predicted and measured", parts).to_html(report)
     print(f"\nThe whole as a page, with timelines to zoom into: {report}")
+
+
+def _thumbnails() -> whilst.Comparison:
+    with tempfile.TemporaryDirectory() as folder, Progress() as progress:
+        progress("drawing the pictures")
+        return whilst.compare(thumbnails.thumbnail, thumbnails.make_pictures(Path(folder)), on_progress=progress)
+
+
+def _crawl() -> whilst.Comparison:
+    with crawl.server() as address, Progress() as progress:
+        pages = [f"{address}/page/{number}" for number in range(crawl.PAGES)]
+        return whilst.compare(crawl.fetch, pages, on_progress=progress)
 
 
 def _story() -> whilst.Comparison:

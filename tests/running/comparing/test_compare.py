@@ -276,7 +276,8 @@ def test_a_day_is_planned_and_performed_in_every_mode_and_on_naive_threads() -> 
         assert row.timeline is not None
         assert row.planned.is_predicted
         assert not row.timeline.is_predicted
-        assert row.predicted_s == pytest.approx(row.planned.makespan_s * 0.01)
+        assert row.predicted_s == row.planned.makespan_s
+        assert row.planned.unit_s == row.timeline.unit_s == 0.01
     assert len(result.timelines()) == 10
     assert result["sequential"].predicted_s == pytest.approx(0.065)
     assert any(note.startswith(NAIVE) for note in result.notes())

@@ -29,7 +29,7 @@ class Row:
         name: the mode's word, or "naive threads".
         seconds: from the start to the last result, measured, in real seconds.
         predicted_s: the plan's makespan at the performed scale, or the forecast; in real seconds.
-        planned: the plan's timeline, where a day was performed.
+        planned: the plan's timeline, where a day was performed, at the performed scale.
         start_up_s: the part of `seconds` before the first call could begin.
         speed_up: over the sequential row.
         cpu_s: CPU seconds of this process and its children.

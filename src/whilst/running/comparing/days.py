@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -53,14 +54,22 @@ def _naive_row(day: Day, on_progress: Callable[[str], None]) -> Row:
 
 
 def _both(day: Day, name: str, planned: Timeline, measured: Timeline, who: str) -> Row:
+    planned = _at_performed_scale(planned, day)
     return Row(
         name,
         seconds=measured.makespan_s,
-        predicted_s=planned.makespan_s * day.performed_unit_s / day.unit_s,
+        predicted_s=planned.makespan_s,
         timeline=replace(measured, name=name),
         planned=replace(planned, name=name),
         who=who,
     )
+
+
+def _at_performed_scale(planned: Timeline, day: Day) -> Timeline:
+    """The same picture in performed seconds, so that it stands beside the measured one on any axis."""
+    scale = day.performed_unit_s / day.unit_s
+    starts, ends = (array("q", [round(each * scale) for each in times]) for times in (planned.start_ns, planned.end_ns))
+    return replace(planned, start_ns=starts, end_ns=ends, unit_s=day.performed_unit_s)
 
 
 def _announcement(day: Day, name: str, planned: Timeline) -> str:
