@@ -149,9 +149,7 @@ def every_interleaving(explorer: Explorer, most: int) -> Iterator[Execution]:
     raise TimeoutError(f"more than {most} interleavings")
 
 
-def searched(
-    explorer: Explorer, note: Callable[[Execution], None], *, is_symmetric: bool = False
-) -> SearchReport:
+def searched(explorer: Explorer, note: Callable[[Execution], None], *, is_symmetric: bool = False) -> SearchReport:
     """Search everything; `note` sees each execution."""
 
     def on_execution(execution: Execution) -> bool:

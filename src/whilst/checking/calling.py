@@ -154,9 +154,7 @@ class Caller:
         """The object whose `__dict__` this is, or the container itself."""
         return self.watcher.owner_of_dict.get(id(owner), owner)
 
-    def _unknown_method(
-        self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any
-    ) -> Any:
+    def _unknown_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
         kind = type(owner)
         if kind is types.GeneratorType or kind is types.CoroutineType:
             self.watcher.touch(site, 1, owner, None)
@@ -198,9 +196,7 @@ class Caller:
             if callee is vars and first is not _NOTHING:
                 watcher.read_attr(site, first, "__dict__", "dict" if hasattr(first, "__dict__") else "skip")
             return callee
-        if callee in WRITERS:
-            watcher.touch_all(site, watcher.contents(1, first), _CALLS)
-        elif callee is next:
+        if callee in WRITERS or callee is next:
             watcher.touch_all(site, watcher.contents(1, first), _CALLS)
         elif callee is setattr or callee is delattr:
             watcher.write_attr(site, first, second, None)
@@ -372,7 +368,7 @@ class _StandIn:
     def __enter__(self) -> Any:
         return self.enter()
 
-    def __exit__(self, *details: Any) -> Any:
+    def __exit__(self, *details: object) -> Any:
         return self.leave(*details)
 
 

@@ -188,7 +188,7 @@ def _short(value: object) -> str:
 def _repr(value: object) -> str:
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001  # the user's __repr__ may do anything
+    except Exception:  # the user's __repr__ may do anything
         return _UNREADABLE
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
 
@@ -209,6 +209,6 @@ def _read(operation: Operation) -> str | None:
             found = inner[key] if key in inner else getattr(type(thing), key).__get__(thing)
         else:
             return None
-    except Exception:  # noqa: BLE001  # absent, or not readable: then there is no value to show
+    except Exception:  # absent, or not readable: then there is no value to show
         return None
     return _repr(found)

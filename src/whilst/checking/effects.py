@@ -25,6 +25,7 @@ import random
 import re
 import struct
 import sys
+import threading
 import types
 import weakref
 
@@ -101,9 +102,7 @@ _fill(
     "__iadd__ __imul__",
     write=True,
 )
-_fill(
-    (collections.deque,), "index count copy __len__ __getitem__ __contains__ __iter__ __reversed__", write=False
-)
+_fill((collections.deque,), "index count copy __len__ __getitem__ __contains__ __iter__ __reversed__", write=False)
 VIEWS = frozenset({"keys", "values", "items"})
 TWO_CONTAINERS = frozenset({"extend", "update", "extendleft", "difference_update", "intersection_update"})
 
@@ -135,24 +134,26 @@ PURE: frozenset[object] = frozenset(
         sys.exc_info, sys.getrefcount, sys.getsizeof, sys.intern, itertools.count, itertools.repeat,
         functools.partial, functools.lru_cache, operator.itemgetter, operator.attrgetter,
         operator.methodcaller, weakref.ref, weakref.getweakrefcount, types.SimpleNamespace, types.MethodType,
-        types.MappingProxyType, _thread.allocate_lock, _thread.LockType, _thread.RLock, _thread._local,
+        types.MappingProxyType, _thread.allocate_lock, _thread.LockType, _thread.RLock, threading.local,
         functools.cmp_to_key, operator.add, operator.sub, operator.mul, operator.lt, operator.gt,
         operator.le, operator.ge, operator.not_, operator.truth, operator.is_, operator.is_not, operator.neg,
-        random.Random, sys._getframe, aiter, anext, _thread.get_native_id, sys.exception,
+        random.Random, aiter, anext, _thread.get_native_id, sys.exception,
         sys.getrecursionlimit, sys.getswitchinterval,
     }
     | {function for function in vars(math).values() if callable(function)}
 ) - {math.fsum, math.prod}  # fmt: skip
 
-_OBJECT_READS = frozenset(
-    "__reduce_ex__ __reduce__ __sizeof__ __dir__ __format__ __repr__ __str__ __eq__ __ne__ __lt__ __le__ __gt__ "
-    "__ge__ __len__ __getstate__ __contains__ __getitem__ __bool__ __int__ __float__ __index__ __copy__ __deepcopy__ "
-    "__add__ __sub__ __mul__ __or__ __and__".split()
-)
-_OBJECT_NOTHING = frozenset(
-    "__hash__ __init__ __init_subclass__ __subclasshook__ __class__ __new__ __iter__ __enter__ mro with_traceback "
-    "add_note __instancecheck__ __subclasscheck__ __subclasses__ __prepare__ __call__".split()
-)
+_READING_METHODS = """
+    __reduce_ex__ __reduce__ __sizeof__ __dir__ __format__ __repr__ __str__ __eq__ __ne__ __lt__ __le__ __gt__
+    __ge__ __len__ __getstate__ __contains__ __getitem__ __bool__ __int__ __float__ __index__ __copy__
+    __deepcopy__ __add__ __sub__ __mul__ __or__ __and__
+"""
+_HARMLESS_METHODS = """
+    __hash__ __init__ __init_subclass__ __subclasshook__ __class__ __new__ __iter__ __enter__ mro with_traceback
+    add_note __instancecheck__ __subclasscheck__ __subclasses__ __prepare__ __call__
+"""
+_OBJECT_READS = frozenset(_READING_METHODS.split())
+_OBJECT_NOTHING = frozenset(_HARMLESS_METHODS.split())
 
 
 def object_method(name: str) -> str:

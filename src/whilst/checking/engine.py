@@ -235,9 +235,7 @@ class Explorer:
             for task, is_coroutine in zip(self.program.tasks, self._are_coroutines, strict=True)
         ]
         try:
-            scheduler.run(
-                jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order
-            )
+            scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
         finally:
             scheduler.on_event = None
             self.caller.locks.end()
@@ -248,7 +246,7 @@ class Explorer:
     def _loop(self) -> VirtualLoop:
         """An event loop for the coroutine tasks; asyncio is loaded for them alone."""
         from whilst.checking.modelling.eventloop import VirtualLoop
-        from whilst.checking.rewriting import Site
+        from whilst.checking.rewriting import Mark, Site
 
         code = next(
             function.__code__
@@ -256,7 +254,7 @@ class Explorer:
             if is_coroutine
             for function in functions_behind(task)
         )
-        site = Site(code, (0, (code.co_firstlineno, None, None, None), "resume", True), {})
+        site = Site(code, Mark(0, (code.co_firstlineno, None, None, None), "resume", True), {})
         site.is_hot = True
         loop = VirtualLoop(self.caller, site)
         loop.begin()

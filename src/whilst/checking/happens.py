@@ -160,12 +160,13 @@ class HappensBefore:
             if key is None:
                 depends.update(self._whole(keys, writes))
             else:
-                for found in (keys.get(key), keys.get(None)):
-                    if found is not None:
-                        depends.update(self._frontier(found, writes))
+                for record in (keys.get(key), keys.get(None)):
+                    if record is not None:
+                        depends.update(self._frontier(record, writes))
         if sync.blocks:
             self._wait_races(index, event[5], event[0], mine)
-        joined, found = mine, []
+        joined = mine
+        found: list[int] = []
         for other in sorted(depends, reverse=True):
             if not sync.blocks and not (joined >> other) & 1:
                 found.append(other)

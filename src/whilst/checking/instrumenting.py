@@ -33,7 +33,7 @@ TRUSTED = (
 
 def is_trusted(module: str) -> bool:
     """Whether functions of that module run as they are."""
-    return any(module == name or module.startswith((name + ".", name)) and name[-1] in "._" for name in TRUSTED) or (
+    return any(module == name or (module.startswith((name + ".", name)) and name[-1] in "._") for name in TRUSTED) or (
         module.partition(".")[0] in _TRUSTED_TOPS
     )
 

@@ -122,9 +122,7 @@ class Optimal:
                 last = accesses_wanted(order.waiting[task])
             self._insert(node, view, first, task, past, last)
 
-    def _insert(
-        self, node: Node, view: _View, first: int, task: int, past: int, last: Accesses
-    ) -> None:
+    def _insert(self, node: Node, view: _View, first: int, task: int, past: int, last: Accesses) -> None:
         """Put v = notdep(first) . task into the tree of the node, unless it is covered."""
         if node.sleep and (node.sleep >> view.first_independent(first, task)) & 1:
             return  # v's first event depends on nothing in v, and its task is asleep: the common case
@@ -249,9 +247,7 @@ class _Rest:
 
     __slots__ = ("_last", "_mask", "_past", "_sequence", "_task", "_view")
 
-    def __init__(
-        self, view: _View, sequence: list[int], mask: int, task: int, past: int, last: Accesses
-    ) -> None:
+    def __init__(self, view: _View, sequence: list[int], mask: int, task: int, past: int, last: Accesses) -> None:
         self._view, self._sequence, self._mask = view, sequence, mask
         self._task: int | None = task
         self._past, self._last = past, last

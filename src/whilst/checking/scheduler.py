@@ -157,7 +157,9 @@ class Scheduler:
         self._is_starting = False
         self._unwound = 0
         self._looks: dict[int, dict[tuple[Any, ...], list[Any]]] = {}  # by task: how often, in what local state
-        self._seen: dict[int, dict[tuple[Any, Any], int]] = {}  # by task: what it looked at, and how often it was written by then
+        self._seen: dict[
+            int, dict[tuple[Any, Any], int]
+        ] = {}  # by task: what it looked at, and how often it was written by then
         self.versions: dict[tuple[Any, Any], int] = {}  # how often a thing has been written
         self.holding: dict[int, int] = {}  # how many locks a task has
         self.idle: dict[int, int] = {}  # task that polls in vain -> the depth at which it was noticed
@@ -262,7 +264,7 @@ class Scheduler:
                 continue
             except KeyboardInterrupt as error:
                 self.interrupt = error
-            except BaseException as error:  # noqa: BLE001  # a task's outcome, SystemExit included
+            except BaseException as error:  # a task's outcome, SystemExit included
                 self.results[task] = TaskResult(has_finished=True, error=error)
             self.pending.pop(task, None)
             self.did_begin |= 1 << task
@@ -570,11 +572,7 @@ def accesses_wanted(operation: Operation) -> Accesses:
 
 def overlap(some: Accesses, others: Accesses) -> bool:
     """Whether they depend on each other: one thing, of which one of the two writes."""
-    return any(
-        a == c and (x or y) and (b is None or d is None or b == d)
-        for a, b, x in some
-        for c, d, y in others
-    )
+    return any(a == c and (x or y) and (b is None or d is None or b == d) for a, b, x in some for c, d, y in others)
 
 
 def touches(operation: Operation | None, event: Event) -> bool:

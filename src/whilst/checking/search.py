@@ -151,12 +151,12 @@ def search(
     spent = _Spent(explorer, config, on_execution)
     reached = _Reached()
     if config.preemptions is not None:
-        _search_bounded(explorer, config, spent, reached, range(config.preemptions + 1))
+        _search_bounded(explorer, spent, reached, range(config.preemptions + 1))
     elif _search_optimally(explorer, config, spent):
         reached.guarantee = Guarantee.EVERY_INTERLEAVING
     elif not spent.is_stopped:
         spent.begin_fallback()
-        _search_bounded(explorer, config, spent, reached, range(3))
+        _search_bounded(explorer, spent, reached, range(3))
         _sample(explorer, config, spent, reached)
     if spent.is_stopped:
         reached.guarantee = Guarantee.STOPPED
@@ -233,9 +233,7 @@ def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -
             return False
 
 
-def _search_bounded(
-    explorer: Explorer, config: SearchConfig, spent: _Spent, reached: _Reached, bounds: Iterable[int]
-) -> None:
+def _search_bounded(explorer: Explorer, spent: _Spent, reached: _Reached, bounds: Iterable[int]) -> None:
     """Every interleaving with 0, 1, 2 ... preemptions, as far as the budget goes."""
     scheduler = explorer.scheduler
     for bound in bounds:
@@ -250,7 +248,7 @@ def _search_bounded(
 
 
 def _one_bound(explorer: Explorer, spent: _Spent, strategy: PreemptionBound) -> str:
-    """"done", "learned" or "out" (of budget, or stopped)."""
+    """ "done", "learned" or "out" (of budget, or stopped)."""
     scheduler = explorer.scheduler
     try:
         scheduler.picker, scheduler.keeps_enabled = strategy.pick, True

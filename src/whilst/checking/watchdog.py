@@ -32,9 +32,7 @@ class Watchdog:
         """Watch over tasks that run in the calling thread."""
         ident = threading.get_ident()
         self._stop.clear()
-        self._thread = threading.Thread(
-            target=self._watch, args=(ident,), name="whilst-check-watchdog", daemon=True
-        )
+        self._thread = threading.Thread(target=self._watch, args=(ident,), name="whilst-check-watchdog", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

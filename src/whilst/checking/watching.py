@@ -24,7 +24,7 @@ from whilst.checking.scheduler import Operation, Scheduler, Sync, local_state
 
 __all__ = ["Watcher", "plain_key"]
 
-_DICT_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_DICT_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _MISSING = object()
 _ATOMS = frozenset({int, str, bytes, bool, type(None), float, complex, tuple})
 _PLAIN_KEYS = frozenset({int, str, bytes, bool, type(None), float, complex, type})
@@ -39,9 +39,8 @@ def plain_key(key: Any) -> Any:
     if kind is tuple:
         parts = tuple(plain_key(part) for part in key)
         return None if None in parts else parts
-    if kind.__eq__ is object.__eq__:
-        return ("id", id(key))
-    return None
+    compares_by_identity = _look_up(kind, "__eq__") is vars(object)["__eq__"]
+    return ("id", id(key)) if compares_by_identity else None
 
 
 class Log:
@@ -154,9 +153,7 @@ class Watcher:
         self.scheduler.keep.append(touched)
         code, thing, key = touched[0]
         more = tuple((id(other), k, bool(c)) for c, other, k in touched[1:])
-        self.scheduler.step(
-            (2, id(thing), key, site, thing, Sync(sync.kind, writes=code, more=more))
-        )
+        self.scheduler.step((2, id(thing), key, site, thing, Sync(sync.kind, writes=code, more=more)))
 
     def fine(self, site: Site) -> None:
         """In an audit: ahead of every instruction. It touches nothing but may switch."""
@@ -337,9 +334,7 @@ class Watcher:
             return
         else:
             found = _look_up(kind, name)
-            if isinstance(found, property) or (
-                found is not _MISSING and _defines_in_python(type(found), "__set__")
-            ):
+            if isinstance(found, property) or (found is not _MISSING and _defines_in_python(type(found), "__set__")):
                 return
             self.touch(site, 1, thing, None if name == "__dict__" else name, value)
 

@@ -16,7 +16,7 @@ import asyncio
 import contextvars
 import functools
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Op
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["VirtualLoop"]
 
 
-class VirtualLoop(asyncio.AbstractEventLoop):
+_Loop: Any = asyncio.AbstractEventLoop  # whose other methods raise NotImplementedError, as they should here
+
+
+class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed alone
     """The loop of one execution."""
 
     def __init__(self, caller: Caller, site: Site) -> None:
@@ -46,7 +49,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     # ------------------------------------------------------------------ tasks
 
-    def job(self, function: Callable[..., Coroutine[Any, Any, Any]], state: object) -> Any:
+    def job(self, function: Callable[..., Any], state: object) -> Any:
         """The body of one of the program's coroutine tasks."""
         task = self._scheduler.cur
         made = self._adopt(asyncio.Task(function(state), loop=self), task)
@@ -57,9 +60,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """A task made by a coroutine: one of the scheduler's, left alone at the end as asyncio.run would."""
         made: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
         first = self._soon.pop()  # its first step, which found nobody to belong to yet
-        task = self._scheduler.spawn(
-            functools.partial(self._run_child, made), self._resumption(lambda: task, made)
-        )
+        task = self._scheduler.spawn(functools.partial(self._run_child, made), self._resumption(lambda: task, made))
         self._adopt(made, task)
         self._handles[task].append(first)
         self._scheduler.daemons.add(task)
@@ -67,7 +68,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _run_child(self, made: asyncio.Task[Any]) -> Any:
         self._drive(made, self._scheduler.cur, has_begun=True)
-        made._log_traceback = False  # type: ignore[attr-defined]  # noqa: SLF001  # its awaiter tells, or nobody asks
+        made._log_traceback = False  # its awaiter tells, or nobody asks
         return None if made.cancelled() or made.exception() is not None else made.result()
 
     def _adopt(self, made: asyncio.Task[Any], task: int) -> asyncio.Task[Any]:
@@ -76,12 +77,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._scheduler.groups[task] = 1 << self._first
         self._task_of[id(made)] = task
         self._made.append(made)
-        self._handles[task] = deque(
-            handle for handle in self._soon if self._owner(handle) == task
-        )
+        self._handles[task] = deque(handle for handle in self._soon if self._owner(handle) == task)
         for handle in self._handles[task]:
             self._soon.remove(handle)
-        made._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # an execution may end early
+        made._log_destroy_pending = False  # type: ignore[attr-defined]  # an execution may end early
         return made
 
     def _drive(self, made: asyncio.Task[Any], task: int, *, has_begun: bool) -> None:
@@ -119,29 +118,30 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     @staticmethod
     def _run_one(handle: asyncio.Handle) -> None:
         if not handle.cancelled():
-            handle._run()  # noqa: SLF001  # what a loop does with a handle
+            handle._run()  # what a loop does with a handle
 
-    def _abandon(self, made: asyncio.Task[Any]) -> None:
+    @staticmethod
+    def _abandon(made: asyncio.Task[Any]) -> None:
         coroutine = made.get_coro()
         close = getattr(coroutine, "close", None)
         if close is not None:
             try:
                 close()
-            except (RuntimeError, Exception):  # noqa: BLE001  # the execution is over, whatever its clean-up says
+            except (RuntimeError, Exception):  # the execution is over, whatever its clean-up says
                 return
 
     def begin(self) -> None:
         """Make this the running loop of the thread."""
-        asyncio._set_running_loop(self)  # noqa: SLF001  # public in all but name: for event loops
+        asyncio._set_running_loop(self)  # public in all but name: for event loops
 
     def end(self) -> None:
         """There is no running loop any more."""
-        asyncio._set_running_loop(None)  # noqa: SLF001
+        asyncio._set_running_loop(None)
         for made in self._made:
             if not made.done():
                 self._abandon(made)
             else:
-                made._log_traceback = False  # noqa: SLF001
+                made._log_traceback = False
         self._handles.clear()
         self._soon.clear()
 
@@ -149,7 +149,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _owner(self, handle: asyncio.Handle) -> int | None:
         """The scheduler's task that this is a step of."""
-        stepped = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]  # noqa: SLF001
+        stepped = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
         return self._task_of.get(id(stepped))
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
@@ -181,9 +181,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
         """A timer: a task of its own."""
         handle = asyncio.TimerHandle(when, callback, args, self, context or contextvars.copy_context())
-        task = self._scheduler.spawn(
-            functools.partial(self._run, handle), self._resumption(lambda: task, handle)
-        )
+        task = self._scheduler.spawn(functools.partial(self._run, handle), self._resumption(lambda: task, handle))
         self._scheduler.daemons.add(task)
         self._scheduler.groups[task] = 1 << max(self._first, 0)
         self._task_of[id(handle)] = task
@@ -212,7 +210,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             error, value = None, None
             try:
                 value = self._caller.call(self._site, func, *args[:2])(*args)
-            except Exception as caught:  # noqa: BLE001  # it belongs to whoever awaits the future
+            except Exception as caught:  # it belongs to whoever awaits the future
                 error = caught
             sync = Sync(Op.RELEASE, self._ready)
             self._scheduler.step((2, id(self), None, self._site, future, sync))

@@ -63,9 +63,7 @@ class Futures:
         """Which futures are over."""
         return frozenset(self.over)
 
-    def touch(
-        self, site: Site, future: Any, kind: Op, *, writes: bool, more: tuple[Any, ...] = ()
-    ) -> None:
+    def touch(self, site: Site, future: Any, kind: Op, *, writes: bool, more: tuple[Any, ...] = ()) -> None:
         """One operation on a future that does not wait."""
         self._note(future)
         sync = Sync(kind, self.measure, writes=int(writes), more=more)
@@ -73,7 +71,7 @@ class Futures:
 
     def _note(self, future: Any) -> None:
         """A future that was over before the check, or in setup."""
-        if future._state in _OVER:  # noqa: SLF001  # the model works on the real object's state
+        if future._state in _OVER:  # the model works on the real object's state
             self.over[id(future)] = future
 
     def await_one(self, site: Site, future: Any, timeout: float | None) -> bool:
@@ -114,9 +112,9 @@ class Futures:
 
     def submit(self, _caller: Caller, site: Site, pool: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Executor.submit: a task that may start at once."""
-        if pool._shutdown:  # noqa: SLF001
+        if pool._shutdown:
             raise RuntimeError("cannot schedule new futures after shutdown")
-        known = self.pools.setdefault(id(pool), _Pool(pool._max_workers))  # noqa: SLF001
+        known = self.pools.setdefault(id(pool), _Pool(pool._max_workers))
         self.scheduler.keep.append(pool)
         future: _Future = futures_.Future()
         self.submitted.setdefault(id(pool), []).append(future)
@@ -130,9 +128,7 @@ class Futures:
         run = functools.partial(self._run, site, (pool, known), future, functools.partial(fn, *args, **kwargs))
         more: tuple[Any, ...] = ((id(pool), None, True),) if known.is_limited else ()
         known.queue.append(id(future))
-        begin = Sync(
-            Op.START, lambda: self._may_start(known, future), _is_true, blocks=True, more=more
-        )
+        begin = Sync(Op.START, lambda: self._may_start(known, future), _is_true, blocks=True, more=more)
         self.scheduler.spawn(run, (2, start, None, site, future, begin))
         return future
 
@@ -154,7 +150,7 @@ class Futures:
             try:
                 value = self.caller.call(site, call.func, *call.args[:2])(*call.args, **call.keywords)
                 change = functools.partial(future.set_result, value)
-            except Exception as error:  # noqa: BLE001  # it belongs to whoever asks the future
+            except Exception as error:  # it belongs to whoever asks the future
                 change = functools.partial(future.set_exception, error)
             self.finish(site, future, change, more)
         finally:
@@ -178,7 +174,7 @@ class Futures:
         self, caller: Caller, site: Site, pool: Any, wait: bool = True, *, cancel_futures: bool = False
     ) -> None:
         """Executor.shutdown."""
-        pool._shutdown = True  # noqa: SLF001
+        pool._shutdown = True
         for future in self.submitted.get(id(pool), ()):
             if cancel_futures:
                 self.cancel(caller, site, future)
@@ -251,7 +247,7 @@ class Futures:
                 if not self.await_any(site, [f for f in waited if f not in done], timeout):
                     break
                 done = {future for future in waited if id(future) in self.over}
-        return futures_._base.DoneAndNotDoneFutures(done, set(waited) - done)  # noqa: SLF001
+        return futures_._base.DoneAndNotDoneFutures(done, set(waited) - done)
 
     def as_completed(
         self, _caller: Caller, site: Site, fs: Iterable[Any], timeout: float | None = None

@@ -62,7 +62,7 @@ def _put(caller: Caller, site: Site, q: Any, item: object, block: bool = True, t
         raise queue.ShutDown  # type: ignore[attr-defined,unused-ignore]  # from 3.13 on
     if not _has_room(_state(q)):
         raise queue.Full
-    q._put(item)  # noqa: SLF001  # the model works on the real object's state
+    q._put(item)  # the model works on the real object's state
     q.unfinished_tasks += 1
 
 
@@ -79,7 +79,7 @@ def _get(caller: Caller, site: Site, q: Any, block: bool = True, timeout: float 
         if _is_shut_down(q):
             raise queue.ShutDown  # type: ignore[attr-defined,unused-ignore]  # from 3.13 on
         raise queue.Empty
-    return q._get()  # noqa: SLF001
+    return q._get()
 
 
 def _put_nowait(caller: Caller, site: Site, q: Any, item: object) -> None:
@@ -107,7 +107,7 @@ def _is_empty(caller: Caller, site: Site, q: Any) -> bool:
 
 def _is_full(caller: Caller, site: Site, q: Any) -> bool:
     _look(caller, site, q)
-    return 0 < q.maxsize <= len(q.queue)
+    return bool(0 < q.maxsize <= len(q.queue))
 
 
 def _task_done(caller: Caller, site: Site, q: Any) -> None:
@@ -128,7 +128,7 @@ def _shut_down(caller: Caller, site: Site, q: Any, immediate: bool = False) -> N
     q.is_shutdown = True
     if immediate:
         while q.queue:
-            q._get()  # noqa: SLF001
+            q._get()
             if q.unfinished_tasks > 0:
                 q.unfinished_tasks -= 1
 

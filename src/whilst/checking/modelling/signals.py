@@ -47,7 +47,7 @@ class Conditions:
     def wait(self, caller: Caller, site: Site, condition: Any, timeout: float | None = None) -> bool:
         """Condition.wait."""
         locks, watcher = caller.locks, caller.watcher
-        lock = condition._lock  # noqa: SLF001  # the model works on the real object's state
+        lock = condition._lock  # the model works on the real object's state
         if not locks.is_mine(lock):
             raise RuntimeError("cannot wait on un-acquired lock")
         waiter = _Waiter()
@@ -55,9 +55,7 @@ class Conditions:
         caller.scheduler.keep.append(condition)
         count = locks.release_all(site, lock)
         is_patient = timeout is None
-        sync = Sync(
-            Op.ACQUIRE if is_patient else Op.TRY, waiter.measure, bool, blocks=is_patient, writes=1
-        )
+        sync = Sync(Op.ACQUIRE if is_patient else Op.TRY, waiter.measure, bool, blocks=is_patient, writes=1)
         try:
             caller.scheduler.step((2, id(waiter), None, site, condition, sync))
         finally:
@@ -87,7 +85,7 @@ class Conditions:
 
     def notify(self, caller: Caller, site: Site, condition: Any, n: int = 1) -> None:
         """Condition.notify. The lock is held, so nothing comes in between."""
-        if not caller.locks.is_mine(condition._lock):  # noqa: SLF001
+        if not caller.locks.is_mine(condition._lock):
             raise RuntimeError("cannot notify on un-acquired lock")
         waiters = self.waiters.get(id(condition))
         while waiters and n > 0:
@@ -103,11 +101,11 @@ class Conditions:
 
 
 def _enter_condition(caller: Caller, site: Site, condition: Any) -> Any:
-    return caller.locks.acquire(site, condition._lock)  # noqa: SLF001
+    return caller.locks.acquire(site, condition._lock)
 
 
 def _leave_condition(caller: Caller, site: Site, condition: Any, *_details: object) -> None:
-    caller.locks.release(site, condition._lock)  # noqa: SLF001
+    caller.locks.release(site, condition._lock)
 
 
 # ---------------------------------------------------------------------- semaphores
@@ -123,9 +121,9 @@ def _acquire_semaphore(
     kind = Op.ACQUIRE if is_patient else Op.TRY
     sync = Sync(kind, measure, _POSITIVE, blocks=is_patient, writes=1 if is_patient else 2)
     caller.watcher.sync(site, (2, id(semaphore), None, site, semaphore, sync))
-    if semaphore._value <= 0:  # noqa: SLF001
+    if semaphore._value <= 0:
         return False
-    semaphore._value -= 1  # noqa: SLF001
+    semaphore._value -= 1
     return True
 
 
@@ -135,9 +133,9 @@ def _release_semaphore(caller: Caller, site: Site, semaphore: Any, n: int = 1) -
     measure = functools.partial(getattr, semaphore, "_value")
     caller.watcher.sync(site, (2, id(semaphore), None, site, semaphore, Sync(Op.RELEASE, measure)))
     bound = getattr(semaphore, "_initial_value", None)
-    if bound is not None and semaphore._value + n > bound:  # noqa: SLF001
+    if bound is not None and semaphore._value + n > bound:
         raise ValueError("Semaphore released too many times")
-    semaphore._value += n  # noqa: SLF001
+    semaphore._value += n
 
 
 def _leave_semaphore(caller: Caller, site: Site, semaphore: Any, *_details: object) -> None:
@@ -158,19 +156,19 @@ def wait_event(caller: Caller, site: Site, event: Any, timeout: float | None = N
     is_patient = timeout is None
     sync = Sync(Op.JOIN if is_patient else Op.TRY, _flag(event), bool, blocks=is_patient, writes=0)
     caller.watcher.sync(site, (2, id(event), None, site, event, sync))
-    return bool(event._flag)  # noqa: SLF001
+    return bool(event._flag)
 
 
 def _is_set(caller: Caller, site: Site, event: Any) -> bool:
     caller.watcher.sync(site, (2, id(event), None, site, event, Sync(Op.READ, _flag(event), writes=0)))
-    return bool(event._flag)  # noqa: SLF001
+    return bool(event._flag)
 
 
 def _change_event(value: bool) -> Any:
     def change(caller: Caller, site: Site, event: Any) -> None:
         sync = Sync(Op.RELEASE, _flag(event))
         caller.watcher.sync(site, (2, id(event), None, site, event, sync))
-        event._flag = value  # noqa: SLF001
+        event._flag = value
 
     return change
 
@@ -188,14 +186,14 @@ def _wait_barrier(caller: Caller, site: Site, barrier: Any, timeout: float | Non
     generations = caller.generations
     caller.watcher.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
     scheduler.keep.append(barrier)
-    if barrier._state < 0:  # noqa: SLF001
+    if barrier._state < 0:
         raise threading.BrokenBarrierError
-    index = barrier._count  # noqa: SLF001
+    index = barrier._count
     generation = generations.setdefault(id(barrier), [_Generation()])[-1]
-    if index + 1 >= barrier._parties:  # noqa: SLF001
+    if index + 1 >= barrier._parties:
         return _let_through(caller, site, barrier, index)
-    barrier._count += 1  # noqa: SLF001
-    is_patient = timeout is None and barrier._timeout is None  # noqa: SLF001
+    barrier._count += 1
+    is_patient = timeout is None and barrier._timeout is None
     sync = Sync(Op.JOIN if is_patient else Op.TRY, generation.measure, bool, blocks=is_patient, writes=0)
     scheduler.step((2, id(generation), None, site, barrier, sync))
     if generation.state == "open":
@@ -218,14 +216,14 @@ class _Generation:
 
 
 def _let_through(caller: Caller, site: Site, barrier: Any, index: int) -> int:
-    if barrier._action is not None:  # noqa: SLF001
+    if barrier._action is not None:
         try:
-            caller.call(site, barrier._action)()  # noqa: SLF001
+            caller.call(site, barrier._action)()
         except BaseException:
             _break(caller, site, barrier)
             raise
     _finish_generation(caller, site, barrier, "open")
-    barrier._count = 0  # noqa: SLF001
+    barrier._count = 0
     return index
 
 
@@ -239,7 +237,7 @@ def _finish_generation(caller: Caller, site: Site, barrier: Any, state: str) -> 
 
 
 def _break(caller: Caller, site: Site, barrier: Any) -> None:
-    barrier._state = -2  # noqa: SLF001
+    barrier._state = -2
     caller.generations.setdefault(id(barrier), [_Generation()])
     _finish_generation(caller, site, barrier, "broken")
 
@@ -252,9 +250,9 @@ def _abort_barrier(caller: Caller, site: Site, barrier: Any) -> None:
 def _reset_barrier(caller: Caller, site: Site, barrier: Any) -> None:
     caller.watcher.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
     caller.generations.setdefault(id(barrier), [_Generation()])
-    if barrier._count:  # noqa: SLF001
+    if barrier._count:
         _finish_generation(caller, site, barrier, "broken")
-    barrier._count, barrier._state = 0, 0  # noqa: SLF001
+    barrier._count, barrier._state = 0, 0
 
 
 def install(caller: Caller) -> None:

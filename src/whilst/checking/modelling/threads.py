@@ -49,7 +49,9 @@ class Threads:
         self.finish.clear()
         self.started.clear()
 
-    def spawn(self, site: Site, body: Callable[[], Any], name: object, *, is_daemon: bool = False) -> tuple[int, Finish]:
+    def spawn(
+        self, site: Site, body: Callable[[], Any], name: object, *, is_daemon: bool = False
+    ) -> tuple[int, Finish]:
         """Start a task that runs `body`; two events: the parent's start of it, the child's own beginning."""
         scheduler = self.scheduler
         finish = Finish()
@@ -76,9 +78,9 @@ class Threads:
 
     def start(self, _caller: Caller, site: Site, thread: Any) -> None:
         """Thread.start."""
-        if not thread._initialized:  # noqa: SLF001  # the model works on the real object's state
+        if not thread._initialized:  # the model works on the real object's state
             raise RuntimeError("thread.__init__() not called")
-        if id(thread) in self.started or thread._started.is_set():  # noqa: SLF001
+        if id(thread) in self.started or thread._started.is_set():
             raise RuntimeError("threads can only be started once")
         run = type(thread).run
         body: Callable[[], Any] = thread.run
@@ -93,13 +95,13 @@ class Threads:
         self.started[id(thread)] = task
         self.finish[id(thread)] = finish
         self.of_task[task] = thread
-        thread._ident = _FIRST_IDENT + self.scheduler.outer[task]  # noqa: SLF001
-        thread._started._flag = True  # noqa: SLF001
+        thread._ident = _FIRST_IDENT + self.scheduler.outer[task]
+        thread._started._flag = True
 
     def _run_target(self, site: Site, thread: Any) -> None:
-        target = thread._target  # noqa: SLF001
+        target = thread._target
         if target is not None:
-            arguments, keywords = thread._args, thread._kwargs  # noqa: SLF001
+            arguments, keywords = thread._args, thread._kwargs
             self.caller.call(site, target, *arguments[:2])(*arguments, **keywords)
 
     def _run_timer(self, site: Site, timer: Any) -> None:
@@ -118,7 +120,7 @@ class Threads:
         """Thread.join."""
         finish = self.finish.get(id(thread))
         if finish is None:
-            if id(thread) not in self.started and not thread._started.is_set():  # noqa: SLF001
+            if id(thread) not in self.started and not thread._started.is_set():
                 raise RuntimeError("cannot join thread before it is started")
             return
         if self.started.get(id(thread)) == self.scheduler.cur:
@@ -154,8 +156,8 @@ class Threads:
         thread = self.of_task.get(task)
         if thread is None:
             thread = threading.Thread(name=f"task-{task}")
-            thread._ident = _FIRST_IDENT + self.scheduler.outer[task]  # type: ignore[attr-defined]  # noqa: SLF001  # a task has no thread of its own
-            thread._started._flag = True  # type: ignore[attr-defined]  # noqa: SLF001
+            thread._ident = _FIRST_IDENT + self.scheduler.outer[task]  # type: ignore[attr-defined]  # a task has no thread of its own
+            thread._started._flag = True  # type: ignore[attr-defined]
             self.of_task[task] = thread
         return thread
 
