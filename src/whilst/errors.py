@@ -56,6 +56,9 @@ class NotPicklableError(WhilstError, pickle.PicklingError, TypeError):
     `multiprocessing` raises `PicklingError` for some of these and `TypeError` for others; this is both.
     """
 
+    has_begun: bool = False
+    """The call was made, and it is its result that can't come back."""
+
 
 class RemoteCallError(WhilstError):
     """Stands in for a call's exception that can't be rebuilt on this side; `type_name` is its type."""

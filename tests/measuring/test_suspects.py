@@ -330,6 +330,40 @@ def test_draws_from_the_shared_generator_are_found(fn):
     assert reaches(fn) == {Reach.DRAWS}
 
 
+def test_modules_imported_in_the_function_are_known():
+    def silences_by_own_import(x):
+        import warnings as own
+
+        with own.catch_warnings():
+            return x
+
+    def draws_by_own_import(x):
+        from random import random as draw
+
+        return draw()
+
+    assert reaches(silences_by_own_import) == {Reach.PROCESS}
+    assert reaches(draws_by_own_import) == {Reach.DRAWS}
+
+
+def test_a_file_that_all_calls_add_to_keeps_their_order():
+    def adds(x):
+        with open(f"{CONFIG}/log.txt", "a") as log:  # noqa: PTH123 - what the scan is to see
+            log.write(str(x))
+
+    def adds_to_its_own(x):
+        with open(f"/tmp/{x}/log.txt", "a") as log:  # noqa: PTH123
+            log.write(str(x))
+
+    def only_reads(x):
+        with open("/etc/hostname") as file:  # noqa: PTH123
+            return file.read() + str(x)
+
+    assert reaches(adds) == {Reach.STATEFUL}
+    assert reaches(adds_to_its_own) == set()
+    assert reaches(only_reads) == set()
+
+
 def test_an_iterator_that_all_calls_use_is_stateful():
     assert reaches(takes_next) == {Reach.STATEFUL}
 

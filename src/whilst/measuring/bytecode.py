@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -176,7 +177,7 @@ class _Walker:
             effect = dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
         except ValueError:
             effect = 0
-        touched = self.stack[-2:]
+        touched = self.stack[-max(1, 1 - effect) :]
         for _ in range(max(0, -effect)):
             self.pop()
         from_item = any(origin.from_item for origin in touched)
@@ -447,6 +448,21 @@ def _negate(walker: _Walker, _instruction: dis.Instruction) -> None:
 @_on("POP_JUMP_IF_NONE", "POP_JUMP_IF_NOT_NONE", "POP_JUMP_FORWARD_IF_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE")
 def _jump_if_none(walker: _Walker, instruction: dis.Instruction) -> None:
     walker.jump(instruction)
+
+
+@_on("IMPORT_NAME")
+def _import_name(walker: _Walker, instruction: dis.Instruction) -> None:
+    (_level, names) = walker.pop_many(2)
+    name = instruction.argval
+    if not names.value:  # `import a.b` binds a, `from a.b import c` looks into a.b
+        name = name.partition(".")[0]
+    module = sys.modules.get(name, ABSENT)
+    walker.push(Origin(name=name, value=module, root=module, is_shared=module is not ABSENT))
+
+
+@_on("IMPORT_FROM")
+def _import_from(walker: _Walker, instruction: dis.Instruction) -> None:
+    walker.push(attribute(walker.stack[-1] if walker.stack else UNKNOWN, instruction.argval))
 
 
 @_on("COPY")

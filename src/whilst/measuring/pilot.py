@@ -47,7 +47,6 @@ class Pilot:
     _canary: Canary | None = None
     _start: clocks.Reading | None = None
     _is_short: bool = False
-    _is_watched: bool = False
 
     def look_into(self, item: object) -> None:
         """Scan the function with an item at hand, and take the first look at what it may write. Once."""
@@ -77,18 +76,18 @@ class Pilot:
             self._canary = None
             self._add(seen)
             lap = replace(lap, others_s=max(0.0, lap.others_s - seen.cpu_s))
-            self._is_watched = True
+            self._compare(item)
         lap = lap.shared_by(calls)
         self.laps.append(lap)
         self.calls += calls
-        if self._is_watched:
-            self._is_watched = False
-            if self._watchlist is not None and self._before is not None:
-                self._watchlist.look()
-                self.surroundings = Surroundings.now().writes(self._before)
-                if _print_of(item) != self._item_before:
-                    self._item_writes = (Write("its own argument", is_confirmed=True, spoils_threads=False),)
         return lap
+
+    def _compare(self, item: object) -> None:
+        if self._watchlist is not None and self._before is not None:
+            self._watchlist.look()
+            self.surroundings = Surroundings.now().writes(self._before)
+            if _print_of(item) != self._item_before:
+                self._item_writes = (Write("its own argument", is_confirmed=True, spoils_threads=False),)
 
     def _add(self, seen: Sightings) -> None:
         self.seen.held += seen.held
@@ -107,7 +106,12 @@ class Pilot:
 
     @property
     def usual(self) -> list[clocks.Lap]:
-        """The laps that stand for the calls to come: without the first, where there are others."""
+        """The laps that stand for the calls to come: without the first, where there are others.
+
+        Of a function with a cache only the later half, by when the cache may be filled.
+        """
+        if self.scan.caches and len(self.laps) >= 4:
+            return self.laps[len(self.laps) // 2 :]
         return self.laps[1:] or self.laps
 
     @property
@@ -138,7 +142,10 @@ class Pilot:
     def writes(self) -> tuple[Write, ...]:
         found = list(self._watchlist.writes()) if self._watchlist is not None else []
         known = {write.what for write in found}
-        return (*found, *(write for write in (*self.surroundings, *self._item_writes) if write.what not in known))
+        found += [write for write in (*self.surroundings, *self._item_writes) if write.what not in known]
+        if self.scan.seeds_itself:  # its draws follow from a seed of its own, wherever it is called
+            found = [write for write in found if not write.is_random]
+        return tuple(found)
 
     @property
     def unclear(self) -> bool:

@@ -26,6 +26,7 @@ _DEEPEST: Final = 24
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
 """Types whose methods never wait."""
 _MOST_FUNCTIONS: Final = 400
+_SEED: Final = "the seed of the shared random generator"
 
 
 class Reach(Enum):
@@ -75,6 +76,15 @@ class Scan:
     """It goes through `functools.lru_cache` or `cache`."""
     functions: int = 0
     unscanned: tuple[str, ...] = ()
+
+    @property
+    def seeds_itself(self) -> bool:
+        """It seeds the shared random generator before it draws, as far as the code tells."""
+        return any(suspect.what == _SEED and suspect.guard is None for suspect in self.suspects)
+
+    @property
+    def writes_items(self) -> bool:
+        return any(suspect.reach is Reach.ARGUMENT for suspect in self.suspects)
 
     @property
     def waits_only_in_sleep(self) -> bool:
@@ -219,6 +229,8 @@ class _Scanner:
             self.strangers += 1
         if name in ownership.CHANGES_FIRST_ARGUMENT:
             self._change_first_argument(call, where)
+        if name == "open":
+            self._open(call, where)
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             return _derived(call.arguments)
         if isinstance(target, types.BuiltinMethodType | types.MethodType | types.MethodDescriptorType):
@@ -334,6 +346,20 @@ class _Scanner:
         else:
             self._write(first, call, where)
 
+    def _open(self, call: Call, where: str) -> None:
+        """A file that is not the item's own, opened to add to it: its lines are in the order of the calls."""
+        named = dict(zip(call.names, call.arguments[len(call.arguments) - len(call.names) :], strict=True))
+        positional = call.arguments[: len(call.arguments) - len(call.names)]
+        owner = call.callee.owner
+        is_method = owner is not None and not isinstance(owner.value, types.ModuleType)
+        path = owner if is_method else positional[0] if positional else named.get("file")
+        place = 0 if is_method else 1
+        mode = named.get("mode") or (positional[place] if len(positional) > place else None)
+        adds = mode is not None and isinstance(mode.value, str) and "a" in mode.value
+        if adds and path is not None and not path.from_item:
+            what = f"the file {path.value}" if isinstance(path.value, str) else "a file that all calls add to"
+            self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
+
     def _hand_over(self, call: Call, where: str) -> None:
         """Functions passed to others are taken to be called; open files passed to others, to be used."""
         for argument in call.arguments:
@@ -361,7 +387,7 @@ class _Scanner:
     def _draw(self, target: object, call: Call, where: str) -> None:
         owner = getattr(target, "__self__", None)
         if getattr(target, "__name__", "") == "seed":
-            self._suspect(Reach.PROCESS, "the seed of the shared random generator", call.callee, call, where)
+            self._suspect(Reach.PROCESS, _SEED, call.callee, call, where)
             return
         origin = Origin(name="the shared random generator", value=owner, root=owner, is_shared=True)
         self._suspect(Reach.DRAWS, "the shared random generator", origin, call, where)

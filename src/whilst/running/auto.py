@@ -24,6 +24,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
+from whilst.errors import NotPicklableError
 from whilst.measuring.forkable import why_not_fork
 from whilst.measuring.machine import look_at_machine
 from whilst.measuring.pilot import Pilot
@@ -44,7 +45,9 @@ _TINY_S: Final = 100e-6
 """A first call below this is followed by more like it before anything is looked into."""
 _STRETCH_S: Final = 0.002
 """So long may inline calls go on before the driver looks around."""
-_LONGEST_STRETCH: Final = 4096
+_LONGEST_STRETCH: Final = 8192
+_WORTH_MOVING_S: Final = 10e-6
+"""Shorter calls cost more to hand over than to make."""
 _NOT_WORTH_S: Final = 0.005
 """Less than this in all: no other mode can gain anything."""
 _WATCHED_S: Final = 0.012
@@ -78,6 +81,7 @@ class AutoPolicy:
         self.job = job
         self._options = options
         self._is_lazy = is_lazy
+        self._source = source
         self._left = source.length
         self._start_ns = time.perf_counter_ns()
         self._stage = _Stage.FIRST
@@ -173,6 +177,10 @@ class AutoPolicy:
 
     def again(self, finished: Finished) -> Sequence[int]:
         """Return the calls of an answer that were turned away and are to be made again, with fewer at once."""
+        unsent = [number for number, error in finished.errors.items() if _was_not_sent(error)]
+        if unsent:
+            self._stay_here(str(finished.errors[unsent[0]]))
+            return unsent
         if self._in_hand <= 1 and (self._window is None or self._window.target <= 1):
             return ()
         turned_away = []
@@ -238,7 +246,7 @@ class AutoPolicy:
         if is_first:
             if self._call_s < _TINY_S:
                 self._stage = _Stage.SHORT
-                self._stretch = 8
+                self._stretch = max(1, min(64, int(_STRETCH_S / max(self._call_s, 1e-6))))
             elif count * self._call_s < _NOT_WORTH_S:
                 self._stage = _Stage.SHORT
             else:
@@ -264,6 +272,8 @@ class AutoPolicy:
         pilot = self._pilot
         if pilot.unclear and pilot.calls < 6:
             return False
+        if pilot.scan.caches and pilot.calls < min(32, (self._left or 256) // 30):
+            return False  # a cache may be filling: a few per cent of the calls are made here to see
         laps = pilot.laps[1:]
         watched = sum(lap.wall_s for lap in laps)
         looks = pilot.seen.held + pilot.seen.free + sum(pilot.seen.waits.values())
@@ -317,23 +327,23 @@ class AutoPolicy:
         length_s = (finished.end_ns - finished.start_ns) / 1e9
         now = length_s / count
         before, self._call_s = self._call_s, now
-        self._stretch = max(1, min(int(_STRETCH_S / max(now, 1e-9)), 8 * count, _LONGEST_STRETCH))
+        self._stretch = max(1, min(int(_STRETCH_S / max(now, 1e-9)), 32 * count, _LONGEST_STRETCH))
         if self._setup is not INLINE or self._stage is _Stage.FIRST:
             return
-        if self._stage is _Stage.RUN and (self._profile.wait_s or 0.0) < 0.5 * self._decided_s:
-            now = (finished.cpu_ns or 0) / 1e9 / count
         left = self._left if self._left is not None else 4 * self._inline_calls
         if self._stage is _Stage.SHORT:
-            is_long = left * now > 10 * _NOT_WORTH_S and now > 8e-6 and self._inline_calls >= 32
-            if is_long or now > 50 * _TINY_S:
+            work_s = (finished.cpu_ns or 0) / 1e9 / count
+            # Work by the thread's own clock, which stands still while others have the core; waits if they last.
+            works = work_s > _WORTH_MOVING_S and self._inline_calls >= 32
+            waits = min(before, now) > _TINY_S
+            if (works or waits) and left * now > 10 * _NOT_WORTH_S:
                 self._stage, self._stretch = _Stage.PILOT, 1
-        elif self._decision.mode is Mode.SEQUENTIAL and self._decided_s > 0:
-            is_new = now > _DRIFT * self._decided_s and left * now > 10 * _NOT_WORTH_S and now > 20e-6
-            if is_new and not self._is_spoilt:
+        elif self._decision.mode is Mode.SEQUENTIAL and self._decided_s > 0 and not self._is_spoilt:
+            if (self._profile.wait_s or 0.0) < 0.5 * self._decided_s:
+                now = (finished.cpu_ns or 0) / 1e9 / count
+            if now > max(_DRIFT * self._decided_s, 2 * _WORTH_MOVING_S) and left * now > 10 * _NOT_WORTH_S:
                 self._note(f"calls take {now * 1e3:.3g} ms instead of {self._decided_s * 1e3:.3g} ms")
                 self._forget_pilot()
-        elif before and now > 10 * before and now > _TINY_S:
-            self._stage, self._stretch = _Stage.PILOT, 1
 
     _decided_s = 0.0
     _start_s = 0.0
@@ -375,12 +385,28 @@ class AutoPolicy:
             self._machine = look_at_machine()
         if self._seeded is None and self._pilot.draws:
             self._seeded = self._options.seed is None and is_seeded()
-        profile = self._pilot.profile()
+        profile = self._checked_for_shared_items(self._pilot.profile())
         if self._last is not None and self._may_need_processes(profile):
             self._pilot.weigh(*self._last)
-            profile = self._pilot.profile()
+            profile = self._checked_for_shared_items(self._pilot.profile())
         self._last = None
         self._adopt(profile, why)
+
+    def _checked_for_shared_items(self, profile: Profile) -> Profile:
+        """A call that changes its item is nobody else's affair only while no other call has the same item."""
+        changes = [write for write in profile.writes if write.spoils_processes and not write.spoils_threads]
+        if not any(write.what.startswith("its own argument") for write in changes):
+            return profile
+        items = self._source.peek(4096)
+        if items is not None and len({id(item) for item in items}) == len(items):
+            return profile
+        writes = [
+            replace(write, what=f"{write.what}, which may be another call's too", spoils_threads=True)
+            if write.what.startswith("its own argument")
+            else write
+            for write in profile.writes
+        ]
+        return replace(profile, writes=tuple(writes))
 
     def _may_need_processes(self, profile: Profile) -> bool:
         left = self._left if self._left is not None else 64
@@ -515,6 +541,11 @@ class AutoPolicy:
         self._trial = 1.0
         self._adopt(replace(self._profile, wait_s=0.0, work_s=self._profile.wall_s), "overlapping brought nothing")
 
+    def _stay_here(self, why: str) -> None:
+        """Something could not be sent to a process after all; the call was not begun there."""
+        if self._profile.is_picklable is not False:
+            self._adopt(replace(self._profile, is_picklable=False, why_not=why), "an argument can't be sent")
+
     def _retreat(self, why: str) -> None:
         in_flight = max(self._in_hand, 2)
         if self._window is None:
@@ -528,6 +559,10 @@ class AutoPolicy:
 
 
 _COSTS: Final = Costs()
+
+
+def _was_not_sent(error: BaseException) -> bool:
+    return isinstance(error, NotPicklableError) and not error.has_begun
 
 
 def _scaled(profile: Profile, ratio: float) -> Profile:

@@ -22,6 +22,7 @@ from whilst.model import Decision, Evidence, Machine, Mode, Profile, Rejection, 
 
 __all__ = ["Circumstances", "Costs", "Forecast", "decide", "forecasts", "hazards"]
 
+_MOST_WAITING_PROCESSES: Final = 16
 UNKNOWN_COUNT: Final = 256
 """How many calls are taken to be left where the input does not know its length."""
 
@@ -33,8 +34,10 @@ class Costs:
     thread_start_s: float = 100e-6
     thread_call_s: float = 20e-6
     loop_call_s: float = 25e-6
-    fork_s: float = 0.015
-    server_s: float = 0.09
+    fork_s: float = 0.012
+    worker_s: float = 0.005
+    """One more worker process, where there are more than cores."""
+    server_s: float = 0.04
     process_call_s: float = 5e-6
     batch_s: float = 150e-6
     byte_s: float = 1.0e-9
@@ -272,6 +275,11 @@ def _threads_for(call: _Call) -> int:
 def _parallel(call: _Call) -> Forecast:
     """Processes: the caller goes on inline while they start, then they make the rest."""
     workers = max(1, min(call.n, call.cores))
+    if call.wait_s > 0.5 * call.wall_s and call.where.most_workers is None:
+        # Waiting workers share the cores: k of them take k*start + n*wall/k, as threads do, but cost more to start.
+        by_start = math.sqrt(call.n * call.wall_s / call.where.costs.worker_s)
+        useful = 1.5 * call.cores * call.wall_s / max(call.load_s, 1e-4)
+        workers = max(workers, min(call.n, _MOST_WAITING_PROCESSES, int(min(by_start, useful))))
     one = call.wall_s
     note = ""
     if call.has_native_pool:
@@ -309,7 +317,7 @@ def _after_start(call: _Call, per_call_s: float, workers: int) -> float:
         return call.sequential_s + 0.1 * start  # all is over before they come; starting them was not free
     rest = call.n - done
     rounding = (math.ceil(rest / workers) * workers - rest) / max(rest, 1)  # the last round is not full
-    return start + rest * per_call_s * (1 + rounding)
+    return start + max(0, workers - call.cores) * call.where.costs.worker_s + rest * per_call_s * (1 + rounding)
 
 
 def _batch_for(one_s: float, call: _Call) -> int:

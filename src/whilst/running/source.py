@@ -52,6 +52,10 @@ class Source:
         """Nothing more comes. A list that grows under the calls goes on, as in a `for` loop."""
         return self._is_over if self._items is None else self.next_id >= len(self._items)
 
+    def peek(self, count: int) -> Sequence[object] | None:
+        """Look at up to `count` items without taking them; None where looking means taking."""
+        return None if self._items is None else self._items[self.next_id : self.next_id + count]
+
     def take(self, count: int) -> Sequence[object]:
         """Take up to `count` items; fewer only at the end. Their numbers start at the former `next_id`."""
         first = self.next_id

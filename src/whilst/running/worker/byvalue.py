@@ -67,13 +67,15 @@ def _pickler_class() -> Any:
     A ContextVar is the same variable over there. An open file is not: cloudpickle would send its content.
     """
     if not _picklers:
+        import functools
         import io
         from collections import ChainMap
         from contextvars import ContextVar
 
         import cloudpickle
 
-        ours = {ContextVar: _reduce_variable, io.TextIOWrapper: _refuse_file}
+        cached: Any = type(functools.lru_cache(len))
+        ours = {ContextVar: _reduce_variable, io.TextIOWrapper: _refuse_file, cached: _reduce_cached}
         base: Any = cloudpickle.Pickler
         _picklers.append(type("ByValuePickler", (base,), {"dispatch_table": ChainMap(ours, base.dispatch_table)}))
     return _picklers[0]
@@ -81,6 +83,21 @@ def _pickler_class() -> Any:
 
 def _refuse_file(file: Any) -> tuple[Any, ...]:
     raise TypeError(f"cannot pickle {type(file).__name__!r} object")
+
+
+def _reduce_cached(cached: Any) -> tuple[Any, ...] | str:
+    """A function under `functools.cache`: its own name where that can be found there, else what it wraps."""
+    fn = getattr(cached, "__wrapped__", None)
+    if fn is None or (is_importable(fn.__module__) and "<locals>" not in fn.__qualname__):
+        return str(cached.__reduce__())
+    parameters = cached.cache_parameters()
+    return _rebuild_cached, (fn, parameters["maxsize"], parameters["typed"])
+
+
+def _rebuild_cached(fn: Any, maxsize: int | None, typed: bool) -> Any:
+    import functools
+
+    return functools.lru_cache(maxsize, typed)(fn)
 
 
 def _reduce_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:

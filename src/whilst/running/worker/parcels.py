@@ -20,7 +20,7 @@ from whilst.running.worker.cell import FIRST_SLOT
 from whilst.running.worker.echoing import replay
 from whilst.running.worker.failures import rebuild
 from whilst.running.worker.frames import Answer
-from whilst.running.worker.hands import OpenBatch
+from whilst.running.worker.hands import OpenBatch, Waiting
 from whilst.running.worker.wire import encode
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Parcels"]
 
 _KNOWN_JOBS = 16
+_UNIT_BYTES = 1 << 22
+_LIGHT = {int, float, bool, type(None)}
 
 
 class _JobState:
@@ -78,17 +80,24 @@ class Parcels:
         if state.error is not None:
             return [_failed(hands.worker, batch, batch.ids, dict.fromkeys(batch.ids, state.error), is_last=True)]
         open_batch = OpenBatch(batch)
-        ids, items = batch.ids, batch.items
-        if self._suspects and any((id(batch.job), each) in self._suspects for each in ids):
-            groups = [([number], [item]) for number, item in zip(ids, items, strict=True)]
+        if self._suspects and any((id(batch.job), each) in self._suspects for each in batch.ids):
+            ends = list(range(1, len(batch.ids) + 1))
         else:
-            groups = [(ids, items)]  # type: ignore[list-item]
-        errors: dict[int, BaseException] = {}
-        for group_ids, group_items in groups:
-            errors |= self._send_unit(hands, writer, open_batch, group_ids, group_items)
-        if errors:
-            return [_failed(hands.worker, batch, list(errors), errors, is_last=open_batch.units_left == 0)]
-        return []
+            ends = _cut(batch.items)
+        start = 0
+        for end in ends:
+            ids, items = batch.ids[start:end], batch.items[start:end]
+            hands.waiting.append(Waiting(open_batch, ids, items, is_large=len(ends) > 1))
+            start = end
+        open_batch.units_left = len(ends)
+        return self.pump(hands, writer)
+
+    def pump(self, hands: Hands, writer: FrameWriter) -> list[Event]:
+        """Send what waits, as far as there is room."""
+        events: list[Event] = []
+        while hands.has_room:
+            events += self._send_unit(hands, writer, hands.waiting.popleft())
+        return events
 
     def receive(self, hands: Hands, writer: FrameWriter, frame: Frame) -> list[Event]:
         """An answer, as what has finished."""
@@ -107,12 +116,15 @@ class Parcels:
             positions = [positions[index] for index in keep]
         unit.note(positions)
         unit.has_failed = unit.has_failed or bool(errors)
+        events: list[Event] = []
         if again:
-            self._send_by_value(hands, writer, unit, again)
-        is_last = self._settle_unit(hands, writer, unit, answer)
+            events += self._send_by_value(hands, writer, unit, again)
+        is_last = self._settle_unit(hands, writer, unit, answer, events)
+        events += self.pump(hands, writer)
         if not positions and not is_last:
-            return []
+            return events
         return [
+            *events,
             Finished(
                 hands.worker,
                 unit.open_batch.batch.number,
@@ -126,7 +138,7 @@ class Parcels:
                 answer.cpu_ns,
                 answer.lane,
                 is_last,
-            )
+            ),
         ]
 
     def recover(self, hands: Hands) -> list[Event]:
@@ -168,42 +180,46 @@ class Parcels:
             state = self._jobs[job] = _JobState(job, next(self._keys))
         return state
 
-    def _send_unit(
-        self, hands: Hands, writer: FrameWriter, open_batch: OpenBatch, ids: Sequence[int], items: Sequence[Any]
-    ) -> dict[int, BaseException]:
-        """Send one unit; gives the errors, by id, of the calls that can't be sent."""
-        job = open_batch.batch.job
+    def _send_unit(self, hands: Hands, writer: FrameWriter, waiting: Waiting) -> list[Event]:
+        """Send one unit; gives the answers for calls that can't be sent."""
+        open_batch, ids, items = waiting.open_batch, waiting.ids, waiting.items
+        batch = open_batch.batch
+        job = batch.job
         state = self._state(job)
         packed = payload.pack(items, is_careful=state.is_careful)
-        errors: dict[int, BaseException] = {}
+        events: list[Event] = []
         if packed.failures:
+            errors: dict[int, BaseException] = {}
             for position, error in packed.failures.items():
                 number, item = ids[position], items[position]
                 errors[number] = _not_picklable(describe_call(job, number, item), _noun(job), item, error)
             good = [position for position in range(len(ids)) if position not in packed.failures]
+            open_batch.units_left -= not good
+            is_last = open_batch.units_left == 0
+            events.append(_failed(hands.worker, batch, list(errors), errors, is_last=is_last))
             if not good:
-                return errors
-            ids, items = [ids[each] for each in good], [items[each] for each in good]
-            packed = payload.pack(items, is_careful=state.is_careful)
+                return events
+            waiting.ids, waiting.items = [ids[each] for each in good], [items[each] for each in good]
+            packed = payload.pack(waiting.items, is_careful=state.is_careful)
         self._introduce(hands, writer, state)
-        unit = hands.take(open_batch, ids, items)
+        unit = hands.take(waiting)
         parcel = payload.parcel(packed, hands.lender)
         dropped, hands.lender.dropped = hands.lender.dropped, []
         given_back, hands.results_done_with = hands.results_done_with, []
         head = (
-            open_batch.batch.number,
+            batch.number,
             state.key,
             unit.first_serial,
             unit.count,
-            ids if job.seed is not None else None,
-            open_batch.batch.is_timed,
+            unit.ids if job.seed is not None else None,
+            batch.is_timed,
             packed.shape,
             None if parcel.place is None else tuple(parcel.place),
             given_back,
             dropped,
         )
         _write(writer, frames.BATCH, head, parcel)
-        return errors
+        return events
 
     def _introduce(self, hands: Hands, writer: FrameWriter, state: _JobState) -> None:
         """Send the job, unless this worker knows it as it is now."""
@@ -255,7 +271,8 @@ class Parcels:
         errors: dict[int, BaseException] = {}
         for index, error in failures.items():
             name = describe_call(job, unit.ids[positions[index]], unit.items[positions[index]])
-            errors[unit.ids[positions[index]]] = _unloadable(name, "its result", "here", error)
+            errors[unit.ids[positions[index]]] = lost = _unloadable(name, "its result", "here", error)
+            lost.has_begun = True
         for index, kind, told in answer.errors or ():
             position = positions[index]
             number = unit.ids[position]
@@ -264,7 +281,8 @@ class Parcels:
             elif kind == frames.UNPICKLABLE:
                 path, what, remedy, cause = told
                 name = describe_call(job, number, unit.items[position])
-                errors[number] = _refusal(name, "its result", (path, what, remedy), rebuild(cause))
+                errors[number] = refused = _refusal(name, "its result", (path, what, remedy), rebuild(cause))
+                refused.has_begun = True
             else:
                 unit.is_split = True
                 if not self._state(job).is_careful:
@@ -274,31 +292,60 @@ class Parcels:
                 errors[number] = _unloadable(name, _noun(job), "in a worker", rebuild(told))
         return errors
 
-    def _send_by_value(self, hands: Hands, writer: FrameWriter, unit: Unit, again: list[int]) -> None:
+    def _send_by_value(self, hands: Hands, writer: FrameWriter, unit: Unit, again: list[int]) -> list[Event]:
         state = self._state(unit.open_batch.batch.job)
         state.is_careful = True
         state.pack()
         unit.taken.update(again)
-        self._resend(hands, writer, unit, again)
+        return self._resend(hands, writer, unit, again)
 
-    def _resend(self, hands: Hands, writer: FrameWriter, unit: Unit, positions: Sequence[int]) -> None:
+    def _resend(self, hands: Hands, writer: FrameWriter, unit: Unit, positions: Sequence[int]) -> list[Event]:
         ids = [unit.ids[each] for each in positions]
         items = [unit.items[each] for each in positions]
-        self._send_unit(hands, writer, unit.open_batch, ids, items)
+        unit.open_batch.units_left += 1
+        return self._send_unit(hands, writer, Waiting(unit.open_batch, ids, items, is_large=unit.is_large))
 
-    def _settle_unit(self, hands: Hands, writer: FrameWriter, unit: Unit, answer: Answer) -> bool:
+    def _settle_unit(self, hands: Hands, writer: FrameWriter, unit: Unit, answer: Answer, events: list[Event]) -> bool:
         """Note a unit that is done; True if its batch is."""
         left = unit.open_positions()
         if left and (unit.is_split or not answer.is_last):
             return False
         if left and not (unit.open_batch.batch.job.stops_at_error and unit.has_failed):
             # Taken back in the very moment in which it was to begin: neither side has it now.
-            self._resend(hands, writer, unit, left)
+            events += self._resend(hands, writer, unit, left)
         if not left and not answer.is_last and not unit.is_split:
             return False
         hands.units.remove(unit)
         unit.open_batch.units_left -= 1
         return unit.open_batch.units_left == 0
+
+
+def _cut(items: Sequence[Any]) -> list[int]:
+    """Where to cut a batch, so that no unit is much larger than it need be: large ones wait for each other's memory."""
+    if set(map(type, items)) <= _LIGHT:
+        return [len(items)]
+    ends = []
+    size = 0
+    for position, item in enumerate(items):
+        more = _size_of(item)
+        if size and size + more > _UNIT_BYTES:
+            ends.append(position)
+            size = 0
+        size += more
+    return [*ends, len(items)]
+
+
+def _size_of(item: Any) -> int:
+    """About how many bytes it has, as far as that is seen at once."""
+    kind = type(item)
+    if kind in _LIGHT:
+        return 0
+    if kind is tuple:
+        return sum(map(_size_of, item)) if len(item) < 16 else 0
+    if kind in {str, bytes, bytearray}:
+        return len(item)
+    size = getattr(item, "nbytes", 0)
+    return size if type(size) is int else 0
 
 
 def _write(writer: FrameWriter, kind: int, head: tuple[Any, ...], parcel: payload.Parcel) -> None:
