@@ -27,8 +27,9 @@ from whilst.planning.problem import Problem, granularity_ns
 __all__ = ["Bound", "LowerBound"]
 
 _UNIONS: Final = 256
-# Operations that the bounds of single sets of executors may look at in all: about a tenth of a second.
-_EFFORT: Final = 30_000
+# Operations that the bounds of single sets of executors may look at in all: a few hundredths of a second.
+_EFFORT: Final = 12_000
+_MANY: Final = 2_000
 _PACKING_BITS: Final = 1_000_000
 
 
@@ -174,7 +175,9 @@ class _Tasks:
         largest = 0
         for key in (0, 2):
             ordered = sorted(self.wholes, key=lambda whole: -whole[key])
-            cuts = {len(ordered)} | {2**power for power in range(1, len(ordered).bit_length())}
+            # On a large day only a few cuts: near the end, where little is left to share, and none at all.
+            powers = range(1, len(ordered).bit_length()) if len(ordered) <= _MANY else range(5, 9)
+            cuts = {len(ordered)} | {2**power for power in powers}
             for cut in sorted(cuts):
                 chosen = ordered[:cut]
                 fixed = min(head for head, _, _ in chosen) + min(tail for _, _, tail in chosen)

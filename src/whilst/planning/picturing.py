@@ -48,7 +48,7 @@ def make_timeline(
 class _Writer:
     def __init__(self, day: Day, mode: Mode, problem: Problem, schedule: Schedule) -> None:
         self.day = day
-        self.mode = mode
+        self.is_whole = not mode.overlaps_waits
         self.problem = problem
         self.executors = [problem.executors[each] for each in schedule.executor]
         self.pieces: list[list[tuple[int, int]]] = [[] for _ in problem.length]
@@ -72,7 +72,8 @@ class _Writer:
         task = self.day.tasks[number]
         operations = self.problem.operations(number)
         executor = self.executors[number]
-        is_whole = not self.mode.overlaps_waits
+        is_whole = self.is_whole
+        add = self.builder.add
         now = self.pieces[operations[0]][0][0] if is_whole and operations else release
         stretches = iter([piece for each in operations for piece in self.pieces[each]])
         reached, until = next(stretches, (now, now))
@@ -85,16 +86,16 @@ class _Writer:
             now = reached
         for step, length in steps:
             if not step.is_work or is_whole or not length:
-                self.builder.add(executor, task.name, step.kind, now, now + length, step.label)
+                add(executor, task.name, step.kind, now, now + length, step.label)
                 now += length
                 continue
             while length:
                 if reached >= until:
                     reached, until = next(stretches)
                 if reached > now:
-                    self.builder.add(executor, task.name, Kind.HELD, now, reached, step.label, "executor busy")
+                    add(executor, task.name, Kind.HELD, now, reached, step.label, "executor busy")
                     now = reached
                 end = min(until, now + length)
-                self.builder.add(executor, task.name, Kind.WORK, now, end, step.label)
+                add(executor, task.name, Kind.WORK, now, end, step.label)
                 length -= end - now
                 now = reached = end

@@ -200,10 +200,11 @@ def _operations(
     length: list[int] = []
     lag: list[int] = []
     position = 0
+    is_whole = not mode.overlaps_waits
     for number, task in enumerate(day.tasks):
         until = position + len(task.steps)
         ahead = 0
-        if not mode.overlaps_waits:
+        if is_whole:
             if whole := sum(lengths_ns[position:until]):
                 length.append(whole)
                 lag.append(0)
