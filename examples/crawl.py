@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if "--serve" in sys.argv:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the script that started this, which ends it
         asyncio.run(serve())
     else:
         main()
