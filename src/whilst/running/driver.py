@@ -98,6 +98,8 @@ class Driver:
         if self._pool.broken is not None:
             return True
         if self.failed_id is not None:
+            if not isinstance(self._errors.get(self.failed_id), Exception):
+                return True  # SystemExit, KeyboardInterrupt: an earlier call is not waited for
             if self._grace_until_ns is not None and perf_counter_ns() > self._grace_until_ns:
                 return True
             return not self._pool.has_open_below(self.failed_id) and not self._has_leftover_below(self.failed_id)
@@ -386,7 +388,8 @@ class Driver:
         if self.source.error is not None and self.failed_id is None:
             self._errors[self.source.next_id] = self.source.error
             self._end_by(self.source.next_id)
-            self._grace_until_ns = perf_counter_ns() + int(_INPUT_GRACE_S * 1e9)
+            if not self.limits.is_lazy:  # a reader is to have the results before it, as from a loop
+                self._grace_until_ns = perf_counter_ns() + int(_INPUT_GRACE_S * 1e9)
 
     def _end_by(self, number: int) -> None:
         self._note_failure(number)
