@@ -10,6 +10,7 @@ import random
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -73,7 +74,7 @@ def read_variable(x: int) -> str:
 
 
 def where(_: int) -> str:
-    return os.getcwd()
+    return str(Path.cwd())
 
 
 def environment(name: str) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import sys
 import threading
 import traceback
@@ -108,9 +107,12 @@ def test_a_reader_that_stops_ends_the_run(way: Keywords) -> None:
 
 
 def test_a_reader_that_raises_keeps_its_error(way: Keywords) -> None:
-    with pytest.raises(RuntimeError, match="the reader's own"):
+    def read() -> None:
         for _ in imap_unordered(calls.later_first, itertools.count(), **way):
             raise RuntimeError("the reader's own")
+
+    with pytest.raises(RuntimeError, match="the reader's own"):
+        read()
 
 
 # Errors.
@@ -129,17 +131,20 @@ def test_the_first_failing_item_raises_with_type_attributes_note_and_traceback(w
 
 def test_a_loop_over_the_call_sees_the_results_before_the_error(way: Keywords) -> None:
     seen = []
-    with pytest.raises(calls.OddError):
+
+    def loop() -> None:
         for result in map(calls.refuse_from, range(50), **way):
             seen.append(result)
+
+    with pytest.raises(calls.OddError):
+        loop()
     assert seen == list(range(7))
 
 
 def test_imap_gives_the_results_before_the_error(way: Keywords) -> None:
-    stream, seen = imap(calls.refuse_from, itertools.count(), **way), []
+    seen: list[int] = []
     with pytest.raises(calls.OddError, match="7 is odd"):
-        for result in stream:
-            seen.append(result)
+        seen.extend(imap(calls.refuse_from, itertools.count(), **way))
     assert seen == list(range(7))
 
 
@@ -181,10 +186,9 @@ def test_an_input_that_raises_ends_the_run_with_its_error(way: Keywords) -> None
 
     with pytest.raises(KeyError, match="no more"):
         map(calls.square, items(), **way)
-    stream, seen = imap(calls.square, items(), **way), []
+    seen: list[int] = []
     with pytest.raises(KeyError, match="no more"):
-        for result in stream:
-            seen.append(result)
+        seen.extend(imap(calls.square, items(), **way))
     assert seen == [x * x for x in range(10)]
 
 
@@ -220,7 +224,7 @@ def test_the_working_directory_is_the_one_at_the_call(
     way: Keywords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert set(map(calls.where, range(4), **way)) == {os.getcwd()}
+    assert set(map(calls.where, range(4), **way)) == {str(Path.cwd())}
 
 
 def test_the_environment_is_the_one_at_the_call(way: Keywords, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,18 @@ class Driver:
         except BaseException:
             self.close(kill=True)
             raise
-        self.close(kill=self.error is not None and self._backend is not None and self._backend.can_kill)
+        self.end()
+
+    def end(self) -> None:
+        """Close after the last step: calls that an error made pointless are ended where that harms nothing else.
+
+        A process can be killed and a coroutine cancelled. A thread in a call can't be, so it is waited for, unless
+        the program is to be left (Ctrl-C, sys.exit).
+        """
+        error, backend = self.error, self._backend
+        is_leaving = error is not None and not isinstance(error, Exception)
+        can_end = backend is not None and (backend.can_kill or backend.overlaps)
+        self.close(kill=is_leaving or (error is not None and can_end))
 
     def close(self, *, kill: bool) -> None:
         """End what was started. With `kill` at once."""

@@ -222,7 +222,6 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
 
 def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     driver, ready = run.driver, sink.ready
-    is_finished = False
     try:
         with run.wrapped():
             while True:
@@ -238,9 +237,9 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
                 if driver.is_over:
                     break
                 driver.advance()
-        is_finished = driver.error is None
+        driver.end()
     finally:
-        driver.close(kill=not is_finished)
+        driver.close(kill=True)
     if driver.error is not None:
         raise driver.error
 

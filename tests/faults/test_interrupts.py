@@ -1,0 +1,95 @@
+"""Ctrl-C and SIGTERM in the midst of a run: the end comes at once, and nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+_PROGRAM = """
+import asyncio, os, sys, time, threading
+from whilst.running.mapping import map, imap
+def nap(x):
+    os.write(1, b"begun\\n")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+def sleep(x):
+    os.write(1, b"begun\\n")
+    time.sleep(60)
+async def wait(x):
+    os.write(1, b"begun\\n")
+    await asyncio.sleep(60)
+try:
+    {call}
+except KeyboardInterrupt:
+    print("interrupted", threading.active_count(), flush=True)
+    raise
+"""
+
+CALLS = {
+    "sequential": "map(sleep, range(3), mode='sequential')",
+    "auto": "map(sleep, range(3))",
+    "threads": "map(nap, range(6), mode='concurrent', workers=3)",
+    "threads in C": "map(sleep, range(6), mode='concurrent', workers=3)",
+    "lazy threads": "list(imap(nap, range(6), mode='concurrent', workers=3))",
+    "coroutines": "map(wait, range(6), mode='concurrent')",
+    "lazy coroutines": "list(imap(wait, range(6), mode='concurrent'))",
+    "processes": "map(nap, range(6), mode='parallel', workers=2)",
+    "processes*threads": "map(sleep, range(6), mode='combined', workers=2)",
+    "processes*eventloop": "map(wait, range(6), mode='combined', workers=2)",
+}
+
+
+def begin(call: str) -> subprocess.Popen[str]:
+    program = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM.format(call=call)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        start_new_session=True,
+    )
+    assert program.stdout is not None
+    first = program.stdout.readline()
+    if first != "begun\n":
+        program.kill()
+        pytest.fail(f"{first!r} {program.communicate()}")
+    return program
+
+
+def assert_no_children(children: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not [child for child in alive if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=[name.replace(" ", "-") for name in CALLS])
+def test_ctrl_c_ends_a_run_with_keyboard_interrupt(call: str) -> None:
+    with begin(call) as program:
+        children = psutil.Process(program.pid).children(recursive=True)
+        program.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        out, err = program.communicate(timeout=30)
+        assert "interrupted" in out, err
+        assert "KeyboardInterrupt" in err
+        assert program.returncode in (-signal.SIGINT, 130, 1)
+        assert time.monotonic() - start < 20  # of 60: the calls were not waited for
+    assert_no_children(children)
+
+
+@pytest.mark.parametrize("name", ["threads", "coroutines", "processes"])
+def test_sigterm_ends_the_program_and_its_workers(name: str) -> None:
+    with begin(CALLS[name]) as program:
+        children = psutil.Process(program.pid).children(recursive=True)
+        program.send_signal(signal.SIGTERM)
+        program.communicate(timeout=30)
+        assert program.returncode == -signal.SIGTERM
+    assert_no_children(children)

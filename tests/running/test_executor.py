@@ -1,0 +1,208 @@
+"""Executor: what concurrent.futures promises, over every mode."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from whilst.running.executor import Executor, ExecutorClosedError
+from whilst.running.options import Keywords, OptionsError
+
+WAYS: dict[str, Keywords] = {
+    "threads": {"mode": "concurrent", "workers": 3},
+    "one thread": {"mode": "sequential"},
+    "processes": {"mode": "parallel", "workers": 2},
+    "combined": {"mode": "combined", "workers": 2},
+    "auto": {"mode": "auto"},
+}
+THREADS: Keywords = {"mode": "concurrent", "workers": 2}
+
+
+@pytest.fixture(params=[pytest.param(way, id=name.replace(" ", "-")) for name, way in WAYS.items()])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    with Executor(**request.param) as made:
+        yield made
+
+
+async def add_later(a: int, b: int) -> int:
+    await asyncio.sleep(0.001)
+    return a + b
+
+
+def test_it_is_an_executor_of_the_standard_library(executor: Executor) -> None:
+    assert isinstance(executor, concurrent.futures.Executor)
+
+
+def test_futures_have_results_and_exceptions(executor: Executor) -> None:
+    futures = [executor.submit(divmod, 7, n) for n in (2, 0, 3)]
+    assert futures[0].result(30) == (3, 1)
+    assert isinstance(futures[1].exception(30), ZeroDivisionError)
+    assert futures[2].result(30) == (2, 1)
+    assert executor.submit(int, "ff", base=16).result(30) == 255
+
+
+def test_coroutine_functions_may_be_submitted(executor: Executor) -> None:
+    assert executor.submit(add_later, 1, 2).result(30) == 3
+
+
+def test_waiting_for_several_futures(executor: Executor) -> None:
+    futures = [executor.submit(pow, n, 2) for n in range(40)]
+    assert {f.result() for f in concurrent.futures.as_completed(futures, 30)} == {n * n for n in range(40)}
+    assert not concurrent.futures.wait(futures, 30).not_done
+
+
+def test_map_keeps_the_order_and_ends_with_the_shortest(executor: Executor) -> None:
+    assert list(executor.map(pow, range(10), [2] * 7)) == [n * n for n in range(7)]
+    assert list(executor.map(pow, range(10), [2] * 10, chunksize=4)) == [n * n for n in range(10)]
+    assert list(executor.map(pow, range(10), [2] * 10, buffersize=2)) == [n * n for n in range(10)]
+
+
+def test_an_event_loop_can_use_it(executor: Executor) -> None:
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*(loop.run_in_executor(executor, pow, n, 2) for n in range(10)))
+
+    assert asyncio.run(main()) == [n * n for n in range(10)]
+
+
+def test_it_says_how_calls_are_run(executor: Executor) -> None:
+    executor.submit(abs, -1).result(30)
+    assert executor.decision.backend
+    assert len(executor.timeline) >= 1
+
+
+def test_map_with_a_buffer_reads_no_further_ahead() -> None:
+    taken = 0
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    with Executor(**THREADS) as executor:
+        results = executor.map(abs, endless(), buffersize=3)
+        assert [next(results) for _ in range(5)] == [1, 2, 3, 4, 5]
+        assert taken <= 8
+        results.close()  # type: ignore[attr-defined]
+
+
+def test_map_checks_its_arguments_and_its_time() -> None:
+    gate = threading.Event()
+    with Executor(**THREADS) as executor:
+        with pytest.raises(ValueError, match="chunksize"):
+            executor.map(abs, [1], chunksize=0)
+        with pytest.raises(ValueError, match="buffersize"):
+            executor.map(abs, [1], buffersize=0)
+        with pytest.raises(TimeoutError):
+            list(executor.map(lambda _: gate.wait(30), [1], timeout=0.01))
+        gate.set()
+
+
+def test_a_future_that_has_not_begun_can_be_cancelled() -> None:
+    gate, begun = threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        begun.set()
+        return gate.wait(30)
+
+    with Executor(mode="concurrent", workers=1) as executor:
+        first = executor.submit(hold)
+        assert begun.wait(30)
+        later = [executor.submit(abs, n) for n in range(5)]
+        assert later[-1].cancel()
+        assert not first.cancel()
+        gate.set()
+        assert first.result(30)
+        assert [f.result(30) for f in later[:-1]] == [0, 1, 2, 3]
+        assert later[-1].cancelled()
+
+
+def test_shutdown_waits_for_what_was_submitted() -> None:
+    executor = Executor(**THREADS)
+    futures = [executor.submit(pow, n, 2) for n in range(500)]
+    executor.shutdown()
+    assert [f.result(0) for f in futures] == [n * n for n in range(500)]
+    with pytest.raises(ExecutorClosedError):
+        executor.submit(abs, 1)
+    with pytest.raises(RuntimeError):
+        executor.submit(abs, 1)
+    executor.shutdown()
+
+
+@pytest.mark.parametrize("way", [THREADS, {"mode": "parallel", "workers": 2}], ids=["threads", "processes"])
+def test_many_submits_can_be_cancelled(way: Keywords) -> None:
+    executor = Executor(**way)
+    futures = [executor.submit(time.sleep, 0.01) for _ in range(20_000)]
+    executor.shutdown(cancel_futures=True)
+    assert all(future.done() for future in futures)
+    assert sum(future.cancelled() for future in futures) > 10_000
+
+
+def test_an_executor_that_is_forgotten_ends_its_thread_after_the_last_call() -> None:
+    executor = Executor(**THREADS)
+    future, gone = executor.submit(pow, 3, 2), weakref.ref(executor)
+    del executor
+    gc.collect()
+    assert future.result(30) == 9
+    assert gone() is None
+
+
+def test_an_executor_that_was_never_used_leaves_nothing() -> None:
+    Executor(**THREADS)
+    Executor(**THREADS).shutdown()
+
+
+def test_submitted_calls_are_made_before_the_program_ends() -> None:
+    code = (
+        "import os, time\nfrom whilst.running.executor import Executor\n"
+        "executor = Executor(mode='concurrent', workers=2)\n"
+        "for n in range(3): executor.submit(lambda n=n: (time.sleep(0.05), os.write(1, b'done %d\\n' % n)))\n"
+    )
+    source = str(Path(__file__).parents[2] / "src")
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    assert sorted(ran.stdout.split("\n")) == ["", "done 0", "done 1", "done 2"], ran.stderr
+
+
+def test_exits_and_interrupts_in_a_call_belong_to_its_future() -> None:
+    def leave() -> None:
+        sys.exit(3)
+
+    with Executor(**THREADS) as executor:
+        error = executor.submit(leave).exception(30)
+        assert isinstance(error, SystemExit)
+        assert executor.submit(abs, -1).result(30) == 1
+
+
+def test_an_exception_that_is_returned_is_a_result() -> None:
+    with Executor(**THREADS) as executor:
+        assert isinstance(executor.submit(ValueError, 1).result(30), ValueError)
+
+
+def test_a_call_may_submit_another() -> None:
+    with Executor(**THREADS) as executor:
+        assert executor.submit(lambda: executor.submit(abs, -5)).result(30).result(30) == 5
+
+
+def test_keywords_are_checked() -> None:
+    with pytest.raises(TypeError, match="did you mean 'workers'"):
+        Executor(worker=2)  # type: ignore[call-arg]
+    with pytest.raises(OptionsError, match="mode must be one of"):
+        Executor(mode="fast")  # type: ignore[typeddict-item]
