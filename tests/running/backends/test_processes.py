@@ -282,6 +282,33 @@ def test_large_arrays_there_and_back(any_runner: Runner, count: int) -> None:
         assert all((values[number] == number + 1).all() for number in range(count))
 
 
+def test_large_batches_are_sent_as_the_worker_takes_them(any_runner: Runner) -> None:
+    any_runner.start(0)
+    arrays = [np.full(1 << 19, float(number)) for number in range(8)]
+    job = Job(0, lambda a: float(a[0]))
+    numbers = [any_runner.send(0, job, range(k * 8, k * 8 + 8), arrays) for k in range(2)]
+    any_runner.backend.stop_worker(0)
+    for k, number in enumerate(numbers):
+        assert any_runner.finished(number) == ({k * 8 + each: float(each) for each in range(8)}, {})
+    any_runner.look(lambda: bool(any_runner.of(WorkerStopped)))
+
+
+def test_large_batches_are_taken_back_and_given_up_in_full(runner: Runner) -> None:
+    runner.start(0, 1)
+    arrays = [np.full(1 << 19, float(number)) for number in range(8)]
+    job = Job(0, lambda a: time.sleep(60) if a[0] == 0 else a[0])
+    for worker in (0, 1):
+        runner.send(worker, job, range(worker * 8, worker * 8 + 8), arrays)
+        runner.look(lambda: bool(runner.backend.running(worker)))  # noqa: B023 - called before the loop goes on
+    assert sorted(runner.backend.recall(0)) == list(range(1, 8))
+    for worker in (0, 1):
+        runner.backend.stop_worker(worker, kill=True)
+    runner.look(lambda: len(runner.of(WorkerDied)) == 2)
+    died = {event.worker: event for event in runner.of(WorkerDied)}
+    assert (list(died[0].running), list(died[0].not_begun)) == ([0], [])
+    assert (list(died[1].running), list(died[1].not_begun)) == ([8], list(range(9, 16)))
+
+
 def test_a_worker_may_keep_and_change_an_argument(runner: Runner) -> None:
     kept: list[Any] = []
 
@@ -384,7 +411,7 @@ def test_calls_taken_back_are_not_made_and_all_others_are(runner: Runner, tmp_pa
         return x
 
     job = Job(0, note)
-    for trial in range(12):
+    for trial in range(15):
         log.write_text("")
         numbers = [
             runner.send(0, job, range(k * 100, k * 100 + 100), list(range(k * 100, k * 100 + 100)), is_timed=is_timed)
@@ -530,3 +557,24 @@ def test_several_back_ends_share_one_server() -> None:
     finally:
         for runner in runners:
             runner.backend.close(kill=True)
+
+
+def test_what_calls_print_is_said_in_the_order_of_the_calls(
+    runner: Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = tmp_path / "gate"
+
+    def speak(x: int) -> None:
+        while x == 0 and not gate.exists():
+            time.sleep(0.001)
+        print("call", x)
+
+    runner.start(0, 1)
+    job = Job(0, speak)
+    first = runner.send(0, job, [0], [0])
+    second = runner.send(1, job, [1, 2], [1, 2])
+    runner.finished(second)
+    assert capsys.readouterr().out == ""
+    gate.touch()
+    runner.finished(first)
+    assert capsys.readouterr().out == "call 0\ncall 1\ncall 2\n"

@@ -21,7 +21,7 @@ from _socket import MSG_DONTWAIT, socketpair
 from typing import TYPE_CHECKING
 
 from whilst.errors import WhilstError
-from whilst.running.backends.base import Batch, Event, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
 from whilst.running.worker import frames
 from whilst.running.worker.cell import Cell, anonymous_file
 from whilst.running.worker.hands import Hands
@@ -48,6 +48,7 @@ class _Worker:
         "has_ended",
         "is_ready",
         "is_stopping",
+        "is_told_to_stop",
         "number",
         "reader",
         "sock",
@@ -63,7 +64,7 @@ class _Worker:
         self.reader = FrameReader(sock)
         self.writer = FrameWriter(sock)
         self.hands = Hands(number, cell)
-        self.is_ready = self.is_stopping = self.has_ended = False
+        self.is_ready = self.is_stopping = self.is_told_to_stop = self.has_ended = False
 
     def stderr_tail(self) -> str:
         """What was printed to `sys.stderr` last, and what came from outside Python (faulthandler, C, a child)."""
@@ -143,8 +144,7 @@ class ProcessBackend:
         if kill:
             self._tell_server(encode(frames.KILL, worker))
         else:
-            target.writer.write(encode(frames.STOP, None))
-            self._watch_writing(target)
+            self._say_stop(target)
 
     def running(self, worker: int) -> Sequence[tuple[int, int]]:
         target = self._workers.get(worker)
@@ -154,7 +154,9 @@ class ProcessBackend:
         target = self._workers.get(worker)
         if target is None:
             return ()
-        return target.hands.recall()
+        recalled, over = target.hands.recall_waiting()
+        self._queued += [Finished(worker, batch.number, [], [], 0, 0) for batch in over]
+        return [*target.hands.recall(), *recalled]
 
     def events(self, timeout_s: float | None) -> Sequence[Event]:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -162,6 +164,7 @@ class ProcessBackend:
         while True:
             left_s = 0.0 if self._queued else None if deadline is None else max(0.0, deadline - time.monotonic())
             is_woken = self._look(left_s) or is_woken
+            self._parcels.echo(worker.hands for worker in self._workers.values())
             if self._queued or is_woken or (left_s is not None and left_s <= 0):
                 events, self._queued = self._queued, []
                 return events
@@ -268,6 +271,15 @@ class ProcessBackend:
             self._queued.append(WorkerReady(worker.number, frame.envelope[0]))
         elif frame.kind == frames.ANSWER:
             self._queued += self._parcels.receive(worker.hands, worker.writer, frame)
+            if worker.is_stopping:
+                self._say_stop(worker)
+            self._watch_writing(worker)
+
+    def _say_stop(self, worker: _Worker) -> None:
+        """It ends when it comes to this, so it must be the last thing that is sent."""
+        if not worker.hands.waiting and not worker.is_told_to_stop:
+            worker.is_told_to_stop = True
+            worker.writer.write(encode(frames.STOP, None))
             self._watch_writing(worker)
 
     def _unwatch(self, worker: _Worker) -> None:

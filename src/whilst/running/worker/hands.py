@@ -14,20 +14,22 @@ from whilst.running.worker.cell import AT_LOADING, BEGUN, DOING, RETIRED, SKIP_F
 from whilst.running.worker.segments import Borrower, Lender
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import Any
 
-    from whilst.running.backends.base import Batch
+    from whilst.running.backends.base import Batch, Job
     from whilst.running.worker.cell import Cell
     from whilst.running.worker.parcels import Parcels
 
-__all__ = ["Hands", "OpenBatch", "Unit"]
+__all__ = ["Hands", "OpenBatch", "Unit", "Waiting"]
 
 _FENCE_S = 5e-5
+_LARGE_UNDER_WAY = 2
 _FAR = (1 << 63) - 1
 
 
 class OpenBatch:
-    """A batch that is not answered in full. It travels as one unit, or as several where one is suspect."""
+    """A batch that is not answered in full. It travels as one unit; as several where it is large or suspect."""
 
     __slots__ = ("batch", "units_left")
 
@@ -36,17 +38,41 @@ class OpenBatch:
         self.units_left = 0
 
 
+class Waiting:
+    """Calls that are to be sent in one frame, once the worker holds little enough."""
+
+    __slots__ = ("ids", "is_large", "items", "open_batch")
+
+    def __init__(self, open_batch: OpenBatch, ids: Sequence[int], items: Sequence[Any], *, is_large: bool) -> None:
+        self.open_batch = open_batch
+        self.ids = ids
+        self.items = items
+        self.is_large = is_large
+
+
 class Unit:
     """Calls that were sent in one frame."""
 
-    __slots__ = ("answered", "count", "first_serial", "has_failed", "ids", "is_split", "items", "open_batch", "taken")
+    __slots__ = (
+        "answered",
+        "count",
+        "first_serial",
+        "has_failed",
+        "ids",
+        "is_large",
+        "is_split",
+        "items",
+        "open_batch",
+        "taken",
+    )
 
-    def __init__(self, open_batch: OpenBatch, first_serial: int, ids: Sequence[int], items: Sequence[object]) -> None:
-        self.open_batch = open_batch
+    def __init__(self, sent: Waiting, first_serial: int) -> None:
+        self.open_batch = sent.open_batch
         self.first_serial = first_serial
-        self.ids = ids
-        self.items = items
-        self.count = len(ids)
+        self.ids = sent.ids
+        self.items = sent.items
+        self.is_large = sent.is_large
+        self.count = len(sent.ids)
         self.answered: set[int] | int = 0
         """How many from the front, as long as they are answered in order; else which positions."""
         self.taken: set[int] = set()
@@ -74,12 +100,23 @@ class Unit:
 class Hands:
     """One worker's calls."""
 
-    __slots__ = ("borrower", "cell", "jobs", "lender", "next_serial", "results_done_with", "units", "worker")
+    __slots__ = (
+        "borrower",
+        "cell",
+        "jobs",
+        "lender",
+        "next_serial",
+        "results_done_with",
+        "units",
+        "waiting",
+        "worker",
+    )
 
     def __init__(self, worker: int, cell: Cell) -> None:
         self.worker = worker
         self.cell = cell
         self.units: deque[Unit] = deque()
+        self.waiting: deque[Waiting] = deque()
         self.next_serial = 0
         self.jobs: dict[int, bool] = {}
         """Jobs that the worker knows (in the order in which they came), and whether by value."""
@@ -89,19 +126,25 @@ class Hands:
 
     @property
     def is_holding(self) -> bool:
-        return bool(self.units)
+        return bool(self.units or self.waiting)
 
     @property
     def is_retired(self) -> bool:
         return bool(self.cell.words[RETIRED])
 
-    def take(self, open_batch: OpenBatch, ids: Sequence[int], items: Sequence[object]) -> Unit:
+    def take(self, sent: Waiting) -> Unit:
         """A unit is being sent."""
-        unit = Unit(open_batch, self.next_serial, ids, items)
+        unit = Unit(sent, self.next_serial)
         self.next_serial += unit.count
         self.units.append(unit)
-        open_batch.units_left += 1
         return unit
+
+    @property
+    def has_room(self) -> bool:
+        """The next unit may be sent: at most two large ones are under way, so that their memory is used again."""
+        if not self.waiting or not self.waiting[0].is_large:
+            return bool(self.waiting)
+        return sum(unit.is_large for unit in self.units) < _LARGE_UNDER_WAY
 
     def find_unit(self, serial: int) -> Unit | None:
         for unit in self.units:
@@ -123,6 +166,27 @@ class Hands:
                     found.append((unit.ids[position], start_ns))
         return found
 
+    def lowest_ids(self) -> Iterator[tuple[Job, int]]:
+        """For each job the lowest id among the calls that have not been answered (of each unit)."""
+        for unit in self.units:
+            positions = unit.open_positions()
+            if positions:
+                yield unit.open_batch.batch.job, min(unit.ids[each] for each in positions)
+        for waiting in self.waiting:
+            yield waiting.open_batch.batch.job, min(waiting.ids)
+
+    def recall_waiting(self) -> tuple[list[int], list[Batch]]:
+        """Take back what has not been sent; and the batches of which nothing is left by that."""
+        recalled: list[int] = []
+        over: list[Batch] = []
+        while self.waiting:
+            waiting = self.waiting.pop()
+            recalled += waiting.ids
+            waiting.open_batch.units_left -= 1
+            if waiting.open_batch.units_left == 0:
+                over.append(waiting.open_batch.batch)
+        return recalled, over
+
     def recall(self) -> list[int]:
         """Take back what has not begun; see `cell` for why nothing is both taken back and made.
 
@@ -133,7 +197,7 @@ class Hands:
         if words[SKIP_TO] != _FAR and words[BEGUN] < words[SKIP_TO]:
             return []
         begun = self._begun()
-        start = next((first for first in self._boundaries() if first > begun + 1), end)
+        start = next((first for first in self._boundaries() if first > begun), end)
         if start >= end:
             return []
         words[SKIP_FROM] = _FAR
@@ -187,9 +251,12 @@ class Hands:
                 serial = unit.first_serial + position
                 fate = running if serial in running_serials else lost if serial <= begun else not_begun
                 fate.append(unit.ids[position])
+        for waiting in self.waiting:
+            not_begun += waiting.ids
         return running, lost, not_begun
 
     def close(self) -> None:
         self.lender.close()
         self.borrower.close()
         self.units.clear()
+        self.waiting.clear()

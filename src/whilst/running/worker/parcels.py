@@ -24,7 +24,7 @@ from whilst.running.worker.hands import OpenBatch, Waiting
 from whilst.running.worker.wire import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from whilst.running.worker.hands import Hands, Unit
     from whilst.running.worker.payload import Packed
@@ -69,6 +69,8 @@ class Parcels:
         self._jobs: dict[Job, _JobState] = {}
         self._keys = itertools.count()
         self._suspects: set[tuple[int, int]] = set()
+        self._held_echoes: list[tuple[int, OpenBatch, bytes]] = []
+        """With the lowest id of the calls whose answer they came with."""
 
     def suspect(self, batch: Batch, ids: Sequence[int]) -> None:
         """One of these ended a worker while it was unpickled: from now on each travels alone."""
@@ -104,10 +106,10 @@ class Parcels:
         answer = Answer(*frame.envelope)
         hands.lender.take_back(answer.given_back)
         values, failures = self._values(hands, frame, answer)
-        if answer.echoes is not None:
-            replay(answer.echoes)
         unit = hands.unit_at(answer.first_serial)
         positions = _positions(unit, answer)
+        if answer.echoes is not None:
+            self._held_echoes.append((min(_chosen(unit.ids, positions), default=0), unit.open_batch, answer.echoes))
         again: list[int] = []
         errors = self._errors(unit, answer, positions, failures, again)
         if again:
@@ -168,7 +170,29 @@ class Parcels:
             events.append(Finished(hands.worker, number, ids, values, start_ns, start_ns, is_last=is_last))
         return events
 
+    def echo(self, everybody: Iterable[Hands], *, is_over: bool = False) -> None:
+        """Say again what calls have said, in the order of the calls: not before what has a lower id has ended.
+
+        Calls of an Executor have nothing to do with each other, and are not waited for. `is_over`: nothing follows.
+        """
+        if not self._held_echoes:
+            return
+        lowest: dict[Job, int] = {}
+        for hands in everybody:
+            for job, number in hands.lowest_ids():
+                lowest[job] = min(number, lowest.get(job, number))
+        self._held_echoes.sort(key=lambda held: held[0])
+        kept = []
+        for first, open_batch, echoes in self._held_echoes:
+            job = open_batch.batch.job
+            if is_over or job.how == "call" or first <= lowest.get(job, first):
+                replay(echoes)
+            else:
+                kept.append((first, open_batch, echoes))
+        self._held_echoes = kept
+
     def close(self) -> None:
+        self.echo((), is_over=True)
         self._jobs.clear()
         self._suspects.clear()
 
