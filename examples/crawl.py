@@ -75,4 +75,7 @@ if __name__ == "__main__":
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the script that started this, which ends it
         asyncio.run(serve())
     else:
-        main()
+        try:
+            main()
+        except KeyboardInterrupt:
+            sys.exit(130)
