@@ -161,7 +161,12 @@ class Explorer:
 
     def learn(self) -> bool:
         """Turn places into points that the last execution showed to be shared; True when there were any."""
-        return self.watcher.learn()
+        is_new = self.watcher.learn()
+        if self.watcher.must_rewrite:
+            self.watcher.must_rewrite = False
+            self.instrumentation.share_globals(self.watcher.stored_module_names)
+            is_new = True
+        return is_new
 
     @property
     def has_identity(self) -> bool:

@@ -127,6 +127,19 @@ class Instrumentation:
             if isinstance(const, types.CodeType):
                 self._know(const)
 
+    def share_globals(self, names: set[str]) -> None:
+        """Some code stores into a module's namespace from outside: reads of those globals count from now on."""
+        if not names:
+            return
+        self.rewriter.start_over()
+        for each in self._names.values():
+            each.stored_globals |= names
+        for index, (function, code, _) in enumerate(self._undo):
+            new = self.rewriter.rewrite(code, function.__globals__, self._names[id(function.__globals__)])
+            self._undo[index] = (function, code, new)
+            self._know(new)
+            function.__code__ = new
+
     def restore(self) -> None:
         """Give every function its own code back."""
         for function, code, _ in self._undo:

@@ -115,6 +115,12 @@ class Rewriter:
         self.sites.append(site)
         return site
 
+    def start_over(self) -> None:
+        """Forget every code object, but not which places are hot."""
+        self.points |= {site.point for site in self.sites if site.is_hot}
+        self.sites.clear()
+        self._done.clear()
+
     def rewrite(self, code: CodeType, space: dict[str, object], shared_names: SharedNames) -> CodeType:
         """The code object to run instead of `code` in functions whose globals are `space`."""
         known = self._done.get((id(code), id(space)))

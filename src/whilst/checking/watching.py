@@ -14,6 +14,7 @@ from __future__ import annotations
 import collections
 import gc
 import types
+import weakref
 from _thread import _local
 from typing import Any
 
@@ -56,6 +57,18 @@ class Log:
         self.thing = thing
 
 
+class _Dropped:
+    """Stands in an event for a generator, which must not be kept alive by it."""
+
+    __slots__ = ("__name__",)
+
+    def __init__(self, thing: Any) -> None:
+        self.__name__ = thing.__name__
+
+    def __repr__(self) -> str:
+        return f"generator {self.__name__}"
+
+
 class Watcher:
     """Sorts out what is touched. Its methods are the hooks of variables and containers."""
 
@@ -80,7 +93,8 @@ class Watcher:
     def touch(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
         """A plain access: code 0 reads, 1 writes."""
         if site.is_hot:
-            self.scheduler.step((code, id(thing), key, site, thing, value))
+            held = _Dropped(thing) if type(thing) is types.GeneratorType else thing
+            self.scheduler.step((code, id(thing), key, site, held, value))
         else:
             self.log(site, code, thing, key)
 
@@ -91,7 +105,7 @@ class Watcher:
             keys = self.logs[id(thing)] = {}
         entry = keys.get(key)
         if entry is None:
-            entry = keys[key] = Log(thing)
+            entry = keys[key] = Log(self._kept(thing))
         scheduler = self.scheduler
         task = scheduler.cur
         bit = scheduler.groups.get(task, 1 << task) if scheduler.groups else 1 << task
@@ -103,6 +117,21 @@ class Watcher:
         entry.count += 1
         if not entry.count & 255:
             self._doubt_polling(site, entry)
+
+    def _kept(self, thing: Any) -> object:
+        """Keep it alive, so that nothing else gets its id; but not what has something to do when it is dropped.
+
+        A generator's `finally` runs when it goes; then what was logged of it goes too.
+        """
+        if type(thing) is types.GeneratorType:
+            gone = id(thing)
+            return weakref.ref(thing, lambda _: self._drop(gone))
+        return None if hasattr(type(thing), "__del__") else thing
+
+    def _drop(self, gone: int) -> None:
+        for entry in self.logs.pop(gone, {}).values():
+            if entry.writes and _several(entry.reads | entry.writes):
+                self.learned |= entry.sites
 
     def _doubt_polling(self, site: Site, entry: Log) -> None:
         """A cold place that has been passed very often in one and the same local state polls: make it a point."""
@@ -415,6 +444,8 @@ class Watcher:
         elif how == "list":
             is_element = type(key) is int and key >= 0 and method != "__contains__"
             self.touch(site, code, thing, key if is_element else None, value)
+        elif how == "memory":
+            self.touch(site, code, thing.obj, None, value)
         elif how == "view":
             self.touch(site, 0, thing.mapping if hasattr(thing, "mapping") else thing, None)
         else:
@@ -429,6 +460,8 @@ class Watcher:
             return "dict"
         if kind in _DICT_VIEWS:
             return "view"
+        if kind is memoryview:
+            return "memory"
         if held in ("immutable", "python"):
             return "skip"
         return held
@@ -479,6 +512,8 @@ class Watcher:
                 for inner in list(thing.values()) if held == "dict" else list(thing):
                     out += self.contents(0, inner, depth - 1)
             return out
+        if kind is memoryview:
+            return [(code, thing.obj, None)]
         if kind in _DICT_VIEWS:
             return [(0, base, None) for base in gc.get_referents(thing)]
         if kind is tuple:
