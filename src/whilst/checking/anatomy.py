@@ -69,7 +69,17 @@ def attributes(value: object) -> list[tuple[str, Any]]:
             held[name] = slot.__get__(value)
         except AttributeError:  # a slot that has never been written
             continue
+    if _is_loop_bound(type(value)):  # who waits, and on which loop, is a matter of the schedule
+        held = {name: item for name, item in held.items() if name not in _LOOP_BOUND}
     return sorted(held.items(), key=lambda pair: str(pair[0]))
+
+
+_LOOP_BOUND: Final = ("_loop", "_waiters", "_getters", "_putters")
+
+
+def _is_loop_bound(kind: type) -> bool:
+    """asyncio's Lock, Event, Condition, Semaphore, Queue, Barrier; asyncio itself need not be loaded."""
+    return kind.__module__.startswith("asyncio.") or any(base.__module__ == "asyncio.mixins" for base in kind.__mro__)
 
 
 def _slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
@@ -308,6 +318,7 @@ def _is_python_class(kind: type) -> bool:
     )
 
 
+_OWN_DATA: Final = ("whilst.checking.question", "whilst.checking.events")
 _FOREIGN: Final[dict[str, Callable[[Any], Parts]]] = {
     # By name, since none of these modules should be imported for it.
     "numpy.ndarray": _ndarray,
@@ -322,6 +333,8 @@ _FOREIGN: Final[dict[str, Callable[[Any], Parts]]] = {
 
 
 def _taker_of(kind: type) -> Callable[[Any], Parts]:
+    if kind.__module__.startswith("whilst.checking.") and kind.__module__ not in _OWN_DATA:
+        return _thing  # the checker's own stand-ins are no state of the user's
     for base in kind.__mro__:
         taker = _BY_BASE.get(base) or _FOREIGN.get(f"{base.__module__}.{base.__qualname__}")
         if taker is not None:

@@ -6,6 +6,7 @@ Everything becomes text here: source lines, statements, values. Drawing is `show
 from __future__ import annotations
 
 import linecache
+import tokenize
 from collections.abc import Sequence
 from typing import Final
 
@@ -124,7 +125,7 @@ def _raised(task: int, error: BaseException) -> Moment:
         if not name.startswith(OWN_FOLDER):
             file, line, function = name, at.tb_lineno, at.tb_frame.f_code.co_qualname
         at = at.tb_next
-    source = linecache.getline(file, line).strip()
+    source = _without_comment(linecache.getline(file, line)).strip()
     return Moment(task, "raise", short(error), None, file, line, function, source, source)
 
 
@@ -148,8 +149,19 @@ def _moment(access: Access, conflicts: tuple[int, ...], *, is_switch: bool, free
 
 
 def source_line(place: Place) -> str:
-    """The line of the source, without its indentation; empty where there is none."""
-    return linecache.getline(place.file, place.line).strip()
+    """The line of the source, without indentation and comment; empty where there is none."""
+    return _without_comment(linecache.getline(place.file, place.line)).strip()
+
+
+def _without_comment(line: str) -> str:
+    if "#" in line:
+        try:
+            for token in tokenize.generate_tokens(iter([line.strip()]).__next__):
+                if token.type == tokenize.COMMENT:
+                    return line.strip()[: token.start[1]]
+        except (tokenize.TokenError, SyntaxError):  # the line is part of something longer
+            pass
+    return line
 
 
 def statement(place: Place) -> str:

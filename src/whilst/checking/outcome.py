@@ -196,7 +196,8 @@ def _has_name(value: object) -> bool:
     """True for an instance of a user's class, whose attributes are worth naming."""
     if isinstance(value, (*_ATOMS, list, tuple, set, frozenset, dict, type, BaseException, *_LOCKS)):
         return False
-    return bool(attributes(value))
+    label = take_apart(value).label  # "thing": a thread, a loop, a file
+    return bool(attributes(value)) and not (isinstance(label, tuple) and label[0] in ("thing", "thread", "logger"))
 
 
 def short(value: object, width: int = _WIDTH) -> str:
@@ -234,6 +235,8 @@ def _described(value: Any, depth: int) -> str:
         return inner if type(value) is dict else f"{name}({inner})"
     if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
         return _container(value, name, depth)
+    if isinstance(value, bytearray):
+        return repr(value)
     if hasattr(value, "__qualname__"):
         return str(value.__qualname__)
     held = attributes(value)

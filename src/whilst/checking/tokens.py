@@ -173,6 +173,7 @@ def _code_of(function: object) -> CodeType | None:
 
 
 def _syntax(file: str, function: str) -> str:
+    linecache.checkcache(file)
     found = _functions(file, "".join(linecache.getlines(file))).get(function.replace("<locals>.", ""))
     return found if found is not None else "unknown"
 

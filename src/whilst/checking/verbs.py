@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from whilst.checking.canonical import opaque_types
+from whilst.checking.canonical import StateTooLargeError, opaque_types
 from whilst.checking.counterexample import counterexample_of
 from whilst.checking.engine import Execution, Explorer, Limits
 from whilst.checking.events import Status
@@ -146,9 +146,12 @@ class _Inquiry:
 
     # --------------------------------------------------------------------------------------------- the whole check
     def run(self, config: SearchConfig) -> Verdict:
-        self.judge.sequential.run_all()
-        if self.explorer.has_identity:
-            self.judge.tell_tasks_apart()
+        try:
+            self.judge.sequential.run_all()
+            if self.explorer.has_identity:
+                self.judge.tell_tasks_apart()
+        except StateTooLargeError as error:
+            return self.verdict(Finding(Answer.INCONCLUSIVE, self.explorer.run(()), str(error)), None)
         first = self.first_twice()
         if first is not None:
             return self.verdict(first, None)

@@ -1,0 +1,120 @@
+"""The plugin in a pytest run of its own: what passes, what fails, and that a failure shows the counterexample alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import whilst
+
+TESTS = """
+import threading
+import pytest
+
+class Account:
+    def __init__(self):
+        self.balance = 100
+        self.lock = threading.Lock()
+
+def deposit(account):
+    balance = account.balance
+    account.balance = balance + 50
+
+def locked_deposit(account):
+    with account.lock:
+        deposit(account)
+
+@pytest.mark.isolated
+def test_racy():
+    return Account, [deposit, deposit]
+
+@pytest.mark.isolated(budget="50 executions")
+def test_safe(tmp_path):
+    assert tmp_path.exists()
+    return Account, [locked_deposit, locked_deposit]
+
+def test_fixture(isolated):
+    verdict = isolated(Account, [locked_deposit, deposit], outcome=lambda account: account.balance > 0)
+    assert verdict.is_isolated
+
+def test_fixture_racy(isolated):
+    isolated(Account, [deposit, locked_deposit])
+
+@pytest.mark.isolated
+def test_no_question():
+    return 3
+
+def test_plain():
+    assert True
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    source = str(Path(whilst.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": source, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "whilst.checking.pytest_plugin", "-q", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("suite")
+    (made / "test_bank.py").write_text(TESTS)
+    (made / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
+    return made
+
+
+def test_marked_tests_and_the_fixture_pass_and_fail_as_they_should(folder: Path) -> None:
+    done = run(folder, "-rA")
+    outcomes = {line.split("::")[1].split(" ")[0]: line.split()[0] for line in done.stdout.splitlines() if "::" in line}
+    assert outcomes == {
+        "test_racy": "FAILED",
+        "test_safe": "PASSED",
+        "test_fixture": "PASSED",
+        "test_fixture_racy": "FAILED",
+        "test_no_question": "FAILED",
+        "test_plain": "PASSED",
+    }, done.stdout + done.stderr
+    assert "is not a question but int" in done.stdout
+
+
+def test_a_failure_shows_the_counterexample_and_nothing_else(folder: Path) -> None:
+    shown = run(folder, "-k", "test_racy").stdout
+    assert "not isolated: lost update" in shown
+    assert "balance = account.balance" in shown
+    assert "pytest_plugin" not in shown
+    assert "Traceback" not in shown
+
+
+def test_a_token_runs_one_interleaving_in_the_test(folder: Path) -> None:
+    shown = run(folder, "-k", "test_racy").stdout
+    token = re.search(r"w1p?\.[\w.-]+", shown)
+    assert token is not None
+    again = run(folder, "-k", "test_racy", f"--whilst-replay={token[0]}")
+    assert "this interleaving alone" in again.stdout
+
+
+def test_the_plugin_is_cheap_to_load() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import whilst.checking.pytest_plugin; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    source = str(Path(whilst.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = done.stdout.split()
+    own = {name for name in loaded if name.startswith("whilst.")}
+    assert own <= {"whilst.checking", "whilst.checking.pytest_plugin", "whilst.model", "whilst.errors"} | {
+        name for name in own if name.startswith("whilst.model.")
+    }
+    assert not {"greenlet", "click", "rich", "asyncio", "numpy"} & set(loaded)

@@ -1,0 +1,93 @@
+"""`whilst check`: what it takes, what it prints, and the exit code as the answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from whilst.cli import main
+from whilst.cli.check import _Meter
+
+MEETING = """
+import threading
+
+def meet(barrier):
+    barrier.wait()
+
+meeting = (lambda: threading.Barrier(2), [meet, meet])
+"""
+BANK = str(Path(__file__).parents[2] / "examples" / "bank.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("deposits", 1, "not isolated: lost update"),
+        ("locked_deposits", 0, "isolated"),
+        ("transfers", 1, "deadlock"),
+        ("ordered_transfers", 0, "isolated"),
+    ],
+)
+def test_the_exit_code_is_the_answer(name: str, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", f"{BANK}::{name}"]) == code
+    assert capsys.readouterr().out.startswith(said)
+
+
+def test_inconclusive_is_three(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "meeting_for_cli.py"
+    file.write_text(MEETING)
+    assert main(["check", f"{file}::meeting"]) == 3
+    assert "No sequential order completes" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check"], "Say what to check"),
+        (["check", "nowhere.py::x"], "can't import nowhere.py"),
+        (["check", "no_such_module:x"], "can't import no_such_module"),
+        (["check", "plain"], "write file.py::name"),
+        (["check", f"{BANK}::nothing"], "it has deposits, locked_deposits"),
+        (["check", f"{BANK}::main"], "is not a question"),
+        (["check", f"{BANK}::deposits", "--budget", "soon"], "budget is a number"),
+        (["check", "--replay", "w1.nonsense"], "no replay token"),
+    ],
+)
+def test_bad_input_is_one_line_and_two(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if arguments[1:] == [f"{BANK}::main"]:
+        said = "is not a question"
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_json_and_html(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    page = tmp_path / "verdict.html"
+    assert main(["check", f"{BANK}::deposits", "--json", "--html", str(page)]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["counterexample"]["pattern"] == "lost update"
+    assert "lost update" in page.read_text()
+
+
+def test_a_token_is_enough_to_run_it_again(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["check", f"{BANK}::deposits", "--json"])
+    token = json.loads(capsys.readouterr().out)["token"]
+    assert main(["check", "--replay", token]) == 1
+    assert "lost update" in capsys.readouterr().out
+    assert main(["check", f"{BANK}::deposits", "--replay", token]) == 1
+    assert main(["check", f"{BANK}::locked_deposits", "--replay", token]) == 2
+    assert "the code has changed" in capsys.readouterr().err
+
+
+def test_progress_is_written_over_and_cleared() -> None:
+    from whilst.checking.search import Progress
+
+    written: list[str] = []
+    meter = _Meter(written.append)
+    meter(Progress(1200, 0.5, 0.25, "every interleaving"))
+    meter.clear()
+    assert "1,200 executions, 2,400 a second, about 25% of the tree" in written[0]
+    assert written[-1] == "\r"
