@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 
@@ -66,7 +67,7 @@ def test_too_much_is_cut_off():
 def test_a_profile_sets_the_first_call_apart():
     pilot = Pilot(lambda x: x)
     pilot.laps += [clocks.Lap(0.6, 0.6, 0, 0), clocks.Lap(0.004, 0.003, 0, 0), clocks.Lap(0.004, 0.003, 0, 0)]
-    pilot.calls = 3
+    pilot.counts += [1, 1, 1]
     profile = pilot.profile()
     assert profile.first_call_s == 0.6
     assert profile.wall_s == pytest.approx(0.004)
@@ -97,3 +98,12 @@ def test_an_item_that_the_call_changes_is_noticed_without_a_scan():
     item.clear()
     pilot.end(item)
     assert [write.what for write in pilot.writes] == ["its own argument"]
+
+
+def test_of_a_function_with_a_cache_the_later_calls_count():
+    pilot = Pilot(functools.cache(lambda x: x))
+    pilot.look_into(1)
+    for length, calls in ((0.015, 1), (0.015, 1), (0.015, 1), (1e-6, 60)):
+        pilot.laps.append(clocks.Lap(length, length, 0, 0))
+        pilot.counts.append(calls)
+    assert pilot.profile().wall_s == pytest.approx(1e-6)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from statistics import fmean
 
 from whilst.measuring import clocks, payload
 from whilst.measuring.canary import Canary, Sightings
@@ -33,7 +32,8 @@ class Pilot:
     how: str = "item"
     is_coroutine: bool = False
     laps: list[clocks.Lap] = field(default_factory=list)
-    calls: int = 0
+    counts: list[int] = field(default_factory=list)
+    """How many calls each lap stands for."""
     seen: Sightings = field(default_factory=Sightings)
     scan: Scan = field(default_factory=Scan)
     surroundings: tuple[Write, ...] = ()
@@ -79,7 +79,7 @@ class Pilot:
             self._compare(item)
         lap = lap.shared_by(calls)
         self.laps.append(lap)
-        self.calls += calls
+        self.counts.append(calls)
         return lap
 
     def _compare(self, item: object) -> None:
@@ -95,6 +95,12 @@ class Pilot:
         for what, count in seen.waits.items():
             self.seen.waits[what] = self.seen.waits.get(what, 0) + count
 
+    def forget(self) -> None:
+        """The calls to come are not like those measured so far."""
+        self.laps.clear()
+        self.counts.clear()
+        self.seen = Sightings()
+
     def weigh(self, item: object, result: object) -> None:
         """Measure what one call would have to send to another process, and the function itself."""
         if self.function is None:
@@ -105,14 +111,25 @@ class Pilot:
     # ---------------------------------------------------------------- what is known now
 
     @property
-    def usual(self) -> list[clocks.Lap]:
-        """The laps that stand for the calls to come: without the first, where there are others.
+    def calls(self) -> int:
+        return sum(self.counts)
 
-        Of a function with a cache only the later half, by when the cache may be filled.
+    def _mean(self, clock: str) -> float:
+        """Mean of one of the laps' figures over the calls that stand for those to come.
+
+        Without the first call, where there are others; of a function with a cache only the later half, by when
+        the cache may be filled.
         """
+        wanted = self.calls - 1
         if self.scan.caches and len(self.laps) >= 4:
-            return self.laps[len(self.laps) // 2 :]
-        return self.laps[1:] or self.laps
+            wanted = self.calls // 2
+        total, seen = 0.0, 0
+        for lap, count in zip(reversed(self.laps), reversed(self.counts), strict=True):
+            total += count * float(getattr(lap, clock))
+            seen += count
+            if seen >= wanted:
+                break
+        return total / max(seen, 1)
 
     @property
     def core_share(self) -> float:
@@ -125,7 +142,7 @@ class Pilot:
         """What the first call took beyond the others; 0.0 while that can't be told."""
         if len(self.laps) < 2:
             return 0.0
-        extra = self.laps[0].alone_s - fmean(lap.alone_s for lap in self.laps[1:])
+        extra = self.laps[0].alone_s - self._mean("alone_s")
         return extra if extra > 0.5 * self.laps[0].alone_s else 0.0
 
     @property
@@ -161,9 +178,7 @@ class Pilot:
         empty = Profile(writes=self.writes, is_coroutine=self.is_coroutine)
         if not self.laps:
             return empty
-        laps = self.usual
-        work = fmean(lap.thread_s for lap in laps)
-        wait = fmean(lap.wait_s for lap in laps)
+        work, wait = self._mean("thread_s"), self._mean("wait_s")
         share = self.seen.gil_share
         profile = replace(
             empty,
@@ -172,8 +187,8 @@ class Pilot:
             gil_s=None if share is None else share * work,
             calls=self.calls,
             first_call_s=self.laps[0].alone_s,
-            native_s=fmean(lap.others_s for lap in laps),
-            children_s=fmean(lap.children_s for lap in laps),
+            native_s=self._mean("others_s"),
+            children_s=self._mean("children_s"),
         )
         if self.argument is None or self.result is None or self.function is None:
             return profile

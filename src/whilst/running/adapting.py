@@ -74,7 +74,7 @@ class Window:
         self._round: _Round | None = None
         self._best = (1 / base_s, 1) if base_s > 0 else (0.0, self.target)
         """The best throughput of a round (answers per second), and its level; alone to begin with."""
-        self._last = 0.0
+        self._before_step = 0.0
         self._direction = 1
         self._quiet = 0
 
@@ -133,20 +133,31 @@ class Window:
             elif self.target >= self.ceiling:
                 self.phase = Phase.STEADY
         else:
-            text = self._climb(throughput, ended.level)
+            text = self._climb(throughput, latency, ended.level)
         if throughput > best:
             self._best = (throughput, ended.level)
-        self._last = throughput
         return text
 
-    def _climb(self, throughput: float, level: int) -> str:
-        """One step of hill climbing, every second round, so that a step's effect is seen before the next."""
+    def _climb(self, throughput: float, latency_s: float, level: int) -> str:
+        """One step at the end of every second round, so that a step's effect is seen before the next.
+
+        A step that lost throughput is taken back. Otherwise latency says where to go: near that of a call alone
+        there is room for more; at twice that, fewer will do as well.
+        """
         self._quiet += 1
         if self._quiet % 2:
             return ""
-        if throughput < 0.97 * self._last:
+        gradient = self._gradient(latency_s)
+        if throughput < 0.95 * self._before_step:
             self._direction = -self._direction
-        limit = self.ceiling if not self.refusals else max(1, math.floor(0.8 * self.ceiling))
+        elif gradient > 0.8:
+            self._direction = 1
+        elif gradient < 0.5:
+            self._direction = -1
+        else:
+            self._direction = 0
+        self._before_step = throughput
+        limit = max(1, math.floor(0.9 * self.ceiling)) if self.refusals else self.ceiling
         step = 1 if self.refusals else max(1, round(_STEP * level))
         before, self.target = self.target, max(1, min(limit, self.target + self._direction * step))
         is_news = abs(self.target - before) > max(2, 0.3 * before)

@@ -108,6 +108,8 @@ class AutoPolicy:
         self._in_hand = 0
         self._inline_calls = 0
         self._fork_hindrance: str | None = None
+        self._learned: Finished | None = None
+        """The last inline answer, whose lesson is learned."""
         self._warm: set[tuple[int, int]] = set()
 
     # ---------------------------------------------------------------- the driver asks
@@ -121,7 +123,9 @@ class AutoPolicy:
             elif self.job.how == "call" and self._stage is _Stage.FIRST:
                 self._begin_with_tasks()
             if self._setup is INLINE:
-                return Orders(INLINE, inline=0 if view.blocked else 1 if self._is_lazy else self._stretch)
+                is_plain = self._stage in (_Stage.SHORT, _Stage.RUN)
+                count = 1 if self._is_lazy and not is_plain else self._stretch
+                return Orders(INLINE, inline=0 if view.blocked else count, is_plain=is_plain)
         return self._orders_of_run(view)
 
     def _orders_of_run(self, view: View) -> Orders:
@@ -165,13 +169,18 @@ class AutoPolicy:
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         if self._stage is _Stage.SHORT or self._stage is _Stage.RUN:
-            finished = perform_inline(job, source, count, self._awaiter)
+            self._learned = finished = perform_inline(job, source, count, self._awaiter)
             self._learn_from_stretch(finished)
             return finished
-        return self._perform_pilot(job, source)
+        self._learned = self._perform_pilot(job, source)
+        return self._learned
 
     def observe(self, finished: Finished) -> None:
-        if finished.worker == CALLER or not finished.ids:
+        if finished.worker == CALLER:
+            if finished is not self._learned:  # made by the reader of a lazy run, not by `perform`
+                self._learn_from_stretch(finished)
+            return
+        if not finished.ids:
             return
         self._learn_from_workers(finished)
 
@@ -225,6 +234,7 @@ class AutoPolicy:
         if not is_first:
             pilot.look_into(items[0])
         pilot.begin(items[0], is_watched=not is_first)
+        self._left = source.left
         finished = perform(Batch(-1, job, range(first, first + len(items)), items), CALLER, Cell(), self._awaiter)
         made = max(1, len(finished.ids))
         lap = pilot.end(items[0], calls=made)
@@ -242,7 +252,7 @@ class AutoPolicy:
         return max(1, min(_MOST_PILOT_CALLS, math.ceil(0.5 * _WATCHED_S / max(self._call_s, 1e-6))))
 
     def _after_pilot(self, *, is_first: bool) -> None:
-        count = 64 if self._left is None else max(0, self._left - 1)
+        count = 64 if self._left is None else self._left
         if is_first:
             if self._call_s < _TINY_S:
                 self._stage = _Stage.SHORT
@@ -351,8 +361,7 @@ class AutoPolicy:
 
     def _forget_pilot(self) -> None:
         """Calls are not what they were: measure some anew."""
-        self._pilot.laps.clear()
-        self._pilot.seen = type(self._pilot.seen)()
+        self._pilot.forget()
         self._stage, self._stretch = _Stage.PILOT, 1
 
     # ---------------------------------------------------------------- deciding

@@ -174,7 +174,7 @@ def forecasts(
     elif machine.cores < 2 or circumstances.most_workers == 1:
         rejected[Mode.PARALLEL] = rejected[Mode.COMBINED] = "this process may use one core only"
     else:
-        possible[Mode.PARALLEL] = _parallel(call)
+        possible[Mode.PARALLEL] = _parallel(call, can_overlap=not no_threads)
         if no_threads:
             rejected[Mode.COMBINED] = no_threads
         else:
@@ -272,11 +272,12 @@ def _threads_for(call: _Call) -> int:
     return max(1, min(call.n, most, max(least, int(min(by_start, useful)))))
 
 
-def _parallel(call: _Call) -> Forecast:
+def _parallel(call: _Call, *, can_overlap: bool) -> Forecast:
     """Processes: the caller goes on inline while they start, then they make the rest."""
     workers = max(1, min(call.n, call.cores))
-    if call.wait_s > 0.5 * call.wall_s and call.where.most_workers is None:
-        # Waiting workers share the cores: k of them take k*start + n*wall/k, as threads do, but cost more to start.
+    if not can_overlap and call.wait_s > 0.5 * call.wall_s and call.where.most_workers is None:
+        # Where threads would mix calls up, more processes than cores overlap the waits: k of them take
+        # k*start + n*wall/k, as threads do, but cost more to start.
         by_start = math.sqrt(call.n * call.wall_s / call.where.costs.worker_s)
         useful = 1.5 * call.cores * call.wall_s / max(call.load_s, 1e-4)
         workers = max(workers, min(call.n, _MOST_WAITING_PROCESSES, int(min(by_start, useful))))
@@ -290,7 +291,7 @@ def _parallel(call: _Call) -> Forecast:
         one = call.load_s
     batch = _batch_for(one, call)
     each = one + call.where.costs.process_call_s + call.where.costs.batch_s / batch + call.payload_s
-    seconds = _after_start(call, each / workers, workers)
+    seconds = _after_start(call, max(each / workers, call.load_s / call.cores), workers)
     return Forecast(Mode.PARALLEL, seconds, "processes", workers, batch, note=note)
 
 

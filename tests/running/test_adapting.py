@@ -1,0 +1,116 @@
+"""The window follows capacity: simulated servers with a virtual clock, no thread and no sleep."""
+
+from __future__ import annotations
+
+import heapq
+
+import pytest
+
+from whilst.running.adapting import Batches, Phase, Window
+
+
+class Server:
+    """Answers after `latency_s`; serves `capacity` at a time, queues the rest or refuses it."""
+
+    def __init__(self, latency_s=0.02, capacity=10**9, *, refuses=False, work_s=0.0):
+        self.latency_s, self.capacity, self.refuses, self.work_s = latency_s, capacity, refuses, work_s
+
+    def run(self, window, calls):
+        """Make so many calls with as many in flight as the window says; return (seconds, refusals, levels)."""
+        now, begun, done, refused = 0.0, 0, 0, 0
+        free = [0.0] * min(self.capacity, 4096)
+        core = 0.0
+        flying: list[tuple[float, float, bool]] = []
+        levels = []
+        while done < calls:
+            while len(flying) < window.target and begun < calls:
+                if self.refuses and len(flying) >= self.capacity:
+                    heapq.heappush(flying, (now + 0.001, now, False))
+                else:
+                    slot = heapq.heappop(free)
+                    end = max(now, slot) + self.latency_s
+                    heapq.heappush(free, end)
+                    core = max(core, end) + self.work_s if self.work_s else end
+                    heapq.heappush(flying, (max(end, core), now, True))
+                begun += 1
+            end, start, is_good = heapq.heappop(flying)
+            now = end
+            levels.append(window.target)
+            if is_good:
+                done += 1
+                window.answered(1, end - start, now)
+            else:
+                refused += 1
+                begun -= 1
+                window.refused(len(flying) + 1)
+        return now, refused, levels
+
+
+def test_rises_like_slow_start_where_nothing_limits():
+    seconds, _, levels = Server().run(Window(0.02, 4, 256), 1000)
+    assert max(levels) == 256
+    assert seconds < 0.02 * 14  # 4, 8, 16 … per round trip
+
+
+def test_a_queueing_server_is_not_flooded():
+    _, _, levels = Server(capacity=10).run(Window(0.02, 4, 256), 2000)
+    settled = levels[1000:]
+    assert 8 <= sum(settled) / len(settled) <= 40
+
+
+def test_a_queueing_server_is_used_to_the_full():
+    seconds, _, _ = Server(capacity=10).run(Window(0.02, 4, 256), 1000)
+    assert seconds < 1.3 * 1000 / 10 * 0.02
+
+
+def test_one_at_a_time_ends_at_one():
+    window = Window(0.02, 4, 64)
+    Server(capacity=1).run(window, 200)
+    assert window.target <= 2
+
+
+def test_a_refusing_server_is_asked_with_fewer_and_all_is_done():
+    window = Window(0.025, 4, 64)
+    seconds, refused, levels = Server(0.025, capacity=10, refuses=True).run(window, 500)
+    assert refused < 30
+    assert levels[-1] <= 10
+    assert seconds < 500 * 0.025 / 4
+
+
+def test_refusals_end_at_one_at_worst():
+    window = Window(0.02, 4, 64)
+    for _ in range(10):
+        window.refused(window.target)
+    assert window.target == 1
+
+
+def test_a_fixed_window_stays():
+    window = Window(0.02, 200, 200, is_fixed=True)
+    Server(capacity=3).run(window, 600)
+    assert (window.target, window.phase) == (200, Phase.FIXED)
+
+
+def test_never_beyond_the_most_or_below_one():
+    window = Window(0.0, 4, 16)
+    _, _, levels = Server().run(window, 500)
+    assert max(levels) <= 16
+    assert min(levels) >= 1
+
+
+def test_a_saturated_core_of_ones_own_stops_the_growth():
+    window = Window(0.022, 4, 256)
+    _, _, levels = Server(0.02, work_s=0.002).run(window, 1000)
+    assert max(levels[500:]) <= 80
+
+
+@pytest.mark.parametrize(("call_s", "least", "most"), [(0.03, 1, 1), (0.001, 8, 30), (1e-6, 7000, 30_000)])
+def test_batches_hide_the_hand_over_within_tens_of_milliseconds(call_s, least, most):
+    assert least <= Batches(call_s, 150e-6).size <= most
+
+
+def test_batches_follow_calls_that_become_longer():
+    batches = Batches(1e-4, 150e-6)
+    before = batches.size
+    for _ in range(20):
+        batches.answered(before, before * 0.01)
+    assert batches.size <= 3 < before

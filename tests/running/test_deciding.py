@@ -1,0 +1,174 @@
+"""The decision is a pure function: the right mode for each nature, and a reason for each other mode."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whilst.model import Machine, Mode, Profile, Write
+from whilst.running.deciding import Circumstances, decide, forecasts, hazards
+
+TWO = Machine(cores=2)
+EIGHT = Machine(cores=8)
+
+
+def profile(work_s=0.0, wait_s=0.0, held=1.0, **fields):
+    fields.setdefault("calls", 3)
+    return Profile(work_s=work_s, wait_s=wait_s, gil_s=work_s * held, **fields)
+
+
+def chosen(call, machine=TWO, **circumstances):
+    circumstances.setdefault("left", 400)
+    return decide(call, machine, Circumstances(**circumstances))
+
+
+@pytest.mark.parametrize(
+    ("call", "machine", "left", "mode"),
+    [
+        (profile(work_s=1e-6), TWO, 200_000, Mode.SEQUENTIAL),
+        (profile(wait_s=0.02), TWO, 400, Mode.CONCURRENT),
+        (profile(work_s=0.03), TWO, 64, Mode.PARALLEL),
+        (profile(work_s=0.03), Machine(cores=1), 64, Mode.SEQUENTIAL),
+        (profile(work_s=0.015, wait_s=0.03), TWO, 64, Mode.COMBINED),
+        (profile(work_s=0.015, wait_s=0.03), EIGHT, 400, Mode.COMBINED),
+        (profile(work_s=0.02, held=0.0), TWO, 64, Mode.CONCURRENT),  # zlib: no GIL, no need to send anything
+        (profile(work_s=0.02), Machine(cores=2, has_gil=False), 64, Mode.CONCURRENT),
+        (profile(work_s=0.03), TWO, 1, Mode.SEQUENTIAL),
+        (profile(work_s=0.03), TWO, 0, Mode.SEQUENTIAL),
+        (profile(work_s=0.03), TWO, None, Mode.PARALLEL),
+        (profile(wait_s=0.05, children_s=0.045), TWO, 100, Mode.CONCURRENT),  # commands that load a core each
+    ],
+)
+def test_the_nature_of_a_call_decides(call, machine, left, mode):
+    assert chosen(call, machine, left=left).mode is mode
+
+
+def test_children_that_load_a_core_need_no_more_than_the_cores():
+    commands = chosen(profile(wait_s=0.05, children_s=0.05), left=100)
+    assert commands.workers <= 4
+
+
+def test_a_native_pool_that_fills_the_cores_is_not_multiplied_in_threads():
+    decision = chosen(profile(work_s=0.02, held=0.0, native_s=0.019), left=100)
+    assert decision.mode in (Mode.SEQUENTIAL, Mode.PARALLEL)
+
+
+def test_threads_that_were_tried_in_vain_are_not_chosen_again():
+    call = profile(work_s=0.02, held=0.0)
+    assert chosen(call, tried_threads=1.0).mode is Mode.PARALLEL
+    assert chosen(call, tried_threads=1.9).mode is Mode.CONCURRENT
+
+
+def test_what_can_not_be_pickled_stays_here():
+    decision = chosen(profile(work_s=0.03, is_picklable=False, why_not="its result can't be pickled (a lock)"))
+    assert decision.mode is Mode.SEQUENTIAL
+    assert "a lock" in {rejection.mode: rejection.reason for rejection in decision.rejected}[Mode.PARALLEL]
+
+
+def test_a_payload_may_cost_more_than_the_work():
+    assert chosen(profile(work_s=0.004, argument_bytes=8 << 20, result_bytes=8 << 20, pickle_s=0.02)).mode in (
+        Mode.SEQUENTIAL,
+        Mode.CONCURRENT,
+    )
+
+
+UNLOCKED = Write("the global SEEN", "crawl.py:7 in visit", is_confirmed=True)
+LOCKED = Write("self.done (under a lock)", "client.py:9 in ask", is_confirmed=True, spoils_threads=False)
+PROCESS = Write("the working directory, which the whole process shares", spoils_processes=False)
+DRAWS = Write("the shared random generator", is_random=True)
+
+
+@pytest.mark.parametrize(
+    ("write", "modes"),
+    [
+        (UNLOCKED, {Mode.SEQUENTIAL}),
+        (LOCKED, {Mode.SEQUENTIAL, Mode.CONCURRENT}),
+        (PROCESS, {Mode.SEQUENTIAL, Mode.PARALLEL}),
+        (DRAWS, set(Mode)),
+    ],
+)
+def test_writes_rule_modes_out(write, modes):
+    call = profile(work_s=0.015, wait_s=0.03, writes=(write,))
+    possible, rejected = forecasts(call, TWO, Circumstances(left=400))
+    assert set(possible) == modes
+    assert set(possible) | set(rejected) == set(Mode)
+
+
+def test_waits_that_threads_would_mix_up_get_more_processes_than_cores():
+    decision = chosen(profile(wait_s=0.02, writes=(PROCESS,)), can_fork=True)
+    assert decision.mode is Mode.PARALLEL
+    assert decision.workers > 2
+
+
+def test_seeded_draws_must_be_in_order_unless_the_run_has_a_seed_of_its_own():
+    call = profile(work_s=0.03, writes=(DRAWS,))
+    assert chosen(call, is_seeded=True).mode is Mode.SEQUENTIAL
+    assert chosen(call, is_seeded=True, has_own_seed=True).mode is Mode.PARALLEL
+    assert "seed" in " ".join(chosen(call).given_up)
+
+
+def test_hazards_say_what_and_where():
+    threads, processes = hazards((UNLOCKED,), Circumstances())
+    assert "SEEN" in threads
+    assert "crawl.py line 7" in threads
+    assert processes
+
+
+def test_a_slow_start_keeps_short_runs_here():
+    call = profile(work_s=0.01)
+    assert chosen(call, left=20, server_start_s=0.5).mode is Mode.SEQUENTIAL
+    assert chosen(call, left=20, can_fork=True).mode is Mode.PARALLEL
+    assert chosen(call, left=20, server_start_s=0.5, workers_are_up=True).mode is Mode.PARALLEL
+
+
+def test_what_every_clean_worker_must_load_again_counts():
+    call = profile(work_s=0.004)
+    assert chosen(call, left=400, first_call_extra_s=2.0).mode is Mode.SEQUENTIAL
+    assert chosen(call, left=400, first_call_extra_s=2.0, can_fork=True).mode is Mode.PARALLEL
+
+
+def test_the_caller_may_limit_the_workers():
+    assert chosen(profile(wait_s=0.02), most_workers=3).workers <= 3
+    assert chosen(profile(work_s=0.03), most_workers=1).mode is Mode.SEQUENTIAL
+
+
+def test_coroutines_go_to_a_loop():
+    decision = chosen(profile(wait_s=0.02, is_coroutine=True))
+    assert (decision.mode, decision.backend) == (Mode.CONCURRENT, "eventloop")
+
+
+def test_batches_hide_the_hand_over_and_stay_short():
+    assert chosen(profile(work_s=0.03), left=64).batch == 1
+    assert 10 <= chosen(profile(work_s=0.0005), left=10_000).batch <= 64
+
+
+def test_a_decision_says_why_and_why_not_otherwise():
+    decision = chosen(profile(work_s=0.0002, wait_s=0.02))
+    text = str(decision)
+    assert "waiting" in text
+    for mode in set(Mode) - {decision.mode}:
+        assert f"Not {mode.value}" in text
+    assert decision.to_dict()["mode"] == "concurrent"
+
+
+_seconds = st.floats(0, 10, allow_nan=False)
+
+
+@given(
+    work=_seconds,
+    wait=_seconds,
+    held=st.floats(0, 1),
+    native=_seconds,
+    children=_seconds,
+    left=st.none() | st.integers(0, 10**7),
+    cores=st.integers(1, 128),
+    fork=st.booleans(),
+)
+def test_every_profile_gets_a_decision_no_slower_than_sequential(work, wait, held, native, children, left, cores, fork):
+    call = profile(work, wait, held, native_s=native, children_s=children)
+    where = Circumstances(left=left, can_fork=fork)
+    decision = decide(call, Machine(cores=cores), where)
+    assert decision.workers >= (0 if decision.mode is Mode.SEQUENTIAL else 1)
+    assert decision.forecast_s[decision.mode] <= decision.forecast_s[Mode.SEQUENTIAL]
+    assert {decision.mode} | {rejection.mode for rejection in decision.rejected} == set(Mode)
