@@ -11,7 +11,8 @@ import contextvars
 import reprlib
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import nullcontext
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 
     from whilst.running.source import Source
 
-__all__ = ["Awaiter", "Cell", "describe_call", "note_item", "perform", "perform_inline", "without_own_frames"]
+__all__ = [
+    "Awaiter",
+    "Cell",
+    "describe_call",
+    "name_of",
+    "note_item",
+    "perform",
+    "perform_inline",
+    "perform_lazily",
+    "without_own_frames",
+]
 
 
 class Cell:
@@ -171,10 +182,11 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
     start_ns = perf_counter_ns()
     input_error = None
     try:
-        if is_timed:
-            _make_timed_inline(call, job, numbers, source.pull(count), made)
-        else:
-            _make_plain(call, job, numbers, source.pull(count), made, Exception)
+        with nullcontext() if job.seed is None else own_draws(job.fn):
+            if is_timed:
+                _make_timed_inline(call, job, numbers, source.pull(count), made)
+            else:
+                _make_plain(call, job, numbers, source.pull(count), made, Exception)
     except Exception as error:
         input_error = error
     end_ns = perf_counter_ns()
@@ -195,6 +207,53 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
         [start_ns, *ends[:-1]] if ends else None,
         ends,
         cpu_ns,
+    )
+
+
+def perform_lazily(job: Job, source: Source, count: int, awaiter: Awaiter) -> Generator[object, None, Finished]:
+    """Like `perform_inline`, but each call is made when its result is asked for, and nothing of it is kept.
+
+    Yields the results (errors too, unless the first of them ends the run). The answer that it returns holds the
+    times of the calls alone, not of what the reader did in between; its values are None.
+    """
+    first = source.next_id
+    call = _one_argument(job, range(first, first + count), awaiter)
+    starts: list[int] = []
+    ends: list[int] = []
+    errors: dict[int, BaseException] = {}
+    input_error: Exception | None = None
+    cpu_ns = thread_time_ns()
+    items = iter(source.pull(count))
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            break
+        except Exception as error:
+            input_error = error
+            break
+        starts.append(perf_counter_ns())
+        try:
+            value = call(item)
+            if type(value) is CoroutineType:
+                value = awaiter(value)
+        except Exception as error:
+            number = first + len(ends)
+            errors[number] = value = _noted(error, job, number, item)
+        ends.append(perf_counter_ns())
+        if len(ends) == 1:
+            cpu_ns = thread_time_ns() - cpu_ns
+        if errors and job.stops_at_error:
+            break
+        yield value
+    done, busy_ns = len(ends), sum(ends) - sum(starts)
+    source.pulled(done, is_over=done < count and not (errors and job.stops_at_error), error=input_error)
+    end_ns = ends[-1] if ends else perf_counter_ns()
+    numbers = range(first, first + done)
+    share = cpu_ns / max(ends[0] - starts[0], 1) if ends else 0.0
+    nothing = [None] * done
+    return Finished(
+        CALLER, -1, numbers, nothing, end_ns - busy_ns, end_ns, errors, starts, ends, int(busy_ns * min(share, 1.0))
     )
 
 

@@ -147,8 +147,12 @@ class Driver:
 
     # One step.
 
-    def advance(self, *, wait: bool = True) -> None:
-        """Do what there is to do; then, unless not to `wait`, block until something more has happened."""
+    def advance(self, *, wait: bool = True) -> int:
+        """Do what there is to do; then, unless not to `wait`, block until something more has happened.
+
+        Returns:
+            How many calls the reader of a lazy run may make itself now, one by one (`note` is to follow); mostly 0.
+        """
         orders = self._ask()
         if orders.setup != self._setup:
             self._change_setup(orders.setup)
@@ -158,6 +162,8 @@ class Driver:
         if self._leftover and self._backend is None:
             self._perform_leftover()
         elif orders.inline and self.source.left != 0 and self._may_take():
+            if orders.is_plain and self._is_read_directly and self._backend is None:
+                return orders.inline
             self._accept_inline(self.policy.perform(self.job, self.source, orders.inline))
             wait = False
         elif self._backend is None:
@@ -165,9 +171,31 @@ class Driver:
                 self.source.wait()
             elif self._may_take():
                 self._accept_inline(self.policy.perform(self.job, self.source, 1))
-            return
+            return 0
         if self._backend is not None and not self.is_over:
             self._look(self._patience_s() if wait else 0)
+        return 0
+
+    def note(self, finished: Finished) -> None:
+        """Calls were made and read outside: their results are not kept."""
+        self.policy.observe(finished)
+        count = len(finished.ids)
+        if count:
+            self.recorder.add(finished)
+            self.view.done += count
+            self.sink.skip(count)
+            if self.on_progress is not None:
+                self.on_progress(count)
+        fatal = {number: error for number, error in finished.errors.items() if self._is_fatal(error)}
+        if fatal:
+            self._errors.update(fatal)
+            self._end_by(min(fatal))
+        self._check_input()
+
+    @property
+    def _is_read_directly(self) -> bool:
+        """Results go to a reader who may as well make the calls; nobody else wants to see them."""
+        return self.limits.is_lazy and not self._leftover and self.sink.can_skip
 
     def wake(self) -> None:
         """Have `advance` return, from any thread."""

@@ -200,6 +200,11 @@ class _OpenInput(Source):
 class _FutureSink:
     """Answers go to futures."""
 
+    can_skip = False
+
+    def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
+        raise AssertionError("every value has its future")
+
     def __init__(self, futures: dict[int, Future[Any]]) -> None:
         self.undelivered = 0
         self._futures = futures

@@ -26,6 +26,7 @@ _AHEAD_BELOW_NS: Final = 10_000_000
 _NEAR_AHEAD_BELOW_NS: Final = 1_000_000
 _INLINE_NS: Final = 10_000_000
 """Aim of a stretch of inline calls: afterwards the driver looks around."""
+_LAZY_STRETCH: Final = 1024
 _INLINE_GROWTH: Final = 4096
 _GROWTH: Final = 32
 """A batch grows at most so much at a time: the first calls may not be like the others."""
@@ -56,8 +57,9 @@ class InlinePolicy:
         self._awaiter = Awaiter()
 
     def orders(self, view: View) -> Orders:
-        # A lazy run makes exactly the call whose result is asked for, as a loop would.
-        return Orders(INLINE, inline=0 if view.blocked else 1 if self._is_lazy else self._count)
+        if self._is_lazy:
+            return Orders(INLINE, inline=0 if view.blocked else min(self._count, _LAZY_STRETCH), is_plain=True)
+        return Orders(INLINE, inline=self._count)
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         is_timed = self._is_always_timed or self._is_timed

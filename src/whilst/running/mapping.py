@@ -19,7 +19,7 @@ from whilst.model import Decision, Timeline
 from whilst.running.backends import open_backend
 from whilst.running.backends.base import How, Job
 from whilst.running.callers import is_iterating
-from whilst.running.calls import name_of
+from whilst.running.calls import Awaiter, name_of, perform_lazily
 from whilst.running.choosing import choose_policy, gives_coroutines
 from whilst.running.driver import Driver, Limits
 from whilst.running.journal import JournalPolicy, journaled
@@ -197,10 +197,6 @@ class _Run:
         if self.options.progress:
             bar = progress_bar(self.name, self.driver.source.length, is_wanted=True)
             self.driver.on_progress = stack.enter_context(bar)
-        if self.options.seed is not None:
-            from whilst.running.seeding import draws_kept
-
-            stack.enter_context(draws_kept())
         return stack
 
 
@@ -221,7 +217,7 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
 
 
 def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
-    driver, ready = run.driver, sink.ready
+    driver, ready, awaiter = run.driver, sink.ready, Awaiter()
     try:
         with run.wrapped():
             while True:
@@ -236,10 +232,13 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
                             next_poll_ns = perf_counter_ns() + _POLL_NS
                 if driver.is_over:
                     break
-                driver.advance()
+                stretch = driver.advance()
+                if stretch:
+                    driver.note((yield from perform_lazily(driver.job, driver.source, stretch, awaiter)))
         driver.end()
     finally:
         driver.close(kill=True)
+        awaiter.close()
     if driver.error is not None:
         raise driver.error
 

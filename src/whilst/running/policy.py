@@ -57,6 +57,9 @@ class Orders:
     """Calls that one worker of an event loop back end has in flight at once; None: as in the setup."""
     inline: int = 0
     """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
+    is_plain: bool = False
+    """Calls made inline need not go through `perform`: where a reader takes results one by one, each is made when
+    it is asked for, and a stretch of them is told to `observe` (worker `CALLER`), its length that of the calls."""
     is_timed: bool = True
     """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
 

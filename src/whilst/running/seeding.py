@@ -5,9 +5,9 @@ Before each call the generators of `random` and, where it is imported, `numpy.ra
 rather than `hash()`: it does not change with PYTHONHASHSEED or between versions.
 
 The functions of `random` and `numpy.random` are methods of one generator each, which all threads share: a call in
-one thread would draw from what was set for a call in another. While seeded calls are made in worker threads those
-functions are therefore replaced by ones that look for a generator of the calling thread first. Threads without one
-go on as before.
+one thread would draw from what was set for a call in another, and the caller would go on with what was set for the
+last call. While seeded calls are made those functions are therefore replaced by ones that look for a generator of
+the calling thread first. Threads without one go on as before, and so does the caller afterwards.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-__all__ = ["drawing", "draws_kept", "own_draws", "reseed", "seed_of"]
+__all__ = ["drawing", "own_draws", "reseed", "seed_of"]
 
 
 def seed_of(seed: int, number: int) -> int:
@@ -37,20 +37,6 @@ def reseed(seed: int, number: int) -> None:
     numpy_random = _own.numpy_random or sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed(mixed & 0xFFFF_FFFF)
-
-
-@contextmanager
-def draws_kept() -> Iterator[None]:
-    """Give the caller's generators their state back afterwards, so that a seeded map does not disturb them."""
-    state = random.getstate()
-    numpy_random = sys.modules.get("numpy.random")
-    numpy_state = numpy_random.get_state() if numpy_random is not None else None
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        if numpy_random is not None and numpy_state is not None:
-            numpy_random.set_state(numpy_state)
 
 
 async def drawing(coroutine: Coroutine[Any, Any, object], seed: int, number: int) -> object:

@@ -17,6 +17,8 @@ class Sink(Protocol):
 
     undelivered: int
     """Values that wait here for a reader (or, ordered, for those before them)."""
+    can_skip: bool
+    """Values may reach their reader in another way than through here."""
 
     def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
         """Take values; `values[k]` is that of call `ids[k]`. Each number comes once.
@@ -24,11 +26,15 @@ class Sink(Protocol):
         Errors stand among the values already; `errors` tells them from exceptions that a call returned.
         """
 
+    def skip(self, count: int) -> None:
+        """The next values in order do not come through here."""
+
 
 class ListSink:
     """All values in one list, which is given and empty, in the order of the items."""
 
     __slots__ = ("undelivered", "values")
+    can_skip = False
 
     def __init__(self, values: list[Any]) -> None:
         self.undelivered = 0
@@ -53,11 +59,15 @@ class ListSink:
         for number, value in zip(ids, values, strict=True):
             stored[number] = value
 
+    def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
+        raise AssertionError("every value has its place in the list")
+
 
 class OrderedSink:
     """A stream in the order of the items: values wait for those before them."""
 
     __slots__ = ("_early", "_next", "ready", "undelivered")
+    can_skip = True
 
     def __init__(self) -> None:
         self.ready: deque[Sequence[object]] = deque()
@@ -86,11 +96,15 @@ class OrderedSink:
             self._next += found[0]
             self.ready.append(found[1])
 
+    def skip(self, count: int) -> None:
+        self._next += count
+
 
 class UnorderedSink:
     """A stream in the order of completion."""
 
     __slots__ = ("ready", "undelivered")
+    can_skip = True
 
     def __init__(self) -> None:
         self.ready: deque[Sequence[object]] = deque()
@@ -104,3 +118,6 @@ class UnorderedSink:
     ) -> None:
         self.undelivered += len(ids)
         self.ready.append(values)
+
+    def skip(self, count: int) -> None:
+        """Nothing waits for them."""
