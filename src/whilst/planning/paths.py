@@ -18,11 +18,10 @@ __all__ = ["Paths", "find_paths", "preemptive_bound", "span_ns"]
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Nanoseconds before each operation's earliest start, and after its end; each task's release, and the span."""
+    """Nanoseconds before each operation's earliest start, and after its end, and the span."""
 
     head: list[int]
     tail: list[int]
-    release: list[int]
     span: int
 
 
@@ -32,21 +31,21 @@ def find_paths(problem: Problem, *, sharpen: bool = False) -> Paths:
     Args:
         sharpen: let releases count that executors are shared; slower, never smaller.
     """
-    head, release, span = _heads(problem, sharpen)
+    head, span = _heads(problem, sharpen)
     if not sharpen:
-        return Paths(head, _tails(problem), release, span)
-    mirrored, _, mirrored_span = _heads(reverse_problem(problem), sharpen)
+        return Paths(head, _tails(problem), span)
+    mirrored, mirrored_span = _heads(reverse_problem(problem), sharpen)
     tail = [0] * len(head)
     for task in range(len(problem.lead)):
         operations = problem.operations(task)
         for ahead, behind in zip(operations, reversed(operations), strict=True):
             tail[ahead] = mirrored[behind]
-    return Paths(head, tail, release, max(span, mirrored_span))
+    return Paths(head, tail, max(span, mirrored_span))
 
 
 def span_ns(problem: Problem) -> int:
     """The length of the critical path."""
-    return _heads(problem, sharpen=False)[2]
+    return _heads(problem, sharpen=False)[1]
 
 
 def preemptive_bound(jobs: Sequence[tuple[int, int, int]], machines: int) -> int:
@@ -82,22 +81,20 @@ def preemptive_bound(jobs: Sequence[tuple[int, int, int]], machines: int) -> int
     return -(-latest // machines)
 
 
-def _heads(problem: Problem, sharpen: bool) -> tuple[list[int], list[int], int]:
+def _heads(problem: Problem, sharpen: bool) -> tuple[list[int], int]:
     head = [0] * len(problem.length)
-    release = [0] * len(problem.lead)
     complete = [0] * len(problem.lead)
     for task in problem.order:
         before = problem.before[task]
         now = max([complete[each] for each in before], default=0)
         if sharpen and len(before) > 1:
             now = max(now, _shared_release(problem, before, head, complete))
-        release[task] = now
         now += problem.lead[task]
         for operation in problem.operations(task):
             head[operation] = now
             now += problem.length[operation] + problem.lag[operation]
         complete[task] = now
-    return head, release, max(complete)
+    return head, max(complete)
 
 
 def _tails(problem: Problem) -> list[int]:
