@@ -166,3 +166,11 @@ def test_estimates_without_any_spread_give_the_plan_itself() -> None:
         planned = plan(day, mode, draws=3)
         drawn = planned.percentiles
         assert {drawn.p10_s, drawn.p50_s, drawn.p90_s} == {planned.makespan_s}
+
+
+def test_a_plan_tells_its_percentiles_in_a_sentence() -> None:
+    day = Day(("you",), (Task("a", (work(Estimate(60, 120, 180)),)),), unit="min", unit_s=60)
+    notes = plan(day, "sequential", draws=500).notes()
+    assert notes[0] == "Meets its lower bound: the critical path."
+    assert notes[1].startswith("Of 500 drawn days 10 / 50 / 90 % end by 1.4")
+    assert notes[1].endswith(" min (seed 0).")

@@ -143,27 +143,17 @@ class Plans(Drawable):
 
 def _table(plans: Sequence[Plan]) -> list[list[str]]:
     unit = plans[0].timeline.unit if plans else "s"
-    is_uncertain = any(plan.percentiles for plan in plans)
-    spread = [f"p10 / p50 / p90 [{unit}]"] if is_uncertain else []
-    heading = ["mode", f"makespan [{unit}]", f"bound [{unit}]", "gap", *spread, "concurrency", "parallelism", "optimal"]
-    return [heading, *(_row(plan, is_uncertain) for plan in plans)]
+    heading = ["mode", f"makespan [{unit}]", f"bound [{unit}]", "gap", "concurrency", "parallelism", "optimal"]
+    return [heading, *map(_row, plans)]
 
 
-def _row(plan: Plan, is_uncertain: bool) -> list[str]:
-    def in_units(seconds: float) -> str:
-        return f"{seconds / plan.timeline.unit_s:,.6g}"
-
-    spread = []
-    if is_uncertain:
-        drawn = plan.percentiles
-        spread = [" / ".join(map(in_units, (drawn.p10_s, drawn.p50_s, drawn.p90_s))) if drawn else "-"]
+def _row(plan: Plan) -> list[str]:
     return [
         str(plan.mode),
-        in_units(plan.makespan_s),
-        in_units(plan.bound_s),
+        f"{plan.makespan_s / plan.timeline.unit_s:,.6g}",
+        f"{plan.bound_s / plan.timeline.unit_s:,.6g}",
         # Rounding must not make a plan look proved that is not.
         "0 %" if not plan.gap else f"{max(plan.gap, 0.0001):.2%}".replace("%", " %"),
-        *spread,
         f"{plan.timeline.concurrency:.2f}",
         f"{plan.timeline.parallelism:.2f}",
         "yes" if plan.is_optimal else "not proved",
@@ -171,9 +161,11 @@ def _row(plan: Plan, is_uncertain: bool) -> list[str]:
 
 
 def _notes(plan: Plan) -> list[str]:
-    notes = [f"{plan.proof[:1].upper()}{plan.proof[1:]}."]
-    if not plan.is_optimal:
-        notes = [f"{notes[0][:-1]}; the bound is {plan.bound_reason}."]
-    if plan.percentiles:
-        notes.append(f"Percentiles of {plan.percentiles.draws:,} draws, seed {plan.percentiles.seed}.")
+    proof = f"{plan.proof[:1].upper()}{plan.proof[1:]}"
+    notes = [f"{proof}." if plan.is_optimal else f"{proof}; the bound is {plan.bound_reason}."]
+    if drawn := plan.percentiles:
+        ends = " / ".join(f"{each / plan.timeline.unit_s:,.4g}" for each in (drawn.p10_s, drawn.p50_s, drawn.p90_s))
+        notes.append(
+            f"Of {drawn.draws:,} drawn days 10 / 50 / 90 % end by {ends} {plan.timeline.unit} (seed {drawn.seed})."
+        )
     return notes
