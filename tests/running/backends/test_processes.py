@@ -43,8 +43,8 @@ STYLES = [
 class Runner:
     """One backend, and what it has said so far."""
 
-    def __init__(self, **keywords: Any) -> None:
-        self.backend = ProcessBackend(**keywords)
+    def __init__(self, kind: type[ProcessBackend] = ProcessBackend, **keywords: Any) -> None:
+        self.backend = kind(**keywords)
         self.events: list[Event] = []
         self._numbers = iter(range(1_000_000))
 

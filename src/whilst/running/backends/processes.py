@@ -1,4 +1,4 @@
-"""Worker processes: calls side by side on several cores, each in an interpreter of its own.
+"""Worker processes; and base of all back ends whose workers speak in frames, each an interpreter of its own.
 
 Workers are forked by a clean server process (`running.worker.server`), so it matters neither how many threads this
 program has nor whether it guards its main module. Each worker has a socket for frames and a page of shared memory
@@ -196,8 +196,7 @@ class ProcessBackend:
             return
         self._is_open = False
         try:
-            if not kill:
-                self._end_gently()
+            self._end_workers(kill=kill)
         finally:
             if self._lease is not None:
                 # The server kills what is left of our workers, and reaps them.
@@ -213,10 +212,7 @@ class ProcessBackend:
             os.close(self._wakes)
 
     def _spawn(self, number: int) -> None:
-        if self._lease is None:
-            self._lease = lease(is_forked=self._is_forked)
-            self._server = (FrameReader(self._lease.sock), FrameWriter(self._lease.sock))
-            self._poll.register(self._lease.sock.fileno(), select.POLLIN)
+        self._prepare()
         ours, theirs = socketpair()
         cell, cell_fd = Cell.create(self.slots)
         stderr_fd = anonymous_file("whilst-stderr", 0, is_appended=True)
@@ -224,10 +220,20 @@ class ProcessBackend:
         self._workers[number] = worker
         self._by_fd[ours.fileno()] = worker
         self._poll.register(ours.fileno(), select.POLLIN)
+        self._launch(number, (theirs.detach(), cell_fd, os.dup(stderr_fd)))
+
+    def _prepare(self) -> None:
+        """Have what starts workers, before the first one."""
+        if self._lease is None:
+            self._lease = lease(is_forked=self._is_forked)
+            self._server = (FrameReader(self._lease.sock), FrameWriter(self._lease.sock))
+            self._poll.register(self._lease.sock.fileno(), select.POLLIN)
+
+    def _launch(self, number: int, fds: tuple[int, int, int]) -> None:
+        """Start a worker on its ends of the socket, the cell and stderr, which are its to close."""
         spawn = (number, self._style, self.slots, self._memory_limit_bytes)
-        # Ours from here on is a duplicate: the writer closes what it has sent.
-        fds = (theirs.detach(), cell_fd, os.dup(stderr_fd), _standard_output())
-        self._tell_server(encode(frames.SPAWN, spawn, (), len(fds)), fds)
+        given = (*fds, _standard_output())
+        self._tell_server(encode(frames.SPAWN, spawn, (), len(given)), given)
 
     def _tell_server(self, data: bytes, fds: tuple[int, ...] = ()) -> None:
         if self._server is None:
@@ -334,13 +340,15 @@ class ProcessBackend:
             )
         worker.close()
 
-    def _end_gently(self) -> None:
-        for number in list(self._workers):
-            self.stop_worker(number)
-        deadline = time.monotonic() + _PATIENCE_S
-        while self._workers and self._lease is not None and (left := deadline - time.monotonic()) > 0:
-            self._queued.clear()
-            self._look(left)
+    def _end_workers(self, *, kill: bool) -> None:
+        """Have all end, and wait until they have; those that don't in time are killed."""
+        for is_killing in (True,) if kill else (False, True):
+            for number in list(self._workers):
+                self.stop_worker(number, kill=is_killing)
+            deadline = time.monotonic() + _PATIENCE_S
+            while self._workers and (left := deadline - time.monotonic()) > 0:
+                self._queued.clear()
+                self._look(left)
 
 
 def _standard_output() -> int:

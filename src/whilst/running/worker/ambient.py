@@ -93,8 +93,11 @@ def _state_of(stream: Any) -> str:
     return "closed" if getattr(stream, "closed", False) is True else "open"
 
 
-def settle(data: bytes, native_threads: int | None) -> Context:
-    """Put a worker into the captured surroundings; gives the context in which its calls are made."""
+def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -> Context:
+    """Put a worker into the captured surroundings; gives the context in which its calls are made.
+
+    `is_guest`: not into those that belong to the process as a whole.
+    """
     from contextvars import Context
 
     found: dict[str, Any] = loads(data)
@@ -104,11 +107,11 @@ def settle(data: bytes, native_threads: int | None) -> Context:
     sys.argv = found["argv"]
     if sys.getrecursionlimit() != found["recursion_limit"]:
         sys.setrecursionlimit(found["recursion_limit"])
-    if found["env"] is not None:
+    if found["env"] is not None and not is_guest:
         set_environment(found["env"])
-    if found["cwd"] is not None:
+    if found["cwd"] is not None and not is_guest:
         set_directory(found["cwd"])
-    if native_threads is not None:
+    if native_threads is not None and not is_guest:
         _limit_native_threads(native_threads)
     _set_warning_filters(found["warning_filters"])
     context = Context()

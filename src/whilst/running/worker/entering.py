@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from _socket import socket
 from _thread import RLock
 
 from whilst.running.worker import ambient, frames, payload, share
@@ -21,14 +22,13 @@ from whilst.running.worker.wire import FrameReader, encode, send_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _socket import socket
     from collections.abc import Callable
     from contextvars import Context
     from typing import Any
 
     from whilst.running.worker.wire import Frame
 
-__all__ = ["Job", "Made", "Style", "Work", "Worker", "enter", "light_import"]
+__all__ = ["Job", "Made", "Style", "Work", "Worker", "enter", "inhabit", "light_import"]
 
 _FAILED_EXIT = 70
 _RSS_EVERY_NS = 50_000_000
@@ -105,13 +105,17 @@ class Style:
 class Worker:
     """The channel to the parent and what hangs on it."""
 
-    def __init__(self, sock: socket, cell: Cell, echoes: Echoes, memory_limit_bytes: int | None) -> None:
+    def __init__(
+        self, sock: socket, cell: Cell, echoes: Echoes, memory_limit_bytes: int | None, *, is_guest: bool = False
+    ) -> None:
         self.sock = sock
         self.cell = cell
         self.echoes = echoes
         self.style: Style
         self.pid = os.getpid()
         self._limit_bytes = memory_limit_bytes
+        self._is_guest = is_guest
+        """Lives in the parent's own process: directory and environment are not this worker's to set."""
         self._looked_ns = 0
         self._reader = FrameReader(sock)
         self._jobs: dict[int, Job] = {}
@@ -184,7 +188,7 @@ class Worker:
         return job
 
     def _settle(self, head: JobHead) -> Context:
-        context = ambient.settle(head.surroundings, head.native_threads)
+        context = ambient.settle(head.surroundings, head.native_threads, is_guest=self._is_guest)
         self.echoes.settle(*ambient.log_settings(head.surroundings))
         share.nested_workers = head.nested_workers
         nesting = sys.modules.get("whilst.running.nesting")
@@ -333,6 +337,29 @@ def enter(spawn: frames.Spawn, sock: socket, cell_fd: int, stderr_fd: int) -> No
 
         os.write(stderr_fd, traceback.format_exc().encode())
     leave(code)
+
+
+def inhabit(sock_fd: int, cell_fd: int, stderr_fd: int) -> None:
+    """Be a worker in a sub-interpreter of the parent's process, until the parent has had enough."""
+    cell = Cell(cell_fd, 1)
+    os.close(cell_fd)
+    echoes = Echoes(cell, stderr_fd)
+    sock = socket(fileno=sock_fd)
+    try:
+        worker = Worker(sock, cell, echoes, None, is_guest=True)
+        from whilst.running.worker.serial import Serial
+
+        worker.style = Serial(worker)
+        echoes.install()
+        share.nested_workers = 1
+        send_all(sock, encode(frames.READY, (worker.pid,)))
+        worker.style.run(worker.receive)
+        worker.style.close()
+    except OSError:  # the parent has closed its end
+        pass
+    finally:
+        sock.close()
+        os.close(stderr_fd)
 
 
 def _style(spawn: frames.Spawn, worker: Worker) -> Style:
