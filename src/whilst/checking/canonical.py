@@ -34,7 +34,7 @@ from whilst.errors import WhilstError
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["StateTooLargeError", "canonical", "opaque_types"]
+__all__ = ["StateTooLargeError", "canonical", "opaque_types", "reachable_ids"]
 
 TREE_NODES: Final = 2_000
 TREE_DEPTH: Final = 60
@@ -72,6 +72,15 @@ def opaque_types(value: object) -> frozenset[str]:
     """Names of the types reachable from `value` that can't be looked into (locks, threads, files not counted)."""
     labels = (parts.label for parts in _Graph(value).parts)
     return frozenset(label[1] for label in labels if isinstance(label, tuple) and label[0] == "opaque")
+
+
+def reachable_ids(value: object, most: int) -> set[int]:
+    """The ids of all objects that the form of `value` depends on.
+
+    Raises:
+        StateTooLargeError: there are more than `most`.
+    """
+    return _Graph(value, most).ids
 
 
 def atom_form(value: Any) -> Hashable:
@@ -130,7 +139,8 @@ def _digest(data: bytes) -> bytes:
 class _Graph:
     """Every node reachable from a value, once each, in the order of a walk, with its children's numbers."""
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: object, most: int | None = None) -> None:
+        self._most = GRAPH_NODES if most is None else most
         self.parts: list[Parts] = []
         self.ordered: list[list[int]] = []
         self.unordered: list[list[int]] = []
@@ -143,14 +153,19 @@ class _Graph:
             self.ordered.append([self._visit(child) for child in parts.ordered])
             self.unordered.append([self._visit(child) for child in parts.unordered])
 
+    @property
+    def ids(self) -> set[int]:
+        """The ids of the nodes; those of temporary ones mean nothing."""
+        return set(self._number)
+
     def _visit(self, value: object) -> int:
         number = self._number.get(id(value))
         if number is None:
             number = self._number[id(value)] = len(self._nodes)
             self._nodes.append(value)
-            if number >= GRAPH_NODES:
+            if number >= self._most:
                 raise StateTooLargeError(
-                    f"more than {GRAPH_NODES:,} objects are reachable from the state: "
+                    f"more than {self._most:,} objects are reachable from the state: "
                     f"pass outcome= to say what of it counts"
                 )
         return number

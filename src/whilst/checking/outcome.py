@@ -47,6 +47,7 @@ class Measure:
         self.classes = _classes(tasks)
         self._bags = [[t for t, c in enumerate(self.classes) if c == each] for each in sorted(set(self.classes))]
         self._outcome = outcome
+        self.surroundings: Callable[[], dict[str, object]] = dict  # globals and the like that tasks change
         self._takes_results = outcome is not None and _positional(outcome) >= 2
 
     def judge(self, state: object, results: Sequence[TaskResult]) -> Judged:
@@ -66,7 +67,7 @@ class Measure:
         for bag in self._bags:
             forms = [_result_form(results[task]) for task in bag]
             bags.append(forms[0] if len(forms) == 1 else frozenset(collections.Counter(forms).items()))
-        return Judged((canonical(state), *bags), raised)
+        return Judged((canonical(state), canonical(self.surroundings()), *bags), raised)
 
     def facts(self, state: object, results: Sequence[TaskResult]) -> dict[str, str]:
         """The same ending by name, for a reader."""
@@ -76,6 +77,8 @@ class Measure:
             found.update({k: v for k, v in self._result_facts(results).items() if " raised" in k})
             return found
         found = facts_of("state", state) if state is not None else {}
+        for label, value in self.surroundings().items():
+            found.update(facts_of(label, value))
         found.update(self._result_facts(results))
         return found
 

@@ -58,7 +58,11 @@ def name_of(answer: Answer, execution: Execution, names: Sequence[str]) -> Named
     if answer is Answer.DEADLOCK:
         return _deadlock(execution, names)
     if answer is Answer.LIVELOCK:
-        return Named("livelock", f"The tasks that are left poll for ever: {execution.reason}")
+        said = re.sub(r"\btask (\d+)\b", lambda match: names[int(match[1])], execution.reason).rstrip(".")
+        said = re.sub(r"\S*/(\w+\.py)\b", r"\1", said)
+        return Named(
+            "livelock", f"The tasks that are left poll for ever, and nobody will change what they wait for: {said}."
+        )
     accesses = execution.accesses()
     if answer is Answer.RAISES:
         for task, result in enumerate(execution.results):

@@ -32,7 +32,7 @@ from typing import Final
 
 from whilst.errors import ReplayError
 
-__all__ = ["OWN_FOLDER", "Token", "digest_of", "load_file", "reference_to", "resolve"]
+__all__ = ["OWN_FOLDER", "Token", "digest_of", "is_foreign", "load_file", "reference_to", "resolve"]
 
 _PREFIX: Final = "w1"
 _PREFIX_PARTIAL: Final = "w1p"  # setup and tasks have to be passed to a replay
@@ -145,7 +145,7 @@ def _from_bytes(data: bytes) -> tuple[int, ...]:
 def digest_of(functions: Iterable[Callable[..., object]], places: Iterable[tuple[str, str]]) -> str:
     """A short digest of the code of these functions and of the (file, function) places; the standard library's
     functions are left out, since the version of Python stands for them."""
-    wanted = {(file, function) for file, function in places if not _is_foreign(file)}
+    wanted = {(file, function) for file, function in places if not is_foreign(file)}
     rest = hashlib.blake2b(digest_size=6)
     for function in functions:
         code = _code_of(function)
@@ -156,7 +156,8 @@ def digest_of(functions: Iterable[Callable[..., object]], places: Iterable[tuple
     return base64.urlsafe_b64encode(rest.digest()).decode()
 
 
-def _is_foreign(file: str) -> bool:
+def is_foreign(file: str) -> bool:
+    """Whether the file belongs to the standard library or to this package: its code is not the user's."""
     if file.startswith(OWN_FOLDER):
         return True
     return file.startswith(_STDLIB) and "site-packages" not in file

@@ -14,6 +14,7 @@ from whilst.checking.events import Status
 from whilst.checking.question import Finding, Judge, Question
 from whilst.checking.search import DivergedError, Guarantee, Progress, SearchConfig, SearchReport, search
 from whilst.checking.shrinking import shrink
+from whilst.checking.surroundings import Surroundings
 from whilst.checking.tokens import Token, digest_of, reference_to, resolve
 from whilst.errors import CheckError, ReplayError
 from whilst.model.verdict import Answer, Counterexample, Verdict
@@ -22,6 +23,7 @@ __all__ = ["check", "parse_budget", "replay"]
 
 _REMEMBERED: Final = 256
 _SETTLING: Final = 20
+_LOOKS: Final = 2  # executions of each kind that show what tasks change outside the state
 _remembered: dict[str, Question] = {}  # by token, so that a check of local functions can be replayed where it ran
 
 
@@ -143,10 +145,12 @@ class _Inquiry:
         self.judge = Judge(question, explorer)
         self._started = started
         self._opaque: frozenset[str] = frozenset()
+        self._unseen: list[str] = []
 
     # --------------------------------------------------------------------------------------------- the whole check
     def run(self, config: SearchConfig) -> Verdict:
         try:
+            self._look_around()
             self.judge.sequential.run_all()
             if self.explorer.has_identity:
                 self.judge.tell_tasks_apart()
@@ -168,6 +172,21 @@ class _Inquiry:
             except _LearntError:
                 # Shrinking came across a place that counts and was not known to: the choices mean something else now.
                 self.judge.finding = None
+
+    def _look_around(self) -> None:
+        """See what the tasks change outside the state, which then belongs to the outcome."""
+        if self.question.outcome is not None:
+            return
+        surroundings = Surroundings(self.question.tasks)
+        for order in self.judge.sequential.orders[:_LOOKS]:
+            self.explorer.run_order(order)
+            surroundings.note(self.explorer)
+        for _ in range(_LOOKS):
+            self.explorer.run(())
+            surroundings.note(self.explorer)
+        surroundings.settle()
+        self._unseen += [f"{name} is large: that tasks leave alone what it holds" for name in surroundings.too_large]
+        self.judge.measure.surroundings = surroundings.values
 
     def first_twice(self) -> Finding | None:
         """Run the first interleaving twice: what differs then will differ anywhere."""
@@ -283,7 +302,7 @@ class _Inquiry:
     def assumed(self) -> tuple[str, ...]:
         said = [f"{each.what}: {each.treated_as}" for each in self.explorer.assumptions]
         said += [f"what {name} objects hold was not compared" for name in sorted(self._opaque)]
-        return tuple(dict.fromkeys(said))
+        return tuple(dict.fromkeys(said + self._unseen))
 
     # ---------------------------------------------------------------------------------------------------- a replay
     def replay(self, token: Token) -> Verdict:
@@ -293,6 +312,7 @@ class _Inquiry:
             raise ReplayError(f"{changed} ({execution.reason})")
         if self.digest(execution) != token.digest or execution.choices != token.choices:
             raise ReplayError(changed)
+        self._look_around()
         self.judge.sequential.run_all()
         finding = self.judge.judge(self.explorer.run(token.choices))
         answer = finding.answer if finding else Answer.INCONCLUSIVE

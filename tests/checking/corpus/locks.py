@@ -455,7 +455,11 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"setup": State, "tasks": [just_wait, just_set]},
     ),
     "bounded buffer, notify": (
-        {"setup": partial(Buffer, wake_all=False), "tasks": [put_once, put_once, get_one, get_one], "expect": "deadlock"},
+        {
+            "setup": partial(Buffer, wake_all=False),
+            "tasks": [put_once, put_once, get_one, get_one],
+            "expect": "deadlock",
+        },
         {"setup": partial(Buffer, wake_all=True), "tasks": [put_once, put_once, get_one, get_one]},
     ),
     "readers counted without a lock": (
