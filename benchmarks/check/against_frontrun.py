@@ -70,7 +70,12 @@ def ours(case: Case, repeat: int) -> dict[str, Any]:
 
 def theirs(python: str, limit_s: float) -> dict[str, Any]:
     """frontrun's lines, by name."""
-    command = [str(Path(python).parent / "frontrun"), python, str(Path(__file__).parent / "frontrun_side.py"), str(limit_s)]
+    command = [
+        str(Path(python).parent / "frontrun"),
+        python,
+        str(Path(__file__).parent / "frontrun_side.py"),
+        str(limit_s),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:

@@ -39,11 +39,11 @@ class Caller:
         self.watcher = watcher
         self.scheduler = watcher.scheduler
         self.admit = admit
+        watcher.admit_class = self.admit_class
         self.models: dict[int, Model] = {}  # id of a function -> its model
         self.type_models: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of C methods, by type of self
         self.managers: dict[type, Model] = {}  # type of a context manager -> what makes its stand-in
         self.known_codes: set[int] = set()
-        self.known_classes: set[type] = set()
         self.assumed: dict[str, Assumption] = {}
         self.virtual: dict[str, Assumption] = {}  # what was given a stand-in of another nature
         self.has_identity = False  # whether a task asked who it is
@@ -174,6 +174,9 @@ class Caller:
         if effect == "reads":
             self.watcher.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], _READS)
             return callee
+        if kind.__module__ in _OUTSIDE_MODULES and kind.__name__ not in ("StringIO", "BytesIO"):
+            self._touch_outside(site, name)
+            return callee
         if name == "__next__":
             self.watcher.touch_all(site, self.watcher.contents(1, owner), _CALLS)
             return callee
@@ -202,6 +205,8 @@ class Caller:
             watcher.write_attr(site, first, second, None)
         elif callee is getattr or callee is hasattr:
             self._get_attr(site, first, second)
+        elif callee is open or callee.__module__ in ("posix", "nt"):
+            self._touch_outside(site, callee.__name__)
         else:
             module = getattr(callee, "__module__", None) or "builtins"
             return self._assume(site, callee, f"{module}.{callee.__name__}", None)
@@ -224,7 +229,10 @@ class Caller:
         return callee
 
     def _handed(self, code: int, argument: Any, depth: int) -> list[tuple[int, Any, Any]]:
-        if argument is _NOTHING or family(type(argument)) == "python":
+        if argument is _NOTHING:
+            return []
+        if family(type(argument)) == "python":
+            self.watcher.meet(type(argument))
             return []
         return self.watcher.contents(code, argument, depth)
 
@@ -232,7 +240,7 @@ class Caller:
         model = self.models.get(id(kind))
         if model is not None:
             return functools.partial(model, self, site)
-        if kind in self.known_classes:
+        if kind in self.watcher.met:
             return kind
         if kind in READERS:
             return self._reads(site, kind, first, second)
@@ -242,13 +250,15 @@ class Caller:
             if not issubclass(kind, BaseException):
                 return self._reads(site, kind, first, second)
             return kind
-        self.known_classes.add(kind)
-        for base in kind.__mro__:
-            for value in list(vars(base).values()):
-                self.admit_value(value)
-        for value in list(vars(type(kind)).values()):
-            self.admit_value(value)
+        self.watcher.meet(kind)
         return kind
+
+    def admit_class(self, kind: type) -> None:
+        """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
+        for base in kind.__mro__ + type(kind).__mro__:
+            if not effects.is_made_in_c(base):
+                for value in list(vars(base).values()):
+                    self.admit_value(value)
 
     def admit_value(self, value: object) -> None:
         """Rewrite the function that a class attribute holds, whatever it is wrapped in."""
@@ -310,6 +320,13 @@ class Caller:
             self.admit(wrapped)
         return callee
 
+    def _touch_outside(self, site: Site, name: str) -> None:
+        """Files, sockets, databases: one thing for all of them, read or written as a whole."""
+        if name in _HARMLESS_OUTSIDE:
+            return
+        self.virtual.setdefault("outside", _OUTSIDE_ASSUMED)
+        self.watcher.touch(site, int(name not in _READING_OUTSIDE), _OUTSIDE, None)
+
     def _assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
         """Nothing is known about it: a write of its self object and of every container among its arguments."""
         if what not in self.assumed:
@@ -357,6 +374,15 @@ class Caller:
         return opaque
 
 
+class _Outside:
+    """All that lies outside the process: files, sockets, databases."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "files and sockets"
+
+
 class _StandIn:
     """What a `with` runs instead of the manager itself."""
 
@@ -391,6 +417,17 @@ def _attribute(kind: type, name: str) -> Any:
     return None
 
 
+_OUTSIDE = _Outside()
+_OUTSIDE_ASSUMED = Assumption("files, sockets and databases", "one shared thing; what they hold is no outcome")
+_OUTSIDE_MODULES = frozenset({"_io", "sqlite3", "_sqlite3", "_socket", "socket", "select", "_ssl", "mmap"})
+_READING_OUTSIDE_NAMES = "stat lstat fstat listdir scandir access readlink getcwd read readline readlines readall tell"
+_READING_OUTSIDE = frozenset(_READING_OUTSIDE_NAMES.split())
+_HARMLESS_OUTSIDE_NAMES = """
+    fspath getpid getppid urandom cpu_count strerror get_terminal_size getuid geteuid getgid sched_yield fileno
+    isatty readable writable seekable getlogin times uname sysconf putenv unsetenv WEXITSTATUS _path_normpath
+    _path_splitroot_ex _path_splitroot _inputhook get_inheritable device_encoding
+"""
+_HARMLESS_OUTSIDE = frozenset(_HARMLESS_OUTSIDE_NAMES.split())
 _KEYED = {"get": "__getitem__", "setdefault": "__setitem__", "pop": "__delitem__", "add": "__contains__"}
 _KEYED.update({"discard": "__contains__", "remove": "__contains__"})
 _LRU = type(functools.lru_cache(lambda: None))

@@ -12,7 +12,7 @@ from whilst.checking.scheduler import Event, Operation
 if TYPE_CHECKING:
     from whilst.checking.engine import Explorer
 
-__all__ = ["Describer"]
+__all__ = ["Describer", "types_within"]
 
 _MOST_OBJECTS = 20_000  # how far the search for names goes
 _MOST_CHARACTERS = 80
@@ -175,6 +175,21 @@ class Describer:
                 )
             )
         return tuple(out)
+
+
+def types_within(root: object) -> set[type]:
+    """The types of everything that can be reached from `root`, as far as it is not too much."""
+    waiting: list[object] = [root]
+    seen: set[int] = set()
+    found: set[type] = set()
+    while waiting and len(seen) < _MOST_OBJECTS:
+        thing = waiting.pop()
+        if id(thing) in seen or isinstance(thing, _ATOMS):
+            continue
+        seen.add(id(thing))
+        found.add(type(thing))
+        waiting += gc.get_referents(thing)
+    return found
 
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.ModuleType, types.FunctionType)

@@ -130,7 +130,7 @@ PURE: frozenset[object] = frozenset(
     {
         isinstance, issubclass, id, type, callable, hash, ord, chr, abs, divmod, pow, round, super, object,
         int, float, complex, range, slice, property, staticmethod, classmethod, bin, hex, oct, locals, globals,
-        vars, dir, eval, exec, compile, open, input, breakpoint, __import__, builtins.__build_class__,
+        vars, dir, eval, exec, compile, input, breakpoint, __import__, builtins.__build_class__,
         sys.exc_info, sys.getrefcount, sys.getsizeof, sys.intern, itertools.count, itertools.repeat,
         functools.partial, functools.lru_cache, operator.itemgetter, operator.attrgetter,
         operator.methodcaller, weakref.ref, weakref.getweakrefcount, types.SimpleNamespace, types.MethodType,

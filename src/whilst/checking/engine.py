@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from whilst.checking.calling import Caller
-from whilst.checking.describing import Describer
+from whilst.checking.describing import Describer, types_within
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
 from whilst.checking.instrumenting import Instrumentation, functions_behind
 from whilst.checking.modelling import install
@@ -232,6 +232,9 @@ class Explorer:
         self.watcher.begin()
         self.caller.begin()
         state = self.program.setup()
+        if self._runs == 1:
+            for kind in types_within(state):
+                self.watcher.meet(kind)
         describer = Describer(self, state) if record else None
         scheduler.on_event = describer.note if describer is not None else None
         loop = self._loop() if self._has_coroutines else None
@@ -295,7 +298,7 @@ def _described(
 
 
 def _points_of(trace: list[Event]) -> tuple[str, ...]:
-    return tuple(sorted({event[5][3].point for event in trace}))
+    return tuple(sorted({event[5][3].point for event in trace if event[5][3].is_hot}))
 
 
 def _identity(task: Callable[..., object]) -> object:

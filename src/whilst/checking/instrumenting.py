@@ -22,24 +22,25 @@ __all__ = ["Instrumentation", "functions_behind"]
 # Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
 # (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
 TRUSTED = (
-    "whilst.", "greenlet", "threading", "_thread", "queue", "logging", "importlib", "_frozen_importlib", "re",
-    "sre_", "enum", "typing", "abc", "_abc", "_py_abc", "_weakrefset", "warnings", "linecache", "traceback",
-    "tokenize", "inspect", "dis", "opcode", "ast", "gc", "encodings", "codecs", "io", "_io", "_pyio", "os", "posixpath",
+    "whilst", "greenlet", "threading", "_thread", "queue", "logging", "importlib", "_frozen_importlib", "re",
+    "enum", "typing", "abc", "_abc", "_py_abc", "_weakrefset", "warnings", "linecache", "traceback",
+    "tokenize", "inspect", "dis", "opcode", "ast", "gc", "encodings", "codecs", "io", "_io", "_pyio",
     "stat", "site", "pytest", "_pytest", "pluggy", "coverage", "hypothesis", "random", "signal", "subprocess",
     "multiprocessing", "asyncio", "selectors", "socket", "ssl", "concurrent.futures", "decimal", "_pydecimal",
     "numbers", "unittest.mock", "reprlib", "copyreg", "struct", "zipimport", "runpy", "pdb", "bdb", "cmd",
 )  # fmt: skip
 
 
+_NAMES = frozenset(TRUSTED)
+_PREFIXES = (*(f"{name}." for name in TRUSTED), "sre_")
+
+
 def is_trusted(module: str) -> bool:
     """Whether functions of that module run as they are."""
-    return any(module == name or (module.startswith((name + ".", name)) and name[-1] in "._") for name in TRUSTED) or (
-        module.partition(".")[0] in _TRUSTED_TOPS
-    )
+    return module in _NAMES or module.startswith(_PREFIXES)
 
 
 _MODELLED = frozenset({"threading", "queue", "asyncio", "concurrent", "random", "whilst", "_thread"})
-_TRUSTED_TOPS = frozenset(name for name in TRUSTED if "." not in name.rstrip("."))
 
 
 def functions_behind(target: object) -> Iterable[types.FunctionType]:

@@ -89,6 +89,7 @@ class Scheduler:
         "_seen",
         "_task_of",
         "_unwound",
+        "blocked_outside",
         "children",
         "count",
         "cur",
@@ -135,6 +136,7 @@ class Scheduler:
         self.on_stuck: Callable[[], None] | None = None
         self.interrupt: BaseException | None = None
         self.keeps_enabled = False
+        self.blocked_outside = ""  # where the watchdog found a task in a system call
         self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
         self._reset(0)
 
@@ -192,6 +194,7 @@ class Scheduler:
         self._hub = getcurrent()
         self._plan, self._plan_length, self._choices_are_outer = plan, len(plan), are_outer
         self.sleep, self.sleep_from = sleep, sleep_from
+        self.blocked_outside = ""
         self.deadline = time.monotonic() + self.limit_s
         try:
             if order is None:
@@ -258,6 +261,12 @@ class Scheduler:
             except Overdue:
                 self.status = Status.TOO_LONG
                 self.reason = f"task {self.outer[task]} ran for more than {self.limit_s} s in one execution"
+                if self.blocked_outside:
+                    self.status = Status.OUTSIDE
+                    self.reason = (
+                        f"task {self.outer[task]} waited for more than {self.limit_s} s at {self.blocked_outside}, "
+                        "for something that the check does not model"
+                    )
                 self.results[task] = TaskResult(has_finished=False)
                 self.pending.pop(task, None)
                 self._hub.switch()

@@ -16,6 +16,7 @@ import gc
 import types
 import weakref
 from _thread import _local
+from collections.abc import Callable
 from typing import Any
 
 from whilst.checking.effects import family
@@ -81,12 +82,20 @@ class Watcher:
         self.stored_class_names: set[str] = set()
         self.stored_module_names: set[str] = set()
         self.must_rewrite = False
+        self.met: set[type] = set()  # classes made in Python whose code has been rewritten
+        self.admit_class: Callable[[type], None] = lambda _: None
 
     def begin(self) -> None:
         """Forget the last execution; its objects may go now."""
         self.logs.clear()
         self.owner_of_dict.clear()
         self.locals.clear()
+
+    def meet(self, kind: type) -> None:
+        """An instance turns up: rewrite its class before C code calls its methods."""
+        if kind not in self.met:
+            self.met.add(kind)
+            self.admit_class(kind)
 
     # ------------------------------------------------------------------ the two ways out
 
@@ -292,6 +301,7 @@ class Watcher:
 
     def how_to_read(self, kind: type, name: str) -> str:
         """How reading an attribute of that name from an instance of that type is to be seen."""
+        self.meet(kind)
         if issubclass(kind, types.ModuleType):
             return "module"
         if issubclass(kind, type):
@@ -325,6 +335,7 @@ class Watcher:
         kind = type(thing)
         how = site.how.get(kind)
         if how is None:
+            self.meet(kind)
             how = site.how[kind] = self._how_to_write(kind, site.name)
         if how == "instance":
             if site.is_hot:
@@ -353,9 +364,7 @@ class Watcher:
                 self.must_rewrite = True
             self.touch(site, 1, thing, name, value)
         elif kind is types.ModuleType:
-            if name not in self.stored_module_names:
-                self.stored_module_names.add(name)
-                self.must_rewrite = True
+            self._store_global(name)
             self.touch(site, 1, vars(thing), name, value)
         elif isinstance(thing, _local):
             self.swap_local(thing)
@@ -430,6 +439,7 @@ class Watcher:
         kind = type(thing)
         how = site.how.get(kind)
         if how is None:
+            self.meet(kind)
             how = site.how[kind] = self._how_to_index(kind, method)
         if how == "skip":
             return
@@ -438,6 +448,8 @@ class Watcher:
             if owner is not None:
                 self.touch(site, code, owner, key if type(key) is str else None, value)
                 return
+            if code and kind is dict and "__builtins__" in thing and type(key) is str:
+                self._store_global(key)
             if kind in _FACTORY_TYPES and not code and method == "__getitem__" and key not in thing:
                 code = 1
             self.touch(site, code, thing, plain_key(key), value)
@@ -450,6 +462,12 @@ class Watcher:
             self.touch(site, 0, thing.mapping if hasattr(thing, "mapping") else thing, None)
         else:
             self.touch(site, code, thing, None, value)
+
+    def _store_global(self, name: str) -> None:
+        """A store into a module's namespace that is no STORE_GLOBAL: reads of the name count from now on."""
+        if name not in self.stored_module_names:
+            self.stored_module_names.add(name)
+            self.must_rewrite = True
 
     @staticmethod
     def _how_to_index(kind: type, method: str) -> str:
@@ -470,7 +488,7 @@ class Watcher:
         """Something reads a container whole: truth, unpacking, formatting."""
         if type(thing) in _ATOMS:
             return
-        if self.scheduler.cur >= 0 and family(type(thing)) not in ("immutable", "python"):
+        if self.scheduler.cur >= 0 and self._holds(thing):
             self.touch_all(site, self.contents(0, thing), _READS)
 
     def operate(self, site: Site, left: Any, right: Any) -> None:
@@ -481,7 +499,7 @@ class Watcher:
             return
         touched = []
         for thing in (left, right):
-            if family(type(thing)) not in ("immutable", "python"):
+            if self._holds(thing):
                 touched += self.contents(0, thing)
         if touched:
             self.touch_all(site, touched, _READS)
@@ -493,12 +511,20 @@ class Watcher:
         if self.scheduler.cur < 0:
             return
         touched: list[tuple[int, Any, Any]] = []
-        if family(type(left)) not in ("immutable", "python"):
+        if self._holds(left):
             touched.append((1, left, None))
-        if family(type(right)) not in ("immutable", "python"):
+        if self._holds(right):
             touched += self.contents(0, right)
         if touched:
             self.touch_all(site, touched, _READS)
+
+    def _holds(self, thing: Any) -> bool:
+        """Whether C code finds something in it that may change; what is made in Python is rewritten instead."""
+        held = family(type(thing))
+        if held == "python":
+            self.meet(type(thing))
+            return False
+        return held != "immutable"
 
     def contents(self, code: int, thing: Any, depth: int = 0) -> list[tuple[int, Any, Any]]:
         """What C code touches when it is handed `thing`: (code, container, None) for it and, for iterators and
@@ -543,7 +569,7 @@ class Watcher:
         if self.scheduler.cur < 0:
             return thing
         kind = type(thing)
-        if family(kind) in ("immutable", "python"):
+        if not self._holds(thing):
             return thing
         if kind in _COROUTINES:
             return thing
