@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from whilst.measuring.forkable import why_not_fork
 from whilst.model import Mode
 from whilst.running.backends import check_backend
 from whilst.running.fixed import FixedPolicy, InlinePolicy
@@ -81,8 +82,9 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         )
     if source.length is not None and name != "eventloop":
         workers = max(min(workers, source.length), 1)
+    can_fork = name.startswith("processes") and not why_not_fork()
     return FixedPolicy(
-        Setup(name, slots=slots),
+        Setup(name, slots=slots, is_forked=can_fork),
         workers,
         reason,
         is_batched=options.timeout_s is None,

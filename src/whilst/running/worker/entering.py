@@ -13,7 +13,7 @@ from _socket import socket
 from _thread import RLock
 
 from whilst.running.worker import ambient, frames, payload, share
-from whilst.running.worker.cell import AT_LOADING, AT_REST, DOING, RETIRED, Cell
+from whilst.running.worker.cell import AT_LOADING, AT_REST, DOING, RETIRED, SKIP_FROM, SKIP_TO, Cell
 from whilst.running.worker.echoing import Echoes
 from whilst.running.worker.frames import Answer, BatchHead, JobHead
 from whilst.running.worker.record import Record
@@ -201,7 +201,11 @@ class Worker:
         with self._lock:
             self._lender.take_back(head.given_back)
             self._borrower.drop(head.dropped)
-        self.cell.words[DOING] = AT_LOADING
+        words = self.cell.words
+        if words[SKIP_FROM] <= head.first_serial and head.first_serial + head.size <= words[SKIP_TO]:
+            self._skip(head, frame)
+            return
+        words[DOING] = AT_LOADING
         job = self._job(head.job)
         with self._lock:
             stream, buffers = payload.opened(head.place, frame, self._borrower)
@@ -223,6 +227,14 @@ class Worker:
         else:
             self.style.perform(Work(head, job, items))
         self.cell.words[DOING] = AT_REST
+
+    def _skip(self, head: BatchHead, frame: Frame) -> None:
+        """All of it was taken back: the arguments are not even loaded, lest that does something."""
+        with self._lock:
+            payload.opened(head.place, frame, self._borrower)
+        made = Made()
+        made.is_last = True
+        self.answer(head, made)
 
     def _refuse(self, head: BatchHead, failures: dict[int, BaseException]) -> None:
         """Answer for the calls whose arguments can't be rebuilt here: they have not begun."""

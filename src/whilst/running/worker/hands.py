@@ -240,13 +240,14 @@ class Hands:
         not_begun: list[int] = []
         for unit in self.units:
             positions = unit.open_positions()
-            if is_loading and positions and unit.first_serial > begun:
-                # It died while it unpickled this unit. Alone, the call is to blame; else they go one by one.
+            if is_loading and unit.first_serial > begun:
+                # It died while it unpickled this unit. Alone, the call is to blame; else they go one by one, those
+                # among them too that were taken back in the meantime.
                 is_loading = False
                 if unit.count == 1:
-                    running.append(unit.ids[0])
+                    running += [unit.ids[each] for each in positions]
                     continue
-                parcels.suspect(unit.open_batch.batch, [unit.ids[each] for each in positions])
+                parcels.suspect(unit.open_batch.batch, unit.ids)
             for position in positions:
                 serial = unit.first_serial + position
                 fate = running if serial in running_serials else lost if serial <= begun else not_begun
