@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         wait,
         work,
     )
-    from whilst.planning import Plan, plan
+    from whilst.planning import Plan, forecast, plan, plan_modes
     from whilst.running.comparing import Comparison, compare
     from whilst.running.executor import Executor
     from whilst.running.mapping import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
@@ -85,11 +85,13 @@ __all__ = [
     "check",
     "check_sql",
     "compare",
+    "forecast",
     "gather",
     "imap",
     "imap_unordered",
     "map",
     "plan",
+    "plan_modes",
     "replay",
     "starmap",
     "wait",
@@ -127,7 +129,7 @@ _HOMES: Final = {
         "wait",
         "work",
     ),
-    "whilst.planning": ("Plan", "plan"),
+    "whilst.planning": ("Plan", "forecast", "plan", "plan_modes"),
     "whilst.running.comparing": ("Comparison", "compare"),
     "whilst.checking": ("check", "check_sql", "replay"),
     "whilst.running.executor": ("Executor",),

@@ -53,6 +53,7 @@ def test_a_long_chain_is_no_recursion() -> None:
         (lambda: Task("a", (work(1),), after="b"), "not the string 'b'"),  # type: ignore[arg-type]
         (lambda: work(-1), "not negative"),
         (lambda: work(math.nan), "finite"),
+        (lambda: work(10**400), "finite"),
         (lambda: wait(math.inf, "line"), "'line'"),
         (lambda: work("2"), "number of seconds"),  # type: ignore[arg-type]
         (lambda: work(True), "number of seconds"),

@@ -97,6 +97,17 @@ def test_the_critical_path_follows_dependencies_between_executors() -> None:
     assert [span.task for span in timeline.critical_path] == ["draft", "edits"]
 
 
+def test_standing_by_is_not_on_the_critical_path_but_what_held_the_task_off_is() -> None:
+    builder = TimelineBuilder()
+    builder.add("you", "passport", Kind.WORK, 0, 2)
+    builder.add("you", "passport", Kind.WAIT, 2, 3)
+    builder.add("you", "edits", Kind.WORK, 2, 7)
+    builder.add("you", "passport", Kind.HELD, 3, 7)
+    builder.add("you", "passport", Kind.WORK, 7, 9)
+    path = builder.build().critical_path
+    assert [(span.task, span.start_ns) for span in path] == [("passport", 0), ("edits", 2), ("passport", 7)]
+
+
 def test_the_critical_path_survives_empty_spans() -> None:
     timeline = Timeline.from_spans(Span("you", "a", Kind.WORK, at, at) for at in (0, 0, 0, 5, 5))
     assert len(timeline.critical_path) <= len(timeline)

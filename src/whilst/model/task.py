@@ -112,5 +112,9 @@ def wait(length: float | Estimate, label: str = "") -> Step:
 def _check_length(value: float, what: str) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DayError(f"{what[:1].upper()}{what[1:]} must be a number of seconds, got {value!r}.")
-    if not math.isfinite(value) or value < 0:
+    try:
+        is_possible = math.isfinite(value) and value >= 0
+    except OverflowError:  # a whole number beyond what a float can hold
+        is_possible = False
+    if not is_possible:
         raise DayError(f"{what[:1].upper()}{what[1:]} must be finite and not negative, got {value!r} seconds.")

@@ -209,7 +209,8 @@ class Timeline(Drawable):
         if not self:
             return ()
         ends = _EndIndex(self)
-        row: int | None = max(range(len(self)), key=lambda each: (self.end_ns[each], -self.start_ns[each]))
+        caused = [each for each, kind in enumerate(self.kind) if kind != Kind.HELD] or range(len(self))
+        row: int | None = max(caused, key=lambda each: (self.end_ns[each], -self.start_ns[each]))
         path: list[Span] = []
         while row is not None:
             path.append(self[row])
@@ -324,6 +325,8 @@ class _EndIndex:
         self._by_executor: dict[int, list[int]] = {}
         self._positions = {name: position for position, name in enumerate(timeline.tasks)} if timeline.after else {}
         for row in sorted(range(len(timeline)), key=timeline.end_ns.__getitem__):
+            if timeline.kind[row] == Kind.HELD:
+                continue  # standing by is no cause: what held the task off is the work on its executor
             self._by_task.setdefault(timeline.task[row], []).append(row)
             if timeline.kind[row] == Kind.WORK:
                 self._by_executor.setdefault(timeline.executor[row], []).append(row)
@@ -331,7 +334,7 @@ class _EndIndex:
     def before(self, row: int) -> int | None:
         line = self._timeline
         start = line.start_ns[row]
-        groups = [self._by_task[line.task[row]]]
+        groups = [self._by_task.get(line.task[row], [])]
         if line.after:
             earlier = line.after.get(line.tasks[line.task[row]], ())
             groups += [self._by_task.get(self._positions[name], []) for name in earlier if name in self._positions]
