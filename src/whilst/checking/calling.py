@@ -20,7 +20,7 @@ from whilst.checking.effects import METHODS, PURE, READERS, REPRS, WRITERS, fami
 from whilst.checking.events import Assumption, Op
 from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Sync
-from whilst.checking.watching import Watcher
+from whilst.checking.watching import Watcher, plain_key
 
 __all__ = ["Caller", "Model"]
 
@@ -40,6 +40,7 @@ class Caller:
         self.scheduler = watcher.scheduler
         self.admit = admit
         watcher.admit_class = self.admit_class
+        self.watch_returns: Callable[[types.FunctionType], None] = lambda _: None
         self.models: dict[int, Model] = {}  # id of a function -> its model
         self.type_models: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of C methods, by type of self
         self.managers: dict[type, Model] = {}  # type of a context manager -> what makes its stand-in
@@ -255,7 +256,8 @@ class Caller:
 
     def admit_class(self, kind: type) -> None:
         """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
-        for base in kind.__mro__ + type(kind).__mro__:
+        meta: type = type(kind)
+        for base in (*kind.__mro__, *meta.__mro__):
             if not effects.is_made_in_c(base):
                 for value in list(vars(base).values()):
                     self.admit_value(value)
@@ -314,11 +316,26 @@ class Caller:
 
     def _call_cached(self, site: Site, callee: Any) -> Any:
         """An `lru_cache`: looked up now; stored when the function returns, which is an access of its own."""
-        self.watcher.touch(site, 0, callee, None)
         wrapped = callee.__wrapped__
-        if isinstance(wrapped, types.FunctionType) and id(wrapped.__code__) not in self.known_codes:
+        if not isinstance(wrapped, types.FunctionType):
+            self.watcher.touch(site, 0, callee, None)
+            return callee
+        if id(wrapped.__code__) not in self.known_codes:
             self.admit(wrapped)
-        return callee
+        self.watch_returns(wrapped)
+        stores = self.watcher.stores.setdefault(self.scheduler.cur, [])
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            depth = len(stores)
+            key = None if keywords else plain_key(arguments)
+            self.watcher.touch(site, 0, callee, key)
+            stores.append((wrapped, site, callee, key))
+            try:
+                return callee(*arguments, **keywords)
+            finally:
+                del stores[depth:]
+
+        return call
 
     def _touch_outside(self, site: Site, name: str) -> None:
         """Files, sockets, databases: one thing for all of them, read or written as a whole."""

@@ -120,6 +120,7 @@ class Explorer:
         self.rewriter = Rewriter(_hooks(self.watcher, self.caller), is_fine=is_fine)
         self.rewriter.points = frozenset(points) if points is not None else frozenset()
         self.instrumentation = Instrumentation(self.rewriter, known)
+        self.caller.watch_returns = self.instrumentation.watch_returns
         self._are_coroutines = [_is_coroutine(task) for task in program.tasks]
         self._has_coroutines = any(self._are_coroutines)
         self._watchdog = Watchdog(self.scheduler)
@@ -333,4 +334,5 @@ def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
         enter=caller.enter,
         loop=watcher.loop,
         fine=watcher.fine,
+        leave=watcher.leave,
     )

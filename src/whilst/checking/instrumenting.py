@@ -128,6 +128,17 @@ class Instrumentation:
             if isinstance(const, types.CodeType):
                 self._know(const)
 
+    def watch_returns(self, function: types.FunctionType) -> None:
+        """Make the return of that function an event: a cache stores its result then."""
+        for index, (each, code, _) in enumerate(self._undo):
+            if each is function and id(code) not in self.rewriter.returning:
+                self.rewriter.points |= {site.point for site in self.rewriter.sites if site.is_hot}
+                self.rewriter.watch_return(code, function.__globals__)
+                new = self.rewriter.rewrite(code, function.__globals__, self._names[id(function.__globals__)])
+                self._undo[index] = (function, code, new)
+                self._know(new)
+                function.__code__ = new
+
     def share_globals(self, names: set[str]) -> None:
         """Some code stores into a module's namespace from outside: reads of those globals count from now on."""
         if not names:

@@ -95,6 +95,7 @@ class Hooks:
     enter: Callable[..., object]
     loop: Callable[..., object]
     fine: Callable[..., object]
+    leave: Callable[..., object]
 
 
 class Rewriter:
@@ -106,6 +107,7 @@ class Rewriter:
         self.row = version()
         self.sites: list[Site] = []
         self.points: frozenset[str] = frozenset()  # of sites that are hot from the start
+        self.returning: set[int] = set()  # ids of code objects whose return is an event
         self._done: dict[tuple[int, int], CodeType] = {}
         self._keep: list[CodeType] = []
 
@@ -114,6 +116,11 @@ class Rewriter:
         site.is_hot = bool(self.points) and site.point in self.points
         self.sites.append(site)
         return site
+
+    def watch_return(self, code: CodeType, space: dict[str, object]) -> None:
+        """From the next `rewrite` on, returning from that code is an event."""
+        self.returning.add(id(code))
+        self._done.pop((id(code), id(space)), None)
 
     def start_over(self) -> None:
         """Forget every code object, but not which places are hot."""
@@ -127,7 +134,7 @@ class Rewriter:
         if known is not None:
             return known
         names = (frozenset(shared_names.stored_globals), frozenset(shared_names.stored_cells))
-        key = (id(code), self.is_fine, *names)
+        key = (id(code), self.is_fine, id(code) in self.returning, *names)
         mould = _MOULDS.get(key)
         if mould is None:
             writer = _CodeRewriter(self, code, space, shared_names)
@@ -326,6 +333,8 @@ class _CodeRewriter:
         if self._hook_container(index, item, name, can_switch):
             return True
         hooks = self.hooks
+        if name in ("RETURN_VALUE", "RETURN_CONST") and id(self.code) in self.owner.returning:
+            self._watch(index, self._site(item, "return", can_switch), hooks.leave)
         if name in ("CALL", "CALL_KW"):
             self._hook_call(index, item, name)
         elif name == "CALL_FUNCTION_EX":

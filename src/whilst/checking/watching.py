@@ -82,6 +82,7 @@ class Watcher:
         self.stored_class_names: set[str] = set()
         self.stored_module_names: set[str] = set()
         self.must_rewrite = False
+        self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.admit_class: Callable[[type], None] = lambda _: None
 
@@ -90,6 +91,7 @@ class Watcher:
         self.logs.clear()
         self.owner_of_dict.clear()
         self.locals.clear()
+        self.stores.clear()
 
     def meet(self, kind: type) -> None:
         """An instance turns up: rewrite its class before C code calls its methods."""
@@ -324,6 +326,7 @@ class Watcher:
         if isinstance(found, types.GetSetDescriptorType):
             return "skip" if family(kind) in ("immutable", "python") else "whole"
         if _defines_in_python(type(found), "__get__"):
+            self.meet(type(found))
             # A non-data descriptor (cached_property) gives way to the instance's own value.
             return "skip" if hasattr(type(found), "__set__") else "instance"
         return "default" if kind.__dictoffset__ else "class of"
@@ -345,13 +348,14 @@ class Watcher:
         elif how != "skip":
             self.write_attr(site, thing, site.name, value)
 
-    @staticmethod
-    def _how_to_write(kind: type, name: str) -> str:
+    def _how_to_write(self, kind: type, name: str) -> str:
         if issubclass(kind, (type, types.ModuleType, _local)) or name == "__dict__":
             return "special"
         if _defines_in_python(kind, "__setattr__"):
             return "skip"
         found = _look_up(kind, name)
+        if found is not _MISSING:
+            self.meet(type(found))
         has_setter = found is not _MISSING and _defines_in_python(type(found), "__set__")
         return "skip" if has_setter or isinstance(found, property) else "instance"
 
@@ -416,6 +420,15 @@ class Watcher:
         """STORE_DEREF or DELETE_DEREF; the cell comes last."""
         if self.scheduler.cur >= 0:
             self.touch(site, 1, values[-1], site.name, values[0] if len(values) > 1 else None)
+
+    def leave(self, site: Site) -> None:
+        """A function whose results are kept returns: its cache is about to store."""
+        if self.scheduler.cur < 0:
+            return
+        stores = self.stores.get(self.scheduler.cur)
+        if stores and stores[-1][0].__code__.co_firstlineno == site.code.co_firstlineno:
+            _, asked, cache, key = stores[-1]
+            self.touch(asked, 1, cache, key)
 
     # ------------------------------------------------------------------ containers
 
