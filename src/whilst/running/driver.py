@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Driver", "Limits"]
 
+_LOOK_EVERY = 16
+"""After handing out so many batches, what has come in is looked at."""
 _LONGEST_WAIT_S = 0.1
 """So often at least the policy is asked again, and the progress drawn."""
 _INPUT_GRACE_S = 0.5
@@ -264,8 +266,11 @@ class Driver:
 
     def _feed(self, orders: Orders) -> None:
         """Hand out calls as long as workers take some and the input has some."""
-        pool = self._pool
+        pool, sent = self._pool, 0
         while pool.is_hungry:
+            sent += 1
+            if sent % _LOOK_EVERY == 0 and not self.is_over:
+                self._look(0)  # whoever has ended meanwhile is to be used again, before another is begun with
             if self._leftover:
                 self._do(pool.handle(self._leftover.popleft()))
                 continue

@@ -106,7 +106,9 @@ class FixedPolicy:
         self._enough = 0
 
     def orders(self, view: View) -> Orders:
-        self._enough = max(self._enough, self._workers_for(view))
+        wanted = self._workers_for(view)
+        # Idle threads may end while others still work; a process that has ended would be missed if one more died.
+        self._enough = wanted if self._setup.backend == "threads" else max(self._enough, wanted)
         return Orders(
             self._setup,
             workers=self._enough,

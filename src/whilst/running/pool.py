@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 
 from whilst.errors import WorkerDiedError
@@ -251,8 +252,9 @@ class Pool:
         """Workers that were started and are not ready yet."""
         self.ready = 0
         """Workers that are ready and were not asked to stop."""
+        self._stopping = 0
         self.shape = Shaped(0)
-        # Those that can take a batch now, in the order in which they are to get one: idle ones come first.
+        # Those that can take a batch now, in the order in which they came to it.
         self._idle: dict[int, _Worker] = {}
         self._hungry: dict[int, _Worker] = {}
         self._waiting: deque[Submitted] = deque()
@@ -343,19 +345,24 @@ class Pool:
         """Start or stop workers until there are as many as wanted."""
         if self.broken is not None:
             return []
-        serving = [worker for worker in self.workers.values() if not worker.is_stopping]
-        missing = self.shape.workers - len(serving)
+        missing = self.shape.workers - (len(self.workers) - self._stopping)
         if missing >= 0:
             return [self._start() for _ in range(missing)]
-        # Those that hold least go first; one that has not even started is the cheapest to lose.
-        serving.sort(key=lambda worker: (worker.is_ready, worker.calls, -worker.number))
         instructions: list[Instruction] = []
-        for worker in serving[:-missing]:
+        for worker in self._dispensable(-missing):
             self._set_stopping(worker)
             if worker.held:
                 instructions.append(Recall(worker.number))
             instructions.append(Stop(worker.number))
         return instructions
+
+    def _dispensable(self, count: int) -> list[_Worker]:
+        """Those to lose first: not even started, then idle for longest, then holding least."""
+        if not self.starting and len(self._idle) >= count:
+            return list(islice(self._idle.values(), count))
+        serving = [worker for worker in self.workers.values() if not worker.is_stopping]
+        serving.sort(key=lambda worker: (worker.is_ready, worker.calls, -worker.number))
+        return serving[:count]
 
     def _start(self) -> Start:
         number = self._next_worker
@@ -379,6 +386,7 @@ class Pool:
     def _set_stopping(self, worker: _Worker) -> None:
         if not worker.is_stopping:
             worker.is_stopping = True
+            self._stopping += 1
             self.ready -= worker.is_ready
             self._place(worker)
 
@@ -389,6 +397,7 @@ class Pool:
             self._hungry.pop(number, None)
             self.starting -= not worker.is_ready
             self.ready -= worker.is_usable
+            self._stopping -= worker.is_stopping
         return worker
 
     def _place(self, worker: _Worker) -> None:
@@ -417,6 +426,8 @@ class Pool:
         self._failed_starts += 1
         if self._failed_starts >= _MOST_FAILED_STARTS and not any(each.is_ready for each in self.workers.values()):
             self.broken = error
+            for worker in self.workers.values():
+                self._set_stopping(worker)
             return [Stop(number, kill=True) for number in self.workers]
         return self._resize()
 
@@ -583,8 +594,9 @@ class Pool:
         """Give what waits to workers with room, the idle ones first."""
         sends: list[Instruction] = []
         while self._waiting_calls and (self._idle or self._hungry):
-            group = self._idle or self._hungry
-            sends.append(self._send(next(iter(group.values()))))
+            # The one that was busy last: its caches are warm, and one that never had work may not be needed.
+            taker = next(reversed(self._idle.values())) if self._idle else next(iter(self._hungry.values()))
+            sends.append(self._send(taker))
         return sends
 
     def _room(self, worker: _Worker) -> int:

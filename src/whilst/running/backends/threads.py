@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from whilst.running.backends.base import Batch, Event, Finished, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerReady, WorkerStopped
 from whilst.running.calls import Awaiter, Cell, perform
 from whilst.running.nesting import enter_worker
 
@@ -39,21 +39,27 @@ class ThreadBackend:
         self._outbox: SimpleQueue[Event | None] = SimpleQueue()
 
     def start_worker(self, worker: int) -> None:
-        thread = _Thread(worker, self._outbox)
-        self._threads[worker] = thread
-        try:
-            _thread.start_new_thread(thread.run, ())
-        except RuntimeError as error:  # "can't start new thread": a limit of the system
-            del self._threads[worker]
-            self._outbox.put(WorkerFailed(worker, error))
+        # It is started with its first batch: a thread that has to be told when it is ready, and then waits for
+        # work, is switched to twice more.
+        self._threads[worker] = _Thread(worker, self._outbox)
+        self._outbox.put(WorkerReady(worker, os.getpid()))
 
     def send(self, worker: int, batch: Batch) -> None:
-        self._threads[worker].inbox.put(batch)
+        thread = self._threads[worker]
+        thread.inbox.put(batch)
+        if thread.has_started:
+            return
+        try:
+            _thread.start_new_thread(thread.run, ())
+            thread.has_started = True
+        except RuntimeError as error:  # "can't start new thread": a limit of the system
+            del self._threads[worker]
+            self._outbox.put(WorkerDied(worker, not_begun=batch.ids, reason=f"before it began: {error}"))
 
     def stop_worker(self, worker: int, *, kill: bool = False) -> None:  # noqa: ARG002 - a thread can't be killed
         thread = self._threads.get(worker)
         if thread is not None:
-            thread.inbox.put(None)
+            thread.stop()
 
     def running(self, worker: int) -> Sequence[tuple[int, int]]:
         thread = self._threads.get(worker)
@@ -89,7 +95,7 @@ class ThreadBackend:
         for thread in self._threads.values():
             if kill:
                 thread.recall()
-            thread.inbox.put(None)
+            thread.stop()
         if not kill:
             self._wait(None)
             return
@@ -113,20 +119,27 @@ class ThreadBackend:
 class _Thread:
     """One thread, from both sides: `run` and what it calls belong to the thread, the rest to the back end."""
 
-    __slots__ = ("_outbox", "cell", "ident", "inbox", "worker")
+    __slots__ = ("_outbox", "cell", "has_started", "ident", "inbox", "worker")
 
     def __init__(self, worker: int, outbox: SimpleQueue[Event | None]) -> None:
         self.worker = worker
         self.inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self.cell = Cell()
+        self.has_started = False
         self.ident: int | None = None
         self._outbox = outbox
+
+    def stop(self) -> None:
+        """End after what it has been given."""
+        if self.has_started:
+            self.inbox.put(None)
+        else:
+            self._outbox.put(WorkerStopped(self.worker))
 
     def run(self) -> None:
         awaiter = Awaiter()
         try:
             self.ident = _thread.get_ident()
-            self._outbox.put(WorkerReady(self.worker, os.getpid()))
             self._serve(awaiter)
         except BaseException:  # noqa: S110 - `interrupt` came between two calls: it wants just this end
             pass
