@@ -16,15 +16,13 @@ from whilst.running.backends.base import (
     WorkerReady,
     WorkerStopped,
 )
-from whilst.running.pool import (
+from whilst.running.messages import (
     Cancelled,
     Deliver,
     Fail,
     Failed,
-    Pool,
     Recall,
     Recalled,
-    Rules,
     Send,
     Shaped,
     Start,
@@ -32,6 +30,7 @@ from whilst.running.pool import (
     Submitted,
     TimedOut,
 )
+from whilst.running.pool import Pool, Rules
 
 JOB = Job(1, len)
 

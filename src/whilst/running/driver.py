@@ -15,17 +15,14 @@ from typing import TYPE_CHECKING
 from whilst.errors import TimeoutExceededError
 from whilst.running.backends.base import CALLER, Backend, Batch, Event, Finished, Job
 from whilst.running.calls import Awaiter, Cell, note_item, perform
-from whilst.running.policy import INLINE, Orders, Policy, Setup, View
-from whilst.running.pool import (
+from whilst.running.messages import (
     Deliver,
     Fail,
     Failed,
     Input,
     Instruction,
-    Pool,
     Recall,
     Recalled,
-    Rules,
     Send,
     Shaped,
     Start,
@@ -34,6 +31,8 @@ from whilst.running.pool import (
     TimedOut,
     TurnedAway,
 )
+from whilst.running.policy import INLINE, Orders, Policy, Setup, View
+from whilst.running.pool import Pool, Rules
 
 if TYPE_CHECKING:
     from whilst.running.recorder import Recorder

@@ -16,12 +16,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeAlias
 
-from whilst.errors import WorkerDiedError
 from whilst.running.backends.base import (
     Batch,
-    Event,
     Finished,
     Job,
     WorkerDied,
@@ -29,26 +26,26 @@ from whilst.running.backends.base import (
     WorkerReady,
     WorkerStopped,
 )
+from whilst.running.holding import Held, Worker, death
+from whilst.running.messages import (
+    Cancelled,
+    Deliver,
+    Fail,
+    Failed,
+    Input,
+    Instruction,
+    Recall,
+    Recalled,
+    Send,
+    Shaped,
+    Start,
+    Stop,
+    Submitted,
+    TimedOut,
+    TurnedAway,
+)
 
-__all__ = [
-    "Cancelled",
-    "Deliver",
-    "Fail",
-    "Failed",
-    "Input",
-    "Instruction",
-    "Pool",
-    "Recall",
-    "Recalled",
-    "Rules",
-    "Send",
-    "Shaped",
-    "Start",
-    "Stop",
-    "Submitted",
-    "TimedOut",
-    "TurnedAway",
-]
+__all__ = ["Pool", "Rules"]
 
 _MOST_FAILED_STARTS = 3
 """So many workers in a row that die before they are ready mean that none ever will be."""
@@ -68,179 +65,12 @@ class Rules:
     """As the back end has it."""
 
 
-# Events beyond those of the back ends.
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Submitted:
-    """Calls to be made: `items[k]` is call `ids[k]`."""
-
-    job: Job
-    ids: Sequence[int]
-    items: Sequence[object]
-
-
-@dataclass(frozen=True, slots=True)
-class Shaped:
-    """From now on so many workers, with such batches."""
-
-    workers: int
-    batch: int = 1
-    ahead: int = 1
-    is_timed: bool = True
-    slots: int = 1
-    """Calls in progress at once in one worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A call that the pool did not make (the caller did, or the input gave no more) ends the run."""
-
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """Nobody wants the calls that have not begun (at or beyond a number; all by default)."""
-
-    from_id: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Recalled:
-    """A worker gave calls back that it has not begun."""
-
-    worker: int
-    ids: Sequence[int]
-    is_assigning: bool = True
-    """Give them to others at once; False: they are only collected."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TimedOut:
-    """A call has run too long. `can_kill`: its worker can be ended; otherwise it is left to itself."""
-
-    worker: int
-    id: int
-    error: BaseException
-    can_kill: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TurnedAway:
-    """Calls of an answer that were refused, since too many were in flight: they wait again. Precedes the answer."""
-
-    worker: int
-    number: int
-    ids: Sequence[int]
-    answered: Sequence[int]
-    """The others of that answer."""
-    is_last: bool = True
-
-
-Input: TypeAlias = Event | Submitted | Shaped | Failed | Cancelled | Recalled | TimedOut | TurnedAway
-
-
-# Instructions.
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    worker: int
-
-
-@dataclass(slots=True, eq=False)
-class Send:
-    worker: int
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    worker: int
-    kill: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """Ask the back end for calls that have not begun; a `Recalled` is to follow."""
-
-    worker: int
-
-
-@dataclass(slots=True, eq=False)
-class Deliver:
-    """Hand these answers on: values, and errors where there are some."""
-
-    ids: Sequence[int]
-    finished: Finished
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fail:
-    """This call has failed without an answer."""
-
-    id: int
-    item: object
-    job: Job
-    error: BaseException
-
-
-Instruction: TypeAlias = Start | Send | Stop | Recall | Deliver | Fail
-
-
-class _Held:
-    """A batch in a worker's hands, and what of it is not answered."""
-
-    __slots__ = ("_open", "batch", "count")
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.count = len(batch.ids)
-        self._open: dict[int, object] | None = None
-        """The unanswered calls with their items; None while none is answered (the usual case: no dict)."""
-
-    @property
-    def open(self) -> dict[int, object]:
-        if self._open is None:
-            self._open = dict(zip(self.batch.ids, self.batch.items, strict=True))
-        return self._open
-
-    def settle(self, ids: Sequence[int], *, is_all: bool) -> Sequence[int]:
-        """Take answered calls out; return those that were open."""
-        if is_all and self._open is None and len(ids) == len(self.batch.ids):
-            self.count = 0
-            self._open = {}
-            return ids
-        calls = self.open
-        known = [each for each in ids if calls.pop(each, self) is not self]
-        self.count = len(calls)
-        return known
-
-
-class _Worker:
-    __slots__ = ("calls", "held", "is_abandoned", "is_ready", "is_stopping", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.is_ready = False
-        self.is_stopping = False
-        self.is_abandoned = False
-        """A call in it is over its time and can't be ended: it gets nothing more, whatever it does."""
-        self.held: dict[int, _Held] = {}
-        self.calls = 0
-
-    @property
-    def is_usable(self) -> bool:
-        return self.is_ready and not self.is_stopping
-
-
 class Pool:
     """See the module's text. Every input is answered with instructions, to be carried out in order."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.workers: dict[int, _Worker] = {}
+        self.workers: dict[int, Worker] = {}
         self.failed_id: int | None = None
         """The lowest call that ended the run, once one has."""
         self.broken: BaseException | None = None
@@ -255,8 +85,8 @@ class Pool:
         self._stopping = 0
         self.shape = Shaped(0)
         # Those that can take a batch now, in the order in which they came to it.
-        self._idle: dict[int, _Worker] = {}
-        self._hungry: dict[int, _Worker] = {}
+        self._idle: dict[int, Worker] = {}
+        self._hungry: dict[int, Worker] = {}
         self._waiting: deque[Submitted] = deque()
         self._waiting_calls = 0
         self._tried: dict[int, int] = {}
@@ -356,7 +186,7 @@ class Pool:
             instructions.append(Stop(worker.number))
         return instructions
 
-    def _dispensable(self, count: int) -> list[_Worker]:
+    def _dispensable(self, count: int) -> list[Worker]:
         """Those to lose first: not even started, then idle for longest, then holding least."""
         if not self.starting and len(self._idle) >= count:
             return list(islice(self._idle.values(), count))
@@ -367,7 +197,7 @@ class Pool:
     def _start(self) -> Start:
         number = self._next_worker
         self._next_worker += 1
-        self.workers[number] = _Worker(number)
+        self.workers[number] = Worker(number)
         self.starting += 1
         return Start(number)
 
@@ -383,14 +213,14 @@ class Pool:
         self._place(worker)
         return self._assign()
 
-    def _set_stopping(self, worker: _Worker) -> None:
+    def _set_stopping(self, worker: Worker) -> None:
         if not worker.is_stopping:
             worker.is_stopping = True
             self._stopping += 1
             self.ready -= worker.is_ready
             self._place(worker)
 
-    def _remove(self, number: int) -> _Worker | None:
+    def _remove(self, number: int) -> Worker | None:
         worker = self.workers.pop(number, None)
         if worker is not None:
             self._idle.pop(number, None)
@@ -400,7 +230,7 @@ class Pool:
             self._stopping -= worker.is_stopping
         return worker
 
-    def _place(self, worker: _Worker) -> None:
+    def _place(self, worker: Worker) -> None:
         """Note whether it can take a batch."""
         self._idle.pop(worker.number, None)
         self._hungry.pop(worker.number, None)
@@ -447,12 +277,12 @@ class Pool:
                 self._tried[number] = self._tried.get(number, 0) + 1
                 again.append((job, number, item))
             else:
-                instructions += self._fail(number, item, job, _death(event, number in event.running))
+                instructions += self._fail(number, item, job, death(event, number in event.running))
         self._put_back(moved)
         for each in again:  # one by one: whichever of them kills its worker takes no other along
             self._put_back([each])
         if not worker.is_ready:
-            return instructions + self._count_failed_start(_death(event, False))
+            return instructions + self._count_failed_start(death(event, False))
         return instructions + self._resize() + self._assign()
 
     # Calls come and go.
@@ -599,14 +429,14 @@ class Pool:
             sends.append(self._send(taker))
         return sends
 
-    def _room(self, worker: _Worker) -> int:
+    def _room(self, worker: Worker) -> int:
         """How many calls more it may hold; 0 where less than a batch would fit."""
         shape = self.shape
         if self.rules.overlaps:  # whatever is sent begins at once
             return max(shape.slots - worker.calls, 0)
         return max(shape.slots + shape.ahead - len(worker.held), 0) * shape.batch
 
-    def _send(self, worker: _Worker) -> Send:
+    def _send(self, worker: Worker) -> Send:
         first = self._waiting[0]
         size = min(self.shape.batch, self._room(worker), len(first.ids))
         if self.is_input_over and len(first.ids) > 1:
@@ -620,14 +450,14 @@ class Pool:
             self._waiting[0] = Submitted(first.job, first.ids[size:], first.items[size:])
         batch = Batch(self._next_batch, first.job, ids, items, self.shape.is_timed)
         self._next_batch += 1
-        worker.held[batch.number] = _Held(batch)
+        worker.held[batch.number] = Held(batch)
         worker.calls += size
         self._waiting_calls -= size
         self.in_hand += size
         self._place(worker)
         return Send(worker.number, batch)
 
-    def _take_all(self, worker: _Worker) -> list[tuple[Job, int, object]]:
+    def _take_all(self, worker: Worker) -> list[tuple[Job, int, object]]:
         """Empty a worker's hands."""
         calls = [(held.batch.job, number, item) for held in worker.held.values() for number, item in held.open.items()]
         self.in_hand -= len(calls)
@@ -645,30 +475,3 @@ class Pool:
         for job, own in by_job.items():
             self._waiting.appendleft(Submitted(job, [each[1] for each in own], [each[2] for each in own]))
             self._waiting_calls += len(own)
-
-
-def _death(event: WorkerDied, is_running: bool) -> WorkerDiedError:
-    """The error of a call whose worker died."""
-    code = event.exit_code
-    how = "for an unknown cause"
-    if event.reason:
-        how = event.reason
-    elif code is not None and code < 0:
-        how = f"by signal {-code}{_signal_name(-code)}"
-    elif code is not None:
-        how = f"with exit code {code}"
-    what = "while it made this call" if is_running else "with this call in its hands"
-    tail = f" The last it wrote to stderr: {event.stderr_tail.strip()}" if event.stderr_tail.strip() else ""
-    return WorkerDiedError(
-        f"Worker {event.worker} died {how} {what}.{tail} Pass retries=1 to make such calls again, if they may be "
-        f"made twice; errors='return' to get the other results."
-    )
-
-
-def _signal_name(number: int) -> str:
-    import signal
-
-    try:
-        return f" ({signal.Signals(number).name})"
-    except ValueError:
-        return ""

@@ -18,6 +18,7 @@ from time import monotonic
 from whilst.running.backends.base import Batch, Event, WorkerReady, WorkerStopped
 from whilst.running.flights import Flights
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
+from whilst.running.rawthreads import forget_this_thread
 
 __all__ = ["EventLoopBackend"]
 
@@ -188,8 +189,6 @@ class _InThread:
             return
 
     def _run(self) -> None:
-        from whilst.running.backends.threads import forget_this_thread
-
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._serve())

@@ -11,7 +11,6 @@ from __future__ import annotations
 import _thread
 import ctypes
 import os
-import threading
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -19,6 +18,7 @@ from time import monotonic
 from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerReady, WorkerStopped
 from whilst.running.calls import Awaiter, Cell, perform
 from whilst.running.nesting import enter_worker
+from whilst.running.rawthreads import forget_this_thread
 
 __all__ = ["ThreadBackend"]
 
@@ -190,13 +190,3 @@ class _Thread:
         """Raise KeyboardInterrupt in the call, as Ctrl-C does in a `for` loop."""
         if self.ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(KeyboardInterrupt))
-
-
-def forget_this_thread() -> None:
-    """Take this thread out of `threading.enumerate()`, where `current_thread()` has put it for good.
-
-    Python 3.13 does it by itself.
-    """
-    active: dict[int, threading.Thread] | None = getattr(threading, "_active", None)
-    if active is not None and isinstance(active.get(_thread.get_ident()), threading._DummyThread):  # noqa: SLF001
-        active.pop(_thread.get_ident(), None)

@@ -1,0 +1,86 @@
+"""What the pool knows of a worker: its state, and the batches in its hands with what of them is not answered.
+
+Also the error of a call whose worker died with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whilst.errors import WorkerDiedError
+from whilst.running.backends.base import Batch, WorkerDied
+
+__all__ = ["Held", "Worker", "death"]
+
+
+class Held:
+    """A batch in a worker's hands, and what of it is not answered."""
+
+    __slots__ = ("_open", "batch", "count")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.count = len(batch.ids)
+        self._open: dict[int, object] | None = None
+        """The unanswered calls with their items; None while none is answered (the usual case: no dict)."""
+
+    @property
+    def open(self) -> dict[int, object]:
+        if self._open is None:
+            self._open = dict(zip(self.batch.ids, self.batch.items, strict=True))
+        return self._open
+
+    def settle(self, ids: Sequence[int], *, is_all: bool) -> Sequence[int]:
+        """Take answered calls out; return those that were open."""
+        if is_all and self._open is None and len(ids) == len(self.batch.ids):
+            self.count = 0
+            self._open = {}
+            return ids
+        calls = self.open
+        known = [each for each in ids if calls.pop(each, self) is not self]
+        self.count = len(calls)
+        return known
+
+
+class Worker:
+    __slots__ = ("calls", "held", "is_abandoned", "is_ready", "is_stopping", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_ready = False
+        self.is_stopping = False
+        self.is_abandoned = False
+        """A call in it is over its time and can't be ended: it gets nothing more, whatever it does."""
+        self.held: dict[int, Held] = {}
+        self.calls = 0
+
+    @property
+    def is_usable(self) -> bool:
+        return self.is_ready and not self.is_stopping
+
+
+def death(event: WorkerDied, is_running: bool) -> WorkerDiedError:
+    """The error of a call whose worker died."""
+    code = event.exit_code
+    how = "for an unknown cause"
+    if event.reason:
+        how = event.reason
+    elif code is not None and code < 0:
+        how = f"by signal {-code}{_signal_name(-code)}"
+    elif code is not None:
+        how = f"with exit code {code}"
+    what = "while it made this call" if is_running else "with this call in its hands"
+    tail = f" The last it wrote to stderr: {event.stderr_tail.strip()}" if event.stderr_tail.strip() else ""
+    return WorkerDiedError(
+        f"Worker {event.worker} died {how} {what}.{tail} Pass retries=1 to make such calls again, if they may be "
+        f"made twice; errors='return' to get the other results."
+    )
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        return ""

@@ -1,0 +1,148 @@
+"""What goes into the pool and comes out of it: events beyond those of the back ends, and instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from whilst.running.backends.base import Batch, Event, Finished, Job
+
+__all__ = [
+    "Cancelled",
+    "Deliver",
+    "Fail",
+    "Failed",
+    "Input",
+    "Instruction",
+    "Recall",
+    "Recalled",
+    "Send",
+    "Shaped",
+    "Start",
+    "Stop",
+    "Submitted",
+    "TimedOut",
+    "TurnedAway",
+]
+
+
+# Events beyond those of the back ends.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Submitted:
+    """Calls to be made: `items[k]` is call `ids[k]`."""
+
+    job: Job
+    ids: Sequence[int]
+    items: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """From now on so many workers, with such batches."""
+
+    workers: int
+    batch: int = 1
+    ahead: int = 1
+    is_timed: bool = True
+    slots: int = 1
+    """Calls in progress at once in one worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A call that the pool did not make (the caller did, or the input gave no more) ends the run."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Nobody wants the calls that have not begun (at or beyond a number; all by default)."""
+
+    from_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recalled:
+    """A worker gave calls back that it has not begun."""
+
+    worker: int
+    ids: Sequence[int]
+    is_assigning: bool = True
+    """Give them to others at once; False: they are only collected."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimedOut:
+    """A call has run too long. `can_kill`: its worker can be ended; otherwise it is left to itself."""
+
+    worker: int
+    id: int
+    error: BaseException
+    can_kill: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TurnedAway:
+    """Calls of an answer that were refused, since too many were in flight: they wait again. Precedes the answer."""
+
+    worker: int
+    number: int
+    ids: Sequence[int]
+    answered: Sequence[int]
+    """The others of that answer."""
+    is_last: bool = True
+
+
+Input: TypeAlias = Event | Submitted | Shaped | Failed | Cancelled | Recalled | TimedOut | TurnedAway
+
+
+# Instructions.
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    worker: int
+
+
+@dataclass(slots=True, eq=False)
+class Send:
+    worker: int
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    worker: int
+    kill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask the back end for calls that have not begun; a `Recalled` is to follow."""
+
+    worker: int
+
+
+@dataclass(slots=True, eq=False)
+class Deliver:
+    """Hand these answers on: values, and errors where there are some."""
+
+    ids: Sequence[int]
+    finished: Finished
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fail:
+    """This call has failed without an answer."""
+
+    id: int
+    item: object
+    job: Job
+    error: BaseException
+
+
+Instruction: TypeAlias = Start | Send | Stop | Recall | Deliver | Fail
