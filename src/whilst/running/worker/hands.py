@@ -92,6 +92,12 @@ class Unit:
     def is_answered(self, position: int) -> bool:
         return position < self.answered if isinstance(self.answered, int) else position in self.answered
 
+    @property
+    def has_open(self) -> bool:
+        """Something is neither answered nor taken back."""
+        answered = self.answered if isinstance(self.answered, int) else len(self.answered)
+        return answered + len(self.taken) < self.count or bool(self.taken and self.open_positions())
+
     def open_positions(self) -> list[int]:
         """Neither answered nor taken back."""
         return [each for each in range(self.count) if not self.is_answered(each) and each not in self.taken]
@@ -151,11 +157,6 @@ class Hands:
             if unit.first_serial <= serial < unit.first_serial + unit.count:
                 return unit
         return None
-
-    def unit_at(self, serial: int) -> Unit:
-        unit = self.find_unit(serial)
-        assert unit is not None, f"no unit holds the call of serial {serial}"
-        return unit
 
     def running(self) -> list[tuple[int, int]]:
         found = []

@@ -106,7 +106,10 @@ class Parcels:
         answer = Answer(*frame.envelope)
         hands.lender.take_back(answer.given_back)
         values, failures = self._values(hands, frame, answer)
-        unit = hands.unit_at(answer.first_serial)
+        unit = hands.find_unit(answer.first_serial)
+        if unit is None:
+            # All of it was answered or taken back, and this is the worker saying that it saw the latter.
+            return []
         positions = _positions(unit, answer)
         if answer.echoes is not None:
             self._held_echoes.append((min(_chosen(unit.ids, positions), default=0), unit.open_batch, answer.echoes))
@@ -161,7 +164,7 @@ class Parcels:
         for unit, positions, values in found.values():
             unit.note(positions)
             is_last = False
-            if not unit.open_positions():
+            if not unit.has_open:
                 hands.units.remove(unit)
                 unit.open_batch.units_left -= 1
                 is_last = unit.open_batch.units_left == 0
@@ -331,7 +334,7 @@ class Parcels:
 
     def _settle_unit(self, hands: Hands, writer: FrameWriter, unit: Unit, answer: Answer, events: list[Event]) -> bool:
         """Note a unit that is done; True if its batch is."""
-        left = unit.open_positions()
+        left = unit.open_positions() if unit.has_open else []
         if left and (unit.is_split or not answer.is_last):
             return False
         if left and not (unit.open_batch.batch.job.stops_at_error and unit.has_failed):
