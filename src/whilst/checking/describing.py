@@ -7,6 +7,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Access, Blocked, Op
+from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Event, Operation
 
 if TYPE_CHECKING:
@@ -106,18 +107,21 @@ class Describer:
     def accesses(self, trace: list[Event]) -> tuple[Access, ...]:
         """The whole trace."""
         counts: dict[int, int] = {}
+        latest: dict[int, Site] = {}
         out = []
         outer = self.scheduler.outer
         for index, event in enumerate(trace):
-            task, is_write, thing_id, key, before, operation = event
+            task = event[0]
             nth = counts.get(task, 0)
             counts[task] = nth + 1
             value = self._values[index] if index < len(self._values) else None
-            out.append(self._access((index, outer.get(task, task), nth), event, value))
-            del is_write, thing_id, key, before, operation
+            site = event[5][3]
+            can_switch = _can_switch(latest.get(task), site)
+            latest[task] = site
+            out.append(self._access((index, outer.get(task, task), nth), event, value, can_switch))
         return tuple(out)
 
-    def _access(self, numbers: tuple[int, int, int], event: Event, value: str | None) -> Access:
+    def _access(self, numbers: tuple[int, int, int], event: Event, value: str | None, can_switch: bool) -> Access:
         index, task, nth = numbers
         _task, is_write, thing_id, key, before, operation = event
         kind, did_succeed, more = Op(operation[0]) if operation[0] < 2 else Op.CALL, True, ()
@@ -138,7 +142,7 @@ class Describer:
             place=site.place,
             value=value,
             did_succeed=did_succeed,
-            can_switch_with_gil=site.can_switch,
+            can_switch_with_gil=can_switch,
             also=more,
             is_write=bool(is_write),
         )
@@ -175,6 +179,13 @@ class Describer:
                 )
             )
         return tuple(out)
+
+
+def _can_switch(earlier: Site | None, later: Site) -> bool:
+    """Whether the GIL may have been let go in between: not within a straight piece of one function."""
+    if earlier is None or earlier.code is not later.code:
+        return True
+    return earlier.segment != later.segment or later.offset <= earlier.offset
 
 
 def types_within(root: object) -> set[type]:

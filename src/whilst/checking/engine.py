@@ -263,7 +263,7 @@ class Explorer:
             if is_coroutine
             for function in functions_behind(task)
         )
-        site = Site(code, Mark(0, (code.co_firstlineno, None, None, None), "resume", True), {})
+        site = Site(code, Mark(0, (code.co_firstlineno, None, None, None), "resume", 0), {})
         site.is_hot = True
         loop = VirtualLoop(self.caller, site)
         loop.begin()

@@ -36,18 +36,20 @@ class Mark(NamedTuple):
     offset: int
     position: Positions
     name: str
-    can_switch: bool
+    segment: int  # how many instructions that let the GIL go (calls, jumps back) come before it
 
 
 class Site:
     """One hooked instruction. `is_hot` turns its accesses into scheduling points; hooks cache by type in `how`."""
 
-    __slots__ = ("can_switch", "code", "how", "is_hot", "name", "offset", "position", "space")
+    __slots__ = ("again", "code", "how", "is_hot", "memo", "name", "offset", "position", "segment", "space")
 
     def __init__(self, code: CodeType, mark: Mark, space: dict[str, object]) -> None:
         self.code, self.space = code, space
-        self.offset, self.position, self.name, self.can_switch = mark
+        self.offset, self.position, self.name, self.segment = mark
         self.is_hot = False
+        self.memo: tuple[int, int, int] = (-1, -1, -1)  # id, task and execution of the latest access from here
+        self.again = 0
         self.how: dict[type, object] = {}
 
     @property
@@ -172,7 +174,7 @@ class Mould:
         extra: list[object] = []
         for const in new.co_consts[len(code.co_consts) :]:
             if isinstance(const, Site):
-                extra.append(Mark(const.offset, const.position, const.name, const.can_switch))
+                extra.append(Mark(const.offset, const.position, const.name, const.segment))
             elif id(const) in names:
                 extra.append(_HookName(names[id(const)]))
             else:
@@ -287,17 +289,14 @@ class _CodeRewriter:
         self.instructions = _plain_method_loads(decode(code), self.row)
 
     def run(self) -> CodeType:
-        can_switch = True
+        segment = 0
         if self.owner.is_fine:
             for index in fine_points(self.instructions):
-                self._watch(index, self._site(self.instructions[index], "step", True), self.hooks.fine)
+                self._watch(index, self._site(self.instructions[index], "step", 0), self.hooks.fine)
         for index, item in enumerate(self.instructions):
             name = item.name
-            if name.startswith(_CHECKS):
-                can_switch = True
-            hook = self._hook(index, item, name, can_switch)
-            if hook:
-                can_switch = False
+            self._hook(index, item, name, segment)
+            segment += name.startswith(_CHECKS)
         return assemble(self.code, self.instructions, self.before, self.consts, _MAX_STACK)
 
     def _const(self, value: object) -> int:
@@ -307,9 +306,9 @@ class _CodeRewriter:
             index = self.const_of[id(value)] = len(self.consts) - 1
         return index
 
-    def _site(self, item: Instruction, name: str, can_switch: bool) -> Site:
+    def _site(self, item: Instruction, name: str, segment: int) -> Site:
         offset = item.offset if item.offset is not None else -1
-        return self.owner.site(Site(self.code, Mark(offset, item.position, name, can_switch), self.space))
+        return self.owner.site(Site(self.code, Mark(offset, item.position, name, segment), self.space))
 
     def _watch(
         self, index: int, site: Site, hook: Callable[..., object], *depths: int, cell: int | None = None
@@ -326,90 +325,90 @@ class _CodeRewriter:
         sequence = call_hook(self._const(hook), self._const(site), (depth, *others), self.row)
         self.before.setdefault(index, []).extend([*sequence, (OP["SWAP"], depth + 1), (OP["POP_TOP"], 0)])
 
-    def _hook(self, index: int, item: Instruction, name: str, can_switch: bool) -> bool:
+    def _hook(self, index: int, item: Instruction, name: str, segment: int) -> bool:
         """Insert what belongs ahead of this instruction; tell whether that may be an access."""
-        if self._hook_variable(index, item, name, can_switch):
+        if self._hook_variable(index, item, name, segment):
             return True
-        if self._hook_container(index, item, name, can_switch):
+        if self._hook_container(index, item, name, segment):
             return True
         hooks = self.hooks
         if name in ("RETURN_VALUE", "RETURN_CONST") and id(self.code) in self.owner.returning:
-            self._watch(index, self._site(item, "return", can_switch), hooks.leave)
+            self._watch(index, self._site(item, "return", segment), hooks.leave)
         if name in ("CALL", "CALL_KW"):
-            self._hook_call(index, item, name)
+            self._hook_call(index, item, name, segment)
         elif name == "CALL_FUNCTION_EX":
             has_keywords = item.arg & 1
             depth = 2 + has_keywords + (0 if self.row.null_first else 1)
-            site = self._site(item, "call", True)
+            site = self._site(item, "call", segment)
             self._replace(index, site, hooks.call_spread, depth, 1 + has_keywords)
         elif name in ("BEFORE_WITH", "BEFORE_ASYNC_WITH"):
-            self._replace(index, self._site(item, "with", True), hooks.enter, 1)
+            self._replace(index, self._site(item, "with", segment), hooks.enter, 1)
         elif name in ("GET_ITER", "GET_YIELD_FROM_ITER"):
-            self._replace(index, self._site(item, "for", True), hooks.loop, 1)
+            self._replace(index, self._site(item, "for", segment), hooks.loop, 1)
         else:
             return False
         return True
 
-    def _hook_variable(self, index: int, item: Instruction, name: str, can_switch: bool) -> bool:
+    def _hook_variable(self, index: int, item: Instruction, name: str, segment: int) -> bool:
         hooks, code = self.hooks, self.code
         if name == "LOAD_ATTR":
             arg = item.arg >> 1 if self.row.has_method_bit else item.arg
-            self._watch(index, self._site(item, code.co_names[arg], can_switch), hooks.get_attr, 1)
+            self._watch(index, self._site(item, code.co_names[arg], segment), hooks.get_attr, 1)
         elif name == "STORE_ATTR":
-            self._watch(index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_attr, 1, 2)
+            self._watch(index, self._site(item, code.co_names[item.arg], segment), hooks.set_attr, 1, 2)
         elif name == "DELETE_ATTR":
-            self._watch(index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_attr, 1)
+            self._watch(index, self._site(item, code.co_names[item.arg], segment), hooks.set_attr, 1)
         elif name == "LOAD_GLOBAL" and code.co_names[item.arg >> 1] in self.shared_names.stored_globals:
-            site = self._site(item, code.co_names[item.arg >> 1], can_switch)
+            site = self._site(item, code.co_names[item.arg >> 1], segment)
             self._watch(index, site, hooks.get_global)
         elif name == "STORE_GLOBAL":
-            site = self._site(item, code.co_names[item.arg], can_switch)
+            site = self._site(item, code.co_names[item.arg], segment)
             self._watch(index, site, hooks.set_global, 1)
         elif name == "DELETE_GLOBAL":
-            self._watch(index, self._site(item, code.co_names[item.arg], can_switch), hooks.set_global)
+            self._watch(index, self._site(item, code.co_names[item.arg], segment), hooks.set_global)
         elif name in ("LOAD_DEREF", "STORE_DEREF", "DELETE_DEREF"):
             variable = _cell_name(code, item.arg)
             if variable not in self.shared_names.stored_cells:
                 return False
-            site = self._site(item, variable, can_switch)
+            site = self._site(item, variable, segment)
             hook = hooks.get_cell if name == "LOAD_DEREF" else hooks.set_cell
             self._watch(index, site, hook, cell=item.arg)
         else:
             return False
         return True
 
-    def _hook_container(self, index: int, item: Instruction, name: str, can_switch: bool) -> bool:
+    def _hook_container(self, index: int, item: Instruction, name: str, segment: int) -> bool:
         hooks = self.hooks
         previous = self.instructions[index - 1].name if index else ""
         if name == "BINARY_SUBSCR":
-            self._watch(index, self._site(item, "[]", can_switch), hooks.get_item, 2, 1)
+            self._watch(index, self._site(item, "[]", segment), hooks.get_item, 2, 1)
         elif name == "STORE_SUBSCR":
-            self._watch(index, self._site(item, "[]=", can_switch), hooks.set_item, 2, 1, 3)
+            self._watch(index, self._site(item, "[]=", segment), hooks.set_item, 2, 1, 3)
         elif name == "DELETE_SUBSCR":
-            self._watch(index, self._site(item, "del []", can_switch), hooks.set_item, 2, 1)
+            self._watch(index, self._site(item, "del []", segment), hooks.set_item, 2, 1)
         elif name == "STORE_SLICE":
-            self._watch(index, self._site(item, "[:]=", can_switch), hooks.operate_in_place, 3, 4)
+            self._watch(index, self._site(item, "[:]=", segment), hooks.operate_in_place, 3, 4)
         elif name == "CONTAINS_OP":
-            self._watch(index, self._site(item, "in", can_switch), hooks.contains, 1, 2)
+            self._watch(index, self._site(item, "in", segment), hooks.contains, 1, 2)
         elif name == "BINARY_OP":
             hook = hooks.operate_in_place if item.arg >= _INPLACE else hooks.operate
-            self._watch(index, self._site(item, "operator", can_switch), hook, 2, 1)
+            self._watch(index, self._site(item, "operator", segment), hook, 2, 1)
         elif name == "COMPARE_OP":
-            self._watch(index, self._site(item, "compare", can_switch), hooks.operate, 2, 1)
+            self._watch(index, self._site(item, "compare", segment), hooks.operate, 2, 1)
         elif name in _TABLE_LOOK:
-            self._watch(index, self._site(item, name.lower(), can_switch), hooks.look, _TABLE_LOOK[name])
+            self._watch(index, self._site(item, name.lower(), segment), hooks.look, _TABLE_LOOK[name])
         elif (
             "JUMP" in name
             and any(kind in name for kind in _TRUTH_JUMPS)
             and "TO_BOOL" not in OP
             and previous not in _ALREADY_BOOL
         ):
-            self._watch(index, self._site(item, "truth", can_switch), hooks.look, 1)
+            self._watch(index, self._site(item, "truth", segment), hooks.look, 1)
         else:
             return False
         return True
 
-    def _hook_call(self, index: int, item: Instruction, name: str) -> None:
+    def _hook_call(self, index: int, item: Instruction, name: str, segment: int) -> None:
         at, before = index, self.instructions
         if before[at - 1].name == "PRECALL":
             at -= 1
@@ -420,7 +419,7 @@ class _CodeRewriter:
         names = 1 if name == "CALL_KW" else 0
         depth = item.arg + names + (1 if self.row.null_first else 2)
         others = tuple(item.arg + names - k for k in range(min(item.arg, 2)))
-        self._replace(at, self._site(item, "call", True), self.hooks.call, depth, *others)
+        self._replace(at, self._site(item, "call", segment), self.hooks.call, depth, *others)
 
     def _is_none(self, item: Instruction) -> bool:
         return item.name == "LOAD_CONST" and self.consts[item.arg] is None

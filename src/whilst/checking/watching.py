@@ -82,12 +82,14 @@ class Watcher:
         self.stored_class_names: set[str] = set()
         self.stored_module_names: set[str] = set()
         self.must_rewrite = False
+        self.epoch = 0  # of the execution: what a site remembers of an earlier one does not count
         self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.admit_class: Callable[[type], None] = lambda _: None
 
     def begin(self) -> None:
         """Forget the last execution; its objects may go now."""
+        self.epoch += 1
         self.logs.clear()
         self.owner_of_dict.clear()
         self.locals.clear()
@@ -128,6 +130,12 @@ class Watcher:
         entry.count += 1
         if not entry.count & 255:
             self._doubt_polling(site, entry)
+
+    def _log_again(self, site: Site, thing: Any) -> None:
+        """The same place, thing and task as the last time here: all that is new is that it happened again."""
+        site.again += 1
+        if not site.again & 255:
+            self._doubt_polling(site, self.logs[id(thing)][site.name])
 
     def _kept(self, thing: Any) -> object:
         """Keep it alive, so that nothing else gets its id; but not what has something to do when it is dropped.
@@ -262,8 +270,11 @@ class Watcher:
         if how == "instance":
             if site.is_hot:
                 self.scheduler.step((0, id(thing), site.name, site, thing, None))
+            elif site.memo == (id(thing), self.scheduler.cur, self.epoch):
+                self._log_again(site, thing)
             else:
                 self.log(site, 0, thing, site.name)
+                site.memo = (id(thing), self.scheduler.cur, self.epoch)
         else:
             self.read_attr(site, thing, site.name, str(how))
 
@@ -343,8 +354,11 @@ class Watcher:
         if how == "instance":
             if site.is_hot:
                 self.scheduler.step((1, id(thing), site.name, site, thing, value))
+            elif site.memo == (id(thing), self.scheduler.cur, self.epoch):
+                self._log_again(site, thing)
             else:
                 self.log(site, 1, thing, site.name)
+                site.memo = (id(thing), self.scheduler.cur, self.epoch)
         elif how != "skip":
             self.write_attr(site, thing, site.name, value)
 
