@@ -18,7 +18,7 @@ import warnings
 
 import pytest
 
-from whilst.measuring.suspects import Reach, can_only_be_short, scan
+from whilst.measuring.suspects import Reach, scan
 
 VISITED: set[str] = set()
 TOTALS = {"fetched": 0}
@@ -437,18 +437,6 @@ def test_recursion_and_depth_end():
 @pytest.mark.parametrize("fn", [print, len, 3, Client, object(), functools.partial(print, 1), type("T", (), {})()])
 def test_anything_can_be_scanned(fn):
     scan(fn, 1)
-
-
-def test_short_functions_are_known_by_their_code():
-    assert can_only_be_short(lambda x: x + 1 if x & 1 else -x)
-    assert not can_only_be_short(lambda x: len(x))
-    assert not can_only_be_short(print)
-
-    def loops(x):
-        while x:
-            x -= 1
-
-    assert not can_only_be_short(loops)
 
 
 def test_starmap_items_are_spread_over_the_parameters():

@@ -17,7 +17,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from whilst.measuring.origins import (
     ABSENT,
@@ -45,8 +45,7 @@ _NO_FALL_THROUGH: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """A test of something shared that decides whether what follows is done."""
 
     name: str
@@ -54,8 +53,7 @@ class Guard:
     """What is tested depends on the call's item ("if url in VISITED"): such a test never settles down."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Store:
+class Store(NamedTuple):
     """An assignment to something that outlives the call. `verb` is how: "sets", "deletes", "adds to"."""
 
     target: Origin
@@ -64,8 +62,7 @@ class Store:
     guard: Guard | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(NamedTuple):
     """A call made by the function: what is called, and with what."""
 
     callee: Origin

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import _thread
 import os
-import platform
 import sys
 import threading
 import time
@@ -61,6 +60,8 @@ class Sightings:
     """It had the GIL while the other thread went on working."""
     cpu_s: float = 0.0
     """What the looking itself cost."""
+    looks: int = 0
+    """How often it woke, whatever it saw."""
     waits: dict[str, int] = field(default_factory=dict)
     """It got the GIL at once, and the other thread was in such a wait."""
 
@@ -85,7 +86,7 @@ class Canary:
         self._clock = time.pthread_getcpuclockid(_thread.get_ident()) if _HAS_CLOCKS else None
         self._done = _thread.allocate_lock()
         self._is_over = _thread.allocate_lock()
-        self._numbers = _SYSCALLS.get(platform.machine(), {}) if sys.platform == "linux" else {}
+        self._numbers = _SYSCALLS.get(os.uname().machine, {}) if sys.platform == "linux" else {}
         self._path = f"/proc/self/task/{threading.get_native_id()}/syscall"
         self._done.acquire()
         self._is_over.acquire()
@@ -108,6 +109,7 @@ class Canary:
                 late = time.perf_counter() - due
                 before, delayed = delayed, delay_ns()
                 off_core = (delayed - before) / 1e9
+                self.seen.looks += 1
                 if is_over:
                     # All the rest of the call passed before it got the GIL.
                     self.seen.held += late - off_core > _AT_ONCE_S

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 try:
     from resource import RUSAGE_CHILDREN, getrusage
@@ -17,7 +17,20 @@ except ImportError:  # Windows
 
     def _children_ns() -> int:
         return 0
+
+    def _blocks() -> int:
+        return -1
 else:
+    try:
+        from resource import RUSAGE_THREAD
+    except ImportError:  # not Linux
+
+        def _blocks() -> int:
+            return -1
+    else:
+
+        def _blocks() -> int:
+            return getrusage(RUSAGE_THREAD).ru_nvcsw
 
     def _children_ns() -> int:
         usage = getrusage(RUSAGE_CHILDREN)
@@ -27,8 +40,7 @@ else:
 __all__ = ["Lap", "Reading", "delay_ns", "read"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """Nanoseconds on each clock at one moment."""
 
     wall_ns: int
@@ -36,6 +48,7 @@ class Reading:
     process_ns: int
     children_ns: int
     delayed_ns: int = 0
+    blocks: int = -1
 
     def until(self, later: Reading) -> Lap:
         return Lap(
@@ -44,14 +57,16 @@ class Reading:
             others_s=max(0, later.process_ns - self.process_ns - (later.thread_ns - self.thread_ns)) / 1e9,
             children_s=(later.children_ns - self.children_ns) / 1e9,
             delayed_s=(later.delayed_ns - self.delayed_ns) / 1e9,
+            blocks=later.blocks - self.blocks if self.blocks >= 0 else None,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Lap:
+class Lap(NamedTuple):
     """What passed between two readings, in seconds.
 
-    `others_s`: CPU time of the process's other threads; `delayed_s`: ready to run, but without a core.
+    `others_s`: CPU time of the process's other threads; `delayed_s`: ready to run, but without a core; `blocks`: how
+    often the thread gave its core away to wait for something (None where that isn't counted). A thread that never
+    did has not waited, whatever the clocks say: a virtual machine that loses its core sees only that time is gone.
     """
 
     wall_s: float
@@ -59,9 +74,12 @@ class Lap:
     others_s: float
     children_s: float
     delayed_s: float = 0.0
+    blocks: int | None = None
 
     @property
     def wait_s(self) -> float:
+        if self.blocks is not None and self.blocks <= 0:
+            return 0.0
         return max(0.0, self.wall_s - self.thread_s - self.delayed_s)
 
     @property
@@ -79,13 +97,15 @@ class Lap:
             self.others_s / calls,
             self.children_s / calls,
             self.delayed_s / calls,
+            self.blocks,
         )
 
 
 def read(*, is_short: bool = False) -> Reading:
     """Read all clocks: about 20 µs, nearly all of it for the delay, which is left out if `is_short`."""
     delayed_ns = 0 if is_short else delay_ns()
-    return Reading(time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns(), _children_ns(), delayed_ns)
+    now, thread, process = time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
+    return Reading(now, thread, process, _children_ns(), delayed_ns, _blocks())
 
 
 def delay_ns() -> int:

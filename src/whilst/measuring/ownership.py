@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import functools
 import io
-import random
-import socket
 import sys
 import sysconfig
 import threading
 import types
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -26,6 +23,7 @@ __all__ = [
     "PROCESS_WIDE",
     "SETTLED_TYPES",
     "bound_generator",
+    "is_generator",
     "is_lock",
     "is_own_code",
     "stateful_kind",
@@ -153,10 +151,11 @@ def stateful_kind(value: object) -> str:
     if isinstance(value, (io.TextIOBase, io.BufferedIOBase, io.RawIOBase)):
         # The standard streams are shared by design, and a worker's output is forwarded.
         return "" if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else "an open file"
-    if isinstance(value, socket.socket):
+    sockets, randoms = sys.modules.get("socket"), sys.modules.get("random")
+    if sockets is not None and isinstance(value, sockets.socket):
         return "a socket"
-    if isinstance(value, random.Random):
-        return "" if isinstance(value, random.SystemRandom) else "a random generator"
+    if randoms is not None and isinstance(value, randoms.Random):
+        return "" if isinstance(value, randoms.SystemRandom) else "a random generator"
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     if name in _STATEFUL_NAMES:
         return _STATEFUL_NAMES[name]
@@ -192,11 +191,14 @@ def bound_generator(value: object) -> bool:
     owner = getattr(value, "__self__", None)
     if owner is None:
         return False
-    if owner is getattr(random, "_inst", None):
+    randoms = sys.modules.get("random")
+    if randoms is not None and owner is getattr(randoms, "_inst", None):
         return True
     numpy_random = sys.modules.get("numpy.random.mtrand")
     return numpy_random is not None and owner is getattr(numpy_random, "_rand", None)
 
 
-def is_container(value: object) -> bool:
-    return isinstance(value, (dict, list, set, bytearray, deque)) or type(value).__module__ in ("numpy", "array")
+def is_generator(value: object) -> bool:
+    """Is it one of `random`'s own kind?"""
+    randoms = sys.modules.get("random")
+    return randoms is not None and isinstance(value, randoms.Random)

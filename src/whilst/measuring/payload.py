@@ -11,16 +11,14 @@ import pickle
 import time
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = ["Payload", "measure", "measure_function"]
 
 _TOO_MUCH_BYTES: Final = 128 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """Size and pickling time of something. `why_not` is empty where it can be sent."""
 
     pickled_bytes: int = 0

@@ -13,7 +13,7 @@ from whilst.measuring import clocks, payload
 from whilst.measuring.canary import Canary, Sightings
 from whilst.measuring.origins import ABSENT
 from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
-from whilst.measuring.suspects import Scan, can_only_be_short, scan
+from whilst.measuring.suspects import Scan, scan
 from whilst.model import Profile, Write
 
 __all__ = ["Pilot"]
@@ -46,7 +46,6 @@ class Pilot:
     _item_writes: tuple[Write, ...] = ()
     _canary: Canary | None = None
     _start: clocks.Reading | None = None
-    _is_short: bool = False
 
     def look_into(self, item: object) -> None:
         """Scan the function with an item at hand, and take the first look at what it may write. Once."""
@@ -58,29 +57,34 @@ class Pilot:
     def is_scanned(self) -> bool:
         return self._watchlist is not None
 
-    def begin(self, item: object = ABSENT, *, is_watched: bool = True) -> None:
-        """A call is about to be made. Without `is_watched` only the clocks are read."""
-        self._is_short = not is_watched and can_only_be_short(self.fn)
-        if is_watched and self._watchlist is not None:
+    def begin(self, item: object = ABSENT) -> None:
+        """A call is about to be made: look at what it may change, send the canary out, read the clocks."""
+        if self._watchlist is not None:
             self._before = Surroundings.now()
             self._item_before = _print_of(item)
             self._canary = Canary()
-        self._start = clocks.read(is_short=self._is_short)
+        self._start = clocks.read()
 
     def end(self, item: object = ABSENT, *, calls: int = 1) -> clocks.Lap:
         """The call (or so many calls together) is over; it may have raised. Return one call's share of the time."""
         assert self._start is not None
-        lap = self._start.until(clocks.read(is_short=self._is_short))
+        lap = self._start.until(clocks.read())
         if self._canary is not None:
             seen = self._canary.stop()
             self._canary = None
             self._add(seen)
-            lap = replace(lap, others_s=max(0.0, lap.others_s - seen.cpu_s))
+            # Each look of the canary may have cost the watched thread the GIL for a moment.
+            blocks = None if lap.blocks is None else max(0, lap.blocks - 2 * seen.looks)
+            lap = lap._replace(others_s=max(0.0, lap.others_s - seen.cpu_s), blocks=blocks)
             self._compare(item)
         lap = lap.shared_by(calls)
+        self.add(lap, calls)
+        return lap
+
+    def add(self, lap: clocks.Lap, calls: int = 1) -> None:
+        """Count a lap (one call's share of so many)."""
         self.laps.append(lap)
         self.counts.append(calls)
-        return lap
 
     def _compare(self, item: object) -> None:
         if self._watchlist is not None and self._before is not None:

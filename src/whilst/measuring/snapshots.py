@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import array
 import os
-import random
 import sys
 import types
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
+from whilst.measuring import ownership
 from whilst.measuring.origins import ABSENT
 from whilst.measuring.suspects import Reach, Scan, Suspect
 from whilst.model import Write
@@ -47,7 +47,7 @@ def fingerprint(value: object, slot: str = "", depth: int = _DEEPEST) -> object:
             return ABSENT
     if isinstance(value, (types.FunctionType, types.ModuleType, type)) and not slot and depth < _DEEPEST:
         return id(value)
-    if isinstance(value, random.Random):
+    if ownership.is_generator(value):
         return _state_of(value)
     if isinstance(value, Mapping):
         return (id(value), len(value), _entries(_first(value.items()), depth))
@@ -135,17 +135,21 @@ def _state_of(generator: object) -> object:
     getter = getattr(generator, "getstate", None) or getattr(generator, "get_state", None)
     if getter is not None:
         state = getter()
-        return repr(state) if not isinstance(generator, random.Random) else hash(state)
+        return repr(state) if not ownership.is_generator(generator) else hash(state)
     inner = getattr(generator, "bit_generator", None)
     return repr(inner.state) if inner is not None else id(generator)
 
 
-@dataclass(slots=True)
-class Surroundings:
+def _draws() -> int | None:
+    random = sys.modules.get("random")
+    return None if random is None else hash(random.getstate())
+
+
+class Surroundings(NamedTuple):
     """Settings of the whole process that a call may leave changed: found without any scan."""
 
     cwd: str = ""
-    environment: Mapping[bytes, bytes] | Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     draws: object = None
     numpy_draws: object = None
 
@@ -163,7 +167,7 @@ class Surroundings:
             state = generator.get_state(legacy=False)
             inner = state.get("state", {})
             position = (inner.get("pos"), hash(inner["key"].tobytes()) if "key" in inner else None, state.get("gauss"))
-        return cls(cwd, dict(os.environ), hash(random.getstate()), position)
+        return cls(cwd, dict(os.environ), _draws(), position)
 
     def writes(self, before: Surroundings) -> tuple[Write, ...]:
         """Return what a call that ran between the two left changed."""

@@ -8,19 +8,18 @@ Finds suspects only; `unscanned` says where the trail was lost.
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from whilst.measuring import ownership
 from whilst.measuring.bytecode import Call, Frame, Guard, Store, walk
 from whilst.measuring.origins import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attribute, subscript
 
-__all__ = ["Reach", "Scan", "Suspect", "can_only_be_short", "scan"]
+__all__ = ["Reach", "Scan", "Suspect", "scan"]
 
 _DEEPEST: Final = 24
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
@@ -44,8 +43,7 @@ class Reach(Enum):
     """An open file, connection or iterator that all calls use: no two of them at once, and not elsewhere."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Suspect:
+class Suspect(NamedTuple):
     """Something that may be written. `root` is the object whose change would show (ABSENT where unknown)."""
 
     what: str
@@ -63,8 +61,7 @@ class Suspect:
         return self.guard is not None and not self.guard.is_of_item
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scan:
+class Scan(NamedTuple):
     """All that was found in a function and what it calls."""
 
     suspects: tuple[Suspect, ...] = ()
@@ -90,28 +87,6 @@ class Scan:
     def waits_only_in_sleep(self) -> bool:
         """As far as the code tells."""
         return self.sleeps and not self.strangers and not self.unscanned
-
-
-def can_only_be_short(fn: object) -> bool:
-    """Does its bytecode hold neither a call nor a loop? Then a call is over in about a microsecond."""
-    code = getattr(fn, "__code__", None)
-    return (
-        isinstance(code, types.CodeType) and not code.co_flags & _GENERATES and not _LONG_OPS & set(code.co_code[::2])
-    )
-
-
-_GENERATES: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-
-
-def _long_operations() -> frozenset[int]:
-    import dis
-
-    words = ("CALL", "JUMP_BACKWARD", "SEND", "IMPORT", "FOR_ITER", "WITH", "EXTEND", "UPDATE", "MAKE_FUNCTION")
-    specialised = range(len(dis.opname))
-    return frozenset(op for op in specialised if any(word in dis.opname[op] for word in words))
-
-
-_LONG_OPS: Final = _long_operations()
 
 
 def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item") -> Scan:
@@ -165,7 +140,7 @@ class _Scanner:
         callee = call.callee
         if callee.among:
             results = [
-                self.call(replace(call, callee=replace(callee, value=each, among=())), where) for each in callee.among
+                self.call(call._replace(callee=replace(callee, value=each, among=())), where) for each in callee.among
             ]
             return results[0]
         self._hand_over(call, where)
@@ -200,8 +175,7 @@ class _Scanner:
         named = {name: fixed(name, value) for name, value in target.keywords.items()}
         inner = Origin(name=getattr(target.func, "__name__", "fn"), value=target.func, root=target.func, is_shared=True)
         return self.call(
-            replace(
-                call,
+            call._replace(
                 callee=inner,
                 arguments=(*arguments, *call.arguments, *named.values()),
                 names=(*call.names, *named),
@@ -369,7 +343,7 @@ class _Scanner:
                 target = argument.value.__func__ if isinstance(argument.value, types.MethodType) else argument.value
                 code = getattr(target, "__code__", None)
                 if code is None or ownership.is_own_code(code.co_filename):
-                    self.call(replace(call, callee=argument, arguments=(ITEM,), names=()), where)
+                    self.call(call._replace(callee=argument, arguments=(ITEM,), names=()), where)
             elif argument.is_shared and (kind := ownership.stateful_kind(argument.value)):
                 self._suspect(Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where)
 
@@ -452,7 +426,7 @@ def _bind(function: types.FunctionType, arguments: list[Origin], names: tuple[st
     for name, origin in zip(names, arguments[len(positional) :], strict=False):
         if name in parameters:
             variables[name] = origin
-    if code.co_flags & inspect.CO_VARARGS:
+    if code.co_flags & 0x04:
         rest = positional[code.co_argcount :]
         variables[code.co_varnames[len(parameters)]] = ITEM if any(o.from_item for o in rest) else FRESH
     return variables

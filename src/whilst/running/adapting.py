@@ -78,6 +78,11 @@ class Window:
         self._direction = 1
         self._quiet = 0
 
+    @property
+    def is_down_to_one(self) -> bool:
+        """One at a time turned out best."""
+        return self.target == 1 and self.phase is Phase.STEADY
+
     def answered(self, count: int, latency_s: float, now_s: float) -> str:
         """Take in answers with their mean latency; return what changed, in words, or ""."""
         if self.phase is Phase.FIXED or count <= 0:

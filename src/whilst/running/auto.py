@@ -22,22 +22,22 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from whilst.errors import NotPicklableError
-from whilst.measuring.forkable import why_not_fork
-from whilst.measuring.machine import look_at_machine
-from whilst.measuring.pilot import Pilot
-from whilst.measuring.seeds import is_seeded
+from whilst.measuring import clocks
 from whilst.model import Change, Decision, Machine, Mode, Profile
-from whilst.running.adapting import Batches, Phase, Window
 from whilst.running.backends.base import CALLER, Batch, Finished, Job
 from whilst.running.calls import Awaiter, Cell, perform, perform_inline
-from whilst.running.deciding import Circumstances, Costs, decide
 from whilst.running.options import Options
 from whilst.running.policy import INLINE, Orders, Setup, View
-from whilst.running.refusals import refusal
 from whilst.running.source import Source
+
+# What a run of short calls never needs is imported where it is used: it would take longer than the run.
+if TYPE_CHECKING:
+    from whilst.measuring.pilot import Pilot
+    from whilst.running.adapting import Batches, Window
+    from whilst.running.deciding import Circumstances
 
 __all__ = ["AutoPolicy", "auto_policy"]
 
@@ -86,7 +86,8 @@ class AutoPolicy:
         self._start_ns = time.perf_counter_ns()
         self._stage = _Stage.FIRST
         self._awaiter = Awaiter()
-        self._pilot = Pilot(job.fn, job.how, job.is_coroutine)
+        self._measured: Pilot | None = None
+        self._first_lap: clocks.Lap | None = None
         self._machine: Machine | None = None
         self._decision = Decision(Mode.SEQUENTIAL, "inline", 0, reason="too short to be worth looking into")
         self._history: list[Change] = []
@@ -112,6 +113,16 @@ class AutoPolicy:
         """The last inline answer, whose lesson is learned."""
         self._warm: set[tuple[int, int]] = set()
 
+    @property
+    def _pilot(self) -> Pilot:
+        if self._measured is None:
+            from whilst.measuring.pilot import Pilot
+
+            self._measured = Pilot(self.job.fn, self.job.how, self.job.is_coroutine)
+            if self._first_lap is not None:
+                self._measured.add(self._first_lap)
+        return self._measured
+
     # ---------------------------------------------------------------- the driver asks
 
     def orders(self, view: View) -> Orders:
@@ -132,8 +143,9 @@ class AutoPolicy:
         decision = self._decision
         at_hand = None if view.left is None else max(1, view.left + view.in_hand)
         if self._setup.backend == "eventloop":
-            slots = self._window.target if self._window is not None else self._setup.slots
-            return Orders(self._setup, workers=1, slots=max(1, slots), ahead=0)
+            slots = max(1, self._window.target if self._window is not None else self._setup.slots)
+            # One message may begin many coroutines; small enough to leave room for others as they end.
+            return Orders(self._setup, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
         if self._setup.backend == "threads":
             workers = self._window.target if self._window is not None else decision.workers
             workers = workers if at_hand is None else min(workers, at_hand)
@@ -172,7 +184,8 @@ class AutoPolicy:
             self._learned = finished = perform_inline(job, source, count, self._awaiter)
             self._learn_from_stretch(finished)
             return finished
-        self._learned = self._perform_pilot(job, source)
+        make = self._perform_first if self._stage is _Stage.FIRST else self._perform_pilot
+        self._learned = make(job, source)
         return self._learned
 
     def observe(self, finished: Finished) -> None:
@@ -192,6 +205,8 @@ class AutoPolicy:
             return unsent
         if self._in_hand <= 1 and (self._window is None or self._window.target <= 1):
             return ()
+        from whilst.running.refusals import refusal
+
         turned_away = []
         for number, error in finished.errors.items():
             why = refusal(error)
@@ -221,29 +236,50 @@ class AutoPolicy:
 
     # ---------------------------------------------------------------- first calls
 
-    def _perform_pilot(self, job: Job, source: Source) -> Finished:
-        """Make one call (or some short ones together) with the clocks read around it."""
-        pilot = self._pilot
-        is_first = self._stage is _Stage.FIRST
-        count = 1 if is_first else self._pilot_size()
+    def _perform_first(self, job: Job, source: Source) -> Finished:
+        """Make one call with nothing but the clocks read around it."""
         first = source.next_id
-        items = source.take(count)
+        items = source.take(1)
         if not items:
-            now = time.perf_counter_ns()
-            return Finished(CALLER, -1, range(first, first), [], now, now)
-        if not is_first:
-            pilot.look_into(items[0])
-        pilot.begin(items[0], is_watched=not is_first)
+            return _nothing(first)
+        start = clocks.read(is_short=True)
+        finished = perform(Batch(-1, job, range(first, first + 1), items), CALLER, Cell(), self._awaiter)
+        self._first_lap = start.until(clocks.read(is_short=True))
+        self._keep(items, finished, self._first_lap)
         self._left = source.left
+        left = 64 if self._left is None else self._left
+        if self._call_s < _TINY_S:
+            self._stage = _Stage.SHORT
+            self._stretch = max(1, min(64, int(_STRETCH_S / max(self._call_s, 1e-6))))
+        elif left * self._call_s < _NOT_WORTH_S:
+            self._stage = _Stage.SHORT
+        else:
+            self._stage = _Stage.PILOT
+            self._look_into_first()
+        return finished
+
+    def _perform_pilot(self, job: Job, source: Source) -> Finished:
+        """Make one call (or some short ones together) under the canary, and see whether that is enough."""
+        pilot = self._pilot
+        first = source.next_id
+        items = source.take(self._pilot_size())
+        if not items:
+            return _nothing(first)
+        pilot.look_into(items[0])
+        pilot.begin(items[0])
         finished = perform(Batch(-1, job, range(first, first + len(items)), items), CALLER, Cell(), self._awaiter)
-        made = max(1, len(finished.ids))
-        lap = pilot.end(items[0], calls=made)
-        self._inline_calls += made
+        lap = pilot.end(items[0], calls=max(1, len(finished.ids)))
+        self._keep(items, finished, lap)
+        self._left = source.left
+        if self._is_clear():
+            self._decide("")
+        return finished
+
+    def _keep(self, items: Sequence[object], finished: Finished, lap: clocks.Lap) -> None:
+        self._inline_calls += max(1, len(finished.ids))
         self._call_s = lap.alone_s
         if not finished.errors:
             self._last = (items[0], finished.values[0])
-        self._after_pilot(is_first=is_first)
-        return finished
 
     def _pilot_size(self) -> int:
         """How many calls to watch together: short ones must add up to something the canary can see."""
@@ -251,28 +287,11 @@ class AutoPolicy:
             return 1
         return max(1, min(_MOST_PILOT_CALLS, math.ceil(0.5 * _WATCHED_S / max(self._call_s, 1e-6))))
 
-    def _after_pilot(self, *, is_first: bool) -> None:
-        count = 64 if self._left is None else self._left
-        if is_first:
-            if self._call_s < _TINY_S:
-                self._stage = _Stage.SHORT
-                self._stretch = max(1, min(64, int(_STRETCH_S / max(self._call_s, 1e-6))))
-            elif count * self._call_s < _NOT_WORTH_S:
-                self._stage = _Stage.SHORT
-            else:
-                self._stage = _Stage.PILOT
-                self._look_into_first()
-            return
-        if self._is_clear():
-            self._decide("")
-
     def _look_into_first(self) -> None:
         """A first call that mostly waited, of a function that writes nothing: no reason to wait another time."""
-        assert self._last is not None or self._pilot.laps
-        item = self._last[0] if self._last is not None else None
-        if item is None:
+        if self._last is None:
             return
-        self._pilot.look_into(item)
+        self._pilot.look_into(self._last[0])
         lap = self._pilot.laps[0]
         if lap.wait_s > 0.5 * lap.alone_s and lap.children_s < 0.2 * lap.alone_s and not self._pilot.writes:
             self._decide("")
@@ -285,12 +304,14 @@ class AutoPolicy:
         if pilot.scan.caches and pilot.calls < min(32, (self._left or 256) // 30):
             return False  # a cache may be filling: a few per cent of the calls are made here to see
         laps = pilot.laps[1:]
-        watched = sum(lap.wall_s for lap in laps)
+        watched = sum(lap.alone_s for lap in laps)
         looks = pilot.seen.held + pilot.seen.free + sum(pilot.seen.waits.values())
-        return bool(laps) and (looks >= 2 or watched >= 3 * _WATCHED_S or pilot.calls >= 2 * _MOST_PILOT_CALLS)
+        return bool(laps) and (looks >= 4 or watched >= 4 * _WATCHED_S or pilot.calls >= 2 * _MOST_PILOT_CALLS)
 
     def _begin_with_coroutines(self) -> None:
         """Coroutine functions wait by their nature: nothing is gained by waiting for a first one alone."""
+        from whilst.running.adapting import Window
+
         self._stage = _Stage.RUN
         self._pilot.look_into(None)
         writes = self._pilot.writes
@@ -367,6 +388,8 @@ class AutoPolicy:
     # ---------------------------------------------------------------- deciding
 
     def _circumstances(self, *, workers_are_up: bool = False) -> Circumstances:
+        from whilst.running.deciding import Circumstances
+
         options = self._options
         return Circumstances(
             left=self._left,
@@ -380,19 +403,24 @@ class AutoPolicy:
             is_seeded=bool(self._seeded),
             has_own_seed=options.seed is not None,
             most_threads=256 if self._pilot.waits_only_in_sleep else _MOST_WAITING,
-            costs=_COSTS,
         )
 
     def _can_fork(self) -> bool:
+        from whilst.measuring.forkable import why_not_fork
+
         if self._fork_hindrance is None or self._fork_hindrance == "":  # what hinders it goes on hindering it
             self._fork_hindrance = why_not_fork()
         return not self._fork_hindrance
 
     def _decide(self, why: str) -> None:
         """Decide for what is left, and set the run up for it."""
+        from whilst.measuring.machine import look_at_machine
+
         if self._machine is None:
             self._machine = look_at_machine()
         if self._seeded is None and self._pilot.draws:
+            from whilst.measuring.seeds import is_seeded
+
             self._seeded = self._options.seed is None and is_seeded()
         profile = self._checked_for_shared_items(self._pilot.profile())
         if self._last is not None and self._may_need_processes(profile):
@@ -422,6 +450,8 @@ class AutoPolicy:
         return (profile.work_s or 0.0) * left > 0.02
 
     def _adopt(self, profile: Profile, why: str) -> None:
+        from whilst.running.deciding import decide
+
         assert self._machine is not None
         workers_are_up = self._setup.backend.startswith("processes")
         before = self._decision
@@ -445,6 +475,10 @@ class AutoPolicy:
         self._set_up(decision, profile)
 
     def _set_up(self, decision: Decision, profile: Profile) -> None:
+        from whilst.running.adapting import Batches, Window
+        from whilst.running.deciding import Costs
+
+        costs = Costs()
         self._window, self._batches = None, None
         self._warm.clear()
         self._reset_counts(profile)
@@ -459,7 +493,7 @@ class AutoPolicy:
             is_free = self._pilot.waits_only_in_sleep or not waits
             self._window = Window(wall, most if is_free else min(_FIRST_WINDOW, most), most, is_fixed=is_free)
             if not waits:
-                self._batches = Batches(wall, _COSTS.thread_call_s)
+                self._batches = Batches(wall, costs.thread_call_s)
             self._setup = Setup(decision.backend, slots=decision.threads_per_worker)
             return
         if decision.mode is Mode.COMBINED:
@@ -468,7 +502,7 @@ class AutoPolicy:
             start = most if is_free else max(_FIRST_WINDOW, decision.workers)
             self._window = Window(wall, start, most, is_fixed=is_free)
         else:
-            self._batches = Batches(wall, _COSTS.batch_s)
+            self._batches = Batches(wall, costs.batch_s)
         native = None
         if profile.native_s and profile.native_s > 0.2 * wall:
             assert self._machine is not None
@@ -500,7 +534,7 @@ class AutoPolicy:
             text = self._window.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
             if text:
                 self._note(text)
-            if self._window.target == 1 and self._window.phase is Phase.STEADY and self._setup.backend == "threads":
+            if self._window.is_down_to_one and self._setup.backend == "threads":
                 self._give_up_threads()
         elif self._window is not None:
             # The first call of a thread or process may open or import what the later ones only use.
@@ -556,6 +590,8 @@ class AutoPolicy:
             self._adopt(replace(self._profile, is_picklable=False, why_not=why), "an argument can't be sent")
 
     def _retreat(self, why: str) -> None:
+        from whilst.running.adapting import Window
+
         in_flight = max(self._in_hand, 2)
         if self._window is None:
             self._window = Window(0.0, in_flight, in_flight)
@@ -567,7 +603,9 @@ class AutoPolicy:
         self._history.append(Change(round((time.perf_counter_ns() - self._start_ns) / 1e9, 4), text))
 
 
-_COSTS: Final = Costs()
+def _nothing(first: int) -> Finished:
+    now = time.perf_counter_ns()
+    return Finished(CALLER, -1, range(first, first), [], now, now)
 
 
 def _was_not_sent(error: BaseException) -> bool:

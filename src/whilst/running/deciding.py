@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from whilst.model import Decision, Evidence, Machine, Mode, Profile, Rejection, Write
 
@@ -27,8 +27,7 @@ UNKNOWN_COUNT: Final = 256
 """How many calls are taken to be left where the input does not know its length."""
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(NamedTuple):
     """Seconds that the machinery takes, by the studies' floors on a machine with two cores."""
 
     thread_start_s: float = 100e-6
@@ -45,8 +44,7 @@ class Costs:
     """Per byte of a large buffer, through shared memory, one way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """What the decision depends on besides the call and the machine."""
 
     left: int | None = None
@@ -72,10 +70,10 @@ class Circumstances:
     has_own_seed: bool = False
     """The run has a seed of its own: every item's draws are its own."""
     most_threads: int = 256
-    costs: Costs = field(default_factory=Costs)
+    costs: Costs = Costs()
 
     @property
-    def count(self) -> int:
+    def calls(self) -> int:
         return UNKNOWN_COUNT if self.left is None else self.left
 
     @property
@@ -87,8 +85,7 @@ class Circumstances:
         return self.costs.server_s + self.server_start_s + self.first_call_extra_s
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """What the rest takes in one mode, and with what."""
 
     mode: Mode
@@ -182,8 +179,7 @@ def forecasts(
     return possible, rejected
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(NamedTuple):
     """One call in the terms of the cost model (seconds)."""
 
     n: int
@@ -214,7 +210,7 @@ class _Call:
         payload += bytes_moved * where.costs.byte_s
         cores = machine.cores if where.most_workers is None else max(1, min(machine.cores, where.most_workers))
         return cls(
-            n=where.count,
+            n=where.calls,
             wall_s=profile.wall_s,
             work_s=work,
             held_s=min(held, work),
@@ -265,6 +261,8 @@ def _threads_for(call: _Call) -> int:
     (and a half more keeps it full while calls vary).
     """
     where = call.where
+    if call.wait_s < 0.05 * call.wall_s:
+        return max(1, min(call.n, call.cores))
     by_start = math.sqrt(call.n * call.wall_s / where.costs.thread_start_s)
     useful = 1.5 * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
     most = where.most_workers or where.most_threads
