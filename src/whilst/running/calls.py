@@ -369,19 +369,9 @@ def without_own_frames(error: BaseException) -> BaseException:
 _OWN = {__name__, "asyncio.runners", "asyncio.base_events"}
 
 
-class _Short(reprlib.Repr):
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 120
-
-    def repr(self, x: object) -> str:
-        try:
-            return super().repr(x)
-        except Exception as error:
-            return f"<{type(x).__name__} whose repr raises {type(error).__name__}>"
-
-
-_short = _Short()
+# Survives objects whose repr raises, and cuts long ones.
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 120
 
 
 def describe_call(job: Job, number: int, item: object) -> str:

@@ -243,7 +243,7 @@ class _Engine:
             choose_policy(job, self._source, options, is_lazy=False),
             self._sink,
             Limits(options.retries, stops_at_error=False, stops_at_exit=False, timeout_s=options.timeout_s),
-            Recorder("call", perf_counter_ns()),
+            Recorder("call", perf_counter_ns(), is_lazy=True),
             partial(open_backend, in_background=True),
         )
         self._lock = threading.Lock()

@@ -180,12 +180,12 @@ class _Run:
             policy if self._journal is None else JournalPolicy(policy),
             sink,
             Limits(options.retries, is_raising, timeout_s=options.timeout_s, is_lazy=is_lazy),
-            Recorder(self.name, start_ns),
+            Recorder(self.name, start_ns, is_lazy=is_lazy),
             partial(open_backend, in_background=is_lazy),
         )
 
-    def timeline(self) -> Timeline:
-        return self.driver.recorder.timeline(self.name)
+        # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.
+        self.timeline: Callable[[], Timeline] = partial(self.driver.recorder.timeline, self.name)
 
     def wrapped(self) -> ExitStack:
         """What surrounds the run: progress bar, generators kept."""
@@ -209,7 +209,11 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
         driver.run()
     error = driver.error
     if error is not None and not is_iterating(sys._getframe(2)):  # noqa: SLF001 - there is no public way to it
-        raise error
+        try:
+            raise error
+        finally:
+            # The error's traceback holds this frame: without this the frame would hold the error.
+            del error, run, driver, sink, results
     if error is not None:
         del results[driver.failed_id :]
     length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
@@ -239,8 +243,12 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     finally:
         driver.close(kill=True)
         awaiter.close()
-    if driver.error is not None:
-        raise driver.error
+    error = driver.error
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error, run, driver, sink
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

@@ -1,7 +1,8 @@
 """Remembers who did what when, cheaply, and makes a Timeline of it only when somebody asks.
 
 While the run goes on, one row of references per batch is kept and nothing is computed. A run of unknown length
-must not grow in memory, so beyond a number of calls the recorder forgets the oldest.
+must not grow in memory, so beyond a number of calls the recorder forgets the oldest: soon in a lazy run, late in
+one that keeps its results anyway.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from whilst.running.backends.base import CALLER, Finished
 
 __all__ = ["Recorder"]
 
-_MOST_BATCHES = 100_000
+_MOST_ENTRIES = 1_000_000
+_MOST_ENTRIES_LAZY = 10_000
 _WORK_SHARE = 0.9
 """Above this share of CPU time a call is drawn as work alone, below the rest of it as waiting alone."""
 
@@ -34,14 +36,16 @@ class _Row:
 class Recorder:
     """Takes answers as they come in."""
 
-    __slots__ = ("_noun", "_rows", "_stem", "end_ns", "start_ns")
+    __slots__ = ("_entries", "_most", "_noun", "_rows", "_stem", "end_ns", "start_ns")
 
-    def __init__(self, stem: str, start_ns: int) -> None:
+    def __init__(self, stem: str, start_ns: int, *, is_lazy: bool = False) -> None:
         self.start_ns = start_ns
         self.end_ns = start_ns
         self._stem = stem
         self._noun = "worker"
-        self._rows: deque[_Row] = deque(maxlen=_MOST_BATCHES)
+        self._rows: deque[_Row] = deque()
+        self._entries = 0
+        self._most = _MOST_ENTRIES_LAZY if is_lazy else _MOST_ENTRIES
 
     def name_workers(self, noun: str) -> None:
         """What a worker is called from now on, e.g. "thread"."""
@@ -49,6 +53,10 @@ class Recorder:
 
     def add(self, finished: Finished) -> None:
         """Keep an answer's columns, without its values."""
+        self._entries += 1 if finished.ends_ns is None else len(finished.ends_ns)
+        while self._entries > self._most and self._rows:
+            oldest = self._rows.popleft()
+            self._entries -= 1 if oldest.ends_ns is None else len(oldest.ends_ns)
         self._rows.append(
             _Row(
                 (finished.worker, finished.lane),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -66,6 +66,10 @@ class Results(list[R]):
 
     decision: Decision
     """How the calls were run, and why."""
+
+    def __init__(self, values: Iterable[R] = ()) -> None:
+        super().__init__(values)
+        self._error: BaseException | None = None
 
     def complete(
         self,
