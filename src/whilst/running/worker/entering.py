@@ -16,13 +16,12 @@ from whilst.running.worker import ambient, frames, payload, share
 from whilst.running.worker.cell import AT_LOADING, AT_REST, DOING, RETIRED, SKIP_FROM, SKIP_TO, Cell
 from whilst.running.worker.echoing import Echoes
 from whilst.running.worker.frames import Answer, BatchHead, JobHead
-from whilst.running.worker.record import Record
 from whilst.running.worker.segments import Borrower, Lender
+from whilst.running.worker.styles import Job, Made, Style, Work
 from whilst.running.worker.wire import FrameReader, encode, send_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextvars import Context
     from typing import Any
 
@@ -32,74 +31,6 @@ __all__ = ["Job", "Made", "Style", "Work", "Worker", "enter", "inhabit", "light_
 
 _FAILED_EXIT = 70
 _RSS_EVERY_NS = 50_000_000
-
-
-class Job:
-    """What a batch's calls share, as it stands here."""
-
-    __slots__ = ("context", "fn", "head", "load_error")
-
-    def __init__(self, head: JobHead, context: Context, fn: Any, load_error: BaseException | None) -> None:
-        self.head = head
-        self.context = context
-        self.fn = fn
-        self.load_error = load_error
-
-
-class Work(Record):
-    """A batch whose items are loaded."""
-
-    head: BatchHead
-    job: Job
-    items: list[Any]
-
-
-class Made:
-    """Calls of one batch that have ended, in columns."""
-
-    __slots__ = (
-        "cpu_ns",
-        "end_ns",
-        "ends",
-        "errors",
-        "is_last",
-        "lane",
-        "pickled",
-        "positions",
-        "start_ns",
-        "starts",
-        "values",
-    )
-
-    def __init__(self) -> None:
-        self.positions: tuple[int, int] | list[int] = (0, 0)
-        self.values: list[Any] = []
-        self.errors: dict[int, BaseException] = {}
-        """By index in `values`."""
-        self.starts: list[int] | None = None
-        self.ends: list[int] | None = None
-        self.start_ns = self.end_ns = 0
-        self.pickled: list[bytes] | None = None
-        """The values, where they were pickled one by one already."""
-        self.cpu_ns: int | None = None
-        self.is_last = False
-        self.lane = 0
-
-
-class Style:
-    """A way to make calls. Made with the worker; answers through `worker.answer`."""
-
-    def perform(self, work: Work) -> None:
-        """Make these calls, or begin to."""
-        raise NotImplementedError
-
-    def run(self, receive: Callable[[], bool]) -> None:
-        """Call `receive` (which waits for frames and handles them) until it says that the end has come."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Finish what was begun."""
-        raise NotImplementedError
 
 
 class Worker:

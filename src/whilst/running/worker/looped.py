@@ -8,9 +8,10 @@ from collections import deque
 from time import perf_counter_ns
 
 from whilst.running.worker.cell import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
-from whilst.running.worker.entering import Style, light_import
+from whilst.running.worker.entering import light_import
 from whilst.running.worker.payload import dumps_short
 from whilst.running.worker.serial import call_of
+from whilst.running.worker.styles import Style
 from whilst.running.worker.threaded import Collected
 
 TYPE_CHECKING = False
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from typing import Any
 
-    from whilst.running.worker.entering import Work, Worker
+    from whilst.running.worker.entering import Worker
+    from whilst.running.worker.styles import Work
 
 __all__ = ["Looped"]
 

@@ -11,23 +11,22 @@ import itertools
 from _pickle import loads
 from typing import TYPE_CHECKING, Any
 
-from whilst.errors import NotPicklableError
 from whilst.running.backends.base import Batch, Event, Finished, Job
-from whilst.running.calls import describe_call, name_of
-from whilst.running.worker import ambient, byvalue, frames, payload
-from whilst.running.worker.blame import find_culprit
+from whilst.running.calls import describe_call
+from whilst.running.worker import frames, payload
 from whilst.running.worker.cell import FIRST_SLOT
 from whilst.running.worker.echoing import replay
 from whilst.running.worker.failures import rebuild
 from whilst.running.worker.frames import Answer
 from whilst.running.worker.hands import OpenBatch, Waiting
+from whilst.running.worker.jobs import JobState
+from whilst.running.worker.refusing import not_picklable, noun_of, refusal, unloadable
 from whilst.running.worker.wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from whilst.running.worker.hands import Hands, Unit
-    from whilst.running.worker.payload import Packed
     from whilst.running.worker.wire import Frame, FrameWriter
 
 __all__ = ["Parcels"]
@@ -37,36 +36,12 @@ _UNIT_BYTES = 1 << 22
 _LIGHT = {int, float, bool, type(None)}
 
 
-class _JobState:
-    """A job, pickled when it is first sent: workers that start later get the very same function."""
-
-    __slots__ = ("error", "is_careful", "job", "key", "packed", "surroundings")
-
-    def __init__(self, job: Job, key: int) -> None:
-        self.job = job
-        self.key = key
-        """Jobs of one backend have keys of their own: ids may be used again."""
-        self.surroundings = ambient.capture(job.context, job.cwd, job.env)
-        module = _module_of(job.fn)
-        self.is_careful = job.how != "call" and module != "__main__" and not byvalue.is_importable(module)
-        self.packed: Packed
-        self.error: NotPicklableError | None
-        self.pack()
-
-    def pack(self) -> None:
-        fn = None if self.job.how == "call" else self.job.fn
-        self.packed = payload.pack([fn], is_careful=self.is_careful)
-        self.error = None
-        if 0 in self.packed.failures:
-            self.error = _not_picklable(name_of(self.job.fn), "it", fn, self.packed.failures[0])
-
-
 class Parcels:
     """What all workers of a back end have in common."""
 
     def __init__(self, native_threads: int | None) -> None:
         self._native_threads = native_threads
-        self._jobs: dict[Job, _JobState] = {}
+        self._jobs: dict[Job, JobState] = {}
         self._keys = itertools.count()
         self._suspects: set[tuple[int, int]] = set()
         self._held_echoes: list[tuple[int, OpenBatch, bytes]] = []
@@ -199,12 +174,12 @@ class Parcels:
         self._jobs.clear()
         self._suspects.clear()
 
-    def _state(self, job: Job) -> _JobState:
+    def _state(self, job: Job) -> JobState:
         state = self._jobs.get(job)
         if state is None:
             while len(self._jobs) >= _KNOWN_JOBS:
                 self._jobs.pop(next(iter(self._jobs)))
-            state = self._jobs[job] = _JobState(job, next(self._keys))
+            state = self._jobs[job] = JobState(job, next(self._keys))
         return state
 
     def _send_unit(self, hands: Hands, writer: FrameWriter, waiting: Waiting) -> list[Event]:
@@ -219,7 +194,7 @@ class Parcels:
             errors: dict[int, BaseException] = {}
             for position, error in packed.failures.items():
                 number, item = ids[position], items[position]
-                errors[number] = _not_picklable(describe_call(job, number, item), _noun(job), item, error)
+                errors[number] = not_picklable(describe_call(job, number, item), noun_of(job), item, error)
             good = [position for position in range(len(ids)) if position not in packed.failures]
             open_batch.units_left -= not good
             is_last = open_batch.units_left == 0
@@ -248,7 +223,7 @@ class Parcels:
         _write(writer, frames.BATCH, head, parcel)
         return events
 
-    def _introduce(self, hands: Hands, writer: FrameWriter, state: _JobState) -> None:
+    def _introduce(self, hands: Hands, writer: FrameWriter, state: JobState) -> None:
         """Send the job, unless this worker knows it as it is now."""
         if hands.jobs.get(state.key) == state.is_careful:
             return
@@ -298,7 +273,7 @@ class Parcels:
         errors: dict[int, BaseException] = {}
         for index, error in failures.items():
             name = describe_call(job, unit.ids[positions[index]], unit.items[positions[index]])
-            errors[unit.ids[positions[index]]] = lost = _unloadable(name, "its result", "here", error)
+            errors[unit.ids[positions[index]]] = lost = unloadable(name, "its result", "here", error)
             lost.has_begun = True
         for index, kind, told in answer.errors or ():
             position = positions[index]
@@ -308,7 +283,7 @@ class Parcels:
             elif kind == frames.UNPICKLABLE:
                 path, what, remedy, cause = told
                 name = describe_call(job, number, unit.items[position])
-                errors[number] = refused = _refusal(name, "its result", (path, what, remedy), rebuild(cause))
+                errors[number] = refused = refusal(name, "its result", (path, what, remedy), rebuild(cause))
                 refused.has_begun = True
             else:
                 unit.is_split = True
@@ -316,7 +291,7 @@ class Parcels:
                     again.append(position)
                     continue
                 name = describe_call(job, number, unit.items[position])
-                errors[number] = _unloadable(name, _noun(job), "in a worker", rebuild(told))
+                errors[number] = unloadable(name, noun_of(job), "in a worker", rebuild(told))
         return errors
 
     def _send_by_value(self, hands: Hands, writer: FrameWriter, unit: Unit, again: list[int]) -> list[Event]:
@@ -409,35 +384,3 @@ def _failed(
     worker: int, batch: Batch, ids: Sequence[int], errors: dict[int, BaseException], *, is_last: bool
 ) -> Finished:
     return Finished(worker, batch.number, ids, [None] * len(ids), 0, 0, errors, is_last=is_last)
-
-
-def _module_of(fn: Any) -> str:
-    while hasattr(fn, "func"):
-        fn = fn.func
-    return str(getattr(fn, "__module__", None) or type(fn).__module__)
-
-
-def _noun(job: Job) -> str:
-    return "one of its arguments" if job.how == "call" else "its argument"
-
-
-def _not_picklable(name: str, noun: str, value: object, cause: BaseException) -> NotPicklableError:
-    return _refusal(name, noun, find_culprit(value), cause)
-
-
-def _refusal(name: str, noun: str, culprit: tuple[str, str, str], cause: BaseException) -> NotPicklableError:
-    path, kind, remedy = culprit
-    where = f"{noun} holds a {kind} at {path.strip()}" if path else f"{noun} is a {kind}"
-    error = NotPicklableError(f"{name} can't cross to another process: {where}, which can't be pickled. {remedy}")
-    error.__cause__ = cause
-    return error
-
-
-def _unloadable(name: str, noun: str, place: str, cause: BaseException) -> NotPicklableError:
-    what = f"{type(cause).__name__}: {cause}"
-    error = NotPicklableError(
-        f"{name}: {noun} was pickled but can't be rebuilt {place} ({what}). "
-        "Give its class a __reduce__ that can be undone, or pass mode='concurrent'."
-    )
-    error.__cause__ = cause
-    return error

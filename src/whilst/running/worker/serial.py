@@ -20,8 +20,9 @@ from whilst.running.worker.cell import (
     SKIP_FROM,
     SKIP_TO,
 )
-from whilst.running.worker.entering import Made, Style, light_import
+from whilst.running.worker.entering import light_import
 from whilst.running.worker.payload import dumps_short
+from whilst.running.worker.styles import Made, Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.running.worker.cell import Cell
-    from whilst.running.worker.entering import Job, Work, Worker
+    from whilst.running.worker.entering import Worker
+    from whilst.running.worker.styles import Job, Work
 
 __all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
 

@@ -12,9 +12,10 @@ from contextlib import nullcontext
 from time import perf_counter_ns
 
 from whilst.running.worker.cell import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
-from whilst.running.worker.entering import Made, Style, light_import
+from whilst.running.worker.entering import light_import
 from whilst.running.worker.payload import dumps_short
 from whilst.running.worker.serial import Awaiter, one_argument
+from whilst.running.worker.styles import Made, Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from whilst.running.worker.entering import Work, Worker
+    from whilst.running.worker.entering import Worker
+    from whilst.running.worker.styles import Work
 
 __all__ = ["Collected", "Threaded"]
 
