@@ -164,3 +164,9 @@ def sleep_at_two(x: int) -> int:
         while time.monotonic() < deadline:  # in short naps, so that a thread can be ended too
             time.sleep(0.01)
     return x
+
+
+def sleep_a_little_at_two(x: int) -> int:
+    if x == 2:
+        time.sleep(0.7)
+    return x

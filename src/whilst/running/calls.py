@@ -177,6 +177,7 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
     made = _Made()
     first = source.next_id
     numbers = range(first, first + count)
+    is_timed = is_timed or job.timeout_s is not None
     call = _one_argument(job, numbers, awaiter)
     cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()

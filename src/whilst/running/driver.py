@@ -395,6 +395,20 @@ class Driver:
                 else:
                     self._next_time_check_ns = min(self._next_time_check_ns, start_ns + limit)
 
+    def _fail_late(self, finished: Finished, timeout_s: float) -> None:
+        """Calls in the caller's own thread can't be ended, but they fail all the same, as they do elsewhere."""
+        if finished.starts_ns is None or finished.ends_ns is None:
+            return
+        late = [
+            number
+            for number, start, end in zip(finished.ids, finished.starts_ns, finished.ends_ns, strict=True)
+            if end - start > timeout_s * 1e9 and number not in finished.errors
+        ]
+        if late:
+            error = f"A call ran longer than timeout_s={timeout_s:g}. It was made in the caller's own thread, which "
+            error += "can't end it. Pass mode='parallel' to have such calls ended."
+            finished.errors = {**finished.errors, **{number: TimeoutExceededError(error) for number in late}}
+
     def _too_long(self, timeout_s: float) -> TimeoutExceededError:
         assert self._backend is not None
         if self._backend.can_kill:
@@ -407,6 +421,8 @@ class Driver:
     # Answers.
 
     def _accept_inline(self, finished: Finished) -> None:
+        if self.limits.timeout_s is not None:
+            self._fail_late(finished, self.limits.timeout_s)
         self.policy.observe(finished)
         if finished.ids:
             self.recorder.add(finished)
