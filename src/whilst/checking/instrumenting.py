@@ -11,6 +11,8 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import itertools
+import operator
 import types
 from collections.abc import Iterable
 from typing import Any
@@ -71,7 +73,7 @@ class Instrumentation:
         self.known_codes = known_codes
         self.trusted_seen: set[str] = set()
         self._undo: list[tuple[types.FunctionType, types.CodeType, types.CodeType]] = []
-        self._by_file: dict[str, list[types.FunctionType]] | None = None
+        self._functions: list[types.FunctionType] | None = None
         self._files: set[str] = set()
         self._names: dict[int, SharedNames] = {}
         self._keep: list[Any] = []
@@ -100,12 +102,12 @@ class Instrumentation:
             self._rewrite(function)
 
     def _functions_of(self, file: str) -> list[types.FunctionType]:
-        if self._by_file is None:
-            self._by_file = {}
-            for thing in gc.get_objects():
-                if type(thing) is types.FunctionType:
-                    self._by_file.setdefault(thing.__code__.co_filename, []).append(thing)
-        return [each for each in self._by_file.get(file, []) if not is_trusted(each.__module__ or "")]
+        if self._functions is None:  # without a Python-level loop: a large process has a million objects
+            things = gc.get_objects()
+            are_functions = map(operator.is_, map(type, things), itertools.repeat(types.FunctionType))
+            self._functions = list(itertools.compress(things, are_functions))
+        found = [each for each in self._functions if each.__code__.co_filename == file]
+        return [each for each in found if not is_trusted(each.__module__ or "")]
 
     def _scan(self, function: types.FunctionType) -> None:
         names = self._names.setdefault(id(function.__globals__), SharedNames.none())
