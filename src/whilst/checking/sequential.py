@@ -18,9 +18,10 @@ from whilst.checking.outcome import Measure
 from whilst.errors import CheckError
 from whilst.model.verdict import Ending
 
-__all__ = ["MOST_ORDERS", "SequentialEndings", "orders_of"]
+__all__ = ["ENDLESS", "MOST_ORDERS", "SequentialEndings", "orders_of"]
 
 MOST_ORDERS: Final = 5_040
+ENDLESS: Final = (Status.TOO_LONG, Status.OUTSIDE)
 
 
 @dataclass(slots=True)
@@ -35,14 +36,16 @@ class SequentialEndings:
     blocked: list[Execution] = field(default_factory=list)
     completed: int = 0
 
-    def run_all(self) -> None:
-        """Run every order.
+    def run_all(self) -> Execution | None:
+        """Run every order; the one that did not come to an end within the limits, if there is one.
 
         Raises:
             StateTooLargeError: an ending can't be compared.
         """
         for order in self.orders:
             execution = self.explorer.run_order(order)
+            if execution.status in ENDLESS:
+                return execution
             if execution.status is not Status.DONE:
                 self.blocked.append(execution)
                 continue
@@ -52,6 +55,7 @@ class SequentialEndings:
             if judged.form not in self.endings:
                 facts = self.measure.facts(execution.state, execution.results)
                 self.endings[judged.form] = Ending(facts, tuple(self.measure.names[task] for task in order))
+        return None
 
 
 def orders_of(classes: Sequence[int], wanted: str | Sequence[Sequence[int]]) -> list[tuple[int, ...]]:

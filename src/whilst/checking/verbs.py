@@ -13,6 +13,7 @@ from whilst.checking.engine import Execution, Explorer, Limits
 from whilst.checking.events import Status
 from whilst.checking.question import Finding, Judge, Question
 from whilst.checking.search import DivergedError, Guarantee, Progress, SearchConfig, SearchReport, search
+from whilst.checking.sequential import ENDLESS
 from whilst.checking.shrinking import shrink
 from whilst.checking.surroundings import Surroundings
 from whilst.checking.tokens import Token, digest_of, reference_to, resolve
@@ -150,8 +151,9 @@ class _Inquiry:
     # --------------------------------------------------------------------------------------------- the whole check
     def run(self, config: SearchConfig) -> Verdict:
         try:
-            self._look_around()
-            self.judge.sequential.run_all()
+            endless = self._look_around() or self.judge.sequential.run_all()
+            if endless is not None:
+                return self.verdict(self._endless(endless), None)
             if self.explorer.has_identity:
                 self.judge.tell_tasks_apart()
         except StateTooLargeError as error:
@@ -173,13 +175,25 @@ class _Inquiry:
                 # Shrinking came across a place that counts and was not known to: the choices mean something else now.
                 self.judge.finding = None
 
-    def _look_around(self) -> None:
-        """See what the tasks change outside the state, which then belongs to the outcome."""
+    @staticmethod
+    def _endless(execution: Execution) -> Finding:
+        answer = Answer.STEP_BOUND if execution.status is Status.TOO_LONG else Answer.INCONCLUSIVE
+        return Finding(
+            answer, execution, f"the tasks do not even come to an end one after the other: {execution.reason}"
+        )
+
+    def _look_around(self) -> Execution | None:
+        """See what the tasks change outside the state, which then belongs to the outcome.
+
+        An order that did not come to an end within the limits is returned: there is nothing to be checked then.
+        """
         if self.question.outcome is not None:
-            return
+            return None
         surroundings = Surroundings(self.question.tasks)
         for order in self.judge.sequential.orders[:_LOOKS]:
-            self.explorer.run_order(order)
+            execution = self.explorer.run_order(order)
+            if execution.status in ENDLESS:
+                return execution
             surroundings.note(self.explorer)
         for _ in range(_LOOKS):
             self.explorer.run(())
@@ -187,6 +201,7 @@ class _Inquiry:
         surroundings.settle()
         self._unseen += [f"{name} is large: that tasks leave alone what it holds" for name in surroundings.too_large]
         self.judge.measure.surroundings = surroundings.values
+        return None
 
     def first_twice(self) -> Finding | None:
         """Run the first interleaving twice: what differs then will differ anywhere."""
