@@ -473,6 +473,25 @@ def test_results_that_had_ended_survive_their_worker(any_runner: Runner) -> None
         assert list(died.not_begun) == [6, 7, 8, 9]
 
 
+def test_batches_sent_to_a_worker_that_has_just_died_have_not_begun(runner: Runner) -> None:
+    """Whoever sends may not have seen the event yet; every call is named in it, and there is one."""
+    runner.start(0)
+    job = Job(0, lambda x: os._exit(1) if x == 0 else x)
+    runner.send(0, job, [0, 1], [0, 1])
+    pid = runner.of(WorkerReady)[0].pid
+    while psutil.pid_exists(pid):
+        time.sleep(0.001)
+    runner.send(0, job, [2], [2])
+    runner.backend._look(0)
+    runner.send(0, job, [3, 4], [3, 4])
+    runner.send(0, job, [5], [5])
+    runner.look(lambda: bool(runner.of(WorkerDied)))
+    runner.events += runner.backend.events(0)
+    [died] = runner.of(WorkerDied)
+    assert list(died.running) == [0]
+    assert list(died.not_begun) == [1, 2, 3, 4, 5]
+
+
 class DiesLoaded:
     def __init__(self, main: int) -> None:
         self.main = main

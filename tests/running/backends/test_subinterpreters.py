@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -84,9 +85,22 @@ def test_stopping_lets_it_finish(runner: Runner) -> None:
 
 
 @needs_them
-def test_closing_waits_for_the_call_that_runs_and_no_longer(runner: Runner) -> None:
+def test_closing_waits_for_the_call_that_runs_and_makes_no_other(runner: Runner, tmp_path: Path) -> None:
+    gate, log = tmp_path / "gate", tmp_path / "log"
+    log.touch()
+
+    def work(x: int) -> None:
+        while not gate.exists():
+            time.sleep(0.001)
+        with log.open("a") as file:
+            file.write(f"{x}\n")
+
     runner.start(0)
     for first in (0, 10):
-        runner.send(0, Job(0, time.sleep), range(first, first + 10), [0.05] + [60] * 9)
+        runner.send(0, Job(0, work), range(first, first + 10), list(range(first, first + 10)))
     runner.look(lambda: bool(runner.backend.running(0)))
+    opener = threading.Timer(0.05, gate.touch)
+    opener.start()
     runner.backend.close(kill=True)
+    opener.join()
+    assert log.read_text() == "0\n"

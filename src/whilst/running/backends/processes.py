@@ -18,6 +18,7 @@ import select
 import sys
 import time
 from _socket import MSG_DONTWAIT, socketpair
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whilst.errors import WhilstError
@@ -129,12 +130,23 @@ class ProcessBackend:
 
     def send(self, worker: int, batch: Batch) -> None:
         target = self._workers.get(worker)
-        if target is None or target.has_ended:
-            # It died, and the one who sends has not looked at the event yet.
-            self._queued.append(WorkerDied(worker, not_begun=tuple(batch.ids)))
+        if target is None:
+            self._add_to_death(worker, batch)
+            return
+        if target.has_ended:
+            # It is about to be said what has become of its calls: of these too.
+            self._parcels.hold(target.hands, batch)
             return
         self._queued += self._parcels.send(target.hands, target.writer, batch)
         self._watch_writing(target)
+
+    def _add_to_death(self, worker: int, batch: Batch) -> None:
+        """It has died, and the one who sends has not seen the event yet: these have not begun either."""
+        for index, event in enumerate(self._queued):
+            if isinstance(event, WorkerDied) and event.worker == worker:
+                self._queued[index] = replace(event, not_begun=(*event.not_begun, *batch.ids))
+                return
+        self._queued.append(WorkerDied(worker, not_begun=tuple(batch.ids)))
 
     def stop_worker(self, worker: int, *, kill: bool = False) -> None:
         target = self._workers.get(worker)

@@ -69,6 +69,12 @@ class Parcels:
         open_batch.units_left = len(ends)
         return self.pump(hands, writer)
 
+    def hold(self, hands: Hands, batch: Batch) -> None:
+        """Have it in hand without sending it: its worker has died, and that is about to be said."""
+        open_batch = OpenBatch(batch)
+        open_batch.units_left = 1
+        hands.waiting.append(Waiting(open_batch, batch.ids, batch.items, is_large=False))
+
     def pump(self, hands: Hands, writer: FrameWriter) -> list[Event]:
         """Send what waits, as far as there is room."""
         events: list[Event] = []
