@@ -9,16 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from whilst.checking.outliving import effects_of
     from whilst.checking.question import Question
     from whilst.checking.sql import check_sql
     from whilst.checking.verbs import check, replay
 
-__all__ = ["Question", "check", "check_sql", "replay"]
+__all__ = ["Question", "check", "check_sql", "effects_of", "replay"]
 
 _HOMES: Final = {
     "Question": "whilst.checking.question",
     "check": "whilst.checking.verbs",
     "check_sql": "whilst.checking.sql",
+    "effects_of": "whilst.checking.outliving",
     "replay": "whilst.checking.verbs",
 }
 

@@ -36,6 +36,7 @@ class Surroundings:
         self._candidates = {each.label: each for task in tasks for each in self._of_callable(task)}
         self._watched: dict[str, _Candidate] = {}
         self._writes: set[tuple[int, object]] = set()
+        self._places: dict[int, set[str]] = {}
         self.too_large: list[str] = []  # names of what was only looked at on its surface
 
     def note(self, explorer: Explorer) -> None:
@@ -44,7 +45,11 @@ class Surroundings:
             if is_write:
                 self._writes.add((thing_id, _hashable(key)))
         for thing_id, keys in explorer.watcher.logs.items():
-            self._writes |= {(thing_id, _hashable(key)) for key, log in keys.items() if log.writes}
+            for key, log in keys.items():
+                if log.writes:
+                    self._writes.add((thing_id, _hashable(key)))
+                    places = (f"{site.place.file}:{site.place.line}" for site in log.sites)
+                    self._places.setdefault(thing_id, set()).update(places)
 
     def settle(self) -> None:
         """Decide, after some executions, what is watched from now on."""
@@ -63,6 +68,13 @@ class Surroundings:
         except StateTooLargeError:
             self.too_large.append(candidate.label)
             return id(value) in written
+
+    def place_of(self, label: str) -> str:
+        """Where something behind this name was touched, "file:line", as far as it was logged."""
+        each = self._watched[label]
+        ids = {each.holder_id, id(each.look_up())}
+        ids |= set(self._places) & reachable_ids(each.look_up(), _MOST) if label not in self.too_large else set()
+        return min((place for thing_id in ids for place in self._places.get(thing_id, ())), default="")
 
     def values(self) -> dict[str, object]:
         """What is watched, by name."""
