@@ -28,7 +28,7 @@ class Source:
         if type(items) not in (list, tuple, range):
             self._items = None
         self._iterator: Iterator[object] = iter(items)
-        self._length = len(items) if isinstance(items, Sized) else None
+        self._length = _length_of(items)
         self._is_over = False
 
     def start(self) -> None:
@@ -41,11 +41,15 @@ class Source:
 
     @property
     def left(self) -> int | None:
-        """How many items were not taken yet; None where only pulling them tells."""
+        """How many items were not taken yet; None where only pulling them tells.
+
+        Never 0 before the end has been met: a length may be wrong (a pandas frame has as many as it has rows, and
+        gives its columns).
+        """
         if self.is_exhausted:
             return 0
         length = self.length
-        return None if length is None else max(length - self.next_id, 0)
+        return None if length is None else max(length - self.next_id, 1)
 
     @property
     def is_exhausted(self) -> bool:
@@ -97,3 +101,11 @@ class Source:
         self.error, self._is_over = error, True
         if not isinstance(error, Exception):
             raise error
+
+
+def _length_of(items: object) -> int | None:
+    """A hint only; a `for` loop does without, whatever asking for it would raise."""
+    try:
+        return len(items) if isinstance(items, Sized) else None
+    except Exception:
+        return None

@@ -1,0 +1,46 @@
+"""Items come from whatever a `for` loop takes, in every mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+import whilst
+from whilst.model import Mode
+
+
+class Shorter:
+    """Gives more items than it has by its own account, as a pandas frame with more columns than rows does."""
+
+    def __init__(self, said: int, given: int) -> None:
+        self.said, self.given = said, given
+
+    def __len__(self) -> int:
+        if self.said < 0:
+            raise RuntimeError("asked for a length")
+        return self.said
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.given))
+
+
+INPUTS: dict[str, Callable[[], Iterable[object]]] = {
+    "a set": lambda: set(range(5)),
+    "a dict": lambda: dict.fromkeys("abc"),
+    "a view": {1: 2, 3: 4}.items,
+    "an array": lambda: memoryview(b"abcde"),
+    "a length too short": lambda: Shorter(2, 9),
+    "a length too long": lambda: Shorter(9, 2),
+    "a length of none": lambda: Shorter(0, 3),
+    "no length after all": lambda: Shorter(-1, 3),
+}
+
+
+@pytest.mark.parametrize("mode", ["auto", *(mode.value for mode in Mode)])
+@pytest.mark.parametrize("items", INPUTS.values(), ids=INPUTS)
+def test_any_iterable_gives_what_a_loop_takes_from_it(items: Callable[[], Iterable[object]], mode: Mode) -> None:
+    wanted = [repr(item) for item in items()]
+    assert whilst.map(repr, items(), mode=mode, workers=2) == wanted
+    if mode not in ("parallel", "combined"):
+        assert list(whilst.imap(repr, items(), mode=mode, workers=2)) == wanted
