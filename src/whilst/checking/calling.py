@@ -241,11 +241,9 @@ class Caller:
         model = self.models.get(id(kind))
         if model is not None:
             return functools.partial(model, self, site)
-        if kind in self.watcher.met:
-            return kind
-        if kind in READERS:
+        if kind in READERS:  # ahead of what was met: `list` is met as the type of an argument, too
             return self._reads(site, kind, first, second)
-        if kind in PURE:
+        if kind in PURE or kind in self.watcher.met:
             return kind
         if effects.is_made_in_c(kind):
             if not issubclass(kind, BaseException):
