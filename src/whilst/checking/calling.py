@@ -243,13 +243,14 @@ class Caller:
             return functools.partial(model, self, site)
         if kind in READERS:  # ahead of what was met: `list` is met as the type of an argument, too
             return self._reads(site, kind, first, second)
-        if kind in PURE or kind in self.watcher.met:
+        if kind in PURE:
             return kind
         if effects.is_made_in_c(kind):
             if not issubclass(kind, BaseException):
                 return self._reads(site, kind, first, second)
             return kind
-        self.watcher.meet(kind)
+        if kind not in self.watcher.met:
+            self.watcher.meet(kind)
         return kind
 
     def admit_class(self, kind: type) -> None:
