@@ -29,6 +29,14 @@ def test_the_share_of_the_gil_is_that_of_looks_on_a_core():
     assert not Sightings().waits_only_in_sleep
 
 
+def test_what_the_canary_saw_bounds_the_waiting():
+    assert Sightings(held=4).most_wait_s(1.0) == 0.0
+    assert Sightings(held=1, waits={"socket": 3}).most_wait_s(1.0) == 0.75
+    assert Sightings(held=1).most_wait_s(1.0) is None
+    assert clocks.Lap(1.0, 0.3, 0, 0, most_wait_s=0.1).wait_s == 0.1
+    assert clocks.Lap(1.0, 0.3, 0, 0, blocks=0).wait_s == 0.0
+
+
 def test_laps_are_shared_by_calls():
     lap = clocks.Lap(1.0, 0.5, 0.2, 0.1).shared_by(10)
     assert (lap.wall_s, lap.thread_s, lap.others_s, lap.children_s) == (0.1, 0.05, 0.02, 0.01)

@@ -30,6 +30,7 @@ _LONGEST_S: Final = 0.0015
 _AT_ONCE_S: Final = 0.0004
 """A thread that is woken and finds the GIL free is running after so long."""
 
+_ENOUGH_LOOKS: Final = 4
 _HOLD_S: Final = 0.0001
 
 _SYSCALLS: Final[dict[str, dict[int, str]]] = {
@@ -60,8 +61,6 @@ class Sightings:
     """It had the GIL while the other thread went on working."""
     cpu_s: float = 0.0
     """What the looking itself cost."""
-    looks: int = 0
-    """How often it woke, whatever it saw."""
     waits: dict[str, int] = field(default_factory=dict)
     """It got the GIL at once, and the other thread was in such a wait."""
 
@@ -70,6 +69,14 @@ class Sightings:
         """Of the time on a core, the share with the GIL held; None where nothing was seen."""
         looks = self.held + self.free
         return self.held / looks if looks else None
+
+    def most_wait_s(self, wall_s: float) -> float | None:
+        """Of so many seconds, those in which the other thread can have waited; None after too few looks."""
+        waits = sum(self.waits.values())
+        looks = self.held + self.free + waits
+        if looks < _ENOUGH_LOOKS:
+            return None
+        return wall_s * (waits / looks if waits else 0.0)
 
     @property
     def waits_only_in_sleep(self) -> bool:
@@ -109,7 +116,6 @@ class Canary:
                 late = time.perf_counter() - due
                 before, delayed = delayed, delay_ns()
                 off_core = (delayed - before) / 1e9
-                self.seen.looks += 1
                 if is_over:
                     # All the rest of the call passed before it got the GIL.
                     self.seen.held += late - off_core > _AT_ONCE_S

@@ -75,12 +75,15 @@ class Lap(NamedTuple):
     children_s: float
     delayed_s: float = 0.0
     blocks: int | None = None
+    most_wait_s: float | None = None
+    """As somebody else saw it, who looked now and then whether the thread waited."""
 
     @property
     def wait_s(self) -> float:
         if self.blocks is not None and self.blocks <= 0:
             return 0.0
-        return max(0.0, self.wall_s - self.thread_s - self.delayed_s)
+        wait_s = max(0.0, self.wall_s - self.thread_s - self.delayed_s)
+        return wait_s if self.most_wait_s is None else min(wait_s, self.most_wait_s)
 
     @property
     def alone_s(self) -> float:
@@ -98,6 +101,7 @@ class Lap(NamedTuple):
             self.children_s / calls,
             self.delayed_s / calls,
             self.blocks,
+            None if self.most_wait_s is None else self.most_wait_s / calls,
         )
 
 

@@ -73,9 +73,7 @@ class Pilot:
             seen = self._canary.stop()
             self._canary = None
             self._add(seen)
-            # Each look of the canary may have cost the watched thread the GIL for a moment.
-            blocks = None if lap.blocks is None else max(0, lap.blocks - 2 * seen.looks)
-            lap = lap._replace(others_s=max(0.0, lap.others_s - seen.cpu_s), blocks=blocks)
+            lap = lap._replace(others_s=max(0.0, lap.others_s - seen.cpu_s), most_wait_s=seen.most_wait_s(lap.wall_s))
             self._compare(item)
         lap = lap.shared_by(calls)
         self.add(lap, calls)

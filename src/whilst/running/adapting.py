@@ -77,6 +77,7 @@ class Window:
         self._before_step = 0.0
         self._direction = 1
         self._quiet = 0
+        self._idle_rounds = 0
 
     @property
     def is_down_to_one(self) -> bool:
@@ -94,7 +95,7 @@ class Window:
         current.latency_s += count * latency_s
         if self.base_s <= 0 or latency_s < self.base_s:
             self.base_s = latency_s if self.base_s <= 0 else 0.5 * (self.base_s + latency_s)
-        if self.phase is Phase.RISING and self._gradient(latency_s) > _QUEUEING:
+        if self.phase is Phase.RISING and not self._idle_rounds and self._gradient(latency_s) > _QUEUEING:
             self.target = min(self.ceiling, self.target + count)
         if current.answers < current.level:
             return ""
@@ -122,26 +123,36 @@ class Window:
     def _end_round(self, ended: _Round, now_s: float) -> str:
         throughput = ended.answers / max(now_s - ended.begin_s, 1e-9)
         latency = ended.latency_s / ended.answers
-        best, best_level = self._best
-        is_better = throughput > best * _WORTH_DOUBLING
         text = ""
         if self.phase is Phase.RISING:
-            if not is_better and best > 0 and (ended.level > best_level or self._gradient(latency) <= _QUEUEING):
-                self.phase = Phase.STEADY
-                self.target = max(1, min(best_level, self.ceiling))
-                text = (
-                    f"{ended.level} at once took {latency / self.base_s:.1f} times as long as one alone and brought "
-                    f"{throughput / best - 1:+.0%} calls a second: {self.target} at once"
-                )
-            elif self._gradient(latency) <= _QUEUEING and is_better:
-                self.target = min(self.ceiling, max(self.target, math.ceil(1.25 * ended.level)))
-            elif self.target >= self.ceiling:
-                self.phase = Phase.STEADY
+            text = self._end_rising_round(ended, latency, throughput)
         else:
             text = self._climb(throughput, latency, ended.level)
-        if throughput > best:
+        if throughput > self._best[0]:
             self._best = (throughput, ended.level)
         return text
+
+    def _end_rising_round(self, ended: _Round, latency_s: float, throughput: float) -> str:
+        best, best_level = self._best
+        if throughput > best * _WORTH_DOUBLING or best <= 0:
+            self._idle_rounds = 0
+            if self.target >= self.ceiling:
+                self.phase = Phase.STEADY
+            elif self._gradient(latency_s) <= _QUEUEING:
+                self.target = min(self.ceiling, max(self.target, math.ceil(1.25 * ended.level)))
+            return ""
+        # One round that brings nothing may be the workers' own start; two of them are an answer.
+        self._idle_rounds += 1
+        self.target = min(self.target, ended.level)
+        if self._idle_rounds < 2:
+            return ""
+        self.phase = Phase.STEADY
+        self.target = max(1, min(self.ceiling, max(best_level, ended.level // 2)))
+        self._before_step = throughput
+        return (
+            f"{ended.level} at once took {latency_s / self.base_s:.1f} times as long as one alone and brought "
+            f"{throughput / best - 1:+.0%} calls a second: {self.target} at once"
+        )
 
     def _climb(self, throughput: float, latency_s: float, level: int) -> str:
         """One step at the end of every second round, so that a step's effect is seen before the next.
@@ -157,7 +168,7 @@ class Window:
             self._direction = -self._direction
         elif gradient > 0.8:
             self._direction = 1
-        elif gradient < 0.5:
+        elif gradient < 0.55:
             self._direction = -1
         else:
             self._direction = 0

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from whilst.errors import NotPicklableError
 from whilst.measuring import clocks
-from whilst.model import Change, Decision, Machine, Mode, Profile
+from whilst.model import Change, Decision, Machine, Mode, Profile, Rejection
 from whilst.running.backends.base import CALLER, Batch, Finished, Job
 from whilst.running.calls import Awaiter, Cell, perform, perform_inline
 from whilst.running.options import Options
@@ -152,7 +152,7 @@ class AutoPolicy:
             return Orders(self._setup, workers=max(1, workers), batch=self._batch_size(), ahead=0)
         workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
         if self._window is not None:
-            slots = min(self._setup.slots, math.ceil(self._window.target / workers))
+            slots = max(1, min(self._setup.slots, math.ceil(self._window.target / workers)))
             inline = self._inline_while_starting(view)
             return Orders(self._setup, workers=workers, ahead=0, slots=slots, inline=inline)
         return Orders(
@@ -534,8 +534,8 @@ class AutoPolicy:
             text = self._window.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
             if text:
                 self._note(text)
-            if self._window.is_down_to_one and self._setup.backend == "threads":
-                self._give_up_threads()
+            if self._window.is_down_to_one and not self._window.refusals:
+                self._give_up_overlap()
         elif self._window is not None:
             # The first call of a thread or process may open or import what the later ones only use.
             self._warm.add((finished.worker, finished.lane))
@@ -577,12 +577,29 @@ class AutoPolicy:
             changed = replace(profile, work_s=work_s, gil_s=work_s, wait_s=max(was_s - work_s, 0.0))
             self._adopt(changed, f"a call works {work_s * 1e3:.3g} ms instead of {(profile.work_s or 0) * 1e3:.3g} ms")
 
-    def _give_up_threads(self) -> None:
-        """One at a time is best: whatever the calls wait for lets only one in."""
-        if self._window is not None and self._window.refusals:
-            return
-        self._trial = 1.0
-        self._adopt(replace(self._profile, wait_s=0.0, work_s=self._profile.wall_s), "overlapping brought nothing")
+    def _give_up_overlap(self) -> None:
+        """One at a time is best: whatever the calls wait for lets only one of them in."""
+        self._note(
+            "overlapping brought nothing; sequential from here on: what they wait for lets one call in at a time"
+        )
+        wall_s = self._profile.wall_s
+        self._decision = replace(
+            self._decision,
+            mode=Mode.SEQUENTIAL,
+            backend="inline",
+            workers=0,
+            threads_per_worker=1,
+            reason="calls that overlapped got in each other's way",
+            rejected=tuple(
+                Rejection(mode, "what the calls wait for lets one of them in at a time")
+                for mode in Mode
+                if mode is not Mode.SEQUENTIAL
+            ),
+        )
+        self._is_spoilt = True
+        self._window = None
+        self._setup = INLINE
+        self._stretch = max(1, min(int(_STRETCH_S / max(wall_s, 1e-9)), _LONGEST_STRETCH))
 
     def _stay_here(self, why: str) -> None:
         """Something could not be sent to a process after all; the call was not begun there."""
