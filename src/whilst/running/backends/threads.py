@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerReady, WorkerStopped
+from whilst.running.backends.base import Batch, Event, Finished, WorkerReady, WorkerStopped
 from whilst.running.calls import Awaiter, Cell, perform
-from whilst.running.nesting import enter_worker
+from whilst.running.nesting import enter_worker, leave_worker, workers_left
 from whilst.running.rawthreads import forget_this_thread
 
 __all__ = ["ThreadBackend"]
@@ -52,9 +52,10 @@ class ThreadBackend:
         try:
             _thread.start_new_thread(thread.run, ())
             thread.has_started = True
-        except RuntimeError as error:  # "can't start new thread": a limit of the system
-            del self._threads[worker]
-            self._outbox.put(WorkerDied(worker, not_begun=batch.ids, reason=f"before it began: {error}"))
+        except RuntimeError:
+            # "can't start new thread": a limit of the system, or the interpreter is about to end. The run goes on
+            # with the threads there are and with the one that drives it.
+            thread.serve_here()
 
     def stop_worker(self, worker: int, *, kill: bool = False) -> None:  # noqa: ARG002 - a thread can't be killed
         thread = self._threads.get(worker)
@@ -148,6 +149,16 @@ class _Thread:
             awaiter.close()
             forget_this_thread()
             self._outbox.put(WorkerStopped(self.worker))
+
+    def serve_here(self) -> None:
+        """Make the calls in the driver's thread, because this one can't be started."""
+        within, awaiter = workers_left(), Awaiter()
+        self.inbox.put(None)
+        try:
+            self._serve(awaiter)
+        finally:
+            awaiter.close()
+            leave_worker() if within is None else enter_worker(within)
 
     def _serve(self, awaiter: Awaiter) -> None:
         put, get, cell, worker = self._outbox.put, self.inbox.get, self.cell, self.worker

@@ -1,0 +1,31 @@
+"""Threads, where the system gives no more of them."""
+
+from __future__ import annotations
+
+import _thread
+from collections.abc import Callable
+
+import pytest
+
+from whilst.running.mapping import map  # noqa: A004
+from whilst.running.nesting import workers_left
+
+
+def test_a_run_goes_on_when_no_more_threads_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = _thread.start_new_thread, 0
+
+    def start_two(run: Callable[[], object], args: tuple[()]) -> int:
+        nonlocal started
+        started += 1
+        if started > 2:
+            raise RuntimeError("can't start new thread")
+        return start(run, args)
+
+    monkeypatch.setattr(_thread, "start_new_thread", start_two)
+    assert map(abs, range(-200, 0), mode="concurrent", workers=8) == list(range(200, 0, -1))
+    assert workers_left() is None
+
+
+def test_a_thread_that_was_never_needed_is_never_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_thread, "start_new_thread", lambda *_: pytest.fail("it was started"))
+    assert map(abs, [], mode="concurrent", workers=8) == []
