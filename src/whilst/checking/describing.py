@@ -219,6 +219,19 @@ def _repr(value: object) -> str:
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
 
 
+def _class_value(thing: object, key: str) -> object:
+    """A slot's or a class's value; a property or the like is not asked, since asking runs code."""
+    for base in type(thing).__mro__:
+        if key in vars(base):
+            found = vars(base)[key]
+            if isinstance(found, types.MemberDescriptorType):
+                return found.__get__(thing)
+            if hasattr(type(found), "__get__"):
+                raise AttributeError(key)
+            return found
+    raise AttributeError(key)
+
+
 def _read(operation: Operation) -> str | None:
     """What a read is about to find."""
     thing, key = operation[4], operation[2]
@@ -232,7 +245,7 @@ def _read(operation: Operation) -> str | None:
             found = thing
         elif isinstance(key, str):
             inner = getattr(thing, "__dict__", {})
-            found = inner[key] if key in inner else getattr(type(thing), key).__get__(thing)
+            found = inner[key] if key in inner else _class_value(thing, key)
         else:
             return None
     except Exception:  # absent, or not readable: then there is no value to show
