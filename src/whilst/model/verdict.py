@@ -142,7 +142,22 @@ class Counterexample:
         """A moment in a few words: "write account.balance = 50"."""
         if moment.value is None:
             return f"{moment.action} {moment.target}"
-        return f"{moment.action} {moment.target} = {moment.value}"
+        return f"{moment.action} {moment.target} {'→' if moment.action == 'read' else '='} {moment.value}"
+
+    @property
+    def remark(self) -> str:
+        """How short it is, and whether a GIL keeps it from happening, in a sentence or two."""
+        shortest = "no interleaving with fewer switches fails" if self.is_shortest else "the shortest that was found"
+        switches = f"{self.switches} context switch{'es' if self.switches != 1 else ''}, {shortest}."
+        if self.needs_free_threading:
+            lines = sorted({moment.line for moment in self.moments if moment.needs_free_threading})
+            where = f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}"
+            return (
+                f"{switches} On a free-threaded build only: the GIL's eval loop lets no other thread in before {where}."
+            )
+        if not any(moment.file for moment in self.moments):  # statements of a database: no GIL has a part in it
+            return switches
+        return f"{switches} It can happen with the GIL as well as without."
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +192,10 @@ class Verdict(Drawable):
 
     @property
     def title(self) -> str:
-        """One line: the answer and what it was asked of."""
-        return f"{self.answer}: {', '.join(self.tasks)}"
+        """One line: the answer, the pattern, and what it was asked of."""
+        found = self.counterexample
+        pattern = f" ({found.pattern})" if found and found.pattern != self.answer else ""
+        return f"{self.answer}{pattern}: {', '.join(self.tasks)}"
 
     def timelines(self) -> Sequence[Timeline]:
         """The counterexample's picture, if there is one."""
@@ -200,12 +217,14 @@ class Verdict(Drawable):
     def notes(self) -> Sequence[str]:
         """What the answer rests on, a sentence each."""
         found = self.counterexample
-        said = [found.sentence] if found else []
+        said = [found.sentence, found.remark] if found else []
         said.append(self.effort)
         if self.reason:
             said.append(self.reason)
         if self.assumed:
             said.append(f"Assumed: {'; '.join(self.assumed)}.")
+        if self.token:
+            said.append(f"Replay token: {self.token}")
         return said
 
     @property

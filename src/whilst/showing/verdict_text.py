@@ -141,22 +141,7 @@ def _counterexample_lines(found: Counterexample, paint: _Paint, width: int) -> l
     endings = _endings(found, paint, width)
     if endings:
         lines += ["", *endings]
-    remark = _remark(found)
-    if remark:
-        lines += ["", *_wrap(remark, width)]
-    return lines
-
-
-def _remark(found: Counterexample) -> str:
-    shortest = "no interleaving with fewer switches fails" if found.is_shortest else "the shortest that was found"
-    switches = f"{found.switches} context switch{'es' if found.switches != 1 else ''}, {shortest}."
-    if found.needs_free_threading:
-        lines = sorted({moment.line for moment in found.moments if moment.needs_free_threading})
-        where = f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}"
-        return f"{switches} On a free-threaded build only: the GIL's eval loop lets no other thread in before {where}."
-    if not any(moment.file for moment in found.moments):  # statements of a database: no GIL has a part in it
-        return switches
-    return f"{switches} It can happen with the GIL as well as without."
+    return [*lines, "", *_wrap(found.remark, width)]
 
 
 def _rows(found: Counterexample) -> list[_Row]:
