@@ -118,6 +118,12 @@ def test_a_cycle_of_locks_is_spelled_out() -> None:
     assert "bob holds state.b (taken in line 20) and waits for state.a" in found.sentence
 
 
+def test_a_lock_taken_twice_by_one_task_is_named() -> None:
+    found = named("", answer=Answer.DEADLOCK, blocked=(blocked(1, "state.a", 1, 10),))
+    assert found.pattern == "deadlock"
+    assert "bob waits for state.a (line 10), which it has taken itself in line 10" in found.sentence
+
+
 def test_a_lock_that_its_holder_took_along_is_named() -> None:
     found = named("", answer=Answer.DEADLOCK, blocked=(blocked(1, "state.a", 0, 10),))
     assert found.pattern == "lock never released"

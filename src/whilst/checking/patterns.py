@@ -389,6 +389,14 @@ def _deadlock(execution: Execution, names: Sequence[str]) -> Named:
         ]
         return Named("deadlock", f"{'; '.join(said)}: each waits for the next.")
     for each in execution.blocked:
+        if each.holder == each.task:
+            where = f" in line {each.holder_place.line}" if each.holder_place else ""
+            return Named(
+                "deadlock",
+                f"{names[each.task]} waits for {each.target} (line {each.place.line}), which it has taken itself{where}: "
+                f"this lock can't be taken twice.",
+            )
+    for each in execution.blocked:
         if each.holder is not None and each.holder not in blocked:
             where = f" in line {each.holder_place.line}" if each.holder_place else ""
             return Named(

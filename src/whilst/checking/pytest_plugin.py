@@ -59,7 +59,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     try:
         question = as_question(given, pyfuncitem.name)
     except CheckError as error:
-        pytest.fail(str(error), pytrace=False)
+        if inspect.iscoroutine(given):
+            given.close()
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     own = {"outcome": question.outcome, "invariant": question.invariant, "orders": question.orders}
     _hold(pyfuncitem.config, question.setup, question.tasks, {**own, **marker.kwargs})
     return True
