@@ -393,8 +393,8 @@ def _deadlock(execution: Execution, names: Sequence[str]) -> Named:
             where = f" in line {each.holder_place.line}" if each.holder_place else ""
             return Named(
                 "deadlock",
-                f"{names[each.task]} waits for {each.target} (line {each.place.line}), which it has taken itself{where}: "
-                f"this lock can't be taken twice.",
+                f"{names[each.task]} waits for {each.target} (line {each.place.line}), which it has taken itself"
+                f"{where}: this lock can't be taken twice.",
             )
     for each in execution.blocked:
         if each.holder is not None and each.holder not in blocked:
