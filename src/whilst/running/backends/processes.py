@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessBackend"]
 
+_TAIL_BYTES = 1 << 14
+_TAIL_LINES = 12
 _PATIENCE_S = 2.0
 """How long a `close` that does not kill waits for workers to end by themselves."""
 
@@ -71,10 +73,13 @@ class _Worker:
         """What was printed to `sys.stderr` last, and what came from outside Python (faulthandler, C, a child)."""
         try:
             size = os.fstat(self.stderr_fd).st_size
-            raw = os.pread(self.stderr_fd, 4096, max(0, size - 4096)).decode("utf-8", "replace")
+            raw = os.pread(self.stderr_fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode("utf-8", "replace")
         except OSError:
             raw = ""
-        return "\n".join((self.cell.tail() + raw).splitlines()[-20:])
+        # A dump of faulthandler has the innermost call first: of that the head tells most, of all else the end.
+        said, mark, dump = raw.partition("Fatal Python error")
+        lines = (self.cell.tail() + said).splitlines()[-_TAIL_LINES:]
+        return "\n".join([*lines, *(mark + dump).splitlines()[:_TAIL_LINES]])
 
     def close(self) -> None:
         self.writer.drop()
@@ -146,6 +151,9 @@ class ProcessBackend:
             if isinstance(event, WorkerDied) and event.worker == worker:
                 self._queued[index] = replace(event, not_begun=(*event.not_begun, *batch.ids))
                 return
+            if isinstance(event, WorkerStopped) and event.worker == worker:
+                self._queued[index] = WorkerDied(worker, not_begun=tuple(batch.ids), exit_code=0)
+                return
         self._queued.append(WorkerDied(worker, not_begun=tuple(batch.ids)))
 
     def stop_worker(self, worker: int, *, kill: bool = False) -> None:
@@ -178,8 +186,18 @@ class ProcessBackend:
             is_woken = self._look(left_s) or is_woken
             self._parcels.echo(worker.hands for worker in self._workers.values())
             if self._queued or is_woken or (left_s is not None and left_s <= 0):
-                events, self._queued = self._queued, []
-                return events
+                return self._take_events()
+
+    def _take_events(self) -> list[Event]:
+        """All there are, up to an end of a worker; that comes alone.
+
+        Whoever handles what stands before it may send to that worker still: those calls are added to its death, and
+        have to be when it is handled.
+        """
+        ends = (index for index, event in enumerate(self._queued) if type(event) in {WorkerDied, WorkerStopped})
+        first = next(ends, len(self._queued))
+        events, self._queued = self._queued[: first or 1], self._queued[first or 1 :]
+        return events
 
     def _look(self, timeout_s: float | None) -> bool:
         """Wait for something to read or write, and do that; True if it was `wake`."""
