@@ -6,7 +6,6 @@ columns back. Whatever a user's object does while it is loaded or pickled is the
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import sys
 import time
@@ -269,6 +268,8 @@ def enter(spawn: frames.Spawn, sock: socket, cell_fd: int, stderr_fd: int) -> No
         worker = Worker(sock, cell, echoes, spawn.memory_limit_bytes)
         worker.style = _style(spawn, worker)
         echoes.install()
+        import faulthandler  # here, since sub-interpreters can't have it
+
         # A segfault says where it was: with the last lines of stderr, not in those of the program.
         faulthandler.enable(2)
         share.nested_workers = 1
