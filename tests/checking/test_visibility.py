@@ -233,6 +233,16 @@ def list_unpack(s: Thing) -> None:
     s.list.append(len([*s.list]))
 
 
+def list_copy(s: Thing) -> None:
+    mine = list(s.list)
+    s.list = [*mine, len(mine)]
+
+
+def dict_copy(s: Thing) -> None:
+    mine = dict(s.dict)
+    s.dict[len(mine)] = 1
+
+
 def list_sorted(s: Thing) -> None:
     s.list.append(len(sorted(s.list)))
 
@@ -334,6 +344,7 @@ RACES = [
     attribute, by_setattr, by_dict, by_vars, slots, data, prop, class_attribute, type_of, other_class,
     global_variable, global_table, closure, dict_item, dict_check_then_act, dict_by_length, dict_items,
     dict_update, default_item, ordered_move, counter_update, set_check, list_length, list_truth, list_loop,
+    list_copy, dict_copy,
     list_comprehension, list_unpack, list_sorted, list_add, list_enumerate, list_equal, list_format, list_slice,
     deque_length, heap, insort, byte, item_function, unbound, by_partial, spread, augmented_global_list,
     called_back, in_generator, in_operator, in_thread,
