@@ -61,6 +61,8 @@ def test_a_race_is_caught_and_its_fixed_twin_is_proved(case: dict[str, Any], exp
             end.facts for end in found.sequential
         ]
         assert verdict.token is not None
+        if found.needs_free_threading and len(found.tasks) == 2:  # half of them; a replay costs as much as a check
+            return
         again = whilst.replay(verdict.token)
         assert again.answer is verdict.answer
         assert again.counterexample is not None
