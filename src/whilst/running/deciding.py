@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, NamedTuple
 
-from whilst.model import Decision, Evidence, Machine, Mode, Profile, Rejection, Write
+from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
+from whilst.running.explaining import evidence_of, given_up_by, reason_for, why_slower, write_in_words
 
 __all__ = ["Circumstances", "Costs", "Forecast", "decide", "forecasts", "hazards"]
 
@@ -103,22 +103,12 @@ def hazards(writes: tuple[Write, ...], circumstances: Circumstances) -> tuple[st
     for write in writes:
         if write.is_random and (circumstances.has_own_seed or not circumstances.is_seeded):
             continue
-        seen = "seen to change" if write.is_confirmed else "found in its code"
-        where = f", {_place(write.where)}" if write.where else ""
-        said = f"it writes {write.what} ({seen}{where})"
-        if write.is_random:
-            said = f"it draws from {write.what}, which this program seeds: only in order come the same draws"
+        said = write_in_words(write)
         if write.spoils_threads:
             threads = threads or said
         if write.spoils_processes:
             processes = processes or said
     return threads, processes
-
-
-def _place(where: str) -> str:
-    path, _, rest = where.rpartition(":")
-    line = rest.split(" ")[0]
-    return f"{path.rsplit('/', 1)[-1]} line {line}" if path else where
 
 
 def decide(profile: Profile, machine: Machine, circumstances: Circumstances) -> Decision:
@@ -136,7 +126,7 @@ def decide(profile: Profile, machine: Machine, circumstances: Circumstances) -> 
     reasons = dict(rejected)
     for mode, forecast in possible.items():
         if mode is not best.mode:
-            reasons[mode] = _why_slower(forecast, best)
+            reasons[mode] = why_slower(forecast, best)
     order = [mode for mode in Mode if mode in reasons]
     return Decision(
         mode=best.mode,
@@ -144,11 +134,11 @@ def decide(profile: Profile, machine: Machine, circumstances: Circumstances) -> 
         workers=best.workers,
         batch=best.batch,
         threads_per_worker=best.threads_per_worker,
-        reason=_reason(best, possible, reasons, profile, circumstances),
-        evidence=_evidence(profile, machine, circumstances),
+        reason=reason_for(best, possible, reasons, profile, circumstances),
+        evidence=evidence_of(profile, machine, circumstances),
         rejected=tuple(Rejection(mode, reasons[mode]) for mode in order),
         forecast_s={mode: round(forecast.seconds, 6) for mode, forecast in possible.items()},
-        given_up=_given_up(profile, circumstances),
+        given_up=given_up_by(profile, circumstances),
     )
 
 
@@ -340,88 +330,3 @@ def _choose(possible: Mapping[Mode, Forecast]) -> Forecast:
         if forecast is not None and forecast.seconds < worth * best.seconds - 0.003:
             best = forecast
     return best
-
-
-# What it says.
-
-
-def _reason(
-    best: Forecast,
-    possible: Mapping[Mode, Forecast],
-    reasons: Mapping[Mode, str],
-    profile: Profile,
-    where: Circumstances,
-) -> str:
-    count = f"{where.left} calls" if where.left is not None else "the calls"
-    if best.mode is Mode.SEQUENTIAL:
-        if set(reasons) >= {Mode.CONCURRENT, Mode.PARALLEL} and not (set(possible) - {Mode.SEQUENTIAL}):
-            return "any other mode could change the results"
-        return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be faster by a tenth"
-    saved = possible[Mode.SEQUENTIAL].seconds
-    share = (profile.wait_s or 0.0) / max(profile.wall_s, 1e-12)
-    nature = f"{share:.0%} of a call is waiting" if share >= 0.1 else "a call works all the time"
-    if best.mode is Mode.CONCURRENT and share < 0.5:
-        nature = "its work does not hold the GIL"
-    note = f", {best.note}" if best.note else ""
-    return f"{nature}; {count} left take about {_seconds(best.seconds)} instead of {_seconds(saved)}{note}"
-
-
-def _why_slower(forecast: Forecast, best: Forecast) -> str:
-    if forecast.seconds <= best.seconds * 1.001:
-        return f"about {_seconds(forecast.seconds)}, which is no faster by a tenth and costs more"
-    return f"about {_seconds(forecast.seconds)}"
-
-
-def _evidence(profile: Profile, machine: Machine, where: Circumstances) -> tuple[Evidence, ...]:
-    wall = profile.wall_s
-    share = (profile.wait_s or 0.0) / wall if wall else 0.0
-    found = [
-        Evidence("length of a call", wall, "s", f"a call takes {_seconds(wall)}"),
-        Evidence("share of waiting", round(share, 4), "", f"{share:.0%} of it waiting"),
-    ]
-    if profile.gil_s is not None and profile.work_s:
-        held = profile.gil_s / profile.work_s
-        found.append(Evidence("share of work with the GIL", round(held, 4), "", f"{held:.0%} of its work with the GIL"))
-    if profile.native_s and profile.native_s > 0.2 * wall:
-        found.append(
-            Evidence(
-                "native threads", profile.native_s, "s", f"native threads add {_seconds(profile.native_s)} of work"
-            )
-        )
-    if profile.children_s and profile.children_s > 0.05 * wall:
-        found.append(Evidence("children", profile.children_s, "s", f"its children work {_seconds(profile.children_s)}"))
-    if profile.first_call_s is not None and profile.first_call_s > 3 * wall:
-        text = f"the first call took {_seconds(profile.first_call_s)}"
-        found.append(Evidence("first call", profile.first_call_s, "s", text))
-    moved = (profile.argument_bytes or 0) + (profile.result_bytes or 0)
-    if moved > 1 << 16:
-        found.append(Evidence("payload", moved, "B", f"{moved / 1e6:.1f} MB to send and receive"))
-    if where.tried_threads is not None:
-        text = f"two threads at once were {where.tried_threads:.1f} times as fast as one"
-        found.append(Evidence("trial of two threads", where.tried_threads, "", text))
-    cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
-    found.append(Evidence("cores", machine.cores, "", cores))
-    return tuple(found)
-
-
-def _given_up(profile: Profile, where: Circumstances) -> tuple[str, ...]:
-    given_up = []
-    for write in profile.writes:
-        if write.is_random and not (where.has_own_seed or where.is_seeded):
-            given_up.append(
-                "Its random draws can't be repeated, since nobody seeds them; seed= gives the same draws in every mode"
-            )
-    return tuple(dict.fromkeys(given_up))
-
-
-def _seconds(value: float) -> str:
-    if value >= 1:
-        return f"{value:.2f} s"
-    if value >= 1e-3:
-        return f"{value * 1e3:.3g} ms"
-    return f"{value * 1e6:.3g} µs"
-
-
-def with_change(decision: Decision, **changes: object) -> Decision:
-    """Return the decision with some of its fields replaced."""
-    return replace(decision, **changes)  # type: ignore[arg-type]  # names are checked by replace itself
