@@ -55,7 +55,7 @@ class SearchConfig:
     budget_s: float | None = 60.0
     budget_executions: int | None = None
     preemptions: int | None = None  # None: no bound; the search falls back to bounds by itself out of budget
-    jobs: int = 1
+    jobs: int = 1  # only one process is used as yet; the report says so when more were asked for
     seed: int = 0
     is_symmetric: bool = True  # run one permutation of identical tasks only
     audit_executions: int = 20  # random opcode-level schedules after an exhausted search
@@ -164,6 +164,8 @@ def search(
         reached.guarantee, reached.reason = Guarantee.NONE, spent.cut_short
     elif reached.guarantee is not Guarantee.NONE and on_audit is not None:
         audit(explorer, config, on_audit, reached)
+    if config.jobs > 1 and not reached.reason:
+        reached.reason = f"jobs={config.jobs} was asked for, one process was used"
     return SearchReport(
         guarantee=reached.guarantee,
         executions=spent.executions,
