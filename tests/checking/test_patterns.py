@@ -8,7 +8,8 @@ import pytest
 
 from whilst.checking.engine import Execution
 from whilst.checking.events import Access, Blocked, Op, Place, Status, TaskResult
-from whilst.checking.patterns import Named, conflicts_of, is_in_condition, name_of
+from whilst.checking.patterns import name_of
+from whilst.checking.touching import Named, conflicts_of, is_in_condition
 from whilst.model.verdict import Answer
 
 NAMES = ("ann", "bob", "cyd")

@@ -13,8 +13,9 @@ from typing import Final
 from whilst.checking.engine import Execution
 from whilst.checking.events import Access, Op, Place, Status
 from whilst.checking.outcome import Measure, short
-from whilst.checking.patterns import conflicts_of, name_of
+from whilst.checking.patterns import name_of
 from whilst.checking.tokens import OWN_FOLDER
+from whilst.checking.touching import conflicts_of
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment
 
 __all__ = ["all_names", "counterexample_of"]
