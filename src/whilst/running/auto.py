@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from whilst.measuring.pilot import Pilot
     from whilst.running.adapting import Batches, Window
     from whilst.running.deciding import Circumstances
+    from whilst.running.watching import Watch
 
 __all__ = ["AutoPolicy", "auto_policy"]
 
@@ -99,10 +100,7 @@ class AutoPolicy:
         self._batches: Batches | None = None
         self._setup = INLINE
         self._profile = Profile()
-        self._answers = 0
-        self._answered_s = 0.0
-        self._cpu_s = 0.0
-        self._since_ns = 0
+        self._watch: Watch | None = None
         self._trial: float | None = None
         self._seeded: bool | None = None
         self._refused: dict[int, int] = {}
@@ -330,8 +328,6 @@ class AutoPolicy:
         self._decision = Decision(
             Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
         )
-        self._since_ns = time.perf_counter_ns()
-        self._cpu_s = time.process_time()
 
     def _begin_with_tasks(self) -> None:
         """gather: tasks of different kinds, few of them, each made once. Waiting is overlapped, work shares a core."""
@@ -462,7 +458,7 @@ class AutoPolicy:
         if self._stage is _Stage.RUN and why:
             if not is_new:
                 self._note(f"{why}; still {decision.mode.value}")
-                self._reset_counts(profile)
+                self._watch_anew(profile)
                 return
             self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
         self._stage = _Stage.RUN
@@ -481,7 +477,7 @@ class AutoPolicy:
         costs = Costs()
         self._window, self._batches = None, None
         self._warm.clear()
-        self._reset_counts(profile)
+        self._watch_anew(profile)
         if decision.mode is Mode.SEQUENTIAL:
             self._setup = INLINE
             self._stretch = max(1, min(int(_STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
@@ -514,9 +510,11 @@ class AutoPolicy:
             is_forked=self._can_fork(),
         )
 
-    def _reset_counts(self, profile: Profile) -> None:
-        self._answers, self._answered_s, self._cpu_s = 0, 0.0, 0.0
-        self._since_ns = time.perf_counter_ns()
+    def _watch_anew(self, profile: Profile) -> None:
+        from whilst.running.watching import Watch
+
+        decision = self._decision
+        self._watch = Watch(profile, decision.backend, decision.workers, self._pilot.core_share)
         if self._batches is not None:
             self._batches.call_s = max(profile.wall_s, 1e-9)
 
@@ -527,9 +525,6 @@ class AutoPolicy:
         length_s = (finished.end_ns - finished.start_ns) / 1e9
         if finished.starts_ns is not None and finished.ends_ns is not None and self._setup.backend.endswith("loop"):
             length_s = sum(e - s for s, e in zip(finished.starts_ns, finished.ends_ns, strict=True)) / 1e9
-        self._answers += count
-        self._answered_s += length_s
-        self._cpu_s += (finished.cpu_ns or 0) / 1e9
         if self._window is not None and (finished.worker, finished.lane) in self._warm:
             text = self._window.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
             if text:
@@ -541,41 +536,11 @@ class AutoPolicy:
             self._warm.add((finished.worker, finished.lane))
         if self._batches is not None:
             self._batches.answered(count, length_s)
-        self._check_nature()
-
-    def _check_nature(self) -> None:
-        """Are the calls what the decision takes them for?"""
-        if self._answers < 8 or self._profile.work_s is None or (self._left is not None and self._left < 4):
-            return
-        now_s = self._answered_s / self._answers
-        was_s = self._profile.wall_s
-        backend = self._setup.backend
-        if backend == "processes" and self._answered_s > 0.03:
-            if (self._profile.wait_s or 0.0) < 0.5 * was_s:  # a busy machine makes calls longer, but not their work
-                now_s, was_s = self._cpu_s / self._answers, self._profile.work_s
-            if now_s > _DRIFT * was_s or now_s * _DRIFT < was_s:
-                ratio = now_s / max(was_s, 1e-12)
-                text = f"calls take {now_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
-                self._adopt(_scaled(self._profile, ratio), text)
-            elif self._answers >= 256:
-                self._reset_counts(self._profile)
-        elif backend == "threads":
-            self._check_threads(now_s, was_s)
-
-    def _check_threads(self, now_s: float, was_s: float) -> None:
-        profile = self._profile
-        waits = (profile.wait_s or 0.0) > 0.2 * was_s
-        work_s = self._cpu_s / self._answers
-        if not waits and self._trial is None and self._answers >= 4 * self._decision.workers:
-            share = work_s / max(now_s, 1e-9) / max(self._pilot.core_share, 0.1)
-            self._trial = round(self._decision.workers * min(1.0, share), 2)
-            if self._trial < 1.25:
-                self._adopt(
-                    profile, f"{self._decision.workers} threads were only {self._trial:.1f} times as fast as one"
-                )
-        elif waits and self._answers >= 16 and work_s > _DRIFT * max(profile.work_s or 0.0, 1e-4):
-            changed = replace(profile, work_s=work_s, gil_s=work_s, wait_s=max(was_s - work_s, 0.0))
-            self._adopt(changed, f"a call works {work_s * 1e3:.3g} ms instead of {(profile.work_s or 0) * 1e3:.3g} ms")
+        if self._watch is not None:
+            news = self._watch.answered(count, length_s, (finished.cpu_ns or 0) / 1e9)
+            self._trial = self._watch.trial if self._watch.trial is not None else self._trial
+            if news is not None and (self._left is None or self._left >= 4):
+                self._adopt(*news)
 
     def _give_up_overlap(self) -> None:
         """One at a time is best: whatever the calls wait for lets only one of them in."""
@@ -627,20 +592,6 @@ def _nothing(first: int) -> Finished:
 
 def _was_not_sent(error: BaseException) -> bool:
     return isinstance(error, NotPicklableError) and not error.has_begun
-
-
-def _scaled(profile: Profile, ratio: float) -> Profile:
-    def times(value: float | None) -> float | None:
-        return None if value is None else value * ratio
-
-    return replace(
-        profile,
-        work_s=times(profile.work_s),
-        wait_s=times(profile.wait_s),
-        gil_s=times(profile.gil_s),
-        native_s=times(profile.native_s),
-        children_s=times(profile.children_s),
-    )
 
 
 def _import_s() -> float:

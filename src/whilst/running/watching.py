@@ -1,0 +1,98 @@
+"""Are the calls still what the decision takes them for? Pure: answers go in, a changed profile and words come out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from whilst.model import Profile
+
+__all__ = ["Watch"]
+
+_DRIFT: Final = 2.0
+"""Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
+_FEWEST: Final = 8
+_FORGOTTEN_AFTER: Final = 256
+"""So many answers later the count begins anew, so that a late change still shows."""
+_WORTH_THREADS: Final = 1.25
+
+
+class Watch:
+    """What has come back since the last decision.
+
+    Args:
+        profile: what the decision rests on.
+        backend: where the calls are made.
+        workers: how many make them.
+        core_share: the share of its time in which the pilot had a core: on a busy machine threads that work get no
+            more of their time than the pilot did.
+    """
+
+    def __init__(self, profile: Profile, backend: str, workers: int, core_share: float = 1.0) -> None:
+        self.profile = profile
+        self.trial: float | None = None
+        """How many times as fast as one thread these were, once that is known."""
+        self._backend = backend
+        self._workers = max(1, workers)
+        self._core_share = max(core_share, 0.1)
+        self._answers = 0
+        self._wall_s = 0.0
+        self._work_s = 0.0
+
+    def answered(self, count: int, wall_s: float, work_s: float) -> tuple[Profile, str] | None:
+        """Take in that so many calls took so long together; return what they are like by now if that is news."""
+        self._answers += count
+        self._wall_s += wall_s
+        self._work_s += work_s
+        if self._answers < _FEWEST or self.profile.work_s is None:
+            return None
+        if self._backend == "processes":
+            return self._news_of_processes(self.profile.work_s)
+        if self._backend == "threads":
+            return self._news_of_threads(self.profile.work_s)
+        return None
+
+    def _news_of_processes(self, was_s: float) -> tuple[Profile, str] | None:
+        if self._wall_s < 0.03:
+            return None
+        now_s = self._work_s / self._answers  # a busy machine makes calls longer, but not their work
+        if (self.profile.wait_s or 0.0) >= 0.5 * self.profile.wall_s:
+            now_s, was_s = self._wall_s / self._answers, self.profile.wall_s
+        if not was_s / _DRIFT <= now_s <= was_s * _DRIFT:
+            text = f"calls take {now_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
+            return _scaled(self.profile, now_s / max(was_s, 1e-12)), text
+        if self._answers >= _FORGOTTEN_AFTER:
+            self._answers, self._wall_s, self._work_s = 0, 0.0, 0.0
+        return None
+
+    def _news_of_threads(self, was_s: float) -> tuple[Profile, str] | None:
+        alone_s = self.profile.wall_s
+        now_s, work_s = self._wall_s / self._answers, self._work_s / self._answers
+        if (self.profile.wait_s or 0.0) <= 0.2 * alone_s:
+            if self.trial is not None or self._answers < 4 * self._workers:
+                return None
+            share = work_s / max(now_s, 1e-9) / self._core_share
+            self.trial = round(self._workers * min(1.0, share), 2)
+            if self.trial >= _WORTH_THREADS:
+                return None
+            return self.profile, f"{self._workers} threads were only {self.trial:.1f} times as fast as one"
+        if self._answers < 2 * _FEWEST or work_s <= _DRIFT * max(was_s, 1e-4):
+            return None
+        changed = replace(self.profile, work_s=work_s, gil_s=work_s, wait_s=max(alone_s - work_s, 0.0))
+        return changed, f"a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
+
+
+def _scaled(profile: Profile, ratio: float) -> Profile:
+    """The same nature, so many times as long."""
+
+    def times(value: float | None) -> float | None:
+        return None if value is None else value * ratio
+
+    return replace(
+        profile,
+        work_s=times(profile.work_s),
+        wait_s=times(profile.wait_s),
+        gil_s=times(profile.gil_s),
+        native_s=times(profile.native_s),
+        children_s=times(profile.children_s),
+    )

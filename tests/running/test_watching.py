@@ -1,0 +1,66 @@
+"""A change in what calls are like is noticed, and a busy machine is not taken for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from whilst.model import Profile
+from whilst.running.watching import Watch
+
+WORK = Profile(work_s=0.01, wait_s=0.0, gil_s=0.01, calls=3)
+FREE = Profile(work_s=0.01, wait_s=0.0, gil_s=0.0, calls=3)
+WAIT = Profile(work_s=0.0005, wait_s=0.02, gil_s=0.0005, calls=3)
+
+
+def test_the_same_calls_are_no_news():
+    watch = Watch(WORK, "processes", 2)
+    assert all(watch.answered(4, 0.04, 0.04) is None for _ in range(200))
+
+
+def test_heavier_calls_are_news_with_the_same_nature():
+    profile, text = Watch(WORK, "processes", 2).answered(8, 0.8, 0.8)
+    assert profile.work_s == pytest.approx(0.1)
+    assert "100 ms instead of 10 ms" in text
+
+
+def test_a_change_after_many_calls_still_shows():
+    watch = Watch(WORK, "processes", 2)
+    for _ in range(1000):
+        assert watch.answered(8, 0.08, 0.08) is None
+    assert any(watch.answered(8, 0.8, 0.8) is not None for _ in range(40))
+
+
+def test_calls_that_became_short_are_news():
+    watch = Watch(WORK, "processes", 2)
+    assert any(watch.answered(100, 0.002, 0.002) is not None for _ in range(20))
+
+
+def test_calls_that_only_wait_for_a_core_are_no_news():
+    assert Watch(WORK, "processes", 2).answered(8, 0.8, 0.08) is None
+
+
+def test_threads_that_take_turns_are_found_out():
+    watch = Watch(FREE, "threads", 2)
+    profile, text = watch.answered(8, 0.16, 0.08)
+    assert (profile, watch.trial) == (FREE, 1.0)
+    assert "1.0 times" in text
+
+
+def test_threads_that_run_side_by_side_stay():
+    watch = Watch(FREE, "threads", 2)
+    assert watch.answered(8, 0.082, 0.08) is None
+    assert watch.trial == pytest.approx(1.95, abs=0.01)
+
+
+def test_threads_on_a_busy_machine_are_measured_by_what_the_pilot_had():
+    assert Watch(FREE, "threads", 2, core_share=0.5).answered(8, 0.16, 0.08) is None
+
+
+def test_waiting_calls_that_begin_to_work_are_news():
+    profile, _ = Watch(WAIT, "threads", 16).answered(32, 0.9, 0.4)
+    assert profile.work_s == pytest.approx(0.0125)
+
+
+@pytest.mark.parametrize("backend", ["eventloop", "processes*threads", "inline"])
+def test_where_calls_share_a_thread_nothing_is_concluded(backend):
+    assert Watch(WAIT, backend, 2).answered(100, 100.0, 50.0) is None
