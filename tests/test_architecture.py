@@ -27,6 +27,10 @@ MAY_IMPORT = {
 }
 
 
+BASES = {"base", "processes"}
+"""What back ends are built on: the protocol, and the transport of workers that are variants of processes."""
+
+
 def rooms() -> list[str]:
     return sorted(path.name for path in SOURCE.iterdir() if (path / "__init__.py").is_file())
 
@@ -77,18 +81,11 @@ def test_back_ends_import_only_their_base_and_never_each_other() -> None:
     wrong = [
         f"{path.name}:{line} imports {module}"
         for path in folder.glob("*.py")
-        if path.stem in names and not is_shared_base(path)
+        if path.stem in names
         for line, module in imports_of(path)
-        if module.startswith("whilst.running.backends.")
-        and (other := module.split(".")[3]) in names - {path.stem}
-        and not is_shared_base(folder / f"{other}.py")
+        if module.startswith("whilst.running.backends.") and module.split(".")[3] in names - BASES - {path.stem}
     ]
     assert not wrong
-
-
-def is_shared_base(path: Path) -> bool:
-    """A back end that others are variants of says so in its first line."""
-    return "base of" in path.read_text(encoding="utf-8").splitlines()[0]
 
 
 def test_importing_whilst_loads_nothing_heavy() -> None:

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+counter: contextvars.ContextVar[int] = contextvars.ContextVar("counter", default=0)
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
@@ -170,3 +171,9 @@ def sleep_a_little_at_two(x: int) -> int:
     if x == 2:
         time.sleep(0.7)
     return x
+
+
+def count_in_context(item: object) -> int:
+    """How many calls were made before in this context, plus one."""
+    counter.set(counter.get() + 1)
+    return counter.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import itertools
 import sys
@@ -258,3 +259,17 @@ def test_every_run_says_how_it_went(way: Keywords) -> None:
     assert {span.task for span in line} <= {f"later_first {number}" for number in range(10)}
     assert line.makespan_s > 0
     assert "10 calls" in str(results.report())
+
+
+def test_what_a_call_sets_in_its_context_is_seen_as_in_a_loop_or_not_at_all(way: Keywords) -> None:
+    def run() -> tuple[list[int], int]:
+        results = map(calls.count_in_context, range(30), **way)
+        return list(results), calls.counter.get()
+
+    results, after = contextvars.copy_context().run(run)
+    if way["mode"] in ("sequential", "auto"):
+        # In the caller's own context, as a loop would: auto notices that calls see each other, and stays here.
+        assert (results, after) == (list(range(1, 31)), 30)
+    else:
+        # Wherever and after whichever call one is made, it begins in the context of the map.
+        assert (results, after) == ([1] * 30, 0)

@@ -123,10 +123,16 @@ class _Made:
 
 
 def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: int = 0) -> Finished:
-    """Make the calls of a batch in this thread, in a copy of the job's context. Raises nothing of theirs."""
+    """Make the calls of a batch in this thread, in the job's context. Raises nothing of theirs.
+
+    A worker makes each call in a copy of its own, lest one sees what another has set that happened to come before
+    it. The caller's own thread makes them in the context it is in, as a `for` loop does.
+    """
     job, ids = batch.job, batch.ids
     made = _Made()
     call = _one_argument(job, ids, awaiter)
+    if worker != CALLER and job.context is not None:
+        call = _in_copies(call, job.context)
     start_cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()
     if batch.is_timed:
@@ -135,11 +141,8 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     else:
         cell.start_ns, cell.id = start_ns, ids[0] if ids else -1
         arguments = (_make_plain, call, job, ids, batch.items, made)
-    if job.seed is None:
-        _within(job, arguments)
-    else:
-        with own_draws(job.fn):
-            _within(job, arguments)
+    with nullcontext() if job.seed is None else own_draws(job.fn):
+        arguments[0](*arguments[1:])
     cell.id = -1
     end_ns = perf_counter_ns()
     cpu_ns = thread_time_ns() - start_cpu_ns
@@ -161,12 +164,13 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     )
 
 
-def _within(job: Job, arguments: tuple[Any, ...]) -> None:
-    """Call `arguments[0]` with the others, in a copy of the job's context."""
-    if job.context is None:
-        arguments[0](*arguments[1:])
-    else:
-        job.context.copy().run(*arguments)
+def _in_copies(call: Callable[[Any], object], context: contextvars.Context) -> Callable[[Any], object]:
+    copy = context.copy
+
+    def in_a_copy(item: Any) -> object:
+        return copy().run(call, item)
+
+    return in_a_copy
 
 
 def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is_timed: bool = False) -> Finished:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 
+from whilst.running.worker import share
+
 __all__ = ["enter_worker", "leave_worker", "workers_left"]
 
 
@@ -31,4 +33,4 @@ def leave_worker() -> None:
 
 def workers_left() -> int | None:
     """How many workers a map made in this thread may use; None: it is nobody's worker, thus as it likes."""
-    return _here.workers
+    return share.nested_workers if _here.workers is None else _here.workers

@@ -62,7 +62,13 @@ class Serial(Style):
         words[DOING] = AT_CALLS
         # Few calls: what it takes to keep the result of each does not matter, even if they are short.
         make = self._make_timed if head.is_timed or head.size <= _FEW else self._make_untimed
-        job.context.copy().run(make, work, one_argument(job, head.ids, self._await))
+        one, copy = one_argument(job, head.ids, self._await), job.context.copy
+
+        def call(item: Any) -> Any:
+            # A copy each: what one call sets in its context is not seen by the next that happens to come here.
+            return copy().run(one, item)
+
+        make(work, call)
         words[FIRST_SLOT] = NOTHING
 
     def _make_untimed(self, work: Work, call: Callable[[Any], Any]) -> None:
