@@ -2,22 +2,29 @@
 
 Frozen, slotted values, validated when they are made; the standard library only; no clock, no thread, no file.
 A plan's result is a predicted `Timeline`, a run's a measured one, a check's counterexample an interleaved one.
+
+Each module is loaded when one of its names is first asked for: a short run needs few of them, and its user waits for
+the import.
 """
 
 from __future__ import annotations
 
-from whilst.model.curve import StepFunction
-from whilst.model.day import Day
-from whilst.model.decision import Change, Decision, Evidence, Rejection
-from whilst.model.drawable import Drawable, Renderers, Report, install_renderers
-from whilst.model.machine import Machine, NativePool
-from whilst.model.mode import Mode
-from whilst.model.profile import Profile, Write
-from whilst.model.record import timeline_from_json, timeline_to_json
-from whilst.model.span import Kind, Span
-from whilst.model.task import Estimate, Step, Task, wait, work
-from whilst.model.timeline import Numbered, Timeline, TimelineBuilder
-from whilst.model.verdict import Answer, Counterexample, Ending, Moment, Verdict
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from whilst.model.curve import StepFunction
+    from whilst.model.day import Day
+    from whilst.model.decision import Change, Decision, Evidence, Rejection
+    from whilst.model.drawable import Drawable, Renderers, Report, install_renderers
+    from whilst.model.machine import Machine, NativePool
+    from whilst.model.mode import Mode
+    from whilst.model.profile import Profile, Write
+    from whilst.model.record import timeline_from_json, timeline_to_json
+    from whilst.model.span import Kind, Span
+    from whilst.model.task import Estimate, Step, Task, wait, work
+    from whilst.model.timeline import Numbered, Timeline, TimelineBuilder
+    from whilst.model.verdict import Answer, Counterexample, Ending, Moment, Verdict
 
 __all__ = [
     "Answer",
@@ -53,3 +60,71 @@ __all__ = [
     "wait",
     "work",
 ]
+
+_HOMES: Final = {
+    "whilst.model.curve": ("StepFunction",),
+    "whilst.model.day": ("Day",),
+    "whilst.model.decision": (
+        "Change",
+        "Decision",
+        "Evidence",
+        "Rejection",
+    ),
+    "whilst.model.drawable": (
+        "Drawable",
+        "Renderers",
+        "Report",
+        "install_renderers",
+    ),
+    "whilst.model.machine": (
+        "Machine",
+        "NativePool",
+    ),
+    "whilst.model.mode": ("Mode",),
+    "whilst.model.profile": (
+        "Profile",
+        "Write",
+    ),
+    "whilst.model.record": (
+        "timeline_from_json",
+        "timeline_to_json",
+    ),
+    "whilst.model.span": (
+        "Kind",
+        "Span",
+    ),
+    "whilst.model.task": (
+        "Estimate",
+        "Step",
+        "Task",
+        "wait",
+        "work",
+    ),
+    "whilst.model.timeline": (
+        "Numbered",
+        "Timeline",
+        "TimelineBuilder",
+    ),
+    "whilst.model.verdict": (
+        "Answer",
+        "Counterexample",
+        "Ending",
+        "Moment",
+        "Verdict",
+    ),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name from its module the first time it is asked for."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'whilst.model' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextvars
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from itertools import count
 from time import perf_counter_ns
@@ -22,7 +22,6 @@ from whilst.running.callers import is_iterating
 from whilst.running.calls import Awaiter, name_of, perform_lazily
 from whilst.running.choosing import choose_policy, gives_coroutines
 from whilst.running.driver import Driver, Limits
-from whilst.running.journal import JournalPolicy, journaled
 from whilst.running.options import Keywords, Options, OptionsError
 from whilst.running.progress import progress_bar
 from whilst.running.recorder import Recorder
@@ -168,16 +167,20 @@ class _Run:
             stops_at_error=is_raising,
             timeout_s=options.timeout_s,
         )
-        source, self._journal = Source(items), None
+        source, journal = Source(items), None
         if options.journal is not None:
             if how == "call":
                 raise OptionsError("gather() takes no journal: its tasks have no items to be known by.")
-            source, sink, self._journal = journaled(job, items, sink, options.journal)
+            # Loaded by those who ask for it: SQLite is more than a short run otherwise needs.
+            from whilst.running.journal import JournalPolicy, journaled
+
+            source, sink, journal = journaled(job, items, sink, options.journal)
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
+        self._journal: AbstractContextManager[object] | None = journal
         self.driver = Driver(
             job,
             source,
-            policy if self._journal is None else JournalPolicy(policy),
+            policy if journal is None else JournalPolicy(policy),
             sink,
             Limits(options.retries, is_raising, timeout_s=options.timeout_s, is_lazy=is_lazy),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
