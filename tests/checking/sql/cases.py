@@ -1,44 +1,23 @@
-"""The classic anomalies as pairs of transactions, and at which level each is possible.
+"""At which level each of the example's anomalies is possible.
 
-Sources: Berenson et al. 1995 for the cases; Kleppmann's Hermitage and the manuals of the databases for the levels.
+Sources: Kleppmann's Hermitage and the manuals of the databases.
 """
 
 from __future__ import annotations
 
-SETUP = [
-    "CREATE TABLE test (id INTEGER PRIMARY KEY, value INTEGER)",
-    "INSERT INTO test VALUES (1, 10), (2, 20)",
-]
+import importlib.util
+from pathlib import Path
 
+_EXAMPLE = Path(__file__).parents[3] / "examples" / "sql_anomalies.py"
+_SPEC = importlib.util.spec_from_file_location("sql_anomalies", _EXAMPLE)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+_MODULE = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_MODULE)
+
+SETUP: list[str] = _MODULE.SETUP
 CASES: dict[str, list[list[str]]] = {
-    "dirty write": [
-        ["UPDATE test SET value = 11 WHERE id = 1", "UPDATE test SET value = 21 WHERE id = 2"],
-        ["UPDATE test SET value = 12 WHERE id = 1", "UPDATE test SET value = 22 WHERE id = 2"],
-    ],
-    "dirty read": [
-        ["UPDATE test SET value = 101 WHERE id = 1", "ROLLBACK"],
-        ["SELECT * FROM test WHERE id = 1"],
-    ],
-    "non-repeatable read": [
-        ["SELECT value FROM test WHERE id = 1", "SELECT value FROM test WHERE id = 1"],
-        ["UPDATE test SET value = 11 WHERE id = 1"],
-    ],
-    "phantom": [
-        ["SELECT * FROM test WHERE value >= 20", "SELECT * FROM test WHERE value >= 20"],
-        ["INSERT INTO test VALUES (3, 30)"],
-    ],
-    "lost update": [
-        ["SELECT value FROM test WHERE id = 1", "UPDATE test SET value = 11 WHERE id = 1"],
-        ["SELECT value FROM test WHERE id = 1", "UPDATE test SET value = 12 WHERE id = 1"],
-    ],
-    "read skew": [
-        ["SELECT value FROM test WHERE id = 1", "SELECT value FROM test WHERE id = 2"],
-        ["UPDATE test SET value = 12 WHERE id = 1", "UPDATE test SET value = 18 WHERE id = 2"],
-    ],
-    "write skew": [
-        ["SELECT * FROM test WHERE id IN (1, 2) ORDER BY id", "UPDATE test SET value = 11 WHERE id = 1"],
-        ["SELECT * FROM test WHERE id IN (1, 2) ORDER BY id", "UPDATE test SET value = 21 WHERE id = 2"],
-    ],
+    name: transactions for name, transactions in _MODULE.CASES.items() if name != "write skew by phantoms"
 }
 
 WITHOUT_SNAPSHOT = {"non-repeatable read", "phantom", "lost update", "read skew", "write skew"}
