@@ -6,12 +6,13 @@ very first call is kept apart: it may load a model or open a connection that the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from whilst.measuring import clocks, payload
 from whilst.measuring.canary import Canary, Sightings
 from whilst.measuring.origins import ABSENT
+from whilst.measuring.reachable import AROUND, Found, Reachable
 from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
 from whilst.measuring.suspects import Scan, scan
 from whilst.model import Profile, Write
@@ -40,6 +41,11 @@ class Pilot:
     argument: payload.Payload | None = None
     result: payload.Payload | None = None
     function: payload.Payload | None = None
+    reachable: Reachable | None = None
+    """As it was before the first call."""
+    is_settled: bool = True
+    """The first call left nothing changed that the scan knows nothing of."""
+    _strays: dict[str, Write] = field(default_factory=dict)
     _watchlist: Watchlist | None = None
     _before: Surroundings | None = None
     _item_before: object = None
@@ -52,6 +58,11 @@ class Pilot:
         if self._watchlist is None:
             self.scan = scan(self.fn, item, how=self.how)
             self._watchlist = Watchlist(self.scan)
+            if self.reachable is None:
+                self.reachable = Reachable(self.fn)
+            else:
+                found = self.reachable.look()
+                self.is_settled = not any(change.value is AROUND for change in found) and not self._unexplained(found)
 
     @property
     def is_scanned(self) -> bool:
@@ -87,9 +98,30 @@ class Pilot:
     def _compare(self, item: object) -> None:
         if self._watchlist is not None and self._before is not None:
             self._watchlist.look()
-            self.surroundings = Surroundings.now().writes(self._before)
+            found = {write.what: write for write in (*self.surroundings, *Surroundings.now().writes(self._before))}
+            self.surroundings = tuple(found.values())
+            assert self.reachable is not None
+            for name in self._unexplained(self.reachable.look()):
+                self._strays[name] = Write(name, is_confirmed=True)
             if _print_of(item) != self._item_before:
                 self._item_writes = (Write("its own argument", is_confirmed=True, spoils_threads=False),)
+
+    def _unexplained(self, found: Sequence[Found]) -> list[str]:
+        """Names of what has changed though the scan knows of no such write: what it knows it judges better."""
+        known: dict[int, set[str]] = {}
+        for suspect in self.scan.suspects:
+            if suspect.root is not ABSENT:
+                known.setdefault(id(suspect.root), set()).add(suspect.slot)
+        names = []
+        for change in found:
+            slots = known.get(id(change.value), set())
+            is_known = "" in slots or change.slot in slots or (bool(slots) and not change.slot)
+            is_within = any("" in known.get(id(holder), ()) for holder in change.holders)
+            if change.value is not AROUND and not is_known and not is_within:
+                names.append(
+                    change.name if not change.slot or change.slot in change.name else f"{change.name}.{change.slot}"
+                )
+        return names
 
     def _add(self, seen: Sightings) -> None:
         self.seen.held += seen.held
@@ -161,7 +193,11 @@ class Pilot:
     def writes(self) -> tuple[Write, ...]:
         found = list(self._watchlist.writes()) if self._watchlist is not None else []
         known = {write.what for write in found}
-        found += [write for write in (*self.surroundings, *self._item_writes) if write.what not in known]
+        found += [
+            write
+            for write in (*self.surroundings, *self._item_writes, *self._strays.values())
+            if write.what not in known
+        ]
         if self.scan.seeds_itself:  # its draws follow from a seed of its own, wherever it is called
             found = [write for write in found if not write.is_random]
         return tuple(found)

@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Final
 
 from whilst.errors import NotPicklableError
@@ -36,6 +37,7 @@ from whilst.running.source import Source
 # What a run of short calls never needs is imported where it is used: it would take longer than the run.
 if TYPE_CHECKING:
     from whilst.measuring.pilot import Pilot
+    from whilst.measuring.reachable import Reachable
     from whilst.running.adapting import Batches, Window
     from whilst.running.deciding import Circumstances
     from whilst.running.watching import Watch
@@ -89,6 +91,7 @@ class AutoPolicy:
         self._awaiter = Awaiter()
         self._measured: Pilot | None = None
         self._first_lap: clocks.Lap | None = None
+        self._reachable: Reachable | None = None
         self._machine: Machine | None = None
         self._decision = Decision(Mode.SEQUENTIAL, "inline", 0, reason="too short to be worth looking into")
         self._history: list[Change] = []
@@ -116,7 +119,7 @@ class AutoPolicy:
         if self._measured is None:
             from whilst.measuring.pilot import Pilot
 
-            self._measured = Pilot(self.job.fn, self.job.how, self.job.is_coroutine)
+            self._measured = Pilot(self.job.fn, self.job.how, self.job.is_coroutine, reachable=self._reachable)
             if self._first_lap is not None:
                 self._measured.add(self._first_lap)
         return self._measured
@@ -240,6 +243,10 @@ class AutoPolicy:
         items = source.take(1)
         if not items:
             return _nothing(first)
+        if not _names_nothing(job.fn):
+            from whilst.measuring.reachable import Reachable
+
+            self._reachable = Reachable(job.fn)
         start = clocks.read(is_short=True)
         finished = perform(Batch(-1, job, range(first, first + 1), items), CALLER, Cell(), self._awaiter)
         self._first_lap = start.until(clocks.read(is_short=True))
@@ -291,6 +298,8 @@ class AutoPolicy:
             return
         self._pilot.look_into(self._last[0])
         lap = self._pilot.laps[0]
+        if not self._pilot.is_settled:
+            return
         if lap.wait_s > 0.5 * lap.alone_s and lap.children_s < 0.2 * lap.alone_s and not self._pilot.writes:
             self._decide("")
 
@@ -525,15 +534,16 @@ class AutoPolicy:
         length_s = (finished.end_ns - finished.start_ns) / 1e9
         if finished.starts_ns is not None and finished.ends_ns is not None and self._setup.backend.endswith("loop"):
             length_s = sum(e - s for s, e in zip(finished.starts_ns, finished.ends_ns, strict=True)) / 1e9
-        if self._window is not None and (finished.worker, finished.lane) in self._warm:
+        lane = (finished.worker, finished.lane)
+        if self._window is not None and (lane in self._warm or not self._setup.backend.startswith("processes")):
             text = self._window.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
             if text:
                 self._note(text)
             if self._window.is_down_to_one and not self._window.refusals:
                 self._give_up_overlap()
         elif self._window is not None:
-            # The first call of a thread or process may open or import what the later ones only use.
-            self._warm.add((finished.worker, finished.lane))
+            # The first call in a process may import or open what the later ones only use.
+            self._warm.add(lane)
         if self._batches is not None:
             self._batches.answered(count, length_s)
         if self._watch is not None:
@@ -588,6 +598,16 @@ class AutoPolicy:
 def _nothing(first: int) -> Finished:
     now = time.perf_counter_ns()
     return Finished(CALLER, -1, range(first, first), [], now, now)
+
+
+def _names_nothing(fn: object) -> bool:
+    """Is it a plain function that gets at nothing but its arguments and builtins? Most very short ones are."""
+    if not isinstance(fn, FunctionType) or fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__:
+        return False
+    code = fn.__code__
+    return not any(isinstance(each, CodeType) for each in code.co_consts) and fn.__globals__.keys().isdisjoint(
+        code.co_names
+    )
 
 
 def _was_not_sent(error: BaseException) -> bool:
