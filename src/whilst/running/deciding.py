@@ -321,12 +321,14 @@ def _batch_for(one_s: float, call: _Call) -> int:
 def _choose(possible: Mapping[Mode, Forecast]) -> Forecast:
     """The fastest, unless a plainer mode is nearly as fast: every step up must bring a tenth and 3 ms.
 
-    Processes that overlap calls must bring a quarter: their forecast takes all cores to be free, and whoever
-    answers the calls often sits on the same machine.
+    Processes that overlap calls must bring a quarter and 0.1 s: their forecast takes all cores to be free, and
+    whoever answers the calls often sits on the same machine; threads overlap calls from the first moment on, while
+    processes are still importing.
     """
     best = possible[Mode.SEQUENTIAL]
-    for mode, worth in ((Mode.CONCURRENT, 0.9), (Mode.PARALLEL, 0.9), (Mode.COMBINED, 0.75)):
+    steps = ((Mode.CONCURRENT, 0.9, 0.003), (Mode.PARALLEL, 0.9, 0.003), (Mode.COMBINED, 0.75, 0.1))
+    for mode, share, gain_s in steps:
         forecast = possible.get(mode)
-        if forecast is not None and forecast.seconds < worth * best.seconds - 0.003:
+        if forecast is not None and forecast.seconds < share * best.seconds - gain_s:
             best = forecast
     return best
