@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import sqlite3
 import urllib.error
 from types import SimpleNamespace
@@ -54,6 +55,9 @@ def test_turned_away(error):
         HTTPError(404),
         HTTPError(500),
         ValueError("record 3 is damaged"),
+        ValueError("rate limit must be positive, try again later"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        http.client.RemoteDisconnected("Remote end closed connection without response"),
         KeyError("x"),
         AssertionError("too many requests"),
         FileNotFoundError(errno.ENOENT, "no such file"),

@@ -3,8 +3,8 @@
 A `for` loop never meets them, since it has one call in flight; calls that overlap may. Such a call, and no other,
 is made again, with fewer at once. What is recognised says by itself that nothing was done: HTTP 429 and 503
 (RFC 6585, RFC 9110), connections that were not let in, files or threads that the system had no more of, a
-database that was locked or full or rolled back. Whatever may have been carried out, or depends on the item, counts
-as the call's own error, as it does in a `for` loop.
+database that was locked or full or rolled back. Whatever may have been carried out (a connection that broke off in the
+midst), or depends on the item, counts as the call's own error, as it does in a `for` loop.
 """
 
 from __future__ import annotations
@@ -22,31 +22,24 @@ _ERRNOS: Final = frozenset(
         errno.EAGAIN,
         errno.ENOBUFS,
         errno.ECONNREFUSED,
-        errno.ECONNRESET,
         errno.EADDRNOTAVAIL,
         errno.EBUSY,
         errno.ETXTBSY,
     }
 )
 _SQLSTATES: Final = frozenset({"40001", "40P01", "53300", "55P03", "57P03"})
-_WORDS: Final = (
-    "too many requests",
-    "too many connections",
-    "too many clients",
-    "connection slots",
-    "rate limit",
-    "database is locked",
-    "database table is locked",
-    "resource temporarily unavailable",
-    "can't start new thread",
-    "pool exhausted",
-    "remote end closed connection without response",
-    "connection reset by peer",
-    "server disconnected",
-    "server busy",
-    "try again later",
-)
-_NAMES: Final = ("ratelimit", "toomany", "throttl", "serverdisconnected", "remotedisconnected")
+_WORDS: Final = {
+    "operationalerror": (
+        "database is locked",
+        "database table is locked",
+        "too many connections",
+        "too many clients",
+        "connection slots",
+    ),
+    "runtimeerror": ("can't start new thread",),
+}
+"""By the name of the error's type. Words alone prove nothing: "rate limit must be positive" is a user's own error."""
+_NAMES: Final = ("ratelimit", "toomany", "throttl")
 _DEEPEST: Final = 6
 
 
@@ -79,7 +72,7 @@ def _refusal_of_one(error: BaseException) -> str:
     if any(word in name for word in _NAMES):
         return type(error).__name__
     text = str(error).lower()
-    word = next((word for word in _WORDS if word in text), "")
+    word = next((word for word in _WORDS.get(name, ()) if word in text), "")
     return f"{type(error).__name__}: {word}" if word else ""
 
 
