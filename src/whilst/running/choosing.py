@@ -63,6 +63,8 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     if left is not None:
         options, reason = _nested(options, left)
     if options.backend is None and options.mode == "auto":
+        if options.pilot == "worker" and left is None:
+            return _guarded(job, source, options)
         from whilst.running.auto import auto_policy
 
         return auto_policy(job, source, options, is_lazy=is_lazy)
@@ -90,6 +92,17 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         is_batched=options.timeout_s is None,
         is_timed=options.timeout_s is not None,
     )
+
+
+def _guarded(job: Job, source: Source, options: Options) -> Policy:
+    from whilst.running.guarded import guarded_policy
+
+    workers = options.workers or cores()
+    if source.length is not None:
+        workers = max(min(workers, source.length), 1)
+    backend = "processes*eventloop" if job.is_coroutine else "processes"
+    slots = _IN_FLIGHT_LAZY if job.is_coroutine else 1
+    return guarded_policy(job, source, Setup(backend, slots=slots, is_forked=not why_not_fork()), workers)
 
 
 def _nested(options: Options, left: int) -> tuple[Options, str]:
