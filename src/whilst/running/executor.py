@@ -18,7 +18,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from time import perf_counter_ns
-from typing import Any, ParamSpec, TypeVar, Unpack, cast
+from types import TracebackType
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack, cast
 
 from whilst.errors import WhilstError
 from whilst.model import Decision, Timeline
@@ -95,8 +96,22 @@ class Executor(concurrent.futures.Executor):
         chunks = iter(lambda: list(islice(calls, chunksize)), [])
         submitted = (self.submit(_chunk, fn, chunk) for chunk in chunks)
         ahead = None if buffersize is None else max(buffersize // chunksize, 1)
-        futures = deque(islice(submitted, ahead))
+        futures: deque[Future[list[R]]] = deque()
+        try:
+            futures.extend(islice(submitted, ahead))
+        except BaseException:  # the input's own, or Ctrl-C: nobody will ever read what was submitted before
+            for future in futures:
+                future.cancel()
+            raise
         return _results(futures, submitted, deadline)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        """Shut down when all is done. Ctrl-C and sys.exit do not wait for what has not begun."""
+        is_leaving = kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit))
+        self.shutdown(wait=True, cancel_futures=is_leaving)
+        return False
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; end the workers once all is done (or what has begun is, with `cancel_futures`)."""

@@ -212,10 +212,16 @@ def _instance(described: _Description) -> BaseException:
             pass
     if described.parts is not None:
         try:
-            kind, args, state = described.parts
-            error = BaseException.__new__(loads(kind))
+            pickled_kind, args, state = described.parts
+            kind = loads(pickled_kind)
+            if described.members is not None:  # its own __init__ never sees them, nor do they pass through a pickle
+                members = [_rebuild(each) for each in described.members]
+                error = BaseExceptionGroup.__new__(kind, loads(args[0]), members)
+                error.args = (*error.args[:2], *(loads(each) for each in args[2:]))
+            else:
+                error = BaseException.__new__(kind)
+                error.args = tuple(loads(each) for each in args)
             assert isinstance(error, BaseException)
-            error.args = tuple(loads(each) for each in args)
             error.__dict__.update({key: loads(value) for key, value in state.items()})
             if _text_of(error) == described.text or error.args:
                 return error

@@ -23,6 +23,7 @@ __all__ = ["Lease", "lease"]
 
 _ROOT = Path(__file__).parents[2]
 _FD = 3
+_SIGINT = 2
 _BOOT = f"""
 import sys
 root = sys.argv[1]
@@ -175,16 +176,17 @@ def _fork(ours: socket, theirs: socket) -> int:
 
 def _shed_the_program() -> None:
     """In the forked server: nothing of what the program would do by itself later is to happen here as well."""
+    # Not `signal`, whose enums take longer than all of this.
+    import _signal  # type: ignore[import-not-found]
     import atexit
-    import signal
 
     atexit._clear()
     sys.settrace(None)
     sys.setprofile(None)
-    for number in signal.valid_signals():
-        if callable(signal.getsignal(number)):
-            handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-            signal.signal(number, handler)
+    for number in range(1, _signal.NSIG):
+        if callable(_signal.getsignal(number)):
+            handler = _signal.default_int_handler if number == _signal.SIGINT else _signal.SIG_DFL
+            _signal.signal(number, handler)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -206,7 +208,8 @@ def _start(fd: int) -> int:
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, fd, _FD),
         ],
-        setsigmask=(),
+        # Ctrl-C in the terminal is not for the server. Blocked until it has a session of its own.
+        setsigmask=(_SIGINT,),
     )
 
 

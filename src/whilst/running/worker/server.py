@@ -220,9 +220,16 @@ def _kill(pid: int) -> None:
 
 def main(fd: int) -> None:
     """Serve the connection at `fd` until it ends."""
+    import faulthandler  # here, since sub-interpreters can't have it
     import gc
 
     os.setsid()
+    # Inherited by the workers: a segfault says where it was, with the last lines of a worker's own stderr.
+    faulthandler.enable(2)
+    # To ignore a signal drops one that is pending; it was blocked from the start.
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     server: Any = _Server(socket(fileno=fd))
     gc.freeze()
     try:
