@@ -13,9 +13,12 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from whilst.model import Machine, NativePool
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["cgroup_cores", "cgroup_memory_bytes", "look_at_machine", "native_pools"]
 
@@ -44,11 +47,16 @@ def _cores() -> int:
 
 @functools.cache
 def _quota() -> float | None:
+    # Here, not above: pathlib brings half of urllib along, and most runs of a program ask for this once.
+    from pathlib import Path
+
     return cgroup_cores(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
 
 
 @functools.cache
 def _memory_bytes() -> int | None:
+    from pathlib import Path
+
     limits = [cgroup_memory_bytes(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))]
     with contextlib.suppress(ValueError, OSError, AttributeError):
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

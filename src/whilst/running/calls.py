@@ -12,13 +12,12 @@ import reprlib
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from whilst.running.backends.base import CALLER, Batch, Finished, Job
-from whilst.running.seeding import own_draws, reseed
 
 if TYPE_CHECKING:
     import asyncio
@@ -141,7 +140,7 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     else:
         cell.start_ns, cell.id = start_ns, ids[0] if ids else -1
         arguments = (_make_plain, call, job, ids, batch.items, made)
-    with nullcontext() if job.seed is None else own_draws(job.fn):
+    with _drawing(job):
         arguments[0](*arguments[1:])
     cell.id = -1
     end_ns = perf_counter_ns()
@@ -162,6 +161,15 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
         cpu_ns,
         lane,
     )
+
+
+def _drawing(job: Job) -> AbstractContextManager[object]:
+    """What surrounds calls whose draws are their own; nothing where nobody asked for a seed."""
+    if job.seed is None:
+        return nullcontext()
+    from whilst.running.seeding import own_draws
+
+    return own_draws(job.fn)
 
 
 def _in_copies(call: Callable[[Any], object], context: contextvars.Context) -> Callable[[Any], object]:
@@ -187,7 +195,7 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
     start_ns = perf_counter_ns()
     input_error = None
     try:
-        with nullcontext() if job.seed is None else own_draws(job.fn):
+        with _drawing(job):
             if is_timed:
                 _make_timed_inline(call, job, numbers, source.pull(count), made)
             else:
@@ -339,6 +347,8 @@ def _one_argument(job: Job, ids: Sequence[int], awaiter: Awaiter) -> Callable[[A
             return awaiter(cast(Coroutine[Any, Any, object], give(item)))
 
     if job.seed is not None:
+        from whilst.running.seeding import reseed
+
         numbers, seed, drawn = iter(ids), job.seed, call
 
         def call(item: Any) -> object:

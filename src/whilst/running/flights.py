@@ -16,7 +16,6 @@ from whilst.errors import TimeoutExceededError
 from whilst.running.backends.base import Batch, Finished, Job
 from whilst.running.calls import note_item, without_own_frames
 from whilst.running.nesting import enter_worker
-from whilst.running.seeding import drawing
 
 __all__ = ["Flights"]
 
@@ -91,6 +90,8 @@ class Flights:
         try:
             coroutine = _call(job, item)
             if job.seed is not None:
+                from whilst.running.seeding import drawing
+
                 coroutine = drawing(coroutine, job.seed, number)
             if job.timeout_s is None:
                 value = await coroutine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Literal, TypedDict
@@ -84,6 +83,8 @@ class Options:
         known = [field.name for field in fields(cls)]
         for name in keywords:
             if name not in known:
+                import difflib
+
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}."
                 raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}; {hint}")
