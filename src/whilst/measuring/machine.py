@@ -13,12 +13,10 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from whilst.model import Machine, NativePool
 
-if TYPE_CHECKING:
-    from pathlib import Path
+StrPath = str | os.PathLike[str]
 
 __all__ = ["cgroup_cores", "cgroup_memory_bytes", "look_at_machine", "native_pools"]
 
@@ -47,17 +45,12 @@ def _cores() -> int:
 
 @functools.cache
 def _quota() -> float | None:
-    # Here, not above: pathlib brings half of urllib along, and most runs of a program ask for this once.
-    from pathlib import Path
-
-    return cgroup_cores(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    return cgroup_cores("/sys/fs/cgroup", "/proc/self/cgroup")
 
 
 @functools.cache
 def _memory_bytes() -> int | None:
-    from pathlib import Path
-
-    limits = [cgroup_memory_bytes(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))]
+    limits = [cgroup_memory_bytes("/sys/fs/cgroup", "/proc/self/cgroup")]
     with contextlib.suppress(ValueError, OSError, AttributeError):
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     known = [limit for limit in limits if limit is not None]
@@ -76,7 +69,7 @@ def _start_methods() -> tuple[str, ...]:
     return ("fork", "spawn", "forkserver") if hasattr(os, "fork") else ("spawn",)
 
 
-def cgroup_cores(root: Path, membership: Path) -> float | None:
+def cgroup_cores(root: StrPath, membership: StrPath) -> float | None:
     """Return how many cores the cgroup's quota allows (a fraction, the strictest of all levels), None if no limit.
 
     Args:
@@ -85,9 +78,9 @@ def cgroup_cores(root: Path, membership: Path) -> float | None:
     """
     limits: list[float] = []
     for folder in _folders(root, membership, ("", "cpu", "cpu,cpuacct", "cpuacct,cpu")):
-        quota, _, period = _read(folder / "cpu.max").partition(" ")  # version 2: "150000 100000" or "max 100000"
+        quota, _, period = _read(f"{folder}/cpu.max").partition(" ")  # version 2: "150000 100000" or "max 100000"
         if not period:
-            quota, period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")  # version 1
+            quota, period = _read(f"{folder}/cpu.cfs_quota_us"), _read(f"{folder}/cpu.cfs_period_us")  # version 1
         try:
             allowed = int(quota) / int(period)
         except (ValueError, ZeroDivisionError):
@@ -97,13 +90,13 @@ def cgroup_cores(root: Path, membership: Path) -> float | None:
     return min(limits) if limits else None
 
 
-def cgroup_memory_bytes(root: Path, membership: Path) -> int | None:
+def cgroup_memory_bytes(root: StrPath, membership: StrPath) -> int | None:
     """Return the cgroup's memory limit in bytes (the strictest of all levels), None if there is none."""
     limits: list[int] = []
     for folder in _folders(root, membership, ("", "memory")):
         for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
             try:
-                limit = int(_read(folder / name))
+                limit = int(_read(f"{folder}/{name}"))
             except ValueError:
                 continue
             if 0 < limit < _UNLIMITED_BYTES:
@@ -111,26 +104,28 @@ def cgroup_memory_bytes(root: Path, membership: Path) -> int | None:
     return min(limits) if limits else None
 
 
-def _folders(root: Path, membership: Path, controllers: tuple[str, ...]) -> Iterator[Path]:
+def _folders(root: StrPath, membership: StrPath, controllers: tuple[str, ...]) -> Iterator[str]:
     """The process's own group and its ancestors, in each hierarchy: a limit at any level holds."""
-    mounts = [root / controller for controller in controllers]
+    top = os.fspath(root)
+    mounts = [f"{top}/{controller}" if controller else top for controller in controllers]
     for line in _read(membership).splitlines():
         _, _, rest = line.partition(":")
         listed, _, path = rest.partition(":")
         for mount in mounts:
-            if mount != root and mount.name.split(",")[0] not in listed.split(","):
+            if mount != top and mount.rpartition("/")[2].split(",")[0] not in listed.split(","):
                 continue
-            folder = mount / path.lstrip("/")
-            while folder != mount and mount in folder.parents:
+            folder = f"{mount}/{path.strip('/')}".rstrip("/")
+            while folder.startswith(f"{mount}/"):
                 yield folder
-                folder = folder.parent
+                folder = folder.rpartition("/")[0]
     # Inside a container the path often names a group of the host; the mount's own root is then the limit.
     yield from mounts
 
 
-def _read(path: Path) -> str:
+def _read(path: StrPath) -> str:
     try:
-        return path.read_text().strip()
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib brings half of urllib along
+            return file.read().strip()
     except (OSError, UnicodeDecodeError):
         return ""
 
