@@ -1,7 +1,7 @@
 """Code objects taken apart and put together again, with instructions inserted in between.
 
-One small table (`_VERSION`) holds all that differs between CPython 3.11, 3.12 and 3.13; a version that is not
-in it is refused, since wrong bytecode crashes the interpreter rather than raising.
+One small table (`_VERSION`) holds all that differs between CPython 3.11, 3.12, 3.13 and 3.14; a version that is
+not in it is refused, since wrong bytecode crashes the interpreter rather than raising.
 
 `decode` gives instructions with absolute jump targets, `assemble` lays them out again, lets jumps land on what
 was inserted before their target, widens EXTENDED_ARGs until nothing moves, and rewrites the position and the
@@ -14,7 +14,7 @@ import dis
 import opcode
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import CodeType
 from typing import Any, cast
 
@@ -38,12 +38,30 @@ class Version:
     has_precall: bool
     has_method_bit: bool  # LOAD_ATTR's lowest bit asks for a method (3.12 on); 3.11 has LOAD_METHOD
     load_cell: str  # the instruction that pushes a cell itself
+    enters_by_call: bool = False  # `with` looks its two methods up (LOAD_SPECIAL) and calls them (3.14)
+    exit_arguments: int = 2  # what the CALL of a with block's ordinary exit counts
+    spreads_keywords: bool = False  # CALL_FUNCTION_EX has a slot for keywords, used or not (3.14)
+    subscript: int = -1  # BINARY_OP's argument that reads an element: 3.14 has no BINARY_SUBSCR
+    strong: Mapping[str, str] = field(default_factory=dict)  # loads that borrow (3.14) -> those that own
 
+
+_PLAIN_3_13 = Version(null_first=False, has_precall=False, has_method_bit=True, load_cell="LOAD_FAST")
 
 _VERSION = {
     (3, 11): Version(null_first=True, has_precall=True, has_method_bit=False, load_cell="LOAD_CLOSURE"),
     (3, 12): Version(null_first=True, has_precall=False, has_method_bit=True, load_cell="LOAD_CLOSURE"),
-    (3, 13): Version(null_first=False, has_precall=False, has_method_bit=True, load_cell="LOAD_FAST"),
+    (3, 13): _PLAIN_3_13,
+    (3, 14): replace(
+        _PLAIN_3_13,
+        enters_by_call=True,
+        exit_arguments=3,
+        spreads_keywords=True,
+        subscript=26,  # NB_SUBSCR
+        strong={
+            "LOAD_FAST_BORROW": "LOAD_FAST",
+            "LOAD_FAST_BORROW_LOAD_FAST_BORROW": "LOAD_FAST_LOAD_FAST",
+        },
+    ),
 }
 
 
@@ -68,7 +86,9 @@ OP: Mapping[str, int] = dis.opmap
 NAME: Sequence[str] = dis.opname
 _EXTENDED_ARG = OP["EXTENDED_ARG"]
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
-_BACKWARD = frozenset(code for name, code in OP.items() if "BACKWARD" in name and code in _JUMPS)
+_BACKWARD = frozenset(  # 3.14's END_ASYNC_FOR names the place it came from
+    code for name, code in OP.items() if ("BACKWARD" in name or name == "END_ASYNC_FOR") and code in _JUMPS
+)
 
 
 def _cache_sizes() -> dict[int, int]:

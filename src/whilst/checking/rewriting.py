@@ -11,6 +11,8 @@ Two kinds of hook, each called ahead of its instruction with the objects that th
 Pitfalls, each met: nothing may stand between KW_NAMES/PRECALL and CALL, nor ahead of END_FOR (FOR_ITER jumps over
 a fixed number of units); NULL can't be copied to a hook, so that method loads become plain loads and a NULL; the
 callee lies at depth n+1 up to 3.12 and n+2 from 3.13 on; constants are hashed when code objects are compared.
+3.14 pushes locals without owning them where the compiler has proved that they live long enough; that proof knows of
+no hook, no task that is left waiting and none that is unwound, so here every load owns what it pushes.
 """
 
 from __future__ import annotations
@@ -268,6 +270,7 @@ _TABLE_LOOK = {  # opcode -> depth of the container that is read whole
     "GET_LEN": 1,
     "MATCH_KEYS": 2,
     "MATCH_SEQUENCE": 1,
+    "MATCH_CLASS": 3,
     "BINARY_SLICE": 3,
 }
 _TRUTH_JUMPS = ("IF_TRUE", "IF_FALSE", "OR_POP")
@@ -286,7 +289,7 @@ class _CodeRewriter:
         ]
         self.const_of: dict[int, int] = {}
         self.before: dict[int, list[tuple[int, int]]] = {}
-        self.instructions = _plain_method_loads(decode(code), self.row)
+        self.instructions = _plain_method_loads(_owning(decode(code), self.row), self.row)
 
     def run(self) -> CodeType:
         segment = 0
@@ -337,11 +340,11 @@ class _CodeRewriter:
         if name in ("CALL", "CALL_KW"):
             self._hook_call(index, item, name, segment)
         elif name == "CALL_FUNCTION_EX":
-            has_keywords = item.arg & 1
+            has_keywords = 1 if self.row.spreads_keywords else item.arg & 1
             depth = 2 + has_keywords + (0 if self.row.null_first else 1)
             site = self._site(item, "call", segment)
             self._replace(index, site, hooks.call_spread, depth, 1 + has_keywords)
-        elif name in ("BEFORE_WITH", "BEFORE_ASYNC_WITH"):
+        elif name in ("BEFORE_WITH", "BEFORE_ASYNC_WITH") or self._begins_with(index, name):
             self._replace(index, self._site(item, "with", segment), hooks.enter, 1)
         elif name in ("GET_ITER", "GET_YIELD_FROM_ITER"):
             self._replace(index, self._site(item, "for", segment), hooks.loop, 1)
@@ -380,8 +383,11 @@ class _CodeRewriter:
     def _hook_container(self, index: int, item: Instruction, name: str, segment: int) -> bool:
         hooks = self.hooks
         previous = self.instructions[index - 1].name if index else ""
-        if name == "BINARY_SUBSCR":
+        is_slice = previous == "BUILD_SLICE" or (index > 0 and self._is_constant_slice(self.instructions[index - 1]))
+        if name == "BINARY_SUBSCR" or (name == "BINARY_OP" and item.arg == self.row.subscript):
             self._watch(index, self._site(item, "[]", segment), hooks.get_item, 2, 1)
+        elif name == "STORE_SUBSCR" and is_slice:
+            self._watch(index, self._site(item, "[:]=", segment), hooks.operate_in_place, 2, 3)
         elif name == "STORE_SUBSCR":
             self._watch(index, self._site(item, "[]=", segment), hooks.set_item, 2, 1, 3)
         elif name == "DELETE_SUBSCR":
@@ -414,15 +420,41 @@ class _CodeRewriter:
             at -= 1
         if at and before[at - 1].name == "KW_NAMES":
             at -= 1
-        if item.arg == 2 and all(self._is_none(before[k]) for k in range(max(at - 3, 0), at)):
-            return  # a with block's ordinary exit: its manager has been replaced on the way in
+        if self._is_exit(item, at) or (at and before[at - 1].name == "LOAD_SPECIAL"):
+            return  # of a with block, whose manager has been replaced on the way in
         names = 1 if name == "CALL_KW" else 0
         depth = item.arg + names + (1 if self.row.null_first else 2)
         others = tuple(item.arg + names - k for k in range(min(item.arg, 2)))
         self._replace(at, self._site(item, "call", segment), self.hooks.call, depth, *others)
 
+    def _is_exit(self, item: Instruction, at: int) -> bool:
+        """Whether a call whose last argument lies ahead of `at` is a with block's ordinary exit."""
+        before = self.instructions
+        if item.arg != self.row.exit_arguments or not all(self._is_none(k) for k in before[max(at - 3, 0) : at]):
+            return False
+        if item.arg == 2 or at < 4:
+            return True  # three Nones and two arguments: the callee would be None
+        callee = before[at - 4]
+        return callee.name != "PUSH_NULL" and not (callee.name == "LOAD_GLOBAL" and callee.arg & 1)
+
+    def _begins_with(self, index: int, name: str) -> bool:
+        """Whether this is where a `with` that looks its methods up by itself copies its manager."""
+        following = self.instructions[index + 1].name if name == "COPY" and self.row.enters_by_call else ""
+        return following == "LOAD_SPECIAL"
+
     def _is_none(self, item: Instruction) -> bool:
         return item.name == "LOAD_CONST" and self.consts[item.arg] is None
+
+    def _is_constant_slice(self, item: Instruction) -> bool:
+        return item.name == "LOAD_CONST" and type(self.consts[item.arg]) is slice
+
+
+def _owning(instructions: list[Instruction], row: Version) -> list[Instruction]:
+    """Turn loads that borrow from a local variable into those that own what they push."""
+    owning = {OP[name]: OP[strong] for name, strong in row.strong.items()}
+    for item in instructions:
+        item.op = owning.get(item.op, item.op)
+    return instructions
 
 
 def _plain_method_loads(instructions: list[Instruction], row: Version) -> list[Instruction]:
@@ -456,6 +488,6 @@ def fine_points(instructions: list[Instruction]) -> Iterator[int]:
 _FINE_NAMES = """
     LOAD_ATTR STORE_ATTR DELETE_ATTR LOAD_GLOBAL STORE_GLOBAL LOAD_DEREF STORE_DEREF BINARY_SUBSCR STORE_SUBSCR
     DELETE_SUBSCR BINARY_SLICE STORE_SLICE CONTAINS_OP COMPARE_OP BINARY_OP GET_ITER FOR_ITER UNPACK_SEQUENCE
-    BEFORE_WITH STORE_FAST LOAD_FAST RETURN_VALUE UNARY_NOT IS_OP BUILD_LIST BUILD_MAP BUILD_TUPLE
+    BEFORE_WITH LOAD_SPECIAL STORE_FAST LOAD_FAST RETURN_VALUE UNARY_NOT IS_OP BUILD_LIST BUILD_MAP BUILD_TUPLE
 """
 _FINE = frozenset(_FINE_NAMES.split())
