@@ -268,10 +268,6 @@ def enter(spawn: frames.Spawn, sock: socket, cell_fd: int, stderr_fd: int) -> No
         worker = Worker(sock, cell, echoes, spawn.memory_limit_bytes)
         worker.style = _style(spawn, worker)
         echoes.install()
-        import faulthandler  # here, since sub-interpreters can't have it
-
-        # A segfault says where it was: with the last lines of stderr, not in those of the program.
-        faulthandler.enable(2)
         share.nested_workers = 1
         send_all(sock, encode(frames.READY, (worker.pid,)))
         worker.style.run(worker.receive)

@@ -27,6 +27,7 @@ from whilst.running.worker.styles import Made, Style
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextvars import Context
     from typing import Any
 
     from whilst.running.worker.cell import Cell
@@ -61,14 +62,12 @@ class Serial(Style):
         words[_START] = perf_counter_ns()
         words[DOING] = AT_CALLS
         # Few calls: what it takes to keep the result of each does not matter, even if they are short.
-        make = self._make_timed if head.is_timed or head.size <= _FEW else self._make_untimed
-        one, copy = one_argument(job, head.ids, self._await), job.context.copy
-
-        def call(item: Any) -> Any:
-            # A copy each: what one call sets in its context is not seen by the next that happens to come here.
-            return copy().run(one, item)
-
-        make(work, call)
+        is_timed = head.is_timed or head.size <= _FEW
+        call = one_argument(job, head.ids, self._await, is_looked_at=is_timed or len(job.context) > 0)
+        if is_timed:
+            self._make_timed(work, _in_copies(call, job.context))
+        else:
+            self._make_untimed(work, call)
         words[FIRST_SLOT] = NOTHING
 
     def _make_untimed(self, work: Work, call: Callable[[Any], Any]) -> None:
@@ -84,7 +83,12 @@ class Serial(Style):
         cpu_ns = thread_time_ns()
         made.start_ns = perf_counter_ns()
         numbered = zip(range(first, first + count), work.items, strict=True)
-        self._make_all(numbered, call, made, work.job.head.stops_at_error)
+        base = work.job.context
+        if len(base):
+            self._make_all(numbered, _in_copies(call, base), made, work.job.head.stops_at_error)
+        else:
+            while self._make_some(base.copy(), numbered, call, made, work.job.head.stops_at_error):
+                pass
         made.end_ns = perf_counter_ns()
         made.cpu_ns = thread_time_ns() - cpu_ns
         work.items.clear()
@@ -112,6 +116,40 @@ class Serial(Style):
             finally:
                 words[BEGUN] = max(words[slot], words[BEGUN])
                 item = None
+
+    def _make_some(
+        self,
+        here: Context,
+        numbered: Iterator[tuple[int, Any]],
+        call: Callable[[Any], Any],
+        made: Made,
+        stops_at_error: bool,
+    ) -> bool:
+        """Make calls in one empty context, until one has set something in it: the next must not see that.
+
+        True if there may be more. A context for each call would cost more than a short call itself.
+        """
+        words, append, awaits = self._words, made.values.append, self._await
+        slot = FIRST_SLOT
+
+        def make() -> bool:
+            for words[slot], item in numbered:
+                value = call(item)
+                if type(value) is CoroutineType:
+                    value = awaits(value)
+                append(value)
+                if here:
+                    return True
+            return False
+
+        try:
+            return here.run(make)
+        except BaseException as error:
+            made.errors[len(made.values)] = error
+            append(None)
+            return not stops_at_error
+        finally:
+            words[BEGUN] = max(words[slot], words[BEGUN])
 
     def _make_timed(self, work: Work, call: Callable[[Any], Any]) -> None:
         words, head, cell = self._words, work.head, self._worker.cell
@@ -156,6 +194,16 @@ class Serial(Style):
         self._worker.cell.forget()
 
 
+def _in_copies(one: Callable[[Any], Any], context: Context) -> Callable[[Any], Any]:
+    copy = context.copy
+
+    def call(item: Any) -> Any:
+        # A copy each: what one call sets in its context is not seen by the next that happens to come here.
+        return copy().run(one, item)
+
+    return call
+
+
 def _keep(cell: Cell, serial: int, made: Made) -> bool:
     """Put the last value where it outlives this process; False if it has to be sent now instead."""
     data = dumps_short(made.values[-1])
@@ -186,11 +234,16 @@ def _call_item(item: Any) -> Any:
     return function(*args, **kwargs)
 
 
-def one_argument(job: Job, ids: Any, awaits: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The job's calls as a function of the item alone; the user's own function where nothing need be added."""
+def one_argument(
+    job: Job, ids: Any, awaits: Callable[[Any], Any], *, is_looked_at: bool = True
+) -> Callable[[Any], Any]:
+    """The job's calls as a function of the item alone; the user's own function where nothing need be added.
+
+    Unless `is_looked_at`, the one who calls looks himself whether he was given a coroutine.
+    """
     fn, head = job.fn, job.head
     call = call_of(job)
-    if head.is_coroutine or head.how == "call" or _gives_coroutines(fn):
+    if head.is_coroutine or (is_looked_at and (head.how == "call" or _gives_coroutines(fn))):
         plain = call
 
         def call(item: Any) -> Any:

@@ -26,6 +26,8 @@ __all__ = ["INLINE_BYTES", "Frame", "FrameReader", "FrameWriter", "encode", "sen
 
 INLINE_BYTES = 1 << 16
 _HEADER = Struct("<BBIQ")
+_FIRST_ROOM_BYTES = 1 << 12
+"""Most readers never hear more at once. Fresh memory is dear: the kernel clears it page by page."""
 _ROOM_BYTES = 1 << 18
 _MAX_FDS = 32
 _ANCILLARY_BYTES = CMSG_SPACE(_MAX_FDS * 4)
@@ -120,7 +122,7 @@ class FrameReader:
 
     def __init__(self, sock: socket) -> None:
         self._sock = sock
-        self._buffer = bytearray(_ROOM_BYTES)
+        self._buffer = bytearray(_FIRST_ROOM_BYTES)
         self._start = self._end = 0
         self._fds: deque[int] = deque()
 
