@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -44,3 +45,36 @@ def test_any_iterable_gives_what_a_loop_takes_from_it(items: Callable[[], Iterab
     assert whilst.map(repr, items(), mode=mode, workers=2) == wanted
     if mode not in ("parallel", "combined"):
         assert list(whilst.imap(repr, items(), mode=mode, workers=2)) == wanted
+
+
+class StopError(BaseException):
+    """What is no `Exception`."""
+
+
+def leave_early(number: int) -> int:
+    if number == 7:
+        raise StopError
+    if number == 6:
+        time.sleep(0.2)  # the later call ends first
+    return number
+
+
+def stop(number: int) -> int:
+    raise StopIteration(number)
+
+
+@pytest.mark.parametrize("mode", ["auto", *(mode.value for mode in Mode)])
+def test_a_loop_never_sees_a_value_that_has_not_come(mode: Mode) -> None:
+    seen = []
+    with pytest.raises(StopError):  # noqa: PT012 - the loop is what is tested
+        for value in whilst.map(leave_early, range(20), mode=mode, workers=2):
+            seen.append(value)
+    assert seen == list(range(len(seen)))
+
+
+@pytest.mark.parametrize("mode", ["auto", *(mode.value for mode in Mode)])
+def test_a_stop_iteration_of_a_call_does_not_end_a_loop_in_silence(mode: Mode) -> None:
+    with pytest.raises(StopIteration) as caught:
+        for _ in whilst.map(stop, range(5), mode=mode, workers=2):
+            pass
+    assert caught.value.args == (0,)

@@ -211,14 +211,17 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
     with run.wrapped():
         driver.run()
     error = driver.error
-    if error is not None and not is_iterating(sys._getframe(2)):  # noqa: SLF001 - there is no public way to it
+    # No iterator may raise StopIteration: the loop would take it for its end.
+    if error is not None and (
+        isinstance(error, StopIteration) or not is_iterating(sys._getframe(2))  # noqa: SLF001 - there is no public way
+    ):
         try:
             raise error
         finally:
             # The error's traceback holds this frame: without this the frame would hold the error.
             del error, run, driver, sink, results
     if error is not None:
-        del results[driver.failed_id :]
+        sink.cut(driver.failed_id)
     length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
     return results.complete(driver.policy.decision(), run.timeline, length_s, error)
 

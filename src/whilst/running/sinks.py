@@ -30,6 +30,10 @@ class Sink(Protocol):
         """The next values in order do not come through here."""
 
 
+_GAP = object()
+"""Stands for a value that has not come yet."""
+
+
 class ListSink:
     """All values in one list, which is given and empty, in the order of the items."""
 
@@ -52,7 +56,7 @@ class ListSink:
             return
         missing = max(ids) + 1 - len(stored)
         if missing > 0:
-            stored.extend([None] * missing)
+            stored.extend([_GAP] * missing)
         if type(ids) is range and ids.step == 1:
             stored[ids.start : ids.stop] = values
             return
@@ -61,6 +65,12 @@ class ListSink:
 
     def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
         raise AssertionError("every value has its place in the list")
+
+    def cut(self, end: int | None) -> None:
+        """The run ended before its time: keep what a `for` loop would have seen of it, up to `end` or a gap."""
+        del self.values[end or 0 :]
+        gaps = (number for number, value in enumerate(self.values) if value is _GAP)
+        del self.values[next(gaps, len(self.values)) :]
 
 
 class OrderedSink:
