@@ -508,6 +508,8 @@ class AutoPolicy:
             self._window = Window(wall, start, most, is_fixed=is_free)
         else:
             self._batches = Batches(wall, costs.batch_s)
+        from whilst.running.choosing import worker_memory_bytes
+
         native = None
         if profile.native_s and profile.native_s > 0.2 * wall:
             assert self._machine is not None
@@ -516,6 +518,7 @@ class AutoPolicy:
             decision.backend,
             slots=decision.threads_per_worker,
             native_threads=native,
+            memory_limit_bytes=worker_memory_bytes(decision.workers),
             is_forked=self._can_fork(),
         )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whilst.running.policy import Policy
     from whilst.running.source import Source
 
-__all__ = ["choose_policy", "cores", "gives_coroutines"]
+__all__ = ["choose_policy", "cores", "gives_coroutines", "worker_memory_bytes"]
 
 _THREADS: Final = 32
 """Threads for waiting calls where nobody said how many, and nothing was measured."""
@@ -28,6 +28,8 @@ _IN_FLIGHT: Final = 4096
 """Coroutines in flight, likewise."""
 _IN_FLIGHT_LAZY: Final = 256
 _THREADS_PER_PROCESS: Final = 16
+_MEMORY_SHARE: Final = 0.9
+"""Of the machine's memory, or of what it leaves to this process: all workers together, before one is recycled."""
 
 _BACKENDS: Final = {
     # Mode: (for functions, for coroutine functions)
@@ -43,6 +45,14 @@ def cores() -> int:
     from whilst.measuring.machine import look_at_machine
 
     return look_at_machine().cores
+
+
+def worker_memory_bytes(workers: int) -> int | None:
+    """How far a worker process may grow; None where nobody knows how much memory there is. A guard, not a ration."""
+    from whilst.measuring.machine import look_at_machine
+
+    there_is = look_at_machine().memory_bytes
+    return None if there_is is None else int(there_is * _MEMORY_SHARE) // max(workers, 1)
 
 
 def gives_coroutines(fn: Callable[..., object]) -> bool:
@@ -84,9 +94,11 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         )
     if source.length is not None and name != "eventloop":
         workers = max(min(workers, source.length), 1)
-    can_fork = name.startswith("processes") and not why_not_fork()
+    setup = Setup(name, slots=slots)
+    if name.startswith("processes"):
+        setup = replace(setup, memory_limit_bytes=worker_memory_bytes(workers), is_forked=not why_not_fork())
     return FixedPolicy(
-        Setup(name, slots=slots, is_forked=can_fork),
+        setup,
         workers,
         reason,
         is_batched=options.timeout_s is None,
@@ -102,7 +114,9 @@ def _guarded(job: Job, source: Source, options: Options) -> Policy:
         workers = max(min(workers, source.length), 1)
     backend = "processes*eventloop" if job.is_coroutine else "processes"
     slots = _IN_FLIGHT_LAZY if job.is_coroutine else 1
-    return guarded_policy(job, source, Setup(backend, slots=slots, is_forked=not why_not_fork()), workers)
+    limit = worker_memory_bytes(workers)
+    setup = Setup(backend, slots=slots, memory_limit_bytes=limit, is_forked=not why_not_fork())
+    return guarded_policy(job, source, setup, workers)
 
 
 def _nested(options: Options, left: int) -> tuple[Options, str]:

@@ -259,7 +259,8 @@ class Driver:
             self._pool.failed_id = self.failed_id
 
     def _shape(self, orders: Orders) -> None:
-        shape = Shaped(orders.workers, orders.batch, orders.ahead, orders.is_timed, orders.slots or orders.setup.slots)
+        slots = orders.slots or orders.setup.slots
+        shape = Shaped(orders.workers, orders.batch, orders.ahead, orders.is_timed, slots, orders.least)
         if shape != self._pool.shape:
             self._do(self._pool.handle(shape))
 
@@ -293,7 +294,7 @@ class Driver:
         if left is None or orders.batch == 1:
             return orders.batch
         share = 1 if self._backend is not None and self._backend.overlaps else 2
-        return max(min(orders.batch, -(-left // (share * max(orders.workers, 1)))), 1)
+        return max(min(orders.batch, -(-left // (share * max(orders.workers, 1)))), min(orders.least, orders.batch), 1)
 
     def _patience_s(self) -> float | None:
         if self.source.left == 0 and self._pool.is_idle and not self._pool.starting:

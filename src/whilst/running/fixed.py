@@ -16,8 +16,10 @@ __all__ = ["FixedPolicy", "InlinePolicy"]
 
 _TIMED_FROM_NS: Final = 10_000
 """Shorter calls are not timed one by one: two looks at the clock would be a sizeable part of them."""
-_BATCH_NS: Final = 8_000_000
+_BATCH_NS: Final = 16_000_000
 """Aim of a batch's length across processes: the hand-over (some 100 µs) is then below 2 % of it."""
+_LEAST_NS: Final = 500_000
+"""Toward the end no batch is shorter than this: what that evens out, more hand-overs would cost."""
 _LOOP_BATCH: Final = 256
 _NEAR_BATCH_NS: Final = 1_000_000
 """The same for threads, which are handed over to in some 20 µs."""
@@ -101,6 +103,8 @@ class FixedPolicy:
         self._batch = _LOOP_BATCH if self._is_overlapping else 1
         self._awaiter = Awaiter()
         is_near = setup.backend in ("threads", "eventloop")
+        self._least = 1
+        self._least_ns = 0 if is_near else _LEAST_NS
         self._batch_ns = _NEAR_BATCH_NS if is_near else _BATCH_NS
         self._ahead_below_ns = _NEAR_AHEAD_BELOW_NS if is_near else _AHEAD_BELOW_NS
         self._enough = 0
@@ -113,6 +117,7 @@ class FixedPolicy:
             self._setup,
             workers=self._enough,
             batch=self._batch,
+            least=self._least,
             ahead=1 if self._length.call_ns is not None and self._length.call_ns < self._ahead_below_ns else 0,
             is_timed=self._is_always_timed or self._is_timed,
         )
@@ -137,6 +142,7 @@ class FixedPolicy:
             return
         wanted = int(self._batch_ns / max(call_ns, 1.0))
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
+        self._least = max(min(int(self._least_ns / max(call_ns, 1.0)), self._batch), 1)
 
     def again(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
         """Who asks for a mode has what comes of it."""

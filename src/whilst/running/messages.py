@@ -49,6 +49,8 @@ class Shaped:
     is_timed: bool = True
     slots: int = 1
     """Calls in progress at once in one worker."""
+    least: int = 1
+    """Fewer calls than this are not worth a hand-over of their own."""
 
 
 @dataclass(frozen=True, slots=True)

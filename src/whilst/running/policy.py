@@ -33,7 +33,7 @@ class Setup:
     native_threads: int | None = None
     """Threads that BLAS or OpenMP may use inside each worker process; None: as they like."""
     memory_limit_bytes: int | None = None
-    """A worker process above this is recycled between two batches."""
+    """A worker process that has grown by more than this since its start is recycled between two batches."""
     is_forked: bool = False
     """Workers come from a fork of this program rather than from a clean server: it has no other thread."""
 
@@ -51,6 +51,8 @@ class Orders:
     """How many workers there should be. Growing starts some; shrinking lets some end after what they hold."""
     batch: int = 1
     """How many calls go to a worker at once. The driver cuts batches smaller when little is left."""
+    least: int = 1
+    """Fewer calls than this are not worth a hand-over of their own, near the end either."""
     ahead: int = 1
     """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
     slots: int | None = None

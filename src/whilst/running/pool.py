@@ -441,7 +441,7 @@ class Pool:
         size = min(self.shape.batch, self._room(worker), len(first.ids))
         if self.is_input_over and len(first.ids) > 1:
             # Near the end many small batches, so that nobody is left alone with a big one.
-            size = min(size, -(-self._waiting_calls // (2 * self.ready)))
+            size = min(size, max(-(-self._waiting_calls // (2 * self.ready)), self.shape.least))
         if size == len(first.ids):
             self._waiting.popleft()
             ids, items = first.ids, first.items

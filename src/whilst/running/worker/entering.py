@@ -44,7 +44,8 @@ class Worker:
         self.echoes = echoes
         self.style: Style
         self.pid = os.getpid()
-        self._limit_bytes = memory_limit_bytes
+        # A fork of a big program is as big from the start, and shares nearly all of that.
+        self._limit_bytes = None if memory_limit_bytes is None else _resident_bytes() + memory_limit_bytes
         self._is_guest = is_guest
         """Lives in the parent's own process: directory and environment are not this worker's to set."""
         self._looked_ns = 0

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
 
-_SEND_EVERY_NS = 10_000_000
+_SEND_EVERY_NS = 20_000_000
 _FEW = 64
 _START = FIRST_SLOT + 1
 
