@@ -30,6 +30,7 @@ TRUSTED = (
     "stat", "site", "pytest", "_pytest", "pluggy", "coverage", "hypothesis", "random", "signal", "subprocess",
     "multiprocessing", "asyncio", "selectors", "socket", "ssl", "concurrent.futures", "decimal", "_pydecimal",
     "numbers", "unittest.mock", "reprlib", "copyreg", "struct", "zipimport", "runpy", "pdb", "bdb", "cmd",
+    "_py_warnings", "annotationlib", "_ast_unparse", "_colorize", "concurrent.interpreters",  # from 3.14 on
 )  # fmt: skip
 
 

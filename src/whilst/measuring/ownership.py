@@ -22,6 +22,7 @@ __all__ = [
     "NEVER_WAITING",
     "PROCESS_WIDE",
     "SETTLED_TYPES",
+    "WRITES_FILE",
     "bound_generator",
     "is_generator",
     "is_lock",
@@ -51,6 +52,9 @@ CHANGES_FIRST_ARGUMENT: Final = _words(
 )
 """Library functions that change what they are given first."""
 
+WRITES_FILE: Final = _words("write_text write_bytes touch unlink rename replace symlink_to hardlink_to")
+"""Methods of a `pathlib.Path` that change what it names."""
+
 SETTLED_TYPES: Final = (
     types.ModuleType, types.FunctionType, types.BuiltinFunctionType, threading.local, type, str, bytes, int, float,
 )  # fmt: skip
@@ -73,6 +77,9 @@ PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("warnings", "simplefilter"): "the warning filters",
     ("warnings", "filterwarnings"): "the warning filters",
     ("_warnings", "simplefilter"): "the warning filters",
+    ("_py_warnings", "catch_warnings"): "the warning filters",  # where they are from 3.14 on
+    ("_py_warnings", "simplefilter"): "the warning filters",
+    ("_py_warnings", "filterwarnings"): "the warning filters",
     ("locale", "setlocale"): "the locale",
     ("signal", "signal"): "signal handlers",
     ("signal", "alarm"): "the alarm clock",
