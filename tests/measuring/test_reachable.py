@@ -9,6 +9,7 @@ import operator
 import random
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +140,42 @@ def test_objects_that_refuse_to_be_looked_at_are_left_alone() -> None:
     around.append(around)
     reachable = Reachable(lambda _: (hostile, around))
     assert reachable.look() == []
+
+
+def known_writes(fn: Callable[[str], object]) -> bool:
+    pilot = Pilot(fn)
+    pilot.look_into("item")
+    return any(write.spoils_threads for write in pilot.writes)
+
+
+def test_a_file_that_all_calls_write_is_shared_and_one_of_the_items_own_is_not(tmp_path: Path) -> None:
+    shared, folder = tmp_path / "last.txt", tmp_path
+
+    def into_one(item: str) -> None:
+        shared.write_text(item)
+
+    def into_one_by_open(item: str) -> None:
+        with open("/tmp/last.txt", "w") as file:  # noqa: PTH123
+            file.write(item)
+
+    def into_its_own(item: str) -> None:
+        (folder / f"{item}.txt").write_text(item)
+        with open(folder / item, "w") as file:  # noqa: PTH123
+            file.write(item)
+
+    assert known_writes(into_one)
+    assert known_writes(into_one_by_open)
+    assert not known_writes(into_its_own)
+    assert known_writes(lambda _: input())
+
+
+def test_an_iterator_that_fills_one_object_anew_is_found_out() -> None:
+    pilot, row = Pilot(len), [0]
+    pilot.look_into(row)
+    pilot.begin(row)
+    pilot.end(row)
+    pilot.compare_items(row, row)
+    assert not pilot.writes
+    row[0] = 1
+    pilot.compare_items(row, row)
+    assert pilot.writes

@@ -17,7 +17,7 @@ from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
 from whilst.measuring.suspects import Scan, scan
 from whilst.model import Profile, Write
 
-__all__ = ["Pilot"]
+__all__ = ["Pilot", "may_change"]
 
 
 @dataclass(slots=True)
@@ -49,6 +49,7 @@ class Pilot:
     _watchlist: Watchlist | None = None
     _before: Surroundings | None = None
     _item_before: object = None
+    _item_after: object = None
     _item_writes: tuple[Write, ...] = ()
     _canary: Canary | None = None
     _start: clocks.Reading | None = None
@@ -58,6 +59,7 @@ class Pilot:
         if self._watchlist is None:
             self.scan = scan(self.fn, item, how=self.how)
             self._watchlist = Watchlist(self.scan)
+            self._item_after = _print_of(item)
             if self.reachable is None:
                 self.reachable = Reachable(self.fn)
             else:
@@ -103,8 +105,15 @@ class Pilot:
             assert self.reachable is not None
             for name in self._unexplained(self.reachable.look()):
                 self._strays[name] = Write(name, is_confirmed=True)
-            if _print_of(item) != self._item_before:
+            self._item_after = _print_of(item)
+            if self._item_after != self._item_before:
                 self._item_writes = (Write("its own argument", is_confirmed=True, spoils_threads=False),)
+
+    def compare_items(self, last: object, item: object) -> None:
+        """An iterator gave these two after each other: is it one and the same object, filled anew each time?"""
+        if item is last and may_change(item) and _print_of(item) != self._item_after:
+            what = "its input, which gives the same object again with other contents"
+            self._strays[what] = Write(what, is_confirmed=True)
 
     def _unexplained(self, found: Sequence[Found]) -> list[str]:
         """Names of what has changed though the scan knows of no such write: what it knows it judges better."""
@@ -241,8 +250,13 @@ class Pilot:
         )
 
 
+def may_change(item: object) -> bool:
+    """Can the object have other contents later?"""
+    return item is not ABSENT and not isinstance(item, (int, float, str, bytes, tuple, frozenset, type(None)))
+
+
 def _print_of(item: object) -> object:
-    if item is ABSENT or isinstance(item, (int, float, str, bytes, tuple, frozenset)):
+    if not may_change(item):
         return None
     try:
         return fingerprint(item)

@@ -8,11 +8,13 @@ Finds suspects only; `unscanned` says where the trail was lost.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from pathlib import PurePath
 from typing import Final, NamedTuple
 
 from whilst.measuring import ownership
@@ -205,6 +207,10 @@ class _Scanner:
             self._change_first_argument(call, where)
         if name == "open":
             self._open(call, where)
+        elif name in ownership.WRITES_FILE and _is_path(getattr(call.callee.owner, "value", None)):
+            self._write_file(call, where)
+        elif name == "input":
+            self.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             return _derived(call.arguments)
         if isinstance(target, types.BuiltinMethodType | types.MethodType | types.MethodDescriptorType):
@@ -329,9 +335,19 @@ class _Scanner:
         path = owner if is_method else positional[0] if positional else named.get("file")
         place = 0 if is_method else 1
         mode = named.get("mode") or (positional[place] if len(positional) > place else None)
-        adds = mode is not None and isinstance(mode.value, str) and "a" in mode.value
-        if adds and path is not None and not path.from_item:
+        letters = mode.value if mode is not None and isinstance(mode.value, str) else ""
+        if path is None or path.from_item:
+            return
+        # Where a path is put together by a library's function, nobody can tell whether the item had a part in it.
+        if "a" in letters or (set(letters) & set("wx+") and _is_path(path.value)):
             what = f"the file {path.value}" if isinstance(path.value, str) else "a file that all calls add to"
+            self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
+
+    def _write_file(self, call: Call, where: str) -> None:
+        """A method of a `Path` that is not the item's own."""
+        owner = call.callee.owner
+        if owner is not None and not owner.from_item:
+            what = f"the file {owner.value}"
             self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
 
     def _hand_over(self, call: Call, where: str) -> None:
@@ -452,6 +468,11 @@ def _cells(function: types.FunctionType) -> dict[str, Origin]:
     return free
 
 
+def _is_path(value: object) -> bool:
+    """A path that is known before the call, the null device excepted."""
+    return isinstance(value, (str, PurePath)) and str(value) != os.devnull
+
+
 def _may_change(value: object) -> bool:
     return value is ABSENT or not isinstance(value, (*ownership.SETTLED_TYPES, tuple, frozenset))
 
@@ -464,8 +485,6 @@ def _derived(arguments: tuple[Origin, ...]) -> Origin:
 
 
 def _is_environment(origin: Origin) -> bool:
-    import os
-
     return os.environ in (origin.value, origin.root) if origin.is_known or origin.root is not ABSENT else False
 
 

@@ -46,6 +46,8 @@ __all__ = ["AutoPolicy", "auto_policy"]
 
 _TINY_S: Final = 100e-6
 """A first call below this is followed by more like it before anything is looked into."""
+_SLOW_S: Final = 1e-3
+"""Items for longer calls are taken from an iterator one by one until it is decided."""
 _STRETCH_S: Final = 0.002
 """So long may inline calls go on before the driver looks around."""
 _LONGEST_STRETCH: Final = 8192
@@ -267,9 +269,13 @@ class AutoPolicy:
         """Make one call (or some short ones together) under the canary, and see whether that is enough."""
         pilot = self._pilot
         first = source.next_id
-        items = source.take(self._pilot_size())
+        is_pulled = source.peek(1) is None
+        # An iterator may go by what the calls have done so far: then they must take turns.
+        items = source.take(1 if is_pulled and self._call_s > _SLOW_S else self._pilot_size())
         if not items:
             return _nothing(first)
+        if is_pulled and self._last is not None:
+            pilot.compare_items(self._last[0], items[0])
         pilot.look_into(items[0])
         pilot.begin(items[0])
         finished = perform(Batch(-1, job, range(first, first + len(items)), items), CALLER, Cell(), self._awaiter)
@@ -296,9 +302,11 @@ class AutoPolicy:
         """A first call that mostly waited, of a function that writes nothing: no reason to wait another time."""
         if self._last is None:
             return
+        from whilst.measuring.pilot import may_change
+
         self._pilot.look_into(self._last[0])
         lap = self._pilot.laps[0]
-        if not self._pilot.is_settled:
+        if not self._pilot.is_settled or (self._source.peek(1) is None and may_change(self._last[0])):
             return
         if lap.wait_s > 0.5 * lap.alone_s and lap.children_s < 0.2 * lap.alone_s and not self._pilot.writes:
             self._decide("")
