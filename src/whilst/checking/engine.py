@@ -169,6 +169,18 @@ class Explorer:
             is_new = True
         return is_new
 
+    def points_known(self) -> frozenset[str]:
+        """The names of all places that count as events by now."""
+        return self.rewriter.points | {site.point for site in self.rewriter.sites if site.is_hot}
+
+    def adopt(self, points: Iterable[str]) -> None:
+        """Let these places count as events, too: somebody else has learnt so."""
+        new = frozenset(points) - self.points_known()
+        self.rewriter.points |= new
+        if new:
+            for site in self.rewriter.sites:
+                site.is_hot = site.is_hot or site.point in new
+
     @property
     def has_identity(self) -> bool:
         """Whether a task asked who it is, or drew random numbers: then no two tasks are interchangeable."""

@@ -27,12 +27,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from whilst.checking.events import Status
 from whilst.checking.happens import HappensBefore
 from whilst.checking.scheduler import Accesses, Event, HeldOff, Operation, accesses_of, accesses_wanted, overlap
 
-__all__ = ["Branch", "Node", "Optimal"]
+__all__ = ["Branch", "Node", "Optimal", "Reversal", "Sent", "View", "Work", "insert"]
 
 
 class Branch:
@@ -45,13 +46,40 @@ class Branch:
         self.below: list[Branch] = []
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A subtree to explore: everything below the last choice of `plan[: root]` (all there is, for the default).
+
+    `sleep` holds at depth `root - 1`, ahead of that choice; `plan` goes on as the wakeup tree wants it, whose other
+    branches are in `path`, depth by depth from `root` on. `above` has the sleep sets of the nodes above, as far as
+    they are known: what they cover needs no reversal any more.
+    """
+
+    plan: tuple[int, ...] = ()
+    sleep: int = 0
+    root: int = 0
+    path: tuple[list[Branch], ...] = ()
+    above: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """A race of an execution whose first event lies above the subtree: v for the node at depth `first`."""
+
+    first: int
+    task: int
+    past: int
+    last: Accesses
+
+
 class Node:
     """A state on the path to the current execution."""
 
-    __slots__ = ("done", "sleep", "tree")
+    __slots__ = ("done", "foreign", "sleep", "tree")
 
-    def __init__(self, sleep: int) -> None:
+    def __init__(self, sleep: int, foreign: int = 0) -> None:
         self.sleep = sleep  # mask of tasks
+        self.foreign = foreign  # those of them whose subtrees other processes explore, perhaps at this moment
         self.tree: list[Branch] = []
         self.done = 0  # branches explored to their end
 
@@ -63,14 +91,19 @@ class Optimal:
     the next, False when every trace has been seen.
     """
 
-    def __init__(self, gates: Mapping[int, int]) -> None:
+    def __init__(self, gates: Mapping[int, int], work: Work | None = None) -> None:
+        work = work or Work()
         self.gates = gates
-        self.nodes: list[Node] = []
-        self.plan: list[int] = []
-        self.sleep = 0
-        self.sleep_from = 0
+        self.root = work.root  # nodes above are somebody else's: their races go to `reversals`
+        self.nodes: list[Node] = [Node(sleep, sleep) for sleep in work.above]
+        self.foreign = work.sleep
+        self.plan: list[int] = list(work.plan)
+        self.sleep = work.sleep
+        self.sleep_from = max(work.root - 1, 0)
         self.redundant = 0
-        self._pending_path: list[list[Branch]] = []
+        self.path: list[list[Branch]] = list(work.path)
+        self.reversals: list[tuple[View, list[Reversal]]] = []
+        self._sent: set[tuple[int, ...]] = set()
 
     def advance(
         self,
@@ -86,10 +119,11 @@ class Optimal:
         """
         nodes = self.nodes
         for depth in range(len(nodes), len(trace)):
-            node = Node(sleeps[depth - self.sleep_from])
+            asleep = sleeps[depth - self.sleep_from]
+            node = Node(asleep, asleep & (nodes[-1].foreign if depth > self.root else self.foreign))
             ahead = depth - self.sleep_from - 1
-            if 0 <= ahead < len(self._pending_path):
-                node.tree = self._pending_path[ahead]
+            if 0 <= ahead < len(self.path):
+                node.tree = self.path[ahead]
             nodes.append(node)
         if status is Status.CUT:
             self.redundant += 1
@@ -111,8 +145,9 @@ class Optimal:
             order.add_waiting(waiting)  # at a deadlock, and what was called off before it could happen
         if not order.races:
             return
-        view = _View(trace, order.past, waiting)
+        view = View(trace, order.past, waiting)
         count = len(trace)
+        above: list[Reversal] = []
         for first, second, past in order.races:
             node = self.nodes[first]
             if second < count:
@@ -120,41 +155,15 @@ class Optimal:
             else:
                 task = second - count
                 last = accesses_wanted(order.waiting[task])
-            self._insert(node, view, first, task, past, last)
-
-    def _insert(self, node: Node, view: _View, first: int, task: int, past: int, last: Accesses) -> None:
-        """Put v = notdep(first) . task into the tree of the node, unless it is covered."""
-        if node.sleep and (node.sleep >> view.first_independent(first, task)) & 1:
-            return  # v's first event depends on nothing in v, and its task is asleep: the common case
-        sequence = view.independent_after(first)
-        mask = 0
-        for index in sequence:
-            mask |= 1 << index
-        rest = _Rest(view, sequence, mask, task, past, last)
-        sleeping, other = node.sleep, 0
-        while sleeping:
-            if sleeping & 1 and rest.may_begin_with(other, view.done_before(other, first)):
-                return
-            sleeping >>= 1
-            other += 1
-        branches = node.tree
-        taken: dict[int, int] = {}
-        while True:
-            for branch in branches:
-                nth = view.done_before(branch.task, first) + taken.get(branch.task, 0)
-                if rest.may_begin_with(branch.task, nth):
-                    break
-            else:
-                for each in rest.tasks():
-                    new = Branch(each)
-                    branches.append(new)
-                    branches = new.below
-                return
-            rest.remove_first_of(branch.task)
-            taken[branch.task] = taken.get(branch.task, 0) + 1
-            if not branch.below or rest.is_empty():
-                return
-            branches = branch.below
+            if first >= self.root:
+                insert(node, view, Reversal(first, task, past, last))
+            elif rest := _uncovered(node, view, Reversal(first, task, past, last)):
+                key = (first, *rest.tasks())
+                if key not in self._sent:  # the same tasks from the same state do the same
+                    self._sent.add(key)
+                    above.append(Reversal(first, task, past, last))
+        if above:
+            self.reversals.append((view, above))
 
     # ------------------------------------------------------------------ backtracking
 
@@ -171,7 +180,7 @@ class Optimal:
 
     def _next(self, trace: Sequence[Event]) -> bool:
         nodes = self.nodes
-        while nodes:
+        while len(nodes) > self.root:
             depth = len(nodes) - 1
             node = nodes[-1]
             if depth < len(trace):
@@ -180,12 +189,12 @@ class Optimal:
             if node.tree:
                 branch = node.tree.pop(0)
                 self.plan = [event[0] for event in trace[:depth]]
-                self._pending_path = []
+                self.path = []
                 self.plan.append(branch.task)
                 self.sleep, self.sleep_from = node.sleep, depth
                 below = branch.below
                 while below:
-                    self._pending_path.append(below)
+                    self.path.append(below)
                     following = below.pop(0)
                     self.plan.append(following.task)
                     below = following.below
@@ -194,10 +203,55 @@ class Optimal:
         return False
 
 
-class _View:
+def _uncovered(node: Node, view: View, reversal: Reversal) -> _Rest | None:
+    """v = notdep(first) . task, unless a task in the node's sleep set could begin an equivalent of it."""
+    first, task = reversal.first, reversal.task
+    if node.sleep and (node.sleep >> view.first_independent(first, task)) & 1:
+        return None  # v's first event depends on nothing in v, and its task is asleep: the common case
+    sequence = view.independent_after(first)
+    mask = 0
+    for index in sequence:
+        mask |= 1 << index
+    rest = _Rest(view, sequence, mask, task, reversal.past, reversal.last)
+    sleeping, other = node.sleep, 0
+    while sleeping:
+        counts = sleeping & 1 and (not (node.foreign >> other) & 1 or other in rest.tasks())
+        if counts and rest.may_begin_with(other, view.done_before(other, first)):
+            return None
+        sleeping >>= 1
+        other += 1
+    return rest
+
+
+def insert(node: Node, view: View, reversal: Reversal) -> None:
+    """Put v into the tree of the node, unless it is covered."""
+    rest = _uncovered(node, view, reversal)
+    if rest is None:
+        return
+    branches = node.tree
+    taken: dict[int, int] = {}
+    while True:
+        for branch in branches:
+            nth = view.done_before(branch.task, reversal.first) + taken.get(branch.task, 0)
+            if rest.may_begin_with(branch.task, nth):
+                break
+        else:
+            for each in rest.tasks():
+                new = Branch(each)
+                branches.append(new)
+                branches = new.below
+            return
+        rest.remove_first_of(branch.task)
+        taken[branch.task] = taken.get(branch.task, 0) + 1
+        if not branch.below or rest.is_empty():
+            return
+        branches = branch.below
+
+
+class View:
     """The events of one execution by task, so that (task, nth) can be looked up."""
 
-    __slots__ = ("_by_task", "_past", "_positions", "_trace", "_waiting")
+    __slots__ = ("_by_task", "_past", "_trace", "_waiting")
 
     def __init__(self, trace: Sequence[Event], past: Sequence[int], waiting: Mapping[int, Operation]) -> None:
         self._trace, self._past, self._waiting = trace, past, waiting
@@ -206,8 +260,36 @@ class _View:
             by_task.setdefault(event[0], []).append(index)
         self._by_task = by_task
 
-    def event(self, index: int) -> Event:
-        return self._trace[index]
+    def sent(self, reversals: Sequence[Reversal]) -> Sent:
+        """The same for another process: things and keys become numbers, in which alone they are compared."""
+        numbers: dict[object, int] = {}
+
+        def numbered(accesses: Accesses) -> Accesses:
+            return tuple(
+                [
+                    (number("thing", thing), key if key is None else number("key", key), writes)
+                    for thing, key, writes in accesses
+                ]
+            )
+
+        def number(what: str, value: object) -> int:
+            return numbers.setdefault((what, value), len(numbers))
+
+        count = len(self._trace)
+        return Sent(
+            trace=[(self.task_of(index), numbered(self.touched(index))) for index in range(count)],
+            past=list(self._past),
+            waiting={task: numbered(self.wanted(task)) for task in self._waiting},
+            reversals=[Reversal(each.first, each.task, each.past, numbered(each.last)) for each in reversals],
+        )
+
+    def touched(self, index: int) -> Accesses:
+        """What the event touched."""
+        return accesses_of(self._trace[index])
+
+    def wanted(self, task: int) -> Accesses:
+        """What the operation would touch that the task waits in."""
+        return accesses_wanted(self._waiting[task])
 
     def past(self, index: int) -> int:
         return self._past[index]
@@ -233,13 +315,40 @@ class _View:
         """What the task's nth event touches, or would touch if it is pending; None when it is neither."""
         positions = self._by_task.get(task, ())
         if nth < len(positions):
-            return accesses_of(self._trace[positions[nth]])
+            return self.touched(positions[nth])
         if nth == len(positions) and task in self._waiting:
-            return accesses_wanted(self._waiting[task])
+            return self.wanted(task)
         return None
 
     def task_of(self, index: int) -> int:
         return self._trace[index][0]
+
+
+@dataclass(slots=True)
+class Sent:
+    """A `View` that came from another process, and the reversals that were found in it."""
+
+    trace: list[tuple[int, Accesses]]
+    past: list[int]
+    waiting: dict[int, Accesses]
+    reversals: list[Reversal]
+
+    def view(self) -> View:
+        """To put the reversals into trees with."""
+        return _SentView(self.trace, self.past, self.waiting)  # type: ignore[arg-type]  # see its methods
+
+
+class _SentView(View):
+    """Holds accesses where a `View` has events and operations."""
+
+    __slots__ = ()
+
+    def touched(self, index: int) -> Accesses:
+        accesses: Accesses = self._trace[index][1]  # type: ignore[assignment]
+        return accesses
+
+    def wanted(self, task: int) -> Accesses:
+        return self._waiting[task]
 
 
 class _Rest:
@@ -247,7 +356,7 @@ class _Rest:
 
     __slots__ = ("_last", "_mask", "_past", "_sequence", "_task", "_view")
 
-    def __init__(self, view: _View, sequence: list[int], mask: int, task: int, past: int, last: Accesses) -> None:
+    def __init__(self, view: View, sequence: list[int], mask: int, task: int, past: int, last: Accesses) -> None:
         self._view, self._sequence, self._mask = view, sequence, mask
         self._task: int | None = task
         self._past, self._last = past, last
@@ -277,7 +386,7 @@ class _Rest:
 
     def _depends(self, found: Accesses) -> bool:
         view = self._view
-        if any(overlap(found, accesses_of(view.event(index))) for index in self._sequence):
+        if any(overlap(found, view.touched(index)) for index in self._sequence):
             return True
         return self._task is not None and overlap(found, self._last)
 

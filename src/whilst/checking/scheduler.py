@@ -87,7 +87,6 @@ class Scheduler:
         "_plan_length",
         "_pool",
         "_seen",
-        "_task_of",
         "_unwound",
         "blocked_outside",
         "children",
@@ -121,6 +120,7 @@ class Scheduler:
         "sleeps",
         "status",
         "stuck",
+        "task_numbers",
         "trace",
         "versions",
     )
@@ -128,7 +128,7 @@ class Scheduler:
     def __init__(self, limit_steps: int, limit_s: float) -> None:
         self.limit_steps, self.limit_s = limit_steps, limit_s
         self._pool: list[greenlet] = []
-        self._task_of: dict[tuple[int, int], int] = {}  # (parent, nth child) -> task, for the whole search
+        self.task_numbers: dict[tuple[int, int], int] = {}  # (parent, nth child) -> task, for the whole search
         self.gates: dict[int, int] = {}  # task -> the identical task that must have begun before it
         self.cur = -1
         self.picker: Callable[[int, list[int]], int] | None = None
@@ -371,9 +371,9 @@ class Scheduler:
         parent = self.cur
         nth = self.children.get(parent, 0)
         self.children[parent] = nth + 1
-        task = self._task_of.get((parent, nth))
+        task = self.task_numbers.get((parent, nth))
         if task is None:
-            task = self._task_of[parent, nth] = self.count + len(self._task_of)
+            task = self.task_numbers[parent, nth] = self.count + len(self.task_numbers)
         self.outer[task] = len(self.numbers)
         self.numbers.append(task)
         self._prepare(task, job)

@@ -16,9 +16,11 @@ from enum import StrEnum
 from whilst.checking.audit import RandomSwitches
 from whilst.checking.engine import Execution, Explorer, Limits
 from whilst.checking.events import Status
+from whilst.checking.frontier import Piece
 from whilst.checking.optimal import Optimal
 from whilst.checking.pct import Pct, odds_of
 from whilst.checking.preemption import PreemptionBound
+from whilst.checking.spreading import Spread, spread_out
 from whilst.errors import WhilstError
 
 __all__ = ["Guarantee", "Progress", "SearchConfig", "SearchReport", "search"]
@@ -55,7 +57,9 @@ class SearchConfig:
     budget_s: float | None = 60.0
     budget_executions: int | None = None
     preemptions: int | None = None  # None: no bound; the search falls back to bounds by itself out of budget
-    jobs: int = 1  # only one process is used as yet; the report says so when more were asked for
+    jobs: int = 1
+    spread: Spread | None = None  # the helpers for that; without them one process is used, and the report says so
+    spread_after_s: float = 0.5  # what is over by then is not worth starting processes for
     seed: int = 0
     is_symmetric: bool = True  # run one permutation of identical tasks only
     audit_executions: int = 20  # random opcode-level schedules after an exhausted search
@@ -131,6 +135,16 @@ class _Spent:
             self.cut_short = execution.reason
         if self.on_execution(execution):
             self.is_stopped = True
+        self.tell(strategy)
+
+    def take_again(self, execution: Execution) -> None:
+        """One that a helper has counted, and found to answer the question."""
+        if not self.on_execution(execution):
+            raise DivergedError("an execution ended otherwise in another process")
+        self.is_stopped = True
+
+    def tell(self, strategy: str) -> None:
+        """Progress, now and then."""
         now = time.monotonic()
         if self.config.on_progress is not None and now - self.told >= _PROGRESS_EVERY_S:
             self.told = now
@@ -164,8 +178,8 @@ def search(
         reached.guarantee, reached.reason = Guarantee.NONE, spent.cut_short
     elif reached.guarantee is not Guarantee.NONE and on_audit is not None:
         audit(explorer, config, on_audit, reached)
-    if config.jobs > 1 and not reached.reason:
-        reached.reason = f"jobs={config.jobs} was asked for, one process was used"
+    if config.spread is not None and config.spread.trouble and not reached.reason:
+        reached.reason = config.spread.trouble
     return SearchReport(
         guarantee=reached.guarantee,
         executions=spent.executions,
@@ -229,10 +243,38 @@ def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -
             spent.share = strategy.explored_share()
         if spent.executions == _ESTIMATE_AT and spent.share:
             spent.estimate = spent.executions / spent.share
+        if config.spread is not None and spent.elapsed_s >= config.spread_after_s and not spent.is_out_of_budget():
+            spent.forget()
+            return _search_spread(explorer, config, spent, config.spread)
         if spent.is_out_of_budget(_SHARE_OF_BUDGET):
             share = strategy.explored_share()
             spent.estimate = spent.executions / share if share else None
             return False
+
+
+def _search_spread(explorer: Explorer, config: SearchConfig, spent: _Spent, spread: Spread) -> bool:
+    """The same with helpers, from the start; True when every trace has been seen."""
+
+    def take(execution: Execution) -> bool:
+        spent.take(execution, "every interleaving")
+        return spent.is_stopped
+
+    def report(piece: Piece | None) -> bool:
+        if piece is None:
+            spent.forget()
+            return False
+        spent.executions += piece.executions
+        spent.events += piece.events
+        spent.redundant += piece.redundant
+        spent.cut_short = spent.cut_short or piece.cut_short
+        if piece.stopped_at is not None:
+            spent.take_again(explorer.run(piece.stopped_at))
+        return spent.is_stopped or spent.is_out_of_budget(_SHARE_OF_BUDGET)
+
+    def gates_of() -> dict[int, int]:
+        return explorer.gates() if config.is_symmetric else {}
+
+    return spread_out(explorer, spread, gates_of, take, report)
 
 
 def _search_bounded(explorer: Explorer, spent: _Spent, reached: _Reached, bounds: Iterable[int]) -> None:

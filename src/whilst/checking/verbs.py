@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from whilst.checking.canonical import StateTooLargeError, opaque_types
@@ -15,6 +17,7 @@ from whilst.checking.question import Finding, Judge, Question
 from whilst.checking.search import DivergedError, Guarantee, Progress, SearchConfig, SearchReport, search
 from whilst.checking.sequential import ENDLESS
 from whilst.checking.shrinking import shrink
+from whilst.checking.spreading import Assignment, Spread, is_possible
 from whilst.checking.surroundings import Surroundings
 from whilst.checking.tokens import Token, digest_of, reference_to, resolve
 from whilst.errors import CheckError, ReplayError
@@ -65,9 +68,15 @@ def check(
     seconds, executions = parse_budget(budget)
     config = SearchConfig(budget_s=seconds, budget_executions=executions, jobs=jobs, seed=seed, on_progress=progress)
     started = time.monotonic()
-    with Explorer(question.program, limits or Limits()) as explorer:
-        inquiry = _Inquiry(question, explorer, started)
-        return inquiry.run(config)
+    limits = limits or Limits()
+    with Explorer(question.program, limits) as explorer:
+        inquiry = Inquiry(question, explorer, started)
+        spread = inquiry.spread(jobs, limits) if jobs > 1 else None
+        try:
+            return inquiry.run(replace(config, spread=spread))
+        finally:
+            if spread is not None:
+                spread.close()
 
 
 def replay(
@@ -90,7 +99,7 @@ def replay(
     question = _question_of(token, parsed, setup, tasks, outcome, invariant)
     started = time.monotonic()
     with Explorer(question.program, limits or Limits(), points=parsed.points) as explorer:
-        inquiry = _Inquiry(question, explorer, started)
+        inquiry = Inquiry(question, explorer, started)
         return inquiry.replay(parsed)
 
 
@@ -137,7 +146,7 @@ class _LearntError(Exception):
     """An execution outside the search showed that more places count as events than were known."""
 
 
-class _Inquiry:
+class Inquiry:
     """One question put to one explorer, from the first execution to the verdict."""
 
     def __init__(self, question: Question, explorer: Explorer, started: float) -> None:
@@ -151,11 +160,9 @@ class _Inquiry:
     # --------------------------------------------------------------------------------------------- the whole check
     def run(self, config: SearchConfig) -> Verdict:
         try:
-            endless = self._look_around() or self.judge.sequential.run_all()
+            endless = self.prepare()
             if endless is not None:
                 return self.verdict(self._endless(endless), None)
-            if self.explorer.has_identity:
-                self.judge.tell_tasks_apart()
         except StateTooLargeError as error:
             return self.verdict(Finding(Answer.INCONCLUSIVE, self.explorer.run(()), str(error)), None)
         first = self.first_twice()
@@ -174,6 +181,29 @@ class _Inquiry:
             except _LearntError:
                 # Shrinking came across a place that counts and was not known to: the choices mean something else now.
                 self.judge.finding = None
+
+    def prepare(self) -> Execution | None:
+        """Run the sequential orders; one that did not come to its end, if there is one."""
+        endless = self._look_around() or self.judge.sequential.run_all()
+        if endless is None and self.explorer.has_identity:
+            self.judge.tell_tasks_apart()
+        return endless
+
+    def spread(self, jobs: int, limits: Limits) -> Spread | None:
+        """Helpers for the search, if other processes can import what it is about; else the verdict says why not."""
+        where = self._references()
+        if where and is_possible():
+            assignment = Assignment(where, self.question.orders, limits, tuple(sys.path))
+            return Spread(assignment, jobs - 1, self.judge.endings.update)
+        why = "setup or tasks have no name that another process could import them by" if not where else "not on Windows"
+        self._unseen.append(f"jobs={jobs} was not used, one process was: {why}")
+        return None
+
+    def _references(self) -> tuple[str, ...]:
+        question = self.question
+        parts = (question.setup, question.outcome, question.invariant, *question.tasks)
+        where = tuple(reference_to(each) for each in parts)
+        return where if all(where) else ()
 
     @staticmethod
     def _endless(execution: Execution) -> Finding:
@@ -300,14 +330,11 @@ class _Inquiry:
         return example, self.token(execution)
 
     def token(self, execution: Execution) -> str:
-        question = self.question
-        parts = (question.setup, question.outcome, question.invariant, *question.tasks)
-        where = tuple(reference_to(each) for each in parts)
-        where = where if all(where) else ()
+        where = self._references()
         text = str(Token(self.digest(execution), execution.choices, execution.points, where))
         if len(_remembered) >= _REMEMBERED:
             _remembered.pop(next(iter(_remembered)))
-        _remembered[text] = question
+        _remembered[text] = self.question
         return text
 
     def digest(self, execution: Execution) -> str:
