@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Self
 from whilst.checking.calling import Caller
 from whilst.checking.describing import Describer, types_within
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
-from whilst.checking.instrumenting import Instrumentation, functions_behind
+from whilst.checking.instrumenting import Instrumentation, functions_behind, is_trusted
 from whilst.checking.modelling import install
 from whilst.checking.rewriting import Hooks, Rewriter
 from whilst.checking.scheduler import Event, Scheduler
@@ -42,6 +42,7 @@ from whilst.checking.watching import Watcher
 
 if TYPE_CHECKING:
     from whilst.checking.modelling.eventloop import VirtualLoop
+    from whilst.checking.rewriting import Site
 
 __all__ = ["Execution", "Explorer", "Limits", "Program"]
 
@@ -252,7 +253,7 @@ class Explorer:
         scheduler.on_event = describer.note if describer is not None else None
         loop = self._loop() if self._has_coroutines else None
         jobs = [
-            functools.partial(loop.job, task, state) if is_coroutine and loop else functools.partial(task, state)
+            functools.partial(loop.job, task, state) if is_coroutine and loop else self._job(task, state)
             for task, is_coroutine in zip(self.program.tasks, self._are_coroutines, strict=True)
         ]
         try:
@@ -263,6 +264,23 @@ class Explorer:
             if loop is not None:
                 loop.end()
         return self._execution(state, describer)
+
+    def _job(self, task: Callable[..., object], state: object) -> Callable[[], object]:
+        """A task that is a function of the standard library itself is called as instrumented code would call it."""
+        arguments: tuple[Any, ...] = (state,)
+        keywords: dict[str, Any] = {}
+        inner: Any = task
+        while isinstance(inner, functools.partial):
+            arguments, keywords = (*inner.args, *arguments), {**inner.keywords, **keywords}
+            inner = inner.func
+        if not _is_foreign(inner):
+            return functools.partial(task, state)
+        from whilst.checking.rewriting import Mark, Site
+
+        code = _call_as_code.__code__
+        site = Site(code, Mark(0, (code.co_firstlineno + 2, None, None, None), "call", 0), {})
+        site.is_hot = True
+        return functools.partial(_call_as_code, self.caller, site, inner, arguments, keywords)
 
     def _loop(self) -> VirtualLoop:
         """An event loop for the coroutine tasks; asyncio is loaded for them alone."""
@@ -302,6 +320,21 @@ class Explorer:
 
 
 _CUT_SHORT = TaskResult(has_finished=False)
+
+
+def _call_as_code(
+    caller: Caller, site: Site, task: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> object:
+    """Call a task that no code of the user calls."""
+    return caller.call(site, task, *arguments[:2])(*arguments, **keywords)
+
+
+def _is_foreign(task: Any) -> bool:
+    """Whether a callable is C, or a function of a module that stays as it is."""
+    function = getattr(task, "__func__", task)
+    if isinstance(function, types.FunctionType):
+        return is_trusted(function.__module__ or "")
+    return isinstance(function, (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType))
 
 
 def _described(
