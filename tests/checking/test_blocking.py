@@ -26,6 +26,7 @@ LOCK = type(threading.Lock())
         (queue.Queue, [queue.Queue.get, functools.partial(queue.Queue.put, item=1)], Answer.ISOLATED),
         (queue.Queue, [queue.Queue.get] * 2, Answer.DEADLOCK),
         (threading.Lock, [LOCK.acquire] * 2, Answer.DEADLOCK),
+        (queue.SimpleQueue, [queue.SimpleQueue.get] * 2, Answer.DEADLOCK),
         (threading.Event, [threading.Event.wait, threading.Event.set], Answer.ISOLATED),
     ],
 )

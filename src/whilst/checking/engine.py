@@ -326,6 +326,8 @@ def _call_as_code(
     caller: Caller, site: Site, task: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> object:
     """Call a task that no code of the user calls."""
+    if isinstance(task, types.MethodDescriptorType) and arguments:
+        task, arguments = task.__get__(arguments[0], type(arguments[0])), arguments[1:]  # CPython asks for both
     return caller.call(site, task, *arguments[:2])(*arguments, **keywords)
 
 

@@ -56,8 +56,8 @@ class Site:
 
     @property
     def point(self) -> str:
-        """Its name, the same in every process that runs the same code."""
-        return f"{self.space.get('__name__', '')}:{self.code.co_qualname}:{self.code.co_firstlineno}:{self.offset}"
+        """Its name, the same in every process that runs the same code, wherever in its file that stands."""
+        return f"{self.space.get('__name__', '')}:{self.code.co_qualname}:{self.offset}"
 
     @property
     def place(self) -> Place:

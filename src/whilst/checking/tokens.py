@@ -88,7 +88,7 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _grouped(points: Iterable[str]) -> list[str]:
-    """ "m:f:3:10", "m:f:3:24" -> "m:f:3:10,24"."""
+    """ "m:f:10", "m:f:24" -> "m:f:10,24"."""
     grouped: dict[str, list[str]] = {}
     for point in sorted(points):
         function, _, offset = point.rpartition(":")
