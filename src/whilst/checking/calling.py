@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import functools
 import itertools
-import operator
 import types
 from _thread import _local
 from collections.abc import Callable
 from typing import Any, cast
 
 from whilst.checking import effects
-from whilst.checking.effects import METHODS, PURE, READERS, REPRS, WRITERS, family, object_method
+from whilst.checking.effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
 from whilst.checking.events import Assumption, Op
 from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Sync
@@ -40,6 +39,7 @@ class Caller:
         self.scheduler = watcher.scheduler
         self.admit = admit
         watcher.admit_class = self.admit_class
+        watcher.watch_factory = self._watch_factory
         self.watch_returns: Callable[[types.FunctionType], None] = lambda _: None
         self.models: dict[int, Model] = {}  # id of a function -> its model
         self.type_models: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of C methods, by type of self
@@ -50,6 +50,8 @@ class Caller:
         self.has_identity = False  # whether a task asked who it is
         self.redirected: dict[int, object] = {}  # id of an object -> its methods go to another one
         self.redirect: Callable[[types.MethodType], Any] = lambda method: method
+        self.getters: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of `operator`
+        self.seen: Callable[[Site, Any], Any] = lambda _, function: function  # what C code shall call instead of it
         self.generations: dict[int, list[Any]] = {}  # of barriers
         # Set by `modelling.install`; here for those models that work on each other's objects.
         self.locks: Any = None
@@ -148,8 +150,28 @@ class Caller:
         touched = [(int(is_write), self._aliased(owner), None)]
         if name in effects.TWO_CONTAINERS and first is not _NOTHING:
             touched += watcher.contents(0, first)
+        elif name in _COMPARING:
+            touched += self._handed(0, first, 0)
+            touched += watcher.contents(0, owner, 1)[1:]
         watcher.touch_all(site, touched, _CALLS)
+        if name == "sort" and first is not _NOTHING:
+            return functools.partial(self._sort, site, callee)
         return callee
+
+    def _sort(self, site: Site, method: Any, *, key: Any = None, reverse: bool = False) -> None:
+        method(key=self.seen(site, key), reverse=reverse)
+
+    def _watch_factory(self, factory: Any, site: Site, thing: Any, key: Any) -> None:
+        """A defaultdict is about to call its factory; what that returns is stored by no instruction."""
+        while isinstance(factory, functools.partial):
+            factory = factory.func
+        function = getattr(factory, "__func__", factory)
+        if not isinstance(function, types.FunctionType) or id(function) in self.models:
+            return
+        if id(function.__code__) not in self.known_codes:
+            self.admit(function)
+        self.watch_returns(function)
+        self.watcher.stores.setdefault(self.scheduler.cur, []).append((function, site, thing, key))
 
     def _aliased(self, owner: Any) -> Any:
         """The object whose `__dict__` this is, or the container itself."""
@@ -166,10 +188,15 @@ class Caller:
         if name == "__getattribute__":
             self.watcher.touch(site, 0, owner, first if type(first) is str else None)
             return callee
+        if kind is types.MemberDescriptorType and first is not _NOTHING:
+            (self._get_attr if name == "__get__" else self._set_slot)(site, first, owner.__name__)
+            return callee
         held = family(kind)
         effect = object_method(name)
         if held == "immutable":
-            return callee if name != "join" else self._reads(site, callee, first, _NOTHING)
+            if name in ("format", "format_map"):
+                return functools.partial(self._format, site, callee)
+            return self._reads(site, callee, first, second)
         if effect == "nothing":
             return callee
         if effect == "reads":
@@ -183,13 +210,20 @@ class Caller:
             return callee
         return self._assume(site, callee, f"{kind.__module__}.{kind.__qualname__}.{name}", owner)
 
+    def _set_slot(self, site: Site, thing: Any, name: str) -> None:
+        self.watcher.touch(site, 1, thing, name)
+
     def _call_class_method(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         name = callee.__name__
-        if name in ("fromkeys", "fromiter", "from_iterable"):
-            return self._reads(site, callee, first, second)
         if name == "__setattr__" and first is not _NOTHING:
             self.watcher.write_attr(site, callee.__self__, first, second)
-        return callee
+            return callee
+        return self._reads(site, callee, first, second)
+
+    def _format(self, site: Site, method: Any, *arguments: Any, **keywords: Any) -> Any:
+        """str.format, format_map: what it is given is turned into text."""
+        self.hand_over(site, repr, (*arguments, *keywords.values()))
+        return method(*arguments, **keywords)
 
     def _call_function(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         """A C function of a module."""
@@ -201,7 +235,8 @@ class Caller:
                 watcher.read_attr(site, first, "__dict__", "dict" if hasattr(first, "__dict__") else "skip")
             return callee
         if callee in WRITERS or callee is next:
-            watcher.touch_all(site, watcher.contents(1, first), _CALLS)
+            compared = self._handed(0, second, 0) if callee is not next else []
+            watcher.touch_all(site, [*watcher.contents(1, first, int(callee is not next)), *compared], _CALLS)
         elif callee is setattr or callee is delattr:
             watcher.write_attr(site, first, second, None)
         elif callee is getattr or callee is hasattr:
@@ -223,11 +258,17 @@ class Caller:
         self.watcher.read_attr(site, thing, name, str(how))
 
     def _reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
-        depth = 3 if callee in REPRS else 0
-        touched = [*self._handed(0, first, depth), *self._handed(0, second, depth)]
-        if touched:
-            self.watcher.touch_all(site, touched, _READS)
+        self.hand_over(site, callee, (first, second))
         return callee
+
+    def hand_over(self, site: Site, callee: Any, arguments: tuple[Any, ...]) -> None:
+        """C code that reads what it is given."""
+        touched: list[tuple[int, Any, Any]] = []
+        for argument in arguments:
+            if argument is not _NOTHING and type(argument) not in ATOMS:
+                touched += self._handed(int(callee in WRITERS and not touched), argument, effects.depth_of(callee))
+        if touched:
+            self.watcher.touch_all(site, touched, _READS if callee not in WRITERS else _CALLS)
 
     def _handed(self, code: int, argument: Any, depth: int) -> list[tuple[int, Any, Any]]:
         if argument is _NOTHING:
@@ -284,14 +325,13 @@ class Caller:
                 return callee
             typed = self.type_models.get(type(first))
             if typed is not None:
-                return callee.__get__(first) and _Unbound(typed(self, site, callee.__get__(first)))
+                return _Unbound(typed(self, site, callee.__get__(first, type(first))))
             self._c_method(site, callee, first, callee.__name__, second, _NOTHING)
             return callee
         if kind is functools.partial:
             return self._call_partial(site, callee, first, second)
-        if kind in (operator.itemgetter, operator.attrgetter, operator.methodcaller):
-            self.watcher.touch_all(site, self._handed(0, first, 0), _READS)
-            return callee
+        if kind in self.getters:
+            return self.getters[kind](self, site, callee)
         if kind is _LRU:
             return self._call_cached(site, callee)
         function = getattr(kind, "__call__", None)  # noqa: B004  # the function itself is wanted
@@ -315,7 +355,7 @@ class Caller:
 
     def _call_cached(self, site: Site, callee: Any) -> Any:
         """An `lru_cache`: looked up now; stored when the function returns, which is an access of its own."""
-        wrapped = callee.__wrapped__
+        wrapped = getattr(callee.__wrapped__, "__func__", callee.__wrapped__)
         if not isinstance(wrapped, types.FunctionType):
             self.watcher.touch(site, 0, callee, None)
             return callee
@@ -448,4 +488,5 @@ _KEYED = {"get": "__getitem__", "setdefault": "__setitem__", "pop": "__delitem__
 _KEYED.update({"discard": "__contains__", "remove": "__contains__"})
 _LRU = type(functools.lru_cache(lambda: None))
 _SIMPLE_METHOD = type(__import__("queue").SimpleQueue().get)
+_COMPARING = frozenset({"remove", "index", "count", "sort"})
 _PLAIN_CALLABLES = frozenset({types.GenericAlias, _local, type(__import__("typing").List[int])})

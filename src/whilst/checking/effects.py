@@ -29,7 +29,7 @@ import threading
 import types
 import weakref
 
-__all__ = ["FAMILY", "IMMUTABLE", "METHODS", "PURE", "READERS", "REPRS", "WRITERS", "family"]
+__all__ = ["ATOMS", "FAMILY", "IMMUTABLE", "METHODS", "PURE", "READERS", "REPRS", "WRITERS", "family"]
 
 _DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
 FAMILY: dict[type, str] = {
@@ -119,6 +119,24 @@ READERS: frozenset[object] = REPRS | frozenset(
         array.array, memoryview, operator.contains, operator.getitem, operator.eq, operator.ne,
     }
 )  # fmt: skip
+# Look into what lies in the containers they are given: to compare, to add, to ask for its truth, to go through it.
+_COMPARING: frozenset[object] = frozenset(
+    {
+        sum, sorted, min, max, any, all, dict, math.fsum, math.prod, operator.eq, operator.ne, operator.contains,
+        itertools.chain, itertools.chain.from_iterable, itertools.accumulate, itertools.groupby,
+        _bisect.bisect_left, _bisect.bisect_right, _bisect.insort_left, _bisect.insort_right,
+    }
+)  # fmt: skip
+ATOMS: frozenset[type] = frozenset({int, str, bytes, bool, type(None), float, complex})
+
+
+def depth_of(callee: object) -> int:
+    """How many containers deep a C function looks into what it is given."""
+    if callee in REPRS:
+        return 3
+    return 1 if callee in _COMPARING else 0
+
+
 WRITERS: frozenset[object] = frozenset(
     {
         _heapq.heappush, _heapq.heappop, _heapq.heapify, _heapq.heapreplace, _heapq.heappushpop,

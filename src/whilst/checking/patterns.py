@@ -12,12 +12,14 @@ Levels" (SIGMOD 1995), read on objects instead of rows: with R1(x) for "task 1 r
     atomicity violation  W1(x) W2(x) R1(x)
     read skew            R1(x) W2(x) W2(y) R1(y)   one half from before, one from after
     early publication    W1(x) R2(x) R2(y) W1(y)   the same, and the read of x stands in a condition
+    order violation      R1(x) W2(x)               and nothing else: the read came too early
 
 The first that matches, in this order, gives the name; a deadlock is named by what its tasks wait for.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -42,10 +44,17 @@ def name_of(answer: Answer, execution: Execution, names: Sequence[str]) -> Named
             "livelock", f"The tasks that are left poll for ever, and nobody will change what they wait for: {said}."
         )
     accesses = execution.accesses()
+    if answer is Answer.BREAKS_INVARIANT and _is_sequential(accesses):
+        order = " then ".join(names[task] for task in dict.fromkeys(access.task for access in accesses))
+        return Named("broken invariant", f"The invariant does not even hold after {order}, one after the other.")
     if answer is Answer.RAISES:
         for task, result in enumerate(execution.results):
             if result.error is not None:
-                found = _checked_in_vain(touches(accesses), task, names) or _anomaly(accesses, names)
+                found = (
+                    _changed_while_iterated(touches(accesses), task, names, result.error)
+                    or _checked_in_vain(touches(accesses), task, names)
+                    or _anomaly(accesses, names)
+                )
                 said = f"{names[task]} raises {type(result.error).__name__}, as in no sequential order: "
                 return Named(found.pattern, said + _uncapitalised(found.sentence, names), found.accesses)
     return _anomaly(accesses, names)
@@ -55,20 +64,50 @@ def _uncapitalised(sentence: str, names: Sequence[str]) -> str:
     return sentence if sentence.startswith(tuple(names)) else sentence[:1].lower() + sentence[1:]
 
 
+def _is_sequential(accesses: Sequence[Access]) -> bool:
+    """Whether every task did all it did at a stretch."""
+    tasks = [access.task for access in accesses]
+    return sum(a != b for a, b in itertools.pairwise(tasks)) < len(set(tasks))
+
+
 # --------------------------------------------------------------------------------------------------- anomalies
 def _anomaly(accesses: Sequence[Access], names: Sequence[str]) -> Named:
     missed = _missed(accesses, names)
     if missed is not None:
         return missed
-    for touched in (touches(accesses), touches(accesses, STRUCTURAL), touches(accesses, ())):
-        for find in _FINDERS:
+    everything = touches(accesses, ())
+    for finders, touched in (
+        (_FINDERS, touches(accesses)),
+        (_FINDERS, touches(accesses, STRUCTURAL)),
+        (_FINDERS, touches(accesses, (Op.START, Op.RESUME))),
+        ((_too_early,), touches(accesses)),
+        ((_too_early,), touches(accesses, STRUCTURAL)),
+        (_FINDERS, everything),
+    ):
+        for find in finders:
             named = find(touched, names)
             if named is not None:
                 return named
+    awaited = _across_an_await(accesses, names)
+    if awaited is not None:
+        return awaited
     return Named(
         "interference",
         "The tasks' accesses to the same objects interleave in a way that no sequential order gives.",
     )
+
+
+def _across_an_await(accesses: Sequence[Access], names: Sequence[str]) -> Named | None:
+    """Coroutines are told apart by their resumptions alone: one went on while another awaited."""
+    for early, middle, late in itertools.combinations([a for a in accesses if a.op is Op.RESUME], 3):
+        if early.task == late.task != middle.task:
+            me, it = names[early.task], names[middle.task]
+            return Named(
+                "stale across an await",
+                f"{it} goes on while {me} awaits, and {me} then goes on with what it knew before the await.",
+                (early.index, middle.index, late.index),
+            )
+    return None
 
 
 def _written_between(touched: Sequence[Touch], first: Touch, last: Touch) -> Touch | None:
@@ -123,6 +162,42 @@ def _checked(read: Touch, foreign: Touch, act: Touch, names: Sequence[str]) -> N
         f"{foreign.access.place.line} before {me} acts on what it saw in line {act.access.place.line}.",
         (read.index, foreign.index, act.index),
     )
+
+
+def _changed_while_iterated(
+    touched: Sequence[Touch], task: int, names: Sequence[str], error: BaseException
+) -> Named | None:
+    """R1(x) W2(x) R1(x), where C code has seen by itself that what it goes through has changed."""
+    if not isinstance(error, RuntimeError) or "during iteration" not in str(error):
+        return None
+    own = [t for t in touched if t.task == task and not t.is_write]
+    for one, two in itertools.pairwise(own):
+        foreign = _written_between(touched, one, two)
+        if foreign is not None and overlap(one, two):
+            return Named(
+                "changed while iterated",
+                f"{names[task]} goes through {one.access.target} in line {one.access.place.line}, and "
+                f"{names[foreign.task]} changes it in line {foreign.access.place.line} before it is through.",
+                (one.index, foreign.index, two.index),
+            )
+    return None
+
+
+def _too_early(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) W2(x) and no more: the read should have come after the write, and nothing makes it wait."""
+    for read in touched:
+        if not read.is_write and not any(is_foreign_write(t, read) and overlap(t, read) for t in touched[: read.index]):
+            late = next(
+                (t for t in touched if t.index > read.index and is_foreign_write(t, read) and overlap(t, read)), None
+            )
+            if late is not None:
+                return Named(
+                    "order violation",
+                    f"{names[read.task]} reads {read.access.target} in line {read.access.place.line} before "
+                    f"{names[late.task]} writes it in line {late.access.place.line}, and nothing makes it wait.",
+                    (read.index, late.index),
+                )
+    return None
 
 
 def _reads_then_writes(touched: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
@@ -249,10 +324,11 @@ def _unrepeatable(touched: Sequence[Touch], names: Sequence[str]) -> Named | Non
                 return _checked(one, foreign, two, names)
             if foreign is not None:
                 me, it = names[one.task], names[foreign.task]
+                first, second = one.access.place.line, two.access.place.line
+                where = f"lines {first} and {second}" if first != second else f"line {first}"
                 return Named(
                     "unrepeatable read",
-                    f"{me} reads {one.access.target} twice, in lines {one.access.place.line} and "
-                    f"{two.access.place.line}, and {it} writes it in between.",
+                    f"{me} reads {one.access.target} twice, in {where}, and {it} writes it in between.",
                     (one.index, foreign.index, two.index),
                 )
     return None

@@ -41,15 +41,29 @@ class Surroundings:
 
     def note(self, explorer: Explorer) -> None:
         """Take in what the last execution wrote."""
-        for _, is_write, thing_id, key, _, _ in explorer.scheduler.trace:
+        for _, is_write, thing_id, key, _, operation in explorer.scheduler.trace:
             if is_write:
                 self._writes.add((thing_id, _hashable(key)))
+                self._met(operation[4], key)
         for thing_id, keys in explorer.watcher.logs.items():
             for key, log in keys.items():
                 if log.writes:
                     self._writes.add((thing_id, _hashable(key)))
+                    self._met(log.thing, key)
                     places = (f"{site.place.file}:{site.place.line}" for site in log.sites)
                     self._places.setdefault(thing_id, set()).update(places)
+
+    def _met(self, thing: object, key: object) -> None:
+        """A class or a module that was written to, though no code names it: `type(self).count += 1`."""
+        if not isinstance(key, str):
+            return
+        if isinstance(thing, type):
+            candidate = _Candidate(f"{thing.__qualname__}.{key}", id(thing), key, partial(_attribute, thing, key))
+        elif isinstance(thing, dict) and "__builtins__" in thing:
+            candidate = _Candidate(key, id(thing), key, partial(thing.get, key))
+        else:
+            return
+        self._candidates.setdefault(candidate.label, candidate)
 
     def settle(self) -> None:
         """Decide, after some executions, what is watched from now on."""
@@ -93,7 +107,9 @@ class Surroundings:
             yield from self._of_callable(task.__func__)
         elif isinstance(task, types.FunctionType):
             yield from self._of_function(task)
-        elif not isinstance(task, (type, types.BuiltinFunctionType)):
+        elif not isinstance(
+            task, (type, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
+        ):
             yield _Candidate(type(task).__name__, 0, None, lambda held=task: held)  # type: ignore[misc]
             yield from self._of_callable(vars(type(task)).get("__call__"))
 

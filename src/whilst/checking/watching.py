@@ -11,15 +11,17 @@ a whole and overlaps with all of its keys.
 
 from __future__ import annotations
 
+import array
 import collections
 import gc
+import itertools
 import types
 import weakref
 from _thread import _local
 from collections.abc import Callable
 from typing import Any
 
-from whilst.checking.effects import family
+from whilst.checking.effects import ATOMS, family
 from whilst.checking.events import Op
 from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Operation, Scheduler, Sync, local_state
@@ -28,7 +30,6 @@ __all__ = ["Watcher", "plain_key"]
 
 _DICT_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _MISSING = object()
-_ATOMS = frozenset({int, str, bytes, bool, type(None), float, complex, tuple})
 _PLAIN_KEYS = frozenset({int, str, bytes, bool, type(None), float, complex, type})
 _MAX_DEPTH = 3  # of containers inside containers that one C call may look into
 
@@ -86,6 +87,7 @@ class Watcher:
         self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.admit_class: Callable[[type], None] = lambda _: None
+        self.watch_factory: Callable[[Any, Site, Any, Any], None] = lambda *_: None
 
     def begin(self) -> None:
         """Forget the last execution; its objects may go now."""
@@ -442,6 +444,8 @@ class Watcher:
         stores = self.stores.get(self.scheduler.cur)
         if stores and stores[-1][0].__code__.co_firstlineno == site.code.co_firstlineno:
             _, asked, cache, key = stores[-1]
+            if isinstance(cache, collections.defaultdict):
+                stores.pop()
             self.touch(asked, 1, cache, key)
 
     # ------------------------------------------------------------------ containers
@@ -459,6 +463,9 @@ class Watcher:
     def contains(self, site: Site, thing: Any, key: Any) -> None:
         """CONTAINS_OP."""
         if self.scheduler.cur >= 0:
+            if type(key) not in ATOMS and self._holds(key) and family(type(thing)) == "list":
+                self.touch_all(site, [*self.contents(0, thing, 1), *self.contents(0, key)], _READS)
+                return
             self.item(site, 0, thing, key, "__contains__")
 
     def item(self, site: Site, code: int, thing: Any, key: Any, method: str, value: Any = None) -> None:
@@ -477,9 +484,12 @@ class Watcher:
                 return
             if code and kind is dict and "__builtins__" in thing and type(key) is str:
                 self._store_global(key)
-            if kind in _FACTORY_TYPES and not code and method == "__getitem__" and key not in thing:
-                code = 1
-            self.touch(site, code, thing, plain_key(key), value)
+            is_made = method == "__getitem__" and not code and issubclass(kind, collections.defaultdict)
+            if is_made and not dict.__contains__(thing, key):
+                self.touch(site, 1, thing, plain_key(key), value)
+                self.watch_factory(thing.default_factory, site, thing, plain_key(key))
+            else:
+                self.touch(site, code, thing, plain_key(key), value)
         elif how == "list":
             is_element = type(key) is int and key >= 0 and method != "__contains__"
             self.touch(site, code, thing, key if is_element else None, value)
@@ -512,28 +522,32 @@ class Watcher:
         return held
 
     def look(self, site: Site, thing: Any) -> None:
-        """Something reads a container whole: truth, unpacking, formatting."""
-        if type(thing) in _ATOMS:
+        """Something reads a container whole: truth, unpacking, formatting, a class pattern."""
+        if type(thing) in ATOMS or self.scheduler.cur < 0:
             return
-        if self.scheduler.cur >= 0 and self._holds(thing):
+        if site.name in _FORMATS:
+            self.touch_all(site, self.contents(0, thing, _MAX_DEPTH), _READS)
+        elif self._holds(thing):
             self.touch_all(site, self.contents(0, thing), _READS)
+        elif site.name == "match_class" and family(type(thing)) == "python":
+            self.touch(site, 0, thing, None)
 
     def operate(self, site: Site, left: Any, right: Any) -> None:
         """A binary operator or a comparison."""
-        if type(left) in _ATOMS and type(right) in _ATOMS:
+        if type(left) in ATOMS and type(right) in ATOMS:
             return
         if self.scheduler.cur < 0:
             return
         touched = []
         for thing in (left, right):
-            if self._holds(thing):
-                touched += self.contents(0, thing)
+            if type(thing) not in ATOMS:
+                touched += self.contents(0, thing, _MAX_DEPTH)
         if touched:
             self.touch_all(site, touched, _READS)
 
     def operate_in_place(self, site: Site, left: Any, right: Any) -> None:
         """An augmented assignment's operator, or the store of a slice."""
-        if type(left) in _ATOMS and type(right) in _ATOMS:
+        if type(left) in ATOMS and type(right) in ATOMS:
             return
         if self.scheduler.cur < 0:
             return
@@ -562,20 +576,28 @@ class Watcher:
             owner = self.owner_of_dict.get(id(thing))
             out = [(code, thing if owner is None else owner, None)]
             if depth:
-                for inner in list(thing.values()) if held == "dict" else list(thing):
-                    out += self.contents(0, inner, depth - 1)
+                out += self._inside(_elements(held, thing), depth)
             return out
+        if held == "python":
+            self.meet(kind)
+            return []
         if kind is memoryview:
             return [(code, thing.obj, None)]
         if kind in _DICT_VIEWS:
             return [(0, base, None) for base in gc.get_referents(thing)]
         if kind is tuple:
-            return [item for part in thing for item in self.contents(code, part, depth - 1)] if depth else []
+            return self._inside(thing, depth) if depth else []
         if held == "opaque":
             if kind is types.GeneratorType:
                 return [(1, thing, None)]
             return [(1 if hasattr(kind, "__next__") else code, thing, None), *self._underlying(thing)]
         return []
+
+    def _inside(self, elements: Any, depth: int) -> list[tuple[int, Any, Any]]:
+        """What C code reads of elements that it compares, adds or prints."""
+        if not set(map(type, elements)) - ATOMS:
+            return []
+        return [found for part in list(elements) for found in self.contents(0, part, depth - 1)]
 
     def _underlying(self, iterator: Any, depth: int = _MAX_DEPTH) -> list[tuple[int, Any, Any]]:
         """The containers that a C iterator reads from."""
@@ -589,6 +611,8 @@ class Watcher:
             elif held == "opaque" and hasattr(type(inner), "__next__"):
                 out.append((1, inner, None))
                 out += self._underlying(inner, depth - 1)
+        if type(iterator) is itertools.chain:  # goes through what its source gives
+            out += [found for each in list(out) for found in self.contents(0, each[1], 1)[1:]]
         return out
 
     def loop(self, site: Site, thing: Any) -> Any:
@@ -640,6 +664,18 @@ def _defines_in_python(kind: type, method: str) -> bool:
 
 
 _MADE_OF_PYTHON = (types.FunctionType, staticmethod, classmethod, property)
+
+
+def _elements(held: str, thing: Any) -> Any:
+    """What lies in a container, by C's own methods: a class may have others."""
+    if held == "dict":
+        return dict.values(thing)
+    if isinstance(thing, (bytearray, array.array)):
+        return ()
+    kind: Any = next(base for base in (set, list, collections.deque) if isinstance(thing, base))
+    return [*kind.__iter__(thing)]
+
+
 _READS = Sync(Op.READ, writes=0)
+_FORMATS = frozenset({"format_value", "format_simple", "convert_value"})
 _COROUTINES = (types.CoroutineType, types.AsyncGeneratorType)
-_FACTORY_TYPES = frozenset({collections.defaultdict})

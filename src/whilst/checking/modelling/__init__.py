@@ -9,12 +9,12 @@ called instead of the function it stands for only from rewritten code and only w
 from __future__ import annotations
 
 from whilst.checking.calling import Caller
-from whilst.checking.modelling import clocks, futures, locks, queues, signals, threads
+from whilst.checking.modelling import callbacks, clocks, futures, locks, queues, signals, threads
 
 __all__ = ["install"]
 
 
 def install(caller: Caller) -> None:
     """Tell the caller about every model."""
-    for room in (locks, signals, threads, queues, clocks, futures):
+    for room in (locks, signals, threads, queues, clocks, futures, callbacks):
         room.install(caller)
