@@ -7,6 +7,7 @@ import functools
 import itertools
 import operator
 import random
+import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -179,3 +180,18 @@ def test_an_iterator_that_fills_one_object_anew_is_found_out() -> None:
     row[0] = 1
     pilot.compare_items(row, row)
     assert pilot.writes
+
+
+def test_a_lock_keeps_a_count_right_but_not_the_order_of_a_list() -> None:
+    lock, lines, count = threading.Lock(), list[str](), Counter[str]()
+
+    def note(item: str) -> None:
+        with lock:
+            lines.append(item)
+
+    def tally(item: str) -> None:
+        with lock:
+            count["all"] += 1
+
+    assert known_writes(note)
+    assert not known_writes(tally)

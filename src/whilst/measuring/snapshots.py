@@ -248,6 +248,7 @@ def _write(suspect: Suspect, *, is_confirmed: bool) -> Write:
         return Write(what, suspect.where, is_confirmed, is_random=True)
     # A lock keeps threads from tearing what is written; it doesn't keep the order in which calls ask "seen already?".
     depends_on_order = suspect.guard is not None and suspect.guard.is_of_item and isinstance(suspect.root, set)
-    is_safe = suspect.is_locked and not depends_on_order
+    has_order = isinstance(suspect.root, (list, deque))
+    is_safe = suspect.is_locked and not depends_on_order and not has_order
     label = f"{what} (under a lock)" if suspect.is_locked else what
     return Write(label, suspect.where, is_confirmed, spoils_threads=not is_safe)
