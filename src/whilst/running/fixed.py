@@ -30,6 +30,7 @@ _INLINE_NS: Final = 10_000_000
 """Aim of a stretch of inline calls: afterwards the driver looks around."""
 _LAZY_STRETCH: Final = 1024
 _INLINE_GROWTH: Final = 4096
+_MANY_MORE: Final = 8
 _GROWTH: Final = 32
 """A batch grows at most so much at a time: the first calls may not be like the others."""
 
@@ -39,12 +40,22 @@ class _Length:
     """How long a call takes, from the last answers."""
 
     call_ns: float | None = None
+    _count: int = 0
+    """How many calls the last answer was for."""
 
     def learn(self, finished: Finished) -> None:
         count = len(finished.ids)
-        if count:
-            now = (finished.end_ns - finished.start_ns) / count
-            self.call_ns = now if self.call_ns is None else (self.call_ns + now) / 2
+        if not count:
+            return
+        length_ns = finished.end_ns - finished.start_ns
+        if finished.starts_ns is not None and finished.ends_ns is not None:
+            # Without what is done between timed calls: short ones would look long for being timed.
+            length_ns = sum(finished.ends_ns) - sum(finished.starts_ns)
+        now = length_ns / count
+        # The very first calls are slow (nothing is warm): they count for nothing beside many.
+        is_new = self.call_ns is None or count >= _MANY_MORE * self._count
+        self.call_ns = now if is_new or self.call_ns is None else (self.call_ns + now) / 2
+        self._count = count
 
 
 class InlinePolicy:
