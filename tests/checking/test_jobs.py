@@ -71,7 +71,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def spreads(monkeypatch: pytest.MonkeyPatch) -> list[Spread]:
     """Start helpers at once, and wait for them before going on alone."""
-    monkeypatch.setattr(verbs, "SearchConfig", functools.partial(SearchConfig, spread_after_s=0.0))
+    monkeypatch.setattr(verbs, "SearchConfig", functools.partial(SearchConfig, spread_after_s=0.0, audit_executions=0))
     made: list[Spread] = []
     init = Spread.__init__
 
