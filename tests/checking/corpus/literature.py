@@ -292,6 +292,9 @@ class Node:
     def __init__(self, value: str, below: Node | None) -> None:
         self.value, self.below = value, below
 
+    def __repr__(self) -> str:
+        return f"node {self.value}"
+
 
 class Nodes:
     """A stack of linked nodes changed by compare-and-swap, with and without a count of the changes."""

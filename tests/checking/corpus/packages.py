@@ -25,6 +25,9 @@ class State:
         for name, value in held.items():
             setattr(self, name, value() if callable(value) else value)
 
+    def __repr__(self) -> str:
+        return "a state"
+
 
 def make(**held: Any) -> Any:
     return partial(State, **held)
@@ -44,10 +47,8 @@ class Singleton:
             cls.instance = super().__new__(cls)
         return cls.instance
 
-    @classmethod
-    def locked(cls) -> Singleton:
-        with cls.lock:
-            return cls()
+    def __repr__(self) -> str:
+        return "the singleton"
 
 
 def forget_singleton() -> None:
@@ -420,6 +421,9 @@ class Counted:
 
 class Thing:
     """Something that can be referred to weakly."""
+
+    def __repr__(self) -> str:
+        return "a thing"
 
 
 class Interned:
