@@ -14,15 +14,14 @@ in any process.
 
 from __future__ import annotations
 
-import sys
 import time
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from greenlet import getcurrent, greenlet
 
 from whilst.checking.events import Op, Status, TaskResult
+from whilst.checking.polling import local_state
 
 __all__ = ["Abort", "Event", "Operation", "Overdue", "Scheduler", "Sync"]
 
@@ -337,8 +336,8 @@ class Scheduler:
         known[0] += 1
         if known[0] < _ROUNDS or self.holding.get(task) or not seen:
             return
-        local = local_state()
-        if known[1] == local:
+        local = local_state(Scheduler._work.__code__)
+        if local is not None and known[1] == local:
             self.idle[task] = len(self.trace)
         known[1] = local
 
@@ -548,19 +547,6 @@ class Scheduler:
                 self.results[task] = TaskResult(has_finished=False)
         self.is_killing = False
         self.interrupt = interrupt or self.interrupt
-
-
-def local_state() -> object:
-    """The locals of all the running task's frames, by identity; frames of the engine itself left out."""
-    out = []
-    frame: types.FrameType | None = sys._getframe(2)  # noqa: SLF001  # there is no public way to a frame's locals while it runs
-    while frame is not None:
-        if frame.f_code is Scheduler._work.__code__:  # noqa: SLF001
-            break
-        if "/whilst/checking/" not in frame.f_code.co_filename:
-            out.append((frame.f_code, frame.f_lasti, tuple(id(value) for value in frame.f_locals.values())))
-        frame = frame.f_back
-    return tuple(out)
 
 
 def accesses_of(event: Event) -> Accesses:

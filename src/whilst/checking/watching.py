@@ -23,8 +23,9 @@ from typing import Any
 
 from whilst.checking.effects import ATOMS, family
 from whilst.checking.events import Op
+from whilst.checking.polling import local_state
 from whilst.checking.rewriting import Site
-from whilst.checking.scheduler import Operation, Scheduler, Sync, local_state
+from whilst.checking.scheduler import Operation, Scheduler, Sync
 
 __all__ = ["Watcher", "plain_key"]
 
@@ -156,7 +157,7 @@ class Watcher:
 
     def _doubt_polling(self, site: Site, entry: Log) -> None:
         """A cold place that has been passed very often in one and the same local state polls: make it a point."""
-        local = local_state()
+        local = local_state(Scheduler._work.__code__)  # noqa: SLF001
         if entry.local == local:
             site.is_hot = True
             self.learned.add(site)
