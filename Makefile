@@ -8,6 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
+COVERAGE ?= .coverage
 
 .PHONY: help demo test lint types check bench clean
 .DEFAULT_GOAL := help
@@ -35,9 +36,8 @@ demo: $(READY)
 	@$(BIN)/python examples/demo.py
 
 test: $(READY)
-	$(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
-	@$(BIN)/python -m coverage combine --quiet 2>/dev/null || true
-	@$(BIN)/python -m coverage report
+	COVERAGE_FILE=$(COVERAGE) $(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
+	@COVERAGE_FILE=$(COVERAGE) $(BIN)/python -m coverage report
 
 lint: $(READY)
 	$(BIN)/ruff check .
