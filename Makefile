@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
-COVERAGE ?= .coverage
+COVERAGE ?= yes
 
 .PHONY: help demo test lint types check bench clean
 .DEFAULT_GOAL := help
@@ -36,8 +36,12 @@ demo: $(READY)
 	@$(BIN)/python examples/demo.py
 
 test: $(READY)
-	COVERAGE_FILE=$(COVERAGE) $(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
-	@COVERAGE_FILE=$(COVERAGE) $(BIN)/python -m coverage report
+ifeq ($(COVERAGE),no)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+	$(BIN)/python -m coverage run -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m coverage report
+endif
 
 lint: $(READY)
 	$(BIN)/ruff check .
