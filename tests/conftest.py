@@ -8,8 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
+
+# How long an example takes says how busy the machine is; claims about speed are benchmarks.
+hypothesis.settings.register_profile("whilst", deadline=None)
+hypothesis.settings.load_profile("whilst")
 
 # What the test run itself keeps: pytest-timeout's and xdist's own threads, coverage's control files.
 _PATIENCE_S = 5.0
