@@ -30,7 +30,9 @@ def running() -> Iterator[str]:
     assert programs is not None
     # The server refuses to run as root, so root hands it to the user that the package made.
     who = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="whilst-postgres-") as folder:
+    # And that user must get there: a TMPDIR of root's own, as mktemp makes it, is closed to it.
+    place = "/tmp" if who else None
+    with tempfile.TemporaryDirectory(prefix="whilst-postgres-", dir=place) as folder:
         if who:
             shutil.chown(folder, "postgres", "postgres")
         data = Path(folder) / "data"
