@@ -60,7 +60,7 @@ def load(path: Path) -> Any:
 def test_a_race_is_caught_and_its_fixed_twin_is_proved(
     case: dict[str, Any], expected: str, request: pytest.FixtureRequest
 ) -> None:
-    verdict = whilst.check(**case, budget=20)
+    verdict = whilst.check(**case, budget="20000 executions")
     assert verdict.answer == expected, verdict.to_text(width=120)
     if verdict.answer.is_fault:
         found = verdict.counterexample

@@ -363,7 +363,7 @@ def explore(
         return False
 
     with Explorer(Program(setup, tuple(tasks))) as explorer:
-        report = search(explorer, SearchConfig(budget_s=20), note)
+        report = search(explorer, SearchConfig(budget_s=None), note)
     return outcomes, report
 
 
