@@ -24,6 +24,8 @@ from whilst.measuring.origins import (
     FRESH,
     UNKNOWN,
     Origin,
+    blended,
+    is_cut,
     joined,
 )
 
@@ -172,12 +174,12 @@ class Walker:
         touched = self.stack[-max(1, 1 - effect) :]
         for _ in range(max(0, -effect)):
             self.pop()
-        from_item = any(origin.from_item for origin in touched)
+        made = blended(*touched)
         if effect <= 0 and self.stack and instruction.opname not in ("NOP", "RESUME", "POP_TOP", "CACHE", "PRECALL"):
             self.pop()
-            self.push(Origin(from_item=from_item))
+            self.push(made)
         for _ in range(max(0, effect)):
-            self.push(Origin(from_item=from_item))
+            self.push(made)
 
     def jump(self, instruction: dis.Instruction) -> None:
         condition = self.pop() if "POP_JUMP" in instruction.opname else UNKNOWN
@@ -215,7 +217,9 @@ class Walker:
         result = self.frame.on_call(
             Call(callee, tuple(arguments), names, self.line, self.is_locked_at(offset), self.guard)
         )
-        return replace(result, from_item=True) if tainted and not result.from_item else result
+        if not tainted or result.from_item:
+            return result
+        return replace(result, from_item=True, is_cut=is_cut((callee, *arguments)))
 
     # ---------------------------------------------------------------- loads and stores
 

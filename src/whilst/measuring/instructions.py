@@ -20,6 +20,7 @@ from whilst.measuring.origins import (
     UNKNOWN,
     Origin,
     attribute,
+    blended,
     joined,
     subscript,
 )
@@ -170,7 +171,8 @@ def _binary_subscr(walker: Walker, _instruction: dis.Instruction) -> None:
 @_on("BINARY_SLICE")
 def _binary_slice(walker: Walker, _instruction: dis.Instruction) -> None:
     owner, *_ = walker.pop_many(3)
-    walker.push(Origin(from_item=owner.from_item))
+    is_piece = owner.is_cut or (owner.from_item and isinstance(owner.value, (str, bytes)))
+    walker.push(Origin(from_item=owner.from_item, is_cut=is_piece))
 
 
 @_on("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE")
@@ -191,14 +193,17 @@ def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
     if sign.endswith("=") and type(left.value) in (list, dict, set, bytearray):
         walker.store(left, instruction.offset)  # `SEEN |= {...}` changes the set that others see
     is_same = sign.endswith("=") and type(left.value) in (list, dict, set, bytearray)
-    walker.push(left if is_same else Origin(from_item=left.from_item or right.from_item))
+    made = blended(left, right)
+    if sign in ("%", "//", "&", ">>", "%=", "//=", "&=", ">>=") and left.from_item and not isinstance(left.value, str):
+        made = replace(made, is_cut=True)
+    walker.push(left if is_same else made)
 
 
 @_on("CONTAINS_OP", "IS_OP", "COMPARE_OP")
 def _compare(walker: Walker, _instruction: dis.Instruction) -> None:
     left, right = walker.pop_many(2)
     tested = next((origin.name for origin in (right, left) if origin.is_shared), "")
-    walker.push(Origin(from_item=left.from_item or right.from_item, test=tested))
+    walker.push(blended(left, right, test=tested))
 
 
 @_on("UNARY_NOT", "TO_BOOL")

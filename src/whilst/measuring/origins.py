@@ -12,7 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["ABSENT", "CONSTANT_NONE", "FRESH", "ITEM", "UNKNOWN", "Origin", "attribute", "joined", "subscript"]
+__all__ = [
+    "ABSENT",
+    "CONSTANT_NONE",
+    "FRESH",
+    "ITEM",
+    "UNKNOWN",
+    "Origin",
+    "attribute",
+    "blended",
+    "is_cut",
+    "joined",
+    "subscript",
+]
 
 
 class _Absent:
@@ -40,6 +52,8 @@ class Origin:
     is_shared: bool = False
     is_argument: bool = False
     from_item: bool = False
+    is_cut: bool = False
+    """Of the item so little is left (`item % 4`, the first letter) that several items give the same."""
     is_null: bool = False
     is_constant: bool = False
     made_by: type | None = None
@@ -70,7 +84,21 @@ def joined(left: Origin | None, right: Origin) -> Origin:
     if left is None:
         return right
     worse, other = (left, right) if left.rank > right.rank else (right, left)
-    return replace(worse, from_item=True) if other.from_item and not worse.from_item else worse
+    if worse.is_constant and (not other.is_constant or other.value != worse.value):
+        worse = replace(worse, value=ABSENT, is_constant=False)
+    if other.from_item and not worse.from_item:
+        return replace(worse, from_item=True, is_cut=other.is_cut)
+    return replace(worse, is_cut=False) if worse.is_cut and other.from_item and not other.is_cut else worse
+
+
+def is_cut(parts: Sequence[Origin]) -> bool:
+    """Whether what is made of these has nothing more of the item than parts that other items have as well."""
+    return any(part.from_item for part in parts) and all(part.is_cut for part in parts if part.from_item)
+
+
+def blended(*parts: Origin, test: str = "") -> Origin:
+    """Return the origin of a new value that is made of these."""
+    return Origin(from_item=any(part.from_item for part in parts), is_cut=is_cut(parts), test=test)
 
 
 def attribute(owner: Origin, name: str) -> Origin:
@@ -82,6 +110,7 @@ def attribute(owner: Origin, name: str) -> Origin:
         is_shared=owner.is_shared,
         is_argument=owner.is_argument,
         from_item=owner.from_item,
+        is_cut=owner.is_cut,
         owner=owner,
         attribute=name,
     )
@@ -128,6 +157,7 @@ def subscript(owner: Origin, key: Origin) -> Origin:
         is_shared=owner.is_shared,
         is_argument=owner.is_argument,
         from_item=owner.from_item or key.from_item,
+        is_cut=is_cut((owner, key)) or (isinstance(owner.value, (str, bytes)) and owner.from_item),
     )
     container = owner.value
     if type(container) in (dict, list, tuple):

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
+import queue
 import sys
 import sysconfig
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
 from pathlib import Path
 from typing import Final
 
 __all__ = [
     "CHANGES_FIRST_ARGUMENT",
+    "CONTAINERS",
+    "DATABASES",
     "MUTATORS",
     "NEVER_WAITING",
     "PROCESS_WIDE",
     "SETTLED_TYPES",
+    "USES_DESCRIPTOR",
     "WRITES_FILE",
     "bound_generator",
     "is_generator",
@@ -39,7 +44,8 @@ MUTATORS: Final = _words(
     """
     add append appendleft clear difference_update discard extend extendleft insert intersection_update pop popitem
     popleft put put_nowait remove reverse rotate setdefault sort symmetric_difference_update subtract update
-    move_to_end __setitem__ __delitem__ fill itemset frombytes fromlist resize setflags
+    move_to_end __setitem__ __delitem__ fill itemset frombytes fromlist resize setflags spawn
+    setLevel addHandler removeHandler addFilter removeFilter register
     """
 )
 """Methods that change what they are called on, by the names that containers use."""
@@ -54,6 +60,15 @@ CHANGES_FIRST_ARGUMENT: Final = _words(
 
 WRITES_FILE: Final = _words("write_text write_bytes touch unlink rename replace symlink_to hardlink_to")
 """Methods of a `pathlib.Path` that change what it names."""
+
+CONTAINERS: Final = (MutableMapping, MutableSequence, MutableSet, queue.Queue, logging.Logger, logging.Handler)
+"""Objects whose methods do to them what their names in `MUTATORS` say."""
+
+DATABASES: Final = ("shelve", "dbm", "dbm.gnu", "dbm.ndbm", "dbm.dumb", "dbm.sqlite3")
+"""Modules whose `open` gives a file that is written through other ways than Python's files."""
+
+USES_DESCRIPTOR: Final = _words("read write lseek readv writev ftruncate sendfile")
+"""Functions of `os` that use an open file by its number, and move its position."""
 
 SETTLED_TYPES: Final = (
     types.ModuleType, types.FunctionType, types.BuiltinFunctionType, threading.local, type, str, bytes, int, float,

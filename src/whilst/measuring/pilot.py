@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from whilst.measuring import clocks, payload
 from whilst.measuring.canary import Canary, Sightings
+from whilst.measuring.footprints import Footprints
 from whilst.measuring.origins import ABSENT
 from whilst.measuring.reachable import AROUND, Found, Reachable
 from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
@@ -43,6 +44,9 @@ class Pilot:
     function: payload.Payload | None = None
     reachable: Reachable | None = None
     """As it was before the first call."""
+    files: Footprints = field(default_factory=Footprints)
+    rest: Sequence[object] | None = None
+    """Items still to come, as far as they can be seen: their names for files must not be those of others."""
     is_settled: bool = True
     """The first call left nothing changed that the scan knows nothing of."""
     _strays: dict[str, Write] = field(default_factory=dict)
@@ -76,12 +80,14 @@ class Pilot:
             self._before = Surroundings.now()
             self._item_before = _print_of(item)
             self._canary = Canary()
+        self.files.begin(item)
         self._start = clocks.read()
 
     def end(self, item: object = ABSENT, *, calls: int = 1) -> clocks.Lap:
         """The call (or so many calls together) is over; it may have raised. Return one call's share of the time."""
         assert self._start is not None
         lap = self._start.until(clocks.read())
+        self.files.end()
         if self._canary is not None:
             seen = self._canary.stop()
             self._canary = None
@@ -204,7 +210,12 @@ class Pilot:
         known = {write.what for write in found}
         found += [
             write
-            for write in (*self.surroundings, *self._item_writes, *self._strays.values())
+            for write in (
+                *self.surroundings,
+                *self._item_writes,
+                *self._strays.values(),
+                *self.files.writes(self.rest),
+            )
             if write.what not in known
         ]
         if self.scan.seeds_itself:  # its draws follow from a seed of its own, wherever it is called

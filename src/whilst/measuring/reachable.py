@@ -202,6 +202,8 @@ class _Look:
             return self._array(value)
         if kind.__module__.startswith("numpy.random") and hasattr(value, "bit_generator"):
             return repr(value.bit_generator.state)
+        if kind.__module__.startswith("numpy.random") and hasattr(value, "n_children_spawned"):
+            return value.n_children_spawned
         if kind.__module__.partition(".")[0] == "pandas" and hasattr(value, "_mgr"):
             return tuple(self._array(block) for block in value._mgr.arrays if hasattr(block, "nbytes"))  # noqa: SLF001
         if ownership.is_generator(value):

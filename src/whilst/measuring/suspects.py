@@ -157,6 +157,9 @@ class _Scanner:
             target = getattr(target, "__wrapped__", target)
         if isinstance(target, types.FunctionType):
             if not ownership.is_own_code(target.__code__.co_filename):
+                within = getattr(target, "__wrapped__", None)  # a library's wrapper around a function of the user's
+                if isinstance(within, types.FunctionType) and ownership.is_own_code(within.__code__.co_filename):
+                    self._enter(within, [*bound, *call.arguments], call)
                 return self._call_library(target, call, where)
             return self._enter(target, [*bound, *call.arguments], call)
         if isinstance(target, type):
@@ -205,17 +208,53 @@ class _Scanner:
             self.strangers += 1
         if name in ownership.CHANGES_FIRST_ARGUMENT:
             self._change_first_argument(call, where)
-        if name == "open":
+        if name == "open" and module in ownership.DATABASES:
+            path = call.arguments[0] if call.arguments else UNKNOWN
+            if not path.from_item or path.is_cut:
+                self._add_file(f"the database {path.value}" if path.is_known else "a database", call, where)
+        elif name == "open":
             self._open(call, where)
-        elif name in ownership.WRITES_FILE and _is_path(getattr(call.callee.owner, "value", None)):
+        elif name in ownership.WRITES_FILE and _may_be_path(call.callee.owner):
             self._write_file(call, where)
+        elif name in ownership.USES_DESCRIPTOR and module in ("posix", "nt") and call.arguments:
+            self._use_descriptor(call, where)
+        elif name == "exec" and module == "builtins":
+            self._execute(call, where)
         elif name == "input":
             self.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             return _derived(call.arguments)
-        if isinstance(target, types.BuiltinMethodType | types.MethodType | types.MethodDescriptorType):
+        if isinstance(target, types.BuiltinMethodType) and not isinstance(target.__self__, types.ModuleType | None):
+            return self._call_unknown(call._replace(callee=_bound(call.callee, target)), where)
+        if isinstance(target, types.MethodType | types.MethodDescriptorType):
             return self._call_unknown(call, where)
+        if isinstance(target, types.FunctionType) and call.callee.owner is not None:
+            self._use_library_object(call.callee.owner, name, call, where)
         return FRESH
+
+    def _use_library_object(self, owner: Origin, name: str, call: Call, where: str) -> None:
+        """A method, written in Python, of a library's object: a connection, a container, a logger."""
+        kind = ownership.stateful_kind(owner.value) if owner.is_known else ""
+        if kind and owner.is_shared:
+            self._suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
+        elif (
+            name in ownership.MUTATORS
+            and (owner.is_shared or owner.is_argument)
+            and isinstance(owner.value, ownership.CONTAINERS)  # `session.put` sends, and changes nothing here
+        ):
+            self._write(owner, call, where)
+
+    def _use_descriptor(self, call: Call, where: str) -> None:
+        """`os.read(fd, …)`: an open file by its number."""
+        number = call.arguments[0]
+        if number.is_shared and not number.from_item and isinstance(number.value, int):
+            self._suspect(Reach.STATEFUL, f"an open file that all calls use, {number.name}", number, call, where)
+
+    def _execute(self, call: Call, where: str) -> None:
+        """`exec(text, names)`: what the text assigns goes into a namespace that others see."""
+        names = call.arguments[1] if len(call.arguments) > 1 else None
+        if names is not None and names.is_shared:
+            self._write(names, call, where)
 
     def _call_unknown(self, call: Call, where: str) -> Origin:
         """A method of something: on a container it may change it, on an open file it uses it up."""
@@ -223,6 +262,8 @@ class _Scanner:
         if owner is None:
             return UNKNOWN
         if owner.made_by is not None:
+            if issubclass(owner.made_by, PurePath) and name in (*ownership.WRITES_FILE, "open"):
+                (self._open if name == "open" else self._write_file)(call, where)
             return self._call_method_of_class(owner, name, call)
         value = owner.value
         if isinstance(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
@@ -336,19 +377,31 @@ class _Scanner:
         place = 0 if is_method else 1
         mode = named.get("mode") or (positional[place] if len(positional) > place else None)
         letters = mode.value if mode is not None and isinstance(mode.value, str) else ""
-        if path is None or path.from_item:
+        if path is None:
             return
-        # Where a path is put together by a library's function, nobody can tell whether the item had a part in it.
-        if "a" in letters or (set(letters) & set("wx+") and _is_path(path.value)):
-            what = f"the file {path.value}" if isinstance(path.value, str) else "a file that all calls add to"
-            self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
+        if "a" in letters and (not path.from_item or path.is_cut):
+            what = f"the file {path.value}" if isinstance(path.value, str) else "a file that calls add to"
+            self._add_file(what, call, where)
+        elif set(letters) & set("wx+"):
+            self._write_named(path, call, where)
 
     def _write_file(self, call: Call, where: str) -> None:
-        """A method of a `Path` that is not the item's own."""
+        """A method of a `Path` that changes what it names."""
         owner = call.callee.owner
-        if owner is not None and not owner.from_item:
-            what = f"the file {owner.value}"
-            self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
+        if owner is not None:
+            self._write_named(owner, call, where)
+
+    def _write_named(self, path: Origin, call: Call, where: str) -> None:
+        """A file is written. Its name may be the item's own; one that is the same for several items is shared."""
+        if path.from_item and path.is_cut:
+            self._add_file("a file whose name several items give", call, where)
+        # Where a path is put together by a library's function, nobody can tell whether the item had a part in it:
+        # `footprints` sees its name.
+        elif not path.from_item and _is_path(path.value):
+            self._add_file(f"the file {path.value}", call, where)
+
+    def _add_file(self, what: str, call: Call, where: str) -> None:
+        self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
 
     def _hand_over(self, call: Call, where: str) -> None:
         """Functions passed to others are taken to be called; open files passed to others, to be used."""
@@ -466,6 +519,19 @@ def _cells(function: types.FunctionType) -> dict[str, Origin]:
             continue
         free[name] = Origin(name=name, value=value, root=value if _may_change(value) else cell, is_shared=True)
     return free
+
+
+def _bound(callee: Origin, method: types.BuiltinMethodType) -> Origin:
+    """A method of a built-in object (`SEEN.append`), however it was come by: with the object that it changes."""
+    if callee.owner is not None and callee.owner.value is method.__self__:
+        return callee
+    value = method.__self__
+    name = callee.name.removesuffix(f".{method.__name__}") or type(value).__name__
+    return replace(callee, owner=Origin(name=name, value=value, root=value, is_shared=True), attribute=method.__name__)
+
+
+def _may_be_path(owner: Origin | None) -> bool:
+    return owner is not None and (_is_path(owner.value) or (owner.from_item and not owner.is_known))
 
 
 def _is_path(value: object) -> bool:

@@ -36,6 +36,7 @@ from whilst.running.source import Source
 
 # What a run of short calls never needs is imported where it is used: it would take longer than the run.
 if TYPE_CHECKING:
+    from whilst.measuring.footprints import Footprints
     from whilst.measuring.pilot import Pilot
     from whilst.measuring.reachable import Reachable
     from whilst.running.adapting import Batches, Window
@@ -94,6 +95,7 @@ class AutoPolicy:
         self._measured: Pilot | None = None
         self._first_lap: clocks.Lap | None = None
         self._reachable: Reachable | None = None
+        self._files: Footprints | None = None
         self._machine: Machine | None = None
         self._decision = Decision(Mode.SEQUENTIAL, "inline", 0, reason="too short to be worth looking into")
         self._history: list[Change] = []
@@ -119,9 +121,13 @@ class AutoPolicy:
     @property
     def _pilot(self) -> Pilot:
         if self._measured is None:
+            from whilst.measuring.footprints import Footprints
             from whilst.measuring.pilot import Pilot
 
-            self._measured = Pilot(self.job.fn, self.job.how, self.job.is_coroutine, reachable=self._reachable)
+            files = self._files or Footprints()
+            self._measured = Pilot(
+                self.job.fn, self.job.how, self.job.is_coroutine, reachable=self._reachable, files=files
+            )
             if self._first_lap is not None:
                 self._measured.add(self._first_lap)
         return self._measured
@@ -246,12 +252,17 @@ class AutoPolicy:
         if not items:
             return _nothing(first)
         if not _names_nothing(job.fn):
+            from whilst.measuring.footprints import Footprints
             from whilst.measuring.reachable import Reachable
 
             self._reachable = Reachable(job.fn)
+            self._files = Footprints()
+            self._files.begin(items[0])
         start = clocks.read(is_short=True)
         finished = perform(Batch(-1, job, range(first, first + 1), items), CALLER, Cell(), self._awaiter)
         self._first_lap = start.until(clocks.read(is_short=True))
+        if self._files is not None:
+            self._files.end()
         self._keep(items, finished, self._first_lap)
         self._left = source.left
         left = 64 if self._left is None else self._left
@@ -294,7 +305,7 @@ class AutoPolicy:
 
     def _pilot_size(self) -> int:
         """How many calls to watch together: short ones must add up to something the canary can see."""
-        if self._is_lazy:
+        if self._is_lazy or self._pilot.files.writes_files:
             return 1
         return max(1, min(_MOST_PILOT_CALLS, math.ceil(0.5 * _WATCHED_S / max(self._call_s, 1e-6))))
 
@@ -308,6 +319,8 @@ class AutoPolicy:
         lap = self._pilot.laps[0]
         if not self._pilot.is_settled or (self._source.peek(1) is None and may_change(self._last[0])):
             return
+        if self._pilot.files.writes_files:
+            return  # whose files they are, another call tells
         if lap.wait_s > 0.5 * lap.alone_s and lap.children_s < 0.2 * lap.alone_s and not self._pilot.writes:
             self._decide("")
 
@@ -316,6 +329,8 @@ class AutoPolicy:
         pilot = self._pilot
         if pilot.unclear and pilot.calls < 6:
             return False
+        if pilot.files.writes_files and pilot.calls < 4 and not pilot.files.writes():
+            return False  # whose files they are, another call tells
         if pilot.scan.caches and pilot.calls < min(32, (self._left or 256) // 30):
             return False  # a cache may be filling: a few per cent of the calls are made here to see
         laps = pilot.laps[1:]
@@ -435,6 +450,7 @@ class AutoPolicy:
             from whilst.measuring.seeds import is_seeded
 
             self._seeded = self._options.seed is None and is_seeded()
+        self._pilot.rest = self._source.peek(4096)
         profile = self._checked_for_shared_items(self._pilot.profile())
         if self._last is not None and self._may_need_processes(profile):
             self._pilot.weigh(*self._last)
