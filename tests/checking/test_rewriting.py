@@ -11,7 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 from whilst.checking.bytecode import decode, version
-from whilst.checking.rewriting import Hooks, Rewriter, SharedNames
+from whilst.checking.hooking import Hooks
+from whilst.checking.rewriting import Rewriter
+from whilst.checking.sharing import SharedNames
+from whilst.checking.sites import Places
 
 REPLACING = {"call", "call_spread", "enter", "loop"}
 
@@ -31,9 +34,9 @@ def hooks_into(seen):
 
 def rewritten(function, *, is_fine=False):
     seen = Counter()
-    names = SharedNames.none()
+    names = SharedNames(function.__globals__)
     names.scan(function.__code__)
-    code = Rewriter(hooks_into(seen), is_fine=is_fine).rewrite(function.__code__, function.__globals__, names)
+    code = Rewriter(hooks_into(seen), Places(), is_fine=is_fine).rewrite(function.__code__, names)
     new = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     return new, seen
 

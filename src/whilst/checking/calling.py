@@ -12,13 +12,13 @@ import itertools
 import types
 from _thread import _local
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from whilst.checking import effects
 from whilst.checking.effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
 from whilst.checking.events import Assumption, Op
-from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Sync
+from whilst.checking.sites import Site
 from whilst.checking.watching import Watcher, plain_key
 
 __all__ = ["Caller", "Model"]
@@ -34,16 +34,17 @@ _READS = Sync(Op.READ, writes=0)
 class Caller:
     """The hooks of calls, `with` blocks, and of `getattr` and its kin."""
 
-    def __init__(self, watcher: Watcher, admit: Callable[[types.FunctionType], None]) -> None:
+    def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
         self.scheduler = watcher.scheduler
-        self.admit = admit
+        self.admit: Callable[[types.FunctionType], None] = lambda _: None
         watcher.admit_class = self.admit_class
         watcher.watch_factory = self._watch_factory
         self.watch_returns: Callable[[types.FunctionType], None] = lambda _: None
         self.models: dict[int, Model] = {}  # id of a function -> its model
         self.type_models: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of C methods, by type of self
         self.managers: dict[type, Model] = {}  # type of a context manager -> what makes its stand-in
+        self._own_managers: dict[type, Model] = {}  # those that are found out in the running check
         self.known_codes: set[int] = set()
         self.assumed: dict[str, Assumption] = {}
         self.virtual: dict[str, Assumption] = {}  # what was given a stand-in of another nature
@@ -65,6 +66,12 @@ class Caller:
         self.generations.clear()
         for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures):
             models.begin()
+
+    def forget(self) -> None:
+        """The check is over."""
+        self.begin()
+        self.assumed, self.virtual, self.has_identity = {}, {}, False
+        self._own_managers = {}
 
     # ------------------------------------------------------------------ hooks
 
@@ -99,9 +106,9 @@ class Caller:
         if self.scheduler.cur < 0:
             return manager
         kind = type(manager)
-        make = self.managers.get(kind)
+        make = self.managers.get(kind) or self._own_managers.get(kind)
         if make is None:
-            make = self.managers[kind] = self._how_to_enter(kind)
+            make = self._own_managers[kind] = self._how_to_enter(kind)
         return make(self, site, manager)
 
     # ------------------------------------------------------------------ by kind of callee
@@ -252,9 +259,9 @@ class Caller:
         if type(name) is not str:
             return
         key = (type(thing), name)
-        how = site.how.get(cast(type, key))
+        how = site.how.get(key)
         if how is None:
-            how = site.how[cast(type, key)] = self.watcher.how_to_read(type(thing), name)
+            how = self.watcher.places.inform(site, key, self.watcher.how_to_read(type(thing), name))
         self.watcher.read_attr(site, thing, name, str(how))
 
     def _reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:

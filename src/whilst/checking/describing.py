@@ -7,8 +7,8 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Access, Blocked, Op
-from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Event, Operation
+from whilst.checking.sites import Site
 
 if TYPE_CHECKING:
     from whilst.checking.engine import Explorer
@@ -104,12 +104,11 @@ class Describer:
 
     # ------------------------------------------------------------------ events
 
-    def accesses(self, trace: list[Event]) -> tuple[Access, ...]:
-        """The whole trace."""
+    def accesses(self, trace: list[Event], outer: dict[int, int]) -> tuple[Access, ...]:
+        """The whole trace; `outer`: the numbers of its tasks as others know them."""
         counts: dict[int, int] = {}
         latest: dict[int, Site] = {}
         out = []
-        outer = self.scheduler.outer
         for index, event in enumerate(trace):
             task = event[0]
             nth = counts.get(task, 0)

@@ -30,19 +30,17 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from whilst.checking.calling import Caller
 from whilst.checking.describing import Describer, types_within
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
-from whilst.checking.instrumenting import Instrumentation, functions_behind, is_trusted
-from whilst.checking.modelling import install
-from whilst.checking.rewriting import Hooks, Rewriter
-from whilst.checking.scheduler import Event, Scheduler
+from whilst.checking.machine import Machine, borrow, give_back
+from whilst.checking.scheduler import Event
+from whilst.checking.sites import Mark, Site
+from whilst.checking.trusting import functions_behind, is_trusted
 from whilst.checking.watchdog import Watchdog
-from whilst.checking.watching import Watcher
 
 if TYPE_CHECKING:
+    from whilst.checking.calling import Caller
     from whilst.checking.modelling.eventloop import VirtualLoop
-    from whilst.checking.rewriting import Site
 
 __all__ = ["Execution", "Explorer", "Limits", "Program"]
 
@@ -112,30 +110,20 @@ class Explorer:
         """`points`: see above. `is_fine`: every instruction is an event, for audits."""
         self.program = program
         self.limits = limits or Limits()
-        self.scheduler = Scheduler(self.limits.steps, self.limits.seconds)
-        self.watcher = Watcher(self.scheduler)
-        known: set[int] = set()
-        self.caller = Caller(self.watcher, self._admit)
-        self.caller.known_codes = known
-        install(self.caller)
-        self.rewriter = Rewriter(_hooks(self.watcher, self.caller), is_fine=is_fine)
-        self.rewriter.points = frozenset(points) if points is not None else frozenset()
-        self.instrumentation = Instrumentation(self.rewriter, known)
-        self.caller.watch_returns = self.instrumentation.watch_returns
+        self._is_fine, self._points = is_fine, points
         self._are_coroutines = [_is_coroutine(task) for task in program.tasks]
         self._has_coroutines = any(self._are_coroutines)
-        self._watchdog = Watchdog(self.scheduler)
         self._runs = 0
         self._had_gc = False
 
-    def _admit(self, function: Any) -> None:
-        self.instrumentation.admit(function)
-
     def __enter__(self) -> Self:
+        self._use(borrow(is_fine=self._is_fine))
         self._had_gc = gc.isenabled()
         gc.disable()
         self._watchdog.start()
         try:
+            if self._points is not None:
+                self.rewriter.name_points(self._points)
             for target in (self.program.setup, *self.program.tasks):
                 for function in functions_behind(target):
                     self.instrumentation.admit(function)
@@ -144,12 +132,19 @@ class Explorer:
             raise
         return self
 
+    def _use(self, machine: Machine) -> None:
+        self._machine = machine
+        self.scheduler, self.watcher, self.caller = machine.scheduler, machine.watcher, machine.caller
+        self.rewriter, self.instrumentation = machine.rewriter, machine.instrumentation
+        self.scheduler.limit_steps, self.scheduler.limit_s = self.limits.steps, self.limits.seconds
+        self._watchdog = Watchdog(self.scheduler)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._watchdog.stop()
         self.instrumentation.restore()
-        self.watcher.begin()
+        give_back(self._machine)
         if self._had_gc:
             gc.enable()
 
@@ -164,7 +159,7 @@ class Explorer:
     def learn(self) -> bool:
         """Turn places into points that the last execution showed to be shared; True when there were any."""
         is_new = self.watcher.learn()
-        if self.watcher.must_rewrite:
+        if self.watcher.must_rewrite or self.instrumentation.is_stale:
             self.watcher.must_rewrite = False
             self.instrumentation.share_globals(self.watcher.stored_module_names)
             is_new = True
@@ -172,15 +167,11 @@ class Explorer:
 
     def points_known(self) -> frozenset[str]:
         """The names of all places that count as events by now."""
-        return self.rewriter.points | {site.point for site in self.rewriter.sites if site.is_hot}
+        return self.rewriter.places.points()
 
     def adopt(self, points: Iterable[str]) -> None:
         """Let these places count as events, too: somebody else has learnt so."""
-        new = frozenset(points) - self.points_known()
-        self.rewriter.points |= new
-        if new:
-            for site in self.rewriter.sites:
-                site.is_hot = site.is_hot or site.point in new
+        self.rewriter.name_points(frozenset(points) - self.points_known())
 
     @property
     def has_identity(self) -> bool:
@@ -200,12 +191,14 @@ class Explorer:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """For a while every function has its own code back."""
+        """For a while every function has its own code back, and another explorer may run."""
+        self._watchdog.stop()
         self.instrumentation.restore()
         try:
             yield
         finally:
             self.instrumentation.reinstate()
+            self._watchdog.start()
 
     def enabled_along(self) -> list[list[int]]:
         """For each event of the last run: the tasks that could have gone on there (see `keep_enabled`)."""
@@ -275,8 +268,6 @@ class Explorer:
             inner = inner.func
         if not _is_foreign(inner):
             return functools.partial(task, state)
-        from whilst.checking.rewriting import Mark, Site
-
         code = _call_as_code.__code__
         site = Site(code, Mark(0, (code.co_firstlineno + 2, None, None, None), "call", 0), {})
         site.is_hot = True
@@ -285,7 +276,6 @@ class Explorer:
     def _loop(self) -> VirtualLoop:
         """An event loop for the coroutine tasks; asyncio is loaded for them alone."""
         from whilst.checking.modelling.eventloop import VirtualLoop
-        from whilst.checking.rewriting import Mark, Site
 
         code = next(
             function.__code__
@@ -303,7 +293,7 @@ class Explorer:
         scheduler = self.scheduler
         outer, trace = scheduler.outer, scheduler.trace
         results = tuple([scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers])
-        describe = functools.partial(_described, self, state, trace, describer)
+        describe = functools.partial(_described, self, state, trace, outer, describer)
         return Execution(
             choices=tuple([outer[event[0]] for event in trace]),
             status=scheduler.status,
@@ -312,7 +302,7 @@ class Explorer:
             blocked=self._blocked(state) if scheduler.status is Status.DEADLOCK else (),
             reason=scheduler.reason,
             _describe=describe,
-            _points=functools.partial(_points_of, trace),
+            _points=functools.partial(_points_of, trace, self.rewriter.places.hot),
         )
 
     def _blocked(self, state: object) -> tuple[Blocked, ...]:
@@ -340,13 +330,16 @@ def _is_foreign(task: Any) -> bool:
 
 
 def _described(
-    explorer: Explorer, state: object, trace: list[Event], describer: Describer | None
+    explorer: Explorer, state: object, trace: list[Event], outer: dict[int, int], describer: Describer | None
 ) -> tuple[Access, ...]:
-    return (describer or Describer(explorer, state)).accesses(trace)
+    return (describer or Describer(explorer, state)).accesses(trace, outer)
 
 
-def _points_of(trace: list[Event]) -> tuple[str, ...]:
-    return tuple(sorted({event[5][3].point for event in trace if event[5][3].is_hot}))
+def _points_of(trace: list[Event], hot: list[Site]) -> tuple[str, ...]:
+    """`hot` outlives the check, what sites know of themselves does not."""
+    known = set(hot)
+    sites = {event[5][3] for event in trace}
+    return tuple(sorted({site.point for site in sites if site in known or site.is_hot}))
 
 
 def _identity(task: Callable[..., object]) -> object:
@@ -360,26 +353,3 @@ def _is_coroutine(task: Callable[..., object]) -> bool:
     while isinstance(task, functools.partial):
         task = task.func
     return inspect.iscoroutinefunction(task) or inspect.iscoroutinefunction(getattr(task, "__call__", None))  # noqa: B004
-
-
-def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
-    return Hooks(
-        get_attr=watcher.get_attr,
-        set_attr=watcher.set_attr,
-        get_global=watcher.get_global,
-        set_global=watcher.set_global,
-        get_cell=watcher.get_cell,
-        set_cell=watcher.set_cell,
-        get_item=watcher.get_item,
-        set_item=watcher.set_item,
-        contains=watcher.contains,
-        look=watcher.look,
-        operate=watcher.operate,
-        operate_in_place=watcher.operate_in_place,
-        call=caller.call,
-        call_spread=caller.call_spread,
-        enter=caller.enter,
-        loop=watcher.loop,
-        fine=watcher.fine,
-        leave=watcher.leave,
-    )

@@ -1,166 +1,198 @@
 """Which functions are rewritten, when, and how they get their own code back.
 
 A module is taken as a whole the first time one of its functions is called: C code calls into Python (sort keys,
-`__eq__`, properties), and such calls are seen only if the callee has been rewritten before. Functions are found
-through the garbage collector by their code's file, since a walk through module namespaces misses those held by
-descriptors (`cached_property.func`), closures and decorators.
+`__eq__`, properties), and such calls are seen only if the callee has been rewritten before.
+
+Most checks of a process are about files that were checked before. What such a file's functions are exchanged for is
+kept as a plan, so that entering is one assignment a function. Nothing here keeps a function alive.
 """
 
 from __future__ import annotations
 
 import functools
-import gc
-import inspect
-import itertools
-import operator
+import sys
 import types
+import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import Final, NamedTuple
 
-from whilst.checking.rewriting import Rewriter, SharedNames
+from whilst.checking.finding import Known, functions_like
+from whilst.checking.rewriting import Rewriter
+from whilst.checking.sharing import SharedNames
+from whilst.checking.trusting import MODELLED, is_trusted
 
-__all__ = ["Instrumentation", "functions_behind"]
+__all__ = ["Instrumentation"]
 
-# Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
-# (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
-TRUSTED = (
-    "whilst", "greenlet", "threading", "_thread", "queue", "logging", "importlib", "_frozen_importlib", "re",
-    "enum", "typing", "abc", "_abc", "_py_abc", "_weakrefset", "warnings", "linecache", "traceback",
-    "tokenize", "inspect", "dis", "opcode", "ast", "gc", "encodings", "codecs", "io", "_io", "_pyio",
-    "stat", "site", "pytest", "_pytest", "pluggy", "coverage", "hypothesis", "random", "signal", "subprocess",
-    "multiprocessing", "asyncio", "selectors", "socket", "ssl", "concurrent.futures", "decimal", "_pydecimal",
-    "numbers", "unittest.mock", "reprlib", "copyreg", "struct", "zipimport", "runpy", "pdb", "bdb", "cmd",
-    "_py_warnings", "annotationlib", "_ast_unparse", "_colorize", "concurrent.interpreters",  # from 3.14 on
-)  # fmt: skip
+_MOST_SITES: Final = 50_000
 
 
-_NAMES = frozenset(TRUSTED)
-_PREFIXES = (*(f"{name}." for name in TRUSTED), "sre_")
+class Swap(NamedTuple):
+    """A function, its own code, and the code that it has in the meantime."""
+
+    function: weakref.ref[types.FunctionType]
+    code: types.CodeType
+    new: types.CodeType
 
 
-def is_trusted(module: str) -> bool:
-    """Whether functions of that module run as they are."""
-    return module in _NAMES or module.startswith(_PREFIXES)
+class _Plan(NamedTuple):
+    """What the functions of one file are exchanged for, as long as the shared names stay at these versions."""
 
+    known: Known
+    versions: list[tuple[SharedNames, int]]
+    swaps: list[Swap]
 
-_MODELLED = frozenset({"threading", "queue", "asyncio", "concurrent", "random", "whilst", "_thread"})
-
-
-def functions_behind(target: object) -> Iterable[types.FunctionType]:
-    """The Python functions that a callable runs first: through partials, bound methods, `__call__`, classes."""
-    if isinstance(target, functools.partial):
-        yield from functions_behind(target.func)
-    elif isinstance(target, types.MethodType):
-        yield from functions_behind(target.__func__)
-    elif isinstance(target, types.FunctionType):
-        yield target
-        wrapped = inspect.unwrap(target)
-        if wrapped is not target:
-            yield from functions_behind(wrapped)
-    elif isinstance(target, type):
-        for base in target.__mro__:
-            yield from (value for value in vars(base).values() if isinstance(value, types.FunctionType))
-    else:
-        call = getattr(type(target), "__call__", None)  # noqa: B004  # the function itself is wanted
-        if isinstance(call, types.FunctionType):
-            yield call
+    def is_current(self) -> bool:
+        return all(names.version == version for names, version in self.versions)
 
 
 class Instrumentation:
     """Rewritten functions and the way back."""
 
-    def __init__(self, rewriter: Rewriter, known_codes: set[int]) -> None:
+    def __init__(self, rewriter: Rewriter) -> None:
         self.rewriter = rewriter
-        self.known_codes = known_codes
         self.trusted_seen: set[str] = set()
-        self._undo: list[tuple[types.FunctionType, types.CodeType, types.CodeType]] = []
-        self._functions: list[types.FunctionType] | None = None
-        self._files: set[str] = set()
         self._names: dict[int, SharedNames] = {}
-        self._keep: list[Any] = []
+        self._plans: dict[str, _Plan] = {}
+        # Of the running check:
+        self._swapped: list[list[Swap]] = []
+        self._files: set[str] = set()
+        self._left_alone: list[types.CodeType] = []
+        self.is_stale = False  # a function turned up that stores what others were thought to share with nobody
+        self._has_grown = False
+
+    # ------------------------------------------------------------------ taking functions in
 
     def admit(self, function: types.FunctionType) -> None:
         """Rewrite the function's whole module, or note that it stays as it is."""
-        if id(function.__code__) in self.known_codes:
+        code = function.__code__
+        known_codes = self.rewriter.known_codes
+        if id(code) in known_codes:
             return
         module = function.__module__ or ""
-        file = function.__code__.co_filename
         if is_trusted(module):
-            if module.partition(".")[0] not in _MODELLED:
+            if module.partition(".")[0] not in MODELLED:
                 self.trusted_seen.add(module)
-            self.known_codes.add(id(function.__code__))
-            self._keep.append(function.__code__)
+            known_codes.add(id(code))
+            self._left_alone.append(code)
             return
+        file = code.co_filename
         if file not in self._files:
             self._files.add(file)
-            found = self._functions_of(file)
-            for each in found:
-                self._scan(each)
-            for each in found:
-                self._rewrite(each)
-        if id(function.__code__) not in self.known_codes:
-            self._scan(function)
-            self._rewrite(function)
+            self._exchange(file, functions_like(function))
+        if id(function.__code__) not in known_codes:
+            before = self._names.get(id(function.__globals__))
+            version = before.version if before is not None else -1
+            swap = self._swap_of(function, self._names_of(function))
+            self.is_stale = self.is_stale or (before is not None and before.version != version)
+            self._swapped.append([swap])
+            function.__code__ = swap.new
+            for inner in _held_by(function):
+                self.admit(inner)
 
-    def _functions_of(self, file: str) -> list[types.FunctionType]:
-        if self._functions is None:  # without a Python-level loop: a large process has a million objects
-            things = gc.get_objects()
-            are_functions = map(operator.is_, map(type, things), itertools.repeat(types.FunctionType))
-            self._functions = list(itertools.compress(things, are_functions))
-        found = [each for each in self._functions if each.__code__.co_filename == file]
-        return [each for each in found if not is_trusted(each.__module__ or "")]
+    def _exchange(self, file: str, known: Known) -> None:
+        plan = self._plans.get(file)
+        if plan is None or plan.known is not known or not plan.is_current():
+            plan = self._plans[file] = self._plan(known)
+        self._swapped.append(plan.swaps)
+        for ref, code, new in plan.swaps:
+            function = ref()
+            if function is not None and function.__code__ is code:
+                function.__code__ = new
 
-    def _scan(self, function: types.FunctionType) -> None:
-        names = self._names.setdefault(id(function.__globals__), SharedNames.none())
+    def _plan(self, known: Known) -> _Plan:
+        functions = [each for each in known.alive() if id(each.__code__) not in self.rewriter.known_codes]
+        spaces = {id(each.__globals__): self._names_of(each) for each in functions}
+        swaps = [self._swap_of(each, spaces[id(each.__globals__)]) for each in functions]
+        return _Plan(known, [(names, names.version) for names in spaces.values()], swaps)
+
+    def _names_of(self, function: types.FunctionType) -> SharedNames:
+        """The shared names of its module, with those that it stores."""
+        names = self._names.get(id(function.__globals__))
+        if names is None:
+            names = self._names[id(function.__globals__)] = SharedNames(function.__globals__)
         names.scan(function.__code__)
+        return names
 
-    def _rewrite(self, function: types.FunctionType) -> None:
-        code = function.__code__
-        if id(code) in self.known_codes:
-            return
-        space = function.__globals__
-        names = self._names[id(space)]
-        new = self.rewriter.rewrite(code, space, names)
-        self._undo.append((function, code, new))
-        function.__code__ = new
-        self._know(new)
+    def _swap_of(self, function: types.FunctionType, names: SharedNames) -> Swap:
+        return Swap(weakref.ref(function), function.__code__, self.rewriter.rewrite(function.__code__, names))
 
-    def _know(self, code: types.CodeType) -> None:
-        self.known_codes.add(id(code))
-        for const in code.co_consts:
-            if isinstance(const, types.CodeType):
-                self._know(const)
+    # ------------------------------------------------------------------ what turns out later
 
     def watch_returns(self, function: types.FunctionType) -> None:
         """Make the return of that function an event: a cache stores its result then."""
-        for index, (each, code, _) in enumerate(self._undo):
-            if each is function and id(code) not in self.rewriter.returning:
-                self.rewriter.points |= {site.point for site in self.rewriter.sites if site.is_hot}
-                self.rewriter.watch_return(code, function.__globals__)
-                new = self.rewriter.rewrite(code, function.__globals__, self._names[id(function.__globals__)])
-                self._undo[index] = (function, code, new)
-                self._know(new)
-                function.__code__ = new
+        for at, swaps in enumerate(self._swapped):
+            for index, swap in enumerate(swaps):
+                if swap.function() is function and id(swap.code) not in self.rewriter.returning:
+                    self._name_points()
+                    self.rewriter.returning.add(id(swap.code))
+                    new = self._swap_again(swap)
+                    self._swapped[at] = [*swaps[:index], new, *swaps[index + 1 :]]  # a plan keeps its own
+                    return
 
     def share_globals(self, names: set[str]) -> None:
         """Some code stores into a module's namespace from outside: reads of those globals count from now on."""
-        if not names:
-            return
-        self.rewriter.start_over()
+        self._has_grown, self.is_stale = self._has_grown or bool(names), False
+        self._name_points()
         for each in self._names.values():
-            each.stored_globals |= names
-        for index, (function, code, _) in enumerate(self._undo):
-            new = self.rewriter.rewrite(code, function.__globals__, self._names[id(function.__globals__)])
-            self._undo[index] = (function, code, new)
-            self._know(new)
-            function.__code__ = new
+            each.add(frozenset(names))
+        self._swapped = [[self._swap_again(swap) for swap in swaps] for swaps in self._swapped]
+
+    def _name_points(self) -> None:
+        """Sites are about to be replaced by others of the same names."""
+        self.rewriter.name_points(self.rewriter.places.points())
+
+    def _swap_again(self, swap: Swap) -> Swap:
+        function = swap.function()
+        if function is None:
+            return swap
+        new = self.rewriter.rewrite(swap.code, self._names[id(function.__globals__)])
+        function.__code__ = new
+        return swap._replace(new=new)
+
+    # ------------------------------------------------------------------ the way back
 
     def restore(self) -> None:
         """Give every function its own code back."""
-        for function, code, _ in self._undo:
-            function.__code__ = code
+        for swaps in self._swapped:
+            for ref, code, new in swaps:
+                function = ref()
+                if function is not None and function.__code__ is new:
+                    function.__code__ = code
 
     def reinstate(self) -> None:
         """After `restore`: the rewritten code again."""
-        for function, _, new in self._undo:
-            function.__code__ = new
+        for swaps in self._swapped:
+            for ref, code, new in swaps:
+                function = ref()
+                if function is not None and function.__code__ is code:
+                    function.__code__ = new
+
+    def forget(self) -> bool:
+        """The check is over; whether what was rewritten may serve the next one."""
+        self.rewriter.returning.clear()
+        self.rewriter.known_codes.difference_update(map(id, self._left_alone))
+        self.trusted_seen = set()
+        self._swapped, self._files, self._left_alone = [], set(), []
+        self.is_stale = False
+        is_small = self.rewriter.site_count < _MOST_SITES
+        return is_small and not self._has_grown and all(map(_is_of_a_module, self._names.values()))
+
+
+def _is_of_a_module(names: SharedNames) -> bool:
+    """Whether the namespace is a module's that is still there: others are not to be kept alive."""
+    module = sys.modules.get(str(names.space.get("__name__")))
+    return module is not None and vars(module) is names.space
+
+
+def _held_by(function: types.FunctionType) -> Iterable[types.FunctionType]:
+    """The functions in the closure of one that was made anew: nobody else may know of them."""
+    for cell in function.__closure__ or ():
+        try:
+            held = cell.cell_contents
+        except ValueError:  # not yet bound
+            continue
+        while isinstance(held, functools.partial):
+            held = held.func
+        held = getattr(held, "__func__", held)
+        if isinstance(held, types.FunctionType):
+            yield held

@@ -124,8 +124,8 @@ class Scheduler:
         "versions",
     )
 
-    def __init__(self, limit_steps: int, limit_s: float) -> None:
-        self.limit_steps, self.limit_s = limit_steps, limit_s
+    def __init__(self) -> None:
+        self.limit_steps, self.limit_s = 0, 0.0  # events and seconds that one execution may take
         self._pool: list[greenlet] = []
         self.task_numbers: dict[tuple[int, int], int] = {}  # (parent, nth child) -> task, for the whole search
         self.gates: dict[int, int] = {}  # task -> the identical task that must have begun before it
@@ -137,6 +137,13 @@ class Scheduler:
         self.keeps_enabled = False
         self.blocked_outside = ""  # where the watchdog found a task in a system call
         self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
+        self._reset(0)
+
+    def forget(self) -> None:
+        """The check is over; parked greenlets stay for the next."""
+        self.task_numbers, self.gates = {}, {}
+        self.picker = self.on_event = self.interrupt = None
+        self.keeps_enabled = False
         self._reset(0)
 
     def _reset(self, count: int) -> None:

@@ -24,8 +24,8 @@ from typing import Any
 from whilst.checking.effects import ATOMS, family
 from whilst.checking.events import Op
 from whilst.checking.polling import local_state
-from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Operation, Scheduler, Sync
+from whilst.checking.sites import Places, Site
 
 __all__ = ["Watcher", "plain_key"]
 
@@ -75,8 +75,9 @@ class _Dropped:
 class Watcher:
     """Sorts out what is touched. Its methods are the hooks of variables and containers."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, places: Places) -> None:
         self.scheduler = scheduler
+        self.places = places
         self.logs: dict[int, dict[Any, Log]] = {}
         self.learned: set[Site] = set()
         self.owner_of_dict: dict[int, object] = {}
@@ -97,6 +98,13 @@ class Watcher:
         self.owner_of_dict.clear()
         self.locals.clear()
         self.stores.clear()
+
+    def forget(self) -> None:
+        """The check is over."""
+        self.begin()
+        self.learned = set()
+        self.stored_class_names, self.stored_module_names, self.met = set(), set(), set()
+        self.must_rewrite = False
 
     def meet(self, kind: type) -> None:
         """An instance turns up: rewrite its class before C code calls its methods."""
@@ -159,7 +167,7 @@ class Watcher:
         """A cold place that has been passed very often in one and the same local state polls: make it a point."""
         local = local_state(Scheduler._work.__code__)  # noqa: SLF001
         if entry.local == local:
-            site.is_hot = True
+            self.places.heat(site)
             self.learned.add(site)
         entry.local = local
 
@@ -173,7 +181,7 @@ class Watcher:
                     self.log_id(site, is_write, thing_id, key)
                 return
             self.learned.add(site)
-            site.is_hot = True
+            self.places.heat(site)
         self.scheduler.step(operation)
 
     def log_id(self, site: Site, is_write: bool, thing_id: int, key: Any) -> None:
@@ -228,7 +236,7 @@ class Watcher:
         is_new = False
         for site in found:
             is_new = True
-            site.is_hot = True
+            self.places.heat(site)
         return is_new
 
     @staticmethod
@@ -267,7 +275,7 @@ class Watcher:
             return
         how = site.how.get(type(thing))
         if how is None:
-            how = site.how[type(thing)] = self.how_to_read(type(thing), site.name)
+            how = self.places.inform(site, type(thing), self.how_to_read(type(thing), site.name))
         if how == "skip":
             return
         if how == "instance":
@@ -278,6 +286,7 @@ class Watcher:
             else:
                 self.log(site, 0, thing, site.name)
                 site.memo = (id(thing), self.scheduler.cur, self.epoch)
+                site.again = 0
         else:
             self.read_attr(site, thing, site.name, str(how))
 
@@ -353,7 +362,7 @@ class Watcher:
         how = site.how.get(kind)
         if how is None:
             self.meet(kind)
-            how = site.how[kind] = self._how_to_write(kind, site.name)
+            how = self.places.inform(site, kind, self._how_to_write(kind, site.name))
         if how == "instance":
             if site.is_hot:
                 self.scheduler.step((1, id(thing), site.name, site, thing, value))
@@ -362,6 +371,7 @@ class Watcher:
             else:
                 self.log(site, 1, thing, site.name)
                 site.memo = (id(thing), self.scheduler.cur, self.epoch)
+                site.again = 0
         elif how != "skip":
             self.write_attr(site, thing, site.name, value)
 
@@ -475,7 +485,7 @@ class Watcher:
         how = site.how.get(kind)
         if how is None:
             self.meet(kind)
-            how = site.how[kind] = self._how_to_index(kind, method)
+            how = self.places.inform(site, kind, self._how_to_index(kind, method))
         if how == "skip":
             return
         if how == "dict":

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from whilst.checking.calling import Caller
 from whilst.checking.effects import PURE
-from whilst.checking.rewriting import Site
+from whilst.checking.sites import Site
 
 __all__ = ["install", "seen"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from whilst.checking.calling import Caller
 from whilst.checking.events import Assumption
-from whilst.checking.rewriting import Site
+from whilst.checking.sites import Site
 
 __all__ = ["Clocks", "install"]
 

@@ -24,7 +24,7 @@ from whilst.checking.scheduler import Abort, Operation, Sync
 
 if TYPE_CHECKING:
     from whilst.checking.calling import Caller
-    from whilst.checking.rewriting import Site
+    from whilst.checking.sites import Site
 
 __all__ = ["VirtualLoop"]
 

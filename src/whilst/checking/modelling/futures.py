@@ -16,8 +16,8 @@ from typing import Any
 
 from whilst.checking.calling import Caller
 from whilst.checking.events import Op
-from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Sync
+from whilst.checking.sites import Site
 
 __all__ = ["install"]
 
@@ -121,7 +121,7 @@ class Futures:
         known.is_limited = known.is_limited or site.how.get(_Pool) == "limited"
         known.open += 1
         if known.open > known.workers and not known.is_limited:
-            site.how[_Pool] = "limited"
+            self.caller.watcher.places.inform(site, _Pool, "limited")
             self.caller.watcher.learned.add(site)
         start = (id(future), "start")  # apart from the future: a call may start while another thread cancels it
         self.touch(site, future, Op.START, writes=True, more=((start, None, True),))

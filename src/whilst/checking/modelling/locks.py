@@ -10,8 +10,8 @@ from typing import Any
 
 from whilst.checking.calling import Caller
 from whilst.checking.events import Op
-from whilst.checking.rewriting import Site
 from whilst.checking.scheduler import Sync
+from whilst.checking.sites import Site
 
 __all__ = ["RLOCK", "Locks", "install"]
 

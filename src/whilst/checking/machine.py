@@ -1,0 +1,89 @@
+"""What executions run on: scheduler, hooks, models and the code that calls these hooks.
+
+Making one, and casting the code of a module for it, takes longer than most checks. So a machine serves one check
+after the other: `borrow` gives one that knows nothing of earlier checks except code, `give_back` makes it forget.
+One that holds what the next check must not see, or must not keep alive, is dropped instead. Each thread has its own,
+since greenlets belong to the thread that made them.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from whilst.checking.calling import Caller
+from whilst.checking.hooking import Hooks
+from whilst.checking.instrumenting import Instrumentation
+from whilst.checking.modelling import install
+from whilst.checking.rewriting import Rewriter
+from whilst.checking.scheduler import Scheduler
+from whilst.checking.sites import Places
+from whilst.checking.watching import Watcher
+
+__all__ = ["Machine", "borrow", "give_back"]
+
+
+class Machine:
+    """The parts, put together. `is_fine`: every instruction is an event, for audits."""
+
+    def __init__(self, *, is_fine: bool) -> None:
+        self.is_fine = is_fine
+        self.places = Places()
+        self.scheduler = Scheduler()
+        self.watcher = Watcher(self.scheduler, self.places)
+        self.caller = Caller(self.watcher)
+        install(self.caller)
+        self.rewriter = Rewriter(_hooks(self.watcher, self.caller), self.places, is_fine=is_fine)
+        self.instrumentation = Instrumentation(self.rewriter)
+        self.caller.admit = self.instrumentation.admit
+        self.caller.watch_returns = self.instrumentation.watch_returns
+        self.caller.known_codes = self.rewriter.known_codes
+
+    def forget(self) -> bool:
+        """The check is over; whether the machine may serve another one."""
+        self.watcher.forget()
+        self.caller.forget()
+        self.places.forget()
+        self.scheduler.forget()
+        return self.instrumentation.forget()
+
+
+class _Idle(threading.local):
+    def __init__(self) -> None:
+        self.machines: dict[bool, Machine] = {}
+
+
+_IDLE = _Idle()
+
+
+def borrow(*, is_fine: bool) -> Machine:
+    """A machine that knows nothing of earlier checks."""
+    return _IDLE.machines.pop(is_fine, None) or Machine(is_fine=is_fine)
+
+
+def give_back(machine: Machine) -> None:
+    """It may serve the next check of this thread."""
+    if machine.forget():
+        _IDLE.machines[machine.is_fine] = machine
+
+
+def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
+    return Hooks(
+        get_attr=watcher.get_attr,
+        set_attr=watcher.set_attr,
+        get_global=watcher.get_global,
+        set_global=watcher.set_global,
+        get_cell=watcher.get_cell,
+        set_cell=watcher.set_cell,
+        get_item=watcher.get_item,
+        set_item=watcher.set_item,
+        contains=watcher.contains,
+        look=watcher.look,
+        operate=watcher.operate,
+        operate_in_place=watcher.operate_in_place,
+        call=caller.call,
+        call_spread=caller.call_spread,
+        enter=caller.enter,
+        loop=watcher.loop,
+        fine=watcher.fine,
+        leave=watcher.leave,
+    )

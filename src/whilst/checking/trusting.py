@@ -1,0 +1,54 @@
+"""Whose functions run as they are, and which functions a callable runs first."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Iterable
+from typing import Final
+
+__all__ = ["MODELLED", "functions_behind", "is_trusted"]
+
+# Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
+# (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
+TRUSTED = (
+    "whilst", "greenlet", "threading", "_thread", "queue", "logging", "importlib", "_frozen_importlib", "re",
+    "enum", "typing", "abc", "_abc", "_py_abc", "_weakrefset", "warnings", "linecache", "traceback",
+    "tokenize", "inspect", "dis", "opcode", "ast", "gc", "encodings", "codecs", "io", "_io", "_pyio",
+    "stat", "site", "pytest", "_pytest", "pluggy", "coverage", "hypothesis", "random", "signal", "subprocess",
+    "multiprocessing", "asyncio", "selectors", "socket", "ssl", "concurrent.futures", "decimal", "_pydecimal",
+    "numbers", "unittest.mock", "reprlib", "copyreg", "struct", "zipimport", "runpy", "pdb", "bdb", "cmd",
+    "_py_warnings", "annotationlib", "_ast_unparse", "_colorize", "concurrent.interpreters",  # from 3.14 on
+)  # fmt: skip
+
+_NAMES = frozenset(TRUSTED)
+_PREFIXES = (*(f"{name}." for name in TRUSTED), "sre_")
+
+
+def is_trusted(module: str) -> bool:
+    """Whether functions of that module run as they are."""
+    return module in _NAMES or module.startswith(_PREFIXES)
+
+
+MODELLED: Final = frozenset({"threading", "queue", "asyncio", "concurrent", "random", "whilst", "_thread"})
+
+
+def functions_behind(target: object) -> Iterable[types.FunctionType]:
+    """The Python functions that a callable runs first: through partials, bound methods, `__call__`, classes."""
+    if isinstance(target, functools.partial):
+        yield from functions_behind(target.func)
+    elif isinstance(target, types.MethodType):
+        yield from functions_behind(target.__func__)
+    elif isinstance(target, types.FunctionType):
+        yield target
+        wrapped = inspect.unwrap(target)
+        if wrapped is not target:
+            yield from functions_behind(wrapped)
+    elif isinstance(target, type):
+        for base in target.__mro__:
+            yield from (value for value in vars(base).values() if isinstance(value, types.FunctionType))
+    else:
+        call = getattr(type(target), "__call__", None)  # noqa: B004  # the function itself is wanted
+        if isinstance(call, types.FunctionType):
+            yield call
