@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from whilst.running.refusals import refusal
+from whilst.running.refusals import refusal, turned_away
 
 
 class HTTPError(OSError):
@@ -76,3 +76,60 @@ def test_causes_that_go_in_circles_end():
     a, b = ValueError("a"), ValueError("b")
     a.__cause__, b.__cause__ = b, a
     assert refusal(a) == ""
+
+
+def raised(error, **names):
+    """The error, as raised by a function that has such names."""
+
+    def fn(names=names):
+        answer = names.get("answer")
+        method = names.get("method")
+        if method or answer is not None or error:
+            raise error
+
+    try:
+        fn()
+    except Exception as caught:
+        return caught
+
+
+class Answer:
+    def __init__(self, status):
+        self.status = status
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        raised(http.client.RemoteDisconnected("closed"), method="GET"),
+        raised(ConnectionResetError(errno.ECONNRESET, "reset"), method="PUT"),
+        raised(ConnectionResetError(errno.ECONNRESET, "reset")),
+        raised(RuntimeError("HTTP 503")),
+        raised(RuntimeError("no good"), answer=Answer(429)),
+        raised(KeyError("value"), answer=Answer(503)),
+    ],
+)
+def test_turned_away_by_closing_or_by_an_answer_at_hand(error):
+    assert refusal(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        raised(http.client.RemoteDisconnected("closed"), method="POST"),
+        raised(ValueError("item 503 is damaged")),
+        raised(RuntimeError("no good"), answer=Answer(404)),
+    ],
+)
+def test_what_may_have_been_carried_out_or_depends_on_the_item_is_its_own_error(error):
+    assert refusal(error) == ""
+
+
+@pytest.mark.parametrize("value", [429, (503, "no"), Answer(429), {"status": 503}, ["x", 429]])
+def test_a_value_may_be_an_answer_that_says_no(value):
+    assert turned_away(value)
+
+
+@pytest.mark.parametrize("value", [200, (200, "ok"), Answer(200), {"status": 200}, "503", None, {"count": 503}, b"429"])
+def test_other_values_are_not(value):
+    assert not turned_away(value)

@@ -83,6 +83,7 @@ class Frame:
     guard: Guard | None = None
     on_call: Callable[[Call], Origin] = field(default=lambda _call: UNKNOWN)
     on_store: Callable[[Store], None] = field(default=lambda _store: None)
+    on_return: Callable[[Origin], None] = field(default=lambda _origin: None)
     is_lock: Callable[[Origin], bool] = field(default=lambda _origin: False)
     returned: Origin | None = None
     nested: list[types.CodeType] = field(default_factory=list)
@@ -116,6 +117,8 @@ class Walker:
         self.falls_through = True
         self.previous = ""
         self.lock_depth = 0
+        self.asks_item = False
+        """Some branch so far depends on the item."""
 
     # ---------------------------------------------------------------- the stack
 
@@ -152,7 +155,7 @@ class Walker:
         brought = self.waiting.pop(offset, None)
         if brought is not None:
             if self.falls_through and len(brought) == len(self.stack):
-                self.stack = [joined(a, b) for a, b in zip(self.stack, brought, strict=True)]
+                self.stack = [self._merged(a, b) for a, b in zip(self.stack, brought, strict=True)]
             elif not self.falls_through:
                 self.stack = brought
         elif not self.falls_through:
@@ -165,6 +168,12 @@ class Walker:
                 for end, guard in self.guards
                 if offset < end or returned_before
             ]
+
+    def _merged(self, one: Origin, other: Origin) -> Origin:
+        """Of two constants which one it is (`"a" if item else "b"`) may be the item's affair."""
+        merged = joined(one, other)
+        is_choice = self.asks_item and one.is_constant and other.is_constant and one.value != other.value
+        return replace(merged, from_item=True, is_cut=True) if is_choice else merged
 
     def _unknown(self, instruction: dis.Instruction) -> None:
         try:
@@ -188,6 +197,7 @@ class Walker:
             return
         self.waiting.setdefault(target, list(self.stack))
         if "POP_JUMP" in instruction.opname:
+            self.asks_item = self.asks_item or condition.from_item
             tested = condition.test or (condition.name if condition.is_shared else "")
             if tested:
                 self.guards.append((target, Guard(tested, condition.from_item)))

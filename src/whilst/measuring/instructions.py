@@ -22,6 +22,7 @@ from whilst.measuring.origins import (
     attribute,
     blended,
     joined,
+    path_type,
     subscript,
 )
 
@@ -196,6 +197,8 @@ def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
     made = blended(left, right)
     if sign in ("%", "//", "&", ">>", "%=", "//=", "&=", ">>=") and left.from_item and not isinstance(left.value, str):
         made = replace(made, is_cut=True)
+    if sign == "/":
+        made = replace(made, made_by=path_type(left) or path_type(right))
     walker.push(left if is_same else made)
 
 
@@ -308,7 +311,9 @@ def _load_special(walker: Walker, instruction: dis.Instruction) -> None:
 
 @_on("RETURN_VALUE")
 def _return_value(walker: Walker, _instruction: dis.Instruction) -> None:
-    walker.frame.returned = joined(walker.frame.returned, walker.pop())
+    origin = walker.pop()
+    walker.frame.on_return(origin)
+    walker.frame.returned = joined(walker.frame.returned, origin)
 
 
 @_on("RETURN_CONST")

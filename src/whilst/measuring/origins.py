@@ -10,6 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Final
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "blended",
     "is_cut",
     "joined",
+    "path_type",
     "subscript",
 ]
 
@@ -99,6 +101,12 @@ def is_cut(parts: Sequence[Origin]) -> bool:
 def blended(*parts: Origin, test: str = "") -> Origin:
     """Return the origin of a new value that is made of these."""
     return Origin(from_item=any(part.from_item for part in parts), is_cut=is_cut(parts), test=test)
+
+
+def path_type(origin: Origin) -> type | None:
+    """The class of a path, known or made; None for what is none."""
+    kind = origin.made_by if origin.made_by is not None else type(origin.value)
+    return kind if issubclass(kind, PurePath) else None
 
 
 def attribute(owner: Origin, name: str) -> Origin:

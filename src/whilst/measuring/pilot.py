@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from whilst.measuring import clocks, payload
 from whilst.measuring.canary import Canary, Sightings
+from whilst.measuring.fidelity import parts_of, why_unlike, why_unlike_sent
 from whilst.measuring.footprints import Footprints
 from whilst.measuring.origins import ABSENT
 from whilst.measuring.reachable import AROUND, Found, Reachable
@@ -47,6 +48,8 @@ class Pilot:
     files: Footprints = field(default_factory=Footprints)
     rest: Sequence[object] | None = None
     """Items still to come, as far as they can be seen: their names for files must not be those of others."""
+    unlike: str = ""
+    """Why a worker would work on, or give back, something other than a `for` loop has."""
     is_settled: bool = True
     """The first call left nothing changed that the scan knows nothing of."""
     _strays: dict[str, Write] = field(default_factory=dict)
@@ -68,7 +71,16 @@ class Pilot:
                 self.reachable = Reachable(self.fn)
             else:
                 found = self.reachable.look()
-                self.is_settled = not any(change.value is AROUND for change in found) and not self._unexplained(found)
+                self.is_settled = (
+                    not self.reachable.has_grown
+                    and not any(change.value is AROUND for change in found)
+                    and not self._unexplained(found)
+                )
+
+    @property
+    def sentinel(self) -> str:
+        """The bare object that it may return, and others know by its identity alone; "" for none."""
+        return self.scan.sentinel
 
     @property
     def is_scanned(self) -> bool:
@@ -156,6 +168,13 @@ class Pilot:
             self.function = payload.measure_function(self.fn)
         self.argument = payload.measure(item, "its argument")
         self.result = payload.measure(result, "its result")
+        known = self.reachable.values() if self.reachable is not None else ()
+        self.unlike = (
+            (self.sentinel and f"it returns {self.sentinel}, of which a worker would give back a copy")
+            or why_unlike_sent(known, "the function")
+            or why_unlike_sent([item], "its argument")
+            or why_unlike(result, "its result", [id(each) for each in (*known, *parts_of(item))])
+        )
 
     # ---------------------------------------------------------------- what is known now
 
@@ -250,7 +269,7 @@ class Pilot:
         )
         if self.argument is None or self.result is None or self.function is None:
             return profile
-        why_not = self.function.why_not or self.argument.why_not or self.result.why_not
+        why_not = self.function.why_not or self.argument.why_not or self.result.why_not or self.unlike
         return replace(
             profile,
             argument_bytes=self.argument.total_bytes,

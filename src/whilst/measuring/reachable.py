@@ -17,6 +17,7 @@ import operator
 import os
 import re
 import sys
+import threading
 import types
 import zlib
 from collections import OrderedDict, deque
@@ -66,11 +67,18 @@ class Reachable:
     def __init__(self, fn: Callable[..., object]) -> None:
         self._fn = fn
         self._seen = _Look(fn).seen
+        self.has_grown = False
+        """At the last look there was more than before: what became of it, the next one tells."""
+
+    def values(self) -> list[object]:
+        """All that can be reached, as far as it was looked at."""
+        return [seen.value for seen in self._seen.values() if seen.value is not AROUND]
 
     def look(self) -> list[Found]:
         """Return what is not what it was."""
         before, now = self._seen, _Look(self._fn).seen
         self._seen = now
+        self.has_grown = not before.keys() >= now.keys()
         found = []
         for key, seen in now.items():
             was = before.get(key)
@@ -185,6 +193,9 @@ class _Look:
         if isinstance(value, (set, frozenset)):
             length = set.__len__(value) if isinstance(value, set) else frozenset.__len__(value)
             return length, self._attributes(name, value, key)
+        if isinstance(value, threading.local):
+            # Numbers and names only: a session that is opened once per thread is no matter, a counter is.
+            return {name: held for name, held in vars(value).items() if isinstance(held, _ATOMS)}
         special = self._special(value)
         if special is not None:
             return special
@@ -299,6 +310,8 @@ class _Look:
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._add(f"a default of {function.__name__}", default, key)
         names = function.__globals__
+        if not {"import_module", "__import__", "modules"}.isdisjoint(code.co_names):
+            self._modules_of_his_own(key)
         for used in (*_names_of(code), *_words_of(code, names)):
             held = names.get(used, ABSENT)
             if held is not ABSENT and isinstance(held, types.ModuleType):
@@ -319,6 +332,18 @@ class _Look:
             if held is not ABSENT and not isinstance(held, types.ModuleType):
                 state = {used: self._add(f"{name}.{used}", held, key)}
                 self.seen.setdefault((id(names), used), _Seen(f"{name}.{used}", module, state, key))
+
+    def _modules_of_his_own(self, key: int) -> None:
+        """Modules that are found by a name made up at run time: any of the user's own may be meant."""
+        for name, module in list(sys.modules.items()):
+            path = getattr(module, "__file__", None)
+            if name == "__main__" or path is None or not ownership.is_own_code(path):
+                continue
+            for used, held in list(vars(module).items()):
+                if used.startswith("__") or isinstance(held, types.ModuleType):
+                    continue
+                state = {used: self._add(f"{name}.{used}", held, key)}
+                self.seen.setdefault((id(vars(module)), used), _Seen(f"{name}.{used}", module, state, key))
 
     def _cell(self, name: str, cell: types.CellType, key: int) -> None:
         try:

@@ -11,6 +11,7 @@ import array
 import os
 import sys
 import types
+import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -152,6 +153,8 @@ class Surroundings(NamedTuple):
     environment: Mapping[str, str] = MappingProxyType({})
     draws: object = None
     numpy_draws: object = None
+    settings: Mapping[str, object] = MappingProxyType({})
+    """Others of the whole process, or of the calling thread."""
 
     @classmethod
     def now(cls) -> Surroundings:
@@ -167,7 +170,7 @@ class Surroundings(NamedTuple):
             state = generator.get_state(legacy=False)
             inner = state.get("state", {})
             position = (inner.get("pos"), hash(inner["key"].tobytes()) if "key" in inner else None, state.get("gauss"))
-        return cls(cwd, dict(os.environ), _draws(), position)
+        return cls(cwd, dict(os.environ), _draws(), position, _settings())
 
     def writes(self, before: Surroundings) -> tuple[Write, ...]:
         """Return what a call that ran between the two left changed."""
@@ -178,7 +181,24 @@ class Surroundings(NamedTuple):
             found.append(Write("os.environ", is_confirmed=True))
         if (self.draws, self.numpy_draws) != (before.draws, before.numpy_draws):
             found.append(Write("the shared random generator", is_confirmed=True, is_random=True))
+        for what, value in self.settings.items():
+            if before.settings.get(what, value) != value:
+                found.append(Write(what, is_confirmed=True))
         return tuple(found)
+
+
+def _settings() -> dict[str, object]:
+    """What some call may leave set: cheap to look at, and lost or mixed up elsewhere."""
+    found: dict[str, object] = {
+        "sys.path": tuple(sys.path),
+        "the recursion limit": sys.getrecursionlimit(),
+        "the warning filters": len(warnings.filters),
+    }
+    decimal = sys.modules.get("decimal")
+    if decimal is not None:
+        context = decimal.getcontext()
+        found["the decimal context"] = (context.prec, context.rounding, context.Emin, context.Emax)
+    return found
 
 
 class Watchlist:

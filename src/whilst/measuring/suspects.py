@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from whilst.measuring import ownership
 from whilst.measuring.bytecode import Call, Frame, Guard, Store, walk
-from whilst.measuring.origins import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attribute, subscript
+from whilst.measuring.origins import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attribute, path_type, subscript
 
 __all__ = ["Reach", "Scan", "Suspect", "scan"]
 
@@ -27,6 +27,7 @@ _DEEPEST: Final = 24
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
 """Types whose methods never wait."""
 _MOST_FUNCTIONS: Final = 400
+_PATHS_FROM_PATHS: Final = ("joinpath", "with_name", "with_stem", "with_suffix", "absolute", "resolve", "expanduser")
 _SEED: Final = "the seed of the shared random generator"
 
 
@@ -75,6 +76,8 @@ class Scan(NamedTuple):
     """It goes through `functools.lru_cache` or `cache`."""
     functions: int = 0
     unscanned: tuple[str, ...] = ()
+    sentinel: str = ""
+    """A bare `object()` that it may return: whoever gets it knows it by its identity alone."""
 
     @property
     def seeds_itself(self) -> bool:
@@ -108,11 +111,19 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
         arguments = [replace(item, value=part, root=part) for part in sample]
     callee = Origin(name=getattr(fn, "__name__", type(fn).__name__), value=fn, root=fn, is_shared=True)
     try:
-        scanner.call(Call(callee, tuple(arguments), (), None, is_locked=False, guard=None), "")
+        returned = scanner.call(Call(callee, tuple(arguments), (), None, is_locked=False, guard=None), "")
     except Exception as error:  # bytecode nobody foresaw: the run must go on, as if it might write anything
         what = f"nobody knows what: its code can't be scanned ({type(error).__name__}: {error})"
         return Scan((Suspect(what, "", Reach.SHARED),), strangers=1)
-    return scanner.result()
+    found = scanner.result()
+    # What is given back of something written under a lock tells in which order the calls came to it.
+    suspects = tuple(
+        suspect._replace(is_locked=False)
+        if suspect.is_locked and returned.is_shared and returned.root is suspect.root is not ABSENT
+        else suspect
+        for suspect in found.suspects
+    )
+    return found._replace(suspects=suspects, sentinel=scanner.sentinel)
 
 
 @dataclass(slots=True)
@@ -125,6 +136,7 @@ class _Scanner:
     caches: bool = False
     strangers: int = 0
     unscanned: list[str] = field(default_factory=list)
+    sentinel: str = ""
 
     def result(self) -> Scan:
         unique: dict[tuple[object, ...], Suspect] = {}
@@ -261,6 +273,8 @@ class _Scanner:
         owner, name = call.callee.owner, call.callee.attribute
         if owner is None:
             return UNKNOWN
+        if name in _PATHS_FROM_PATHS and (kind_of_path := path_type(owner)) is not None:
+            return Origin(made_by=kind_of_path, from_item=owner.from_item, is_cut=owner.is_cut)
         if owner.made_by is not None:
             if issubclass(owner.made_by, PurePath) and name in (*ownership.WRITES_FILE, "open"):
                 (self._open if name == "open" else self._write_file)(call, where)
@@ -315,6 +329,7 @@ class _Scanner:
         frame.is_lock = lambda origin: origin.is_known and ownership.is_lock(origin.value)
         self.depth += 1
         try:
+            frame.on_return = self._returns
             returned = walk(frame)
             for inner in frame.nested:  # lambdas, comprehensions, inner functions: taken to be called
                 outer = {**free, **frame.variables}
@@ -327,6 +342,10 @@ class _Scanner:
         return returned
 
     # ---------------------------------------------------------------- what is noted
+
+    def _returns(self, origin: Origin) -> None:
+        if self.depth == 1 and type(origin.value) is object and origin.is_shared:
+            self.sentinel = self.sentinel or origin.name
 
     def _store(self, store: Store, where: str, frame: Frame) -> None:
         target = store.target

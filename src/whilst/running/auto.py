@@ -117,6 +117,7 @@ class AutoPolicy:
         self._learned: Finished | None = None
         """The last inline answer, whose lesson is learned."""
         self._warm: set[tuple[int, int]] = set()
+        self.is_wary = False
 
     @property
     def _pilot(self) -> Pilot:
@@ -208,22 +209,24 @@ class AutoPolicy:
 
     def again(self, finished: Finished) -> Sequence[int]:
         """Return the calls of an answer that were turned away and are to be made again, with fewer at once."""
-        unsent = [number for number, error in finished.errors.items() if _was_not_sent(error)]
+        unsent = [number for number, error in finished.errors.items() if self._may_be_made_here(error)]
         if unsent:
-            self._stay_here(str(finished.errors[unsent[0]]))
+            self._stay_here(finished.errors[unsent[0]])
             return unsent
         if self._in_hand <= 1 and (self._window is None or self._window.target <= 1):
             return ()
-        from whilst.running.refusals import refusal
+        from whilst.running.refusals import refusal, turned_away
 
-        turned_away = []
-        for number, error in finished.errors.items():
-            why = refusal(error)
-            if why and self._refused.get(number, 0) < 16:
-                self._refused[number] = self._refused.get(number, 0) + 1
-                turned_away.append(number)
-                self._retreat(why)
-        return turned_away
+        again = {number: refusal(error) for number, error in finished.errors.items()}
+        if self.is_wary:
+            for number, value in zip(finished.ids, finished.values, strict=True):
+                if number not in again and turned_away(value):
+                    again[number] = "its result is such an answer"
+        again = {number: why for number, why in again.items() if why and self._refused.get(number, 0) < 16}
+        for number, why in again.items():
+            self._refused[number] = self._refused.get(number, 0) + 1
+            self._retreat(why)
+        return list(again)
 
     def worker_lost(self, view: View) -> None:
         """The pool replaces it; nothing to change."""
@@ -451,6 +454,7 @@ class AutoPolicy:
 
             self._seeded = self._options.seed is None and is_seeded()
         self._pilot.rest = self._source.peek(4096)
+        self.is_wary = self._pilot.files.has_connected
         profile = self._checked_for_shared_items(self._pilot.profile())
         if self._last is not None and self._may_need_processes(profile):
             self._pilot.weigh(*self._last)
@@ -603,10 +607,25 @@ class AutoPolicy:
         self._setup = INLINE
         self._stretch = max(1, min(int(_STRETCH_S / max(wall_s, 1e-9)), _LONGEST_STRETCH))
 
-    def _stay_here(self, why: str) -> None:
-        """Something could not be sent to a process after all; the call was not begun there."""
+    def _may_be_made_here(self, error: BaseException) -> bool:
+        """Something could not cross to or from a process: then the call is made here, if that does no harm.
+
+        An argument that can't be sent: the call was not begun. A result that can't come back: the call was made, and
+        may be made again only if nothing outside the worker could tell, as far as the first calls showed.
+        """
+        if not isinstance(error, NotPicklableError):
+            return False
+        return not error.has_begun or not self._pilot.files.leaves_traces
+
+    def _stay_here(self, error: BaseException) -> None:
         if self._profile.is_picklable is not False:
-            self._adopt(replace(self._profile, is_picklable=False, why_not=why), "an argument can't be sent")
+            has_begun = isinstance(error, NotPicklableError) and error.has_begun
+            why = (
+                "a result can't come back, and such calls are made again here"
+                if has_begun
+                else "an argument can't be sent"
+            )
+            self._adopt(replace(self._profile, is_picklable=False, why_not=str(error)), why)
 
     def _retreat(self, why: str) -> None:
         from whilst.running.adapting import Window
@@ -635,10 +654,6 @@ def _names_nothing(fn: object) -> bool:
     return not any(isinstance(each, CodeType) for each in code.co_consts) and fn.__globals__.keys().isdisjoint(
         code.co_names
     )
-
-
-def _was_not_sent(error: BaseException) -> bool:
-    return isinstance(error, NotPicklableError) and not error.has_begun
 
 
 def _import_s() -> float:

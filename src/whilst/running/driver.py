@@ -318,7 +318,7 @@ class Driver:
         if isinstance(event, Finished):
             if event.errors:
                 self._note_items(event)
-            if event.errors and (refused := self.policy.again(event)):
+            if (event.errors or self.policy.is_wary) and (refused := self.policy.again(event)):
                 event = self._without(event, refused)
             self.policy.observe(event)
             self.recorder.add(event)

@@ -61,6 +61,8 @@ class _Length:
 class InlinePolicy:
     """All calls in the caller's thread, one after the other: a `for` loop that looks up now and then."""
 
+    is_wary = False
+
     def __init__(self, reason: str, *, is_lazy: bool, is_timed: bool = False) -> None:
         self._count = 1
         self._is_lazy = is_lazy
@@ -101,6 +103,8 @@ class InlinePolicy:
 
 class FixedPolicy:
     """So many workers of one back end. Batches follow the measured length of a call."""
+
+    is_wary = False
 
     def __init__(self, setup: Setup, workers: int, reason: str, *, is_batched: bool, is_timed: bool = False) -> None:
         self._setup = setup

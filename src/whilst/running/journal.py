@@ -331,6 +331,11 @@ class JournalPolicy:
         """See `Policy.observe`."""
         self._inner.observe(finished)
 
+    @property
+    def is_wary(self) -> bool:
+        """See `Policy.is_wary`."""
+        return self._inner.is_wary
+
     def again(self, finished: Finished) -> Sequence[int]:
         """See `Policy.again`."""
         return self._inner.again(finished)

@@ -90,6 +90,10 @@ class View:
 class Policy(Protocol):
     """Decides, and never acts: it starts nothing and waits for nothing (its inline calls excepted)."""
 
+    @property
+    def is_wary(self) -> bool:
+        """Answers without errors are to be shown to `again` as well: a server may say no in a result."""
+
     def orders(self, view: View) -> Orders:
         """What to do now. Asked before every wait, thus often: must cost microseconds."""
 
@@ -106,7 +110,10 @@ class Policy(Protocol):
         """An answer came in, from a worker or from `perform`."""
 
     def again(self, finished: Finished) -> Sequence[int]:
-        """Of an answer with errors, the calls to be made again: turned away, not carried out. Before `observe`."""
+        """Of an answer with errors (`is_wary`: of any), the calls to be made again: turned away, not carried out.
+
+        Asked before `observe`.
+        """
 
     def worker_lost(self, view: View) -> None:
         """A worker died or could not be started."""

@@ -136,11 +136,18 @@ def _parts_of(error: BaseException) -> tuple[bytes, list[bytes], dict[str, bytes
         loads(kind)
         return (
             kind,
-            [_part(each) for each in error.args],
+            [_part(each) for each in _args_of(error)],
             {str(key): _part(value) for key, value in error.__dict__.items()},
         )
     except Exception:
         return None
+
+
+def _args_of(error: BaseException) -> tuple[object, ...]:
+    """What its built-in base is made with: an OSError keeps its file's name apart from `args`."""
+    if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2:
+        return (*error.args, error.filename)
+    return error.args
 
 
 def _part(value: object) -> bytes:
@@ -219,8 +226,9 @@ def _instance(described: _Description) -> BaseException:
                 error = BaseExceptionGroup.__new__(kind, loads(args[0]), members)
                 error.args = (*error.args[:2], *(loads(each) for each in args[2:]))
             else:
-                error = BaseException.__new__(kind)
-                error.args = tuple(loads(each) for each in args)
+                base = next(each for each in kind.__mro__ if each.__module__ == "builtins")
+                error = base.__new__(kind)
+                base.__init__(error, *(loads(each) for each in args))
             assert isinstance(error, BaseException)
             error.__dict__.update({key: loads(value) for key, value in state.items()})
             if _text_of(error) == described.text or error.args:
