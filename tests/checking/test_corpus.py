@@ -15,7 +15,6 @@ from whilst.model.verdict import Answer
 CORPUS = Path(__file__).parent / "corpus"
 # What the engine does not do yet; a case that starts to pass has to leave this list (xfail is strict).
 OPEN: dict[str, str] = {
-    "containers: generator (racy)": "leaving a generator is no event: two tasks inside one are not foreseen",
 }
 
 

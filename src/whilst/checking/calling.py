@@ -7,11 +7,12 @@ time, is exchanged for its model. A Python function is rewritten before it runs 
 
 from __future__ import annotations
 
+import _string  # type: ignore[import-not-found]  # what string.Formatter is made of
 import functools
 import itertools
 import types
 from _thread import _local
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from whilst.checking import effects
@@ -41,6 +42,7 @@ class Caller:
         watcher.admit_class = self.admit_class
         watcher.watch_factory = self._watch_factory
         self.watch_returns: Callable[[types.FunctionType], None] = lambda _: None
+        self.rewrite_source: Callable[[object, str, dict[str, Any]], types.CodeType]  # for exec and eval
         self.models: dict[int, Model] = {}  # id of a function -> its model
         self.type_models: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of C methods, by type of self
         self.managers: dict[type, Model] = {}  # type of a context manager -> what makes its stand-in
@@ -60,6 +62,7 @@ class Caller:
         self.threads: Any = None
         self.clocks: Any = None
         self.futures: Any = None
+        self.loops: list[Any] = []  # event loops that run in this execution
 
     def begin(self) -> None:
         """A new execution."""
@@ -186,7 +189,10 @@ class Caller:
 
     def _unknown_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
         kind = type(owner)
-        if kind is types.GeneratorType or kind is types.CoroutineType:
+        if kind is types.GeneratorType:
+            self.watcher.touch(site, 1, owner, None)
+            return self.watcher.through(site, owner, callee)
+        if kind is types.CoroutineType:
             self.watcher.touch(site, 1, owner, None)
             return callee
         if name in ("__setattr__", "__delattr__"):
@@ -228,8 +234,14 @@ class Caller:
         return self._reads(site, callee, first, second)
 
     def _format(self, site: Site, method: Any, *arguments: Any, **keywords: Any) -> Any:
-        """str.format, format_map: what it is given is turned into text."""
+        """str.format, format_map: what it is given is turned into text, and "{0.a[k]}" reads it."""
         self.hand_over(site, repr, (*arguments, *keywords.values()))
+        named = arguments[0] if method.__name__ == "format_map" else keywords
+        touched = list(_read_by_format(method.__self__, arguments, named))
+        for _, thing, name in touched:
+            if type(name) is str and family(type(thing)) == "python":
+                self.watcher.meet(type(thing))
+        self.watcher.touch_all(site, touched, _READS)
         return method(*arguments, **keywords)
 
     def _call_function(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
@@ -244,6 +256,8 @@ class Caller:
         if callee in WRITERS or callee is next:
             compared = self._handed(0, second, 0) if callee is not next else []
             watcher.touch_all(site, [*watcher.contents(1, first, int(callee is not next)), *compared], _CALLS)
+            if type(first) is types.GeneratorType:
+                return watcher.through(site, first, callee)
         elif callee is setattr or callee is delattr:
             watcher.write_attr(site, first, second, None)
         elif callee is getattr or callee is hasattr:
@@ -266,6 +280,8 @@ class Caller:
 
     def _reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         self.hand_over(site, callee, (first, second))
+        if type(first) is types.GeneratorType and site.is_hot:
+            return self.watcher.through(site, first, callee)
         return callee
 
     def hand_over(self, site: Site, callee: Any, arguments: tuple[Any, ...]) -> None:
@@ -435,6 +451,32 @@ class Caller:
             return _StandIn(touched(manager.__enter__), touched(manager.__exit__))
 
         return opaque
+
+
+def _read_by_format(text: object, arguments: Sequence[Any], named: Any) -> Iterator[tuple[int, Any, Any]]:
+    """What the fields of a format string read of what they are given, as far as no code of the user's does that."""
+    if not isinstance(text, str) or ("." not in text and "[" not in text):
+        return
+    count = itertools.count()
+    for _, field, _, _ in _string.formatter_parser(text):
+        if field is None:
+            continue
+        first, rest = _string.formatter_field_name_split(field)
+        first = next(count) if first == "" else first
+        try:
+            thing = arguments[first] if isinstance(first, int) else named[first]
+        except (LookupError, TypeError):
+            return  # format will say so
+        for is_attribute, name in rest:
+            kind = type(thing)
+            if is_attribute and name in getattr(thing, "__dict__", ()):
+                yield 0, thing, name
+                thing = vars(thing)[name]
+            elif not is_attribute and kind in (dict, list) and (kind is dict or name < len(thing)):
+                yield 0, thing, plain_key(name)
+                thing = thing.get(name) if kind is dict else thing[name]
+            else:
+                break
 
 
 class _Outside:

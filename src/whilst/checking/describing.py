@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import re
 import types
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Access, Blocked, Op
 from whilst.checking.scheduler import Event, Operation
 from whilst.checking.sites import Site
+from whilst.checking.watching import Dropped
 
 if TYPE_CHECKING:
     from whilst.checking.engine import Explorer
@@ -18,6 +20,8 @@ __all__ = ["Describer", "types_within"]
 _MOST_OBJECTS = 20_000  # how far the search for names goes
 _MOST_CHARACTERS = 80
 _UNREADABLE = "<unreadable>"
+_ABSENT = object()
+_ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")  # of another object in every execution: says nothing
 
 
 class Describer:
@@ -69,7 +73,7 @@ class Describer:
 
     def name_of(self, thing: object) -> str:
         """A path from the state, a module's or class's own name, or the type and a number."""
-        known = self.names.get(id(thing))
+        known = self.names.get(thing.thing_id if isinstance(thing, Dropped) else id(thing))
         if known is not None:
             return known
         if isinstance(thing, type):
@@ -79,7 +83,7 @@ class Describer:
         elif isinstance(thing, types.CellType):
             name = "closure"
         else:
-            kind = type(thing).__name__
+            kind = thing.name if isinstance(thing, Dropped) else type(thing).__name__
             self._unnamed[kind] = number = self._unnamed.get(kind, 0) + 1
             name = f"<{kind} {number}>"
         self.names[id(thing)] = name
@@ -215,6 +219,8 @@ def _repr(value: object) -> str:
         text = repr(value)
     except Exception:  # the user's __repr__ may do anything
         return _UNREADABLE
+    if " at 0x" in text:
+        text = _ADDRESS.sub("", text)
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
 
 
@@ -238,8 +244,12 @@ def _read(operation: Operation) -> str | None:
     try:
         if isinstance(thing, types.CellType):
             found = thing.cell_contents
-        elif isinstance(thing, (dict, list)):
-            found = thing if key is None else thing[key]
+        elif isinstance(thing, dict):
+            found = thing if key is None else dict.get(thing, key, _ABSENT)  # `[]` may make it: `__missing__`
+            if found is _ABSENT:
+                return None
+        elif isinstance(thing, list):
+            found = thing if key is None else list.__getitem__(thing, key)
         elif key is None:
             found = thing
         elif isinstance(key, str):

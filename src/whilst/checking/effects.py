@@ -18,6 +18,7 @@ import contextvars
 import datetime
 import decimal
 import functools
+import io
 import itertools
 import math
 import operator
@@ -103,6 +104,8 @@ _fill(
     write=True,
 )
 _fill((collections.deque,), "index count copy __len__ __getitem__ __contains__ __iter__ __reversed__", write=False)
+_fill((io.StringIO, io.BytesIO), "write writelines truncate seek read readline readlines close __next__", write=True)
+_fill((io.StringIO, io.BytesIO), "getvalue tell getbuffer", write=False)
 VIEWS = frozenset({"keys", "values", "items"})
 TWO_CONTAINERS = frozenset({"extend", "update", "extendleft", "difference_update", "intersection_update"})
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Self
 from whilst.checking.describing import Describer, types_within
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
 from whilst.checking.machine import Machine, borrow, give_back
-from whilst.checking.scheduler import Event
+from whilst.checking.scheduler import Event, Operation
 from whilst.checking.sites import Mark, Site
 from whilst.checking.trusting import functions_behind, is_trusted
 from whilst.checking.watchdog import Watchdog
@@ -144,6 +144,7 @@ class Explorer:
     ) -> None:
         self._watchdog.stop()
         self.instrumentation.restore()
+        self.caller.threads.restore()
         give_back(self._machine)
         if self._had_gc:
             gc.enable()
@@ -159,11 +160,15 @@ class Explorer:
     def learn(self) -> bool:
         """Turn places into points that the last execution showed to be shared; True when there were any."""
         is_new = self.watcher.learn()
-        if self.watcher.must_rewrite or self.instrumentation.is_stale:
-            self.watcher.must_rewrite = False
-            self.instrumentation.share_globals(self.watcher.stored_module_names)
-            is_new = True
-        return is_new
+        return self.catch_up() or is_new
+
+    def catch_up(self) -> bool:
+        """Rewrite the code that reads globals which turned out to be stored from outside; True when there was any."""
+        if not self.watcher.must_rewrite and not self.instrumentation.is_stale:
+            return False
+        self.watcher.must_rewrite = False
+        self.instrumentation.share_globals(self.watcher.stored_module_names)
+        return True
 
     def points_known(self) -> frozenset[str]:
         """The names of all places that count as events by now."""
@@ -194,6 +199,7 @@ class Explorer:
         """For a while every function has its own code back, and another explorer may run."""
         self._watchdog.stop()
         self.instrumentation.restore()
+        self.caller.threads.restore()
         try:
             yield
         finally:
@@ -302,7 +308,7 @@ class Explorer:
             blocked=self._blocked(state) if scheduler.status is Status.DEADLOCK else (),
             reason=scheduler.reason,
             _describe=describe,
-            _points=functools.partial(_points_of, trace, self.rewriter.places.hot),
+            _points=functools.partial(_points_of, trace, scheduler.stuck, self.rewriter.places.hot),
         )
 
     def _blocked(self, state: object) -> tuple[Blocked, ...]:
@@ -335,10 +341,13 @@ def _described(
     return (describer or Describer(explorer, state)).accesses(trace, outer)
 
 
-def _points_of(trace: list[Event], hot: list[Site]) -> tuple[str, ...]:
-    """`hot` outlives the check, what sites know of themselves does not."""
+def _points_of(trace: list[Event], stuck: dict[int, Operation], hot: list[Site]) -> tuple[str, ...]:
+    """Those of the events, and of what was waited for at the end: else it would not have been waited for there.
+
+    `hot` outlives the check, what sites know of themselves does not.
+    """
     known = set(hot)
-    sites = {event[5][3] for event in trace}
+    sites = {event[5][3] for event in trace} | {operation[3] for operation in stuck.values()}
     return tuple(sorted({site.point for site in sites if site in known or site.is_hot}))
 
 

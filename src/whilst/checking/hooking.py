@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import CO_GENERATOR
 from types import CodeType
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ class Hooks:
     set_global: Callable[..., object]
     get_cell: Callable[..., object]
     set_cell: Callable[..., object]
+    get_name: Callable[..., object]
+    set_name: Callable[..., object]
     get_item: Callable[..., object]
     set_item: Callable[..., object]
     contains: Callable[..., object]
@@ -58,6 +61,7 @@ class Hooks:
     loop: Callable[..., object]
     fine: Callable[..., object]
     leave: Callable[..., object]
+    leave_generator: Callable[..., object]
 
 
 _TABLE_LOOK = {  # opcode -> depth of the container that is read whole
@@ -78,6 +82,8 @@ _TABLE_LOOK = {  # opcode -> depth of the container that is read whole
     "MATCH_CLASS": 3,
     "BINARY_SLICE": 3,
 }
+_LEAVES = ("YIELD_VALUE", "RETURN_VALUE", "RETURN_CONST")
+_NAMES = ("LOAD_NAME", "STORE_NAME", "DELETE_NAME")
 _TRUTH_JUMPS = ("IF_TRUE", "IF_FALSE", "OR_POP")
 _ALREADY_BOOL = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "TO_BOOL")
 
@@ -145,6 +151,8 @@ class CodeRewriter:
         hooks = self.hooks
         if name in ("RETURN_VALUE", "RETURN_CONST") and id(self.code) in self.owner.returning:
             self._watch(index, self._site(item, "return", segment), hooks.leave)
+        if name in _LEAVES and self.code.co_flags & CO_GENERATOR:
+            self._watch(index, self._site(item, "yield", segment), hooks.leave_generator)
         if name in ("CALL", "CALL_KW"):
             self._hook_call(index, item, name, segment)
         elif name == "CALL_FUNCTION_EX":
@@ -177,6 +185,10 @@ class CodeRewriter:
             self._watch(index, site, hooks.set_global, 1)
         elif name == "DELETE_GLOBAL":
             self._watch(index, self._site(item, code.co_names[item.arg], segment), hooks.set_global)
+        elif name in _NAMES and code.co_name == "<module>":  # what exec and eval run
+            depths = (1,) if name == "STORE_NAME" else ()
+            hook = hooks.get_name if name == "LOAD_NAME" else hooks.set_name
+            self._watch(index, self._site(item, code.co_names[item.arg], segment), hook, *depths)
         elif name in ("LOAD_DEREF", "STORE_DEREF", "DELETE_DEREF"):
             variable = cell_name(code, item.arg)
             if variable not in self.names.stored_cells:

@@ -14,12 +14,13 @@ import sys
 import types
 import weakref
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from whilst.checking.finding import Known, functions_like
 from whilst.checking.rewriting import Rewriter
 from whilst.checking.sharing import SharedNames
-from whilst.checking.trusting import MODELLED, is_trusted
+from whilst.checking.sites import Site
+from whilst.checking.trusting import MODELLED, is_left
 
 __all__ = ["Instrumentation"]
 
@@ -58,7 +59,9 @@ class Instrumentation:
         self._files: set[str] = set()
         self._left_alone: list[types.CodeType] = []
         self.is_stale = False  # a function turned up that stores what others were thought to share with nobody
-        self._has_grown = False
+        self._is_spent = False  # it holds what the next check must not meet
+        self._compiled: dict[tuple[object, str], types.CodeType] = {}  # by what exec or eval was given
+        self._sources: dict[tuple[object, str], types.CodeType] = {}  # the same, rewritten
 
     # ------------------------------------------------------------------ taking functions in
 
@@ -68,8 +71,8 @@ class Instrumentation:
         known_codes = self.rewriter.known_codes
         if id(code) in known_codes:
             return
-        module = function.__module__ or ""
-        if is_trusted(module):
+        if is_left(function):
+            module = function.__module__ or ""
             if module.partition(".")[0] not in MODELLED:
                 self.trusted_seen.add(module)
             known_codes.add(id(code))
@@ -116,6 +119,20 @@ class Instrumentation:
     def _swap_of(self, function: types.FunctionType, names: SharedNames) -> Swap:
         return Swap(weakref.ref(function), function.__code__, self.rewriter.rewrite(function.__code__, names))
 
+    def rewrite_source(self, source: object, mode: str, space: dict[str, Any]) -> types.CodeType:
+        """What exec ("exec") or eval ("eval") shall run instead of a source text or a code object."""
+        self._is_spent = True
+        key = (source, mode)
+        if key not in self._compiled:
+            text: Any = source
+            self._compiled[key] = text if isinstance(text, types.CodeType) else compile(text, "<string>", mode)
+        if key not in self._sources:
+            names = SharedNames(space)
+            names.scan(self._compiled[key])
+            self._sources[key] = self.rewriter.rewrite(self._compiled[key], names)
+        _set_space(self._sources[key], space)
+        return self._sources[key]
+
     # ------------------------------------------------------------------ what turns out later
 
     def watch_returns(self, function: types.FunctionType) -> None:
@@ -131,7 +148,8 @@ class Instrumentation:
 
     def share_globals(self, names: set[str]) -> None:
         """Some code stores into a module's namespace from outside: reads of those globals count from now on."""
-        self._has_grown, self.is_stale = self._has_grown or bool(names), False
+        self._is_spent, self.is_stale = self._is_spent or bool(names), False
+        self._sources.clear()
         self._name_points()
         for each in self._names.values():
             each.add(frozenset(names))
@@ -175,13 +193,22 @@ class Instrumentation:
         self._swapped, self._files, self._left_alone = [], set(), []
         self.is_stale = False
         is_small = self.rewriter.site_count < _MOST_SITES
-        return is_small and not self._has_grown and all(map(_is_of_a_module, self._names.values()))
+        return is_small and not self._is_spent and all(map(_is_of_a_module, self._names.values()))
 
 
 def _is_of_a_module(names: SharedNames) -> bool:
     """Whether the namespace is a module's that is still there: others are not to be kept alive."""
     module = sys.modules.get(str(names.space.get("__name__")))
     return module is not None and vars(module) is names.space
+
+
+def _set_space(code: types.CodeType, space: dict[str, Any]) -> None:
+    """The same source is run with other globals: its places are the same, and what they touch is in those."""
+    for const in code.co_consts:
+        if isinstance(const, Site):
+            const.space = space
+        elif isinstance(const, types.CodeType):
+            _set_space(const, space)
 
 
 def _held_by(function: types.FunctionType) -> Iterable[types.FunctionType]:

@@ -8,6 +8,7 @@ since greenlets belong to the thread that made them.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from whilst.checking.calling import Caller
@@ -27,6 +28,7 @@ class Machine:
 
     def __init__(self, *, is_fine: bool) -> None:
         self.is_fine = is_fine
+        self.knows_asyncio = "asyncio" in sys.modules  # whose models are installed only then
         self.places = Places()
         self.scheduler = Scheduler()
         self.watcher = Watcher(self.scheduler, self.places)
@@ -36,12 +38,14 @@ class Machine:
         self.instrumentation = Instrumentation(self.rewriter)
         self.caller.admit = self.instrumentation.admit
         self.caller.watch_returns = self.instrumentation.watch_returns
+        self.caller.rewrite_source = self.instrumentation.rewrite_source
         self.caller.known_codes = self.rewriter.known_codes
 
     def forget(self) -> bool:
         """The check is over; whether the machine may serve another one."""
         self.watcher.forget()
         self.caller.forget()
+        self.caller.threads.restore()
         self.places.forget()
         self.scheduler.forget()
         return self.instrumentation.forget()
@@ -57,7 +61,10 @@ _IDLE = _Idle()
 
 def borrow(*, is_fine: bool) -> Machine:
     """A machine that knows nothing of earlier checks."""
-    return _IDLE.machines.pop(is_fine, None) or Machine(is_fine=is_fine)
+    machine = _IDLE.machines.pop(is_fine, None)
+    if machine is None or machine.knows_asyncio is not ("asyncio" in sys.modules):
+        machine = Machine(is_fine=is_fine)
+    return machine
 
 
 def give_back(machine: Machine) -> None:
@@ -74,6 +81,8 @@ def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
         set_global=watcher.set_global,
         get_cell=watcher.get_cell,
         set_cell=watcher.set_cell,
+        get_name=watcher.get_name,
+        set_name=watcher.set_name,
         get_item=watcher.get_item,
         set_item=watcher.set_item,
         contains=watcher.contains,
@@ -86,4 +95,5 @@ def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
         loop=watcher.loop,
         fine=watcher.fine,
         leave=watcher.leave,
+        leave_generator=watcher.leave_generator,
     )

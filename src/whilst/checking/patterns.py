@@ -9,7 +9,7 @@ Levels" (SIGMOD 1995), read on objects instead of rows: with R1(x) for "task 1 r
     dirty write          W1(x) W2(x) W2(y) W1(y)
     dirty read           W1(x) R2(x) W1(x)         what was read is taken back
     unrepeatable read    R1(x) W2(x) R1(x)
-    atomicity violation  W1(x) W2(x) R1(x)
+    atomicity violation  W1(x) W2(x) R1(x), W1(x) W2(x) W1(x)
     read skew            R1(x) W2(x) W2(y) R1(y)   one half from before, one from after
     early publication    W1(x) R2(x) R2(y) W1(y)   the same, and the read of x stands in a condition
     order violation      R1(x) W2(x)               and nothing else: the read came too early
@@ -51,7 +51,8 @@ def name_of(answer: Answer, execution: Execution, names: Sequence[str]) -> Named
         for task, result in enumerate(execution.results):
             if result.error is not None:
                 found = (
-                    _changed_while_iterated(touches(accesses), task, names, result.error)
+                    _entered_twice(touches(accesses), task, names, result.error)
+                    or _changed_while_iterated(touches(accesses), task, names, result.error)
                     or _checked_in_vain(touches(accesses), task, names)
                     or _anomaly(accesses, names)
                 )
@@ -183,6 +184,46 @@ def _changed_while_iterated(
     return None
 
 
+def _entered_twice(touched: Sequence[Touch], task: int, names: Sequence[str], error: BaseException) -> Named | None:
+    """A generator runs for one at a time, and says so."""
+    if not isinstance(error, ValueError) or "already executing" not in str(error):
+        return None
+    own = next((t for t in reversed(touched) if t.task == task and t.is_write), None)
+    inside = (
+        next((t for t in reversed(touched[: own.index]) if is_foreign_write(t, own) and overlap(t, own)), None)
+        if own
+        else None
+    )
+    if own is None or inside is None:
+        return None
+    return Named(
+        "generator entered twice",
+        f"{names[inside.task]} is inside {own.access.target} since line {inside.access.place.line} when "
+        f"{names[task]} asks it for more in line {own.access.place.line}.",
+        (inside.index, own.index),
+    )
+
+
+def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """W1(x) W2(x) W1(x), where each change goes on from the last: an iterator, a file, a generator."""
+    writes = [t for t in touched if t.is_write]
+    for one in writes:
+        for two in writes:
+            if two.index > one.index and two.task == one.task and overlap(one, two):
+                foreign = _written_between(touched, one, two)
+                if foreign is not None:
+                    me, it = names[one.task], names[foreign.task]
+                    first, second = one.access.place.line, two.access.place.line
+                    where = f"lines {first} and {second}" if first != second else f"line {first}"
+                    return Named(
+                        "atomicity violation",
+                        f"{me} changes {one.access.target} twice, in {where}, and {it} changes it in between, in line "
+                        f"{foreign.access.place.line}.",
+                        (one.index, foreign.index, two.index),
+                    )
+    return None
+
+
 def _too_early(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) W2(x) and no more: the read should have come after the write, and nothing makes it wait."""
     for read in touched:
@@ -279,7 +320,7 @@ def _dirty_write(touched: Sequence[Touch], names: Sequence[str]) -> Named | None
             if y2.task != x2.task or overlap(y2, x1):
                 continue
             y1 = next((t for t in writes if t.index > y2.index and t.task == x1.task and overlap(t, y2)), None)
-            if y1 is not None:
+            if y1 is not None and x1.access.target != y2.access.target:  # else one thing, and what it stands on
                 a, b = names[x1.task], names[x2.task]
                 return Named(
                     "dirty write",
@@ -377,4 +418,5 @@ _FINDERS: Final = (
     _skewed,
     _unrepeatable,
     _overwritten,
+    _in_turns,
 )

@@ -65,6 +65,7 @@ class Judge:
     sequential: SequentialEndings = field(init=False)
     finding: Finding | None = None
     endings: set[Hashable] = field(default_factory=set)
+    raised: set[tuple[int, str]] = field(default_factory=set)  # in interleavings
 
     def __post_init__(self) -> None:
         self.measure = Measure(self.question.tasks, self.question.outcome)
@@ -111,6 +112,7 @@ class Judge:
         except StateTooLargeError as error:
             return Finding(Answer.INCONCLUSIVE, execution, str(error))
         self.endings.add(judged.form)
+        self.raised |= judged.raised
         unknown_error = judged.raised - self.sequential.raised
         if not self.sequential.completed or (judged.form in self.sequential.endings and not unknown_error):
             return None

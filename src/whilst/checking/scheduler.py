@@ -14,8 +14,11 @@ in any process.
 
 from __future__ import annotations
 
+import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -253,7 +256,8 @@ class Scheduler:
         if self._pool[task].dead:
             self._pool[task] = greenlet(self._work, self._hub)
         self._jobs[task] = job
-        self._greens[task] = self._pool[task]
+        self._greens[task] = green = self._pool[task]
+        green.gr_context = Context()  # a thread's own, new in every execution
 
     def _work(self) -> None:
         """A pooled greenlet: one job after another, for whichever task it stands for at the time."""
@@ -541,6 +545,9 @@ class Scheduler:
             return
         self.is_killing = True
         interrupt, self.interrupt = self.interrupt, None
+        hook, sys.unraisablehook = sys.unraisablehook, _say_nothing
+        unawaited = getattr(warnings, _UNAWAITED)
+        setattr(warnings, _UNAWAITED, _say_nothing)
         for task in sorted(self.pending):
             self.cur = task
             self._unwound = 0
@@ -552,8 +559,17 @@ class Scheduler:
             worker.switch()
             if task not in self.results:
                 self.results[task] = TaskResult(has_finished=False)
+        sys.unraisablehook = hook
+        setattr(warnings, _UNAWAITED, unawaited)
         self.is_killing = False
         self.interrupt = interrupt or self.interrupt
+
+
+_UNAWAITED = "_warn_unawaited_coroutine"  # what the interpreter calls for a coroutine that goes without having begun
+
+
+def _say_nothing(_gone: object) -> None:
+    """`__del__` and callbacks of weak references can't pass on what unwinds their task; Python would print it."""
 
 
 def accesses_of(event: Event) -> Accesses:

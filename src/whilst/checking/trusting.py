@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["MODELLED", "functions_behind", "is_trusted"]
+__all__ = ["MODELLED", "functions_behind", "is_left", "is_trusted"]
 
 # Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
 # (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
@@ -22,6 +22,8 @@ TRUSTED = (
     "_py_warnings", "annotationlib", "_ast_unparse", "_colorize", "concurrent.interpreters",  # from 3.14 on
 )  # fmt: skip
 
+# Of those, what holds a lock while it calls a user's method (`emit` of a handler).
+_SEEN_INTO = frozenset({("logging", "Handler.handle"), ("logging", "Handler.acquire"), ("logging", "Handler.release")})
 _NAMES = frozenset(TRUSTED)
 _PREFIXES = (*(f"{name}." for name in TRUSTED), "sre_")
 
@@ -29,6 +31,12 @@ _PREFIXES = (*(f"{name}." for name in TRUSTED), "sre_")
 def is_trusted(module: str) -> bool:
     """Whether functions of that module run as they are."""
     return module in _NAMES or module.startswith(_PREFIXES)
+
+
+def is_left(function: types.FunctionType) -> bool:
+    """Whether that function runs as it is."""
+    module = function.__module__ or ""
+    return is_trusted(module) and (module, function.__qualname__) not in _SEEN_INTO
 
 
 MODELLED: Final = frozenset({"threading", "queue", "asyncio", "concurrent", "random", "whilst", "_thread"})

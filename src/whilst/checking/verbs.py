@@ -278,18 +278,29 @@ class Inquiry:
         """Why nothing that was found is not yet "isolated"; None if it is."""
         nothing = self.explorer.run(())
         if not self.judge.sequential.completed:
-            ways = len(self.judge.endings)
-            why = (
-                f"no sequential order completes, so there is nothing to compare with: in each of them a task waits "
-                f"for another for ever. The interleavings that were run end in {ways} way{'s' if ways != 1 else ''}"
-            )
-            return Finding(Answer.INCONCLUSIVE, nothing, why)
+            return Finding(Answer.INCONCLUSIVE, nothing, self._without_comparison(report))
         if report.hidden:
             return Finding(Answer.INCONCLUSIVE, nothing, f"not proved: {'; '.join(report.hidden)}")
         if report.guarantee is not Guarantee.EVERY_INTERLEAVING:
             why = report.reason or "the budget is used up"
             return Finding(Answer.INCONCLUSIVE, nothing, f"{why}; no counterexample among what was run")
         return None
+
+    def _without_comparison(self, report: SearchReport) -> str:
+        """No order of the tasks completes: what was found all the same."""
+        ways, raised = len(self.judge.endings), sorted({name for _, name in self.judge.raised})
+        is_all = report.guarantee is Guarantee.EVERY_INTERLEAVING
+        errors = f"{', '.join(raised)} was raised" if raised else "nothing was raised"
+        if report.executions == 1 and is_all:
+            found = f"the only interleaving came to an end, and {errors}"
+        else:
+            run = f"all {report.executions:,} interleavings" if is_all else f"{report.executions:,} interleavings"
+            ended = "all ended alike" if ways == 1 else f"they ended in {ways} different ways"
+            found = f"{run} came to an end: none deadlocked, {errors}, and {ended}"
+        return (
+            f"no sequential order completes, so there is nothing to compare with: in each of them a task waits for "
+            f"another for ever. What was found: {found}"
+        )
 
     # -------------------------------------------------------------------------------------------------- the verdict
     def verdict(self, finding: Finding | None, report: SearchReport | None) -> Verdict:
@@ -347,15 +358,22 @@ class Inquiry:
         return tuple(dict.fromkeys(said + self._unseen))
 
     # ---------------------------------------------------------------------------------------------------- a replay
+    def _is_of(self, token: Token, execution: Execution) -> bool:
+        if execution.status is Status.DIVERGED:
+            return False
+        return self.digest(execution) == token.digest and execution.choices == token.choices
+
     def replay(self, token: Token) -> Verdict:
         execution = self.explorer.run(token.choices, record=True)
-        changed = "the code has changed since the replay token was made; run the check again"
-        if execution.status is Status.DIVERGED:
-            raise ReplayError(f"{changed} ({execution.reason})")
-        if self.digest(execution) != token.digest or execution.choices != token.choices:
-            raise ReplayError(changed)
+        is_same = self._is_of(token, execution)
         self._look_around()
         self.judge.sequential.run_all()
+        if not is_same:  # what the check had met by then, a new explorer may meet in other executions alone
+            self.explorer.catch_up()
+            execution = self.explorer.run(token.choices, record=True)
+            if not self._is_of(token, execution):
+                why = f" ({execution.reason})" if execution.status is Status.DIVERGED else ""
+                raise ReplayError(f"the code has changed since the replay token was made; run the check again{why}")
         finding = self.judge.judge(self.explorer.run(token.choices))
         answer = finding.answer if finding else Answer.INCONCLUSIVE
         example = text = None

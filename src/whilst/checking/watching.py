@@ -15,6 +15,7 @@ import array
 import collections
 import gc
 import itertools
+import sys
 import types
 import weakref
 from _thread import _local
@@ -27,7 +28,7 @@ from whilst.checking.polling import local_state
 from whilst.checking.scheduler import Operation, Scheduler, Sync
 from whilst.checking.sites import Places, Site
 
-__all__ = ["Watcher", "plain_key"]
+__all__ = ["Dropped", "Watcher", "plain_key"]
 
 _DICT_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _MISSING = object()
@@ -60,16 +61,17 @@ class Log:
         self.thing = thing
 
 
-class _Dropped:
-    """Stands in an event for a generator, which must not be kept alive by it."""
+class Dropped:
+    """Stands in an event for what must not be kept alive by it, having something to do when it goes."""
 
-    __slots__ = ("__name__",)
+    __slots__ = ("name", "thing_id")
 
     def __init__(self, thing: Any) -> None:
-        self.__name__ = thing.__name__
+        self.thing_id = id(thing)
+        self.name = f"generator {thing.__name__}" if type(thing) is types.GeneratorType else type(thing).__name__
 
     def __repr__(self) -> str:
-        return f"generator {self.__name__}"
+        return self.name
 
 
 class Watcher:
@@ -87,6 +89,8 @@ class Watcher:
         self.must_rewrite = False
         self.epoch = 0  # of the execution: what a site remembers of an earlier one does not count
         self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
+        self.inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
+        self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.admit_class: Callable[[type], None] = lambda _: None
         self.watch_factory: Callable[[Any, Site, Any, Any], None] = lambda *_: None
@@ -98,11 +102,13 @@ class Watcher:
         self.owner_of_dict.clear()
         self.locals.clear()
         self.stores.clear()
+        self.inside.clear()
 
     def forget(self) -> None:
         """The check is over."""
         self.begin()
         self.learned = set()
+        self.dropped = {types.GeneratorType}
         self.stored_class_names, self.stored_module_names, self.met = set(), set(), set()
         self.must_rewrite = False
 
@@ -110,6 +116,8 @@ class Watcher:
         """An instance turns up: rewrite its class before C code calls its methods."""
         if kind not in self.met:
             self.met.add(kind)
+            if hasattr(kind, "__del__"):
+                self.dropped.add(kind)
             self.admit_class(kind)
 
     # ------------------------------------------------------------------ the two ways out
@@ -117,7 +125,7 @@ class Watcher:
     def touch(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
         """A plain access: code 0 reads, 1 writes."""
         if site.is_hot:
-            held = _Dropped(thing) if type(thing) is types.GeneratorType else thing
+            held = Dropped(thing) if type(thing) in self.dropped else thing
             self.scheduler.step((code, id(thing), key, site, held, value))
         else:
             self.log(site, code, thing, key)
@@ -151,12 +159,16 @@ class Watcher:
     def _kept(self, thing: Any) -> object:
         """Keep it alive, so that nothing else gets its id; but not what has something to do when it is dropped.
 
-        A generator's `finally` runs when it goes; then what was logged of it goes too.
+        A generator's `finally` and an object's `__del__` run when it goes; then what was logged of it goes too.
         """
-        if type(thing) is types.GeneratorType:
-            gone = id(thing)
+        kind = type(thing)
+        if kind not in self.dropped and not hasattr(kind, "__del__"):
+            return thing
+        gone = id(thing)
+        try:
             return weakref.ref(thing, lambda _: self._drop(gone))
-        return None if hasattr(type(thing), "__del__") else thing
+        except TypeError:  # slots without one for weak references
+            return None
 
     def _drop(self, gone: int) -> None:
         for entry in self.logs.pop(gone, {}).values():
@@ -275,7 +287,8 @@ class Watcher:
             return
         how = site.how.get(type(thing))
         if how is None:
-            how = self.places.inform(site, type(thing), self.how_to_read(type(thing), site.name))
+            how = self._unless_dropped(type(thing), self.how_to_read(type(thing), site.name))
+            self.places.inform(site, type(thing), how)
         if how == "skip":
             return
         if how == "instance":
@@ -290,12 +303,16 @@ class Watcher:
         else:
             self.read_attr(site, thing, site.name, str(how))
 
+    def _unless_dropped(self, kind: type, how: str) -> str:
+        """The short way through `get_attr` and `set_attr` keeps what it touches."""
+        return "dropped instance" if how == "instance" and kind in self.dropped else how
+
     def read_attr(self, site: Site, thing: Any, name: str, how: str) -> None:
         """The less common ways an attribute can be read."""
-        if how == "instance":
+        if how in ("instance", "dropped instance"):
             self.touch(site, 0, thing, name)
         elif how == "module":
-            if name in self.stored_module_names:
+            if site.is_hot or name in self.stored_module_names:
                 self.touch(site, 0, vars(thing), name)
         elif how == "class":
             self._read_class(site, thing, name)
@@ -362,7 +379,7 @@ class Watcher:
         how = site.how.get(kind)
         if how is None:
             self.meet(kind)
-            how = self.places.inform(site, kind, self._how_to_write(kind, site.name))
+            how = self.places.inform(site, kind, self._unless_dropped(kind, self._how_to_write(kind, site.name)))
         if how == "instance":
             if site.is_hot:
                 self.scheduler.step((1, id(thing), site.name, site, thing, value))
@@ -447,6 +464,23 @@ class Watcher:
         """STORE_DEREF or DELETE_DEREF; the cell comes last."""
         if self.scheduler.cur >= 0:
             self.touch(site, 1, values[-1], site.name, values[0] if len(values) > 1 else None)
+
+    def get_name(self, site: Site) -> None:
+        """LOAD_NAME in code that exec or eval runs: of its locals, else of its globals."""
+        if self.scheduler.cur >= 0:
+            frame = sys._getframe(1)  # noqa: SLF001  # the only way to the namespaces of the code that runs
+            for space in (frame.f_locals, frame.f_globals):
+                if site.name in space:
+                    self.touch(site, 0, space, site.name)
+                    return
+
+    def set_name(self, site: Site, value: Any = None) -> None:
+        """STORE_NAME or DELETE_NAME in code that exec runs."""
+        if self.scheduler.cur >= 0:
+            frame = sys._getframe(1)  # noqa: SLF001  # as above
+            if frame.f_locals is frame.f_globals and "__builtins__" in frame.f_globals:
+                self._store_global(site.name)
+            self.touch(site, 1, frame.f_locals, site.name, value)
 
     def leave(self, site: Site) -> None:
         """A function whose results are kept returns: its cache is about to store."""
@@ -636,7 +670,45 @@ class Watcher:
         if kind in _COROUTINES:
             return thing
         touched = self.contents(0, thing)
+        if kind is types.GeneratorType:
+            return self._watched_generator(site, thing)
         return self._watched(site, touched, iter(thing))
+
+    def _watched_generator(self, site: Site, generator: Any) -> Any:
+        following = self.through(site, generator, generator.__next__)
+        while True:
+            if self.scheduler.cur >= 0:
+                self.touch(site, 1, generator, None)
+            try:
+                item = following()
+            except StopIteration:
+                return
+            yield item
+
+    def through(self, site: Site, generator: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        """A call that runs a generator's body: who else comes in the meantime is turned away, so leaving counts."""
+
+        def enter_and_leave(*arguments: Any, **keywords: Any) -> Any:
+            if generator.gi_running or generator.gi_frame is None:
+                return call(*arguments, **keywords)
+            inside = self.inside.setdefault(self.scheduler.cur, [])
+            inside.append(generator)
+            try:
+                return call(*arguments, **keywords)
+            except BaseException as error:
+                if type(error) is not StopIteration and self.scheduler.cur >= 0:
+                    self.touch(site, 1, generator, None)
+                raise
+            finally:
+                inside.pop()
+
+        return enter_and_leave
+
+    def leave_generator(self, site: Site) -> None:
+        """A generator that was entered by `through` is about to yield or to return."""
+        inside = self.inside.get(self.scheduler.cur)
+        if inside and self.scheduler.cur >= 0 and inside[-1].gi_code.co_firstlineno == site.code.co_firstlineno:
+            self.touch(site, 1, inside[-1], None)
 
     def _watched(self, site: Site, touched: list[tuple[int, Any, Any]], iterator: Any) -> Any:
         following = iterator.__next__

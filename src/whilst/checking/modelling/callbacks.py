@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import _bisect
 import functools
+import io
 import itertools
 import operator
+import sys
 import types
 from collections.abc import Callable
 from typing import Any, Final
@@ -117,8 +119,22 @@ def _call_by_name(caller: Caller, site: Site, getter: Any) -> Callable[[Any], An
     return call
 
 
+def _print(caller: Caller, site: Site, *values: Any, file: Any = None, **how: Any) -> None:
+    """print: to `sys.stdout`, which a task may have exchanged (`contextlib.redirect_stdout`)."""
+    caller.hand_over(site, print, values)
+    if file is None:
+        caller.watcher.read_attr(site, sys, "stdout", "module")
+    where = sys.stdout if file is None else file
+    if isinstance(where, (io.StringIO, io.BytesIO)):
+        caller.watcher.touch(site, 1, where, None)
+    elif where is not None:
+        caller.call(site, where.write)
+    print(*values, file=file, **how)
+
+
 def install(caller: Caller) -> None:
     """Model what takes functions, and the getters of `operator`."""
+    caller.models[id(print)] = _print
     for taker in _TAKERS:
         caller.models[id(taker)] = functools.partial(_take, taker)
     caller.getters[operator.attrgetter] = _get_attributes

@@ -45,6 +45,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         self._made: list[Any] = []
         self._is_busy = False
         self._now = 0.0
+        self.members: set[int] = set()  # the scheduler's tasks that run on it
         self._first = -1  # the task whose bit stands for all coroutine tasks
 
     # ------------------------------------------------------------------ tasks
@@ -74,6 +75,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def _adopt(self, made: asyncio.Task[Any], task: int) -> asyncio.Task[Any]:
         if self._first < 0:
             self._first = task
+        self.members.add(task)
         self._scheduler.groups[task] = 1 << self._first
         self._task_of[id(made)] = task
         self._made.append(made)
@@ -108,10 +110,13 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def _run(self, handle: asyncio.Handle) -> None:
         self._is_busy = True
+        depth = len(self._scheduler.trace)
         try:
             self._run_one(handle)
             while self._soon:
                 self._run_one(self._soon.popleft())
+            if len(self._scheduler.trace) > depth:  # others, of threads, may have come in between: this is its end
+                self._scheduler.step((2, id(self), None, self._site, handle, Sync(Op.RESUME, self._ready)))
         finally:
             self._is_busy = False
 
@@ -119,6 +124,20 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def _run_one(handle: asyncio.Handle) -> None:
         if not handle.cancelled():
             handle._run()  # what a loop does with a handle
+
+    async def to_the_end(self, main: Any) -> Any:
+        """What `asyncio.run` does: at the end of `main` whatever is left is cancelled and awaited."""
+        try:
+            return await main
+        except GeneratorExit:  # the execution ends early
+            self._made = []
+            raise
+        finally:
+            left = [each for each in self._made[1:] if not each.done()]
+            for each in left:
+                each.cancel()
+            if left:
+                await asyncio.gather(*left, return_exceptions=True)
 
     @staticmethod
     def _abandon(made: asyncio.Task[Any]) -> None:
@@ -132,11 +151,14 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def begin(self) -> None:
         """Make this the running loop of the thread."""
+        self._caller.loops.append(self)
         asyncio._set_running_loop(self)  # public in all but name: for event loops
 
     def end(self) -> None:
         """There is no running loop any more."""
         asyncio._set_running_loop(None)
+        if self in self._caller.loops:
+            self._caller.loops.remove(self)
         for made in self._made:
             if not made.done():
                 self._abandon(made)
@@ -184,6 +206,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         task = self._scheduler.spawn(functools.partial(self._run, handle), self._resumption(lambda: task, handle))
         self._scheduler.daemons.add(task)
         self._scheduler.groups[task] = 1 << max(self._first, 0)
+        self.members.add(task)
         self._task_of[id(handle)] = task
         self._made_timer(handle, task)
         return handle

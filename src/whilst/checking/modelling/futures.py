@@ -52,12 +52,14 @@ class Futures:
         self.over: dict[int, _Future] = {}
         self.pools: dict[int, _Pool] = {}
         self.submitted: dict[int, list[_Future]] = {}
+        self.calling: dict[int, bool] = {}  # by future with callbacks: has the worker called all of them?
 
     def begin(self) -> None:
         """A new execution."""
         self.over.clear()
         self.pools.clear()
         self.submitted.clear()
+        self.calling.clear()
 
     def measure(self) -> frozenset[int]:
         """Which futures are over."""
@@ -152,10 +154,34 @@ class Futures:
                 change = functools.partial(future.set_result, value)
             except Exception as error:  # it belongs to whoever asks the future
                 change = functools.partial(future.set_exception, error)
-            self.finish(site, future, change, more)
+            self.finish(site, future, self._calling_back(site, future, change), more)
         finally:
             known.active -= 1
             known.open -= 1
+
+    def _calling_back(self, site: Site, future: Any, change: Callable[[], Any]) -> Callable[[], Any]:
+        """`change` calls the callbacks, while who waits for the future goes on; the pool waits for them, too."""
+
+        def call() -> Any:
+            if not future._done_callbacks:
+                return change()
+            self.calling[id(future)] = False
+            try:
+                return change()
+            finally:
+                self.scheduler.step(
+                    (2, *self._end_of(future), site, future, Sync(Op.RELEASE, self._has_called(future)))
+                )
+                self.calling[id(future)] = True
+
+        return call
+
+    @staticmethod
+    def _end_of(future: _Future) -> tuple[object, object]:
+        return (id(future), "called back"), None
+
+    def _has_called(self, future: _Future) -> Callable[[], bool]:
+        return lambda: self.calling.get(id(future), True)
 
     def map(
         self, caller: Caller, site: Site, pool: Any, fn: Any, *iterables: Any, timeout: Any = None, **_: Any
@@ -180,6 +206,9 @@ class Futures:
                 self.cancel(caller, site, future)
             if wait:
                 self.await_one(site, future, None)
+                if id(future) in self.calling:
+                    over = Sync(Op.JOIN, self._has_called(future), bool, blocks=True, writes=0)
+                    self.scheduler.step((2, *self._end_of(future), site, future, over))
 
     def leave(self, caller: Caller, site: Site, pool: Any, *_details: object) -> bool:
         """The end of a `with` over an executor."""

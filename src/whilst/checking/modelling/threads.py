@@ -42,12 +42,33 @@ class Threads:
         self.of_task: dict[int, threading.Thread] = {}
         self.finish: dict[int, Finish] = {}  # id of Thread -> Finish
         self.started: dict[int, int] = {}  # id of Thread -> task
+        self.made: dict[int, int] = {}  # task -> how many threads without a name it has made
+        self._counter: Callable[[], int] | None = None
 
     def begin(self) -> None:
         """A new execution."""
         self.of_task.clear()
         self.finish.clear()
         self.started.clear()
+        self.made.clear()
+        if self._counter is None:
+            module: Any = threading
+            self._counter, module._counter = module._counter, self._next_number
+
+    def restore(self) -> None:
+        """Let names be counted by the process again."""
+        if self._counter is not None:
+            module: Any = threading
+            module._counter, self._counter = self._counter, None
+
+    def _next_number(self) -> int:
+        """What "Thread-1" and the like are numbered by: the same in every interleaving."""
+        task = self.scheduler.cur
+        self.made[task] = number = self.made.get(task, 0) + 1
+        if task < 0:
+            return number
+        self.caller.has_identity = True
+        return (self.scheduler.outer[task] + 1) * 1_000 + number
 
     def spawn(
         self, site: Site, body: Callable[[], Any], name: object, *, is_daemon: bool = False

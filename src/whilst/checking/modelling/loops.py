@@ -1,0 +1,115 @@
+"""`asyncio.run` and its kin in a task that is a plain function: an event loop of the task's own.
+
+All tasks are greenlets of one thread, for which asyncio knows one running loop at a time. So, while there is a loop
+besides that of the coroutine tasks, every switch between greenlets makes the loop of the task that goes on the
+running one.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+import greenlet
+
+from whilst.checking.calling import Caller
+from whilst.checking.sites import Site
+
+if TYPE_CHECKING:
+    from whilst.checking.modelling.eventloop import VirtualLoop
+
+__all__ = ["install"]
+
+
+class Loops:
+    """The loops that tasks run for themselves."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._depth = 0
+
+    def run(self, _caller: Caller, site: Site, main: Any, **_: Any) -> Any:
+        """asyncio.run."""
+        return self._run(self._new(site), main, "asyncio.run()")
+
+    def run_in_runner(self, _caller: Caller, site: Site, _runner: Any, main: Any, **_: Any) -> Any:
+        """asyncio.Runner.run; a loop for each, since what a loop remembers between two runs is next to nothing."""
+        return self._run(self._new(site), main, "Runner.run()")
+
+    def new(self, _caller: Caller, site: Site) -> Any:
+        """asyncio.new_event_loop, which is then asked to `run_until_complete`."""
+        loop = self._new(site)
+        loop.run_until_complete = functools.partial(self._run, loop, name="run_until_complete()")
+        loop.close = loop.shutdown_asyncgens = loop.shutdown_default_executor = _nothing
+        return loop
+
+    def _new(self, site: Site) -> VirtualLoop:
+        from whilst.checking.modelling.eventloop import VirtualLoop
+
+        return VirtualLoop(self._caller, site)
+
+    def _run(self, loop: VirtualLoop, main: Coroutine[Any, Any, Any], name: str) -> Any:
+        import asyncio
+
+        if self._loop_of(self._caller.scheduler.cur) is not None:
+            main.close()
+            raise RuntimeError(f"{name} cannot be called from a running event loop")
+        if not asyncio.iscoroutine(main):
+            raise ValueError(f"a coroutine was expected, got {main!r}")
+        before = self._follow()
+        loop.begin()
+        try:
+            return loop.job(lambda _: loop.to_the_end(main), None)
+        finally:
+            loop.end()
+            loop.members.clear()
+            main.close()
+            self._stop_following(before)
+
+    def _loop_of(self, task: int) -> Any:
+        return next((loop for loop in self._caller.loops if task in loop.members), None)
+
+    def _follow(self) -> Callable[..., Any] | None:
+        self._depth += 1
+        return greenlet.settrace(self._switched) if self._depth == 1 else None
+
+    def _stop_following(self, before: Callable[..., Any] | None) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            greenlet.settrace(before)
+            self._switched("switch", None)
+
+    def _switched(self, _event: str, _greenlets: object) -> None:
+        import asyncio
+
+        asyncio._set_running_loop(self._loop_of(self._caller.scheduler.cur))
+
+
+def _nothing(*_: Any) -> None:
+    """A loop that is made of tasks of the check has nothing to give back."""
+
+
+def _as_completed(_caller: Caller, _site: Site, fs: Iterable[Any], **keywords: Any) -> Any:
+    """asyncio.as_completed starts coroutines in the order of a set, by address; here in the order given."""
+    import asyncio
+
+    return asyncio.as_completed([asyncio.ensure_future(each) for each in fs], **keywords)
+
+
+def install(caller: Caller) -> None:
+    """Model what starts event loops, if asyncio is loaded at all."""
+    if "asyncio" not in sys.modules:
+        return
+    import asyncio
+
+    loops = Loops(caller)
+    models = caller.models
+    models[id(asyncio.run)] = loops.run
+    models[id(asyncio.Runner.run)] = loops.run_in_runner
+    models[id(asyncio.Runner.__enter__)] = lambda _caller, _site, runner: runner
+    for function in (asyncio.Runner.__exit__, asyncio.Runner.close, asyncio.set_event_loop):
+        models[id(function)] = lambda _caller, _site, *_: None
+    models[id(asyncio.new_event_loop)] = loops.new
+    models[id(asyncio.as_completed)] = _as_completed
