@@ -215,6 +215,7 @@ PROGRAM = """
     import os, sys, time, threading
     sys.path.insert(0, {source!r})
     from whilst.running.mapping import map
+    {head}
 
     def long(x):
         with open({pids!r}, "a") as file:
@@ -226,11 +227,15 @@ PROGRAM = """
 """
 
 
-def start_program(tmp_path: Path, body: str) -> tuple[subprocess.Popen[bytes], list[int]]:
+HAS_THREADS = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+"""Such a program is not forked: its workers come from a clean server."""
+
+
+def start_program(tmp_path: Path, body: str, head: str = "") -> tuple[subprocess.Popen[bytes], list[int]]:
     """A script without a main guard, whose two workers are deep in calls that never end."""
     pids = tmp_path / "pids"
     script = tmp_path / "program.py"
-    script.write_text(textwrap.dedent(PROGRAM).format(source=str(SOURCE), pids=str(pids), body=body))
+    script.write_text(textwrap.dedent(PROGRAM).format(source=str(SOURCE), pids=str(pids), body=body, head=head))
     program = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE)
     deadline = time.monotonic() + PATIENCE_S
     while not pids.exists() or len(pids.read_text().split()) < 2:
@@ -249,9 +254,13 @@ def wait_for_the_end_of(pids: list[int]) -> None:
 
 @pytest.mark.parametrize("body", ["time.sleep(60)", "pass"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_workers_end_with_their_program_however_it_ends(tmp_path: Path, number: signal.Signals, body: str) -> None:
-    program, workers = start_program(tmp_path, body)
+@pytest.mark.parametrize("head", [HAS_THREADS, ""], ids=["served", "forked"])
+def test_workers_end_with_their_program_however_it_ends(
+    tmp_path: Path, head: str, number: signal.Signals, body: str
+) -> None:
+    program, workers = start_program(tmp_path, body, head)
     server = psutil.Process(workers[0]).ppid()
+    assert (server == program.pid) == (not head and sys.platform == "linux")
     program.send_signal(number)
     program.wait(PATIENCE_S)
     assert program.stderr is not None
@@ -264,7 +273,7 @@ def test_workers_end_with_their_program_however_it_ends(tmp_path: Path, number: 
 
 
 def test_workers_end_with_the_server(tmp_path: Path) -> None:
-    program, workers = start_program(tmp_path, "pass")
+    program, workers = start_program(tmp_path, "pass", HAS_THREADS)
     psutil.Process(workers[0]).parent().kill()  # type: ignore[union-attr]
     program.wait(PATIENCE_S)
     assert program.stderr is not None

@@ -11,15 +11,19 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from pathlib import Path
+from collections.abc import Collection
 
 from whilst.measuring.machine import native_pools
 
 __all__ = ["why_not_fork"]
 
 
-def why_not_fork() -> str:
-    """Return what stands in the way of forking this process now, "" if nothing does. Takes about 100 µs."""
+def why_not_fork(private: Collection[int] = ()) -> str:
+    """Return what stands in the way of forking this process now, "" if nothing does. Takes about 60 µs.
+
+    Args:
+        private: descriptors that the fork closes at once, which thus are not shared.
+    """
     if not sys.platform.startswith("linux") or not hasattr(os, "fork"):
         return "this platform does not fork well"
     if threading.current_thread() is not threading.main_thread():
@@ -32,12 +36,12 @@ def why_not_fork() -> str:
     strangers = _threads() - 1
     if strangers > 0 and strangers > _surviving_threads():
         return "the program has native threads"
-    return _shared_files()
+    return _shared_files(private)
 
 
 def _threads() -> int:
     try:
-        return len(list(Path("/proc/self/task").iterdir()))
+        return len(os.listdir("/proc/self/task"))
     except OSError:
         return 2
 
@@ -50,19 +54,21 @@ def _surviving_threads() -> int:
     return sum(pool.threads for pool in pools if "openblas" in pool.path)
 
 
-def _shared_files() -> str:
+def _shared_files(private: Collection[int]) -> str:
     """Sockets and files that are open, beyond the standard streams."""
     try:
-        open_files = [path for path in Path("/proc/self/fd").iterdir() if int(path.name) > 2]
+        numbers = os.listdir("/proc/self/fd")
     except OSError:
         return "its open files can't be listed"
-    for path in open_files:
+    for number in numbers:
+        if int(number) <= 2 or int(number) in private:
+            continue
         try:
-            target = str(path.readlink())
+            target = os.readlink(f"/proc/self/fd/{number}")
         except OSError:
             continue
         if target.startswith("socket:"):
             return "it has open connections"
-        if target.startswith("/") and not target.startswith(("/dev/", "/proc/", "/memfd:")) and Path(target).is_file():
+        if target.startswith("/") and not target.startswith(("/dev/", "/proc/", "/memfd:")) and os.path.isfile(target):
             return f"it has {target} open"
     return ""

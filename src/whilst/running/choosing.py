@@ -103,6 +103,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         reason,
         is_batched=options.timeout_s is None,
         is_timed=options.timeout_s is not None,
+        is_lazy=is_lazy,
     )
 
 

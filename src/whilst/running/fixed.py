@@ -18,7 +18,7 @@ _TIMED_FROM_NS: Final = 10_000
 """Shorter calls are not timed one by one: two looks at the clock would be a sizeable part of them."""
 _BATCH_NS: Final = 16_000_000
 """Aim of a batch's length across processes: the hand-over (some 100 µs) is then below 2 % of it."""
-_LEAST_NS: Final = 500_000
+_LEAST_NS: Final = 1_500_000
 """Toward the end no batch is shorter than this: what that evens out, more hand-overs would cost."""
 _LOOP_BATCH: Final = 256
 _NEAR_BATCH_NS: Final = 1_000_000
@@ -31,8 +31,11 @@ _INLINE_NS: Final = 10_000_000
 _LAZY_STRETCH: Final = 1024
 _INLINE_GROWTH: Final = 4096
 _MANY_MORE: Final = 8
-_GROWTH: Final = 32
+_GROWTH: Final = 256
 """A batch grows at most so much at a time: the first calls may not be like the others."""
+_FIRST: Final = 32
+_FIRST_SHARE: Final = 16
+"""So many calls go to each worker at first, or such a part of its share: what is too much is taken back from it."""
 
 
 @dataclass(slots=True)
@@ -52,10 +55,12 @@ class _Length:
             # Without what is done between timed calls: short ones would look long for being timed.
             length_ns = sum(finished.ends_ns) - sum(finished.starts_ns)
         now = length_ns / count
-        # The very first calls are slow (nothing is warm): they count for nothing beside many.
-        is_new = self.call_ns is None or count >= _MANY_MORE * self._count
-        self.call_ns = now if is_new or self.call_ns is None else (self.call_ns + now) / 2
-        self._count = count
+        # The very first calls are slow (nothing is warm): they count for nothing beside many. So do a few of a rest.
+        if self.call_ns is None or count >= _MANY_MORE * self._count:
+            self.call_ns = now
+        else:
+            self.call_ns += (now - self.call_ns) * min(0.5, count / self._count)
+        self._count = max(count, self._count // 2)
 
 
 class InlinePolicy:
@@ -106,7 +111,16 @@ class FixedPolicy:
 
     is_wary = False
 
-    def __init__(self, setup: Setup, workers: int, reason: str, *, is_batched: bool, is_timed: bool = False) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        workers: int,
+        reason: str,
+        *,
+        is_batched: bool,
+        is_timed: bool = False,
+        is_lazy: bool = True,
+    ) -> None:
         self._setup = setup
         self._workers = workers
         self._reason = reason
@@ -123,9 +137,13 @@ class FixedPolicy:
         self._batch_ns = _NEAR_BATCH_NS if is_near else _BATCH_NS
         self._ahead_below_ns = _NEAR_AHEAD_BELOW_NS if is_near else _AHEAD_BELOW_NS
         self._enough = 0
+        self._has_begun = not is_batched or is_near or is_lazy
 
     def orders(self, view: View) -> Orders:
         wanted = self._workers_for(view)
+        if not self._has_begun and view.left is not None:
+            self._has_begun = True
+            self._batch = max(1, min(_FIRST, view.left // (_FIRST_SHARE * self._workers)))
         # Idle threads may end while others still work; a process that has ended would be missed if one more died.
         self._enough = wanted if self._setup.backend == "threads" else max(self._enough, wanted)
         return Orders(

@@ -14,32 +14,56 @@ __all__ = ["Held", "Worker", "death"]
 
 
 class Held:
-    """A batch in a worker's hands, and what of it is not answered."""
+    """A batch in a worker's hands, and what of it is not answered.
 
-    __slots__ = ("_open", "batch", "count")
+    Answers come from the front and what is taken back from the end, so that mostly two cuts do: only where one
+    comes from the midst are the calls told apart one by one.
+    """
+
+    __slots__ = ("_ids", "_items", "_open", "batch", "count")
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.count = len(batch.ids)
+        self._ids, self._items = batch.ids, batch.items
         self._open: dict[int, object] | None = None
-        """The unanswered calls with their items; None while none is answered (the usual case: no dict)."""
+        """The unanswered calls with their items, once they are told apart."""
 
     @property
     def open(self) -> dict[int, object]:
         if self._open is None:
-            self._open = dict(zip(self.batch.ids, self.batch.items, strict=True))
+            self._open = dict(zip(self._ids, self._items, strict=True))
+            self._ids = self._items = ()
         return self._open
 
-    def settle(self, ids: Sequence[int], *, is_all: bool) -> Sequence[int]:
+    def settle(self, ids: Sequence[int]) -> Sequence[int]:
         """Take answered calls out; return those that were open."""
-        if is_all and self._open is None and len(ids) == len(self.batch.ids):
-            self.count = 0
-            self._open = {}
+        count = len(ids)
+        if self._open is None and self._ids[:count] == ids:
+            self._ids, self._items = self._ids[count:], self._items[count:]
+            self.count -= count
             return ids
         calls = self.open
         known = [each for each in ids if calls.pop(each, self) is not self]
         self.count = len(calls)
         return known
+
+    def take(self, wanted: set[int]) -> tuple[Sequence[int], Sequence[object]]:
+        """Take out what is not to be made here; return that, with its items."""
+        ids: Sequence[int]
+        items: Sequence[object]
+        if self._open is None:
+            rest = self.count - len(wanted.intersection(self._ids))
+            ids, items = self._ids[rest:], self._items[rest:]
+            if wanted.issuperset(ids):
+                self._ids, self._items = self._ids[:rest], self._items[:rest]
+                self.count = rest
+                return ids, items
+        calls = self.open
+        ids = [number for number in calls if number in wanted]
+        items = [calls.pop(number) for number in ids]
+        self.count = len(calls)
+        return ids, items
 
 
 class Worker:

@@ -293,7 +293,7 @@ class Pool:
         if worker is None or held is None:
             return []
         before = held.count
-        ids = held.settle(event.ids, is_all=event.is_last)
+        ids = held.settle(event.ids)
         settled = before - held.count
         worker.calls -= settled
         self.in_hand -= settled
@@ -375,15 +375,11 @@ class Pool:
         if worker is None or not event.ids:
             return []
         wanted = set(event.ids)
-        back: list[tuple[Job, int, object]] = []
-        for held in worker.held.values():
-            calls = held.open
-            here = [number for number in calls if number in wanted]
-            back += [(held.batch.job, number, calls.pop(number)) for number in here]
-            held.count = len(calls)
-            worker.calls -= len(here)
-            self.in_hand -= len(here)
-        self._put_back(back)
+        for held in reversed(worker.held.values()):
+            ids, items = held.take(wanted)
+            worker.calls -= len(ids)
+            self.in_hand -= len(ids)
+            self._wait_again(Submitted(held.batch.job, ids, items))
         return self._assign() if event.is_assigning else []
 
     def _timed_out(self, event: TimedOut) -> list[Instruction]:
@@ -418,7 +414,8 @@ class Pool:
         if not self._idle or self._waiting_calls:
             return []
         fullest = max(self.workers.values(), key=lambda worker: worker.calls)
-        return [Recall(fullest.number)] if fullest.calls > self.shape.slots else []
+        # Not so few that they are done before they could be handed to another.
+        return [Recall(fullest.number)] if fullest.calls > max(self.shape.slots, 2 * self.shape.least - 1) else []
 
     def _assign(self) -> list[Instruction]:
         """Give what waits to workers with room, the idle ones first."""
@@ -467,11 +464,18 @@ class Pool:
 
     def _put_back(self, calls: Sequence[tuple[Job, int, object]]) -> None:
         """Let calls wait again, before all others; those of one job stay together."""
-        if self.failed_id is not None:
-            calls = [each for each in calls if each[1] < self.failed_id]
         by_job: dict[Job, list[tuple[Job, int, object]]] = {}
         for each in sorted(calls, key=lambda call: call[1]):
             by_job.setdefault(each[0], []).append(each)
         for job, own in by_job.items():
-            self._waiting.appendleft(Submitted(job, [each[1] for each in own], [each[2] for each in own]))
-            self._waiting_calls += len(own)
+            self._wait_again(Submitted(job, [each[1] for each in own], [each[2] for each in own]))
+
+    def _wait_again(self, calls: Submitted) -> None:
+        """Let calls wait before all others, unless nobody wants them any more."""
+        end = self.failed_id
+        if end is not None and any(number >= end for number in calls.ids):
+            kept = [(number, item) for number, item in zip(calls.ids, calls.items, strict=True) if number < end]
+            calls = Submitted(calls.job, [number for number, _ in kept], [item for _, item in kept])
+        if calls.ids:
+            self._waiting.appendleft(calls)
+            self._waiting_calls += len(calls.ids)

@@ -5,7 +5,7 @@ program has nor whether it guards its main module. Each worker has a socket for 
 (`running.worker.cell`) in which it notes what it is doing: which calls were running, lost or not begun when a
 worker died is read there, and needs no message per call. Nothing outlives `close`.
 
-With `is_forked` that server is a fork of this program, for whoever knows that it may be forked.
+With `is_forked` they are forks of this program instead (`running.worker.forking`), whenever it may be forked.
 
 With `slots` above one a worker makes its calls on that many threads, or as coroutines of one event loop.
 """
@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING
 
 from whilst.errors import WhilstError
 from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
-from whilst.running.worker import frames
+from whilst.running.worker import forking, frames
 from whilst.running.worker.cell import Cell, anonymous_file
+from whilst.running.worker.forking import Forks
+from whilst.running.worker.frames import Spawn
 from whilst.running.worker.hands import Hands
-from whilst.running.worker.launching import Lease, lease
+from whilst.running.worker.launching import Served
 from whilst.running.worker.parcels import Parcels
 from whilst.running.worker.wire import Frame, FrameReader, FrameWriter, encode
 
@@ -55,18 +57,22 @@ class _Worker:
         "number",
         "reader",
         "sock",
+        "starter",
         "stderr_fd",
         "writer",
     )
 
-    def __init__(self, number: int, sock: socket, cell: Cell, stderr_fd: int) -> None:
+    def __init__(self, number: int, sock: socket, cell: Cell, stderr_fd: int, starter: Forks | Served | None) -> None:
         self.number = number
         self.sock = sock
+        forking.private.add(sock.fileno())
         self.cell = cell
         self.stderr_fd = stderr_fd
         self.reader = FrameReader(sock)
         self.writer = FrameWriter(sock)
         self.hands = Hands(number, cell)
+        self.hands.shares_main = starter is not None and starter.shares_main
+        self.starter = starter
         self.is_ready = self.is_stopping = self.is_told_to_stop = self.has_ended = False
 
     def stderr_tail(self) -> str:
@@ -85,6 +91,7 @@ class _Worker:
         self.writer.drop()
         self.reader.close()
         self.hands.close()
+        forking.private.discard(self.sock.fileno())
         self.sock.close()
         self.cell.close()
         os.close(self.stderr_fd)
@@ -118,14 +125,15 @@ class ProcessBackend:
         self._workers: dict[int, _Worker] = {}
         self._by_fd: dict[int, _Worker] = {}
         self._queued: list[Event] = []
-        self._lease: Lease | None = None
-        self._server: tuple[FrameReader, FrameWriter] | None = None
         self._poll = select.poll()
+        self._served = Served(self._poll)
+        self._forks = Forks(self._poll)
         self._woken, self._wakes = os.pipe()
         for fd in (self._woken, self._wakes):
             os.set_blocking(fd, False)
         self._poll.register(self._woken, select.POLLIN)
         self._is_open = True
+        self._owner = os.getpid()
 
     def start_worker(self, worker: int) -> None:
         try:
@@ -161,8 +169,8 @@ class ProcessBackend:
         if target is None:
             return
         target.is_stopping = True
-        if kill:
-            self._tell_server(encode(frames.KILL, worker))
+        if kill and target.starter is not None:
+            target.starter.kill(worker)
         else:
             self._say_stop(target)
 
@@ -213,7 +221,7 @@ class ProcessBackend:
                 if what & ~select.POLLOUT:
                     self._hear_worker(worker)
             else:
-                self._hear_server()
+                self._hear_starters(fd)
         return is_woken
 
     def wake(self) -> None:
@@ -225,55 +233,52 @@ class ProcessBackend:
         if not self._is_open:
             return
         self._is_open = False
+        if self._owner != os.getpid():
+            # In a fork that the user has made: the workers are the parent's.
+            self._served.abandon()
+            self._let_go()
+            return
         try:
             self._end_workers(kill=kill)
         finally:
-            if self._lease is not None:
-                # The server kills what is left of our workers, and reaps them.
-                self._lease.close()
-            for worker in self._workers.values():
-                worker.close()
-            self._workers.clear()
-            self._by_fd.clear()
-            if self._server is not None:
-                self._server[1].drop()
+            self._forks.close()
+            self._served.close()
             self._parcels.close()
-            os.close(self._woken)
-            os.close(self._wakes)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close what is open here."""
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
+        self._by_fd.clear()
+        os.close(self._woken)
+        os.close(self._wakes)
 
     def _spawn(self, number: int) -> None:
-        self._prepare()
+        starter = self._starter()
         ours, theirs = socketpair()
         cell, cell_fd = Cell.create(self.slots)
         stderr_fd = anonymous_file("whilst-stderr", 0, is_appended=True)
-        worker = _Worker(number, ours, cell, stderr_fd)
+        worker = _Worker(number, ours, cell, stderr_fd, starter)
+        try:
+            self._launch(worker, (theirs.detach(), cell_fd, os.dup(stderr_fd)))
+        except BaseException:
+            worker.close()
+            raise
         self._workers[number] = worker
         self._by_fd[ours.fileno()] = worker
         self._poll.register(ours.fileno(), select.POLLIN)
-        self._launch(number, (theirs.detach(), cell_fd, os.dup(stderr_fd)))
 
-    def _prepare(self) -> None:
-        """Have what starts workers, before the first one."""
-        if self._lease is None:
-            self._lease = lease(is_forked=self._is_forked)
-            self._server = (FrameReader(self._lease.sock), FrameWriter(self._lease.sock))
-            self._poll.register(self._lease.sock.fileno(), select.POLLIN)
+    def _starter(self) -> Forks | Served | None:
+        """Who starts the next worker. Asked before anything is opened for it, which would look like a hindrance."""
+        return self._forks if self._is_forked and forking.can_fork() else self._served
 
-    def _launch(self, number: int, fds: tuple[int, int, int]) -> None:
+    def _launch(self, worker: _Worker, fds: tuple[int, int, int]) -> None:
         """Start a worker on its ends of the socket, the cell and stderr, which are its to close."""
-        spawn = (number, self._style, self.slots, self._memory_limit_bytes)
-        given = (*fds, _standard_output())
-        self._tell_server(encode(frames.SPAWN, spawn, (), len(given)), given)
-
-    def _tell_server(self, data: bytes, fds: tuple[int, ...] = ()) -> None:
-        if self._server is None:
-            return
-        writer = self._server[1]
-        writer.write(data, fds)
-        while writer.is_behind:
-            # The server reads as fast as it can and waits for nobody.
-            time.sleep(0.0005)
-            writer.flush()
+        assert worker.starter is not None
+        spawn = Spawn(worker.number, self._style, self.slots, self._memory_limit_bytes)
+        worker.starter.start(spawn, (*fds, _standard_output()))
 
     def _watch_writing(self, worker: _Worker) -> None:
         if not worker.has_ended:
@@ -323,27 +328,13 @@ class ProcessBackend:
             self._poll.unregister(worker.sock.fileno())
         worker.has_ended = True
 
-    def _hear_server(self) -> None:
-        if self._server is None or self._lease is None:
-            return
-        reader, _ = self._server
-        try:
-            is_alive = reader.fill(MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        if is_alive:
-            for frame in reader.frames():
-                number, what = frame.envelope
+    def _hear_starters(self, fd: int) -> None:
+        """Somebody's end is told of."""
+        for starter in (self._forks, self._served):
+            for number, exit_code, reason in starter.hear(fd) or ():
                 worker = self._workers.get(number)
                 if worker is not None:
-                    self._bury(worker, what if frame.kind == frames.DIED else None, str(what))
-            return
-        # The server was killed, and its workers with it.
-        self._poll.unregister(self._lease.sock.fileno())
-        self._lease.close()
-        self._lease = self._server = None
-        for worker in list(self._workers.values()):
-            self._bury(worker, None, "the server process that forks workers is gone")
+                    self._bury(worker, exit_code, reason)
 
     def _bury(self, worker: _Worker, exit_code: int | None, reason: str) -> None:
         """It has ended: hear what it had to say before, then say what has become of its calls."""
@@ -356,7 +347,7 @@ class ProcessBackend:
         if not worker.is_ready and not hands.is_holding and not worker.is_stopping:
             message = f"A worker process could not be started: {reason}"
             self._queued.append(WorkerFailed(worker.number, WhilstError(f"{message}\n{tail}" if tail else message)))
-        elif not hands.is_holding and exit_code == 0 and (worker.is_stopping or hands.is_retired):
+        elif not hands.is_holding and not exit_code and (worker.is_stopping or hands.is_retired):
             self._queued.append(WorkerStopped(worker.number))
         else:
             self._queued += self._parcels.recover(hands)

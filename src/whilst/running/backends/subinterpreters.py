@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from whilst.errors import WhilstError
-from whilst.running.backends.processes import ProcessBackend
+from whilst.running.backends.processes import ProcessBackend, _Worker
 
 __all__ = ["SubinterpreterBackend", "are_available"]
 
@@ -73,11 +73,11 @@ class SubinterpreterBackend(ProcessBackend):
             self.recall(worker)
         super().stop_worker(worker)
 
-    def _prepare(self) -> None:
-        """Nothing is needed."""
+    def _starter(self) -> None:
+        """Each is started right here."""
 
-    def _launch(self, number: int, fds: tuple[int, int, int]) -> None:
-        _thread.start_new_thread(self._run, (number, fds))
+    def _launch(self, worker: _Worker, fds: tuple[int, int, int]) -> None:
+        _thread.start_new_thread(self._run, (worker.number, fds))
 
     def _run(self, number: int, fds: tuple[int, int, int]) -> None:
         """The life of a worker, in a thread of its own."""

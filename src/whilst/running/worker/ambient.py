@@ -81,7 +81,9 @@ def _warning_filters() -> list[bytes] | None:
     filters = []
     for each in warnings.filters:
         try:
-            filters.append(dumps_one(each))
+            # The usual filters name `__main__`, as a text that means the same everywhere.
+            is_own = getattr(each[2], "__module__", "") == "__main__"
+            filters.append(dumps_one(each) if is_own else dumps(each, 5))
         except Exception:  # noqa: S112 - a filter for a category that can't travel
             continue
     return filters
@@ -98,7 +100,7 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
 
     `is_guest`: not into those that belong to the process as a whole.
     """
-    from contextvars import Context
+    from _contextvars import Context
 
     found: dict[str, Any] = loads(data)
     # Before the directory changes: relative entries, "" among them, mean the new one either way.

@@ -28,10 +28,13 @@ _places: dict[int, tuple[Any, str, str]] = {}
 _variables: dict[tuple[str, str], ContextVar[Any]] = {}
 
 
-def unreachable(is_careful: bool) -> tuple[bytes, ...]:
-    """Names of modules that mean something else, or nothing, in another process."""
+def unreachable(is_careful: bool, shares_main: bool = False) -> tuple[bytes, ...]:
+    """Names of modules that mean something else, or nothing, in another process.
+
+    `shares_main`: that process and this one have the same `__main__`, one being a fork of the other.
+    """
     if not is_careful:
-        return _MAIN
+        return () if shares_main else _MAIN
     return (*_MAIN, *(module.__name__.encode() for module in _unimportable_modules()))
 
 
@@ -69,8 +72,8 @@ def _pickler_class() -> Any:
     if not _picklers:
         import functools
         import io
+        from _contextvars import ContextVar
         from collections import ChainMap
-        from contextvars import ContextVar
 
         import cloudpickle
 
@@ -109,7 +112,7 @@ def _reduce_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
 
 def default_of(variable: ContextVar[Any]) -> dict[str, Any]:
     """Its default as the keyword that ContextVar takes; nothing where it has none."""
-    from contextvars import Context
+    from _contextvars import Context
 
     try:
         return {"default": Context().run(variable.get)}
@@ -138,7 +141,7 @@ def place_of_variable(variable: ContextVar[Any]) -> tuple[str, str] | None:
 
 def find_variable(module_name: str, name: str, default: dict[str, Any] | None = None) -> ContextVar[Any]:
     """The ContextVar of that module; one that stands for it where the module can't be imported."""
-    from contextvars import ContextVar
+    from _contextvars import ContextVar
 
     if module_name != "__main__":
         try:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from _contextvars import Context
 from _socket import socket
 from _thread import RLock
+from types import CoroutineType
 
 from whilst.running.worker import ambient, frames, payload, share
 from whilst.running.worker.cell import AT_LOADING, AT_REST, DOING, RETIRED, SKIP_FROM, SKIP_TO, Cell
@@ -22,7 +24,7 @@ from whilst.running.worker.wire import FrameReader, encode, send_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from contextvars import Context
+    from collections.abc import Callable
     from typing import Any
 
     from whilst.running.worker.wire import Frame
@@ -195,7 +197,9 @@ class Worker:
             shape = list(map(len, made.pickled)), [0] * len(made.pickled)
             packed = payload.Packed(shape, made.pickled, [], {})
         else:
-            packed = payload.pack(made.values)
+            packed = payload.pack(made.values, shares_main=share.has_parents_main())
+            if packed.failures and made.awaits is not None and _await_all(made, made.awaits):
+                packed = payload.pack(made.values, shares_main=share.has_parents_main())
         told = [*errors] if errors else []
         if made.errors or packed.failures:
             told += self._errors_of(made, packed)
@@ -238,6 +242,18 @@ class Worker:
 
             told.append((index, frames.UNPICKLABLE, (*find_culprit(made.values[index]), describe(error))))
         return told
+
+
+def _await_all(made: Made, awaits: Callable[[Any], Any]) -> bool:
+    """Await the coroutines among values that nobody took for such. True if there were any."""
+    found = [index for index, value in enumerate(made.values) if type(value) is CoroutineType]
+    for index in found:
+        try:
+            made.values[index] = Context().run(awaits, made.values[index])
+        except BaseException as error:
+            made.values[index] = None
+            made.errors[index] = error
+    return bool(found)
 
 
 def _column(times_ns: list[int] | None) -> bytes | None:

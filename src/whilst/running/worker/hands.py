@@ -41,10 +41,20 @@ class OpenBatch:
 class Waiting:
     """Calls that are to be sent in one frame, once the worker holds little enough."""
 
-    __slots__ = ("ids", "is_large", "items", "open_batch")
+    __slots__ = ("ids", "is_large", "items", "open_batch", "types")
 
-    def __init__(self, open_batch: OpenBatch, ids: Sequence[int], items: Sequence[Any], *, is_large: bool) -> None:
+    def __init__(
+        self,
+        open_batch: OpenBatch,
+        ids: Sequence[int],
+        items: Sequence[Any],
+        *,
+        is_large: bool,
+        types: set[type] | None = None,
+    ) -> None:
         self.open_batch = open_batch
+        self.types = types
+        """Of the items, if that is known."""
         self.ids = ids
         self.items = items
         self.is_large = is_large
@@ -100,7 +110,10 @@ class Unit:
 
     def open_positions(self) -> list[int]:
         """Neither answered nor taken back."""
-        return [each for each in range(self.count) if not self.is_answered(each) and each not in self.taken]
+        if isinstance(self.answered, int):
+            rest = range(self.answered, self.count)
+            return sorted(set(rest) - self.taken) if self.taken else list(rest)
+        return sorted(set(range(self.count)) - self.taken - self.answered)
 
 
 class Hands:
@@ -113,6 +126,7 @@ class Hands:
         "lender",
         "next_serial",
         "results_done_with",
+        "shares_main",
         "units",
         "waiting",
         "worker",
@@ -129,6 +143,8 @@ class Hands:
         self.lender = Lender()
         self.borrower = Borrower()
         self.results_done_with: list[int] = []
+        self.shares_main = False
+        """What this program has in `__main__`, the worker has too."""
 
     @property
     def is_holding(self) -> bool:
@@ -197,8 +213,7 @@ class Hands:
         end = self.next_serial
         if words[SKIP_TO] != _FAR and words[BEGUN] < words[SKIP_TO]:
             return []
-        begun = self._begun()
-        start = next((first for first in self._boundaries() if first > begun), end)
+        start = self._begun() + 1
         if start >= end:
             return []
         words[SKIP_FROM] = _FAR
@@ -209,27 +224,15 @@ class Hands:
         begun = self._begun()
         recalled = []
         for unit in self.units:
-            is_timed = unit.open_batch.batch.is_timed
-            if not is_timed and unit.first_serial <= begun:
-                continue
-            for position in range(max(0, max(start, begun + 1) - unit.first_serial), unit.count):
-                if position not in unit.taken and not unit.is_answered(position):
-                    unit.taken.add(position)
-                    recalled.append(unit.ids[position])
+            first = max(0, max(start, begun + 1) - unit.first_serial)
+            if first < unit.count:
+                positions = [each for each in unit.open_positions() if each >= first]
+                unit.taken.update(positions)
+                recalled += [unit.ids[each] for each in positions]
         return recalled
 
     def _begun(self) -> int:
         return max((self.cell.words[BEGUN], *(serial for serial, _ in self.cell.running())))
-
-    def _boundaries(self) -> list[int]:
-        """Serials at which the worker looks whether to go on."""
-        found: list[int] = []
-        for unit in self.units:
-            if unit.open_batch.batch.is_timed:
-                found += range(unit.first_serial, unit.first_serial + unit.count)
-            else:
-                found.append(unit.first_serial)
-        return found
 
     def sort_by_fate(self, parcels: Parcels) -> tuple[list[int], list[int], list[int]]:
         """After its death: the ids of calls (running, lost, not begun)."""

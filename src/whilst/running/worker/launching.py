@@ -1,27 +1,31 @@
 """The parent's side of the server: start it once, connect to it, let it go when nobody needs it any more.
 
-Starting takes a bare interpreter's time (some 15 ms); forking a worker from it a few. Where a program has one
-thread, the server can be forked from it instead: its workers then have all that the program has loaded and set.
-The server ends with the last back end that uses it, and with this process however that ends. A process forked from
-this one by the user starts a server of its own.
+Starting takes a bare interpreter's time (some 15 ms); forking a worker from it a few. The server ends with the last
+back end that uses it, and with this process however that ends. A process forked from this one by the user starts a
+server of its own.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import threading
-from _socket import socket, socketpair
-from pathlib import Path
+import time
+from _socket import MSG_DONTWAIT, socket, socketpair
+from _thread import allocate_lock
+from typing import TYPE_CHECKING
 
 from whilst.errors import WhilstError
-from whilst.running.worker import frames
-from whilst.running.worker.wire import encode, send_all
+from whilst.running.worker import forking, frames
+from whilst.running.worker.wire import FrameReader, FrameWriter, encode, send_all
 
-__all__ = ["Lease", "lease"]
+if TYPE_CHECKING:
+    import select
 
-_ROOT = Path(__file__).parents[2]
+    from whilst.running.worker.frames import Spawn
+
+__all__ = ["Lease", "Served", "lease"]
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _FD = 3
 _SIGINT = 2
 _BOOT = f"""
@@ -41,31 +45,107 @@ _USUAL_FINDERS = {"_frozen_importlib", "_frozen_importlib_external", "importlib.
 class Lease:
     """A back end's connection to the server. Closing it ends the back end's workers."""
 
-    def __init__(self, sock: socket, own: _Server | None = None) -> None:
+    def __init__(self, sock: socket) -> None:
         self.sock = sock
-        self._own = own
         self._is_open = True
+        forking.private.add(sock.fileno())
 
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
+            forking.private.discard(self.sock.fileno())
             self.sock.close()
-            if self._own is not None:
-                self._own.close()
-            else:
-                _let_go()
+            _let_go()
+
+
+class Served:
+    """The workers that one back end has from the server; told apart by the numbers it gives them."""
+
+    shares_main = False
+
+    def __init__(self, poll: select.poll) -> None:
+        self._poll = poll
+        self._numbers: set[int] = set()
+        self._lease: Lease | None = None
+        self._reader: FrameReader
+        self._writer: FrameWriter
+
+    def start(self, spawn: Spawn, fds: tuple[int, ...]) -> None:
+        """Have a worker forked. The descriptors are its own, and closed here.
+
+        Raises:
+            OSError, WhilstError: there can be no server.
+        """
+        if self._lease is None:
+            try:
+                self._lease = lease()
+            except BaseException:
+                for fd in fds:
+                    os.close(fd)
+                raise
+            self._reader, self._writer = FrameReader(self._lease.sock), FrameWriter(self._lease.sock)
+            self._poll.register(self._lease.sock.fileno(), 1)
+        self._numbers.add(spawn.token)
+        self._tell(encode(frames.SPAWN, tuple(spawn), (), len(fds)), fds)
+
+    def kill(self, number: int) -> None:
+        """End a worker now, with whatever it has started."""
+        if self._lease is not None:
+            self._tell(encode(frames.KILL, number))
+
+    def hear(self, fd: int) -> list[tuple[int, int | None, str]] | None:
+        """Who has ended, by number, with exit code and reason; None if this descriptor is not the server's."""
+        if self._lease is None or fd != self._lease.sock.fileno():
+            return None
+        try:
+            is_alive = self._reader.fill(MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        if is_alive:
+            ended = []
+            for frame in self._reader.frames():
+                number, what = frame.envelope
+                self._numbers.discard(number)
+                ended.append((number, what if frame.kind == frames.DIED else None, str(what)))
+            return ended
+        # The server was killed, and its workers with it.
+        lost = [(number, None, "the server process that forks workers is gone") for number in self._numbers]
+        self.close()
+        return lost  # type: ignore[return-value]  # a list of narrower tuples
+
+    def close(self) -> None:
+        """Let go of the server: it kills what is left of these workers, and reaps them."""
+        self._numbers.clear()
+        if self._lease is not None:
+            self._poll.unregister(self._lease.sock.fileno())
+            self._lease.close()
+            self._lease = None
+            self._writer.drop()
+
+    def abandon(self) -> None:
+        """In a fork that the user has made: the connection is the parent's."""
+        if self._lease is not None:
+            self._lease.sock.close()
+
+    def _tell(self, data: bytes, fds: tuple[int, ...] = ()) -> None:
+        self._writer.write(data, fds)
+        while self._writer.is_behind:
+            # The server reads as fast as it can and waits for nobody.
+            time.sleep(0.0005)
+            self._writer.flush()
 
 
 class _Server:
-    def __init__(self, *, is_forked: bool = False) -> None:
+    def __init__(self) -> None:
         self.root, theirs = socketpair()
         try:
-            self.pid = _fork(self.root, theirs) if is_forked else _start(theirs.fileno())
+            self.pid = _start(theirs.fileno())
         except BaseException:
             self.root.close()
             raise
         finally:
             theirs.close()
+        forking.private.add(self.root.fileno())
 
     def connect(self) -> socket:
         ours, theirs = socketpair()
@@ -78,6 +158,10 @@ class _Server:
             theirs.close()
         return ours
 
+    def hang_up(self) -> None:
+        forking.private.discard(self.root.fileno())
+        self.root.close()
+
     def is_alive(self) -> bool:
         try:
             return os.waitpid(self.pid, os.WNOHANG)[0] == 0
@@ -85,36 +169,25 @@ class _Server:
             return False
 
     def close(self) -> None:
-        self.root.close()
+        self.hang_up()
         try:
             os.waitpid(self.pid, 0)
         except ChildProcessError:  # somebody else has reaped it (a SIGCHLD handler, SIG_IGN)
             pass
 
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 _server: _Server | None = None
 _users = 0
 
 
-def lease(*, is_forked: bool = False) -> Lease:
-    """Connect to the server, starting it if there is none.
-
-    `is_forked`: to a server of one's own, forked from this program as it stands. The caller vouches for it that no
-    other thread is there whose locks would stay locked, and nothing open that two processes must not share.
-    """
+def lease() -> Lease:
+    """Connect to the server, starting it if there is none."""
     global _server, _users
-    if is_forked:
-        own = _Server(is_forked=True)
-        try:
-            return Lease(own.connect(), own)
-        except OSError as error:
-            own.close()
-            raise WhilstError("The server forked from this program has ended as soon as it started.") from error
     with _lock:
         for _ in range(2):
             if _server is not None and not _server.is_alive():
-                _server.root.close()
+                _server.hang_up()
                 _server = None
             if _server is None:
                 _server = _Server()
@@ -140,56 +213,14 @@ def _let_go() -> None:
 def _forget() -> None:
     """In a child that the user has forked: the server is the parent's."""
     global _lock, _server, _users
-    _lock = threading.Lock()
+    _lock = allocate_lock()
     if _server is not None:
-        _server.root.close()
+        _server.hang_up()
     _server, _users = None, 0
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
-
-
-def _fork(ours: socket, theirs: socket) -> int:
-    """Fork the server from this program. Gives its process id; the child never returns from here."""
-    import warnings
-
-    from whilst.running.worker import server
-
-    for stream in (sys.stdout, sys.stderr):
-        # What waits in their buffers is to be written by this process alone.
-        with contextlib.suppress(Exception):
-            stream.flush()
-    with warnings.catch_warnings():
-        # Python 3.12 counts native threads too: those of BLAS, which survive a fork by hooks of their own.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid:
-        return pid
-    try:
-        ours.close()
-        _shed_the_program()
-        server.main(theirs.fileno())
-    finally:
-        os._exit(72)
-
-
-def _shed_the_program() -> None:
-    """In the forked server: nothing of what the program would do by itself later is to happen here as well."""
-    # Not `signal`, whose enums take longer than all of this.
-    import _signal  # type: ignore[import-not-found]
-    import atexit
-
-    atexit._clear()
-    sys.settrace(None)
-    sys.setprofile(None)
-    for number in range(1, _signal.NSIG):
-        if callable(_signal.getsignal(number)):
-            handler = _signal.default_int_handler if number == _signal.SIGINT else _signal.SIG_DFL
-            _signal.signal(number, handler)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
 
 
 def _start(fd: int) -> int:
@@ -202,7 +233,7 @@ def _start(fd: int) -> int:
         flags.append("-S")
     return os.posix_spawn(
         executable,
-        [executable, *flags, "-c", _BOOT, str(_ROOT)],
+        [executable, *flags, "-c", _BOOT, _ROOT],
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

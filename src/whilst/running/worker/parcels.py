@@ -54,17 +54,20 @@ class Parcels:
     def send(self, hands: Hands, writer: FrameWriter, batch: Batch) -> list[Event]:
         """Pickle and send; gives the answers for what could not be pickled."""
         state = self._state(batch.job)
-        if state.error is not None:
-            return [_failed(hands.worker, batch, batch.ids, dict.fromkeys(batch.ids, state.error), is_last=True)]
-        open_batch = OpenBatch(batch)
+        error = state.packed(hands.shares_main)[1]
+        if error is not None:
+            return [_failed(hands.worker, batch, batch.ids, dict.fromkeys(batch.ids, error), is_last=True)]
+        open_batch, types = OpenBatch(batch), set(map(type, batch.items))
+        ends = [len(batch.ids)]
         if self._suspects and any((id(batch.job), each) in self._suspects for each in batch.ids):
             ends = list(range(1, len(batch.ids) + 1))
-        else:
+        elif not types <= _LIGHT:
             ends = _cut(batch.items)
         start = 0
         for end in ends:
             ids, items = batch.ids[start:end], batch.items[start:end]
-            hands.waiting.append(Waiting(open_batch, ids, items, is_large=len(ends) > 1))
+            part = Waiting(open_batch, ids, items, is_large=len(ends) > 1, types=types if len(ends) == 1 else None)
+            hands.waiting.append(part)
             start = end
         open_batch.units_left = len(ends)
         return self.pump(hands, writer)
@@ -95,7 +98,7 @@ class Parcels:
         if answer.echoes is not None:
             self._held_echoes.append((min(_chosen(unit.ids, positions), default=0), unit.open_batch, answer.echoes))
         again: list[int] = []
-        errors = self._errors(unit, answer, positions, failures, again)
+        errors = self._errors(hands, unit, answer, positions, failures, again)
         if again:
             keep = [index for index, position in enumerate(positions) if position not in again]
             values = [values[index] for index in keep]
@@ -194,7 +197,8 @@ class Parcels:
         batch = open_batch.batch
         job = batch.job
         state = self._state(job)
-        packed = payload.pack(items, is_careful=state.is_careful)
+        cares, shares_main = state.cares(hands.shares_main), hands.shares_main
+        packed = payload.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
         events: list[Event] = []
         if packed.failures:
             errors: dict[int, BaseException] = {}
@@ -208,7 +212,7 @@ class Parcels:
             if not good:
                 return events
             waiting.ids, waiting.items = [ids[each] for each in good], [items[each] for each in good]
-            packed = payload.pack(waiting.items, is_careful=state.is_careful)
+            packed = payload.pack(waiting.items, is_careful=cares, shares_main=shares_main)
         self._introduce(hands, writer, state)
         unit = hands.take(waiting)
         parcel = payload.parcel(packed, hands.lender)
@@ -231,15 +235,16 @@ class Parcels:
 
     def _introduce(self, hands: Hands, writer: FrameWriter, state: JobState) -> None:
         """Send the job, unless this worker knows it as it is now."""
-        if hands.jobs.get(state.key) == state.is_careful:
+        cares = state.cares(hands.shares_main)
+        if hands.jobs.get(state.key) == cares:
             return
         hands.jobs.pop(state.key, None)
         forgotten = []
         while len(hands.jobs) >= _KNOWN_JOBS:
             forgotten.append(next(iter(hands.jobs)))
             del hands.jobs[forgotten[-1]]
-        hands.jobs[state.key] = state.is_careful
-        job, packed = state.job, state.packed
+        hands.jobs[state.key] = cares
+        job, packed = state.job, state.packed(hands.shares_main)[0]
         parcel = payload.parcel(packed, hands.lender)
         native = job.native_threads if job.native_threads is not None else self._native_threads
         head = (
@@ -268,6 +273,7 @@ class Parcels:
 
     def _errors(
         self,
+        hands: Hands,
         unit: Unit,
         answer: Answer,
         positions: Sequence[int],
@@ -293,7 +299,7 @@ class Parcels:
                 refused.has_begun = True
             else:
                 unit.is_split = True
-                if not self._state(job).is_careful:
+                if not self._state(job).cares(hands.shares_main):
                     again.append(position)
                     continue
                 name = describe_call(job, number, unit.items[position])
@@ -303,7 +309,6 @@ class Parcels:
     def _send_by_value(self, hands: Hands, writer: FrameWriter, unit: Unit, again: list[int]) -> list[Event]:
         state = self._state(unit.open_batch.batch.job)
         state.is_careful = True
-        state.pack()
         unit.taken.update(again)
         return self._resend(hands, writer, unit, again)
 
@@ -330,8 +335,6 @@ class Parcels:
 
 def _cut(items: Sequence[Any]) -> list[int]:
     """Where to cut a batch, so that no unit is much larger than it need be: large ones wait for each other's memory."""
-    if set(map(type, items)) <= _LIGHT:
-        return [len(items)]
     ends = []
     size = 0
     for position, item in enumerate(items):

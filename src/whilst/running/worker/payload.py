@@ -65,23 +65,37 @@ class _Sink:
         return len(data)
 
 
-def is_plain(values: Sequence[object]) -> bool:
-    """One pickle will do: no value can fail, and none can be shared and changed."""
-    types = set(map(type, values))
+def is_plain(values: Sequence[object], types: set[type] | None = None) -> bool:
+    """One pickle will do: no value can fail, and none can be shared and changed. `types`: those of the values."""
+    if types is None:
+        types = set(map(type, values))
     if types <= _PLAIN:
         return True
     return types == {tuple} and _PLAIN.issuperset(map(type, chain.from_iterable(values)))  # type: ignore[arg-type]
 
 
-def pack(values: Sequence[object], *, is_careful: bool = False) -> Packed:
-    """Pickle values. `is_careful`: what lives in modules that can't be imported elsewhere goes by value."""
+def pack(
+    values: Sequence[object],
+    *,
+    is_careful: bool = False,
+    shares_main: bool = False,
+    types: set[type] | None = None,
+) -> Packed:
+    """Pickle values.
+
+    Args:
+        values: what to pickle.
+        is_careful: what lives in modules that can't be imported elsewhere goes by value.
+        shares_main: what lives in `__main__` need not, since the other side has the same.
+        types: those of the values, where somebody has looked already.
+    """
     sink = _Sink()
-    if is_plain(values):
+    if is_plain(values, types):
         Pickler(sink, 5).dump(values if type(values) is list else list(values))
         return Packed(None, sink.chunks, [], {})
     buffers: list[memoryview] = []
     pickler = Pickler(sink, 5, buffer_callback=_Outside(buffers))
-    modules = byvalue.unreachable(is_careful)
+    modules = byvalue.unreachable(is_careful, shares_main)
     try:
         shape = _dump_all(values, pickler, sink.chunks, buffers)
         if not byvalue.names_any(modules, sink.chunks, 0):
@@ -90,7 +104,7 @@ def pack(values: Sequence[object], *, is_careful: bool = False) -> Packed:
         pass
     sink.chunks.clear()
     buffers.clear()
-    return _pack_warily(values, sink, buffers, is_careful)
+    return _pack_warily(values, sink, buffers, modules, is_careful)
 
 
 def _dump_all(values: Sequence[object], pickler: Pickler, chunks: list[bytes], buffers: list[memoryview]) -> Shape:
@@ -112,14 +126,15 @@ def _dump_all(values: Sequence[object], pickler: Pickler, chunks: list[bytes], b
     return lengths, counts
 
 
-def _pack_warily(values: Sequence[object], sink: _Sink, buffers: list[memoryview], is_careful: bool) -> Packed:
+def _pack_warily(
+    values: Sequence[object], sink: _Sink, buffers: list[memoryview], modules: Sequence[bytes], is_careful: bool
+) -> Packed:
     """One after the other, by value where plain pickle won't do, and the errors of those that can't at all."""
     chunks = sink.chunks
     lengths: list[int] = []
     counts: list[int] = []
     failures: dict[int, BaseException] = {}
     add = _Outside(buffers)
-    modules = byvalue.unreachable(is_careful)
     pickler = Pickler(sink, 5, buffer_callback=add)
     for position, value in enumerate(values):
         begun, buffered = len(chunks), len(buffers)

@@ -1,13 +1,14 @@
 """Calls one after the other, in the worker's main thread: the style of plain process workers.
 
-The loop over short calls is a `for` loop whose target is a word of the shared cell: that is how the parent knows
-what is running without a message per call, for some 30 ns. Long calls are timed one by one, and what has ended is
-sent every few milliseconds, so that a lazy reader need not wait, and kept in the cell until then, so that a worker
-that dies takes no result with it.
+The loop over short calls is a `for` loop that notes every few dozen calls in the shared cell how far it is: that is
+how the parent knows, without a message per call, what has not begun. Long calls are timed one by one, and what has
+ended is sent every few milliseconds, so that a lazy reader need not wait, and kept in the cell until then, so that a
+worker that dies takes no result with it.
 """
 
 from __future__ import annotations
 
+from _contextvars import Context
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
@@ -26,8 +27,7 @@ from whilst.running.worker.styles import Made, Style
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextvars import Context
+    from collections.abc import Callable
     from typing import Any
 
     from whilst.running.worker.cell import Cell
@@ -38,6 +38,11 @@ __all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
 
 _SEND_EVERY_NS = 20_000_000
 _FEW = 64
+_TOGETHER = 32
+"""Of so many short calls nobody knows which one is running."""
+_STRETCH = 64
+_LONGEST_STRETCH = 1024
+"""So many short calls are made before the clock is read again."""
 _START = FIRST_SLOT + 1
 
 
@@ -63,100 +68,77 @@ class Serial(Style):
         words[DOING] = AT_CALLS
         # Few calls: what it takes to keep the result of each does not matter, even if they are short.
         is_timed = head.is_timed or head.size <= _FEW
-        call = one_argument(job, head.ids, self._await, is_looked_at=is_timed or len(job.context) > 0)
+        call = one_argument(job, head.ids, self._await, is_looked_at=is_timed)
         if is_timed:
-            self._make_timed(work, _in_copies(call, job.context))
+            self._make_timed(work, _in_copies(call, job.context), 0)
         else:
             self._make_untimed(work, call)
         words[FIRST_SLOT] = NOTHING
 
     def _make_untimed(self, work: Work, call: Callable[[Any], Any]) -> None:
-        """Short calls: the clock is read around all of them."""
-        words, head, made = self._words, work.head, Made()
-        first, count = head.first_serial, head.size
-        words[BEGUN] = first
-        if words[SKIP_FROM] <= first < words[SKIP_TO]:
-            made.is_last = True
-            self._worker.answer(head, made)
-            return
-        words[FIRST_SLOT] = first
+        """Short calls: the clock is read around many of them. Those that turn out to be long are timed after all."""
+        head, job, made = work.head, work.job, Made()
+        made.awaits = self._await
         cpu_ns = thread_time_ns()
         made.start_ns = perf_counter_ns()
-        numbered = zip(range(first, first + count), work.items, strict=True)
-        base = work.job.context
-        if len(base):
-            self._make_all(numbered, _in_copies(call, base), made, work.job.head.stops_at_error)
-        else:
-            while self._make_some(base.copy(), numbered, call, made, work.job.head.stops_at_error):
-                pass
-        made.end_ns = perf_counter_ns()
+        in_copies = _in_copies(call, job.context)
+        # A context for each call would cost more than a short call itself.
+        one, here = (in_copies, Context) if len(job.context) else (call, job.context.copy)
+        stretch = _STRETCH
+        while not made.is_last:
+            done = len(made.values)
+            end = min(done + stretch, head.size)
+            while done < end and not made.is_last:
+                self._make_some(here(), one, work, end, made)
+                done = len(made.values)
+                made.is_last = made.is_last or done == head.size or bool(made.errors and job.head.stops_at_error)
+            made.end_ns = perf_counter_ns()
+            stretch = min(2 * stretch, _LONGEST_STRETCH)
+            if made.end_ns - made.start_ns > _SEND_EVERY_NS and not made.errors:
+                break
         made.cpu_ns = thread_time_ns() - cpu_ns
-        work.items.clear()
         made.positions = (0, len(made.values))
-        made.is_last = True
+        if made.is_last:
+            work.items.clear()
         self._worker.answer(head, made)
+        if not made.is_last:
+            self._make_timed(work, in_copies, made.positions[1])
 
-    def _make_all(
-        self, numbered: Iterator[tuple[int, Any]], call: Callable[[Any], Any], made: Made, stops_at_error: bool
-    ) -> None:
-        words, values, append = self._words, made.values, made.values.append
-        slot = FIRST_SLOT
-        item: Any = None
-        while True:
-            try:
-                for words[slot], item in numbered:
-                    append(call(item))
-            except BaseException as error:
-                made.errors[len(values)] = error
-                append(None)
-                if stops_at_error:
-                    return
-            else:
-                return
-            finally:
-                words[BEGUN] = max(words[slot], words[BEGUN])
-                item = None
+    def _make_some(self, here: Context, call: Callable[[Any], Any], work: Work, end: int, made: Made) -> None:
+        """Make calls in one empty context until one of them sets something in it, which the next must not see.
 
-    def _make_some(
-        self,
-        here: Context,
-        numbered: Iterator[tuple[int, Any]],
-        call: Callable[[Any], Any],
-        made: Made,
-        stops_at_error: bool,
-    ) -> bool:
-        """Make calls in one empty context, until one has set something in it: the next must not see that.
-
-        True if there may be more. A context for each call would cost more than a short call itself.
+        Or until the rest is taken back: then what was made is the last of it.
         """
-        words, append, awaits = self._words, made.values.append, self._await
-        slot = FIRST_SLOT
+        words, values, items = self._words, made.values, work.items
+        first = work.head.first_serial
 
-        def make() -> bool:
-            for words[slot], item in numbered:
-                value = call(item)
-                if type(value) is CoroutineType:
-                    value = awaits(value)
-                append(value)
-                if here:
-                    return True
-            return False
+        def make() -> None:
+            at = len(values)
+            while at < end:
+                stop = min(at + _TOGETHER, end)
+                words[BEGUN] = first + stop - 1
+                if words[SKIP_FROM] < first + stop and first + at < words[SKIP_TO]:
+                    made.is_last = True
+                    return
+                for item in items[at:stop]:
+                    values.append(call(item))
+                    if here:
+                        return
+                at = stop
 
         try:
-            return here.run(make)
+            here.run(make)
         except BaseException as error:
-            made.errors[len(made.values)] = error
-            append(None)
-            return not stops_at_error
-        finally:
-            words[BEGUN] = max(words[slot], words[BEGUN])
+            made.errors[len(values)] = error
+            values.append(None)
 
-    def _make_timed(self, work: Work, call: Callable[[Any], Any]) -> None:
+    def _make_timed(self, work: Work, call: Callable[[Any], Any], first: int) -> None:
+        """Make calls from the first position on, reading the clock around each."""
         words, head, cell = self._words, work.head, self._worker.cell
         stops_at_error = work.job.head.stops_at_error
-        made, cpu_ns, sent_ns = _begin(), thread_time_ns(), perf_counter_ns()
-        first, items, last = 0, work.items, head.size - 1
-        for position in range(head.size):
+        made, cpu_ns, sent_ns = self._begin(), thread_time_ns(), perf_counter_ns()
+        items, last = work.items, head.size - 1
+        for position in range(first, head.size):
             serial = head.first_serial + position
             words[BEGUN] = serial
             if words[SKIP_FROM] <= serial < words[SKIP_TO]:
@@ -180,11 +162,16 @@ class Serial(Style):
                 made.positions = (first, len(made.values))
                 self._send(work, made, thread_time_ns() - cpu_ns)
                 first, sent_ns = position + 1, ended
-                made, cpu_ns = _begin(), thread_time_ns()
+                made, cpu_ns = self._begin(), thread_time_ns()
         made.positions = (first, len(made.values))
         made.is_last = True
         self._send(work, made, thread_time_ns() - cpu_ns)
         words[FIRST_SLOT] = NOTHING
+
+    def _begin(self) -> Made:
+        made = Made()
+        made.starts, made.ends, made.pickled, made.awaits = [], [], [], self._await
+        return made
 
     def _send(self, work: Work, made: Made, cpu_ns: int) -> None:
         if made.starts and made.ends:
@@ -211,12 +198,6 @@ def _keep(cell: Cell, serial: int, made: Made) -> bool:
         return False
     made.pickled.append(data)  # type: ignore[union-attr]
     return True
-
-
-def _begin() -> Made:
-    made = Made()
-    made.starts, made.ends, made.pickled = [], [], []
-    return made
 
 
 def call_of(job: Job) -> Callable[[Any], Any]:

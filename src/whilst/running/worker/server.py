@@ -16,11 +16,11 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import os
 import select
-import sys
+import warnings  # noqa: F401 - what a worker needs is read here, once, instead of once per worker
 from _socket import MSG_DONTWAIT, socket
 
-# What a worker needs is read here, once, instead of once per worker.
-from whilst.running.worker import entering, frames, serial, share  # noqa: F401
+from whilst.running.worker import frames, serial, share  # noqa: F401 - likewise
+from whilst.running.worker.birth import become_worker, kill
 from whilst.running.worker.frames import Spawn
 from whilst.running.worker.wire import FrameReader, encode, send_all
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["main"]
-
-_F_SETSIG = 10
 
 
 class _Client:
@@ -45,6 +43,7 @@ class _Client:
 
 class _Server:
     def __init__(self, root: socket) -> None:
+        self.pid = os.getpid()
         self.root = _Client(root)
         self.clients: dict[int, _Client] = {}
         self.owner: dict[int, tuple[_Client, int, int]] = {}
@@ -80,7 +79,7 @@ class _Server:
 
     def kill_all(self) -> None:
         for pid in self.owner:
-            _kill(pid)
+            kill(pid)
         for pid in self.owner:
             try:
                 os.waitpid(pid, 0)
@@ -108,7 +107,7 @@ class _Server:
             if frame.kind == frames.SPAWN:
                 self._spawn(client, Spawn(*frame.envelope), frame.fds)
             elif frame.kind == frames.KILL and (pid := client.pids.get(frame.envelope)) is not None:
-                _kill(pid)
+                kill(pid)
         if not alive:
             fd = client.sock.fileno()
             self.poll.unregister(fd)
@@ -116,7 +115,7 @@ class _Server:
             client.reader.close()
             client.sock.close()
             for pid in client.pids.values():
-                _kill(pid)
+                kill(pid)
 
     def _spawn(self, client: _Client, spawn: Spawn, fds: tuple[int, ...]) -> None:
         lifeline, held = os.pipe()
@@ -137,11 +136,7 @@ class _Server:
     def _become_worker(self, spawn: Spawn, fds: tuple[int, ...], lifeline: int) -> None:
         """In the child. Does not return."""
         try:
-            server = os.getppid()
-            os.setpgid(0, 0)
             _signal.set_wakeup_fd(-1)
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-            _hold(lifeline)
             for held in self.owner.values():
                 os.close(held[2])
             for other in (self.root, *self.clients.values()):
@@ -149,17 +144,8 @@ class _Server:
             for fd in (self.woken, self.wakes, self.program):
                 if fd >= 0:
                     os.close(fd)
-            sock_fd, cell_fd, stderr_fd, stdout_fd = fds
-            os.dup2(stdout_fd, 1)
-            os.dup2(stderr_fd, 2)
-            os.close(stdout_fd)
-            if os.getppid() != server:
-                os._exit(0)
-            numpy_random: Any = sys.modules.get("numpy.random")
-            if numpy_random is not None:  # inherited from a program that has loaded it: no two may draw the same
-                numpy_random.seed()
             self.owner.clear()
-            entering.enter(spawn, socket(fileno=sock_fd), cell_fd, stderr_fd)
+            become_worker(spawn, fds, lifeline, self.pid)
         finally:
             os._exit(71)
 
@@ -194,28 +180,6 @@ def _watch_parent() -> int:
         return os.pidfd_open(os.getppid())
     except (AttributeError, OSError):
         return -1
-
-
-def _hold(lifeline: int) -> None:
-    """Have the kernel end this process when the other end of the pipe is closed."""
-    import fcntl
-
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
-    if sys.platform == "linux":
-        fcntl.fcntl(lifeline, _F_SETSIG, int(_signal.SIGKILL))
-    # Without F_SETSIG it is SIGIO, whose default action ends the process as well.
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-
-
-def _kill(pid: int) -> None:
-    """The worker and what it has started."""
-    try:
-        os.killpg(pid, _signal.SIGKILL)
-    except ProcessLookupError:
-        # Not yet the leader of a group of its own. It is not reaped, so the number is still its.
-        os.kill(pid, _signal.SIGKILL)
-    except PermissionError:
-        os.kill(pid, _signal.SIGKILL)
 
 
 def main(fd: int) -> None:

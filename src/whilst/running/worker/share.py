@@ -1,8 +1,22 @@
-"""This process's share of the machine, if it is a worker. Read by `running.nesting`."""
+"""What this process shares with others, if it is a worker: the machine, and perhaps what its program had loaded."""
 
 from __future__ import annotations
 
-__all__ = ["nested_workers"]
+import sys
+
+__all__ = ["has_parents_main", "keep_main", "nested_workers"]
 
 nested_workers: int | None = None
-"""How many workers a map made in a call here may use; None: this process is nobody's worker."""
+"""How many workers a map made in a call here may use; None: this process is nobody's worker. For `running.nesting`."""
+_main_size = -1
+
+
+def keep_main() -> None:
+    """This process was forked from the program itself just now: what both have in `__main__` is the same."""
+    global _main_size
+    _main_size = len(vars(sys.modules["__main__"]))
+
+
+def has_parents_main() -> bool:
+    """What has a name in `__main__` here has it in the program, too: no call has added anything since."""
+    return _main_size == len(vars(sys.modules["__main__"]))

@@ -39,6 +39,7 @@ class Made:
     """Calls of one batch that have ended, in columns."""
 
     __slots__ = (
+        "awaits",
         "cpu_ns",
         "end_ns",
         "ends",
@@ -63,6 +64,8 @@ class Made:
         self.pickled: list[bytes] | None = None
         """The values, where they were pickled one by one already."""
         self.cpu_ns: int | None = None
+        self.awaits: Callable[[Any], Any] | None = None
+        """By this the coroutines among the values are awaited. Nobody has looked yet whether there are any."""
         self.is_last = False
         self.lane = 0
 

@@ -166,7 +166,7 @@ class FrameReader:
 
     def _make_room(self) -> None:
         """Move what is unread to the front of a new buffer, large enough for the frame that has begun."""
-        needed = _ROOM_BYTES
+        needed = min(2 * len(self._buffer), _ROOM_BYTES)
         if self._end - self._start >= _HEADER.size:
             _, _, head_size, size = _HEADER.unpack_from(self._buffer, self._start)
             needed = max(needed, _HEADER.size + head_size + size)
