@@ -18,7 +18,7 @@ from typing import Any
 from whilst.checking import effects
 from whilst.checking.effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
 from whilst.checking.events import Assumption, Op
-from whilst.checking.scheduler import Sync
+from whilst.checking.operations import Sync
 from whilst.checking.sites import Site
 from whilst.checking.watching import Watcher, plain_key
 

@@ -8,7 +8,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Access, Blocked, Op
-from whilst.checking.scheduler import Event, Operation
+from whilst.checking.operations import Event, Operation
 from whilst.checking.sites import Site
 from whilst.checking.watching import Dropped
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Self
 from whilst.checking.describing import Describer, types_within
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
 from whilst.checking.machine import Machine, borrow, give_back
-from whilst.checking.scheduler import Event, Operation
+from whilst.checking.operations import Event, Operation
 from whilst.checking.sites import Mark, Site
 from whilst.checking.trusting import functions_behind, is_trusted
 from whilst.checking.watchdog import Watchdog
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Execution", "Explorer", "Limits", "Program"]
 
 _COLLECT_EVERY = 500  # executions between two collections of garbage, which is put off while tasks run
+_COLLECT_MORE_EVERY = 20 * _COLLECT_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class Explorer:
         self.program = program
         self.limits = limits or Limits()
         self._is_fine, self._points = is_fine, points
-        self._are_coroutines = [_is_coroutine(task) for task in program.tasks]
-        self._has_coroutines = any(self._are_coroutines)
+        self._tasks = [(task, _is_plain(task), _is_coroutine(task)) for task in program.tasks]
+        self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
         self._runs = 0
         self._had_gc = False
 
@@ -240,8 +241,8 @@ class Explorer:
     ) -> Execution:
         scheduler = self.scheduler
         self._runs += 1
-        if self._runs % _COLLECT_EVERY == 0:
-            gc.collect()
+        if self._runs % _COLLECT_EVERY == 0:  # what is new, and now and then what has lasted for a while
+            gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
         self.watcher.begin()
         self.caller.begin()
         state = self.program.setup()
@@ -252,8 +253,12 @@ class Explorer:
         scheduler.on_event = describer.note if describer is not None else None
         loop = self._loop() if self._has_coroutines else None
         jobs = [
-            functools.partial(loop.job, task, state) if is_coroutine and loop else self._job(task, state)
-            for task, is_coroutine in zip(self.program.tasks, self._are_coroutines, strict=True)
+            functools.partial(task, state)
+            if is_plain
+            else functools.partial(loop.job, task, state)
+            if is_coroutine and loop
+            else self._job(task, state)
+            for task, is_plain, is_coroutine in self._tasks
         ]
         try:
             scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
@@ -272,8 +277,6 @@ class Explorer:
         while isinstance(inner, functools.partial):
             arguments, keywords = (*inner.args, *arguments), {**inner.keywords, **keywords}
             inner = inner.func
-        if not _is_foreign(inner):
-            return functools.partial(task, state)
         code = _call_as_code.__code__
         site = Site(code, Mark(0, (code.co_firstlineno + 2, None, None, None), "call", 0), {})
         site.is_hot = True
@@ -285,7 +288,7 @@ class Explorer:
 
         code = next(
             function.__code__
-            for task, is_coroutine in zip(self.program.tasks, self._are_coroutines, strict=True)
+            for task, _, is_coroutine in self._tasks
             if is_coroutine
             for function in functions_behind(task)
         )
@@ -325,6 +328,14 @@ def _call_as_code(
     if isinstance(task, types.MethodDescriptorType) and arguments:
         task, arguments = task.__get__(arguments[0], type(arguments[0])), arguments[1:]  # CPython asks for both
     return caller.call(site, task, *arguments[:2])(*arguments, **keywords)
+
+
+def _is_plain(task: Any) -> bool:
+    """Whether calling it with the state is all there is to it."""
+    inner = task
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    return not _is_coroutine(task) and not _is_foreign(inner)
 
 
 def _is_foreign(task: Any) -> bool:

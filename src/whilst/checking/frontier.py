@@ -25,8 +25,8 @@ from itertools import count
 
 from whilst.checking.engine import Execution, Explorer
 from whilst.checking.events import Status
+from whilst.checking.operations import Event
 from whilst.checking.optimal import Branch, Node, Optimal, Sent, Work, insert
-from whilst.checking.scheduler import Event
 
 __all__ = ["Frontier", "Left", "Piece", "Task", "explore"]
 

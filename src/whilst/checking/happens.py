@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whilst.checking.scheduler import Event, HeldOff, Operation, accesses_of
+from whilst.checking.operations import Event, HeldOff, Operation, accesses_of
 
 __all__ = ["HappensBefore"]
 

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 from whilst.checking.events import Status
 from whilst.checking.happens import HappensBefore
-from whilst.checking.scheduler import Accesses, Event, HeldOff, Operation, accesses_of, accesses_wanted, overlap
+from whilst.checking.operations import Accesses, Event, HeldOff, Operation, accesses_of, accesses_wanted, overlap
 
 __all__ = ["Branch", "Node", "Optimal", "Reversal", "Sent", "View", "Work", "insert"]
 
@@ -75,9 +75,10 @@ class Reversal:
 class Node:
     """A state on the path to the current execution."""
 
-    __slots__ = ("done", "foreign", "sleep", "tree")
+    __slots__ = ("done", "foreign", "met", "sleep", "tree")
 
     def __init__(self, sleep: int, foreign: int = 0) -> None:
+        self.met: set[tuple[int, ...]] = set()  # each v, as tasks, that has been looked at: covered now, or in the tree
         self.sleep = sleep  # mask of tasks
         self.foreign = foreign  # those of them whose subtrees other processes explore, perhaps at this moment
         self.tree: list[Branch] = []
@@ -150,11 +151,16 @@ class Optimal:
         above: list[Reversal] = []
         for first, second, past in order.races:
             node = self.nodes[first]
-            if second < count:
-                task, last = trace[second][0], accesses_of(trace[second])
-            else:
-                task = second - count
-                last = accesses_wanted(order.waiting[task])
+            task = trace[second][0] if second < count else second - count
+            if first >= self.root:
+                # The same tasks from the same state do the same; and what is covered once stays so.
+                if node.sleep and (node.sleep >> view.first_independent(first, task)) & 1:
+                    continue
+                tasks = view.tasks_of_reversal(first, task)
+                if tasks in node.met:
+                    continue
+                node.met.add(tasks)
+            last = accesses_of(trace[second]) if second < count else accesses_wanted(order.waiting[task])
             if first >= self.root:
                 insert(node, view, Reversal(first, task, past, last))
             elif rest := _uncovered(node, view, Reversal(first, task, past, last)):
@@ -255,10 +261,15 @@ class View:
 
     def __init__(self, trace: Sequence[Event], past: Sequence[int], waiting: Mapping[int, Operation]) -> None:
         self._trace, self._past, self._waiting = trace, past, waiting
-        by_task: dict[int, list[int]] = {}
-        for index, event in enumerate(trace):
-            by_task.setdefault(event[0], []).append(index)
-        self._by_task = by_task
+        self._by_task: dict[int, list[int]] | None = None
+
+    def _indices_of(self, task: int) -> Sequence[int]:
+        """Of the events of that task."""
+        if self._by_task is None:
+            self._by_task = {}
+            for index, event in enumerate(self._trace):
+                self._by_task.setdefault(event[0], []).append(index)
+        return self._by_task.get(task, ())
 
     def sent(self, reversals: Sequence[Reversal]) -> Sent:
         """The same for another process: things and keys become numbers, in which alone they are compared."""
@@ -299,6 +310,11 @@ class View:
         past = self._past
         return [k for k in range(first + 1, len(self._trace)) if not (past[k] >> first) & 1]
 
+    def tasks_of_reversal(self, first: int, task: int) -> tuple[int, ...]:
+        """v as tasks."""
+        past, trace = self._past, self._trace
+        return (*[trace[k][0] for k in range(first + 1, len(trace)) if not (past[k] >> first) & 1], task)
+
     def first_independent(self, first: int, task: int) -> int:
         """The task that v begins with: of the first event after `first` that doesn't depend on it."""
         past, trace = self._past, self._trace
@@ -309,11 +325,11 @@ class View:
 
     def done_before(self, task: int, index: int) -> int:
         """How many events of the task came before that index."""
-        return bisect_left(self._by_task.get(task, ()), index)
+        return bisect_left(self._indices_of(task), index)
 
     def lookup(self, task: int, nth: int) -> Accesses | None:
         """What the task's nth event touches, or would touch if it is pending; None when it is neither."""
-        positions = self._by_task.get(task, ())
+        positions = self._indices_of(task)
         if nth < len(positions):
             return self.touched(positions[nth])
         if nth == len(positions) and task in self._waiting:

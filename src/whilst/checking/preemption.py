@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from whilst.checking.scheduler import Event, Scheduler, accesses_of
+from whilst.checking.operations import Event, accesses_of
+from whilst.checking.scheduler import Scheduler
 
 __all__ = ["Fingerprint", "PreemptionBound"]
 

@@ -4,10 +4,7 @@ A task parks *ahead of* each event. Whoever arrives at an event asks `_choose` w
 to that greenlet, without a detour through the hub; when it is the same task, nothing switches at all. Making a
 greenlet costs 9 us and a switch 0.2 us, hence the pool.
 
-An *operation* is a tuple `(code, object_id, key, site, object[, sync])`: code 0 reads, 1 writes, 2 is described by
-its `Sync`. An *event* is an operation that has happened: `(task, is_write, object_id, key, before, operation)`,
-where `before` is what `sync.measure()` said just before it; the search needs it to tell whether a blocked
-operation could have gone first. Tasks are numbered for the whole search (`(parent, nth child)` keeps its number);
+Tasks are numbered for the whole search (`(parent, nth child)` keeps its number);
 outside, spawned tasks are numbered in the order of their start in that execution, so that choices mean the same
 in any process.
 """
@@ -24,21 +21,15 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from whilst.checking.events import Op, Status, TaskResult
-from whilst.checking.polling import local_state
+from whilst.checking.operations import Event, HeldOff, Operation, touches
+from whilst.checking.polling import LOCKING, ROUNDS, Polling, local_state
 
-__all__ = ["Abort", "Event", "Operation", "Overdue", "Scheduler", "Sync"]
+__all__ = ["Abort", "Overdue", "Scheduler"]
 
-Operation = tuple[Any, ...]
-Event = tuple[int, bool, Any, Any, Any, Operation]
-# Event -> the depth from which on it waited for a write, and the things that it waited for.
-HeldOff = dict[int, tuple[int, tuple[tuple[Any, Any], ...]]]
-Accesses = tuple[tuple[Any, Any, bool], ...]
-_ROUNDS = 3
 _LOOKS = frozenset({Op.TRY, Op.READ, Op.ACQUIRE})
-_LOCKING = frozenset({Op.ACQUIRE, Op.RELEASE})
-_ANY = object()
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
 _NO_PLAN: tuple[int, ...] = ()
+_RETURNED = TaskResult(has_finished=True)
 
 
 class Abort(BaseException):
@@ -49,46 +40,22 @@ class Overdue(BaseException):
     """Raised by the watchdog in a task that runs on and on without an event."""
 
 
-class Sync:
-    """What makes an operation more than a read or a write.
-
-    `measure()` gives the state that decides, `needs(state)` whether the operation can go (or, where it does not
-    block, whether it succeeds). `writes`: 0 never, 1 always, 2 when it succeeds. `more` are further
-    (object_id, key, is_write) that it touches at the same time.
-    """
-
-    __slots__ = ("blocks", "kind", "measure", "more", "needs", "writes")
-
-    def __init__(
-        self,
-        kind: Op,
-        measure: Callable[[], Any] | None = None,
-        needs: Callable[[Any], Any] | None = None,
-        *,
-        blocks: bool = False,
-        writes: int = 1,
-        more: tuple[tuple[int, object, bool], ...] = (),
-    ) -> None:
-        self.kind, self.measure, self.needs = kind, measure, needs
-        self.blocks, self.writes, self.more = blocks, writes, more
-
-
 class Scheduler:
     """Runs one execution after another; `step` is what every hooked access ends in."""
 
     __slots__ = (
         "_choices_are_outer",
         "_gate",
-        "_greens",
         "_hub",
         "_is_starting",
+        "_is_unusual",
         "_jobs",
-        "_looks",
+        "_looked",
         "_main",
         "_plan",
         "_plan_length",
+        "_polling",
         "_pool",
-        "_seen",
         "_unwound",
         "blocked_outside",
         "children",
@@ -124,7 +91,6 @@ class Scheduler:
         "stuck",
         "task_numbers",
         "trace",
-        "versions",
     )
 
     def __init__(self) -> None:
@@ -165,13 +131,10 @@ class Scheduler:
         self.sleep_from = 0
         self.status, self.reason = Status.DONE, ""
         self.is_killing = False
-        self._is_starting = False
+        self._is_starting = self._is_unusual = False
         self._unwound = 0
-        self._looks: dict[int, dict[tuple[Any, ...], list[Any]]] = {}  # by task: how often, in what local state
-        self._seen: dict[
-            int, dict[tuple[Any, Any], int]
-        ] = {}  # by task: what it looked at, and how often it was written by then
-        self.versions: dict[tuple[Any, Any], int] = {}  # how often a thing has been written
+        self._looked: dict[int, dict[tuple[Any, ...], int]] = {}  # by task: how often it looked at what, from where
+        self._polling: Polling | None = None  # once a task has looked often enough
         self.holding: dict[int, int] = {}  # how many locks a task has
         self.idle: dict[int, int] = {}  # task that polls in vain -> the depth at which it was noticed
         self.held_off: HeldOff = {}
@@ -179,7 +142,6 @@ class Scheduler:
         self.daemons: set[int] = set()
         self.groups: dict[int, int] = {}  # task -> the bit that it shares with others; else 1 << task
         self._jobs: dict[int, Callable[[], object]] = {}
-        self._greens: dict[int, greenlet] = {}
         self._plan: Sequence[int] = _NO_PLAN
         self._plan_length = 0
         self._choices_are_outer = False
@@ -226,38 +188,38 @@ class Scheduler:
         self._gate = self.gates
         for task, job in enumerate(jobs):
             self._prepare(task, job)
-        self._is_starting = True
+        self._is_starting = self._is_unusual = True
         for task in range(len(jobs)):
             self.cur = task
-            self._greens[task].switch()
+            self._pool[task].switch()
             if self.interrupt:
                 return
-        self._is_starting = False
+        self._is_starting = self._is_unusual = False
         self.cur = -1
         first = self._choose(-1)
         if first >= 0:
             self.cur = first
-            self._greens[first].switch()
+            self._pool[first].switch()
 
     def _run_in_order(self, jobs: Sequence[Callable[[], object]], order: Sequence[int]) -> None:
         self._gate = {}
         for task in order:
             self._prepare(task, jobs[task])
             self.cur = self._main = task
-            self._greens[task].switch()
+            self._pool[task].switch()
             if self.status is not Status.DONE or self.interrupt:
                 return
         self._main = -1
         self._nobody()
 
     def _prepare(self, task: int, job: Callable[[], object]) -> None:
-        while len(self._pool) <= task:
-            self._pool.append(greenlet(self._work, self._hub))
-        if self._pool[task].dead:
-            self._pool[task] = greenlet(self._work, self._hub)
+        pool = self._pool
+        while len(pool) <= task:
+            pool.append(greenlet(self._work, self._hub))
+        if pool[task].dead:
+            pool[task] = greenlet(self._work, self._hub)
         self._jobs[task] = job
-        self._greens[task] = green = self._pool[task]
-        green.gr_context = Context()  # a thread's own, new in every execution
+        pool[task].gr_context = Context()  # a thread's own, new in every execution
 
     def _work(self) -> None:
         """A pooled greenlet: one job after another, for whichever task it stands for at the time."""
@@ -265,7 +227,9 @@ class Scheduler:
             task = self.cur
             job = self._jobs.pop(task)
             try:
-                self.results[task] = TaskResult(has_finished=True, value=job())
+                value = job()
+                self.results[task] = _RETURNED if value is None else TaskResult(has_finished=True, value=value)
+                del value
             except Abort:
                 self.results[task] = TaskResult(has_finished=False)
             except Overdue:
@@ -296,77 +260,50 @@ class Scheduler:
                 self._hub.switch()
             else:
                 self.cur = following
-                self._greens[following].switch()
+                self._pool[following].switch()
 
     def step(self, operation: Operation) -> None:
         """The running task is about to do this: let the plan decide who goes first."""
         task = self.cur
-        if self.is_killing:
+        if self._is_unusual and self.is_killing:
             self._step_unwinding(operation)
             return
         self.pending[task] = operation
-        if operation[0] == 0 or (operation[0] == 2 and operation[5].kind in _LOOKS):
-            self._watch_polling(task, operation)
-        if self._is_starting:
+        code = operation[0]
+        if code == 0 or (code == 2 and operation[5].kind in _LOOKS):
+            looked = self._looked.get(task)
+            if looked is None:
+                looked = self._looked[task] = {}
+            key = (operation[3], operation[1], operation[2])
+            looked[key] = count = looked.get(key, 0) + 1
+            if count >= ROUNDS:
+                self._doubt(task, operation)
+        if self._is_unusual:
             self._hub.switch()
         else:
             following = self._choose(task)
-            if following != task:
-                if following < 0:
-                    self._hub.switch()
-                else:
-                    self.cur = following
-                    self._greens[following].switch()
+            if following == task:
+                return
+            if following < 0:
+                self._hub.switch()
+            else:
+                self.cur = following
+                self._pool[following].switch()
         if self.is_killing:
             raise Abort
 
-    def _watch_polling(self, task: int, operation: Operation) -> None:
-        """Notice a loop that only looks: the same look, in the same local state, and nothing it saw has changed.
-
-        What it does is decided by what it sees, so until somebody writes one of the things it looked at it goes
-        round as before: it may as well wait for that. Comparing the locals of all its frames is what makes this
-        exact: a loop that counts its rounds is no such loop. It never waits with a lock in its hands.
-        """
-        seen = self._seen.get(task)
-        if seen is None:
-            seen = self._seen[task] = {}
-        if seen and not self._is_unchanged(seen):
-            seen.clear()
-            self._looks.pop(task, None)
-        thing = operation[1]
-        if operation[0] == 0 or operation[5].writes != 1:
-            where = (thing, operation[2])
-            if where not in seen:
-                seen[where] = self._version(where)
-        looks = self._looks.setdefault(task, {})
-        key = (operation[3], thing, operation[2])
-        known = looks.get(key)
-        if known is None:
-            looks[key] = [1, None]
-            return
-        known[0] += 1
-        if known[0] < _ROUNDS or self.holding.get(task) or not seen:
+    def _doubt(self, task: int, operation: Operation) -> None:
+        """A task has looked at the same thing from the same place a third time: does it poll?"""
+        if self._polling is None:
+            self._polling = Polling()
+            self._polling.catch_up(self.trace, self.pending, task)
+        known = self._polling.look(task, operation)
+        if known is None or self.holding.get(task):  # it never waits with a lock in its hands
             return
         local = local_state(Scheduler._work.__code__)
         if local is not None and known[1] == local:
             self.idle[task] = len(self.trace)
         known[1] = local
-
-    def _is_unchanged(self, seen: dict[tuple[Any, Any], int]) -> bool:
-        return all(self._version(where) == version for where, version in seen.items())
-
-    def _version(self, where: tuple[Any, Any]) -> int:
-        """How often what overlaps with (thing, key) has been written."""
-        thing, key = where
-        versions = self.versions
-        if key is None:
-            return versions.get((thing, _ANY), 0)
-        return versions.get((thing, key), 0) + versions.get((thing, None), 0)
-
-    def _count_write(self, thing: Any, key: Any) -> None:
-        versions = self.versions
-        versions[thing, key] = versions.get((thing, key), 0) + 1
-        versions[thing, _ANY] = versions.get((thing, _ANY), 0) + 1
 
     def _step_unwinding(self, operation: Operation) -> None:
         """Let releases and clean-up through, never a wait, and nothing that goes on for ever."""
@@ -394,7 +331,7 @@ class Scheduler:
 
     def is_enabled(self, task: int) -> bool:
         """Whether the task's pending operation can happen now."""
-        if task in self.idle and self._is_unchanged(self._seen[task]):
+        if task in self.idle and self._polling is not None and self._polling.is_unchanged(task):
             return False
         operation = self.pending[task]
         if operation[0] == 2:
@@ -406,38 +343,52 @@ class Scheduler:
             return bool((self.did_begin >> gate[task]) & 1)
         return True
 
-    def _may_go_on(self, task: int) -> bool:
-        """Whether the task that runs goes on by default: not into a wait, nor into a try that would fail."""
-        if self.pending[task][0] != 2 and (self.did_begin >> task) & 1 and task not in self.idle:
-            return True
-        return self.is_enabled(task) and not self._would_fail(task)
-
     def enabled(self) -> list[int]:
         """Every task that can go on, in ascending order."""
         return sorted(task for task in self.pending if self.is_enabled(task))
 
     def _choose(self, task: int) -> int:
         """Who goes next, as an event already written down; -1 ends the execution."""
-        depth = len(self.trace)
+        trace, pending = self.trace, self.pending
+        depth = len(trace)
         if not depth & 255 and depth and self._is_too_long(depth):
             return -1
         if depth < self._plan_length:
-            chosen = self._planned(depth)
+            chosen = self._plan[depth]
+            operation = pending.get(chosen)
+            if (
+                operation is None
+                or operation[0] == 2
+                or self._choices_are_outer
+                or self.idle
+                or (self._gate and not (self.did_begin >> chosen) & 1)
+            ):
+                chosen = self._planned(depth)
         elif self.picker is not None:
             enabled = self.enabled()
             chosen = self.picker(task, enabled) if enabled else self._nobody()
             if chosen < 0 and enabled:
                 self.status = Status.CUT
-        elif task in self.pending and not (self.sleep >> task) & 1 and self._may_go_on(task):
-            chosen = task
         else:
-            chosen = self._first_enabled()
+            chosen = task
+            operation = pending.get(task)
+            if (
+                operation is None
+                or (self.sleep >> task) & 1
+                # By default the one that runs goes on, but not into a wait, nor into a try that would fail.
+                or (
+                    (operation[0] == 2 or not (self.did_begin >> task) & 1 or task in self.idle)
+                    and (not self.is_enabled(task) or self._would_fail(task))
+                )
+            ):
+                chosen = self._first_enabled()
         if chosen < 0:
             return -1
         if self.keeps_enabled:
             self.enabled_along.append(self.enabled())
-        operation = self.pending[chosen]
+        operation = pending[chosen]
         code = operation[0]
+        event: Event
         if code != 2:
             event = (chosen, code == 1, operation[1], operation[2], None, operation)
         else:
@@ -446,21 +397,17 @@ class Scheduler:
             writes = sync.writes if sync.writes < 2 else sync.needs(before)
             event = (chosen, bool(writes), operation[1], operation[2], before, operation)
         self.did_begin |= 1 << chosen
-        if self.idle and chosen in self.idle:
-            self.held_off[depth] = (self.idle.pop(chosen), tuple(self._seen.get(chosen, ())))
-        if event[1]:
-            self._count_write(event[2], event[3])
-            if code == 2 and operation[5].more:
-                for thing, key, is_write in operation[5].more:
-                    if is_write:
-                        self._count_write(thing, key)
-            if chosen in self._looks and (code == 1 or operation[5].kind not in _LOCKING):
-                del self._looks[chosen], self._seen[chosen]
+        if self._polling is not None:
+            if chosen in self.idle:
+                self.held_off[depth] = (self.idle.pop(chosen), self._polling.seen_by(chosen))
+            self._polling.note(event)
+        if event[1] and chosen in self._looked and (code == 1 or operation[5].kind not in LOCKING):
+            del self._looked[chosen]
         if depth >= self.sleep_from:
             self.sleeps.append(self.sleep)
             if self.sleep:
                 self._wake(event)
-        self.trace.append(event)
+        trace.append(event)
         if self.on_event is not None:
             self.on_event(event)
         return chosen
@@ -491,17 +438,23 @@ class Scheduler:
         return sync.needs is not None and not sync.blocks and not sync.needs(sync.measure())
 
     def _first_enabled(self) -> int:
-        enabled = self.enabled()
-        if not enabled:
-            return self._nobody()
-        awake = [task for task in enabled if not (self.sleep >> task) & 1]
-        if not awake:
-            self.status = Status.CUT
-            return -1
-        for task in awake:
+        """The lowest that can go on, asleep ones left out, a try that would fail only if there is nothing else."""
+        is_any_enabled, last = False, -1
+        for task in sorted(self.pending):
+            if not self.is_enabled(task):
+                continue
+            is_any_enabled = True
+            if (self.sleep >> task) & 1:
+                continue
             if not self._would_fail(task):
                 return task
-        return awake[0]
+            last = task if last < 0 else last
+        if last >= 0:
+            return last
+        if not is_any_enabled:
+            return self._nobody()
+        self.status = Status.CUT
+        return -1
 
     def _nobody(self) -> int:
         """Nobody can go on: all done, or, with anyone left but daemon threads, a deadlock."""
@@ -543,7 +496,7 @@ class Scheduler:
         self.stuck = dict(self.pending)
         if not self.stuck:
             return
-        self.is_killing = True
+        self.is_killing = self._is_unusual = True
         interrupt, self.interrupt = self.interrupt, None
         hook, sys.unraisablehook = sys.unraisablehook, _say_nothing
         unawaited = getattr(warnings, _UNAWAITED)
@@ -551,7 +504,7 @@ class Scheduler:
         for task in sorted(self.pending):
             self.cur = task
             self._unwound = 0
-            worker = self._greens[task]
+            worker = self._pool[task]
             if task in self._jobs:  # was never begun
                 del self._jobs[task]
                 self.results.setdefault(task, TaskResult(has_finished=False))
@@ -561,7 +514,7 @@ class Scheduler:
                 self.results[task] = TaskResult(has_finished=False)
         sys.unraisablehook = hook
         setattr(warnings, _UNAWAITED, unawaited)
-        self.is_killing = False
+        self.is_killing = self._is_unusual = False
         self.interrupt = interrupt or self.interrupt
 
 
@@ -570,40 +523,3 @@ _UNAWAITED = "_warn_unawaited_coroutine"  # what the interpreter calls for a cor
 
 def _say_nothing(_gone: object) -> None:
     """`__del__` and callbacks of weak references can't pass on what unwinds their task; Python would print it."""
-
-
-def accesses_of(event: Event) -> Accesses:
-    """All that an event touched, as (object_id, key, is_write)."""
-    operation = event[5]
-    first = (event[2], event[3], event[1])
-    if operation[0] != 2 or not operation[5].more:
-        return (first,)
-    return (first, *operation[5].more)
-
-
-def accesses_wanted(operation: Operation) -> Accesses:
-    """All that a pending operation would touch; what depends on the state counts as a write."""
-    if operation[0] != 2:
-        return ((operation[1], operation[2], operation[0] == 1),)
-    return ((operation[1], operation[2], bool(operation[5].writes)), *operation[5].more)
-
-
-def overlap(some: Accesses, others: Accesses) -> bool:
-    """Whether they depend on each other: one thing, of which one of the two writes."""
-    return any(a == c and (x or y) and (b is None or d is None or b == d) for a, b, x in some for c, d, y in others)
-
-
-def touches(operation: Operation | None, event: Event) -> bool:
-    """Whether a pending operation depends on an event, in the state right before that event."""
-    if operation is None:
-        return True
-    if operation[0] != 2:
-        if event[5][0] != 2:
-            if operation[1] != event[2] or not (event[1] or operation[0] == 1):
-                return False
-            key, other = operation[2], event[3]
-            return key is None or other is None or key == other
-        return overlap(accesses_wanted(operation), accesses_of(event))
-    sync = operation[5]
-    writes = sync.writes if sync.writes < 2 else sync.needs(sync.measure())
-    return overlap(((operation[1], operation[2], bool(writes)), *sync.more), accesses_of(event))

@@ -24,8 +24,9 @@ from typing import Any
 
 from whilst.checking.effects import ATOMS, family
 from whilst.checking.events import Op
+from whilst.checking.operations import Operation, Sync
 from whilst.checking.polling import local_state
-from whilst.checking.scheduler import Operation, Scheduler, Sync
+from whilst.checking.scheduler import Scheduler
 from whilst.checking.sites import Places, Site
 
 __all__ = ["Dropped", "Watcher", "plain_key"]

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Op
-from whilst.checking.scheduler import Abort, Operation, Sync
+from whilst.checking.operations import Operation, Sync
+from whilst.checking.scheduler import Abort
 
 if TYPE_CHECKING:
     from whilst.checking.calling import Caller

@@ -12,7 +12,7 @@ from typing import Any
 
 from whilst.checking.calling import Caller
 from whilst.checking.events import Op
-from whilst.checking.scheduler import Sync
+from whilst.checking.operations import Sync
 from whilst.checking.sites import Site
 
 __all__ = ["install"]
