@@ -114,3 +114,11 @@ def test_batches_follow_calls_that_become_longer():
     for _ in range(20):
         batches.answered(before, before * 0.01)
     assert batches.size <= 3 < before
+
+
+def test_a_limit_by_better_figures_holds_at_once_and_may_rise_again():
+    window = Window(0.01, 10, 40)
+    window.limit(6)
+    assert window.target == 6
+    window.limit(30)
+    assert window.ceiling == 30

@@ -172,3 +172,27 @@ def test_every_profile_gets_a_decision_no_slower_than_sequential(work, wait, hel
     assert decision.workers >= (0 if decision.mode is Mode.SEQUENTIAL else 1)
     assert decision.forecast_s[decision.mode] <= decision.forecast_s[Mode.SEQUENTIAL]
     assert {decision.mode} | {rejection.mode for rejection in decision.rejected} == set(Mode)
+
+
+def test_first_calls_that_work_more_than_later_ones_send_nobody_to_processes():
+    figures = {"work_s": 0.005, "wait_s": 0.020, "gil_s": 0.005, "calls": 1, "is_picklable": True}
+    cold = Circumstances(left=110, can_fork=True, has_few_figures=True)
+    decision = decide(Profile(**figures), TWO, cold)
+    assert decision.mode is Mode.CONCURRENT
+    assert "warmed up" in next(each.reason for each in decision.rejected if each.mode is Mode.COMBINED)
+    assert decide(Profile(**figures), TWO, cold._replace(has_few_figures=False)).mode is Mode.COMBINED
+
+
+def test_processes_that_would_win_with_a_third_of_the_work_are_not_kept_waiting():
+    figures = {"work_s": 0.100, "wait_s": 0.100, "gil_s": 0.100, "calls": 1, "is_picklable": True}
+    cold = Circumstances(left=400, can_fork=True, has_few_figures=True)
+    assert decide(Profile(**figures), TWO, cold).mode is Mode.COMBINED
+
+
+def test_blas_held_to_one_thread_where_that_was_tried_and_pays():
+    figures = {"work_s": 0.018, "wait_s": 0.0, "gil_s": 0.001, "native_s": 0.018, "calls": 4, "is_picklable": True}
+    tried = Circumstances(left=100, can_fork=True, limited_native_s=0.020)
+    decision = decide(Profile(**figures), TWO, tried)
+    assert decision.mode is Mode.CONCURRENT
+    assert decision.native_threads == 1
+    assert decide(Profile(**figures), TWO, tried._replace(limited_native_s=0.036)).native_threads is None

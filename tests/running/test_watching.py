@@ -64,3 +64,11 @@ def test_waiting_calls_that_begin_to_work_are_news():
 @pytest.mark.parametrize("backend", ["eventloop", "processes*threads", "inline"])
 def test_where_calls_share_a_thread_nothing_is_concluded(backend):
     assert Watch(WAIT, backend, 2).answered(100, 100.0, 50.0) is None
+
+
+def test_what_waits_for_warm_calls_is_told_once_they_have_come():
+    watch = Watch(WAIT, "threads", 16, is_provisional=True)
+    assert watch.answered(8, 0.3, 0.2, is_warm=False) is None
+    profile, text = watch.answered(8, 0.2, 0.016)
+    assert profile.work_s == pytest.approx(0.002)
+    assert "after the first ones" in text

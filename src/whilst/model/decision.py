@@ -54,6 +54,8 @@ class Decision:
     workers: int
     batch: int = 1
     threads_per_worker: int = 1
+    native_threads: int | None = None
+    """Threads that BLAS and OpenMP are held to in this process; None: as they like."""
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     rejected: tuple[Rejection, ...] = ()

@@ -84,6 +84,12 @@ class Window:
         """One at a time turned out best."""
         return self.target == 1 and self.phase is Phase.STEADY
 
+    def limit(self, most: int) -> None:
+        """Never more than this from here on; what was refused stays the ceiling."""
+        self.most = max(1, most)
+        self.ceiling = min(self.ceiling, self.most) if self.refusals else self.most
+        self.target = min(self.target, self.ceiling)
+
     def answered(self, count: int, latency_s: float, now_s: float) -> str:
         """Take in answers with their mean latency; return what changed, in words, or ""."""
         if self.phase is Phase.FIXED or count <= 0:

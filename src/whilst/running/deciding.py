@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
 from whilst.running.explaining import evidence_of, given_up_by, reason_for, why_slower, write_in_words
 
-__all__ = ["Circumstances", "Costs", "Forecast", "decide", "forecasts", "hazards"]
+__all__ = ["Circumstances", "Costs", "Forecast", "decide", "forecasts", "hazards", "is_provisional"]
 
 _MOST_WAITING_PROCESSES: Final = 16
+_COLD: Final = 3.0
+"""So many times what later calls work may the first ones do."""
 UNKNOWN_COUNT: Final = 256
 """How many calls are taken to be left where the input does not know its length."""
 
@@ -69,6 +72,8 @@ class Circumstances(NamedTuple):
     """Somebody seeds the shared random generator, so that the order of the draws matters."""
     has_own_seed: bool = False
     """The run has a seed of its own: every item's draws are its own."""
+    has_few_figures: bool = False
+    """Only some first calls were measured, which may have imported and opened things."""
     most_threads: int = 256
     costs: Costs = Costs()
 
@@ -95,6 +100,8 @@ class Forecast(NamedTuple):
     batch: int = 1
     threads_per_worker: int = 1
     note: str = ""
+    native_threads: int | None = None
+    """Threads that BLAS and OpenMP of this process are to be held to."""
 
 
 def hazards(writes: tuple[Write, ...], circumstances: Circumstances) -> tuple[str, str]:
@@ -124,9 +131,12 @@ def decide(profile: Profile, machine: Machine, circumstances: Circumstances) -> 
     possible, rejected = forecasts(profile, machine, circumstances)
     best = _choose(possible)
     reasons = dict(rejected)
+    if best.mode is Mode.COMBINED and is_provisional(profile, machine, circumstances):
+        reasons[Mode.COMBINED] = f"about {best.seconds:.3g} s by the first calls; looked into once calls have warmed up"
+        best = possible[Mode.CONCURRENT]
     for mode, forecast in possible.items():
         if mode is not best.mode:
-            reasons[mode] = why_slower(forecast, best)
+            reasons.setdefault(mode, why_slower(forecast, best))
     order = [mode for mode in Mode if mode in reasons]
     return Decision(
         mode=best.mode,
@@ -134,12 +144,28 @@ def decide(profile: Profile, machine: Machine, circumstances: Circumstances) -> 
         workers=best.workers,
         batch=best.batch,
         threads_per_worker=best.threads_per_worker,
+        native_threads=best.native_threads,
         reason=reason_for(best, possible, reasons, profile, circumstances),
         evidence=evidence_of(profile, machine, circumstances),
         rejected=tuple(Rejection(mode, reasons[mode]) for mode in order),
         forecast_s={mode: round(forecast.seconds, 6) for mode, forecast in possible.items()},
         given_up=given_up_by(profile, circumstances),
     )
+
+
+def is_provisional(profile: Profile, machine: Machine, circumstances: Circumstances) -> bool:
+    """Is it too early for processes that overlap calls?
+
+    What speaks for them is the work of a call, and first calls do more of it than later ones: they import, open and
+    cache. Threads overlap calls from the first moment on, and while they do they measure it at its usual length. So
+    they come first, unless processes would win with a third of that work as well.
+    """
+    if not circumstances.has_few_figures or profile.work_s is None:
+        return False
+    held = None if profile.gil_s is None else profile.gil_s / _COLD
+    lighter = replace(profile, work_s=profile.work_s / _COLD, gil_s=held)
+    possible, _ = forecasts(lighter, machine, circumstances)
+    return Mode.CONCURRENT in possible and _choose(possible).mode is not Mode.COMBINED
 
 
 def forecasts(
@@ -230,7 +256,7 @@ def _concurrent(call: _Call) -> Forecast:
         threads = min(call.n, call.cores)
         seconds = math.ceil(call.n / max(1, threads)) * where.limited_native_s * 1.05
         note = "BLAS and OpenMP held to one thread each"
-        return Forecast(Mode.CONCURRENT, seconds, "threads", max(1, threads), note=note)
+        return Forecast(Mode.CONCURRENT, seconds, "threads", max(1, threads), note=note, native_threads=1)
     threads = _threads_for(call)
     held, load = call.held_s + costs.thread_call_s, call.load_s + costs.thread_call_s
     # A waiting thread that comes back asks for the GIL, which a working one gives up only after 5 ms.
@@ -254,7 +280,9 @@ def _threads_for(call: _Call) -> int:
     if call.wait_s < 0.05 * call.wall_s:
         return max(1, min(call.n, call.cores))
     by_start = math.sqrt(call.n * call.wall_s / where.costs.thread_start_s)
-    useful = 1.5 * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
+    # First calls often work some times as much as the later ones: a limit that rests on them would hold those back.
+    slack = 1.5 * _COLD if where.has_few_figures else 1.5
+    useful = slack * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
     most = where.most_workers or where.most_threads
     least = min(call.cores, call.n)
     return max(1, min(call.n, most, max(least, int(min(by_start, useful)))))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from whilst.model import Profile
 
-__all__ = ["Watch"]
+__all__ = ["News", "Watch"]
+
+News: TypeAlias = tuple[Profile, str]
+"""What the calls are like by now, and how that differs from what they were taken for."""
 
 _DRIFT: Final = 2.0
 """Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
@@ -26,9 +29,12 @@ class Watch:
         workers: how many make them.
         core_share: the share of its time in which the pilot had a core: on a busy machine threads that work get no
             more of their time than the pilot did.
+        is_provisional: the decision waits for what calls are like once the first ones have warmed everything up.
     """
 
-    def __init__(self, profile: Profile, backend: str, workers: int, core_share: float = 1.0) -> None:
+    def __init__(
+        self, profile: Profile, backend: str, workers: int, core_share: float = 1.0, *, is_provisional: bool = False
+    ) -> None:
         self.profile = profile
         self.trial: float | None = None
         """How many times as fast as one thread these were, once that is known."""
@@ -38,9 +44,12 @@ class Watch:
         self._answers = 0
         self._wall_s = 0.0
         self._work_s = 0.0
+        self._is_provisional = is_provisional
 
-    def answered(self, count: int, wall_s: float, work_s: float) -> tuple[Profile, str] | None:
+    def answered(self, count: int, wall_s: float, work_s: float, *, is_warm: bool = True) -> News | None:
         """Take in that so many calls took so long together; return what they are like by now if that is news."""
+        if self._is_provisional and not is_warm:
+            return None
         self._answers += count
         self._wall_s += wall_s
         self._work_s += work_s
@@ -52,7 +61,7 @@ class Watch:
             return self._news_of_threads(self.profile.work_s)
         return None
 
-    def _news_of_processes(self, was_s: float) -> tuple[Profile, str] | None:
+    def _news_of_processes(self, was_s: float) -> News | None:
         if self._wall_s < 0.03:
             return None
         now_s = self._work_s / self._answers  # a busy machine makes calls longer, but not their work
@@ -65,8 +74,10 @@ class Watch:
             self._answers, self._wall_s, self._work_s = 0, 0.0, 0.0
         return None
 
-    def _news_of_threads(self, was_s: float) -> tuple[Profile, str] | None:
+    def _news_of_threads(self, was_s: float) -> News | None:
         alone_s = self.profile.wall_s
+        if self._is_provisional:
+            return self._figures(self._work_s / self._answers)
         now_s, work_s = self._wall_s / self._answers, self._work_s / self._answers
         if (self.profile.wait_s or 0.0) <= 0.2 * alone_s:
             if self.trial is not None or self._answers < 4 * self._workers:
@@ -80,6 +91,14 @@ class Watch:
             return None
         changed = replace(self.profile, work_s=work_s, gil_s=work_s, wait_s=max(alone_s - work_s, 0.0))
         return changed, f"a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
+
+    def _figures(self, work_s: float) -> News:
+        """What calls are like now that they are made over and over."""
+        was_s = self.profile.work_s or 0.0
+        share = 1.0 if self.profile.gil_s is None or not was_s else self.profile.gil_s / was_s
+        wait_s = self.profile.wait_s
+        changed = replace(self.profile, work_s=work_s, gil_s=share * work_s, wait_s=wait_s)
+        return changed, f"after the first ones a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
 
 
 def _scaled(profile: Profile, ratio: float) -> Profile:
