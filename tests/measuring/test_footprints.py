@@ -148,6 +148,27 @@ def test_reading_files_shares_nothing(tmp_path: Path) -> None:
     assert not watched(lambda _item: (tmp_path / "table").read_text(), "abc")
 
 
+def test_what_a_call_writes_reads_back_and_deletes_in_a_folder_of_its_own_is_its_own(tmp_path: Path) -> None:
+    def fn(item: object) -> None:
+        own = tmp_path / f"d{item}"
+        own.mkdir()
+        for name in ("a", "b"):
+            (own / name).write_text("x")
+            (own / name).read_text()
+        (own / "b").unlink()
+
+    assert not watched(fn, [0, 1, 2], range(3, 9))
+
+
+def test_a_folder_that_is_there_already_makes_nothing_ones_own(tmp_path: Path) -> None:
+    def fn(item: object) -> None:
+        out = tmp_path / "out"
+        out.mkdir(exist_ok=True)
+        (out / "last").write_text(str(item))
+
+    assert "other calls write" in watched(fn, [0, 1, 2])
+
+
 def test_nothing_is_noted_between_calls(tmp_path: Path) -> None:
     files = Footprints()
     files.begin("a")

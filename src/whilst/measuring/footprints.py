@@ -74,7 +74,7 @@ class Footprint:
 
     def read(self, path: object) -> None:
         place = _place(path)
-        if place and len(self.reads) < _MOST:
+        if place and place not in self.writes and len(self.reads) < _MOST:
             self.reads.add(place)
 
     def command(self, text: str, cwd: object = None) -> None:
@@ -140,6 +140,8 @@ class Footprints:
         found = [*self._conflicts()]
         for item, footprint in self.calls:
             for path in sorted(footprint.writes | footprint.databases):
+                if any(path.startswith(folder + os.sep) for folder in footprint.makes):
+                    continue  # in a folder of its own
                 named_by = _features_in(path, item)
                 if path in footprint.adds and not (named_by and rest and _is_alone(named_by, item, rest)):
                     found.append(f"the file {path}, which calls add to")
@@ -180,7 +182,7 @@ class Footprints:
 def _features_in(path: str, item: object) -> tuple[tuple[object, ...], ...]:
     """Which parts of the item its file's name is made of: keys as `_features` gives them."""
     end = "/".join(path.rsplit(os.sep, 2)[-2:])  # what stands further up is the same for all
-    words = set(re.split(r"[^0-9A-Za-z]+", end))
+    words = {*re.split(r"[^0-9A-Za-z]+", end), *re.findall(r"[0-9]+|[A-Za-z]+", end)}
     found = []
     for key, text in _features(item):
         if text and (text in words or (len(text) > 3 and text in end) or text == path):
@@ -323,7 +325,7 @@ def _note_list(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
 
 def _note_folder(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
     place = _place(arguments[0])
-    if place:
+    if place and not os.path.exists(place):  # noqa: PTH110
         footprint.makes.add(place)
 
 
