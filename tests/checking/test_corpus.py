@@ -14,8 +14,7 @@ from whilst.model.verdict import Answer
 
 CORPUS = Path(__file__).parent / "corpus"
 # What the engine does not do yet; a case that starts to pass has to leave this list (xfail is strict).
-OPEN: dict[str, str] = {
-}
+OPEN: dict[str, str] = {}
 
 
 # A replay takes another way: the engine met places in the search that it does not know at once in a new explorer.

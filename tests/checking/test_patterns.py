@@ -46,7 +46,15 @@ def accesses_of(text: str, file: str = "bank.py") -> tuple[Access, ...]:
 
 
 def named(text: str, file: str = "bank.py", answer: Answer = Answer.NOT_ISOLATED, **more: object) -> Named:
-    execution = Recorded((), Status.DONE, None, more.pop("results", ()), **more)  # type: ignore[arg-type]
+    blocked = more.pop("blocked", ())
+    execution = Recorded(
+        (),
+        Status.DONE,
+        None,
+        more.pop("results", ()),
+        _blocked=lambda: blocked,
+        **more,  # type: ignore[arg-type]
+    )
     execution.given = accesses_of(text, file)
     return name_of(answer, execution, NAMES)
 

@@ -29,6 +29,16 @@ class Toy(Execution):
             counts[task] += 1
         return tuple(made)
 
+    @property
+    def needs_free_threading(self) -> bool:
+        last, begun = -1, set()
+        for access in self.accesses():
+            if access.task != last and access.task in begun and not access.can_switch_with_gil:
+                return True
+            begun.add(access.task)
+            last = access.task
+        return False
+
 
 def runner(tasks: Sequence[str], firm: frozenset[tuple[int, int]] = frozenset()) -> Callable[[Sequence[int]], Toy]:
     """What the engine promises: the prefix, then the running task as long as it can, then the lowest."""

@@ -182,13 +182,18 @@ def assemble(
         if instruction.offset is not None:
             head[instruction.offset] = first
     total = _lay_out(sequence, head)
-    raw, lines = bytearray(), []
+    raw = bytearray()
+    lines: list[tuple[int, Positions]] = []
     for item in sequence:
         for shift in range(item.extended, 0, -1):
             raw += bytes((_EXTENDED_ARG, (item.arg >> (8 * shift)) & 255))
         caches = _CACHES.get(item.op, 0)
         raw += bytes((item.op, item.arg & 255)) + bytes(2 * caches)
-        lines.append((item.extended + 1 + caches, item.position))
+        length = item.extended + 1 + caches
+        if lines and lines[-1][1] is item.position:
+            lines[-1] = (lines[-1][0] + length, item.position)
+        else:
+            lines.append((length, item.position))
     return code.replace(
         co_code=bytes(raw),
         co_consts=tuple(consts),

@@ -20,6 +20,7 @@ from whilst.checking.effects import ATOMS, METHODS, PURE, READERS, WRITERS, fami
 from whilst.checking.events import Assumption, Op
 from whilst.checking.operations import Sync
 from whilst.checking.sites import Site
+from whilst.checking.trusting import is_modelled
 from whilst.checking.watching import Watcher, plain_key
 
 __all__ = ["Caller", "Model"]
@@ -321,7 +322,7 @@ class Caller:
         """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
         meta: type = type(kind)
         for base in (*kind.__mro__, *meta.__mro__):
-            if not effects.is_made_in_c(base):
+            if not is_modelled(base.__module__) and not effects.is_made_in_c(base):
                 for value in list(vars(base).values()):
                     self.admit_value(value)
 

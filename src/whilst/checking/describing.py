@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import types
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Access, Blocked, Op
@@ -15,7 +16,7 @@ from whilst.checking.watching import Dropped
 if TYPE_CHECKING:
     from whilst.checking.engine import Explorer
 
-__all__ = ["Describer", "types_within"]
+__all__ = ["Describer", "needs_free_threading", "types_within"]
 
 _MOST_OBJECTS = 20_000  # how far the search for names goes
 _MOST_CHARACTERS = 80
@@ -163,21 +164,20 @@ class Describer:
 
     # ------------------------------------------------------------------ deadlocks
 
-    def blocked(self) -> tuple[Blocked, ...]:
+    def blocked(self, stuck: dict[int, Operation], held: dict[int, Any], outer: dict[int, int]) -> tuple[Blocked, ...]:
         """Who waits, for what, held by whom since where."""
-        held = self.explorer.caller.locks.held_at_end
         out = []
-        for task, operation in sorted(self.scheduler.stuck.items()):
+        for task, operation in sorted(stuck.items()):
             holder = held.get(operation[1])
             sync = operation[5] if operation[0] == 2 else None
             out.append(
                 Blocked(
-                    task=self.scheduler.outer.get(task, task),
+                    task=outer.get(task, task),
                     op=sync.kind if sync is not None else Op(operation[0]),
                     target=self.name_of(operation[4]),
                     object_id=operation[1],
                     place=operation[3].place,
-                    holder=self.scheduler.outer.get(holder[1], holder[1]) if holder else None,
+                    holder=outer.get(holder[1], holder[1]) if holder else None,
                     holder_place=holder[2].place if holder else None,
                 )
             )
@@ -189,6 +189,19 @@ def _can_switch(earlier: Site | None, later: Site) -> bool:
     if earlier is None or earlier.code is not later.code:
         return True
     return earlier.segment != later.segment or later.offset <= earlier.offset
+
+
+def needs_free_threading(trace: Sequence[Event]) -> bool:
+    """Whether a task was interrupted where the GIL's eval loop never lets another one in."""
+    last = -1
+    latest: dict[int, Site] = {}
+    for event in trace:
+        task, site = event[0], event[5][3]
+        if task != last and task in latest and not _can_switch(latest[task], site):
+            return True
+        latest[task] = site
+        last = task
+    return False
 
 
 def types_within(root: object) -> set[type]:

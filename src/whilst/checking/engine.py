@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from whilst.checking.describing import Describer, types_within
+from whilst.checking.describing import Describer, needs_free_threading, types_within
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
 from whilst.checking.machine import Machine, borrow, give_back
 from whilst.checking.operations import Event, Operation
@@ -77,10 +77,11 @@ class Execution:
     status: Status
     state: object
     results: tuple[TaskResult, ...]
-    blocked: tuple[Blocked, ...] = ()
     reason: str = ""  # for SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
+    _trace: Sequence[Event] = field(default=(), repr=False)
     _describe: Callable[[], tuple[Access, ...]] = field(default=lambda: (), repr=False)
     _points: Callable[[], tuple[str, ...]] = field(default=lambda: (), repr=False)
+    _blocked: Callable[[], tuple[Blocked, ...]] | None = field(default=None, repr=False)
 
     def accesses(self) -> tuple[Access, ...]:
         """Every event in order; values are there when the run was recorded (`run(..., record=True)`)."""
@@ -90,6 +91,16 @@ class Execution:
     def points(self) -> tuple[str, ...]:
         """The places whose accesses are events of this execution, by names that other processes understand."""
         return self._points()
+
+    @property
+    def blocked(self) -> tuple[Blocked, ...]:
+        """At a deadlock: who waits for whom."""
+        return self._blocked() if self._blocked is not None else ()
+
+    @property
+    def needs_free_threading(self) -> bool:
+        """Whether a task was interrupted where the GIL's eval loop never lets another one in."""
+        return needs_free_threading(self._trace)
 
     @property
     def switches(self) -> int:
@@ -303,19 +314,19 @@ class Explorer:
         outer, trace = scheduler.outer, scheduler.trace
         results = tuple([scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers])
         describe = functools.partial(_described, self, state, trace, outer, describer)
+        is_stuck = scheduler.status is Status.DEADLOCK
+        held = self.caller.locks.held_at_end
         return Execution(
             choices=tuple([outer[event[0]] for event in trace]),
             status=scheduler.status,
             state=state,
             results=results,
-            blocked=self._blocked(state) if scheduler.status is Status.DEADLOCK else (),
             reason=scheduler.reason,
+            _trace=trace,
             _describe=describe,
             _points=functools.partial(_points_of, trace, scheduler.stuck, self.rewriter.places.hot),
+            _blocked=functools.partial(_blocked, self, state, scheduler.stuck, held, outer) if is_stuck else None,
         )
-
-    def _blocked(self, state: object) -> tuple[Blocked, ...]:
-        return Describer(self, state).blocked()
 
 
 _CUT_SHORT = TaskResult(has_finished=False)
@@ -350,6 +361,12 @@ def _described(
     explorer: Explorer, state: object, trace: list[Event], outer: dict[int, int], describer: Describer | None
 ) -> tuple[Access, ...]:
     return (describer or Describer(explorer, state)).accesses(trace, outer)
+
+
+def _blocked(
+    explorer: Explorer, state: object, stuck: dict[int, Operation], held: dict[int, Any], outer: dict[int, int]
+) -> tuple[Blocked, ...]:
+    return Describer(explorer, state).blocked(stuck, held, outer)
 
 
 def _points_of(trace: list[Event], stuck: dict[int, Operation], hot: list[Site]) -> tuple[str, ...]:

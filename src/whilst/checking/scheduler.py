@@ -345,7 +345,9 @@ class Scheduler:
 
     def enabled(self) -> list[int]:
         """Every task that can go on, in ascending order."""
-        return sorted(task for task in self.pending if self.is_enabled(task))
+        if self.idle or self._gate:
+            return sorted([task for task in self.pending if self.is_enabled(task)])
+        return sorted([task for task, each in self.pending.items() if each[0] != 2 or self.is_enabled(task)])
 
     def _choose(self, task: int) -> int:
         """Who goes next, as an event already written down; -1 ends the execution."""

@@ -47,18 +47,6 @@ def shrink(run: Run, fails: Callable[[Execution], bool], first: Execution, tasks
     return Shrunk(best.choices, is_shortest)
 
 
-def needs_free_threading(execution: Execution) -> bool:
-    """Whether a task was interrupted where the GIL's eval loop never lets another one in."""
-    last = -1
-    has_begun: set[int] = set()
-    for access in execution.accesses():
-        if access.task != last and access.task in has_begun and not access.can_switch_with_gil:
-            return True
-        has_begun.add(access.task)
-        last = access.task
-    return False
-
-
 class _Best:
     """The smallest failing execution so far, and what may still be spent on finding a smaller one."""
 
@@ -88,7 +76,7 @@ class _Best:
             return False
         if not self._fails(execution):
             return False
-        key = (needs_free_threading(execution), execution.switches, len(execution.choices))
+        key = (execution.needs_free_threading, execution.switches, len(execution.choices))
         if key < self.key:
             self.key, self.choices = key, execution.choices
             return True

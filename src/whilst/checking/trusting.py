@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["MODELLED", "functions_behind", "is_left", "is_trusted"]
+__all__ = ["MODELLED", "functions_behind", "is_left", "is_modelled", "is_trusted"]
 
 # Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
 # (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
@@ -37,6 +37,11 @@ def is_left(function: types.FunctionType) -> bool:
     """Whether that function runs as it is."""
     module = function.__module__ or ""
     return is_trusted(module) and (module, function.__qualname__) not in _SEEN_INTO
+
+
+def is_modelled(module: str) -> bool:
+    """Whether that module runs as it is since what matters of it is modelled."""
+    return module.partition(".")[0] in MODELLED and is_trusted(module)
 
 
 MODELLED: Final = frozenset({"threading", "queue", "asyncio", "concurrent", "random", "whilst", "_thread"})
