@@ -53,6 +53,8 @@ class Footprint:
     """SQLite files that are changed afterwards."""
     settings: set[str] = field(default_factory=set)
     """Of the whole process, that were changed, be it for the time of the call."""
+    operations: int = 0
+    """Files and folders that were opened, made, moved or deleted."""
     has_connected: bool = False
     has_commanded: bool = False
     """It started a program, which may have written anything."""
@@ -128,6 +130,11 @@ class Footprints:
         return any(each.leaves_traces for _, each in self.calls)
 
     @property
+    def operations(self) -> int:
+        """Small system calls on files, of all watched calls together."""
+        return sum(each.operations for _, each in self.calls)
+
+    @property
     def has_connected(self) -> bool:
         return any(each.has_connected for _, each in self.calls)
 
@@ -182,7 +189,8 @@ class Footprints:
 def _features_in(path: str, item: object) -> tuple[tuple[object, ...], ...]:
     """Which parts of the item its file's name is made of: keys as `_features` gives them."""
     end = "/".join(path.rsplit(os.sep, 2)[-2:])  # what stands further up is the same for all
-    words = {*re.split(r"[^0-9A-Za-z]+", end), *re.findall(r"[0-9]+|[A-Za-z]+", end)}
+    name = os.path.basename(path)  # noqa: PTH119
+    words = {*re.split(r"[^0-9A-Za-z]+", end), *re.findall(r"[0-9]+|[A-Za-z]+", name)}
     found = []
     for key, text in _features(item):
         if text and (text in words or (len(text) > 3 and text in end) or text == path):
@@ -258,6 +266,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     note = _NOTES.get(event)
     if note is not None:
+        footprint.operations += event in _OPERATIONS
         _hooked.footprint = None  # what is done here is not the call's doing
         try:
             note(footprint, arguments)
@@ -360,6 +369,9 @@ _NOTES: Final = {
     "socket.connect": _note_connection,
     "socket.sendto": _note_connection,
 }
+
+
+_OPERATIONS: Final = frozenset({"open", "os.rename", "os.remove", "os.mkdir"})
 
 
 def _look_of(path: str) -> object:
