@@ -8,12 +8,13 @@ Everything here is loaded when it is first used, so that `import whilst` costs n
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Final
+from whilst.model.drawable import install_renderers
 
-from whilst.model.drawable import Renderers, install_renderers
-
+# Not from `typing`, whose import takes longer than a run of short calls.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from whilst.checking import check, check_sql, replay
     from whilst.errors import (
         CheckError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         wait,
         work,
     )
+    from whilst.model.report import Renderers
     from whilst.planning import Plan, forecast, plan, plan_modes
     from whilst.running.comparing import Comparison, compare
     from whilst.running.executor import Executor
@@ -144,7 +146,7 @@ def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'whilst' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
+    value = getattr(__import__(home, fromlist=[name]), name)
     globals()[name] = value
     return value
 

@@ -8,8 +8,11 @@ beyond its message lives in its `__dict__`, which `BaseException.__reduce__` kee
 
 from __future__ import annotations
 
-import pickle
-from concurrent.futures import BrokenExecutor
+from _pickle import PicklingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from whilst.deaths import WorkerDiedError
 
 __all__ = [
     "CheckError",
@@ -50,7 +53,7 @@ class MissingExtraError(WhilstError, ImportError):
     """An optional dependency is needed: the message names the extra to install."""
 
 
-class NotPicklableError(WhilstError, pickle.PicklingError, TypeError):
+class NotPicklableError(WhilstError, PicklingError, TypeError):
     """A function, argument or result can't cross to another process: the message names the path inside it.
 
     `multiprocessing` raises `PicklingError` for some of these and `TypeError` for others; this is both.
@@ -64,10 +67,6 @@ class RemoteCallError(WhilstError):
     """Stands in for a call's exception that can't be rebuilt on this side; `type_name` is its type."""
 
     type_name: str = ""
-
-
-class WorkerDiedError(WhilstError, BrokenExecutor):
-    """A worker died with this call in its hands: the message names signal or exit code, item and stderr."""
 
 
 class TimeoutExceededError(WhilstError, TimeoutError):
@@ -84,3 +83,13 @@ class CheckError(WhilstError, ValueError):
 
 class ReplayError(WhilstError, ValueError):
     """A replay token can't be honoured: it is malformed, or the code has changed since it was made."""
+
+
+def __getattr__(name: str) -> object:
+    """Load the one whose base takes longer to import than all of whilst that a short run needs."""
+    if name != "WorkerDiedError":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from whilst.deaths import WorkerDiedError
+
+    globals()[name] = WorkerDiedError
+    return WorkerDiedError

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import NamedTuple
 
 try:
     from resource import RUSAGE_CHILDREN, getrusage
@@ -40,15 +39,20 @@ else:
 __all__ = ["Lap", "Reading", "delay_ns", "read"]
 
 
-class Reading(NamedTuple):
+class Reading:
     """Nanoseconds on each clock at one moment."""
 
-    wall_ns: int
-    thread_ns: int
-    process_ns: int
-    children_ns: int
-    delayed_ns: int = 0
-    blocks: int = -1
+    __slots__ = ("blocks", "children_ns", "delayed_ns", "process_ns", "thread_ns", "wall_ns")
+
+    def __init__(
+        self, wall_ns: int, thread_ns: int, process_ns: int, children_ns: int, delayed_ns: int = 0, blocks: int = -1
+    ) -> None:
+        self.wall_ns = wall_ns
+        self.thread_ns = thread_ns
+        self.process_ns = process_ns
+        self.children_ns = children_ns
+        self.delayed_ns = delayed_ns
+        self.blocks = blocks
 
     def until(self, later: Reading) -> Lap:
         return Lap(
@@ -61,7 +65,7 @@ class Reading(NamedTuple):
         )
 
 
-class Lap(NamedTuple):
+class Lap:
     """What passed between two readings, in seconds.
 
     `others_s`: CPU time of the process's other threads; `delayed_s`: ready to run, but without a core; `blocks`: how
@@ -69,14 +73,27 @@ class Lap(NamedTuple):
     did has not waited, whatever the clocks say: a virtual machine that loses its core sees only that time is gone.
     """
 
-    wall_s: float
-    thread_s: float
-    others_s: float
-    children_s: float
-    delayed_s: float = 0.0
-    blocks: int | None = None
-    most_wait_s: float | None = None
-    """As somebody else saw it, who looked now and then whether the thread waited."""
+    # Not a NamedTuple: a program that has not loaded `typing` would wait for that longer than for most calls.
+    __slots__ = ("blocks", "children_s", "delayed_s", "most_wait_s", "others_s", "thread_s", "wall_s")
+
+    def __init__(
+        self,
+        wall_s: float,
+        thread_s: float,
+        others_s: float,
+        children_s: float,
+        delayed_s: float = 0.0,
+        blocks: int | None = None,
+        most_wait_s: float | None = None,
+    ) -> None:
+        self.wall_s = wall_s
+        self.thread_s = thread_s
+        self.others_s = others_s
+        self.children_s = children_s
+        self.delayed_s = delayed_s
+        self.blocks = blocks
+        self.most_wait_s = most_wait_s
+        """As somebody else saw it, who looked now and then whether the thread waited."""
 
     @property
     def wait_s(self) -> float:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from collections.abc import Collection
+from _thread import get_ident
 
-from whilst.measuring.machine import native_pools
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["why_not_fork"]
 
@@ -26,7 +27,8 @@ def why_not_fork(private: Collection[int] = ()) -> str:
     """
     if not sys.platform.startswith("linux") or not hasattr(os, "fork"):
         return "this platform does not fork well"
-    if threading.current_thread() is not threading.main_thread():
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.main_thread().ident != get_ident():
         return "this is not the main thread"
     if len(sys._current_frames()) > 1:  # noqa: SLF001 - threads that `threading` doesn't know count as well
         return "the program has other threads"
@@ -48,6 +50,8 @@ def _threads() -> int:
 
 def _surviving_threads() -> int:
     """Native threads that come through a fork: OpenBLAS starts its own again, OpenMP does not."""
+    from whilst.measuring.machine import native_pools
+
     pools = native_pools()
     if any(pool.api == "openmp" for pool in pools):
         return 0

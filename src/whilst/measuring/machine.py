@@ -7,18 +7,26 @@ that the program has not imported itself.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import math
 import os
 import sys
-from collections.abc import Iterator
 
-from whilst.model import Machine, NativePool
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-StrPath = str | os.PathLike[str]
+    from whilst.model import Machine, NativePool
 
-__all__ = ["cgroup_cores", "cgroup_memory_bytes", "look_at_machine", "native_pools"]
+    StrPath = str | os.PathLike[str]
+
+__all__ = [
+    "cgroup_cores",
+    "cgroup_memory_bytes",
+    "look_at_machine",
+    "native_pools",
+    "usable_cores",
+    "usable_memory_bytes",
+]
 
 _MODULES_WITH_NATIVE_POOLS = ("numpy", "scipy", "sklearn", "torch", "mkl", "faiss", "cv2", "numexpr", "xgboost")
 _UNLIMITED_BYTES = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63
@@ -26,9 +34,11 @@ _UNLIMITED_BYTES = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63
 
 def look_at_machine() -> Machine:
     """Return the machine as this process may use it now. Takes about 50 µs, the first time 1 ms."""
+    from whilst.model import Machine
+
     return Machine(
-        cores=_cores(),
-        memory_bytes=_memory_bytes(),
+        cores=usable_cores(),
+        memory_bytes=usable_memory_bytes(),
         has_gil=_has_gil(),
         start_methods=_start_methods(),
         native_pools=native_pools(),
@@ -36,11 +46,12 @@ def look_at_machine() -> Machine:
     )
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """Return how many cores this process may use: at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota()
     # A quota of 1.5 cores keeps two workers busy for three quarters of the time: better than one.
-    return max(1, min(allowed, math.ceil(quota))) if quota is not None else max(1, allowed)
+    return max(1, min(allowed, -int(-quota // 1))) if quota is not None else max(1, allowed)
 
 
 @functools.cache
@@ -49,10 +60,13 @@ def _quota() -> float | None:
 
 
 @functools.cache
-def _memory_bytes() -> int | None:
+def usable_memory_bytes() -> int | None:
+    """Return how much memory this process may use; None where nobody knows."""
     limits = [cgroup_memory_bytes("/sys/fs/cgroup", "/proc/self/cgroup")]
-    with contextlib.suppress(ValueError, OSError, AttributeError):
+    try:
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (ValueError, OSError, AttributeError):
+        pass
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else None
 
@@ -143,6 +157,8 @@ def _native_pools(_loaded: tuple[str, ...]) -> tuple[NativePool, ...]:
         from threadpoolctl import threadpool_info
     except ImportError:  # pragma: no cover - a required dependency, but nothing here is worth failing for
         return ()
+    from whilst.model import NativePool
+
     return tuple(
         NativePool(api=str(pool["user_api"]), threads=int(pool["num_threads"]), path=str(pool["filepath"]))
         for pool in threadpool_info()

@@ -108,7 +108,8 @@ class Pilot:
             seen = self._canary.stop()
             self._canary = None
             self._add(seen)
-            lap = lap._replace(others_s=max(0.0, lap.others_s - seen.cpu_s), most_wait_s=seen.most_wait_s(lap.wall_s))
+            lap.others_s = max(0.0, lap.others_s - seen.cpu_s)
+            lap.most_wait_s = seen.most_wait_s(lap.wall_s)
             self._compare(item)
         lap = lap.shared_by(calls)
         self.add(lap, calls)

@@ -9,18 +9,21 @@ the import.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Final
+# Not from `typing`, whose import takes longer than a run of short calls.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from whilst.model.curve import StepFunction
     from whilst.model.day import Day
     from whilst.model.decision import Change, Decision, Evidence, Rejection
-    from whilst.model.drawable import Drawable, Renderers, Report, install_renderers
+    from whilst.model.drawable import Drawable, install_renderers
     from whilst.model.machine import Machine, NativePool
     from whilst.model.mode import Mode
     from whilst.model.profile import Profile, Write
     from whilst.model.record import timeline_from_json, timeline_to_json
+    from whilst.model.report import Renderers, Report
     from whilst.model.span import Kind, Span
     from whilst.model.task import Estimate, Step, Task, wait, work
     from whilst.model.timeline import Numbered, Timeline, TimelineBuilder
@@ -72,8 +75,6 @@ _HOMES: Final = {
     ),
     "whilst.model.drawable": (
         "Drawable",
-        "Renderers",
-        "Report",
         "install_renderers",
     ),
     "whilst.model.machine": (
@@ -88,6 +89,10 @@ _HOMES: Final = {
     "whilst.model.record": (
         "timeline_from_json",
         "timeline_to_json",
+    ),
+    "whilst.model.report": (
+        "Renderers",
+        "Report",
     ),
     "whilst.model.span": (
         "Kind",
@@ -121,7 +126,7 @@ def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'whilst.model' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
+    value = getattr(__import__(home, fromlist=[name]), name)
     globals()[name] = value
     return value
 

@@ -16,24 +16,27 @@ flight (`refusals`) is made again with fewer.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from enum import Enum
-from typing import TYPE_CHECKING, Final
 
+from whilst import model
 from whilst.errors import NotPicklableError
-from whilst.model import Change, Decision, Machine, Mode, Profile, Rejection
-from whilst.running.backends.base import CALLER, Finished, Job
+from whilst.running.backends.base import CALLER
 from whilst.running.calls import Awaiter, perform_inline
-from whilst.running.options import Options
 from whilst.running.piloting import FirstCalls
-from whilst.running.policy import INLINE, Orders, Setup, View
-from whilst.running.source import Source
-from whilst.running.steering import STRETCH_S, Steering
+from whilst.running.policy import INLINE, Orders, Setup
+from whilst.running.steering import STRETCH_S, Steering, too_short
 
 # What a run of short calls never needs is imported where it is used: it would take longer than the run.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final
+
+    from whilst.model import Change, Decision, Machine, Profile
+    from whilst.running.backends.base import Finished, Job
     from whilst.running.deciding import Circumstances
+    from whilst.running.options import Options
+    from whilst.running.policy import View
+    from whilst.running.source import Source
 
 __all__ = ["AutoPolicy", "auto_policy"]
 
@@ -60,7 +63,7 @@ def auto_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) ->
     return AutoPolicy(job, source, options, is_lazy=is_lazy)
 
 
-class _Stage(Enum):
+class _Stage:
     FIRST = "first"
     SHORT = "short"
     PILOT = "pilot"
@@ -163,6 +166,8 @@ class AutoPolicy:
         """The pool replaces it; nothing to change."""
 
     def decision(self) -> Decision:
+        from dataclasses import replace
+
         decision = self._steering.shown()
         given_up = list(decision.given_up)
         if self._refused:
@@ -170,6 +175,13 @@ class AutoPolicy:
                 f"{len(self._refused)} calls were turned away while others were in flight, and made again with fewer"
             )
         return replace(decision, history=tuple(self._history), given_up=tuple(given_up))
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """See `Policy.decision_later`."""
+        if not (self._steering.is_decided or self._history or self._refused):
+            return too_short
+        decision = self.decision()
+        return lambda: decision
 
     def close(self) -> None:
         self._steering.close()
@@ -205,8 +217,8 @@ class AutoPolicy:
         pilot.look_into(None)
         writes = pilot.writes
         if writes and any(write.spoils_threads and not write.is_random for write in writes):
-            steering.decision = Decision(
-                Mode.SEQUENTIAL, "inline", 0,
+            steering.decision = model.Decision(
+                model.Mode.SEQUENTIAL, "inline", 0,
                 reason=f"it writes {writes[0].what}, which coroutines in flight would race for",
             )  # fmt: skip
             return
@@ -217,8 +229,8 @@ class AutoPolicy:
         most = most if is_free else min(most, 1024)
         steering.window = Window(0.0, max(1, start), max(1, most), is_fixed=is_free)
         steering.setup = Setup("eventloop", slots=max(1, count))
-        steering.decision = Decision(
-            Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
+        steering.decision = model.Decision(
+            model.Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
         )
 
     def _begin_with_tasks(self) -> None:
@@ -230,8 +242,8 @@ class AutoPolicy:
         workers = min(count, self._options.workers or 32)
         setup = Setup("eventloop", slots=workers) if self.job.is_coroutine else Setup("threads")
         self._steering.setup = setup
-        self._steering.decision = Decision(
-            Mode.CONCURRENT,
+        self._steering.decision = model.Decision(
+            model.Mode.CONCURRENT,
             setup.backend,
             workers,
             reason="different tasks, each made once: nothing to measure first",
@@ -259,7 +271,7 @@ class AutoPolicy:
             if (works or waits) and left * now > 10 * _NOT_WORTH_S:
                 self._calls.call_s = now
                 self._stage, self._stretch = _Stage.PILOT, 1
-        elif self._steering.decision.mode is Mode.SEQUENTIAL and self._decided_s > 0 and not self._is_spoilt:
+        elif self._decided_s > 0 and self._steering.decision.mode is model.Mode.SEQUENTIAL and not self._is_spoilt:
             if (self._steering.profile.wait_s or 0.0) < 0.5 * self._decided_s:
                 now = (finished.cpu_ns or 0) / 1e9 / count
             if now > max(_DRIFT * self._decided_s, 2 * _WORTH_MOVING_S) and left * now > 10 * _NOT_WORTH_S:
@@ -319,6 +331,8 @@ class AutoPolicy:
 
     def _checked_for_shared_items(self, profile: Profile) -> Profile:
         """A call that changes its item is nobody else's affair only while no other call has the same item."""
+        from dataclasses import replace
+
         changes = [write for write in profile.writes if write.spoils_processes and not write.spoils_threads]
         if not any(write.what.startswith("its own argument") for write in changes):
             return profile
@@ -352,7 +366,7 @@ class AutoPolicy:
         decision = decide(profile, self._machine, circumstances)
         waits = (profile.wait_s or 0.0) > 0.2 * profile.wall_s
         is_early = circumstances.has_few_figures and waits and decision.backend == "threads"
-        is_provisional = is_early and Mode.COMBINED in decision.forecast_s
+        is_provisional = is_early and model.Mode.COMBINED in decision.forecast_s
         if self._stage is _Stage.RUN and why:
             if (decision.mode, decision.backend) == (before.mode, before.backend):
                 self._note(f"{why}; still {decision.mode.value}")
@@ -363,9 +377,8 @@ class AutoPolicy:
         self._stage = _Stage.RUN
         steering.start_s = circumstances.process_start_s
         self._decided_s = profile.wall_s
-        self._is_spoilt = {rejected.mode for rejected in decision.rejected} >= {Mode.CONCURRENT, Mode.PARALLEL} and len(
-            decision.forecast_s
-        ) == 1
+        rejected = {each.mode for each in decision.rejected}
+        self._is_spoilt = rejected >= {model.Mode.CONCURRENT, model.Mode.PARALLEL} and len(decision.forecast_s) == 1
         steering.take(
             decision,
             profile,
@@ -374,7 +387,7 @@ class AutoPolicy:
             is_forked=decision.backend.startswith("processes") and self._can_fork(),
         )
         steering.watch(profile, pilot.core_share, is_provisional=is_provisional)
-        if decision.mode is Mode.SEQUENTIAL:
+        if decision.mode is model.Mode.SEQUENTIAL:
             self._stretch = max(1, min(int(STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
 
     # ---------------------------------------------------------------- answers of workers
@@ -393,19 +406,21 @@ class AutoPolicy:
 
     def _give_up_overlap(self) -> None:
         """One at a time is best: whatever the calls wait for lets only one of them in."""
+        from dataclasses import replace
+
         self._note(
             "overlapping brought nothing; sequential from here on: what they wait for lets one call in at a time"
         )
         rejected = tuple(
-            Rejection(mode, "what the calls wait for lets one of them in at a time")
-            for mode in Mode
-            if mode is not Mode.SEQUENTIAL
+            model.Rejection(mode, "what the calls wait for lets one of them in at a time")
+            for mode in model.Mode
+            if mode is not model.Mode.SEQUENTIAL
         )
         steering = self._steering
         steering.go_inline(
             replace(
                 steering.decision,
-                mode=Mode.SEQUENTIAL,
+                mode=model.Mode.SEQUENTIAL,
                 backend="inline",
                 workers=0,
                 threads_per_worker=1,
@@ -427,6 +442,8 @@ class AutoPolicy:
         return not error.has_begun or not self._calls.pilot.files.leaves_traces
 
     def _stay_here(self, error: BaseException) -> None:
+        from dataclasses import replace
+
         profile = self._steering.profile
         if profile.is_picklable is not False:
             why = "an argument can't be sent"
@@ -435,7 +452,7 @@ class AutoPolicy:
             self._adopt(replace(profile, is_picklable=False, why_not=str(error)), why)
 
     def _note(self, text: str) -> None:
-        self._history.append(Change(round((time.perf_counter_ns() - self._start_ns) / 1e9, 4), text))
+        self._history.append(model.Change(round((time.perf_counter_ns() - self._start_ns) / 1e9, 4), text))
 
 
 def _import_s() -> float:

@@ -8,21 +8,22 @@ instruction that follows the call, and it is looked at only once a call has fail
 
 from __future__ import annotations
 
-import dis
-from types import FrameType
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ["is_iterating"]
-
-_GET_ITER = dis.opmap.get("GET_ITER")
-_CACHE = dis.opmap.get("CACHE", 0)
 
 
 def is_iterating(frame: FrameType | None) -> bool:
     """Whether the frame, suspended in a call, goes on with a loop over the call's result."""
-    if frame is None or _GET_ITER is None:
+    from opcode import opmap
+
+    get_iter, cache = opmap.get("GET_ITER"), opmap.get("CACHE", 0)
+    if frame is None or get_iter is None:
         return False
     code = frame.f_code.co_code
     at = frame.f_lasti + 2
-    while at < len(code) and code[at] == _CACHE:
+    while at < len(code) and code[at] == cache:
         at += 2
-    return at < len(code) and code[at] == _GET_ITER
+    return at < len(code) and code[at] == get_iter

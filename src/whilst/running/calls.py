@@ -7,21 +7,22 @@ would have written: whatever is added to it (a clock, a context per call) costs 
 
 from __future__ import annotations
 
-import contextvars
-import reprlib
-import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter_ns, thread_time_ns
-from types import CoroutineType, TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from types import CoroutineType
 
-from whilst.running.backends.base import CALLER, Batch, Finished, Job
+from whilst.running.backends.base import CALLER, Finished
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    import contextvars
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Any
 
+    from whilst.running.backends.base import Batch, Job
     from whilst.running.source import Source
 
 __all__ = [
@@ -81,8 +82,11 @@ class Awaiter:
     def _in_another_thread(self, coroutine: Awaitable[object]) -> object:
         """A loop runs in this thread already, and the call it is making can't be suspended."""
         outcome: list[object] = []
-        context = contextvars.copy_context()
         import asyncio
+        import contextvars
+        import threading
+
+        context = contextvars.copy_context()
 
         def run() -> None:
             try:
@@ -166,10 +170,20 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
 def _drawing(job: Job) -> AbstractContextManager[object]:
     """What surrounds calls whose draws are their own; nothing where nobody asked for a seed."""
     if job.seed is None:
-        return nullcontext()
+        return _nothing_around
     from whilst.running.seeding import own_draws
 
     return own_draws(job.fn)
+
+
+class _Nothing:
+    """`contextlib.nullcontext`, for which nothing need be imported."""
+
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+_nothing_around: AbstractContextManager[object] = _Nothing()
 
 
 def _in_copies(call: Callable[[Any], object], context: contextvars.Context) -> Callable[[Any], object]:
@@ -344,7 +358,8 @@ def _one_argument(job: Job, ids: Sequence[int], awaiter: Awaiter) -> Callable[[A
         give = call
 
         def call(item: Any) -> object:
-            return awaiter(cast(Coroutine[Any, Any, object], give(item)))
+            given: Any = give(item)
+            return awaiter(given)
 
     if job.seed is not None:
         from whilst.running.seeding import reseed
@@ -384,18 +399,23 @@ def without_own_frames(error: BaseException) -> BaseException:
 _OWN = {__name__, "asyncio.runners", "asyncio.base_events"}
 
 
-# Survives objects whose repr raises, and cuts long ones.
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 120
+def _short(value: object) -> str:
+    """Survives objects whose repr raises, and cuts long ones."""
+    import reprlib
+
+    shortened = reprlib.Repr()
+    shortened.maxstring = shortened.maxother = 120
+    return shortened.repr(value)
 
 
 def describe_call(job: Job, number: int, item: object) -> str:
     """Name a call for a person: "call 17 of fetch, for 'http://…'"."""
     if job.how == "call":
-        function, args, kwargs = cast(tuple[Callable[..., object], tuple[object, ...], dict[str, object]], item)
-        shown = [_short.repr(each) for each in args] + [f"{key}={_short.repr(each)}" for key, each in kwargs.items()]
+        call: Any = item
+        function, args, kwargs = call
+        shown = [_short(each) for each in args] + [f"{key}={_short(each)}" for key, each in kwargs.items()]
         return f"call {number}, {name_of(function)}({', '.join(shown)})"
-    return f"call {number} of {name_of(job.fn)}, for {_short.repr(item)}"
+    return f"call {number} of {name_of(job.fn)}, for {_short(item)}"
 
 
 def name_of(fn: Callable[..., object]) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+import sys
+from functools import partial
+from types import FunctionType, MethodType
 
-from whilst.measuring.forkable import why_not_fork
-from whilst.model import Mode
-from whilst.running.backends import check_backend
-from whilst.running.fixed import FixedPolicy, InlinePolicy
 from whilst.running.nesting import workers_left
-from whilst.running.options import Options, OptionsError
-from whilst.running.policy import Setup
+from whilst.running.options import OptionsError
 
+# A run is to import what it needs and no more: for a short one this would take longer than its calls.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
     from whilst.running.backends.base import Job
+    from whilst.running.options import Options
     from whilst.running.policy import Policy
     from whilst.running.source import Source
 
@@ -31,35 +31,47 @@ _THREADS_PER_PROCESS: Final = 16
 _MEMORY_SHARE: Final = 0.9
 """Of the machine's memory, or of what it leaves to this process: all workers together, before one is recycled."""
 
-_BACKENDS: Final = {
+_BACKENDS: Final[dict[str, tuple[str, str]]] = {
     # Mode: (for functions, for coroutine functions)
-    Mode.SEQUENTIAL: ("inline", "eventloop"),
-    Mode.CONCURRENT: ("threads", "eventloop"),
-    Mode.PARALLEL: ("processes", "processes"),
-    Mode.COMBINED: ("processes*threads", "processes*eventloop"),
+    "sequential": ("inline", "eventloop"),
+    "concurrent": ("threads", "eventloop"),
+    "parallel": ("processes", "processes"),
+    "combined": ("processes*threads", "processes*eventloop"),
 }
+_CO_COROUTINE: Final = 0x0080
 
 
 def cores() -> int:
     """How many cores this process may use."""
-    from whilst.measuring.machine import look_at_machine
+    from whilst.measuring.machine import usable_cores
 
-    return look_at_machine().cores
+    return usable_cores()
 
 
 def worker_memory_bytes(workers: int) -> int | None:
     """How far a worker process may grow; None where nobody knows how much memory there is. A guard, not a ration."""
-    from whilst.measuring.machine import look_at_machine
+    from whilst.measuring.machine import usable_memory_bytes
 
-    there_is = look_at_machine().memory_bytes
+    there_is = usable_memory_bytes()
     return None if there_is is None else int(there_is * _MEMORY_SHARE) // max(workers, 1)
 
 
 def gives_coroutines(fn: Callable[..., object]) -> bool:
     """Whether every call of this gives a coroutine, as far as can be told without making one."""
-    if inspect.iscoroutinefunction(fn):
-        return True
-    return inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004 - an object with `async def __call__`
+    # An object with `async def __call__` gives them, too.
+    return _is_coroutine_function(fn) or _is_coroutine_function(getattr(fn, "__call__", None))  # noqa: B004
+
+
+def _is_coroutine_function(fn: object) -> bool:
+    """As `inspect.iscoroutinefunction`, without importing that."""
+    inspect = sys.modules.get("inspect")
+    if inspect is not None:  # knows functions that were marked as such, besides
+        return bool(inspect.iscoroutinefunction(fn))
+    while isinstance(fn, partial):
+        fn = fn.func
+    if isinstance(fn, MethodType):
+        fn = fn.__func__
+    return isinstance(fn, FunctionType) and bool(fn.__code__.co_flags & _CO_COROUTINE)
 
 
 def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) -> Policy:
@@ -78,15 +90,18 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         from whilst.running.auto import auto_policy
 
         return auto_policy(job, source, options, is_lazy=is_lazy)
-    mode = None if options.mode == "auto" else Mode(options.mode)
+    from whilst.running.fixed import FixedPolicy, InlinePolicy
+
     name = options.backend
     if name is None:
-        assert mode is not None
-        name = _BACKENDS[mode][job.is_coroutine]
-    check_backend(name)
+        name = _BACKENDS[options.mode][job.is_coroutine]
+    else:
+        from whilst.running.backends import check_backend
+
+        check_backend(name)
     if name == "inline" and not job.is_coroutine:
         return InlinePolicy(reason, is_lazy=is_lazy, is_timed=options.timeout_s is not None)
-    workers, slots = _numbers(name, mode, options, is_lazy=is_lazy)
+    workers, slots = _numbers(name, options, is_lazy=is_lazy)
     if name == "eventloop" and not (job.is_coroutine or job.how == "call"):
         raise OptionsError(
             f"backend='eventloop' awaits coroutines, and {job.fn!r} is no coroutine function. "
@@ -94,9 +109,12 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         )
     if source.length is not None and name != "eventloop":
         workers = max(min(workers, source.length), 1)
+    from whilst.running.policy import Setup
+
     setup = Setup(name, slots=slots)
     if name.startswith("processes"):
-        setup = replace(setup, memory_limit_bytes=worker_memory_bytes(workers), is_forked=not why_not_fork())
+        # Whether the program may be forked is looked at when it comes to that.
+        setup = Setup(name, slots=slots, memory_limit_bytes=worker_memory_bytes(workers), is_forked=True)
     return FixedPolicy(
         setup,
         workers,
@@ -109,6 +127,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
 
 def _guarded(job: Job, source: Source, options: Options) -> Policy:
     from whilst.running.guarded import guarded_policy
+    from whilst.running.policy import Setup
 
     workers = options.workers or cores()
     if source.length is not None:
@@ -116,23 +135,23 @@ def _guarded(job: Job, source: Source, options: Options) -> Policy:
     backend = "processes*eventloop" if job.is_coroutine else "processes"
     slots = _IN_FLIGHT_LAZY if job.is_coroutine else 1
     limit = worker_memory_bytes(workers)
-    setup = Setup(backend, slots=slots, memory_limit_bytes=limit, is_forked=not why_not_fork())
+    setup = Setup(backend, slots=slots, memory_limit_bytes=limit, is_forked=True)
     return guarded_policy(job, source, setup, workers)
 
 
 def _nested(options: Options, left: int) -> tuple[Options, str]:
     """Inside a worker: no more workers than it was left."""
     if left <= 1:
-        return replace(options, mode="sequential", backend=None), "inside a worker of another run, thus inline"
-    return replace(options, workers=min(options.workers or left, left)), "as asked, within the worker's share"
+        return options._replace(mode="sequential", backend=None), "inside a worker of another run, thus inline"
+    return options._replace(workers=min(options.workers or left, left)), "as asked, within the worker's share"
 
 
-def _numbers(name: str, mode: Mode | None, options: Options, *, is_lazy: bool) -> tuple[int, int]:
+def _numbers(name: str, options: Options, *, is_lazy: bool) -> tuple[int, int]:
     """Workers, and calls at once in each."""
     asked = options.workers
     in_flight = _IN_FLIGHT_LAZY if is_lazy else _IN_FLIGHT
     if name == "eventloop":
-        return 1, 1 if mode is Mode.SEQUENTIAL else asked or in_flight
+        return 1, 1 if options.mode == "sequential" else asked or in_flight
     if name == "threads":
         return asked or _THREADS, 1
     if name == "inline":

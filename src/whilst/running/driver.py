@@ -7,10 +7,7 @@ It owns the input, the back end and the sink; it asks the policy what to do (`ru
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
 
 from whilst.errors import TimeoutExceededError
 from whilst.running.backends.base import CALLER, Backend, Batch, Event, Finished, Job
@@ -33,8 +30,12 @@ from whilst.running.messages import (
 )
 from whilst.running.policy import INLINE, Orders, Policy, Setup, View
 from whilst.running.pool import Pool, Rules
+from whilst.running.worker.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     from whilst.running.recorder import Recorder
     from whilst.running.sinks import Sink
     from whilst.running.source import Source
@@ -49,8 +50,7 @@ _INPUT_GRACE_S = 0.5
 """After the input has raised, calls already begun get this long to end (an earlier one may raise first)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record):
     """What the user asked of a run, as far as the driver cares."""
 
     retries: int = 0
@@ -346,13 +346,19 @@ class Driver:
         if self._backend is not None and orders.setup == self._setup:
             self._shape(orders)
         starts, ends = event.starts_ns, event.ends_ns
-        return replace(
-            event,
-            ids=ids,
-            values=[event.values[position] for position in kept],
-            errors={number: error for number, error in event.errors.items() if number not in gone},
-            starts_ns=None if starts is None else [starts[position] for position in kept],
-            ends_ns=None if ends is None else [ends[position] for position in kept],
+        return Finished(
+            event.worker,
+            event.number,
+            ids,
+            [event.values[position] for position in kept],
+            event.start_ns,
+            event.end_ns,
+            {number: error for number, error in event.errors.items() if number not in gone},
+            None if starts is None else [starts[position] for position in kept],
+            None if ends is None else [ends[position] for position in kept],
+            event.cpu_ns,
+            event.lane,
+            event.is_last,
         )
 
     def _do(self, instructions: Iterable[Instruction], *, is_assigning: bool = True) -> None:

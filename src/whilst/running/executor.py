@@ -14,7 +14,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from time import perf_counter_ns
@@ -54,7 +53,7 @@ class Executor(concurrent.futures.Executor):
     def __init__(self, **keywords: Unpack[Keywords]) -> None:
         options = Options.of("Executor", keywords)
         if options.mode == "sequential" and options.backend is None:
-            options = replace(options, mode="concurrent", workers=1)
+            options = options._replace(mode="concurrent", workers=1)
         self._engine = _Engine(options)
         # Whoever forgets to shut down must not keep the thread for ever, nor lose calls at the end of the program.
         self._finalizer = weakref.finalize(self, self._engine.finish)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from functools import partial
 
-from whilst.model import Decision
-from whilst.running.backends import mode_of
-from whilst.running.backends.base import Finished, Job
 from whilst.running.calls import Awaiter, perform_inline
-from whilst.running.policy import INLINE, Orders, Setup, View
-from whilst.running.source import Source
+from whilst.running.policy import INLINE, Orders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from whilst.model import Decision
+    from whilst.running.backends.base import Finished, Job
+    from whilst.running.policy import Setup, View
+    from whilst.running.source import Source
 
 __all__ = ["FixedPolicy", "InlinePolicy"]
 
@@ -38,13 +43,15 @@ _FIRST_SHARE: Final = 16
 """So many calls go to each worker at first, or such a part of its share: what is too much is taken back from it."""
 
 
-@dataclass(slots=True)
 class _Length:
     """How long a call takes, from the last answers."""
 
-    call_ns: float | None = None
-    _count: int = 0
-    """How many calls the last answer was for."""
+    __slots__ = ("_count", "call_ns")
+
+    def __init__(self) -> None:
+        self.call_ns: float | None = None
+        self._count = 0
+        """How many calls the last answer was for."""
 
     def learn(self, finished: Finished) -> None:
         count = len(finished.ids)
@@ -100,7 +107,11 @@ class InlinePolicy:
         """There is none."""
 
     def decision(self) -> Decision:
-        return Decision(mode_of("inline"), "inline", 1, reason=self._reason, is_asked=True)
+        return self.decision_later()()
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """See `Policy.decision_later`."""
+        return partial(_as_asked, INLINE, 1, 1, self._reason)
 
     def close(self) -> None:
         self._awaiter.close()
@@ -185,16 +196,27 @@ class FixedPolicy:
         """The pool replaces it; nothing to change."""
 
     def decision(self) -> Decision:
-        setup = self._setup
-        return Decision(
-            mode_of(setup.backend),
-            setup.backend,
-            self._workers,
-            batch=self._batch,
-            threads_per_worker=setup.slots,
-            reason=self._reason,
-            is_asked=True,
-        )
+        return _as_asked(self._setup, self._workers, self._batch, self._reason)
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """See `Policy.decision_later`."""
+        return partial(_as_asked, self._setup, self._workers, self._batch, self._reason)
 
     def close(self) -> None:
         self._awaiter.close()
+
+
+def _as_asked(setup: Setup, workers: int, batch: int, reason: str) -> Decision:
+    # Loaded once somebody looks at a decision.
+    from whilst.model import Decision
+    from whilst.running.backends import mode_of
+
+    return Decision(
+        mode_of(setup.backend),
+        setup.backend,
+        workers,
+        batch=batch,
+        threads_per_worker=setup.slots,
+        reason=reason,
+        is_asked=True,
+    )

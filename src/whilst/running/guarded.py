@@ -19,6 +19,8 @@ from whilst.running.options import OptionsError
 from whilst.running.policy import Setup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from whilst.running.backends.base import Finished, Job
     from whilst.running.policy import Orders, View
     from whilst.running.source import Source
@@ -84,10 +86,15 @@ class GuardedPolicy(FixedPolicy):
         return max(0.0, 1 - self._cpu_ns / self._wall_ns) if self._wall_ns else 0.0
 
     def _overlap(self, now_ns: int) -> None:
-        self._setup = replace(self._setup, backend="processes*threads", slots=_CALLS_AT_ONCE)
+        self._setup = self._setup._replace(backend="processes*threads", slots=_CALLS_AT_ONCE)
         at_s = (now_ns - (self._start_ns or now_ns)) / 1e9
         text = f"{_CALLS_AT_ONCE} calls at once in each process, since {self._waits:.0%} of a call is waiting"
         self._changes = (Change(round(at_s, 4), text),)
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """See `Policy.decision_later`."""
+        decision = self.decision()
+        return lambda: decision
 
     def decision(self) -> Decision:
         """See `Policy.decision`."""

@@ -5,10 +5,12 @@ Also the error of a call whose worker died with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-from whilst.errors import WorkerDiedError
-from whilst.running.backends.base import Batch, WorkerDied
+    from whilst.errors import WorkerDiedError
+    from whilst.running.backends.base import Batch, WorkerDied
 
 __all__ = ["Held", "Worker", "death"]
 
@@ -85,6 +87,8 @@ class Worker:
 
 def death(event: WorkerDied, is_running: bool) -> WorkerDiedError:
     """The error of a call whose worker died."""
+    from whilst.errors import WorkerDiedError
+
     code = event.exit_code
     how = "for an unknown cause"
     if event.reason:

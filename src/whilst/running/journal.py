@@ -17,7 +17,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
-from dataclasses import replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Final, Self
 
@@ -321,7 +320,7 @@ class JournalPolicy:
     def orders(self, view: View) -> Orders:
         """See `Policy.orders`."""
         orders = self._inner.orders(view)
-        return replace(orders, batch=1, inline=min(orders.inline, 1))
+        return orders._replace(batch=1, inline=min(orders.inline, 1))
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         """See `Policy.perform`."""
@@ -347,6 +346,10 @@ class JournalPolicy:
     def decision(self) -> Decision:
         """See `Policy.decision`."""
         return self._inner.decision()
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """See `Policy.decision_later`."""
+        return self._inner.decision_later()
 
     def close(self) -> None:
         """See `Policy.close`."""

@@ -6,44 +6,58 @@ imap_unordered as far as the reader asks.
 
 from __future__ import annotations
 
-import contextvars
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from _contextvars import copy_context
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from itertools import count
 from time import perf_counter_ns
-from typing import Any, TypeVar, Unpack, cast, overload
 
-from whilst.model import Decision, Timeline
 from whilst.running.backends import open_backend
-from whilst.running.backends.base import How, Job
+from whilst.running.backends.base import Job
 from whilst.running.callers import is_iterating
 from whilst.running.calls import Awaiter, name_of, perform_lazily
 from whilst.running.choosing import choose_policy, gives_coroutines
 from whilst.running.driver import Driver, Limits
-from whilst.running.options import Keywords, Options, OptionsError
-from whilst.running.progress import progress_bar
+from whilst.running.options import Options, OptionsError
 from whilst.running.recorder import Recorder
 from whilst.running.results import Results
 from whilst.running.sinks import ListSink, OrderedSink, Sink, UnorderedSink
 from whilst.running.source import Source
 
-__all__ = ["Stream", "gather", "imap", "imap_unordered", "map", "next_job_id", "starmap"]
+# What only type checkers read is not imported by a run: `typing` takes longer than many short calls.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Any, TypeVar, Unpack, overload
 
-T = TypeVar("T")
-R = TypeVar("R")
+    from whilst.model import Decision, Timeline
+    from whilst.running.backends.base import How
+    from whilst.running.options import Keywords
+
+    T = TypeVar("T")
+    R = TypeVar("R")
+else:
+    R = object
+
+__all__ = ["Stream", "gather", "imap", "imap_unordered", "map", "next_job_id", "starmap"]
 
 _POLL_NS = 1_000_000
 """While the reader takes its time with the results of one batch, workers are fed so often."""
 
 
-@overload
-def map(  # noqa: A001 - the name that multiprocessing.Pool has for it
-    fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
-) -> Results[R]: ...
-@overload
-def map(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Results[R]: ...  # noqa: A001
+if TYPE_CHECKING:
+
+    @overload
+    def map(  # noqa: A001 - the name that multiprocessing.Pool has for it
+        fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
+    ) -> Results[R]: ...
+    @overload
+    def map(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Results[R]: ...  # noqa: A001
+
+
 def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Keywords]) -> Results[Any]:  # noqa: A001
     """Make the call `fn(item)` for every item; return the results in the order of the items.
 
@@ -109,7 +123,7 @@ class Stream(Iterable[R]):
         options: Options,
     ) -> None:
         self._run = _Run(verb, fn, items, "item", options, sink, is_lazy=True)
-        self._values = cast(Iterator[R], _stream(self._run, sink))
+        self._values: Iterator[R] = _stream(self._run, sink)
 
     def __iter__(self) -> Iterator[R]:
         # The generator itself: a loop over it costs less than one through __next__. It also ends the run when
@@ -162,7 +176,7 @@ class _Run:
             fn,
             how,
             is_coroutine=is_coroutine,
-            context=contextvars.copy_context(),
+            context=copy_context(),
             seed=options.seed,
             stops_at_error=is_raising,
             timeout_s=options.timeout_s,
@@ -177,6 +191,7 @@ class _Run:
             source, sink, journal = journaled(job, items, sink, options.journal)
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
         self._journal: AbstractContextManager[object] | None = journal
+        self._bar: AbstractContextManager[Callable[[int], None] | None] | None = None
         self.driver = Driver(
             job,
             source,
@@ -190,17 +205,29 @@ class _Run:
         # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.
         self.timeline: Callable[[], Timeline] = partial(self.driver.recorder.timeline, self.name)
 
-    def wrapped(self) -> ExitStack:
-        """What surrounds the run: progress bar, generators kept."""
-        stack = ExitStack()
+    def __enter__(self) -> None:
+        """Before the first step: what surrounds the run, and is closed with it."""
         if self._journal is not None:
-            stack.enter_context(self._journal)
+            self._journal.__enter__()
             self.driver.source.start()
-        stack.callback(self.driver.policy.close)
         if self.options.progress:
-            bar = progress_bar(self.name, self.driver.source.length, is_wanted=True)
-            self.driver.on_progress = stack.enter_context(bar)
-        return stack
+            from whilst.running.progress import progress_bar
+
+            self._bar = progress_bar(self.name, self.driver.source.length, is_wanted=True)
+            self.driver.on_progress = self._bar.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._bar is not None:
+                self._bar.__exit__(kind, error, trace)
+        finally:
+            try:
+                self.driver.policy.close()
+            finally:
+                if self._journal is not None:
+                    self._journal.__exit__(kind, error, trace)
 
 
 def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keywords: Keywords) -> Results[Any]:
@@ -208,7 +235,7 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
     sink = ListSink(results)
     run = _Run(verb, fn, items, how, Options.of(verb, keywords), sink, is_lazy=False)
     driver = run.driver
-    with run.wrapped():
+    with run:
         driver.run()
     error = driver.error
     # No iterator may raise StopIteration: the loop would take it for its end.
@@ -223,13 +250,13 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
     if error is not None:
         sink.cut(driver.failed_id)
     length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
-    return results.complete(driver.policy.decision(), run.timeline, length_s, error)
+    return results.complete(driver.policy.decision_later(), run.timeline, length_s, error)
 
 
 def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     driver, ready, awaiter = run.driver, sink.ready, Awaiter()
     try:
-        with run.wrapped():
+        with run:
             while True:
                 while ready:
                     chunk = ready.popleft()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
-
 from whilst.running.backends.base import Batch, Event, Finished, Job
+from whilst.running.worker.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
 
 __all__ = [
     "Cancelled",
@@ -30,8 +32,7 @@ __all__ = [
 # Events beyond those of the back ends.
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Submitted:
+class Submitted(Record):
     """Calls to be made: `items[k]` is call `ids[k]`."""
 
     job: Job
@@ -39,8 +40,7 @@ class Submitted:
     items: Sequence[object]
 
 
-@dataclass(frozen=True, slots=True)
-class Shaped:
+class Shaped(Record):
     """From now on so many workers, with such batches."""
 
     workers: int
@@ -53,22 +53,19 @@ class Shaped:
     """Fewer calls than this are not worth a hand-over of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Record):
     """A call that the pool did not make (the caller did, or the input gave no more) ends the run."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Record):
     """Nobody wants the calls that have not begun (at or beyond a number; all by default)."""
 
     from_id: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recalled:
+class Recalled(Record):
     """A worker gave calls back that it has not begun."""
 
     worker: int
@@ -77,8 +74,7 @@ class Recalled:
     """Give them to others at once; False: they are only collected."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TimedOut:
+class TimedOut(Record):
     """A call has run too long. `can_kill`: its worker can be ended; otherwise it is left to itself."""
 
     worker: int
@@ -87,8 +83,7 @@ class TimedOut:
     can_kill: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TurnedAway:
+class TurnedAway(Record):
     """Calls of an answer that were refused, since too many were in flight: they wait again. Precedes the answer."""
 
     worker: int
@@ -105,40 +100,34 @@ Input: TypeAlias = Event | Submitted | Shaped | Failed | Cancelled | Recalled | 
 # Instructions.
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Record):
     worker: int
 
 
-@dataclass(slots=True, eq=False)
-class Send:
+class Send(Record):
     worker: int
     batch: Batch
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Record):
     worker: int
     kill: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
+class Recall(Record):
     """Ask the back end for calls that have not begun; a `Recalled` is to follow."""
 
     worker: int
 
 
-@dataclass(slots=True, eq=False)
-class Deliver:
+class Deliver(Record):
     """Hand these answers on: values, and errors where there are some."""
 
     ids: Sequence[int]
     finished: Finished
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fail:
+class Fail(Record):
     """This call has failed without an answer."""
 
     id: int

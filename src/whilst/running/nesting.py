@@ -7,14 +7,15 @@ nested map that waits for a worker of its own pool would wait for ever.
 
 from __future__ import annotations
 
-import threading
+# Not `threading`, which a program with one thread may never have loaded.
+from _thread import _local
 
 from whilst.running.worker import share
 
 __all__ = ["enter_worker", "leave_worker", "workers_left"]
 
 
-class _Here(threading.local):
+class _Here(_local):
     workers: int | None = None
 
 

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from os import PathLike
-from typing import Literal, TypedDict
-
 from whilst.errors import WhilstError
-from whilst.model import Mode
+from whilst.running.worker.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from os import PathLike
+    from typing import Literal, TypedDict
+
+    from whilst.model import Mode
+
+    class Keywords(TypedDict, total=False):
+        """What may be given to every verb that runs calls; see `Options` for what each one means."""
+
+        mode: Literal["auto", "sequential", "concurrent", "parallel", "combined"] | Mode
+        workers: int | None
+        backend: str | None
+        timeout_s: float | None
+        retries: int
+        errors: Literal["raise", "return"]
+        seed: int | None
+        progress: bool
+        pilot: Literal["inline", "worker"]
+        journal: str | PathLike[str] | None
+
+else:
+    Keywords = dict
 
 __all__ = ["Keywords", "Options", "OptionsError"]
 
-MODES = ("auto", *(mode.value for mode in Mode))
+MODES = ("auto", "sequential", "concurrent", "parallel", "combined")
 
 
 class OptionsError(WhilstError, ValueError):
     """A keyword has a value that it can't have."""
 
 
-class Keywords(TypedDict, total=False):
-    """What may be given to every verb that runs calls; see `Options` for what each one means."""
-
-    mode: Literal["auto", "sequential", "concurrent", "parallel", "combined"] | Mode
-    workers: int | None
-    backend: str | None
-    timeout_s: float | None
-    retries: int
-    errors: Literal["raise", "return"]
-    seed: int | None
-    progress: bool
-    pilot: Literal["inline", "worker"]
-    journal: str | PathLike[str] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Record):
     """How to run calls.
 
     Args:
@@ -61,7 +65,30 @@ class Options:
     pilot: str = "inline"
     journal: str | PathLike[str] | None = None
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def of(cls, verb: str, keywords: Keywords) -> Options:
+        """Check a verb's keywords.
+
+        Raises:
+            TypeError: there is no such keyword.
+            OptionsError: one has a value that it can't have.
+        """
+        known = cls._fields
+        for name in keywords:
+            if name not in known:
+                import difflib
+
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}."
+                raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}; {hint}")
+        return cls(**keywords).checked()
+
+    def checked(self) -> Options:
+        """Return this.
+
+        Raises:
+            OptionsError: one has a value that it can't have.
+        """
         _one_of("mode", self.mode, MODES)
         _one_of("errors", self.errors, ("raise", "return"))
         _one_of("pilot", self.pilot, ("inline", "worker"))
@@ -71,24 +98,7 @@ class Options:
             _whole("seed", self.seed, None)
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise OptionsError(f"timeout_s must be more than 0 seconds, got {self.timeout_s!r}.")
-
-    @classmethod
-    def of(cls, verb: str, keywords: Keywords) -> Options:
-        """Check a verb's keywords.
-
-        Raises:
-            TypeError: there is no such keyword.
-            OptionsError: one has a value that it can't have.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in keywords:
-            if name not in known:
-                import difflib
-
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}."
-                raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}; {hint}")
-        return cls(**keywords)
+        return self
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:

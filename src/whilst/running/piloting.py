@@ -11,21 +11,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, Final
 
 from whilst.measuring import clocks
-from whilst.running.backends.base import CALLER, Batch, Finished, Job
-from whilst.running.calls import Awaiter, Cell, perform
-from whilst.running.source import Source
+from whilst.running.backends.base import CALLER, Batch, Finished
+from whilst.running.calls import Cell, perform
 
 # What a run of short calls never needs is imported where it is used: it would take longer than the run.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Any, Final
+
     from whilst.measuring.footprints import Footprints
     from whilst.measuring.pilot import Pilot
     from whilst.measuring.reachable import Reachable
+    from whilst.running.backends.base import Job
+    from whilst.running.calls import Awaiter
+    from whilst.running.source import Source
 
 __all__ = ["FirstCalls", "limited_native_threads"]
 
@@ -209,6 +213,8 @@ def limited_native_threads(count: int) -> AbstractContextManager[object]:
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:  # pragma: no cover - a required dependency, but a run must not fail for it
+        from contextlib import nullcontext
+
         return nullcontext()
     limits: Callable[..., Any] = threadpool_limits
     return limits(limits=count)  # type: ignore[no-any-return]

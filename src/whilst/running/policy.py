@@ -9,21 +9,23 @@ is in hand finish and goes on with the new one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from whilst.running.worker.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
 
     from whilst.model import Decision
     from whilst.running.backends.base import Finished, Job
     from whilst.running.source import Source
+else:
+    Protocol = object
 
 __all__ = ["INLINE", "Orders", "Policy", "Setup", "View"]
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(Record):
     """Which back end, and what it is made with. Two setups that differ mean two back ends, one after the other."""
 
     backend: str = "inline"
@@ -41,8 +43,7 @@ class Setup:
 INLINE = Setup()
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(Record):
     """What the driver is to do until the next orders."""
 
     setup: Setup = INLINE
@@ -66,25 +67,27 @@ class Orders:
     """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
 
 
-@dataclass(slots=True)
 class View:
     """The run as it stands. One object, kept up to date by the driver: read it, don't keep it."""
 
-    started_ns: int = 0
-    """`time.perf_counter_ns` when the verb was called."""
-    now_ns: int = 0
-    left: int | None = None
-    """Calls that nobody has been given yet; None where the input does not know its length."""
-    done: int = 0
-    in_hand: int = 0
-    """Calls that workers hold, begun or not."""
-    starting: int = 0
-    """Workers that were started and are not ready yet."""
-    ready: int = 0
-    idle: int = 0
-    """Ready workers that hold nothing."""
-    blocked: bool = False
-    """The reader of a lazy run has not taken what is done: nothing more is read ahead now."""
+    __slots__ = ("blocked", "done", "idle", "in_hand", "left", "now_ns", "ready", "started_ns", "starting")
+
+    def __init__(self, started_ns: int = 0) -> None:
+        self.started_ns = started_ns
+        """`time.perf_counter_ns` when the verb was called."""
+        self.now_ns = 0
+        self.left: int | None = None
+        """Calls that nobody has been given yet; None where the input does not know its length."""
+        self.done = 0
+        self.in_hand = 0
+        """Calls that workers hold, begun or not."""
+        self.starting = 0
+        """Workers that were started and are not ready yet."""
+        self.ready = 0
+        self.idle = 0
+        """Ready workers that hold nothing."""
+        self.blocked = False
+        """The reader of a lazy run has not taken what is done: nothing more is read ahead now."""
 
 
 class Policy(Protocol):
@@ -120,6 +123,9 @@ class Policy(Protocol):
 
     def decision(self) -> Decision:
         """What was decided, with its history. Asked when the run is over, or by a reader in its midst."""
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """The same, once it is asked for: made of what is known now, and holding on to nothing of the run."""
 
     def close(self) -> None:
         """The run is over: let go of what inline calls needed."""

@@ -13,8 +13,6 @@ Invariants (held by tests/running/test_pool_machine.py over random histories):
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from whilst.running.backends.base import (
@@ -44,6 +42,11 @@ from whilst.running.messages import (
     TimedOut,
     TurnedAway,
 )
+from whilst.running.worker.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Pool", "Rules"]
 
@@ -51,8 +54,7 @@ _MOST_FAILED_STARTS = 3
 """So many workers in a row that die before they are ready mean that none ever will be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Record):
     """What does not change during a run."""
 
     retries: int = 0

@@ -8,11 +8,16 @@ one that keeps its results anyway.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-from whilst.model import Kind, Timeline, TimelineBuilder
-from whilst.running.backends.base import CALLER, Finished
+from whilst.running.backends.base import CALLER
+from whilst.running.worker.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from whilst.model import Timeline, TimelineBuilder
+    from whilst.running.backends.base import Finished
 
 __all__ = ["Recorder"]
 
@@ -22,8 +27,7 @@ _WORK_SHARE = 0.9
 """Above this share of CPU time a call is drawn as work alone, below the rest of it as waiting alone."""
 
 
-@dataclass(slots=True, eq=False)
-class _Row:
+class _Row(Record):
     executor: tuple[int, int]
     ids: Sequence[int]
     start_ns: int
@@ -75,6 +79,8 @@ class Recorder:
         The CPU time of a batch tells how much of it was work; a call that did both is drawn as work first and
         waiting after, since the order in which they alternated was not recorded.
         """
+        from whilst.model import TimelineBuilder
+
         builder = TimelineBuilder()
         for row in self._rows:
             executor = self._executor(row.executor)
@@ -103,6 +109,8 @@ class Recorder:
     def _draw(
         self, builder: TimelineBuilder, executor: str, number: int, start: int, end: int, share: float, label: str
     ) -> None:
+        from whilst.model import Kind
+
         task = f"{self._stem} {number}"
         if share >= _WORK_SHARE or end <= start:
             builder.add(executor, task, Kind.WORK, start, end, label)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from whilst.model.drawable import Drawable
 
-from whilst.model import Decision, Drawable, Timeline
+# A run of short calls is over before `typing` could be imported, or what describes it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, TypeVar
+
+    from whilst.model import Decision, Timeline
+
+    R = TypeVar("R")
+else:
+    R = object
 
 __all__ = ["Results", "RunReport"]
 
-R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True)
 class RunReport(Drawable):
     """One run, to be shown: its decision, its picture and its figures."""
 
-    decision: Decision
-    timeline: Timeline
-    calls: int
-    failed: int
-    length_s: float
+    __slots__ = ("calls", "decision", "failed", "length_s", "timeline")
+
+    def __init__(self, decision: Decision, timeline: Timeline, calls: int, failed: int, length_s: float) -> None:
+        self.decision = decision
+        self.timeline = timeline
+        self.calls = calls
+        self.failed = failed
+        self.length_s = length_s
 
     @property
     def title(self) -> str:
@@ -62,10 +70,7 @@ class Results(list[R]):
     made it.
     """
 
-    __slots__ = ("_error", "_length_s", "_timeline", "decision")
-
-    decision: Decision
-    """How the calls were run, and why."""
+    __slots__ = ("_decision", "_error", "_length_s", "_timeline")
 
     def __init__(self, values: Iterable[R] = ()) -> None:
         super().__init__(values)
@@ -73,22 +78,29 @@ class Results(list[R]):
 
     def complete(
         self,
-        decision: Decision,
+        decision: Callable[[], Decision],
         timeline: Callable[[], Timeline],
         length_s: float,
         error: BaseException | None = None,
     ) -> Results[R]:
         """Say how the run went by which this list was filled; return it."""
-        self.decision = decision
+        self._decision: Decision | Callable[[], Decision] = decision
         self._timeline: Timeline | Callable[[], Timeline] = timeline
         self._length_s = length_s
         self._error = error
         return self
 
     @property
+    def decision(self) -> Decision:
+        """How the calls were run, and why. Put into words when it is first asked for."""
+        if callable(self._decision):
+            self._decision = self._decision()
+        return self._decision
+
+    @property
     def timeline(self) -> Timeline:
         """Who made which call when. Made of the run's records when it is first asked for."""
-        if not isinstance(self._timeline, Timeline):
+        if callable(self._timeline):
             self._timeline = self._timeline()
         return self._timeline
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Protocol
+else:
+    Protocol = object
 
 __all__ = ["ListSink", "OrderedSink", "Sink", "UnorderedSink"]
 

@@ -7,8 +7,11 @@ handing out work: the calls taken before it come first, as they would in a `for`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["Source"]
 
@@ -106,6 +109,6 @@ class Source:
 def _length_of(items: object) -> int | None:
     """A hint only; a `for` loop does without, whatever asking for it would raise."""
     try:
-        return len(items) if isinstance(items, Sized) else None
+        return len(items)  # type: ignore[arg-type]  # TypeError where it has none
     except Exception:
         return None

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import ExitStack
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
 
-from whilst.model import Decision, Mode, Profile
-from whilst.running.policy import INLINE, Orders, Setup, View
+from whilst import model
+from whilst.running.policy import INLINE, Orders, Setup
 
+# A run of short calls needs none of this: it would wait for the import longer than for its calls.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from typing import Final
+
+    from whilst.model import Decision, Profile
     from whilst.running.adapting import Batches, Window
     from whilst.running.backends.base import Finished
+    from whilst.running.policy import View
     from whilst.running.watching import News, Watch
 
-__all__ = ["STRETCH_S", "Steering"]
+__all__ = ["STRETCH_S", "Steering", "too_short"]
 
 STRETCH_S: Final = 0.002
 """So long may inline calls go on before the driver looks around."""
@@ -28,25 +32,56 @@ FIRST_AT_ONCE: Final = 10
 """As TCP's initial window (RFC 6928)."""
 
 
+def too_short() -> Decision:
+    """What there is to say of a run in which nothing was looked into."""
+    return model.Decision(model.Mode.SEQUENTIAL, "inline", 0, reason="too short to be worth looking into")
+
+
 class Steering:
     """From a decision to orders. `note` takes the words of what changes."""
 
     def __init__(self) -> None:
-        self.decision = Decision(Mode.SEQUENTIAL, "inline", 0, reason="too short to be worth looking into")
+        self._decision: Decision | None = None
         self.setup = INLINE
         self.window: Window | None = None
         self.batches: Batches | None = None
-        self.profile = Profile()
+        self._profile: Profile | None = None
         self.trial: float | None = None
         """How many times as fast as one thread several were."""
         self.start_s = 0.0
         """What the start of processes takes."""
         self._watch: Watch | None = None
         self._warm: set[tuple[int, int]] = set()
-        self._limits = ExitStack()
+        self._limits: ExitStack | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """There is more to say than that nothing was looked into."""
+        return self._decision is not None
+
+    @property
+    def decision(self) -> Decision:
+        if self._decision is None:
+            self._decision = too_short()
+        return self._decision
+
+    @decision.setter
+    def decision(self, decision: Decision) -> None:
+        self._decision = decision
+
+    @property
+    def profile(self) -> Profile:
+        if self._profile is None:
+            self._profile = model.Profile()
+        return self._profile
+
+    @profile.setter
+    def profile(self, profile: Profile) -> None:
+        self._profile = profile
 
     def close(self) -> None:
-        self._limits.close()
+        if self._limits is not None:
+            self._limits.close()
 
     # ---------------------------------------------------------------- setting up
 
@@ -61,8 +96,8 @@ class Steering:
         self.decision, self.profile = decision, profile
         self.window, self.batches = None, None
         self._warm.clear()
-        self._limits.close()
-        if decision.mode is Mode.SEQUENTIAL:
+        self.close()
+        if decision.mode is model.Mode.SEQUENTIAL:
             self.setup = INLINE
             return
         wall = max(profile.wall_s, 1e-9)
@@ -74,12 +109,15 @@ class Steering:
             if not waits:
                 self.batches = Batches(wall, costs.thread_call_s)
             if decision.native_threads is not None:
+                from contextlib import ExitStack
+
                 from whilst.running.piloting import limited_native_threads
 
+                self._limits = ExitStack()
                 self._limits.enter_context(limited_native_threads(decision.native_threads))
             self.setup = Setup(decision.backend, slots=decision.threads_per_worker)
             return
-        if decision.mode is Mode.COMBINED:
+        if decision.mode is model.Mode.COMBINED:
             most = decision.workers * decision.threads_per_worker
             start = most if waits_only_in_sleep else max(FIRST_AT_ONCE, decision.workers)
             self.window = Window(wall, min(start, most), most, is_fixed=waits_only_in_sleep)
@@ -116,7 +154,7 @@ class Steering:
     def go_inline(self, decision: Decision) -> None:
         """Overlapping brought nothing."""
         self.decision, self.setup, self.window, self.batches = decision, INLINE, None, None
-        self._limits.close()
+        self.close()
 
     # ---------------------------------------------------------------- orders
 
@@ -151,6 +189,8 @@ class Steering:
 
     def shown(self) -> Decision:
         """The decision with the numbers as they stand."""
+        from dataclasses import replace
+
         decision, window = self.decision, self.window
         if window is None or decision.backend not in ("threads", "eventloop"):
             return decision

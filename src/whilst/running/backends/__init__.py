@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
-
 from whilst.errors import WhilstError
-from whilst.model import Mode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
+    from whilst.model import Mode
     from whilst.running.backends.base import Backend
     from whilst.running.policy import Setup
 
 __all__ = ["BACKENDS", "UnknownBackendError", "check_backend", "mode_of", "open_backend"]
 
 # Name: (mode that it realises, module, class, keywords of `Setup` that it takes beyond none).
-BACKENDS: Final[dict[str, tuple[Mode, str, str]]] = {
-    "inline": (Mode.SEQUENTIAL, "", ""),
-    "threads": (Mode.CONCURRENT, "threads", "ThreadBackend"),
-    "eventloop": (Mode.CONCURRENT, "eventloop", "EventLoopBackend"),
-    "processes": (Mode.PARALLEL, "processes", "ProcessBackend"),
-    "processes*threads": (Mode.COMBINED, "processes", "ProcessBackend"),
-    "processes*eventloop": (Mode.COMBINED, "processes", "ProcessBackend"),
-    "subinterpreters": (Mode.PARALLEL, "subinterpreters", "SubinterpreterBackend"),
+BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
+    "inline": ("sequential", "", ""),
+    "threads": ("concurrent", "threads", "ThreadBackend"),
+    "eventloop": ("concurrent", "eventloop", "EventLoopBackend"),
+    "processes": ("parallel", "processes", "ProcessBackend"),
+    "processes*threads": ("combined", "processes", "ProcessBackend"),
+    "processes*eventloop": ("combined", "processes", "ProcessBackend"),
+    "subinterpreters": ("parallel", "subinterpreters", "SubinterpreterBackend"),
 }
 
 
@@ -38,8 +38,10 @@ def check_backend(name: str) -> None:
 
 def mode_of(name: str) -> Mode:
     """The mode that a back end realises."""
+    from whilst.model import Mode
+
     check_backend(name)
-    return BACKENDS[name][0]
+    return Mode(BACKENDS[name][0])
 
 
 def open_backend(setup: Setup, *, in_background: bool = False) -> Backend:
@@ -67,5 +69,5 @@ def open_backend(setup: Setup, *, in_background: bool = False) -> Backend:
             "memory_limit_bytes": setup.memory_limit_bytes,
             "is_forked": setup.is_forked,
         }
-    backend: Backend = getattr(import_module(f"{__name__}.{module}"), name)(**keywords)
+    backend: Backend = getattr(__import__(f"{__name__}.{module}", fromlist=[name]), name)(**keywords)
     return backend

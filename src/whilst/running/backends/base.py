@@ -10,12 +10,18 @@ more than the call where calls are short.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from whilst.running.worker.record import Record
 
+# Neither typing nor dataclasses at run time: to import them takes longer than a run of short calls.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextvars import Context
+    from typing import Literal, Protocol, TypeAlias
+
+    How: TypeAlias = Literal["item", "star", "call"]
+else:
+    Protocol = object
 
 __all__ = [
     "CALLER",
@@ -33,10 +39,7 @@ __all__ = [
 CALLER = -1
 """The worker number of the caller itself, which makes calls inline."""
 
-How: TypeAlias = Literal["item", "star", "call"]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """What all calls of one map share. Sent to each worker once, known there by its `id` afterwards.
 
@@ -45,51 +48,82 @@ class Job:
     A call may return a coroutine whatever `is_coroutine` says: who runs the call awaits it too.
     """
 
-    id: int
-    fn: Callable[..., object]
-    how: How = "item"
-    is_coroutine: bool = False
-    """Every call gives a coroutine: known before the first one is made."""
-    context: Context | None = None
-    """The caller's variables. Each batch runs in a copy; to another process goes what can be pickled."""
-    seed: int | None = None
-    """The draws of item k depend on (seed, k) alone; see `running.seeding`."""
-    cwd: str | None = None
-    """The working directory at the call; None: no need to change it."""
-    env: Mapping[str, str] | None = None
-    """`os.environ` at the call; None: no need to change it."""
-    native_threads: int | None = None
-    """How many threads BLAS or OpenMP may use inside one worker process; None: as they like."""
-    stops_at_error: bool = False
-    """A batch ends at its first error: the rest of it does not begin, and is not answered."""
-    timeout_s: float | None = None
-    """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
-    nested_workers: int = 1
-    """How many workers a map made inside one of these calls may use (1: it runs inline)."""
+    __slots__ = (
+        "context",
+        "cwd",
+        "env",
+        "fn",
+        "how",
+        "id",
+        "is_coroutine",
+        "native_threads",
+        "nested_workers",
+        "seed",
+        "stops_at_error",
+        "timeout_s",
+    )
+
+    def __init__(
+        self,
+        id: int,  # noqa: A002 - the attribute's name
+        fn: Callable[..., object],
+        how: How = "item",
+        is_coroutine: bool = False,
+        context: Context | None = None,
+        seed: int | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        native_threads: int | None = None,
+        stops_at_error: bool = False,
+        timeout_s: float | None = None,
+        nested_workers: int = 1,
+    ) -> None:
+        self.id = id
+        self.fn = fn
+        self.how = how
+        self.is_coroutine = is_coroutine
+        """Every call gives a coroutine: known before the first one is made."""
+        self.context = context
+        """The caller's variables. Each batch runs in a copy; to another process goes what can be pickled."""
+        self.seed = seed
+        """The draws of item k depend on (seed, k) alone; see `running.seeding`."""
+        self.cwd = cwd
+        """The working directory at the call; None: no need to change it."""
+        self.env = env
+        """`os.environ` at the call; None: no need to change it."""
+        self.native_threads = native_threads
+        """How many threads BLAS or OpenMP may use inside one worker process; None: as they like."""
+        self.stops_at_error = stops_at_error
+        """A batch ends at its first error: the rest of it does not begin, and is not answered."""
+        self.timeout_s = timeout_s
+        """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
+        self.nested_workers = nested_workers
+        """How many workers a map made inside one of these calls may use (1: it runs inline)."""
 
 
-# Not frozen: a frozen dataclass takes three times as long to make, and these two are made for every batch.
-@dataclass(slots=True, eq=False)
 class Batch:
     """Calls that travel together. `number` is unique in a run; `ids[k]` is the call of `items[k]`."""
 
-    number: int
-    job: Job
-    ids: Sequence[int]
-    items: Sequence[object]
-    is_timed: bool = True
-    """Read the clock around every call. False where calls are too short for that: the batch as a whole."""
+    __slots__ = ("ids", "is_timed", "items", "job", "number")
+
+    def __init__(
+        self, number: int, job: Job, ids: Sequence[int], items: Sequence[object], is_timed: bool = True
+    ) -> None:
+        self.number = number
+        self.job = job
+        self.ids = ids
+        self.items = items
+        self.is_timed = is_timed
+        """Read the clock around every call. False where calls are too short for that: the batch as a whole."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WorkerReady:
+class WorkerReady(Record):
     """A worker can take calls. `pid` is its process (the caller's own for threads)."""
 
     worker: int
     pid: int | None = None
 
 
-@dataclass(slots=True, eq=False)
 class Finished:
     """Answers of one batch, whole or in part, in columns that are as long as `ids`.
 
@@ -98,28 +132,57 @@ class Finished:
     `ids[k]`.
     """
 
-    worker: int
-    number: int
-    ids: Sequence[int]
-    values: Sequence[object]
-    start_ns: int
-    """`time.perf_counter_ns`, which Linux lets all processes compare, when the first of these calls began."""
-    end_ns: int
-    errors: Mapping[int, BaseException] = field(default_factory=dict)
-    """By call id. Always an exception that can be raised here, with the note that names the item
-    (`running.calls.perform` adds it; what else makes an error adds it by `note_item`)."""
-    starts_ns: Sequence[int] | None = None
-    """When each call began and ended, where the batch was timed; else None."""
-    ends_ns: Sequence[int] | None = None
-    cpu_ns: int | None = None
-    """CPU time of the thread over all of these calls together; None where calls share a thread."""
-    lane: int = 0
-    """Which thread of the worker did it (0 where there is one)."""
-    is_last: bool = True
+    __slots__ = (
+        "cpu_ns",
+        "end_ns",
+        "ends_ns",
+        "errors",
+        "ids",
+        "is_last",
+        "lane",
+        "number",
+        "start_ns",
+        "starts_ns",
+        "values",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        worker: int,
+        number: int,
+        ids: Sequence[int],
+        values: Sequence[object],
+        start_ns: int,
+        end_ns: int,
+        errors: Mapping[int, BaseException] | None = None,
+        starts_ns: Sequence[int] | None = None,
+        ends_ns: Sequence[int] | None = None,
+        cpu_ns: int | None = None,
+        lane: int = 0,
+        is_last: bool = True,
+    ) -> None:
+        self.worker = worker
+        self.number = number
+        self.ids = ids
+        self.values = values
+        self.start_ns = start_ns
+        """`time.perf_counter_ns`, which Linux lets all processes compare, when the first of these calls began."""
+        self.end_ns = end_ns
+        self.errors: Mapping[int, BaseException] = {} if errors is None else errors
+        """By call id. Always an exception that can be raised here, with the note that names the item
+        (`running.calls.perform` adds it; what else makes an error adds it by `note_item`)."""
+        self.starts_ns = starts_ns
+        """When each call began and ended, where the batch was timed; else None."""
+        self.ends_ns = ends_ns
+        self.cpu_ns = cpu_ns
+        """CPU time of the thread over all of these calls together; None where calls share a thread."""
+        self.lane = lane
+        """Which thread of the worker did it (0 where there is one)."""
+        self.is_last = is_last
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WorkerDied:
+class WorkerDied(Record):
     """A worker is gone, with calls in its hands. Every unanswered call is in one of the three sequences."""
 
     worker: int
@@ -136,15 +199,13 @@ class WorkerDied:
     """Where there is more to say than the exit code, e.g. "over its memory limit"."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WorkerStopped:
+class WorkerStopped(Record):
     """A worker has ended as asked, with nothing in its hands (or has been recycled between two batches)."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WorkerFailed:
+class WorkerFailed(Record):
     """A worker could not be started. The pool goes on with the others, or fails when there are none."""
 
     worker: int

@@ -18,8 +18,6 @@ import select
 import sys
 import time
 from _socket import MSG_DONTWAIT, socketpair
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from whilst.errors import WhilstError
 from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
@@ -32,6 +30,7 @@ from whilst.running.worker.launching import Served
 from whilst.running.worker.parcels import Parcels
 from whilst.running.worker.wire import Frame, FrameReader, FrameWriter, encode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Sequence
@@ -157,7 +156,7 @@ class ProcessBackend:
         """It has died, and the one who sends has not seen the event yet: these have not begun either."""
         for index, event in enumerate(self._queued):
             if isinstance(event, WorkerDied) and event.worker == worker:
-                self._queued[index] = replace(event, not_begun=(*event.not_begun, *batch.ids))
+                self._queued[index] = event._replace(not_begun=(*event.not_begun, *batch.ids))
                 return
             if isinstance(event, WorkerStopped) and event.worker == worker:
                 self._queued[index] = WorkerDied(worker, not_begun=tuple(batch.ids), exit_code=0)

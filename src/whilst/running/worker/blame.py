@@ -7,9 +7,9 @@ partials, bound objects) down to the innermost part that fails although none of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from whilst.running.worker.payload import dumps_one
+from whilst.running.worker.record import Record
 
 __all__ = ["Culprit", "find_culprit"]
 
@@ -17,7 +17,7 @@ _MAX_DEPTH = 12
 _MAX_PARTS = 2_000
 
 
-class Culprit(NamedTuple):
+class Culprit(Record):
     """`path` is written as one would in Python: ".client._lock", "['db']", "[3]", "" for the object itself."""
 
     path: str

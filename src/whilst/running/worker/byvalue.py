@@ -2,13 +2,16 @@
 
 Plain pickle writes a function or class down as "module.name". That is fast and right as long as the other process
 can import it. cloudpickle writes the thing itself down. It is asked only where plain pickle fails or where the
-name would be looked up in `__main__`, which is another module over there; it is imported only then.
+name would be looked up in `__main__`, which is another module over there, and the thing is more than a plain
+function (`functions`); it is imported only then.
 """
 
 from __future__ import annotations
 
 import sys
 from _thread import RLock
+
+from whilst.running.worker import functions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["default_of", "dumps", "find_variable", "is_importable", "names_any", "place_of_variable", "unreachable"]
 
 _MAIN = (b"__main__",)
+_CALLABLE = {"function", "partial"}
 _SEARCHED_BYTES = 1 << 20
 _lock = RLock()
 _picklers: list[Any] = []
@@ -44,7 +48,12 @@ def names_any(modules: Sequence[bytes], chunks: Sequence[bytes], start: int) -> 
 
 
 def dumps(value: object, buffer_callback: Callable[[Any], Any] | None, *, is_careful: bool = False) -> bytes:
-    """Pickle by cloudpickle. `is_careful`: modules that other processes can't import go by value as well."""
+    """Pickle by value. `is_careful`: modules that other processes can't import go by value as well."""
+    if not is_careful and type(value).__name__ in _CALLABLE:
+        try:
+            return functions.dumps(value)
+        except Exception:  # noqa: S110 - more than a plain function: cloudpickle knows, or says why not
+            pass
     import io
 
     import cloudpickle

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import sys
 from _pickle import dumps, loads
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whilst.running.worker.payload import dumps_one
+from whilst.running.worker.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, TracebackType
+    from typing import Any
 
 __all__ = ["describe", "rebuild"]
 
@@ -25,7 +27,7 @@ _MAX_TEXT = 20_000
 _HERE = __file__.rpartition("/")[0]
 
 
-class _Line(NamedTuple):
+class _Line(Record):
     """One entry of a traceback."""
 
     file: str
@@ -37,7 +39,7 @@ class _Line(NamedTuple):
     end_column: int
 
 
-class _Description(NamedTuple):
+class _Description(Record):
     type_name: str
     text: str
     pickled: bytes | None

@@ -14,12 +14,12 @@ import faulthandler
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING
 
 # Imported for the workers' sake, too: what is loaded before the fork is not loaded by every one of them.
 from whilst.running.worker import serial, share  # noqa: F401
 from whilst.running.worker.birth import become_worker, kill
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
     from collections.abc import Iterable

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING
 
 from whilst.running.worker.cell import AT_LOADING, BEGUN, DOING, RETIRED, SKIP_FROM, SKIP_TO
 from whilst.running.worker.segments import Borrower, Lender
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from whilst.running.calls import name_of
 from whilst.running.worker import ambient, byvalue, payload
 from whilst.running.worker.refusing import not_picklable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from whilst.errors import NotPicklableError
     from whilst.running.backends.base import Job
     from whilst.running.worker.payload import Packed

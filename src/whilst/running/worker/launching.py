@@ -12,12 +12,12 @@ import sys
 import time
 from _socket import MSG_DONTWAIT, socket, socketpair
 from _thread import allocate_lock
-from typing import TYPE_CHECKING
 
 from whilst.errors import WhilstError
 from whilst.running.worker import forking, frames
 from whilst.running.worker.wire import FrameReader, FrameWriter, encode, send_all
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import select
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import array
 import itertools
 from _pickle import loads
-from typing import TYPE_CHECKING, Any
 
 from whilst.running.backends.base import Batch, Event, Finished, Job
 from whilst.running.calls import describe_call
@@ -23,8 +22,10 @@ from whilst.running.worker.jobs import JobState
 from whilst.running.worker.refusing import not_picklable, noun_of, refusal, unloadable
 from whilst.running.worker.wire import encode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from whilst.running.worker.hands import Hands, Unit
     from whilst.running.worker.wire import Frame, FrameWriter

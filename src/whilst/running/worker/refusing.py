@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whilst.errors import NotPicklableError
 from whilst.running.worker.blame import find_culprit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from whilst.running.backends.base import Job
 

@@ -1,0 +1,53 @@
+"""What those who draw offer, and what they ask of a value with pictures and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from whilst.model.drawable import Drawable
+    from whilst.model.timeline import Timeline
+
+__all__ = ["Renderers", "Report"]
+
+
+class Renderers(Protocol):
+    """What `showing/` offers: each takes one drawable value."""
+
+    def show(self, value: Drawable, /) -> None:
+        """Print a picture to the terminal."""
+
+    def text(self, value: Drawable, /, *, width: int | None = None) -> str:
+        """The same picture as plain text."""
+
+    def write_html(self, value: Drawable, path: str | PathLike[str], /) -> None:
+        """Write one self-contained page."""
+
+    def write_perfetto(self, value: Drawable, path: str | PathLike[str], /) -> None:
+        """Write Chrome's trace-event JSON, which Perfetto opens."""
+
+
+@runtime_checkable
+class Report(Protocol):
+    """What a drawable offers to be shown with pictures and figures: a plan, a comparison, a run.
+
+    A class need not name this protocol; the renderers ask for the four by their names.
+    """
+
+    @property
+    def title(self) -> str:
+        """One line above everything; may be empty."""
+
+    def timelines(self) -> Sequence[Timeline]:
+        """The pictures, drawn under each other on one common axis, each under its `name`; may be empty."""
+
+    def table(self) -> Sequence[Sequence[str]]:
+        """Rows of plain text; the first row is the heading; columns of figures are aligned by the renderer.
+
+        Empty for no table. Every row is as long as the heading.
+        """
+
+    def notes(self) -> Sequence[str]:
+        """Sentences below the table: why a mode failed, what was given up, what explains a figure."""
