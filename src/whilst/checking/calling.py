@@ -64,12 +64,22 @@ class Caller:
         self.clocks: Any = None
         self.futures: Any = None
         self.loops: list[Any] = []  # event loops that run in this execution
+        self.remote: Callable[..., Callable[[], Any]]  # a call in a process of an executor's
+        self.later: list[Any] = []  # models of modules that were loaded later, if they keep anything
+        self.late: dict[str, Callable[[Caller], None]] = {}  # module -> what installs its models when it is first met
 
     def begin(self) -> None:
         """A new execution."""
         self.generations.clear()
-        for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures):
+        for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures, *self.later):
             models.begin()
+
+    def meet_module(self, name: str | None) -> bool:
+        """Something of that module is about to be used; whether there are models of it that were not known yet."""
+        install = self.late.pop(name or "", None)
+        if install is not None:
+            install(self)
+        return install is not None
 
     def forget(self) -> None:
         """The check is over."""
@@ -88,6 +98,8 @@ class Caller:
             if id(callee) in self.models:
                 return functools.partial(self.models[id(callee)], self, site)
             if id(callee.__code__) not in self.known_codes:
+                if self.late and self.meet_module(callee.__module__):
+                    return self.call(site, callee, first, second)
                 self.admit(callee)
             return callee
         if kind is types.MethodType:
@@ -126,6 +138,8 @@ class Caller:
             if model is not None:
                 return functools.partial(model, self, site, callee.__self__)
             if id(function.__code__) not in self.known_codes:
+                if self.late and self.meet_module(function.__module__):
+                    return self._call_method(site, callee)
                 self.admit(function)
         return callee
 
@@ -190,6 +204,8 @@ class Caller:
 
     def _unknown_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
         kind = type(owner)
+        if self.late and self.meet_module(kind.__module__):
+            return self._call_builtin(site, callee, first, second)
         if kind is types.GeneratorType:
             self.watcher.touch(site, 1, owner, None)
             return self.watcher.through(site, owner, callee)
@@ -267,6 +283,8 @@ class Caller:
             self._touch_outside(site, callee.__name__)
         else:
             module = getattr(callee, "__module__", None) or "builtins"
+            if self.late and self.meet_module(module):
+                return self._call_builtin(site, callee, first, second)
             return self._assume(site, callee, f"{module}.{callee.__name__}", None)
         return callee
 
@@ -306,6 +324,8 @@ class Caller:
         model = self.models.get(id(kind))
         if model is not None:
             return functools.partial(model, self, site)
+        if self.late and self.meet_module(kind.__module__):
+            return self._call_type(site, kind, first, second)
         if kind in READERS:  # ahead of what was met: `list` is met as the type of an argument, too
             return self._reads(site, kind, first, second)
         if kind in PURE:
@@ -427,6 +447,7 @@ class Caller:
     # ------------------------------------------------------------------ context managers
 
     def _how_to_enter(self, kind: type) -> Model:
+        self.meet_module(kind.__module__)
         enter, leave = _attribute(kind, "__enter__"), _attribute(kind, "__exit__")
         for function in (enter, leave):
             self.admit_value(function)

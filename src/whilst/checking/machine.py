@@ -8,7 +8,6 @@ since greenlets belong to the thread that made them.
 
 from __future__ import annotations
 
-import sys
 import threading
 
 from whilst.checking.calling import Caller
@@ -28,7 +27,6 @@ class Machine:
 
     def __init__(self, *, is_fine: bool) -> None:
         self.is_fine = is_fine
-        self.knows_asyncio = "asyncio" in sys.modules  # whose models are installed only then
         self.places = Places()
         self.scheduler = Scheduler()
         self.watcher = Watcher(self.scheduler, self.places)
@@ -61,10 +59,7 @@ _IDLE = _Idle()
 
 def borrow(*, is_fine: bool) -> Machine:
     """A machine that knows nothing of earlier checks."""
-    machine = _IDLE.machines.pop(is_fine, None)
-    if machine is None or machine.knows_asyncio is not ("asyncio" in sys.modules):
-        machine = Machine(is_fine=is_fine)
-    return machine
+    return _IDLE.machines.pop(is_fine, None) or Machine(is_fine=is_fine)
 
 
 def give_back(machine: Machine) -> None:

@@ -91,6 +91,7 @@ class Scheduler:
         "stuck",
         "task_numbers",
         "trace",
+        "unmodelled",
     )
 
     def __init__(self) -> None:
@@ -117,6 +118,7 @@ class Scheduler:
 
     def _reset(self, count: int) -> None:
         self.count = count
+        self.unmodelled = ""  # what a task asked for in vain
         self.trace: list[Event] = []
         self.pending: dict[int, Operation] = {}
         self.results: dict[int, TaskResult] = {}
@@ -178,6 +180,8 @@ class Scheduler:
             if self.on_stuck is not None and self.pending:
                 self.on_stuck()
             self._unwind()
+            if self.unmodelled:
+                self.status, self.reason = Status.OUTSIDE, f"{self.unmodelled} is not modelled by the check"
             self.cur = -1
             self.deadline = None
             error_, self.interrupt = self.interrupt, None

@@ -250,6 +250,8 @@ class Watcher:
         for site in found:
             is_new = True
             self.places.heat(site)
+        if is_new:  # code that is made anew in every execution has new sites of the same names
+            self.places.named |= {site.point for site in found}
         return is_new
 
     @staticmethod

@@ -9,12 +9,12 @@ called instead of the function it stands for only from rewritten code and only w
 from __future__ import annotations
 
 from whilst.checking.calling import Caller
-from whilst.checking.modelling import callbacks, clocks, futures, locks, queues, signals, threads
+from whilst.checking.modelling import callbacks, clocks, futures, late, locks, queues, signals, sources, threads
 
 __all__ = ["install"]
 
 
 def install(caller: Caller) -> None:
     """Tell the caller about every model."""
-    for room in (locks, signals, threads, queues, clocks, futures, callbacks):
+    for room in (locks, signals, threads, queues, clocks, futures, callbacks, sources, late):
         room.install(caller)

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["VirtualLoop"]
 
 
+def _unmodelled(name: str) -> Callable[..., Any]:
+    def ask(self: VirtualLoop, *_: Any, **__: Any) -> Any:
+        self._scheduler.unmodelled = f"{name} of an asyncio event loop"
+        raise NotImplementedError(self._scheduler.unmodelled)
+
+    return ask
+
+
 _Loop: Any = asyncio.AbstractEventLoop  # whose other methods raise NotImplementedError, as they should here
 
 
@@ -226,9 +234,12 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         self._now += 1e-6
         return self._now
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # noqa: ARG002
-        """A call in a thread of its own (asyncio.to_thread too)."""
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+        """A call in a thread of its own (asyncio.to_thread too), or in a process of the executor's."""
         future = self.create_future()
+        if type(executor).__module__ == "concurrent.futures.process":
+            self._caller.meet_module("concurrent.futures.process")
+            func, args = self._caller.remote(executor, func, *args), ()
 
         def body() -> Any:
             error, value = None, None
@@ -271,3 +282,8 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """As above."""
+
+
+for _name in dir(asyncio.AbstractEventLoop):
+    if not _name.startswith("_") and _name not in vars(VirtualLoop):
+        setattr(VirtualLoop, _name, _unmodelled(_name))

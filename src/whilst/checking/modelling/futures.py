@@ -114,7 +114,11 @@ class Futures:
 
     def submit(self, _caller: Caller, site: Site, pool: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Executor.submit: a task that may start at once."""
-        if pool._shutdown:
+        return self.submit_to(site, pool, pool._shutdown, functools.partial(fn, *args, **kwargs))
+
+    def submit_to(self, site: Site, pool: Any, is_over: bool, call: Any) -> Any:
+        """A call without arguments in a pool of any kind."""
+        if is_over:
             raise RuntimeError("cannot schedule new futures after shutdown")
         known = self.pools.setdefault(id(pool), _Pool(pool._max_workers))
         self.scheduler.keep.append(pool)
@@ -127,7 +131,7 @@ class Futures:
             self.caller.watcher.learned.add(site)
         start = (id(future), "start")  # apart from the future: a call may start while another thread cancels it
         self.touch(site, future, Op.START, writes=True, more=((start, None, True),))
-        run = functools.partial(self._run, site, (pool, known), future, functools.partial(fn, *args, **kwargs))
+        run = functools.partial(self._run, site, (pool, known), future, call)
         more: tuple[Any, ...] = ((id(pool), None, True),) if known.is_limited else ()
         known.queue.append(id(future))
         begin = Sync(Op.START, lambda: self._may_start(known, future), _is_true, blocks=True, more=more)
@@ -138,7 +142,7 @@ class Futures:
     def _may_start(known: _Pool, future: _Future) -> bool:
         return not known.is_limited or (known.active < known.workers and known.queue[0] == id(future))
 
-    def _run(self, site: Site, where: tuple[Any, _Pool], future: _Future, call: functools.partial[Any]) -> Any:
+    def _run(self, site: Site, where: tuple[Any, _Pool], future: _Future, call: Any) -> Any:
         pool, known = where
         if id(future) in known.queue:
             known.queue.remove(id(future))
@@ -150,7 +154,10 @@ class Futures:
             if not future.set_running_or_notify_cancel():
                 return None
             try:
-                value = self.caller.call(site, call.func, *call.args[:2])(*call.args, **call.keywords)
+                if isinstance(call, functools.partial):
+                    value = self.caller.call(site, call.func, *call.args[:2])(*call.args, **call.keywords)
+                else:
+                    value = call()
                 change = functools.partial(future.set_result, value)
             except Exception as error:  # it belongs to whoever asks the future
                 change = functools.partial(future.set_exception, error)
@@ -197,13 +204,17 @@ class Futures:
         return results()
 
     def shutdown(
-        self, caller: Caller, site: Site, pool: Any, wait: bool = True, *, cancel_futures: bool = False
+        self, _caller: Caller, site: Site, pool: Any, wait: bool = True, *, cancel_futures: bool = False
     ) -> None:
         """Executor.shutdown."""
         pool._shutdown = True
+        self.end_pool(site, pool, wait=wait, cancel_futures=cancel_futures)
+
+    def end_pool(self, site: Site, pool: Any, *, wait: bool, cancel_futures: bool) -> None:
+        """Cancel what has not begun, wait for the rest."""
         for future in self.submitted.get(id(pool), ()):
             if cancel_futures:
-                self.cancel(caller, site, future)
+                self.cancel(self.caller, site, future)
             if wait:
                 self.await_one(site, future, None)
                 if id(future) in self.calling:
@@ -212,7 +223,7 @@ class Futures:
 
     def leave(self, caller: Caller, site: Site, pool: Any, *_details: object) -> bool:
         """The end of a `with` over an executor."""
-        self.shutdown(caller, site, pool)
+        caller.call(site, pool.shutdown)()
         return False
 
     # ------------------------------------------------------------------ futures

@@ -8,7 +8,6 @@ running one.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +90,10 @@ def _nothing(*_: Any) -> None:
     """A loop that is made of tasks of the check has nothing to give back."""
 
 
+def _as_it_is(function: Callable[[], Any], _caller: Caller, _site: Site) -> Any:
+    return function()
+
+
 def _as_completed(_caller: Caller, _site: Site, fs: Iterable[Any], **keywords: Any) -> Any:
     """asyncio.as_completed starts coroutines in the order of a set, by address; here in the order given."""
     import asyncio
@@ -99,9 +102,7 @@ def _as_completed(_caller: Caller, _site: Site, fs: Iterable[Any], **keywords: A
 
 
 def install(caller: Caller) -> None:
-    """Model what starts event loops, if asyncio is loaded at all."""
-    if "asyncio" not in sys.modules:
-        return
+    """Model what starts event loops."""
     import asyncio
 
     loops = Loops(caller)
@@ -112,4 +113,6 @@ def install(caller: Caller) -> None:
     for function in (asyncio.Runner.__exit__, asyncio.Runner.close, asyncio.set_event_loop):
         models[id(function)] = lambda _caller, _site, *_: None
     models[id(asyncio.new_event_loop)] = loops.new
+    for read in (asyncio.get_running_loop, asyncio._get_running_loop):
+        models[id(read)] = functools.partial(_as_it_is, read)
     models[id(asyncio.as_completed)] = _as_completed
