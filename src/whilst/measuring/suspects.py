@@ -226,6 +226,10 @@ class _Scanner:
                 self._add_file(f"the database {path.value}" if path.is_known else "a database", call, where)
         elif name == "open":
             self._open(call, where)
+        elif name == "mkdir" and module in ("posix", "nt") and call.arguments:
+            path = call.arguments[0]
+            if path.is_cut or (not path.from_item and _is_path(path.value)):
+                self._add_file("a folder that several calls make", call, where)
         elif name in ownership.WRITES_FILE and _may_be_path(call.callee.owner):
             self._write_file(call, where)
         elif name in ownership.USES_DESCRIPTOR and module in ("posix", "nt") and call.arguments:

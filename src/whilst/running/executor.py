@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextvars
+import signal
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from time import perf_counter_ns
@@ -35,6 +37,9 @@ __all__ = ["Executor", "ExecutorClosedError"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_SLICE_S = 0.5
+"""No wait for a thread or a future is longer: after each the main thread looks whether a signal came."""
 
 _Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -139,13 +144,27 @@ def _results(
 ) -> Iterator[R]:
     try:
         while futures:
-            left = None if deadline is None else deadline - time.monotonic()
+            _await(futures[0], deadline)
             # Not kept in a variable: the result must not outlive its reader's turn.
-            yield from futures.popleft().result(left)
+            yield from futures.popleft().result(0)
             futures.extend(islice(submitted, 1))
     finally:
         for future in futures:
             future.cancel()
+
+
+def _await(future: Future[Any], deadline: float | None) -> None:
+    """Wait for a future to be done, and look up now and then.
+
+    A signal that comes just before the main thread goes to sleep on a lock does not wake it: its handler runs at the
+    next waking, which without this might be never.
+    """
+    while not future.done():
+        left = _SLICE_S if deadline is None else min(_SLICE_S, deadline - time.monotonic())
+        if left <= 0:
+            raise TimeoutError
+        with suppress(TimeoutError, concurrent.futures.CancelledError):
+            future.exception(left)
 
 
 class _OpenInput(Source):
@@ -287,7 +306,8 @@ class _Engine:
     def join(self) -> None:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            while thread.is_alive():
+                thread.join(_SLICE_S)
             _engines.discard(self)
 
     def _begin(self) -> None:
@@ -295,7 +315,8 @@ class _Engine:
         # A daemon: the interpreter must not wait for it before `_finish_all` has told it that nothing more comes.
         context = contextvars.Context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="whilst-executor", daemon=True)
-        self._thread.start()
+        with _undisturbed():
+            self._thread.start()
 
     def _wake(self) -> None:
         self._source.is_asleep = False
@@ -327,6 +348,21 @@ class _Engine:
         self.driver.close(kill=True)
         self._source.take(len(self._source.futures) + self._source.left)
         self._sink.fail_all(error)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Have Ctrl-C wait: in the midst of a thread's start nobody knows afterwards whether there is one."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # What came before is raised by the first call, what comes meanwhile by the second. The thread keeps it blocked:
+    # a signal that went to it would not wake the main thread, which alone handles it.
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
 def _not_called(*_: object) -> None:
