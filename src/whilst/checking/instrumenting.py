@@ -185,6 +185,12 @@ class Instrumentation:
                 if function is not None and function.__code__ is code:
                     function.__code__ = new
 
+    def end(self) -> None:
+        """It won't be used again."""
+        self._plans.clear()
+        self._sources.clear()
+        self.rewriter.end()
+
     def forget(self) -> bool:
         """The check is over; whether what was rewritten may serve the next one."""
         self.rewriter.returning.clear()

@@ -2,13 +2,14 @@
 
 Making one, and casting the code of a module for it, takes longer than most checks. So a machine serves one check
 after the other: `borrow` gives one that knows nothing of earlier checks except code, `give_back` makes it forget.
-One that holds what the next check must not see, or must not keep alive, is dropped instead. Each thread has its own,
-since greenlets belong to the thread that made them.
+One that holds what the next check must not see, or must not keep alive, is dropped instead. All but the main thread
+use a machine once, since greenlets belong to the thread that made them and would outlive it.
 """
 
 from __future__ import annotations
 
 import threading
+from typing import Final
 
 from whilst.checking.calling import Caller
 from whilst.checking.hooking import Hooks
@@ -48,24 +49,31 @@ class Machine:
         self.scheduler.forget()
         return self.instrumentation.forget()
 
+    def end(self) -> None:
+        """It won't be used again. Greenlets that are alive and code objects are left alone by the collector."""
+        self.scheduler.end()
+        self.instrumentation.end()
 
-class _Idle(threading.local):
-    def __init__(self) -> None:
-        self.machines: dict[bool, Machine] = {}
 
-
-_IDLE = _Idle()
+_IDLE: Final[dict[bool, Machine]] = {}
 
 
 def borrow(*, is_fine: bool) -> Machine:
     """A machine that knows nothing of earlier checks."""
-    return _IDLE.machines.pop(is_fine, None) or Machine(is_fine=is_fine)
+    machine = _IDLE.pop(is_fine, None) if _is_main_thread() else None
+    return machine or Machine(is_fine=is_fine)
 
 
 def give_back(machine: Machine) -> None:
-    """It may serve the next check of this thread."""
-    if machine.forget():
-        _IDLE.machines[machine.is_fine] = machine
+    """It may serve the next check."""
+    if machine.forget() and _is_main_thread() and machine.is_fine not in _IDLE:
+        _IDLE[machine.is_fine] = machine
+    else:
+        machine.end()
+
+
+def _is_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
 
 
 def _hooks(watcher: Watcher, caller: Caller) -> Hooks:

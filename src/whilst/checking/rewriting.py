@@ -65,6 +65,11 @@ class Rewriter:
         self.places.heat_named(cast.sites)
         return cast.new
 
+    def end(self) -> None:
+        """Let go of all code: it holds the hooks, which lead back here."""
+        self._casts.clear()
+        self._outdated.clear()
+
     def name_points(self, points: Iterable[str]) -> None:
         """Let the places of these names be hot, those of code to come as well."""
         new = frozenset(points) - self.places.named

@@ -47,6 +47,7 @@ class Scheduler:
         "_choices_are_outer",
         "_gate",
         "_hub",
+        "_is_over",
         "_is_starting",
         "_is_unusual",
         "_jobs",
@@ -97,6 +98,7 @@ class Scheduler:
     def __init__(self) -> None:
         self.limit_steps, self.limit_s = 0, 0.0  # events and seconds that one execution may take
         self._pool: list[greenlet] = []
+        self._is_over = False
         self.task_numbers: dict[tuple[int, int], int] = {}  # (parent, nth child) -> task, for the whole search
         self.gates: dict[int, int] = {}  # task -> the identical task that must have begun before it
         self.cur = -1
@@ -115,6 +117,16 @@ class Scheduler:
         self.picker = self.on_event = self.interrupt = None
         self.keeps_enabled = False
         self._reset(0)
+
+    def end(self) -> None:
+        """Let the parked greenlets come to their end: while they are alive the collector leaves them, and what they
+        hold, alone."""
+        self._is_over = True
+        for green in self._pool:
+            if green and not green.dead:
+                green.parent = getcurrent()
+                green.switch()
+        self._pool.clear()
 
     def _reset(self, count: int) -> None:
         self.count = count
@@ -227,7 +239,7 @@ class Scheduler:
 
     def _work(self) -> None:
         """A pooled greenlet: one job after another, for whichever task it stands for at the time."""
-        while True:
+        while not self._is_over:
             task = self.cur
             job = self._jobs.pop(task)
             try:
