@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from whilst.checking import check, verbs
+from whilst.checking import check, spreading, verbs
 from whilst.checking.frontier import Frontier
 from whilst.checking.search import SearchConfig
 from whilst.checking.spreading import Known, Spread
@@ -114,7 +114,12 @@ def test_twenty_programs_have_as_many_executions_in_two_processes(module: Any, s
     assert spreads
 
 
-def test_helpers_do_their_share_of_a_large_tree(module: Any, patient: list[Spread]) -> None:
+@pytest.mark.parametrize("forks", [True, False])
+def test_helpers_do_their_share_of_a_large_tree(
+    module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch, forks: bool
+) -> None:
+    if not forks:  # where there are other threads, a helper is a fresh interpreter
+        monkeypatch.setattr(spreading, "can_fork", lambda: False)
     tasks = ("locked_1", "locked_2", "locked_3")
     alone, shared = checked(module, tasks, 1), checked(module, tasks, 2)
     assert shared.executions == alone.executions == 560
@@ -154,3 +159,35 @@ def test_local_functions_are_checked_in_one_process_and_the_verdict_says_so() ->
     verdict = check(dict, [lambda d: d.get("a"), lambda d: d.get("b")], jobs=4)
     assert verdict.is_isolated
     assert any("jobs=4 was not used" in each for each in verdict.assumed)
+
+
+def test_a_search_goes_on_from_where_it_was_when_helpers_come(
+    module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_over: list[int] = []
+    going_on = Frontier.going_on
+
+    def noted(strategy: Any, trace: Any) -> Frontier:
+        handed_over.append(len(strategy.nodes))
+        return going_on(strategy, trace)
+
+    monkeypatch.setattr(Frontier, "going_on", noted)
+    assert checked(module, ("locked_1", "locked_2", "locked_3"), 2).executions == 560
+    assert handed_over
+
+
+def test_a_helper_that_is_gone_before_it_is_given_anything_loses_nothing(
+    module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Spread.start
+
+    def and_kill(self: Spread) -> None:
+        start(self)
+        for helper in self.helpers:
+            helper.process.kill()
+            helper.process.wait()
+
+    monkeypatch.setattr(Spread, "start", and_kill)
+    verdict = checked(module, ("locked_1", "locked_2", "locked_3"), 3)
+    assert verdict.executions == 560
+    assert patient[0].trouble

@@ -206,6 +206,11 @@ class Explorer:
 
     # ------------------------------------------------------------------ for the search
 
+    def begin_in_fork(self) -> None:
+        """In a copy of the process, which has no watchdog yet."""
+        self._watchdog = Watchdog.in_fork(self.scheduler)
+        self._watchdog.start()
+
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """For a while every function has its own code back, and another explorer may run."""

@@ -87,6 +87,15 @@ class Frontier:
         self._ready: deque[tuple[Task, Sequence[_Common]]] = deque()
         self._ready.append((Task(next(self._numbers), Work()), ()))
 
+    @classmethod
+    def going_on(cls, strategy: Optimal, trace: Sequence[Event]) -> Frontier:
+        """What one process has explored until now stays explored."""
+        frontier = cls()
+        task = frontier.take()
+        assert task is not None
+        frontier.take_in(task.number, Piece(left=_left_of(strategy, trace)))
+        return frontier
+
     @property
     def is_over(self) -> bool:
         """Whether every trace has been run."""

@@ -18,7 +18,7 @@ from whilst.checking.spreading import PIECE_S, Answered, Assignment, Known
 from whilst.checking.tokens import resolve
 from whilst.checking.verbs import Inquiry
 
-__all__ = ["main"]
+__all__ = ["go_on", "main"]
 
 
 def main(fd: int) -> None:
@@ -42,25 +42,41 @@ def _serve(connection: Connection) -> None:
         if inquiry.prepare() is not None:
             _refuse(connection, "the tasks do not come to an end in another process")
             return
-        judge, known = inquiry.judge, Known(-1, frozenset(), {}, {})
         connection.send_bytes(pickle.dumps(None))  # ready
-        while True:
-            message = connection.recv()
-            if isinstance(message, Known):
-                known = message
-                explorer.adopt(known.points)
-                explorer.scheduler.task_numbers.clear()
-                explorer.scheduler.task_numbers.update(known.task_numbers)
-                continue
-            _answer(connection, explorer, judge, known, message)
+        _explore_pieces(connection, explorer, inquiry.judge)
+
+
+def go_on(connection: Connection, explorer: Explorer, judge: Judge) -> None:
+    """In a fork of the process that asked."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1):
+        os.dup2(null, standard)
+    explorer.begin_in_fork()
+    with connection, contextlib.suppress(EOFError, OSError):
+        _explore_pieces(connection, explorer, judge)
+
+
+def _explore_pieces(connection: Connection, explorer: Explorer, judge: Judge) -> None:
+    known = Known(-1, frozenset(), {}, {})
+    while True:
+        message = connection.recv()
+        if isinstance(message, Known):
+            known = message
+            explorer.adopt(known.points)
+            explorer.scheduler.task_numbers.clear()
+            explorer.scheduler.task_numbers.update(known.task_numbers)
+            continue
+        _answer(connection, explorer, judge, known, message)
 
 
 def _answer(connection: Connection, explorer: Explorer, judge: Judge, known: Known, task: Task) -> None:
-    endings = set(judge.endings)
+    endings, raised = set(judge.endings), set(judge.raised)
     piece = explore(explorer, known.gates, task, judge, _until(time.monotonic() + PIECE_S))
     new = frozenset(judge.endings - endings)
     points = explorer.points_known() if piece.has_learnt else frozenset()
-    connection.send_bytes(_packed(Answered(known.epoch, task.number, piece, points, new)))
+    connection.send_bytes(
+        _packed(Answered(known.epoch, task.number, piece, points, new, frozenset(judge.raised - raised)))
+    )
 
 
 def _until(deadline: float) -> Callable[[int], bool]:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from whilst.checking.audit import RandomSwitches
 from whilst.checking.engine import Execution, Explorer, Limits
 from whilst.checking.events import Status
-from whilst.checking.frontier import Piece
+from whilst.checking.frontier import Frontier, Piece
 from whilst.checking.optimal import Optimal
 from whilst.checking.pct import Pct, odds_of
 from whilst.checking.preemption import PreemptionBound
@@ -59,7 +59,7 @@ class SearchConfig:
     preemptions: int | None = None  # None: no bound; the search falls back to bounds by itself out of budget
     jobs: int = 1
     spread: Spread | None = None  # the helpers for that; without them one process is used, and the report says so
-    spread_after_s: float = 0.5  # what is over by then is not worth starting processes for
+    spread_after_s: float = 0.3  # what is over by then is not worth starting processes for
     seed: int = 0
     is_symmetric: bool = True  # run one permutation of identical tasks only
     audit_executions: int = 20  # random opcode-level schedules after an exhausted search
@@ -244,16 +244,16 @@ def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -
         if spent.executions == _ESTIMATE_AT and spent.share:
             spent.estimate = spent.executions / spent.share
         if config.spread is not None and spent.elapsed_s >= config.spread_after_s and not spent.is_out_of_budget():
-            spent.forget()
-            return _search_spread(explorer, config, spent, config.spread)
+            frontier = Frontier.going_on(strategy, scheduler.trace)
+            return _search_spread(explorer, config, spent, config.spread, frontier)
         if spent.is_out_of_budget(_SHARE_OF_BUDGET):
             share = strategy.explored_share()
             spent.estimate = spent.executions / share if share else None
             return False
 
 
-def _search_spread(explorer: Explorer, config: SearchConfig, spent: _Spent, spread: Spread) -> bool:
-    """The same with helpers, from the start; True when every trace has been seen."""
+def _search_spread(explorer: Explorer, config: SearchConfig, spent: _Spent, spread: Spread, frontier: Frontier) -> bool:
+    """The same with helpers; True when every trace has been seen."""
 
     def take(execution: Execution) -> bool:
         spent.take(execution, "every interleaving")
@@ -274,7 +274,7 @@ def _search_spread(explorer: Explorer, config: SearchConfig, spent: _Spent, spre
     def gates_of() -> dict[int, int]:
         return explorer.gates() if config.is_symmetric else {}
 
-    return spread_out(explorer, spread, gates_of, take, report)
+    return spread_out(explorer, spread, frontier, gates_of, take, report)
 
 
 def _search_bounded(explorer: Explorer, spent: _Spent, reached: _Reached, bounds: Iterable[int]) -> None:
@@ -286,6 +286,8 @@ def _search_bounded(explorer: Explorer, spent: _Spent, reached: _Reached, bounds
             if outcome != "learned":
                 break
             spent.forget()
+            if spent.is_out_of_budget(0.9):
+                return
         if outcome != "done":
             return
         reached.guarantee, reached.preemptions = Guarantee.PREEMPTIONS, bound

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whilst.checking.canonical import StateTooLargeError, opaque_types
 from whilst.checking.counterexample import counterexample_of
@@ -17,11 +17,14 @@ from whilst.checking.question import Finding, Judge, Question
 from whilst.checking.search import DivergedError, Guarantee, Progress, SearchConfig, SearchReport, search
 from whilst.checking.sequential import ENDLESS
 from whilst.checking.shrinking import shrink
-from whilst.checking.spreading import Assignment, Spread, is_possible
+from whilst.checking.spreading import Answered, Assignment, Spread, is_possible
 from whilst.checking.surroundings import Surroundings
 from whilst.checking.tokens import Token, digest_of, reference_to, resolve
 from whilst.errors import CheckError, ReplayError
 from whilst.model.verdict import Answer, Counterexample, Verdict
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 __all__ = ["check", "parse_budget", "replay"]
 
@@ -194,10 +197,19 @@ class Inquiry:
         where = self._references()
         if where and is_possible():
             assignment = Assignment(where, self.question.orders, limits, tuple(sys.path))
-            return Spread(assignment, jobs - 1, self.judge.endings.update)
+            return Spread(assignment, jobs - 1, self._note, self._help)
         why = "setup or tasks have no name that another process could import them by" if not where else "not on Windows"
         self._unseen.append(f"jobs={jobs} was not used, one process was: {why}")
         return None
+
+    def _note(self, answered: Answered) -> None:
+        self.judge.endings |= answered.endings
+        self.judge.raised |= answered.raised
+
+    def _help(self, connection: Connection) -> None:
+        from whilst.checking.helping import go_on  # which imports this module
+
+        go_on(connection, self.explorer, self.judge)
 
     def _references(self) -> tuple[str, ...]:
         question = self.question
@@ -207,10 +219,10 @@ class Inquiry:
 
     @staticmethod
     def _endless(execution: Execution) -> Finding:
-        answer = Answer.STEP_BOUND if execution.status is Status.TOO_LONG else Answer.INCONCLUSIVE
-        return Finding(
-            answer, execution, f"the tasks do not even come to an end one after the other: {execution.reason}"
-        )
+        if execution.status is Status.OUTSIDE:
+            return Finding(Answer.INCONCLUSIVE, execution, execution.reason)
+        why = f"the tasks do not even come to an end one after the other: {execution.reason}"
+        return Finding(Answer.STEP_BOUND, execution, why)
 
     def _look_around(self) -> Execution | None:
         """See what the tasks change outside the state, which then belongs to the outcome.

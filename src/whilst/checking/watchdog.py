@@ -48,6 +48,13 @@ class Watchdog:
         self._before: Any = None
         self._before_timer: Any = None
 
+    @classmethod
+    def in_fork(cls, scheduler: Scheduler) -> Watchdog:
+        """In a copy of a process whose watchdog is not in it, but its handlers of signals are."""
+        for number in (_WAKING, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        return cls(scheduler)
+
     def start(self) -> None:
         """Watch over tasks that run in the calling thread."""
         self._ident = threading.get_ident()
