@@ -16,6 +16,7 @@ from whilst.errors import TimeoutExceededError
 from whilst.running.backends.base import Batch, Finished, Job
 from whilst.running.calls import note_item, without_own_frames
 from whilst.running.nesting import enter_worker
+from whilst.running.saying import Speech
 
 __all__ = ["Flights"]
 
@@ -45,9 +46,17 @@ class Flights:
         loop: the running loop; everything here is called in its thread.
         worker: the number to answer under.
         answer: takes each `Finished`.
+        speech: keeps what calls say in the order of their items; None where somebody else does.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, worker: int, answer: Callable[[Finished], object]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        worker: int,
+        answer: Callable[[Finished], object],
+        speech: Speech | None = None,
+    ) -> None:
+        self._speech = speech
         self._loop = loop
         self._worker = worker
         self._answer = answer
@@ -71,6 +80,9 @@ class Flights:
             self._answer(Finished(self._worker, batch.number, (), (), 0, 0))
             return
         create = self._loop.create_task
+        if self._speech is not None:
+            for number in batch.ids:
+                self._speech.open(number, (number,))
         for number, item in zip(batch.ids, batch.items, strict=True):
             context = None if job.context is None else job.context.copy()
             task = create(self._fly(job, number, item, landed), context=context)
@@ -86,6 +98,8 @@ class Flights:
 
     async def _fly(self, job: Job, number: int, item: Any, landed: _Landed) -> None:
         value: object = None
+        if self._speech is not None:
+            self._speech.enter_task(number)
         start_ns = perf_counter_ns()
         try:
             coroutine = _call(job, item)
@@ -101,6 +115,9 @@ class Flights:
             note_item(error, job, number, item)
             landed.errors[number] = _without_loop_frames(error)
         end_ns = perf_counter_ns()
+        if self._speech is not None:
+            is_over = job.stops_at_error and number in landed.errors
+            self._speech.close(number, (number,) if is_over else ())
         del self._tasks[number]
         landed.ids.append(number)
         landed.values.append(value)

@@ -156,6 +156,8 @@ class FirstCalls:
             return False
         if pilot.files.writes_files and pilot.calls < _FILE_CALLS and not pilot.files.writes():
             return False
+        if pilot.reachable is not None and pilot.reachable.has_grown and pilot.calls < 6:
+            return False  # what became of what is new, the next call tells
         if pilot.scan.caches and pilot.calls < min(32, (left or 256) // 30):
             return False  # a cache may be filling: a few per cent of the calls are made here to see
         laps = pilot.laps[1:]

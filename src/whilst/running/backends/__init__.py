@@ -60,7 +60,10 @@ def open_backend(setup: Setup, *, in_background: bool = False) -> Backend:
         raise UnknownBackendError("'inline' is the caller itself: there is nothing to open.")
     keywords: dict[str, Any] = {}
     if setup.backend == "eventloop":
-        keywords = {"in_thread": in_background or None}
+        keywords = {"in_thread": in_background or None, "speaks_in_turn": not in_background}
+    elif setup.backend == "threads":
+        # Who reads results one by one, or submits calls that may never end, is not to wait for what others print.
+        keywords = {"speaks_in_turn": not in_background}
     elif setup.backend.startswith("processes"):
         keywords = {
             "slots": setup.slots,

@@ -19,6 +19,7 @@ from whilst.running.backends.base import Batch, Event, WorkerReady, WorkerStoppe
 from whilst.running.flights import Flights
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
 from whilst.running.rawthreads import forget_this_thread
+from whilst.running.saying import Speech
 
 __all__ = ["EventLoopBackend"]
 
@@ -34,17 +35,20 @@ class EventLoopBackend:
     can_kill = False
     overlaps = True
 
-    def __init__(self, *, in_thread: bool | None = None) -> None:
+    def __init__(self, *, in_thread: bool | None = None, speaks_in_turn: bool = False) -> None:
         self._in_thread = in_thread
         self._hosts: dict[int, _Here | _InThread] = {}
         self._outbox: SimpleQueue[Event | None] = SimpleQueue()
+        self._speech = Speech() if speaks_in_turn else None
 
     def start_worker(self, worker: int) -> None:
         is_apart = self._in_thread or self._hosts or _is_loop_running()
-        host = _InThread(worker, self._outbox) if is_apart else _Here(worker)
+        host = _InThread(worker, self._outbox, self._speech) if is_apart else _Here(worker, self._speech)
         self._hosts[worker] = host
 
     def send(self, worker: int, batch: Batch) -> None:
+        if self._speech is not None:
+            self._speech.install()
         self._hosts[worker].send(batch)
 
     def stop_worker(self, worker: int, *, kill: bool = False) -> None:
@@ -74,16 +78,20 @@ class EventLoopBackend:
                 host.wake()
 
     def close(self, *, kill: bool) -> None:
-        for host in list(self._hosts.values()):
-            if isinstance(host, _Here):
-                host.close(kill=kill)
-                self._hosts.pop(host.worker, None)
-            else:
-                host.stop(kill=kill)
-        deadline = monotonic() + _PATIENCE_S
-        while self._hosts and (not kill or monotonic() < deadline):
-            self.events(0.1)
-        self._hosts.clear()
+        try:
+            for host in list(self._hosts.values()):
+                if isinstance(host, _Here):
+                    host.close(kill=kill)
+                    self._hosts.pop(host.worker, None)
+                else:
+                    host.stop(kill=kill)
+            deadline = monotonic() + _PATIENCE_S
+            while self._hosts and (not kill or monotonic() < deadline):
+                self.events(0.1)
+            self._hosts.clear()
+        finally:
+            if self._speech is not None:
+                self._speech.end()
 
     def _from_outbox(self, timeout_s: float | None) -> list[Event]:
         found: list[Event] = []
@@ -110,13 +118,13 @@ def _is_loop_running() -> bool:
 class _Here:
     """A loop in the caller's thread, which runs while the caller waits for events."""
 
-    def __init__(self, worker: int) -> None:
+    def __init__(self, worker: int, speech: Speech | None) -> None:
         self.worker = worker
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
         self._found: deque[Event] = deque([WorkerReady(worker, os.getpid())])
         self._has_news = asyncio.Event()
-        self._flights = Flights(self._loop, worker, self._take)
+        self._flights = Flights(self._loop, worker, self._take, speech)
         self._is_stopping = False
 
     def _take(self, event: Event) -> None:
@@ -169,11 +177,11 @@ class _Here:
 class _InThread:
     """A loop in a thread of its own."""
 
-    def __init__(self, worker: int, outbox: SimpleQueue[Event | None]) -> None:
+    def __init__(self, worker: int, outbox: SimpleQueue[Event | None], speech: Speech | None) -> None:
         self.worker = worker
         self._outbox = outbox
         self._loop = asyncio.new_event_loop()
-        self._flights = Flights(self._loop, worker, outbox.put)
+        self._flights = Flights(self._loop, worker, outbox.put, speech)
         self._stop = asyncio.Event()
         self._is_killing = False
         _thread.start_new_thread(self._run, ())

@@ -1,0 +1,252 @@
+"""What overlapping calls of this process print and log, in the order of their items, as a `for` loop's would come.
+
+While such calls are made `sys.stdout` and `sys.stderr` are stand-ins: what a call writes to them is kept until all
+calls before it are over; the first of those in progress writes through. So are log records, before they reach a
+handler. Whoever is not making a call of a run (the caller, other threads of the program) writes as always. What
+follows a call that failed is dropped where the failure ends the run: a loop would not have come there.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextvars import ContextVar
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+__all__ = ["Speech"]
+
+
+class _Call:
+    """One call (or a batch of them), and what it has said so far."""
+
+    __slots__ = ("first", "is_open", "said", "speech")
+
+    def __init__(self, first: int, speech: Speech) -> None:
+        self.first = first
+        self.speech = speech
+        self.said: list[Callable[[], object]] = []
+        self.is_open = True
+
+    def __lt__(self, other: _Call) -> bool:
+        return self.first < other.first
+
+
+class _Here(threading.local):
+    call: _Call | None = None
+
+
+_here = _Here()
+_in_task: ContextVar[_Call | None] = ContextVar("whilst call that speaks", default=None)
+"""Of a coroutine: many of them share a thread."""
+
+
+class Speech:
+    """The order of what the calls of one back end say. `open` every call before it begins, `close` it in the end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._calls: dict[Hashable, _Call] = {}
+        """In progress, by their keys."""
+        self._heap: list[_Call] = []
+        """The same, the first one on top; those that are over are taken off when they come to the top."""
+        self._over: list[_Call] = []
+        """A heap of those that are over and have something to say, which others come before."""
+        self._failed: set[int] = set()
+        """Calls whose failure ends the run, unless they are made again."""
+        self._owed: dict[int, _Call] = {}
+        """Stand for calls that were taken back."""
+        self._is_installed = False
+
+    def install(self) -> None:
+        """Put the stand-ins in their place."""
+        if not self._is_installed:
+            self._is_installed = True
+            _streams.install()
+
+    def end(self) -> None:
+        """No call is made any more: say what was kept, up to the call that failed."""
+        with self._lock:
+            for call in self._calls.values():
+                call.is_open = False
+                if call.said:
+                    heappush(self._over, call)
+            for call in self._owed.values():
+                call.is_open = False
+            self._calls.clear()
+            self._owed.clear()
+            self._catch_up()
+            self._over.clear()
+        if self._is_installed:
+            self._is_installed = False
+            _streams.remove()
+
+    def open(self, key: Hashable, ids: Sequence[int]) -> None:
+        """A batch (or a call) is handed over."""
+        call = _Call(ids[0] if len(ids) else -1, self)
+        with self._lock:
+            if self._failed:
+                self._failed.difference_update(ids)
+            if self._owed:
+                for number in ids:
+                    owed = self._owed.pop(number, None)
+                    if owed is not None:
+                        owed.is_open = False
+            self._calls[key] = call
+            heappush(self._heap, call)
+
+    def owe(self, ids: Iterable[int]) -> None:
+        """Calls were taken back before they began: they will be handed over anew, and come before later ones."""
+        with self._lock:
+            for number in ids:
+                self._owed[number] = call = _Call(number, self)
+                heappush(self._heap, call)
+
+    def enter(self, key: Hashable) -> None:
+        """This thread makes the calls of the batch from here on."""
+        _here.call = self._calls.get(key)
+
+    def leave(self) -> None:
+        """It makes them no more."""
+        _here.call = None
+
+    def enter_task(self, key: Hashable) -> None:
+        """This task is the call."""
+        _in_task.set(self._calls.get(key))
+
+    def close(self, key: Hashable, failed: Iterable[int] = ()) -> None:
+        """A batch is over; these of its calls failed in a way that ends the run."""
+        with self._lock:
+            call = self._calls.pop(key, None)
+            if call is None:
+                return
+            call.is_open = False
+            self._failed.update(failed)
+            if call.said:
+                heappush(self._over, call)
+            self._catch_up()
+
+    def take(self, call: _Call, say: Callable[[], object]) -> None:
+        """A call says something: now, if it is its turn."""
+        with self._lock:
+            if call is self._head() and not call.said and not self._failed:
+                say()
+            else:
+                call.said.append(say)
+
+    # ---------------------------------------------------------------- order
+
+    def _head(self) -> _Call | None:
+        """The first of those in progress: it writes through."""
+        heap = self._heap
+        while heap and not heap[0].is_open:
+            heappop(heap)
+        return heap[0] if heap else None
+
+    def _catch_up(self) -> None:
+        """Say what nobody comes before any more."""
+        head = self._head()
+        limit = min(self._failed, default=None)
+        while self._over and (head is None or self._over[0].first < head.first):
+            if limit is not None and self._over[0].first > limit:
+                return
+            _say(heappop(self._over))
+        if head is not None and (limit is None or head.first <= limit):
+            _say(head)
+
+
+def _say(call: _Call) -> None:
+    said, call.said = call.said, []
+    for say in said:
+        say()
+
+
+def _speaker() -> _Call | None:
+    return _here.call or _in_task.get()
+
+
+class _StandIn:
+    """A stream that asks who writes. Everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        call = _speaker()
+        if call is None:
+            return self._stream.write(text)
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        stream = self._stream
+        call.speech.take(call, lambda: stream.write(text))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        call = _speaker()
+        if call is None:
+            self._stream.flush()
+        else:
+            call.speech.take(call, self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Streams:
+    """The stand-ins, one pair for all runs of the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._placed: dict[str, tuple[_StandIn, Any]] = {}
+        self._call_handlers: Any = None
+
+    def install(self) -> None:
+        with self._lock:
+            self._count += 1
+            if self._count > 1:
+                return
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name)
+                if stream is not None:
+                    stand_in = _StandIn(stream)
+                    self._placed[name] = stand_in, stream
+                    setattr(sys, name, stand_in)
+            logging = cast(Any, sys.modules.get("logging"))
+            if logging is not None and hasattr(logging, "Logger"):
+                self._call_handlers = logging.Logger.callHandlers
+                logging.Logger.callHandlers = _in_turn(self._call_handlers)
+
+    def remove(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if self._count:
+                return
+            for name, (stand_in, stream) in self._placed.items():
+                if getattr(sys, name) is stand_in:  # else somebody has put something else there, who puts it back
+                    setattr(sys, name, stream)
+            self._placed.clear()
+            if self._call_handlers is not None:
+                cast(Any, sys.modules["logging"]).Logger.callHandlers = self._call_handlers
+                self._call_handlers = None
+
+
+_streams = _Streams()
+
+
+def _in_turn(call_handlers: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def callHandlers(self: Any, record: Any) -> None:  # noqa: N802 - the name that `logging` has for it
+        call = _speaker()
+        if call is None:
+            call_handlers(self, record)
+        else:
+            call.speech.take(call, lambda: call_handlers(self, record))
+
+    return callHandlers
