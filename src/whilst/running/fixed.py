@@ -34,8 +34,11 @@ _NEAR_AHEAD_BELOW_NS: Final = 1_000_000
 _INLINE_NS: Final = 10_000_000
 """Aim of a stretch of inline calls: afterwards the driver looks around."""
 _LAZY_STRETCH: Final = 1024
+_LAZY_CALLS: Final = 8192
+"""In the batches of all workers of a lazy run: however short calls are, they must not fill the memory."""
 _INLINE_GROWTH: Final = 4096
 _MANY_MORE: Final = 8
+_TELLING_NS: Final = 4_000_000
 _GROWTH: Final = 256
 """A batch grows at most so much at a time: the first calls may not be like the others."""
 _FIRST: Final = 32
@@ -62,12 +65,12 @@ class _Length:
             # Without what is done between timed calls: short ones would look long for being timed.
             length_ns = sum(finished.ends_ns) - sum(finished.starts_ns)
         now = length_ns / count
-        # The very first calls are slow (nothing is warm): they count for nothing beside many. So do a few of a rest.
+        # The very first calls are slow (nothing is warm): they count for nothing beside many.
         if self.call_ns is None or count >= _MANY_MORE * self._count:
             self.call_ns = now
-        else:
-            self.call_ns += (now - self.call_ns) * min(0.5, count / self._count)
-        self._count = max(count, self._count // 2)
+        else:  # what took no time tells nothing: the rest of a batch, a handful of short calls
+            self.call_ns += (now - self.call_ns) * min(0.5, length_ns / _TELLING_NS)
+        self._count = count
 
 
 class InlinePolicy:
@@ -149,6 +152,7 @@ class FixedPolicy:
         self._ahead_below_ns = _NEAR_AHEAD_BELOW_NS if is_near else _AHEAD_BELOW_NS
         self._enough = 0
         self._has_begun = not is_batched or is_near or is_lazy
+        self._most = max(_LAZY_CALLS // workers, 64) if is_lazy else None
 
     def orders(self, view: View) -> Orders:
         wanted = self._workers_for(view)
@@ -185,6 +189,7 @@ class FixedPolicy:
         if not self._is_batched or self._is_overlapping or call_ns is None:
             return
         wanted = int(self._batch_ns / max(call_ns, 1.0))
+        wanted = wanted if self._most is None else min(wanted, self._most)
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
         self._least = max(min(int(self._least_ns / max(call_ns, 1.0)), self._batch), 1)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Recorder"]
 
 _MOST_ENTRIES = 1_000_000
-_MOST_ENTRIES_LAZY = 10_000
+_MOST_ENTRIES_LAZY = 2_000
 _WORK_SHARE = 0.9
 """Above this share of CPU time a call is drawn as work alone, below the rest of it as waiting alone."""
 

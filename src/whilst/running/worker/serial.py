@@ -40,9 +40,8 @@ _SEND_EVERY_NS = 20_000_000
 _FEW = 64
 _TOGETHER = 32
 """Of so many short calls nobody knows which one is running."""
-_STRETCH = 64
-_LONGEST_STRETCH = 1024
-"""So many short calls are made before the clock is read again."""
+_LONG_NS = 50_000
+"""A call that takes so long is not short."""
 _START = FIRST_SLOT + 1
 
 
@@ -84,18 +83,13 @@ class Serial(Style):
         in_copies = _in_copies(call, job.context)
         # A context for each call would cost more than a short call itself.
         one, here = (in_copies, Context) if len(job.context) else (call, job.context.copy)
-        stretch = _STRETCH
-        while not made.is_last:
-            done = len(made.values)
-            end = min(done + stretch, head.size)
-            while done < end and not made.is_last:
-                self._make_some(here(), one, work, end, made)
-                done = len(made.values)
-                made.is_last = made.is_last or done == head.size or bool(made.errors and job.head.stops_at_error)
-            made.end_ns = perf_counter_ns()
-            stretch = min(2 * stretch, _LONGEST_STRETCH)
-            if made.end_ns - made.start_ns > _SEND_EVERY_NS and not made.errors:
-                break
+        are_short = True
+        while not made.is_last and (are_short or made.errors):
+            are_short = self._make_some(here(), one, work, made)
+            made.is_last = (
+                made.is_last or len(made.values) == head.size or bool(made.errors and job.head.stops_at_error)
+            )
+        made.end_ns = perf_counter_ns()
         made.cpu_ns = thread_time_ns() - cpu_ns
         made.positions = (0, len(made.values))
         if made.is_last:
@@ -104,33 +98,41 @@ class Serial(Style):
         if not made.is_last:
             self._make_timed(work, in_copies, made.positions[1])
 
-    def _make_some(self, here: Context, call: Callable[[Any], Any], work: Work, end: int, made: Made) -> None:
+    def _make_some(self, here: Context, call: Callable[[Any], Any], work: Work, made: Made) -> bool:
         """Make calls in one empty context until one of them sets something in it, which the next must not see.
 
-        Or until the rest is taken back: then what was made is the last of it.
+        Or until the rest is taken back: then what was made is the last of it. False if the calls are not short.
         """
         words, values, items = self._words, made.values, work.items
-        first = work.head.first_serial
+        first, end = work.head.first_serial, work.head.size
 
-        def make() -> None:
-            at = len(values)
+        def make() -> bool:
+            at, size, began = len(values), _TOGETHER, perf_counter_ns()
             while at < end:
-                stop = min(at + _TOGETHER, end)
+                stop = min(at + size, end)
                 words[BEGUN] = first + stop - 1
                 if words[SKIP_FROM] < first + stop and first + at < words[SKIP_TO]:
                     made.is_last = True
-                    return
+                    return True
                 for item in items[at:stop]:
                     values.append(call(item))
                     if here:
-                        return
-                at = stop
+                        return True
+                at, before, began = stop, began, perf_counter_ns()
+                if began - before > _LONG_NS * size:
+                    if size == 1:
+                        return False
+                    size = 1  # a closer look: perhaps the process had no core for a while
+                else:
+                    size = _TOGETHER
+            return True
 
         try:
-            here.run(make)
+            return here.run(make)
         except BaseException as error:
             made.errors[len(values)] = error
             values.append(None)
+            return True
 
     def _make_timed(self, work: Work, call: Callable[[Any], Any], first: int) -> None:
         """Make calls from the first position on, reading the clock around each."""

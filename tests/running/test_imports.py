@@ -1,0 +1,65 @@
+"""What a run loads: a short one must not wait for modules that it has no use for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import whilst
+
+SOURCE = str(Path(whilst.__file__).parent.parent)
+HEAVY = {
+    "asyncio",
+    "cloudpickle",
+    "concurrent.futures",
+    "dataclasses",
+    "dis",
+    "inspect",
+    "logging",
+    "multiprocessing",
+    "pathlib",
+    "re",
+    "threading",
+    "typing",
+}
+
+
+@pytest.mark.parametrize("mode", ["auto", "sequential"])
+def test_short_calls_in_a_row_load_nothing_heavy(tmp_path: Path, mode: str) -> None:
+    program = f"""
+import sys
+before = set(sys.modules)
+import whilst
+def same(x):
+    return x
+results = whilst.map(same, range(2000), mode={mode!r})
+assert results == list(range(2000))
+loaded = set(sys.modules) - before
+print(*sorted(loaded & {HEAVY!r}))
+assert results.decision.mode == "sequential"
+"""
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-S", str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        check=True,
+    )
+    assert done.stdout == "\n"
+
+
+def test_an_error_that_is_loaded_late_is_the_one_that_is_caught() -> None:
+    from concurrent.futures import BrokenExecutor
+
+    from whilst.errors import WorkerDiedError
+
+    assert whilst.WorkerDiedError is WorkerDiedError
+    assert issubclass(WorkerDiedError, BrokenExecutor)
+    assert WorkerDiedError.__module__ == "whilst.errors"
