@@ -7,10 +7,14 @@ turned back into a predicted timeline (`picturing`).
 
 from __future__ import annotations
 
-from whilst.planning.forecasting import Costs, Scaling, ScalingRow, day_scaling, forecast, scaling
-from whilst.planning.planned import Percentiles, Plan, Plans
-from whilst.planning.planner import plan, plan_modes
-from whilst.planning.reading import parse_day, read_day
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whilst.planning.forecasting import Scaling, ScalingRow, day_scaling, scaling
+    from whilst.planning.likecalls import Costs, forecast
+    from whilst.planning.planned import Percentiles, Plan, Plans
+    from whilst.planning.planner import plan, plan_modes
+    from whilst.planning.reading import parse_day, read_day
 
 __all__ = [
     "Costs",
@@ -27,3 +31,21 @@ __all__ = [
     "read_day",
     "scaling",
 ]
+
+_HOMES = {
+    "forecasting": ("Scaling", "ScalingRow", "day_scaling", "scaling"),
+    "likecalls": ("Costs", "forecast"),
+    "planned": ("Percentiles", "Plan", "Plans"),
+    "planner": ("plan", "plan_modes"),
+    "reading": ("parse_day", "read_day"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for: a run needs the forecast alone, and a parser of days would hold it up."""
+    from importlib import import_module
+
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

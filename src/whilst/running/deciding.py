@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
+from whilst.planning import likecalls as bounds
 from whilst.running.explaining import evidence_of, given_up_by, reason_for, why_slower, write_in_words
 
 __all__ = ["Circumstances", "Costs", "Forecast", "decide", "forecasts", "hazards", "is_provisional"]
@@ -241,7 +242,24 @@ class _Call(NamedTuple):
 
     @property
     def sequential_s(self) -> float:
-        return self.n * self.wall_s
+        return self.bound_s(Mode.SEQUENTIAL)
+
+    def bound_s(
+        self,
+        mode: Mode,
+        executors: int = 1,
+        *,
+        n: int | None = None,
+        work_s: float | None = None,
+        costs: bounds.Costs | None = None,
+    ) -> float:
+        """What planning says that n such calls (all of them) take, with so much work instead of their own."""
+        n = self.n if n is None else n
+        if n < 1:
+            return 0.0
+        work = max(self.wall_s - self.wait_s, 0.0) if work_s is None else work_s
+        profile = Profile(work_s=work, wait_s=self.wait_s)
+        return bounds.forecast(profile, n, Machine(cores=self.cores), executors=max(1, executors), costs=costs)[mode]
 
 
 def _concurrent(call: _Call) -> Forecast:
@@ -249,7 +267,7 @@ def _concurrent(call: _Call) -> Forecast:
     where, costs = call.where, call.where.costs
     if call.is_coroutine:
         in_flight = max(1, min(call.n, where.most_workers or 10_000))
-        busy = call.n * (call.work_s + costs.loop_call_s)
+        busy = call.bound_s(Mode.CONCURRENT, costs=bounds.Costs(handover_s=0.5 * costs.loop_call_s))
         seconds = max(busy, math.ceil(call.n / in_flight) * call.wall_s)
         return Forecast(Mode.CONCURRENT, seconds, "eventloop", 1, threads_per_worker=in_flight)
     if call.has_native_pool and where.limited_native_s is not None:
@@ -258,7 +276,11 @@ def _concurrent(call: _Call) -> Forecast:
         note = "BLAS and OpenMP held to one thread each"
         return Forecast(Mode.CONCURRENT, seconds, "threads", max(1, threads), note=note, native_threads=1)
     threads = _threads_for(call)
-    held, load = call.held_s + costs.thread_call_s, call.load_s + costs.thread_call_s
+    load = call.load_s + costs.thread_call_s
+    # Threads are executors, one for each core, that share one lock for the part of the work that holds it.
+    share = call.held_s / call.work_s if call.work_s else 0.0
+    shared = bounds.Costs(handover_s=0.5 * costs.thread_call_s, gil_share=share, shared_by=call.cores)
+    bound = call.bound_s(Mode.COMBINED, call.cores, work_s=call.work_s, costs=shared)
     # A waiting thread that comes back asks for the GIL, which a working one gives up only after 5 ms.
     convoy = 1.1 if call.held_s > 0.05 * call.wall_s else 1.0
     by_cores = call.n * load / call.cores
@@ -266,7 +288,7 @@ def _concurrent(call: _Call) -> Forecast:
     if speedup is not None and call.wait_s < 0.2 * call.wall_s:
         by_cores = max(by_cores, call.sequential_s / max(0.5, speedup))
     by_waits = math.ceil(call.n / threads) * call.wall_s
-    seconds = max(call.n * held * convoy, by_cores, by_waits) + threads * costs.thread_start_s
+    seconds = max(bound * convoy, by_cores, by_waits) + threads * costs.thread_start_s
     return Forecast(Mode.CONCURRENT, seconds, "threads", threads)
 
 
@@ -307,7 +329,7 @@ def _parallel(call: _Call, *, can_overlap: bool) -> Forecast:
         one = call.load_s
     batch = _batch_for(one, call)
     each = one + call.where.costs.process_call_s + call.where.costs.batch_s / batch + call.payload_s
-    seconds = _after_start(call, max(each / workers, call.load_s / call.cores), workers)
+    seconds = _after_start(call, each, workers)
     return Forecast(Mode.PARALLEL, seconds, "processes", workers, batch, note=note)
 
 
@@ -319,22 +341,25 @@ def _combined(call: _Call) -> Forecast:
     useful = math.ceil(1.5 * call.wall_s / max(call.work_s, 1e-4)) + 1
     inside = max(1, min(most, math.ceil(call.n / workers), useful))
     backend = "processes*eventloop" if call.is_coroutine else "processes*threads"
-    per_call = max(work / workers, (call.wall_s + call.payload_s) / (workers * inside))
     start = call.where.process_start_s  # meanwhile the caller makes calls one after the other
     done = min(call.n, int(start / max(call.wall_s, 1e-9)))
-    seconds = min(start, call.n * call.wall_s) + (call.n - done) * per_call + (call.wall_s if call.n > done else 0.0)
+    rest = call.n - done
+    by_work = call.bound_s(Mode.COMBINED, workers, n=rest, work_s=work)
+    by_slots = rest * (call.wall_s + call.payload_s) / (workers * inside)
+    seconds = min(start, call.n * call.wall_s) + max(by_work, by_slots) + (call.wall_s if rest else 0.0)
     return Forecast(Mode.COMBINED, seconds, backend, workers, 1, inside)
 
 
-def _after_start(call: _Call, per_call_s: float, workers: int) -> float:
-    """The makespan when the caller works alone until the workers are there."""
+def _after_start(call: _Call, each_s: float, workers: int) -> float:
+    """The makespan when the caller works alone until the workers are there, each of whose calls takes `each_s`."""
     start = call.where.process_start_s
     done = int(start / max(call.wall_s, 1e-9))
     if done >= call.n:
         return call.sequential_s + 0.1 * start  # all is over before they come; starting them was not free
     rest = call.n - done
-    rounding = (math.ceil(rest / workers) * workers - rest) / max(rest, 1)  # the last round is not full
-    return start + max(0, workers - call.cores) * call.where.costs.worker_s + rest * per_call_s * (1 + rounding)
+    rounds = call.bound_s(Mode.PARALLEL, workers, n=rest, work_s=max(each_s - call.wait_s, 0.0))
+    by_cores = rest * call.load_s / call.cores
+    return start + max(0, workers - call.cores) * call.where.costs.worker_s + max(rounds, by_cores)
 
 
 def _batch_for(one_s: float, call: _Call) -> int:
