@@ -9,7 +9,7 @@ from enum import Enum
 import pytest
 
 from whilst.measuring.fidelity import why_unlike, why_unlike_sent
-from whilst.measuring.suspects import scan
+from whilst.measuring.scanning import scan
 
 
 class Drops:

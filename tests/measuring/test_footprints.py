@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from whilst.measuring.footprints import Footprints
-from whilst.measuring.suspects import Reach, scan
+from whilst.measuring.scanning import scan
+from whilst.measuring.suspects import Reach
 
 
 def watched(fn: Callable[[object], object], items: Iterable[object], rest: Sequence[object] = ()) -> str:

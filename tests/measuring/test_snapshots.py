@@ -9,8 +9,8 @@ from collections import deque
 
 import pytest
 
+from whilst.measuring.scanning import scan
 from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
-from whilst.measuring.suspects import scan
 
 
 class Holder:

@@ -18,7 +18,8 @@ import warnings
 
 import pytest
 
-from whilst.measuring.suspects import Reach, scan
+from whilst.measuring.scanning import scan
+from whilst.measuring.suspects import Reach
 
 VISITED: set[str] = set()
 TOTALS = {"fetched": 0}

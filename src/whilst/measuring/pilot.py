@@ -16,8 +16,9 @@ from whilst.measuring.fidelity import parts_of, why_unlike, why_unlike_sent
 from whilst.measuring.footprints import Footprints
 from whilst.measuring.origins import ABSENT
 from whilst.measuring.reachable import AROUND, Found, Reachable
+from whilst.measuring.scanning import scan
 from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
-from whilst.measuring.suspects import Scan, scan
+from whilst.measuring.suspects import Scan
 from whilst.model import Profile, Write
 
 __all__ = ["Pilot", "may_change"]
