@@ -6,6 +6,7 @@ Real calls on real threads and processes, short ones; nothing is asserted about 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import errno
 import functools
 import itertools
@@ -375,3 +376,38 @@ def test_the_decision_is_a_paragraph_and_a_dict():
     decision = whilst_map(works, range(40)).decision
     assert str(decision).endswith(".")
     assert isinstance(decision.to_dict()["evidence"], (list, tuple))
+
+
+VARIABLE: contextvars.ContextVar[object] = contextvars.ContextVar("of the tests")
+
+
+def reads_a_variable(k):
+    burn()
+    return type(VARIABLE.get(None)).__name__
+
+
+def test_a_context_variable_that_can_not_be_sent_keeps_calls_here():
+    VARIABLE.set(threading.Lock())
+    gate = threading.Event()
+    stranger = threading.Thread(target=gate.wait)  # so that the program may not be forked
+    stranger.start()
+    try:
+        results = whilst_map(reads_a_variable, range(60))
+    finally:
+        gate.set()
+        stranger.join()
+        VARIABLE.set(None)
+    assert set(results) == {"lock"}
+    assert "of the tests" in str(results.decision)
+
+
+@pytest.mark.parametrize("mode", ["sequential", "auto"])
+def test_a_lazy_run_fails_a_call_that_was_late_once_it_is_over(mode):
+    def fn(k):
+        time.sleep(1.1 if k == 3 else 0)
+        return k
+
+    seen = []
+    with pytest.raises(TimeoutError):
+        seen.extend(imap(fn, range(8), mode=mode, timeout_s=1))
+    assert seen == [0, 1, 2]

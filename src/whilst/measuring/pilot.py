@@ -6,7 +6,8 @@ very first call is kept apart: it may load a model or open a connection that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -168,8 +169,13 @@ class Pilot:
         self.counts.clear()
         self.seen = Sightings()
 
-    def weigh(self, item: object, result: object) -> None:
-        """Measure what one call would have to send to another process, and the function itself."""
+    def weigh(self, item: object, result: object, *, is_forked: bool = False) -> None:
+        """Measure what one call would have to send to another process, and the function itself.
+
+        Args:
+            item, result: of one call.
+            is_forked: the other process would have all that this one has.
+        """
         if self.function is None:
             self.function = payload.measure_function(self.fn)
         self.argument = payload.measure(item, "its argument")
@@ -178,6 +184,7 @@ class Pilot:
         self.unlike = (
             (self.sentinel and f"it returns {self.sentinel}, of which a worker would give back a copy")
             or why_unlike_sent(known, "the function")
+            or ("" if is_forked else _unsendable_variable(known))
             or why_unlike_sent([item], "its argument")
             or why_unlike(result, "its result", [id(each) for each in (*known, *parts_of(item))])
         )
@@ -298,6 +305,16 @@ class Pilot:
             is_picklable=not why_not,
             why_not=why_not,
         )
+
+
+def _unsendable_variable(known: Iterable[object]) -> str:
+    """A context variable that the function reads, and a worker would not have: its value can't be pickled."""
+    for each in known:
+        if isinstance(each, ContextVar):
+            weight = payload.measure(each.get(None), f"the context variable {each.name!r}")
+            if weight.why_not:
+                return weight.why_not
+    return ""
 
 
 def may_change(item: object) -> bool:

@@ -170,6 +170,11 @@ class AutoPolicy:
 
         decision = self._steering.shown()
         given_up = list(decision.given_up)
+        if self._options.timeout_s is not None and self._inline_calls:
+            given_up.append(
+                f"timeout_s: {self._inline_calls} calls were made in the caller's own thread, which can't end a call "
+                f"that takes too long; it would have failed once it was over"
+            )
         if self._refused:
             given_up.append(
                 f"{len(self._refused)} calls were turned away while others were in flight, and made again with fewer"
@@ -324,7 +329,7 @@ class AutoPolicy:
         self.is_wary = pilot.files.has_connected
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and self._may_need_processes(profile):
-            pilot.weigh(*self._calls.last)
+            pilot.weigh(*self._calls.last, is_forked=self._can_fork())
             profile = self._checked_for_shared_items(pilot.profile())
         self._calls.last = None
         self._adopt(profile, why)

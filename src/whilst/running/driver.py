@@ -165,7 +165,9 @@ class Driver:
         elif orders.inline and self.source.left != 0 and self._may_take():
             if orders.is_plain and self._is_read_directly and self._backend is None:
                 return orders.inline
-            self._accept_inline(self.policy.perform(self.job, self.source, orders.inline))
+            # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
+            count = 1 if self.limits.is_lazy and self.limits.timeout_s is not None else orders.inline
+            self._accept_inline(self.policy.perform(self.job, self.source, count))
             wait = False
         elif self._backend is None:
             if self.source.left == 0 and not self.source.is_exhausted:
@@ -196,7 +198,8 @@ class Driver:
     @property
     def _is_read_directly(self) -> bool:
         """Results go to a reader who may as well make the calls; nobody else wants to see them."""
-        return self.limits.is_lazy and not self._leftover and self.sink.can_skip
+        limits = self.limits
+        return limits.is_lazy and limits.timeout_s is None and not self._leftover and self.sink.can_skip
 
     def wake(self) -> None:
         """Have `advance` return, from any thread."""
