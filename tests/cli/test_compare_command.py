@@ -177,6 +177,7 @@ def test_ctrl_c_is_exit_code_130_and_leaves_no_process(tmp_path: Path) -> None:
         cwd=tmp_path,
     ) as program:
         while len(children := psutil.Process(program.pid).children()) < 2:
+            assert program.poll() is None, program.communicate()
             time.sleep(0.01)
         os.killpg(program.pid, signal.SIGINT)
         _, err = program.communicate(timeout=30)
