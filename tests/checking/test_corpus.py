@@ -17,16 +17,6 @@ CORPUS = Path(__file__).parent / "corpus"
 OPEN: dict[str, str] = {}
 
 
-# A replay takes another way: the engine met places in the search that it does not know at once in a new explorer.
-NOT_REPLAYED = {
-    "literature: carter01 (racy)",
-    "literature: philosophers with a waiter (racy)",
-    # These two are replayed, but the values they show hold addresses (bound methods, weak references).
-    "packages: handler removed while emitting (racy)",
-    "packages: WeakValueDictionary (racy)",
-}
-
-
 def cases() -> list[Any]:
     found = []
     for path in sorted(CORPUS.glob("*.py")):
@@ -55,9 +45,7 @@ def load(path: Path) -> Any:
 
 
 @pytest.mark.parametrize(("case", "expected"), cases())
-def test_a_race_is_caught_and_its_fixed_twin_is_proved(
-    case: dict[str, Any], expected: str, request: pytest.FixtureRequest
-) -> None:
+def test_a_race_is_caught_and_its_fixed_twin_is_proved(case: dict[str, Any], expected: str) -> None:
     verdict = whilst.check(**case, budget="20000 executions")
     assert verdict.answer == expected, verdict.to_text(width=120)
     if verdict.answer.is_fault:
@@ -71,8 +59,6 @@ def test_a_race_is_caught_and_its_fixed_twin_is_proved(
             end.facts for end in found.sequential
         ]
         assert verdict.token is not None
-        if any(f"[{name}]" in request.node.name for name in NOT_REPLAYED):
-            return
         if found.needs_free_threading and len(found.tasks) == 2:  # half of them; a replay costs as much as a check
             return
         again = whilst.replay(verdict.token)

@@ -103,7 +103,7 @@ class Caller:
                 self.admit(callee)
             return callee
         if kind is types.MethodType:
-            return self._call_method(site, callee)
+            return self._call_method(site, callee, first)
         if kind is _BuiltIn or kind is _Wrapper or kind is _SIMPLE_METHOD:
             return self._call_builtin(site, callee, first, second)
         if isinstance(callee, type):
@@ -115,6 +115,9 @@ class Caller:
         if self.scheduler.cur < 0:
             return callee
         items = arguments if type(arguments) is tuple else ()
+        if type(arguments) is not tuple:  # f(*shared)
+            self.hand_over(site, tuple, (arguments,))
+            items = tuple(arguments) if type(arguments) is list else ()
         return self.call(site, callee, *items[:2])
 
     def enter(self, site: Site, manager: Any) -> Any:
@@ -129,7 +132,7 @@ class Caller:
 
     # ------------------------------------------------------------------ by kind of callee
 
-    def _call_method(self, site: Site, callee: types.MethodType) -> Any:
+    def _call_method(self, site: Site, callee: types.MethodType, first: Any = _NOTHING) -> Any:
         function = callee.__func__
         if id(callee.__self__) in self.redirected:
             return self.redirect(callee)
@@ -141,6 +144,9 @@ class Caller:
                 if self.late and self.meet_module(function.__module__):
                     return self._call_method(site, callee)
                 self.admit(function)
+        elif not isinstance(function, type):  # ExitStack binds a lock's `__exit__`, a class an lru_cache
+            inner = self.call(site, function, callee.__self__, first)
+            return callee if inner is function else functools.partial(inner, callee.__self__)
         return callee
 
     def _call_builtin(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
@@ -161,6 +167,8 @@ class Caller:
     def _c_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
         """A bound method of a C type: look its effect up along the type's bases."""
         watcher = self.watcher
+        if type(owner) is types.MappingProxyType:
+            owner = watcher.behind(owner)
         for base in type(owner).__mro__:
             effect = METHODS.get((base, name))
             if effect is not None:

@@ -152,7 +152,7 @@ class Describer:
         )
 
     def _target(self, operation: Operation) -> str:
-        thing, key = operation[4], operation[2]
+        thing, key = operation[4], _without_ids(operation[2])
         name = self.name_of(thing)
         if operation[0] == 2 or key is None:
             return name
@@ -220,6 +220,13 @@ def types_within(root: object) -> set[type]:
 
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.ModuleType, types.FunctionType)
+
+
+def _without_ids(key: object) -> object:
+    """Keys that are compared by identity say nothing to a reader."""
+    if not isinstance(key, tuple):
+        return key
+    return "…" if len(key) == 2 and key[0] == "id" else tuple(_without_ids(part) for part in key)
 
 
 def _short(value: object) -> str:

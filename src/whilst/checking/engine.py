@@ -281,6 +281,7 @@ class Explorer:
         finally:
             scheduler.on_event = None
             self.caller.locks.end()
+            self.watcher.end()
             if loop is not None:
                 loop.end()
         return self._execution(state, describer)

@@ -44,11 +44,12 @@ class Measure:
 
     def __init__(self, tasks: Sequence[Callable[..., object]], outcome: Callable[..., object] | None) -> None:
         self.names = task_names(tasks)
-        self.classes = _classes(tasks)
+        self.takes_results = outcome is not None and _positional(outcome) >= 2
+        # An outcome that is given the results in the order of the tasks tells identical ones apart.
+        self.classes = tuple(range(len(tasks))) if self.takes_results else _classes(tasks)
         self._bags = [[t for t, c in enumerate(self.classes) if c == each] for each in sorted(set(self.classes))]
         self._outcome = outcome
         self.surroundings: Callable[[], dict[str, object]] = dict  # globals and the like that tasks change
-        self._takes_results = outcome is not None and _positional(outcome) >= 2
 
     def judge(self, state: object, results: Sequence[TaskResult]) -> Judged:
         """What this ending is compared by.
@@ -84,7 +85,7 @@ class Measure:
 
     def _chosen(self, state: object, results: Sequence[TaskResult]) -> object:
         assert self._outcome is not None
-        if not self._takes_results:
+        if not self.takes_results:
             return self._outcome(state)
         given = tuple(each.error if each.error is not None else each.value for each in results[: len(self.names)])
         return self._outcome(state, given)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from whilst.checking.deadlocks import name_of_deadlock
@@ -84,6 +85,7 @@ def _anomaly(accesses: Sequence[Access], names: Sequence[str]) -> Named:
         ((_too_early,), touches(accesses)),
         ((_too_early,), touches(accesses, STRUCTURAL)),
         (_FINDERS, everything),
+        (_FINDERS, sorted([*everything, *_reads_of_calls(everything)], key=lambda t: t.index)),
     ):
         for find in finders:
             named = find(touched, names)
@@ -96,6 +98,11 @@ def _anomaly(accesses: Sequence[Access], names: Sequence[str]) -> Named:
         "interference",
         "The tasks' accesses to the same objects interleave in a way that no sequential order gives.",
     )
+
+
+def _reads_of_calls(touched: Sequence[Touch]) -> Iterator[Touch]:
+    """What C code does that nothing is known of counts as a write, and is as likely a read."""
+    return (replace(t, is_write=False) for t in touched if t.is_write and t.access.op is Op.CALL)
 
 
 def _across_an_await(accesses: Sequence[Access], names: Sequence[str]) -> Named | None:
@@ -335,13 +342,10 @@ def _split_read(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     for read in touched:
         if read.is_write:
             continue
-        before = next(
-            (t for t in reversed(touched) if t.index < read.index and is_foreign_write(t, read) and overlap(t, read)),
-            None,
-        )
-        after = next(
-            (t for t in touched if t.index > read.index and is_foreign_write(t, read) and overlap(t, read)), None
-        )
+        at_once = [t for t in touched if t.index == read.index and not t.is_write]  # one access may read several things
+        foreign = [t for t in touched if is_foreign_write(t, read) and any(overlap(t, each) for each in at_once)]
+        before = next((t for t in reversed(foreign) if t.index < read.index), None)
+        after = next((t for t in foreign if t.index > read.index), None)
         if before and after and before.task == after.task:
             me, it = names[read.task], names[before.task]
             return Named(
@@ -383,7 +387,7 @@ def _skewed(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
         if late is None:
             continue
         for new in reads:
-            if new.task != old.task or overlap(new, old):
+            if new.task != old.task or new.index == old.index or overlap(new, old):
                 continue
             early = next(
                 (t for t in touched if t.index < new.index and t.task == late.task and t.is_write and overlap(t, new)),

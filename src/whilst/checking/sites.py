@@ -6,6 +6,7 @@ them is written into them, where the hooks find it fastest; `Places` knows which
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from types import CodeType
 from typing import Any, NamedTuple
@@ -40,8 +41,13 @@ class Site:
 
     @property
     def point(self) -> str:
-        """Its name, the same in every process that runs the same code, wherever in its file that stands."""
-        return f"{self.space.get('__name__', '')}:{self.code.co_qualname}:{self.offset}"
+        """Its name, the same in every process that runs the same code, wherever in its file that stands.
+
+        Functions may share a qualified name (a property's getter and setter, lambdas): a checksum tells them apart.
+        """
+        code = self.code
+        checksum = zlib.crc32(code.co_code + repr(code.co_names).encode()) & 0xFFFF
+        return f"{self.space.get('__name__', '')}:{code.co_qualname}:{checksum:x}:{self.offset}"
 
     @property
     def place(self) -> Place:

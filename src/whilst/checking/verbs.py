@@ -162,6 +162,8 @@ class Inquiry:
 
     # --------------------------------------------------------------------------------------------- the whole check
     def run(self, config: SearchConfig) -> Verdict:
+        if self.judge.measure.takes_results:
+            config = replace(config, is_symmetric=False)
         try:
             endless = self.prepare()
             if endless is not None:

@@ -90,6 +90,7 @@ class Watcher:
         self.must_rewrite = False
         self.epoch = 0  # of the execution: what a site remembers of an earlier one does not count
         self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
+        self.changes_class = False  # whether some code stores into `__class__`
         self.inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
         self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
@@ -110,6 +111,7 @@ class Watcher:
         self.begin()
         self.learned = set()
         self.dropped = {types.GeneratorType}
+        self.changes_class = False
         self.stored_class_names, self.stored_module_names, self.met = set(), set(), set()
         self.must_rewrite = False
 
@@ -324,8 +326,12 @@ class Watcher:
             if name in self.stored_class_names:
                 self._read_class(site, type(thing), name)
         elif how == "method":
+            if self.changes_class:
+                self.touch(site, 0, thing, "__class__")
             if name in self.stored_class_names:
                 self._read_class(site, type(thing), name)
+        elif how == "proxy":
+            self.get_attr(site, _referent(thing))
         elif how == "dict":
             inner = vars(thing)
             self.owner_of_dict[id(inner)] = thing
@@ -338,11 +344,16 @@ class Watcher:
             self.touch(site, 0, thing, None)
 
     def _read_class(self, site: Site, kind: type, name: str) -> None:
+        is_stored = name in self.stored_class_names
+        touched = []
         for base in kind.__mro__:
             if name in vars(base):
-                if not isinstance(vars(base)[name], types.FunctionType) or name in self.stored_class_names:
-                    self.touch(site, 0, base, name)
-                return
+                if is_stored or not isinstance(vars(base)[name], types.FunctionType):
+                    touched.append((0, base, name))
+                break
+            if is_stored and base is not object:  # it is looked up there first, and may be stored there
+                touched.append((0, base, name))
+        self.touch_all(site, touched, _READS)
 
     def how_to_read(self, kind: type, name: str) -> str:
         """How reading an attribute of that name from an instance of that type is to be seen."""
@@ -353,6 +364,8 @@ class Watcher:
             return "class"
         if issubclass(kind, _local):
             return "local"
+        if kind in _PROXIES:
+            return "proxy"
         if name == "__dict__":
             return "dict" if kind.__dictoffset__ else "skip"
         if name == "__class__" or _defines_in_python(kind, "__getattribute__"):
@@ -396,7 +409,7 @@ class Watcher:
             self.write_attr(site, thing, site.name, value)
 
     def _how_to_write(self, kind: type, name: str) -> str:
-        if issubclass(kind, (type, types.ModuleType, _local)) or name == "__dict__":
+        if issubclass(kind, (type, types.ModuleType, _local)) or kind in _PROXIES or name in ("__dict__", "__class__"):
             return "special"
         if _defines_in_python(kind, "__setattr__"):
             return "skip"
@@ -419,6 +432,11 @@ class Watcher:
             self.touch(site, 1, vars(thing), name, value)
         elif isinstance(thing, _local):
             self.swap_local(thing)
+        elif kind in _PROXIES:
+            self.write_attr(site, _referent(thing), name, value)
+        elif name == "__class__":
+            self.changes_class = True
+            self.touch(site, 1, thing, name, value)
         elif not is_inner and _defines_in_python(kind, "__setattr__"):
             return
         else:
@@ -444,7 +462,18 @@ class Watcher:
         if mine is not None:
             inner.update(mine)
         elif _defines_in_python(type(thing), "__init__"):
-            type(thing).__init__(thing)
+            given = next((each for each in gc.get_referents(thing) if type(each) is tuple), ())
+            type(thing).__init__(thing, *given)
+            self.swap_local(thing)  # others may have come in between
+
+    def end(self) -> None:
+        """The execution is over; what is left of a `threading.local` is what the thread sees that ran setup."""
+        for thing, task, held in self.locals.values():
+            if task != -1:
+                inner = vars(thing)
+                inner.clear()
+                inner.update(held.get(-1, {}))
+        self.locals.clear()
 
     # ------------------------------------------------------------------ globals and closures
 
@@ -543,6 +572,8 @@ class Watcher:
             self.touch(site, code, thing, key if is_element else None, value)
         elif how == "memory":
             self.touch(site, code, thing.obj, None, value)
+        elif how == "proxy":
+            self.item(site, code, self.behind(thing), key, method, value)
         elif how == "view":
             self.touch(site, 0, thing.mapping if hasattr(thing, "mapping") else thing, None)
         else:
@@ -565,6 +596,8 @@ class Watcher:
             return "view"
         if kind is memoryview:
             return "memory"
+        if kind is types.MappingProxyType:
+            return "proxy"
         if held in ("immutable", "python"):
             return "skip"
         return held
@@ -631,6 +664,8 @@ class Watcher:
             return []
         if kind is memoryview:
             return [(code, thing.obj, None)]
+        if kind is types.MappingProxyType:
+            return self.contents(code, self.behind(thing), depth)
         if kind in _DICT_VIEWS:
             return [(0, base, None) for base in gc.get_referents(thing)]
         if kind is tuple:
@@ -640,6 +675,11 @@ class Watcher:
                 return [(1, thing, None)]
             return [(1 if hasattr(kind, "__next__") else code, thing, None), *self._underlying(thing)]
         return []
+
+    @staticmethod
+    def behind(proxy: Any) -> Any:
+        """The mapping that a read-only view of it shows."""
+        return gc.get_referents(proxy)[0]
 
     def _inside(self, elements: Any, depth: int) -> list[tuple[int, Any, Any]]:
         """What C code reads of elements that it compares, adds or prints."""
@@ -675,6 +715,8 @@ class Watcher:
         touched = self.contents(0, thing)
         if kind is types.GeneratorType:
             return self._watched_generator(site, thing)
+        if kind is not list and not hasattr(kind, "__next__"):
+            self.touch_all(site, touched, _READS)  # its iterator remembers how large it was
         return self._watched(site, touched, iter(thing))
 
     def _watched_generator(self, site: Site, generator: Any) -> Any:
@@ -749,6 +791,15 @@ def _defines_in_python(kind: type, method: str) -> bool:
     return isinstance(_look_up(kind, method), _MADE_OF_PYTHON)
 
 
+def _referent(proxy: Any) -> Any:
+    """What a weak proxy stands for; None once that is gone, which using the proxy will say."""
+    try:
+        return proxy.__dir__.__self__
+    except (ReferenceError, AttributeError):
+        return None
+
+
+_PROXIES = weakref.ProxyTypes
 _MADE_OF_PYTHON = (types.FunctionType, staticmethod, classmethod, property)
 
 
