@@ -101,3 +101,10 @@ def test_the_code_tells_a_sentinel_that_is_given_back_later() -> None:
 
     assert scan(fn, 1).sentinel == "MISSING"
     assert not scan(only_asks, {}).sentinel
+
+
+def test_the_code_tells_whether_it_asks_which_object_its_item_is() -> None:
+    numbers = {id(MISSING): 3}
+    assert "id()" in scan(lambda item: numbers.get(id(item)), "x").identity
+    assert "MISSING" in scan(lambda item: item is MISSING, "x").identity
+    assert not scan(lambda item: item is None or item is Colour.RED or item is True, "x").identity

@@ -84,6 +84,8 @@ class Frame:
     on_call: Callable[[Call], Origin] = field(default=lambda _call: UNKNOWN)
     on_store: Callable[[Store], None] = field(default=lambda _store: None)
     on_return: Callable[[Origin], None] = field(default=lambda _origin: None)
+    on_identity: Callable[[Origin, Origin], None] = field(default=lambda _one, _other: None)
+    """`one is other`."""
     is_lock: Callable[[Origin], bool] = field(default=lambda _origin: False)
     returned: Origin | None = None
     nested: list[types.CodeType] = field(default_factory=list)

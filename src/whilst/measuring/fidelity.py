@@ -17,7 +17,7 @@ from typing import Final
 
 from whilst.measuring import ownership
 
-__all__ = ["parts_of", "why_unlike", "why_unlike_sent"]
+__all__ = ["SAME_ANYWHERE", "parts_of", "why_unlike", "why_unlike_sent"]
 
 _MOST: Final = 400
 _MOST_OF_ONE: Final = 64
@@ -25,6 +25,7 @@ _MOST_TRIED: Final = 8
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
 _BY_NAME: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Enum)
 """What is pickled as a name, and is the same object where the name leads."""
+SAME_ANYWHERE: Final = (*_BY_NAME, bool, type(None), type(Ellipsis), type(NotImplemented))
 _HOOKS: Final = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
 
 

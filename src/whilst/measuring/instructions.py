@@ -203,8 +203,10 @@ def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
 
 
 @_on("CONTAINS_OP", "IS_OP", "COMPARE_OP")
-def _compare(walker: Walker, _instruction: dis.Instruction) -> None:
+def _compare(walker: Walker, instruction: dis.Instruction) -> None:
     left, right = walker.pop_many(2)
+    if instruction.opname == "IS_OP":
+        walker.frame.on_identity(left, right)
     tested = next((origin.name for origin in (right, left) if origin.is_shared), "")
     walker.push(blended(left, right, test=tested))
 

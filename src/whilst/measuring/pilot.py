@@ -183,6 +183,7 @@ class Pilot:
         known = self.reachable.values() if self.reachable is not None else ()
         self.unlike = (
             (self.sentinel and f"it returns {self.sentinel}, of which a worker would give back a copy")
+            or (self.scan.identity and f"{self.scan.identity}, and a worker has a copy of it")
             or why_unlike_sent(known, "the function")
             or ("" if is_forked else _unsendable_variable(known))
             or why_unlike_sent([item], "its argument")

@@ -16,6 +16,7 @@ from typing import Final
 
 from whilst.measuring import ownership
 from whilst.measuring.bytecode import Call, Frame, walk
+from whilst.measuring.fidelity import SAME_ANYWHERE
 from whilst.measuring.noting import Notes, is_path, may_be_path, may_change
 from whilst.measuring.origins import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attribute, path_type, subscript
 from whilst.measuring.suspects import Reach, Scan, Suspect
@@ -58,7 +59,7 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
         else suspect
         for suspect in found.suspects
     )
-    return found._replace(suspects=suspects, sentinel=scanner.sentinel)
+    return found._replace(suspects=suspects, sentinel=scanner.sentinel, identity=scanner.identity)
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class _Scanner:
     strangers: int = 0
     unscanned: list[str] = field(default_factory=list)
     sentinel: str = ""
+    identity: str = ""
 
     def result(self) -> Scan:
         unique: dict[tuple[object, ...], Suspect] = {}
@@ -151,6 +153,8 @@ class _Scanner:
             self.sleeps = self.sleeps or call.guard is None or call.guard.is_of_item
         elif str(module).partition(".")[0] not in ownership.NEVER_WAITING or name in ("open", "input", "__import__"):
             self.strangers += 1
+        if name == "id" and module == "builtins" and call.arguments and call.arguments[0].is_argument:
+            self.identity = self.identity or "it asks for the id() of its item"
         if name in ownership.CHANGES_FIRST_ARGUMENT:
             self.notes.change_first_argument(call, where)
         if name == "open" and module in ownership.DATABASES:
@@ -241,6 +245,7 @@ class _Scanner:
         self.depth += 1
         try:
             frame.on_return = self._returns
+            frame.on_identity = self._compare_identity
             returned = walk(frame)
             for inner in frame.nested:  # lambdas, comprehensions, inner functions: taken to be called
                 outer = {**free, **frame.variables}
@@ -251,6 +256,11 @@ class _Scanner:
         finally:
             self.depth -= 1
         return returned
+
+    def _compare_identity(self, one: Origin, other: Origin) -> None:
+        for item, known in ((one, other), (other, one)):
+            if item.is_argument and known.is_known and known.is_shared and not isinstance(known.value, SAME_ANYWHERE):
+                self.identity = self.identity or f"it asks whether its item is {known.name}"
 
     def _returns(self, origin: Origin) -> None:
         if self.depth == 1 and type(origin.value) is object and origin.is_shared:

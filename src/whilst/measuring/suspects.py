@@ -61,6 +61,8 @@ class Scan(NamedTuple):
     """It goes through `functools.lru_cache` or `cache`."""
     functions: int = 0
     unscanned: tuple[str, ...] = ()
+    identity: str = ""
+    """It asks which object its item is, in words; a copy is another."""
     sentinel: str = ""
     """A bare `object()` that it may return: whoever gets it knows it by its identity alone."""
 

@@ -242,3 +242,18 @@ def test_only_short_plain_values_are_pickled_twice() -> None:
     assert dumps_short("x" * 100_000) is None
     assert dumps_short(np.zeros(100_000)) is None
     assert dumps_short(threading.Lock()) is None
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        memoryview(b"abc"),
+        memoryview(bytearray(b"abc")),
+        memoryview(bytes(16)).cast("I"),
+        memoryview(bytes(16)).cast("I", (2, 2)),
+    ],
+)
+def test_a_view_of_memory_comes_as_a_view(view):
+    again = pickle.loads(byvalue.dumps(view, None))
+    assert type(again) is memoryview
+    assert (again, again.format, again.shape, again.readonly) == (view, view.format, view.shape, view.readonly)

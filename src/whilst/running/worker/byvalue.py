@@ -76,7 +76,8 @@ def dumps(value: object, buffer_callback: Callable[[Any], Any] | None, *, is_car
 def _pickler_class() -> Any:
     """cloudpickle's, taught what it has no answer to, and untaught an answer that is none.
 
-    A ContextVar is the same variable over there. An open file is not: cloudpickle would send its content.
+    A ContextVar is the same variable over there. An open file is not: cloudpickle would send its content. And a view
+    of memory stays a view, of a copy: cloudpickle would send bytes.
     """
     if not _picklers:
         import functools
@@ -87,7 +88,12 @@ def _pickler_class() -> Any:
         import cloudpickle
 
         cached: Any = type(functools.lru_cache(len))
-        ours = {ContextVar: _reduce_variable, io.TextIOWrapper: _refuse_file, cached: _reduce_cached}
+        ours = {
+            ContextVar: _reduce_variable,
+            io.TextIOWrapper: _refuse_file,
+            cached: _reduce_cached,
+            memoryview: _reduce_view,
+        }
         base: Any = cloudpickle.Pickler
         _picklers.append(type("ByValuePickler", (base,), {"dispatch_table": ChainMap(ours, base.dispatch_table)}))
     return _picklers[0]
@@ -95,6 +101,17 @@ def _pickler_class() -> Any:
 
 def _refuse_file(file: Any) -> tuple[Any, ...]:
     raise TypeError(f"cannot pickle {type(file).__name__!r} object")
+
+
+def _reduce_view(view: memoryview) -> tuple[Any, ...]:
+    parts = (view.tobytes(), view.format, view.shape or (), view.readonly)
+    _rebuild_view(*parts)  # what can't be had over there is refused here
+    return _rebuild_view, parts
+
+
+def _rebuild_view(data: bytes, form: str, shape: tuple[int, ...], is_readonly: bool) -> memoryview:
+    view = memoryview(data if is_readonly else bytearray(data))
+    return view if (form, len(shape)) == ("B", 1) else view.cast(form, shape)  # type: ignore[call-overload]  # any form
 
 
 def _reduce_cached(cached: Any) -> tuple[Any, ...] | str:
