@@ -1,24 +1,29 @@
 """What running short calls costs, side by side with a `for` loop and the pools that people use.
 
-Every figure is a whole run in this process: opening the pool, all calls, closing it. The peers get chunk sizes
-tuned by hand. Rounds are interleaved, because the speed of a machine drifts; what counts are the ratios.
+Every figure is a whole run: opening the pool, all calls, closing it. The peers get chunk sizes tuned by hand. Each
+way has a program of its own, as its user would have, so that no pool lives beside another's threads: *first* is its
+first run with the import of the library, *again* the median of the runs after it. Rounds are interleaved, because
+the speed of a machine drifts; a ratio is the median of the ratios within the rounds. CPU time, of the program and
+all of its children, hardly depends on what else the machine does.
 
-Usage: python benchmarks/run/overhead.py [--rounds N] [--case NAME]
+Usage: python benchmarks/run/overhead.py [--rounds N] [--case NAME] [--ways A,B]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
-
-from whilst.running.mapping import map as whilst_map
 
 CORES = 2
+AGAIN = 4
 
 
 def no_op(x: int) -> int:
@@ -56,16 +61,23 @@ def loop(fn: Callable[[int], int], items: Iterable[int], _: int) -> list[int]:
 
 
 def thread_pool(fn: Callable[[int], int], items: Iterable[int], _: int) -> list[int]:
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(CORES) as pool:
         return list(pool.map(fn, items))
 
 
 def process_pool(fn: Callable[[int], int], items: Iterable[int], chunk: int) -> list[int]:
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     with ProcessPoolExecutor(CORES, mp_context=get_context("fork")) as pool:
         return list(pool.map(fn, items, chunksize=chunk))
 
 
 def multiprocessing_pool(fn: Callable[[int], int], items: Iterable[int], chunk: int) -> list[int]:
+    from multiprocessing import get_context
+
     with get_context("fork").Pool(CORES) as pool:
         return pool.map(fn, items, chunksize=chunk)
 
@@ -90,6 +102,8 @@ def mpire_pool(fn: Callable[[int], int], items: Iterable[int], chunk: int) -> li
 
 
 def pebble_pool(fn: Callable[[int], int], items: Iterable[int], chunk: int) -> list[int]:
+    from multiprocessing import get_context
+
     from pebble import ProcessPool
 
     with ProcessPool(max_workers=CORES, context=get_context("fork")) as pool:
@@ -98,7 +112,9 @@ def pebble_pool(fn: Callable[[int], int], items: Iterable[int], chunk: int) -> l
 
 def whilst_in(mode: str) -> Callable[[Callable[[int], int], Iterable[int], int], list[int]]:
     def run(fn: Callable[[int], int], items: Iterable[int], _: int) -> list[int]:
-        return whilst_map(fn, items, mode=mode)  # type: ignore[call-overload,no-any-return]
+        import whilst
+
+        return whilst.map(fn, items, mode=mode)  # type: ignore[call-overload,no-any-return]
 
     return run
 
@@ -113,11 +129,12 @@ WAYS: dict[str, Callable[[Callable[[int], int], Iterable[int], int], list[int]]]
     "ProcessPoolExecutor": process_pool,
     "multiprocessing.Pool": multiprocessing_pool,
     "joblib": joblib_loky,
-    "loky (warm)": loky_pool,
+    "loky (reused)": loky_pool,
     "mpire": mpire_pool,
     "pebble": pebble_pool,
 }
-PROCESS_PEERS = ["ProcessPoolExecutor", "multiprocessing.Pool", "joblib", "loky (warm)", "mpire", "pebble"]
+REUSED = {"joblib", "loky (reused)"}
+PROCESS_PEERS = ["ProcessPoolExecutor", "multiprocessing.Pool", "joblib", "loky (reused)", "mpire", "pebble"]
 
 
 def inputs(count: int, *, is_generator: bool) -> Iterable[int]:
@@ -128,31 +145,76 @@ def generate(count: int) -> Iterator[int]:
     yield from range(count)
 
 
-def measure(case: Case, rounds: int, ways: list[str]) -> dict[str, list[float]]:
+Sample = tuple[float, float]
+"""Seconds by the clock on the wall, and of CPU time."""
+
+
+def sample(way: str, case: Case) -> Sample:
     _, fn, count, is_generator, chunk = case
-    expected = [fn(x) for x in range(count)]
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(rounds):
-        for way in ways:
-            items = inputs(count, is_generator=is_generator)
-            start = time.perf_counter()
-            results = WAYS[way](fn, items, chunk)
-            times[way].append(time.perf_counter() - start)
-            assert results == expected, way
-    return times
+    items = inputs(count, is_generator=is_generator)
+    cpu, start = cpu_s(), time.perf_counter()
+    results = WAYS[way](fn, items, chunk)
+    taken = time.perf_counter() - start, cpu_s() - cpu
+    assert len(results) == count
+    return taken
 
 
-def show(case: Case, times: dict[str, list[float]]) -> None:
-    medians = {way: statistics.median(values) for way, values in times.items()}
-    peers = [medians[way] for way in PROCESS_PEERS if way in medians]
-    best = min(peers, default=float("nan"))
-    base = medians.get("for loop", float("nan"))
+def cpu_s() -> float:
+    """Of this process and of all children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def measure(case: Case, rounds: int, ways: list[str]) -> dict[str, list[list[Sample]]]:
+    """The samples of each way: a program's, first and again, in each round."""
+    samples: dict[str, list[list[Sample]]] = {way: [] for way in ways}
+    with tempfile.TemporaryDirectory() as cache:
+        # With bytecode in a cache, as an installed library has it.
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX", cache)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for number in range(rounds + 1):
+            for way in ways:
+                command = [sys.executable, __file__, "--alone", way, "--case", case[0]]
+                done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+                if number:  # the first round fills the cache
+                    samples[way].append(json.loads(done.stdout))
+    return samples
+
+
+def show(case: Case, samples: dict[str, list[list[Sample]]]) -> None:
     print(f"\n{case[0]}")
-    print(f"  {'':22} {'median':>10} {'spread':>17} {'/ for loop':>11} {'/ best process peer':>20}")
-    for way, values in times.items():
-        spread = f"{min(values) * 1e3:.1f} … {max(values) * 1e3:.1f}"
-        ratio, peer = medians[way] / base, medians[way] / best
-        print(f"  {way:22} {medians[way] * 1e3:7.1f} ms {spread:>17} {ratio:11.2f} {peer:20.2f}")
+    heading = f"  {'':22}"
+    for name in ("first", "again"):
+        heading += f" {name + ', ms':>11} {'spread':>15} {'/ loop':>7} {'/ peer':>7} {'CPU / peer':>10}"
+    print(heading)
+    figures = {way: [columns(runs, is_first=is_first) for is_first in (True, False)] for way, runs in samples.items()}
+    for way in samples:
+        line = f"  {way:22}"
+        for kind in (0, 1):
+            wall, cpu = figures[way][kind]
+            spread = f"{min(wall) * 1e3:.1f} … {max(wall) * 1e3:.1f}"
+            line += f" {statistics.median(wall) * 1e3:11.1f} {spread:>15}"
+            line += f" {ratio(wall, [figures[each][kind][0] for each in samples if each == 'for loop']):>7}"
+            peers = [each for each in PROCESS_PEERS if each in samples]
+            line += f" {ratio(wall, [figures[each][kind][0] for each in peers]):>7}"
+            # loky's workers are still there, so that their time is not told yet.
+            line += f" {ratio(cpu, [figures[each][kind][1] for each in peers if each not in REUSED]):>10}"
+        print(line)
+
+
+def columns(runs: list[list[Sample]], *, is_first: bool) -> tuple[list[float], list[float]]:
+    """By round: seconds on the wall, and of CPU time."""
+    chosen = [run[:1] if is_first else run[1:] for run in runs]
+    wall, cpu = ([statistics.median(each[kind] for each in run) for run in chosen] for kind in (0, 1))
+    return wall, cpu
+
+
+def ratio(values: list[float], others: list[list[float]]) -> str:
+    """Against the best of the others, round by round."""
+    if not others:
+        return ""
+    best = min(others, key=statistics.median)
+    return f"{statistics.median(a / b for a, b in zip(values, best, strict=True)):.2f}"
 
 
 def main() -> None:
@@ -160,11 +222,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--case", help="only the case whose name contains this")
     parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS))
+    parser.add_argument("--alone", help="run this way here, and print its samples")
     arguments = parser.parse_args()
+    cases = [case for case in CASES if not arguments.case or arguments.case in case[0]]
+    if arguments.alone:
+        print(json.dumps([sample(arguments.alone, cases[0]) for _ in range(1 + AGAIN)]))
+        return
     print(f"Python {sys.version.split()[0]}, {CORES} workers, medians of {arguments.rounds} interleaved rounds")
-    for case in CASES:
-        if not arguments.case or arguments.case in case[0]:
-            show(case, measure(case, arguments.rounds, arguments.ways))
+    for case in cases:
+        show(case, measure(case, arguments.rounds, arguments.ways))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ __all__ = ["AutoPolicy", "auto_policy"]
 
 _TINY_S: Final = 100e-6
 """A first call below this is followed by more like it before anything is looked into."""
-_LONGEST_STRETCH: Final = 8192
+_LONGEST_STRETCH: Final = 65_536
 _WORTH_MOVING_S: Final = 10e-6
 """Shorter calls cost more to hand over than to make."""
 _NOT_WORTH_S: Final = 0.005
@@ -264,7 +264,7 @@ class AutoPolicy:
         length_s = (finished.end_ns - finished.start_ns) / 1e9
         now = length_s / count
         before, self._call_s = self._call_s, now
-        self._stretch = max(1, min(int(STRETCH_S / max(now, 1e-9)), 32 * count, _LONGEST_STRETCH))
+        self._stretch = max(1, min(int(STRETCH_S / max(now, 1e-9)), 256 * count, _LONGEST_STRETCH))
         if self._steering.setup is not INLINE or self._stage is _Stage.FIRST:
             return
         left = self._left if self._left is not None else 4 * self._inline_calls

@@ -51,6 +51,11 @@ class Cell:
         self.start_ns = 0
 
 
+_FEWEST_IN_PLACE, _MOST_IN_PLACE = 512, 8192
+"""So many calls are made before the clock is read, more and more."""
+_LONGEST_IN_PLACE_NS = 5_000_000
+
+
 class Awaiter:
     """Awaits, one after the other, the coroutines that calls gave in a thread without a running loop.
 
@@ -205,23 +210,29 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
     numbers = range(first, first + count)
     is_timed = is_timed or job.timeout_s is not None
     call = _one_argument(job, numbers, awaiter)
+    in_place = None if is_timed or job.seed is not None else source.results_in_place()
     cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()
     input_error = None
-    try:
-        with _drawing(job):
-            if is_timed:
-                _make_timed_inline(call, job, numbers, source.pull(count), made)
-            else:
-                _make_plain(call, job, numbers, source.pull(count), made, Exception)
-    except Exception as error:
-        input_error = error
+    if in_place is not None:
+        _make_in_place(call, job, source, count, in_place, made)
+        done = source.next_id - first
+    else:
+        try:
+            with _drawing(job):
+                if is_timed:
+                    _make_timed_inline(call, job, numbers, source.pull(count), made)
+                else:
+                    _make_plain(call, job, numbers, source.pull(count), made, Exception)
+        except Exception as error:
+            input_error = error
+        done = len(made.values)
+        has_stopped = job.stops_at_error and bool(made.errors)
+        source.pulled(done, is_over=done < count and not has_stopped, error=input_error)
     end_ns = perf_counter_ns()
     cpu_ns = thread_time_ns() - cpu_ns
-    done = len(made.values)
-    has_stopped = job.stops_at_error and bool(made.errors)
-    source.pulled(done, is_over=done < count and not has_stopped, error=input_error)
-    _await_strays(job, numbers, made, awaiter)
+    if made.values is not in_place:
+        _await_strays(job, numbers, made, awaiter)
     ends = made.ends_ns if is_timed else None
     return Finished(
         CALLER,
@@ -302,6 +313,43 @@ def _make_plain(
             values.append(None)
             if job.stops_at_error:
                 return
+
+
+def _make_in_place(
+    call: Callable[[Any], object], job: Job, source: Source, count: int, results: list[Any], made: _Made
+) -> None:
+    """Make calls whose values have their place at the end of the results: short ones would take longer to be moved.
+
+    Gives `results` itself as the values, unless there is more to do with them than to leave them where they are. Ends
+    early where calls turn out longer than they were taken for.
+    """
+    first, until_ns = source.next_id, perf_counter_ns() + _LONGEST_IN_PLACE_NS
+    is_over, most = False, _FEWEST_IN_PLACE
+    while count > 0 and not is_over:
+        size, most = min(count, most), min(2 * most, _MOST_IN_PLACE)
+        items = source.pull(size)
+        begun, item = len(results), None
+        try:
+            for item in items:
+                results.append(call(item))
+        except Exception as error:
+            made.values = results[first:]
+            del results[first:]
+            position = len(made.values)
+            made.errors[position] = _noted(error, job, first + position, item)
+            made.values.append(None)
+            source.pulled(first + position + 1 - begun, is_over=False)
+            return
+        done = len(results) - begun
+        is_over = done < size
+        source.pulled(done, is_over=is_over)
+        count -= done
+        if perf_counter_ns() > until_ns:
+            break
+    made.values = results
+    if len(results) > first and type(results[first]) is CoroutineType:
+        made.values = results[first:]
+        del results[first:]
 
 
 def _make_timed(call: Callable[[Any], object], job: Job, made: _Made, cell: Cell) -> None:

@@ -320,7 +320,8 @@ class JournalPolicy:
     def orders(self, view: View) -> Orders:
         """See `Policy.orders`."""
         orders = self._inner.orders(view)
-        return orders._replace(batch=1, inline=min(orders.inline, 1))
+        orders.batch, orders.inline = 1, min(orders.inline, 1)
+        return orders
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         """See `Policy.perform`."""

@@ -189,6 +189,8 @@ class _Run:
             from whilst.running.journal import JournalPolicy, journaled
 
             source, sink, journal = journaled(job, items, sink, options.journal)
+        elif isinstance(sink, ListSink):
+            source.results = sink.values
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
         self._journal: AbstractContextManager[object] | None = journal
         self._bar: AbstractContextManager[Callable[[int], None] | None] | None = None

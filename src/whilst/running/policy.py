@@ -43,28 +43,44 @@ class Setup(Record):
 INLINE = Setup()
 
 
-class Orders(Record):
+class Orders:
     """What the driver is to do until the next orders."""
 
-    setup: Setup = INLINE
-    """The back end to have open. "inline" has none: nothing is started."""
-    workers: int = 0
-    """How many workers there should be. Growing starts some; shrinking lets some end after what they hold."""
-    batch: int = 1
-    """How many calls go to a worker at once. The driver cuts batches smaller when little is left."""
-    least: int = 1
-    """Fewer calls than this are not worth a hand-over of their own, near the end either."""
-    ahead: int = 1
-    """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
-    slots: int | None = None
-    """Calls that one worker of an event loop back end has in flight at once; None: as in the setup."""
-    inline: int = 0
-    """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
-    is_plain: bool = False
-    """Calls made inline need not go through `perform`: where a reader takes results one by one, each is made when
-    it is asked for, and a stretch of them is told to `observe` (worker `CALLER`), its length that of the calls."""
-    is_timed: bool = True
-    """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
+    __slots__ = ("ahead", "batch", "inline", "is_plain", "is_timed", "least", "setup", "slots", "workers")
+
+    def __init__(
+        self,
+        setup: Setup = INLINE,
+        *,
+        workers: int = 0,
+        batch: int = 1,
+        least: int = 1,
+        ahead: int = 1,
+        slots: int | None = None,
+        inline: int = 0,
+        is_plain: bool = False,
+        is_timed: bool = True,
+    ) -> None:
+        self.setup = setup
+        """The back end to have open. "inline" has none: nothing is started."""
+        self.workers = workers
+        """How many workers there should be. Growing starts some; shrinking lets some end after what they hold."""
+        self.batch = batch
+        """How many calls go to a worker at once. The driver cuts batches smaller when little is left."""
+        self.least = least
+        """Fewer calls than this are not worth a hand-over of their own, near the end either."""
+        self.ahead = ahead
+        """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
+        self.slots = slots
+        """Calls that one worker of an event loop back end has in flight at once; None: as in the setup."""
+        self.inline = inline
+        """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
+        self.is_plain = is_plain
+        """Calls made inline need not go through `perform`: where a reader takes results one by one, each is made
+        when it is asked for, and a stretch of them is told to `observe` (worker `CALLER`), its length that of the
+        calls."""
+        self.is_timed = is_timed
+        """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
 
 
 class View:

@@ -56,6 +56,8 @@ class ListSink:
         errors: Mapping[int, BaseException] = _NO_ERRORS,  # noqa: ARG002
     ) -> None:
         stored = self.values
+        if values is stored:  # made in place
+            return
         if type(ids) is range and ids.step == 1 and ids.start == len(stored):
             stored.extend(values)
             return

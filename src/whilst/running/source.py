@@ -12,6 +12,7 @@ from itertools import islice
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
 
 __all__ = ["Source"]
 
@@ -19,13 +20,15 @@ __all__ = ["Source"]
 class Source:
     """Numbered items, handed out once each, in order."""
 
-    __slots__ = ("_is_over", "_items", "_iterator", "_length", "error", "next_id")
+    __slots__ = ("_is_over", "_items", "_iterator", "_length", "error", "next_id", "results")
 
     def __init__(self, items: Iterable[object]) -> None:
         self.next_id = 0
         """The number of the next item to hand out: how many were taken."""
         self.error: BaseException | None = None
         """What the iterator raised instead of giving its next item."""
+        self.results: list[Any] | None = None
+        """Where values go, in the order of the items, if nobody wants to see them before."""
         # Exact types: a subclass may slice as it likes, and a dict or a set is no sequence.
         self._items: Sequence[object] | None = items if isinstance(items, list | tuple | range) else None
         if type(items) not in (list, tuple, range):
@@ -96,6 +99,11 @@ class Source:
         self._is_over = is_over
         if error is not None:
             self._fail(error)
+
+    def results_in_place(self) -> list[Any] | None:
+        """The list to which the value of the next item may be added, then that of the one after it; None for none."""
+        results = self.results
+        return results if results is not None and self._items is not None and len(results) == self.next_id else None
 
     def wait(self) -> None:
         """Block until there is more, where the input may be empty for a while without being over."""

@@ -13,26 +13,40 @@ if TYPE_CHECKING:
     from typing import NamedTuple as Record
 else:
 
+    class _Missing:
+        def __repr__(self) -> str:
+            return "(missing)"
+
+    _MISSING = _Missing()
+
     class Record(tuple):
         """A tuple whose items have the names that the class annotates, and the defaults that it assigns."""
 
         __slots__ = ()
         _fields: tuple[str, ...] = ()
-        _field_defaults = {}  # noqa: RUF012 - never changed in place
 
         def __init_subclass__(cls) -> None:
             cls._fields = cls.__match_args__ = tuple(cls.__annotations__)
-            cls._field_defaults = {name: cls.__dict__[name] for name in cls._fields if name in cls.__dict__}
+            cls._filled = tuple(cls.__dict__.get(name, _MISSING) for name in cls._fields)
+            cls._required = sum(each is _MISSING for each in cls._filled)
             for index, name in enumerate(cls._fields):
                 setattr(cls, name, _tuplegetter(index, None))
 
         def __new__(cls, *values: Any, **named: Any) -> Record:  # noqa: PYI034 - Self is in typing
-            if len(values) == len(cls._fields) and not named:
-                return tuple.__new__(cls, values)
-            given = {**cls._field_defaults, **dict(zip(cls._fields, values, strict=False)), **named}
-            if len(values) > len(cls._fields) or given.keys() != set(cls._fields):
-                raise TypeError(f"{cls.__name__}() takes {', '.join(cls._fields)}; got {values!r}, {named!r}.")
-            return tuple.__new__(cls, [given[name] for name in cls._fields])
+            count = len(values)
+            if count < len(cls._fields):
+                values += cls._filled[count:]
+            if named:
+                given = list(values)
+                for name, value in named.items():
+                    index = cls._fields.index(name) if name in cls._fields else -1
+                    if index < count:
+                        raise TypeError(f"{cls.__name__}() got {name!r} twice, or has no such field.")
+                    given[index] = value
+                values = tuple(given)
+            if len(values) != len(cls._fields) or (count < cls._required and any(v is _MISSING for v in values)):
+                raise TypeError(f"{cls.__name__}() takes {', '.join(cls._fields)}; got {values!r}.")
+            return tuple.__new__(cls, values)
 
         def __repr__(self) -> str:
             return f"{type(self).__name__}({', '.join(map('{}={!r}'.format, self._fields, self))})"
