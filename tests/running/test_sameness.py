@@ -326,3 +326,21 @@ def test_files_of_their_own_keep_nobody_from_working_side_by_side(tmp_path: Path
     decision = whilst_map(fn, range(COUNT)).decision
     assert len(list(tmp_path.iterdir())) == COUNT
     assert not any("out-" in rejected.reason for rejected in decision.rejected)
+
+
+@pytest.mark.parametrize("spend", [works, waits])
+def test_calls_that_look_at_what_their_input_does_take_turns_with_it(spend: Callable[[], None]) -> None:
+    def run(mapper: Callable[..., object]) -> list[object]:
+        seen: list[int] = []
+
+        def note(k: int) -> int:
+            seen.append(k)
+            return k
+
+        def fn(k: int) -> tuple[int, int]:
+            spend()
+            return k, len(seen)
+
+        return list(mapper(fn, map(note, range(COUNT))))  # type: ignore[call-overload]
+
+    assert run(whilst_map) == run(map)

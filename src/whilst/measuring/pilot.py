@@ -134,6 +134,17 @@ class Pilot:
             if self._item_after != self._item_before:
                 self._item_writes = (Write("its own argument", is_confirmed=True, spoils_threads=False),)
 
+    def expect_item(self) -> None:
+        """The input is about to be asked for an item: look at what calls can reach."""
+        if self.reachable is not None:
+            self.reachable.look()
+
+    def compare_after_item(self) -> None:
+        """It has given one: does it change what calls look at?"""
+        if self.reachable is not None and any(change.value is not AROUND for change in self.reachable.look()):
+            what = "what its input changes as well, item by item"
+            self._strays[what] = Write(what, is_confirmed=True)
+
     def compare_items(self, last: object, item: object) -> None:
         """An iterator gave these two after each other: is it one and the same object, filled anew each time?"""
         if item is last and may_change(item) and _print_of(item) != self._item_after:

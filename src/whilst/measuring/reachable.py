@@ -19,6 +19,7 @@ import re
 import sys
 import threading
 import types
+import warnings
 import zlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from typing import Any, Final, NamedTuple
 from whilst.measuring import ownership
 from whilst.measuring.origins import ABSENT
 
-__all__ = ["AROUND", "Found", "Reachable"]
+__all__ = ["AROUND", "Found", "Reachable", "settings_now"]
 
 AROUND: Final = object()
 """Stands for the whole process in what is found."""
@@ -145,6 +146,7 @@ class _Look:
         except OSError:
             around["cwd"] = None
         around["environ"] = dict(os.environ)
+        around["settings"] = settings_now()
         draws, numpy_draws = sys.modules.get("random"), sys.modules.get("numpy.random.mtrand")
         around["random"] = None if draws is None else hash(draws.getstate())
         generator = getattr(numpy_draws, "_rand", None)
@@ -383,3 +385,17 @@ def _words_of(code: types.CodeType, names: dict[str, object]) -> list[str]:
         return []
     texts = [text for text in code.co_consts if isinstance(text, str)]
     return [word for text in texts for word in re.findall(r"\w+", text) if word in names]
+
+
+def settings_now() -> dict[str, object]:
+    """What some call may leave set: cheap to look at, and lost or mixed up elsewhere."""
+    found: dict[str, object] = {
+        "sys.path": tuple(sys.path),
+        "the recursion limit": sys.getrecursionlimit(),
+        "the warning filters": len(warnings.filters),
+    }
+    decimal = sys.modules.get("decimal")
+    if decimal is not None:
+        context = decimal.getcontext()
+        found["the decimal context"] = (context.prec, context.rounding, context.Emin, context.Emax)
+    return found

@@ -11,7 +11,6 @@ import array
 import os
 import sys
 import types
-import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from typing import Final, NamedTuple
 
 from whilst.measuring import ownership
 from whilst.measuring.origins import ABSENT
+from whilst.measuring.reachable import settings_now
 from whilst.measuring.suspects import Reach, Scan, Suspect
 from whilst.model import Write
 
@@ -170,7 +170,7 @@ class Surroundings(NamedTuple):
             state = generator.get_state(legacy=False)
             inner = state.get("state", {})
             position = (inner.get("pos"), hash(inner["key"].tobytes()) if "key" in inner else None, state.get("gauss"))
-        return cls(cwd, dict(os.environ), _draws(), position, _settings())
+        return cls(cwd, dict(os.environ), _draws(), position, settings_now())
 
     def writes(self, before: Surroundings) -> tuple[Write, ...]:
         """Return what a call that ran between the two left changed."""
@@ -185,20 +185,6 @@ class Surroundings(NamedTuple):
             if before.settings.get(what, value) != value:
                 found.append(Write(what, is_confirmed=True))
         return tuple(found)
-
-
-def _settings() -> dict[str, object]:
-    """What some call may leave set: cheap to look at, and lost or mixed up elsewhere."""
-    found: dict[str, object] = {
-        "sys.path": tuple(sys.path),
-        "the recursion limit": sys.getrecursionlimit(),
-        "the warning filters": len(warnings.filters),
-    }
-    decimal = sys.modules.get("decimal")
-    if decimal is not None:
-        context = decimal.getcontext()
-        found["the decimal context"] = (context.prec, context.rounding, context.Emin, context.Emax)
-    return found
 
 
 class Watchlist:

@@ -119,8 +119,10 @@ class FirstCalls:
         pilot = self.pilot
         pilot.look_into(self.last[0])
         lap = pilot.laps[0]
-        if not pilot.is_settled or (self._source.peek(1) is None and may_change(self.last[0])):
+        if not pilot.is_settled:
             return False
+        if self._source.peek(1) is None and (may_change(self.last[0]) or not _names_nothing(self._job.fn)):
+            return False  # what the input does to its items, or to what calls look at, the next one tells
         if pilot.files.writes_files:  # whose they are, another call tells
             return False
         return lap.wait_s > 0.5 * lap.alone_s and lap.children_s < 0.2 * lap.alone_s and not pilot.writes
@@ -131,9 +133,13 @@ class FirstCalls:
         first = self._source.next_id
         is_pulled = self._source.peek(1) is None
         # An iterator may go by what the calls have done so far: then they must take turns.
+        if is_pulled:
+            pilot.expect_item()
         items = self._source.take(1 if is_pulled and self.call_s > _SLOW_S else self._size())
         if not items:
             return _nothing(first)
+        if is_pulled:
+            pilot.compare_after_item()
         if is_pulled and self.last is not None:
             pilot.compare_items(self.last[0], items[0])
         pilot.look_into(items[0])
