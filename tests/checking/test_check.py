@@ -153,6 +153,29 @@ def test_a_program_of_which_no_order_completes_is_not_called_isolated() -> None:
     verdict = whilst.check(make, [lambda barrier: barrier.wait() and None] * 2)
     assert verdict.answer is Answer.INCONCLUSIVE
     assert "no sequential order completes" in verdict.reason
+    assert "the only interleaving came to an end, and nothing was raised" in verdict.reason
+
+
+def test_what_was_found_is_said_even_where_no_order_completes() -> None:
+    def make() -> Any:
+        return threading.Barrier(2), []
+
+    def meet(state: Any, name: str) -> None:
+        state[0].wait()
+        state[1].append(name)
+
+    verdict = whilst.check(make, [partial(meet, name="a"), partial(meet, name="b")])
+    assert verdict.answer is Answer.INCONCLUSIVE
+    assert "none deadlocked, nothing was raised, and they ended in 2 different ways" in verdict.reason
+
+
+def test_an_outcome_that_is_given_the_results_tells_identical_tasks_apart() -> None:
+    def take(letters: Any) -> str:
+        return str(next(letters))
+
+    verdict = whilst.check(lambda: iter("ab"), [take, take], outcome=lambda _, results: results)
+    assert verdict.answer is Answer.ISOLATED
+    assert len(verdict.sequential) == 2
 
 
 def test_chance_is_noticed() -> None:

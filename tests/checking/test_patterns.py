@@ -150,3 +150,9 @@ def test_an_exception_is_named_with_its_task() -> None:
     results = (TaskResult(True), TaskResult(True, None, KeyError("k")))
     found = named("R0x R1x W1x W0x", answer=Answer.RAISES, results=results)
     assert found.sentence.startswith("bob raises KeyError, as in no sequential order: ann reads state.x")
+
+
+def test_changes_of_two_tasks_in_turns_have_a_name() -> None:
+    found = named("W0x W1x W0x")
+    assert found.pattern == "atomicity violation"
+    assert found.accesses == (0, 1, 2)

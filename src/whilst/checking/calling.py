@@ -11,6 +11,7 @@ import _string  # type: ignore[import-not-found]  # what string.Formatter is mad
 import functools
 import itertools
 import types
+import weakref
 from _thread import _local
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -274,6 +275,9 @@ class Caller:
         watcher = self.watcher
         if callee in READERS:
             return self._reads(site, callee, first, second)
+        if callee is weakref.proxy and first is not _NOTHING:
+            watcher.let_go(type(first))
+            return callee
         if callee in PURE:
             if callee is vars and first is not _NOTHING:
                 watcher.read_attr(site, first, "__dict__", "dict" if hasattr(first, "__dict__") else "skip")
@@ -334,6 +338,8 @@ class Caller:
             return functools.partial(model, self, site)
         if self.late and self.meet_module(kind.__module__):
             return self._call_type(site, kind, first, second)
+        if issubclass(kind, weakref.ref) and first is not _NOTHING:
+            self.watcher.let_go(type(first))
         if kind in READERS:  # ahead of what was met: `list` is met as the type of an argument, too
             return self._reads(site, kind, first, second)
         if kind in PURE:
@@ -394,7 +400,7 @@ class Caller:
             if id(function.__code__) not in self.known_codes:
                 self.admit(function)
             return callee
-        if kind in _PLAIN_CALLABLES or not callable(callee):
+        if kind in _PLAIN_CALLABLES or isinstance(callee, weakref.ref) or not callable(callee):
             return callee
         return self._assume(site, callee, f"{kind.__module__}.{kind.__qualname__}", callee)
 

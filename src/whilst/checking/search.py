@@ -346,6 +346,8 @@ def audit(explorer: Explorer, config: SearchConfig, on_audit: OnAudit, reached: 
     strategy = RandomSwitches(config.seed)
     with explorer.suspended(), Explorer(explorer.program, limits, is_fine=True) as fine:
         fine.scheduler.picker = strategy.pick
+        for kind in explorer.watcher.dropped:
+            fine.watcher.let_go(kind)
         for _ in range(config.audit_executions):
             strategy.begin()
             execution = fine.run(())

@@ -89,6 +89,11 @@ class Places:
         site.how[kind] = how
         return how
 
+    def forget_kind(self, kind: type) -> None:
+        """Things of that kind are accessed in another way from now on."""
+        for site in self._informed:
+            site.how.pop(kind, None)
+
     def points(self) -> frozenset[str]:
         """The names of all that are hot."""
         return self.named | {site.point for site in self.hot}

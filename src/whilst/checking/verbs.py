@@ -231,8 +231,9 @@ class Inquiry:
 
         An order that did not come to an end within the limits is returned: there is nothing to be checked then.
         """
-        if self.question.outcome is not None:
-            return None
+        if self.question.outcome is not None:  # one look all the same: what the engine meets there counts from then on
+            execution = self.explorer.run_order(self.judge.sequential.orders[0])
+            return execution if execution.status in ENDLESS else None
         surroundings = Surroundings(self.question.tasks)
         for order in self.judge.sequential.orders[:_LOOKS]:
             execution = self.explorer.run_order(order)

@@ -31,7 +31,8 @@ from whilst.checking.sites import Places, Site
 
 __all__ = ["Dropped", "Watcher", "plain_key"]
 
-_DICT_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_TABLES: tuple[dict[Any, Any], ...] = ({}, collections.OrderedDict())
+_DICT_VIEWS = tuple(type(view) for table in _TABLES for view in (table.keys(), table.values(), table.items()))
 _MISSING = object()
 _PLAIN_KEYS = frozenset({int, str, bytes, bool, type(None), float, complex, type})
 _MAX_DEPTH = 3  # of containers inside containers that one C call may look into
@@ -120,8 +121,14 @@ class Watcher:
         if kind not in self.met:
             self.met.add(kind)
             if hasattr(kind, "__del__"):
-                self.dropped.add(kind)
+                self.let_go(kind)
             self.admit_class(kind)
+
+    def let_go(self, kind: type) -> None:
+        """It matters when an object of that type goes: `__del__` says something, or a weak reference notices."""
+        if kind not in self.dropped:
+            self.dropped.add(kind)
+            self.places.forget_kind(kind)
 
     # ------------------------------------------------------------------ the two ways out
 

@@ -78,12 +78,16 @@ class Loops:
         self._depth -= 1
         if self._depth == 0:
             greenlet.settrace(before)
-            self._switched("switch", None)
+            self._set_running(next(iter(self._caller.loops), None))  # that of the coroutine tasks, if there are any
 
     def _switched(self, _event: str, _greenlets: object) -> None:
+        self._set_running(self._loop_of(self._caller.scheduler.cur))
+
+    @staticmethod
+    def _set_running(loop: Any) -> None:
         import asyncio
 
-        asyncio._set_running_loop(self._loop_of(self._caller.scheduler.cur))
+        asyncio._set_running_loop(loop)
 
 
 def _nothing(*_: Any) -> None:
