@@ -57,7 +57,10 @@ class Echoes:
     def settle(self, log_levels: dict[str, int] | None, streams: Sequence[str]) -> None:
         """Follow the parent's log levels, and the state of its streams: print to a closed one fails here too."""
         for name, kind, fd, state in (("stdout", _OUT, 1, streams[0]), ("stderr", _ERR, 2, streams[1])):
-            stream: _Stream | None = None if state == "none" else _Stream(self, kind, fd)
+            stream: _Stream | None = getattr(sys, name)
+            if state == "open" and type(stream) is _Stream and not stream.closed:
+                continue
+            stream = None if state == "none" else _Stream(self, kind, fd)
             if stream is not None and state == "closed":
                 stream.close()
             setattr(sys, name, stream)
@@ -73,9 +76,10 @@ class Echoes:
         self._has_logging = True
         for name, level in (self._log_levels or {}).items():
             if name == "\0disable":
-                logging.disable(level)
-            else:
-                logging.getLogger(name or None).setLevel(level)
+                if logging.root.manager.disable != level:
+                    logging.disable(level)
+            elif (logger := logging.getLogger(name or None)).level != level:
+                logger.setLevel(level)
         echoes = self
 
         def forward(logger: Any, record: Any) -> None:
