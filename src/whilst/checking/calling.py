@@ -64,6 +64,8 @@ class Caller:
         self.threads: Any = None
         self.clocks: Any = None
         self.futures: Any = None
+        self.steps: Any = None  # of coroutine tasks, where all tasks are such
+        self.step_sites: dict[tuple[int, int], Site] = {}  # where they go on, by code and instruction
         self.loops: list[Any] = []  # event loops that run in this execution
         self.remote: Callable[..., Callable[[], Any]]  # a call in a process of an executor's
         self.later: list[Any] = []  # models of modules that were loaded later, if they keep anything
@@ -87,6 +89,7 @@ class Caller:
         self.begin()
         self.assumed, self.virtual, self.has_identity = {}, {}, False
         self._own_managers = {}
+        self.steps, self.step_sites = None, {}
 
     # ------------------------------------------------------------------ hooks
 
@@ -94,6 +97,8 @@ class Caller:
         """CALL, CALL_KW: the callee to use."""
         if self.scheduler.cur < 0:
             return callee
+        if self.watcher.step is not None:
+            self.steps.note_call(callee)
         kind = type(callee)
         if kind is types.FunctionType:
             if id(callee) in self.models:
@@ -126,10 +131,17 @@ class Caller:
         if self.scheduler.cur < 0:
             return manager
         kind = type(manager)
+        if self.watcher.step is not None:
+            self.steps.note_call(kind)
         make = self.managers.get(kind) or self._own_managers.get(kind)
         if make is None:
             make = self._own_managers[kind] = self._how_to_enter(kind)
         return make(self, site, manager)
+
+    def await_for(self, _site: Site, thing: Any) -> None:
+        """GET_AWAITABLE, GET_AITER, GET_ANEXT."""
+        if self.watcher.step is not None:
+            self.steps.note_await(thing)
 
     # ------------------------------------------------------------------ by kind of callee
 

@@ -51,7 +51,8 @@ class Describer:
                 continue
             self.names[id(thing)] = path
             self._keep.append(thing)
-            waiting += self._inside(path, thing)
+            if not isinstance(thing, _RUNNING) and not type(thing).__module__.startswith(_LIBRARIES):
+                waiting += self._inside(path, thing)
 
     def _inside(self, path: str, thing: object) -> list[tuple[str, object]]:
         if isinstance(thing, dict):
@@ -227,6 +228,11 @@ def _without_ids(key: object) -> object:
     if not isinstance(key, tuple):
         return key
     return "…" if len(key) == 2 and key[0] == "id" else tuple(_without_ids(part) for part in key)
+
+
+# What leads to all and everything: frames, and what waits for them. Names are not looked for behind those.
+_RUNNING = (types.FrameType, types.CodeType, types.TracebackType, types.CoroutineType, types.GeneratorType)
+_LIBRARIES = ("asyncio", "_asyncio", "whilst.", "_contextvars")
 
 
 def _short(value: object) -> str:

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Self
 from whilst.checking.describing import Describer, needs_free_threading, types_within
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
 from whilst.checking.machine import Machine, borrow, give_back
-from whilst.checking.operations import Event, Operation
+from whilst.checking.operations import MIXED, Event, Operation, names_of
 from whilst.checking.sites import Mark, Site
 from whilst.checking.trusting import functions_behind, is_trusted
 from whilst.checking.watchdog import Watchdog
@@ -172,6 +172,8 @@ class Explorer:
     def learn(self) -> bool:
         """Turn places into points that the last execution showed to be shared; True when there were any."""
         is_new = self.watcher.learn()
+        if self.caller.steps is not None and self.caller.steps.learn():
+            is_new = True
         return self.catch_up() or is_new
 
     def catch_up(self) -> bool:
@@ -302,7 +304,10 @@ class Explorer:
     def _loop(self) -> VirtualLoop:
         """An event loop for the coroutine tasks; asyncio is loaded for them alone."""
         from whilst.checking.modelling.eventloop import VirtualLoop
+        from whilst.checking.modelling.steps import Steps
 
+        if self.caller.steps is None and all(is_coroutine for _, _, is_coroutine in self._tasks):
+            self.caller.steps = Steps(self.watcher, self.rewriter.places)
         code = next(
             function.__code__
             for task, _, is_coroutine in self._tasks
@@ -311,7 +316,7 @@ class Explorer:
         )
         site = Site(code, Mark(0, (code.co_firstlineno, None, None, None), "resume", 0), {})
         site.is_hot = True
-        loop = VirtualLoop(self.caller, site)
+        loop = VirtualLoop(self.caller, site, self.caller.steps)
         loop.begin()
         return loop
 
@@ -320,7 +325,7 @@ class Explorer:
         outer, trace = scheduler.outer, scheduler.trace
         results = tuple([scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers])
         describe = functools.partial(_described, self, state, trace, outer, describer)
-        is_stuck = scheduler.status is Status.DEADLOCK
+        is_stuck, places = scheduler.status is Status.DEADLOCK, self.rewriter.places
         held = self.caller.locks.held_at_end
         return Execution(
             choices=tuple([outer[event[0]] for event in trace]),
@@ -330,7 +335,7 @@ class Explorer:
             reason=scheduler.reason,
             _trace=trace,
             _describe=describe,
-            _points=functools.partial(_points_of, trace, scheduler.stuck, self.rewriter.places.hot),
+            _points=functools.partial(_points_of, trace, scheduler.stuck, places.hot, places.named),
             _blocked=functools.partial(_blocked, self, state, scheduler.stuck, held, outer) if is_stuck else None,
         )
 
@@ -375,14 +380,21 @@ def _blocked(
     return Describer(explorer, state).blocked(stuck, held, outer)
 
 
-def _points_of(trace: list[Event], stuck: dict[int, Operation], hot: list[Site]) -> tuple[str, ...]:
+def _points_of(
+    trace: list[Event], stuck: dict[int, Operation], hot: list[Site], named: frozenset[str]
+) -> tuple[str, ...]:
     """Those of the events, and of what was waited for at the end: else it would not have been waited for there.
 
     `hot` outlives the check, what sites know of themselves does not.
     """
     known = set(hot)
-    sites = {event[5][3] for event in trace} | {operation[3] for operation in stuck.values()}
-    return tuple(sorted({site.point for site in sites if site in known or site.is_hot}))
+    operations = [*(event[5] for event in trace), *stuck.values()]
+    sites = {operation[3] for operation in operations}
+    points = {site.point for site in sites if site in known or site.is_hot}
+    for operation in operations:
+        if operation[0] == 2 and operation[5].is_step:
+            points.update(names_of(operation))
+    return tuple(sorted(points | ({MIXED} & named)))
 
 
 def _identity(task: Callable[..., object]) -> object:

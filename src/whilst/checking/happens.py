@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whilst.checking.operations import Event, HeldOff, Operation, accesses_of
+from whilst.checking.operations import Event, HeldOff, Operation, Sync, accesses_of
 
 __all__ = ["HappensBefore"]
 
@@ -163,12 +163,14 @@ class HappensBefore:
                 for record in (keys.get(key), keys.get(None)):
                     if record is not None:
                         depends.update(self._frontier(record, writes))
-        if sync.blocks:
-            self._wait_races(index, event[5], event[0], mine)
         joined = mine
+        if sync.is_step:
+            joined |= self._enabler(index, sync)
+        elif sync.blocks:
+            self._wait_races(index, event[5], event[0], mine)
         found: list[int] = []
         for other in sorted(depends, reverse=True):
-            if not sync.blocks and not (joined >> other) & 1:
+            if (sync.is_step or not sync.blocks) and not (joined >> other) & 1:
                 found.append(other)
             joined |= past[other]
         for other in found:
@@ -177,6 +179,23 @@ class HappensBefore:
             self._note(index, table[thing], key, writes)
             self._history.setdefault(thing, []).append(index)
         return joined
+
+    def _enabler(self, index: int, sync: Sync) -> int:
+        """The past of the step that made this one ready; there is none if it was ready from the start."""
+        for other in range(index - 1, -1, -1):
+            before = self._trace[other][4]
+            if before is not None and not sync.needs(before):  # type: ignore[misc]  # a step has needs
+                return self.past[other]
+        return 0
+
+    def _called_off(self, index: int, sync: Sync, mine: int) -> None:
+        """A step that is not ready any more could have gone before the one that saw to that (a timer cancelled)."""
+        for other in range(len(self._trace) - 1, -1, -1):
+            before = self._trace[other][4]
+            if before is not None and sync.needs(before):  # type: ignore[misc]  # a step has needs
+                if not (mine >> other) & 1:
+                    self.races.append((other, index, mine))
+                return
 
     def _wait_races(self, index: int, operation: Operation, task: int, mine: int) -> None:
         """Walk back to the events before which this wait was over already."""
@@ -205,7 +224,10 @@ class HappensBefore:
             mine = self._last.get(task, 0)
             index = count + task
             self.waiting[task] = operation
-            self._wait_races(index, operation, task, mine)
+            if operation[5].is_step:
+                self._called_off(index, operation[5], mine)
+            else:
+                self._wait_races(index, operation, task, mine)
 
 
 def _overlap(key: Any, event: Event, thing: Any) -> bool:

@@ -61,6 +61,7 @@ class Hooks:
     loop: Callable[..., object]
     fine: Callable[..., object]
     leave: Callable[..., object]
+    await_for: Callable[..., object]
     leave_generator: Callable[..., object]
 
 
@@ -82,6 +83,7 @@ _TABLE_LOOK = {  # opcode -> depth of the container that is read whole
     "MATCH_CLASS": 3,
     "BINARY_SLICE": 3,
 }
+_AWAITS = ("GET_AWAITABLE", "GET_AITER", "GET_ANEXT")
 _LEAVES = ("YIELD_VALUE", "RETURN_VALUE", "RETURN_CONST")
 _NAMES = ("LOAD_NAME", "STORE_NAME", "DELETE_NAME")
 _TRUTH_JUMPS = ("IF_TRUE", "IF_FALSE", "OR_POP")
@@ -153,6 +155,8 @@ class CodeRewriter:
             self._watch(index, self._site(item, "return", segment), hooks.leave)
         if name in _LEAVES and self.code.co_flags & CO_GENERATOR:
             self._watch(index, self._site(item, "yield", segment), hooks.leave_generator)
+        if name in _AWAITS:
+            self._watch(index, self._site(item, "await", segment), hooks.await_for, 1)
         if name in ("CALL", "CALL_KW"):
             self._hook_call(index, item, name, segment)
         elif name == "CALL_FUNCTION_EX":

@@ -98,5 +98,6 @@ def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
         loop=watcher.loop,
         fine=watcher.fine,
         leave=watcher.leave,
+        await_for=caller.await_for,
         leave_generator=watcher.leave_generator,
     )

@@ -8,12 +8,14 @@ operation could have gone first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from whilst.checking.events import Op
 
 __all__ = [
+    "MIXED",
+    "STEPS_LOOP",
     "Accesses",
     "Event",
     "HeldOff",
@@ -21,6 +23,7 @@ __all__ = [
     "Sync",
     "accesses_of",
     "accesses_wanted",
+    "names_of",
     "overlap",
     "touches",
 ]
@@ -40,7 +43,7 @@ class Sync:
     (object_id, key, is_write) that it touches at the same time.
     """
 
-    __slots__ = ("blocks", "kind", "measure", "more", "needs", "writes")
+    __slots__ = ("blocks", "is_step", "kind", "measure", "more", "needs", "writes")
 
     def __init__(
         self,
@@ -50,10 +53,23 @@ class Sync:
         *,
         blocks: bool = False,
         writes: int = 1,
-        more: tuple[tuple[int, object, bool], ...] = (),
+        more: Accesses = (),
+        is_step: bool = False,
     ) -> None:
         self.kind, self.measure, self.needs = kind, measure, needs
         self.blocks, self.writes, self.more = blocks, writes, more
+        self.is_step = is_step  # of a coroutine: all events are such steps, each with the set of those that are ready
+        # A step's key is its label, what it is known to depend on is in `more` (see `modelling.steps`).
+
+
+MIXED: Final = "await:mixed"  # steps of coroutines are not all there is: every one depends on every other
+STEPS_LOOP: Final = "asyncio"  # what all share that use more of asyncio than sleeps
+
+
+def names_of(step: Operation) -> Iterator[str]:
+    """What is known of a step's dependences, by names that other processes understand."""
+    for thing, _, _ in step[5].more:
+        yield f"{step[2]}|{STEPS_LOOP}" if thing[1] == STEPS_LOOP else thing[1]
 
 
 def accesses_of(event: Event) -> Accesses:

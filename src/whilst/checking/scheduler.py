@@ -331,16 +331,20 @@ class Scheduler:
 
     def spawn(self, job: Callable[[], object], operation: Operation) -> int:
         """A new task, with `operation` as its first event; the parent's own event comes before this call."""
-        parent = self.cur
-        nth = self.children.get(parent, 0)
-        self.children[parent] = nth + 1
-        task = self.task_numbers.get((parent, nth))
-        if task is None:
-            task = self.task_numbers[parent, nth] = self.count + len(self.task_numbers)
+        task = self.next_child()
+        self.children[self.cur] = self.children.get(self.cur, 0) + 1
         self.outer[task] = len(self.numbers)
         self.numbers.append(task)
         self._prepare(task, job)
         self.pending[task] = operation
+        return task
+
+    def next_child(self) -> int:
+        """The number that the next task has which the running one starts."""
+        key = (self.cur, self.children.get(self.cur, 0))
+        task = self.task_numbers.get(key)
+        if task is None:
+            task = self.task_numbers[key] = self.count + len(self.task_numbers)
         return task
 
     # ------------------------------------------------------------------ choosing

@@ -95,6 +95,7 @@ class Watcher:
         self.inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
         self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
+        self.step: list[tuple[Any, Any, int]] | None = None  # what the running step of a coroutine touches
         self.admit_class: Callable[[type], None] = lambda _: None
         self.watch_factory: Callable[[Any, Site, Any, Any], None] = lambda *_: None
 
@@ -110,6 +111,7 @@ class Watcher:
     def forget(self) -> None:
         """The check is over."""
         self.begin()
+        self.step = None
         self.learned = set()
         self.dropped = {types.GeneratorType}
         self.changes_class = False
@@ -148,6 +150,8 @@ class Watcher:
         entry = keys.get(key)
         if entry is None:
             entry = keys[key] = Log(self._kept(thing))
+        if self.step is not None:
+            self.step.append((id(thing), key, int(bool(code))))
         scheduler = self.scheduler
         task = scheduler.cur
         bit = scheduler.groups.get(task, 1 << task) if scheduler.groups else 1 << task
@@ -212,6 +216,8 @@ class Watcher:
         entry = keys.get(key)
         if entry is None:
             entry = keys[key] = Log(None)
+        if self.step is not None:
+            self.step.append((thing_id, key, int(is_write)))
         bit = self.scheduler.groups.get(self.scheduler.cur, 1 << self.scheduler.cur)
         if is_write:
             entry.writes |= bit

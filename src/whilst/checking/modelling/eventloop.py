@@ -15,17 +15,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import itertools
 from collections import deque
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from whilst.checking.bytecode import Positions
 from whilst.checking.events import Op
+from whilst.checking.modelling.steps import where
 from whilst.checking.operations import Operation, Sync
 from whilst.checking.scheduler import Abort
+from whilst.checking.sites import Mark, Site
 
 if TYPE_CHECKING:
     from whilst.checking.calling import Caller
-    from whilst.checking.sites import Site
+    from whilst.checking.modelling.steps import Steps
 
 __all__ = ["VirtualLoop"]
 
@@ -41,11 +46,31 @@ def _unmodelled(name: str) -> Callable[..., Any]:
 _Loop: Any = asyncio.AbstractEventLoop  # whose other methods raise NotImplementedError, as they should here
 
 
+class _Task(asyncio.Task[Any]):
+    """Tells when it is cancelled, which leaves no other trace in a task that is about to go on anyway."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        loop = self.get_loop()
+        if isinstance(loop, VirtualLoop):
+            loop.note_cancelled(self)
+        return super().cancel(msg)
+
+
+_Task.__name__ = _Task.__qualname__ = "Task"
+
+
+def _ends_sleep(callback: Any) -> bool:
+    return getattr(callback, "__name__", "") == "_set_result_unless_cancelled"
+
+
 class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed alone
     """The loop of one execution."""
 
-    def __init__(self, caller: Caller, site: Site) -> None:
+    def __init__(self, caller: Caller, site: Site, steps: Steps | None = None) -> None:
+        """`steps`: where coroutines are all there is."""
         self._caller = caller
+        self._steps = steps if steps is not None and not steps.are_mixed else None
+        self._all_steps = steps
         self._scheduler = caller.scheduler
         self._site = site
         self._handles: dict[int, deque[asyncio.Handle]] = {}  # of the scheduler's tasks
@@ -54,6 +79,8 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         self._made: list[Any] = []
         self._is_busy = False
         self._now = 0.0
+        self._ahead: dict[int, tuple[str, bool]] = {}  # of tasks: the next step, and whether it comes after a sleep
+        self._children: set[int] = set()  # those of them that a coroutine made
         self.members: set[int] = set()  # the scheduler's tasks that run on it
         self._first = -1  # the task whose bit stands for all coroutine tasks
 
@@ -62,16 +89,19 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def job(self, function: Callable[..., Any], state: object) -> Any:
         """The body of one of the program's coroutine tasks."""
         task = self._scheduler.cur
-        made = self._adopt(asyncio.Task(function(state), loop=self), task)
+        made = self._adopt(_Task(function(state), loop=self), task)
         self._drive(made, task, has_begun=False)
         return made.result()
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Any = None, **_: Any) -> Any:
         """A task made by a coroutine: one of the scheduler's, left alone at the end as asyncio.run would."""
-        made: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        made: asyncio.Task[Any] = _Task(coro, loop=self, name=name, context=context)
         first = self._soon.pop()  # its first step, which found nobody to belong to yet
-        task = self._scheduler.spawn(functools.partial(self._run_child, made), self._resumption(lambda: task, made))
+        task = self._scheduler.next_child()
+        self._scheduler.spawn(functools.partial(self._run_child, made), self._resumption(task, made))
         self._adopt(made, task)
+        self._children.add(task)
+        self._touch_task(task)
         self._handles[task].append(first)
         self._scheduler.daemons.add(task)
         return made
@@ -96,20 +126,40 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def _drive(self, made: asyncio.Task[Any], task: int, *, has_begun: bool) -> None:
         """Resume it whenever the scheduler says so, until it is done."""
-        operation = self._resumption(lambda: task, made)
         try:
             while not made.done():
                 if not has_begun:
-                    self._scheduler.step(operation)
+                    self._scheduler.step(self._resumption(task, made))
                 has_begun = False
-                self._run(self._handles[task].popleft())
+                self._run(self._handles[task].popleft(), made)
         except Abort:
             self._abandon(made)
             raise
 
-    def _resumption(self, task: Callable[[], int], thing: object) -> Operation:
-        sync = Sync(Op.RESUME, self._ready, lambda ready: task() in ready, blocks=True)
-        return (2, id(self), None, self._site, thing, sync)
+    def _resumption(self, task: int, made: Any) -> Operation:
+        """The next step of a task, or of a timer, with the place where it goes on."""
+        frame, is_asleep = where(made) if isinstance(made, asyncio.Task) else (None, False)
+        site = self._site_of(frame) if frame is not None else self._site
+        if self._steps is None:
+            sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True)
+            return (2, id(self), None, site, made, sync)
+        label = self._steps.label(task, frame)
+        self._ahead[task] = (label, is_asleep)
+        more = self._steps.more(label)
+        sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True, more=more, is_step=True)
+        return (2, ("step", task), label, site, made, sync)
+
+    def _site_of(self, frame: FrameType) -> Site:
+        """A place of its own, apart from those of what is hooked there."""
+        code, at = frame.f_code, frame.f_lasti
+        sites = self._caller.step_sites
+        known = sites.get((id(code), at))
+        if known is None:
+            positions: Positions = (frame.f_lineno, None, None, None)
+            if at >= 0:
+                positions = next(itertools.islice(code.co_positions(), at // 2, None), positions)
+            known = sites[id(code), at] = Site(code, Mark(-2 - at, positions, "resume", 0), {})
+        return known
 
     def _ready(self) -> frozenset[int]:
         """Tasks that could be resumed; none while a step is under way (a thread may run meanwhile)."""
@@ -117,17 +167,48 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
             return frozenset()
         return frozenset(task for task, handles in self._handles.items() if handles)
 
-    def _run(self, handle: asyncio.Handle) -> None:
+    def _run(self, handle: asyncio.Handle, made: asyncio.Task[Any] | None = None) -> None:
         self._is_busy = True
         depth = len(self._scheduler.trace)
         try:
+            self._begin_step()
             self._run_one(handle)
             while self._soon:
                 self._run_one(self._soon.popleft())
+            self._end_step(made)
             if len(self._scheduler.trace) > depth:  # others, of threads, may have come in between: this is its end
+                if self._all_steps is not None:
+                    self._all_steps.note_mixed()
                 self._scheduler.step((2, id(self), None, self._site, handle, Sync(Op.RESUME, self._ready)))
         finally:
+            if self._steps is not None:
+                self._steps.stop()
             self._is_busy = False
+
+    def _begin_step(self) -> None:
+        if self._steps is not None:
+            task = self._scheduler.cur
+            label, is_asleep = self._ahead[task]
+            self._steps.start(label, task, uses_loop=not is_asleep)
+
+    def _end_step(self, made: asyncio.Task[Any] | None) -> None:
+        if self._steps is None or made is None or not made.done():
+            return
+        if self._scheduler.cur in self._children or self._steps.are_handed_out:
+            self._steps.touch_loop()  # somebody may wait for its end
+
+    def _touch_loop(self) -> None:
+        if self._steps is not None:
+            self._steps.touch_loop()
+
+    def _touch_task(self, task: int) -> None:
+        if self._steps is not None:
+            self._steps.touch_loop()
+            self._steps.touch_task(task)
+
+    def note_cancelled(self, made: asyncio.Task[Any]) -> None:
+        """Somebody asks that task to end."""
+        self._touch_task(self._task_of.get(id(made), -1))
 
     @staticmethod
     def _run_one(handle: asyncio.Handle) -> None:
@@ -161,6 +242,8 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def begin(self) -> None:
         """Make this the running loop of the thread."""
         self._caller.loops.append(self)
+        if self._all_steps is not None:
+            self._all_steps.begin()
         asyncio._set_running_loop(self)  # public in all but name: for event loops
 
     def end(self) -> None:
@@ -188,8 +271,12 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         handle = asyncio.Handle(callback, args, self, context)
         owner = self._owner(handle)
         if owner is not None:
+            if owner != self._scheduler.cur:
+                self._touch_loop()
             self._handles[owner].append(handle)
         else:
+            if not _ends_sleep(callback):
+                self._touch_loop()
             self._soon.append(handle)
             if not self._is_busy and self._task_of and getattr(callback, "__self__", None) is None:
                 self._run_soon()
@@ -205,14 +292,16 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """A sleep's end comes at once; another timer at any moment."""
-        if getattr(callback, "__name__", "") == "_set_result_unless_cancelled":
+        if _ends_sleep(callback):
             return self.call_soon(callback, *args, context=context)
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
         """A timer: a task of its own."""
         handle = asyncio.TimerHandle(when, callback, args, self, context or contextvars.copy_context())
-        task = self._scheduler.spawn(functools.partial(self._run, handle), self._resumption(lambda: task, handle))
+        task = self._scheduler.next_child()
+        self._touch_task(task)
+        self._scheduler.spawn(functools.partial(self._run, handle), self._resumption(task, handle))
         self._scheduler.daemons.add(task)
         self._scheduler.groups[task] = 1 << max(self._first, 0)
         self.members.add(task)
@@ -227,10 +316,12 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         task = self._task_of.get(id(handle))
         if task is not None:
+            self._touch_task(task)
             self._handles[task].clear()
 
     def time(self) -> float:
         """Later at every look."""
+        self._touch_loop()
         self._now += 1e-6
         return self._now
 
