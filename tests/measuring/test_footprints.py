@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from whilst.measuring.footprints import Footprints
+from whilst.measuring.footprints import Footprints, may_touch_files
+from whilst.measuring.reachable import Reachable
 from whilst.measuring.scanning import scan
 from whilst.measuring.suspects import Reach
 
@@ -203,3 +204,25 @@ def test_the_code_tells_a_file_named_by_a_remainder_from_one_named_by_the_item(t
 
     assert stateful(cut)
     assert not stateful(whole)
+
+
+def test_only_what_may_come_near_a_file_is_watched() -> None:
+    import json
+    import math
+
+    def computes(item: float) -> str:
+        return json.dumps(math.sqrt(item))
+
+    def opens(item: str) -> str:
+        return Path(item).read_text()
+
+    def commands(item: str) -> None:
+        subprocess.run([item], check=True)
+
+    def watches(fn: Callable[..., object]) -> bool:
+        reachable = Reachable(fn)
+        return may_touch_files(reachable.names, reachable.libraries)
+
+    assert not watches(computes)
+    assert watches(opens)
+    assert watches(commands)

@@ -6,8 +6,9 @@ Python and in C. Two calls may change places only if neither writes what the oth
 of a few calls are held against each other (A. J. Bernstein, "Analysis of Programs for Parallel Processing", 1966),
 and a name that a call writes is held against the items to come: is it that item's alone?
 
-An audit hook can't be taken out again, so there is one for the whole process. While no call is watched it does
-nothing but ask whether one is (some 50 ns an event).
+An audit hook can't be taken out again, and slows what is audited down for good (`id()` by some tenths of a
+microsecond). So there is one for the whole process, put in only for functions that may come near a file at all
+(`may_touch_files`), beside which it costs nothing. While no call is watched it only asks whether one is.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from whilst.measuring import ownership
 from whilst.model import Write
 
-__all__ = ["Footprint", "Footprints"]
+__all__ = ["Footprint", "Footprints", "may_touch_files"]
 
 _IGNORED: Final = ("/dev/", "/proc/", "/sys/")
 _CHANGES: Final = os.O_WRONLY | os.O_RDWR
@@ -33,6 +36,100 @@ _REDIRECTION: Final = re.compile(
 )
 _COUNTER: Final = slice(24, 28)
 """Where a SQLite file counts its changes (https://sqlite.org/fileformat.html, 1.3.7)."""
+
+
+_NEUTRAL: Final = ownership.NEVER_WAITING | frozenset(
+    [
+        "__main__",
+        "numpy",
+        "scipy",
+        "None",
+        "threading",
+        "_thread",
+        "queue",
+        "_queue",
+        "contextlib",
+        "contextvars",
+        "_contextvars",
+        "types",
+        "weakref",
+        "abc",
+        "numbers",
+        "bisect",
+        "heapq",
+        "unicodedata",
+        "html",
+        "textwrap",
+        "difflib",
+        "pprint",
+        "uuid",
+        "secrets",
+        "warnings",
+        "sys",
+        "gc",
+        "inspect",
+        "traceback",
+        "itertools",
+        "asyncio",
+        "concurrent",
+        "_random",
+        "numbers",
+        "locale",
+        "logging",
+        "calendar",
+        "zoneinfo",
+        "_io",
+        "builtins",
+        "__future__",
+        "whilst",
+    ]
+)
+"""Packages that nobody reads or writes files with, those of `_FILE_NAMES` excepted."""
+_FILE_NAMES: Final = frozenset(
+    [
+        "open",
+        "exec",
+        "eval",
+        "__import__",
+        "import_module",
+        "write_text",
+        "write_bytes",
+        "read_text",
+        "read_bytes",
+        "unlink",
+        "touch",
+        "rename",
+        "mkdir",
+        "makedirs",
+        "iterdir",
+        "glob",
+        "rglob",
+        "save",
+        "savez",
+        "savetxt",
+        "load",
+        "loadtxt",
+        "genfromtxt",
+        "tofile",
+        "fromfile",
+        "memmap",
+        "FileHandler",
+        "basicConfig",
+        "connect",
+        "Popen",
+        "system",
+        "listdir",
+        "scandir",
+    ]
+)
+
+
+def may_touch_files(names: AbstractSet[str], libraries: AbstractSet[str]) -> bool:
+    """Can a function come near a file, by the names in its code and the packages that they come from?"""
+    if not names.isdisjoint(_FILE_NAMES):
+        return True
+    used = libraries | (names & sys.stdlib_module_names)
+    return not used <= _NEUTRAL
 
 
 @dataclass(slots=True)
@@ -93,8 +190,9 @@ class Footprint:
 class Footprints:
     """The footprints of the watched calls of one function: `begin` before a call, `end` after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_watching: bool = True) -> None:
         self.calls: list[tuple[object, Footprint]] = []
+        self._is_watching = is_watching
         self._databases: dict[str, object] = {}
         """By path: how each looked before the call."""
         self._outer: Footprint | None = None
@@ -103,6 +201,8 @@ class Footprints:
 
     def begin(self, item: object) -> None:
         """Watch from here on what is done for this item."""
+        if not self._is_watching:
+            return
         _install()
         self._item = item
         for path in self._databases:
@@ -112,6 +212,8 @@ class Footprints:
 
     def end(self) -> None:
         """The call is over."""
+        if not self._is_watching:
+            return
         footprint, _hooked.footprint = _hooked.footprint, self._outer
         connected, _hooked.databases = _hooked.databases, self._outer_connections
         assert footprint is not None

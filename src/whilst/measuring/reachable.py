@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple
 from whilst.measuring import ownership
 from whilst.measuring.origins import ABSENT
 
-__all__ = ["AROUND", "Found", "Reachable", "settings_now"]
+__all__ = ["AROUND", "Found", "Reachable", "libraries_of", "settings_now"]
 
 AROUND: Final = object()
 """Stands for the whole process in what is found."""
@@ -67,7 +67,12 @@ class Reachable:
 
     def __init__(self, fn: Callable[..., object]) -> None:
         self._fn = fn
-        self._seen = _Look(fn).seen
+        look = _Look(fn)
+        self._seen = look.seen
+        self.names: frozenset[str] = frozenset(look.names)
+        """All names in the code that can be reached: of variables, attributes, methods and modules."""
+        self.libraries: frozenset[str] = frozenset(look.libraries)
+        """The packages, not the user's own, that something of it comes from."""
         self.has_grown = False
         """At the last look there was more than before: what became of it, the next one tells."""
 
@@ -110,6 +115,8 @@ class _Look:
 
     def __init__(self, fn: Callable[..., object]) -> None:
         self.seen: dict[object, _Seen] = {}
+        self.names: set[str] = set()
+        self.libraries: set[str] = set()
         self._todo: deque[tuple[str, object, int]] = deque()
         self._codes = 0
         self._bytes = 0
@@ -119,7 +126,10 @@ class _Look:
             self._visit(*self._todo.popleft())
 
     def _visit(self, name: str, value: Any, holder: int) -> None:
-        if isinstance(value, _ATOMS) or (isinstance(value, _INERT) and getattr(value, "__self__", None) is None):
+        if isinstance(value, _ATOMS):
+            return
+        self.libraries |= libraries_of(value)
+        if isinstance(value, _INERT) and getattr(value, "__self__", None) is None:
             return
         key = id(value)
         if key in self.seen:
@@ -312,6 +322,7 @@ class _Look:
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._add(f"a default of {function.__name__}", default, key)
         names = function.__globals__
+        self.names.update(_names_of(code))
         if not {"import_module", "__import__", "modules"}.isdisjoint(code.co_names):
             self._modules_of_his_own(key)
         for used in (*_names_of(code), *_words_of(code, names)):
@@ -327,6 +338,7 @@ class _Look:
     def _module(self, name: str, module: types.ModuleType, code: types.CodeType, key: int) -> None:
         """Names looked up in the user's own modules."""
         if not ownership.is_own_code(getattr(module, "__file__", None) or "<frozen>"):
+            self.libraries.add(module.__name__.partition(".")[0])
             return
         names = vars(module)
         for used in _names_of(code):
@@ -360,6 +372,16 @@ def _ends(kind: Any, value: Any, length: int) -> list[Any]:
         return list(kind.__iter__(value))
     half = _MOST_OF_ONE // 2
     return [kind.__getitem__(value, place) for place in (*range(half), *range(-half, 0))]
+
+
+def libraries_of(value: object) -> set[str]:
+    """The package that a function, a class or an object's class comes from; none for what is the user's own."""
+    home = value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else type(value)
+    if isinstance(home, types.FunctionType):
+        is_own = ownership.is_own_code(home.__code__.co_filename)
+    else:
+        is_own = isinstance(home, type) and _is_own(home)
+    return set() if is_own else {str(getattr(home, "__module__", None)).partition(".")[0]}
 
 
 def _is_own(kind: type) -> bool:

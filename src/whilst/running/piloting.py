@@ -40,6 +40,41 @@ _WATCHED_S: Final = 0.012
 _MOST_CALLS: Final = 64
 _FILE_CALLS: Final = 4
 """So many calls that write files are watched: whose the files are, their names tell only together."""
+_FILE_WORDS: Final = frozenset(
+    [
+        "open",
+        "exec",
+        "eval",
+        "__import__",
+        "import_module",
+        "os",
+        "io",
+        "pathlib",
+        "shutil",
+        "tempfile",
+        "subprocess",
+        "sqlite3",
+        "dbm",
+        "shelve",
+        "zipfile",
+        "tarfile",
+        "gzip",
+        "bz2",
+        "lzma",
+        "mmap",
+        "csv",
+        "write_text",
+        "write_bytes",
+        "unlink",
+        "touch",
+        "rename",
+        "mkdir",
+        "rmdir",
+        "hardlink_to",
+        "symlink_to",
+    ]
+)
+"""Names of what is imported within a function, or needs no import, and writes files."""
 _NATIVE_SHARE: Final = 0.2
 _WORTH_TRIAL: Final = 8
 """Fewer calls left than this do not pay for a trial with fewer native threads."""
@@ -81,7 +116,7 @@ class FirstCalls:
                 self._job.how,
                 self._job.is_coroutine,
                 reachable=self._reachable,
-                files=self._files or Footprints(),
+                files=self._files or Footprints(is_watching=False),
             )
             if self._first_lap is not None:
                 self._measured.add(self._first_lap)
@@ -94,11 +129,10 @@ class FirstCalls:
         if not items:
             return _nothing(first)
         if not _names_nothing(self._job.fn):
-            from whilst.measuring.footprints import Footprints
             from whilst.measuring.reachable import Reachable
 
             self._reachable = Reachable(self._job.fn)
-            self._files = Footprints()
+            self._files = self._watch_files(self._reachable, items[0])
             self._files.begin(items[0])
         try:
             start = clocks.read(is_short=True)
@@ -109,6 +143,15 @@ class FirstCalls:
                 self._files.end()
         self._keep(items, finished, self._first_lap)
         return finished
+
+    @staticmethod
+    def _watch_files(reachable: Reachable, item: object) -> Footprints:
+        from whilst.measuring.footprints import Footprints, may_touch_files
+        from whilst.measuring.reachable import libraries_of
+
+        # What an item can do is not known by its name: a path of a library's class has methods of its own.
+        libraries = reachable.libraries | libraries_of(item)
+        return Footprints(is_watching=may_touch_files(reachable.names, libraries))
 
     def is_enough(self) -> bool:
         """Does the first call tell all? It mostly waited, and its function writes nothing."""
@@ -238,6 +281,8 @@ def _names_nothing(fn: object) -> bool:
     if not isinstance(fn, FunctionType) or fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__:
         return False
     code = fn.__code__
+    if not _FILE_WORDS.isdisjoint(code.co_names):
+        return False
     return not any(isinstance(each, CodeType) for each in code.co_consts) and fn.__globals__.keys().isdisjoint(
         code.co_names
     )
