@@ -37,12 +37,20 @@ def run(name: str, *, stop: bool, limit_s: float) -> dict[str, object]:
     return {"said": said, "executions": executions, "seconds": time.perf_counter() - started}
 
 
+def runs(name: str, *, stop: bool, limit_s: float, repeat: int) -> list[dict[str, object]]:
+    """As often as asked, but not if once takes seconds."""
+    done = [run(name, stop=stop, limit_s=limit_s)]
+    while len(done) < repeat and float(str(done[0]["seconds"])) < 1:
+        done.append(run(name, stop=stop, limit_s=limit_s))
+    return done
+
+
 def main() -> None:
-    """Arguments: seconds a program, then names."""
-    limit_s = float(sys.argv[1])
-    for name in sys.argv[2:] or CASES:
-        first = run(name, stop=True, limit_s=limit_s)
-        every = run(name, stop=False, limit_s=limit_s)
+    """Arguments: seconds a program, how often, then names."""
+    limit_s, repeat = float(sys.argv[1]), int(sys.argv[2])
+    for name in sys.argv[3:] or CASES:
+        first = runs(name, stop=True, limit_s=limit_s, repeat=repeat)
+        every = runs(name, stop=False, limit_s=limit_s, repeat=repeat)
         print(json.dumps({"name": name, "first": first, "every": every}), flush=True)
 
 
