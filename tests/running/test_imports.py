@@ -36,8 +36,8 @@ before = set(sys.modules)
 import whilst
 def same(x):
     return x
-results = whilst.map(same, range(2000), mode={mode!r})
-assert results == list(range(2000))
+results = whilst.map(same, range(5), mode={mode!r})     # too few to be looked into, however busy the machine is
+assert results == list(range(5))
 loaded = set(sys.modules) - before
 print(*sorted(loaded & {HEAVY!r}))
 assert results.decision.mode == "sequential"
