@@ -348,10 +348,12 @@ def _split_read(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
         after = next((t for t in foreign if t.index > read.index), None)
         if before and after and before.task == after.task:
             me, it = names[read.task], names[before.task]
+            first, second = before.access.place.line, after.access.place.line
+            where = f"lines {first} and {second}" if first != second else f"line {first}"
             return Named(
                 "dirty read",
-                f"{me} reads {read.access.target} between two writes of {it} (lines {before.access.place.line} and "
-                f"{after.access.place.line}) and sees a value that was never meant to last.",
+                f"{me} reads {read.access.target} between two writes of {it} ({where}) "
+                f"and sees a value that was never meant to last.",
                 (before.index, read.index, after.index),
             )
     return None
