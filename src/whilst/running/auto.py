@@ -54,6 +54,7 @@ _MOST_WAITING: Final = 64
 _DRIFT: Final = 2.0
 """Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
 _MOST_AGAIN: Final = 16
+_MUCH_WORK: Final = 0.25
 _FEW_CALLS: Final = 16
 """First calls in a smaller number say little about the work of later ones."""
 
