@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import re
 import signal
+import sys
 import threading
 import types
 import weakref
@@ -132,3 +135,16 @@ def test_the_timer_that_watches_over_a_check_gives_way_to_somebody_elses() -> No
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
+
+
+def print_into(buffer: list[str]) -> None:
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        print("once")
+    buffer.append(text.getvalue())
+
+
+def test_streams_that_a_race_leaves_redirected_are_given_back() -> None:
+    before = sys.stdout
+    assert check(list, [print_into, print_into]).answer is Answer.NOT_ISOLATED
+    assert sys.stdout is before

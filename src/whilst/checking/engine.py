@@ -23,6 +23,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -127,8 +128,10 @@ class Explorer:
         self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
         self._runs = 0
         self._had_gc = False
+        self._streams = _streams()
 
     def __enter__(self) -> Self:
+        self._streams = _streams()
         self._use(borrow(is_fine=self._is_fine))
         self._had_gc = gc.isenabled()
         gc.disable()
@@ -160,6 +163,13 @@ class Explorer:
         give_back(self._machine)
         if self._had_gc:
             gc.enable()
+        self._give_back_streams()
+
+    def _give_back_streams(self) -> None:
+        """Two tasks that redirect a stream leave it redirected, which neither the next execution nor anybody else
+        is to find; what `setup` makes afresh is its own affair."""
+        if _streams() != self._streams:
+            sys.stdin, sys.stdout, sys.stderr = self._streams
 
     def run(self, choices: Sequence[int] = (), *, record: bool = False) -> Execution:
         """Run once; `choices` may be a prefix. A choice that can't be honoured ends it as DIVERGED."""
@@ -261,6 +271,7 @@ class Explorer:
         self._runs += 1
         if self._runs % _COLLECT_EVERY == 0:  # what is new, and now and then what has lasted for a while
             gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
+        self._give_back_streams()
         self.watcher.begin()
         self.caller.begin()
         state = self.program.setup()
@@ -338,6 +349,10 @@ class Explorer:
             _points=functools.partial(_points_of, trace, scheduler.stuck, places.hot, places.named),
             _blocked=functools.partial(_blocked, self, state, scheduler.stuck, held, outer) if is_stuck else None,
         )
+
+
+def _streams() -> tuple[Any, Any, Any]:
+    return sys.stdin, sys.stdout, sys.stderr
 
 
 _CUT_SHORT = TaskResult(has_finished=False)
