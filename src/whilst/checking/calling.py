@@ -19,10 +19,11 @@ from typing import Any
 from whilst.checking import effects
 from whilst.checking.effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
 from whilst.checking.events import Assumption, Op
-from whilst.checking.operations import Sync
+from whilst.checking.lookups import plain_key
+from whilst.checking.operations import READS, Sync
 from whilst.checking.sites import Site
 from whilst.checking.trusting import is_modelled
-from whilst.checking.watching import Watcher, plain_key
+from whilst.checking.watching import Watcher
 
 __all__ = ["Caller", "Model"]
 
@@ -31,7 +32,6 @@ _NOTHING: Any = object()
 _BuiltIn = types.BuiltinFunctionType
 _Wrapper = types.MethodWrapperType
 _CALLS = Sync(Op.CALL, writes=1)
-_READS = Sync(Op.READ, writes=0)
 
 
 class Caller:
@@ -251,7 +251,7 @@ class Caller:
         if effect == "nothing":
             return callee
         if effect == "reads":
-            self.watcher.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], _READS)
+            self.watcher.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], READS)
             return callee
         if kind.__module__ in _OUTSIDE_MODULES and kind.__name__ not in ("StringIO", "BytesIO"):
             self._touch_outside(site, name)
@@ -279,7 +279,7 @@ class Caller:
         for _, thing, name in touched:
             if type(name) is str and family(type(thing)) == "python":
                 self.watcher.meet(type(thing))
-        self.watcher.touch_all(site, touched, _READS)
+        self.watcher.touch_all(site, touched, READS)
         return method(*arguments, **keywords)
 
     def _call_function(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
@@ -334,7 +334,7 @@ class Caller:
             if argument is not _NOTHING and type(argument) not in ATOMS:
                 touched += self._handed(int(callee in WRITERS and not touched), argument, effects.depth_of(callee))
         if touched:
-            self.watcher.touch_all(site, touched, _READS if callee not in WRITERS else _CALLS)
+            self.watcher.touch_all(site, touched, READS if callee not in WRITERS else _CALLS)
 
     def _handed(self, code: int, argument: Any, depth: int) -> list[tuple[int, Any, Any]]:
         if argument is _NOTHING:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Access, Blocked, Op
+from whilst.checking.ledger import Dropped
 from whilst.checking.operations import Event, Operation
 from whilst.checking.sites import Site
-from whilst.checking.watching import Dropped
 
 if TYPE_CHECKING:
     from whilst.checking.engine import Explorer

@@ -15,6 +15,7 @@ from whilst.checking.events import Op
 
 __all__ = [
     "MIXED",
+    "READS",
     "STEPS_LOOP",
     "Accesses",
     "Event",
@@ -62,6 +63,7 @@ class Sync:
         # A step's key is its label, what it is known to depend on is in `more` (see `modelling.steps`).
 
 
+READS: Final = Sync(Op.READ, writes=0)  # of several things at once
 MIXED: Final = "await:mixed"  # steps of coroutines are not all there is: every one depends on every other
 STEPS_LOOP: Final = "asyncio"  # what all share that use more of asyncio than sleeps
 
