@@ -125,11 +125,28 @@ def test_what_may_have_been_carried_out_or_depends_on_the_item_is_its_own_error(
     assert refusal(error) == ""
 
 
-@pytest.mark.parametrize("value", [429, (503, "no"), Answer(429), {"status": 503}, ["x", 429]])
-def test_a_value_may_be_an_answer_that_says_no(value):
-    assert turned_away(value)
+@pytest.mark.parametrize(
+    ("value", "usual"),
+    [
+        (429, 200),
+        ((503, "no"), (200, "yes")),
+        (["x", 429], ["a", 201]),
+        (Answer(429), Answer(200)),
+        ({"status": 503}, {"status": 200, "text": "yes"}),
+        ((Answer(429), 1), None),
+    ],
+)
+def test_a_value_may_be_an_answer_that_says_no(value, usual):
+    assert turned_away(value, usual)
 
 
 @pytest.mark.parametrize("value", [200, (200, "ok"), Answer(200), {"status": 200}, "503", None, {"count": 503}, b"429"])
 def test_other_values_are_not(value):
-    assert not turned_away(value)
+    assert not turned_away(value, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "usual"), [(503, 512), (503, None), ((1, 503), (1, 7)), ((503, 200), (12, 200)), ((), ())]
+)
+def test_a_number_is_no_status_where_none_stood_before(value, usual):
+    assert not turned_away(value, usual)

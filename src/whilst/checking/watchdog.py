@@ -16,6 +16,7 @@ import _thread
 import ctypes
 import importlib
 import signal
+import sys
 import threading
 import time
 import types
@@ -99,15 +100,15 @@ class Watchdog:
                 signal.signal(_WAKING, self._before)
         self._may_signal = False
 
-    def _on_signal(self, _number: int, frame: types.FrameType | None) -> None:
-        """The task is still at it: whatever it waits in has been interrupted by now."""
-        if self._scheduler.cur < 0 or self._scheduler.deadline is None:
-            return
+    def _on_signal(self, _number: int, _frame: types.FrameType | None) -> None:
+        """Whatever the task waits in has been interrupted by now, so what was raised in its thread arrives here."""
+
+    def _place_of(self, ident: int) -> str:
+        """Where the task waits: the innermost line that is not of this package."""
+        frame = sys._current_frames().get(ident)  # noqa: SLF001 - the only way to another thread's frame
         while frame is not None and _HERE in frame.f_code.co_filename:
             frame = frame.f_back
-        where = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"
-        self._scheduler.blocked_outside = where
-        raise Overdue
+        return "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
     def _watch(self, ident: int, stop: _thread.LockType, over: _thread.LockType) -> None:
         try:
@@ -125,7 +126,9 @@ class Watchdog:
             if deadline == told:
                 if not asked and self._may_signal:
                     asked = True
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), None)
+                    # What is raised there already must not be taken back, to be raised by the handler: that leaves
+                    # a mark which CPython 3.11 goes round and round for ever where a trace function is set.
+                    self._scheduler.blocked_outside = self._place_of(ident)
                     signal.pthread_kill(ident, _WAKING)
             else:
                 told, asked = deadline, False

@@ -104,6 +104,8 @@ class AutoPolicy:
         self._learned: Finished | None = None
         """The last inline answer, whose lesson is learned."""
         self.is_wary = False
+        self._usual: object = None
+        """What a call gave that was alone, where answers are looked at."""
 
     # ---------------------------------------------------------------- the driver asks
 
@@ -153,7 +155,7 @@ class AutoPolicy:
         again = {number: refusal(error) for number, error in finished.errors.items()}
         if self.is_wary:
             for number, value in zip(finished.ids, finished.values, strict=True):
-                if number not in again and turned_away(value):
+                if number not in again and turned_away(value, self._usual):
                     again[number] = "its result is such an answer"
         again = {number: why for number, why in again.items() if why and self._refused.get(number, 0) < _MOST_AGAIN}
         for number, why in again.items():
@@ -328,6 +330,8 @@ class AutoPolicy:
             self._seeded = self._options.seed is None and is_seeded()
         pilot.rest = self._source.peek(4096)
         self.is_wary = pilot.files.has_connected
+        if self.is_wary and self._calls.last is not None:
+            self._usual = self._calls.last[1]
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and self._may_need_processes(profile):
             pilot.weigh(*self._calls.last, is_forked=self._can_fork())

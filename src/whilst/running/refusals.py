@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Final
 
 __all__ = ["refusal", "turned_away"]
 
 _STATUS: Final = frozenset({429, 503})
+_SUCCESS: Final = range(200, 400)
 _ERRNOS: Final = frozenset(
     {
         errno.EMFILE,
@@ -73,15 +74,28 @@ def refusal(error: BaseException) -> str:
     return ""
 
 
-def turned_away(value: object) -> bool:
-    """Is it the answer of a server that turned a request away, given back as a value?"""
+def turned_away(value: object, usual: object) -> bool:
+    """Is it the answer of a server that turned a request away, given back as a value?
+
+    Args:
+        usual: what a call gave that was alone. A bare number is a status only where a status of success stood
+            then: 503 may as well be how many bytes there were.
+    """
     if isinstance(value, (tuple, list)):
-        return len(value) <= 4 and any(turned_away(part) for part in value)
+        if not 0 < len(value) <= 4:
+            return False
+        likes: Sequence[object] = usual if isinstance(usual, (tuple, list)) else ()
+        return any(map(turned_away, value, likes)) if len(likes) == len(value) else any(map(_has_status, value))
+    if isinstance(value, int):
+        return value in _STATUS and isinstance(usual, int) and usual in _SUCCESS
+    return _has_status(value)
+
+
+def _has_status(value: object) -> bool:
+    """Is it an object or a dict with the status of such an answer?"""
     if isinstance(value, Mapping):
         return any(value.get(name) in _STATUS for name in ("status", "status_code") if name in value)
-    if isinstance(value, int):
-        return value in _STATUS
-    return _status(value) in _STATUS
+    return not isinstance(value, int) and _status(value) in _STATUS
 
 
 def _refusal_of_one(error: BaseException) -> str:
