@@ -245,6 +245,9 @@ class TimelineBuilder:
         self._labels: dict[str, int] = {"": 0}
         self._details: dict[str, int] = {"": 0}
         self._columns = {column: array(code) for column, code in _COLUMNS.items()}
+        # Bound once: a plan or a run adds a span for every step.
+        self._append_numbers = tuple(self._columns[column].append for column in ("start_ns", "end_ns", "kind"))
+        self._append_names = tuple(self._columns[column].append for column in ("executor", "task", "label", "detail"))
 
     def __len__(self) -> int:
         return len(self._columns["start_ns"])
@@ -267,14 +270,16 @@ class TimelineBuilder:
         detail: str = "",
     ) -> None:
         """Add one span; its times count from whatever origin `build` is told."""
-        columns = self._columns
-        columns["start_ns"].append(start_ns)
-        columns["end_ns"].append(end_ns)
-        columns["kind"].append(kind)
-        columns["executor"].append(self._executors.setdefault(executor, len(self._executors)))
-        columns["task"].append(self._tasks.setdefault(task, len(self._tasks)))
-        columns["label"].append(self._labels.setdefault(label, len(self._labels)))
-        columns["detail"].append(self._details.setdefault(detail, len(self._details)))
+        executors, tasks, labels, details = self._executors, self._tasks, self._labels, self._details
+        append_start, append_end, append_kind = self._append_numbers
+        append_executor, append_task, append_label, append_detail = self._append_names
+        append_start(start_ns)
+        append_end(end_ns)
+        append_kind(kind)
+        append_executor(executors.setdefault(executor, len(executors)))
+        append_task(tasks.setdefault(task, len(tasks)))
+        append_label(labels.setdefault(label, len(labels)))
+        append_detail(details.setdefault(detail, len(details)))
 
     def build(
         self,

@@ -61,9 +61,13 @@ class LowerBound:
 
     def is_met_by(self, makespan: int) -> bool:
         """Whether a schedule that long is proved to be optimal."""
-        if makespan > self.best.length and not self._is_sharp:
+        if makespan > self.best.length and not self._is_sharp and not self._is_near(makespan):
             self._sharpen()
         return makespan <= self.best.length
+
+    def _is_near(self, makespan: int) -> bool:
+        """On a large day, where the better bounds take as long as a schedule, the last hundredth isn't worth them."""
+        return len(self._problem.length) > _EFFORT and makespan * 100 <= self.best.length * 101
 
     def _raise(self, length: int, reason: Callable[[], str]) -> None:
         length = -(-length // self._unit) * self._unit

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import pairwise
 
 from whilst.planning.problem import Problem, reverse_problem
 
@@ -35,11 +36,9 @@ def find_paths(problem: Problem, *, sharpen: bool = False) -> Paths:
     if not sharpen:
         return Paths(head, _tails(problem), span)
     mirrored, mirrored_span = _heads(reverse_problem(problem), sharpen)
-    tail = [0] * len(head)
-    for task in range(len(problem.lead)):
-        operations = problem.operations(task)
-        for ahead, behind in zip(operations, reversed(operations), strict=True):
-            tail[ahead] = mirrored[behind]
+    tail: list[int] = []
+    for begin, end in pairwise(problem.first):
+        tail += mirrored[begin:end][::-1]
     return Paths(head, tail, max(span, mirrored_span))
 
 
@@ -82,31 +81,36 @@ def preemptive_bound(jobs: Sequence[tuple[int, int, int]], machines: int) -> int
 
 
 def _heads(problem: Problem, sharpen: bool) -> tuple[list[int], int]:
-    head = [0] * len(problem.length)
-    complete = [0] * len(problem.lead)
+    # Plain loops over plain lists: on a large day this is run for every bound.
+    first, length, lag, lead, earlier = problem.first, problem.length, problem.lag, problem.lead, problem.before
+    head = [0] * len(length)
+    complete = [0] * len(lead)
     for task in problem.order:
-        before = problem.before[task]
-        now = max([complete[each] for each in before], default=0)
-        if sharpen and len(before) > 1:
-            now = max(now, _shared_release(problem, before, head, complete))
-        now += problem.lead[task]
-        for operation in problem.operations(task):
+        now = 0
+        if before := earlier[task]:
+            now = max([complete[each] for each in before])
+            if sharpen and len(before) > 1:
+                now = max(now, _shared_release(problem, before, head, complete))
+        now += lead[task]
+        for operation in range(first[task], first[task + 1]):
             head[operation] = now
-            now += problem.length[operation] + problem.lag[operation]
+            now += length[operation] + lag[operation]
         complete[task] = now
     return head, max(complete)
 
 
 def _tails(problem: Problem) -> list[int]:
-    tail = [0] * len(problem.length)
-    ahead = [0] * len(problem.lead)
+    first, length, lag, lead, following = problem.first, problem.length, problem.lag, problem.lead, problem.next
+    tail = [0] * len(length)
+    ahead = [0] * len(lead)
     for task in reversed(problem.order):
-        now = max([ahead[each] for each in problem.next[task]], default=0)
-        for operation in range(problem.first[task + 1] - 1, problem.first[task] - 1, -1):
-            now += problem.lag[operation]
+        later = following[task]
+        now = max([ahead[each] for each in later]) if later else 0
+        for operation in range(first[task + 1] - 1, first[task] - 1, -1):
+            now += lag[operation]
             tail[operation] = now
-            now += problem.length[operation]
-        ahead[task] = now + problem.lead[task]
+            now += length[operation]
+        ahead[task] = now + lead[task]
     return tail
 
 

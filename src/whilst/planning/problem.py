@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
 from whilst.errors import DayError
@@ -149,17 +150,16 @@ def make_problem(day: Day, mode: Mode, executors: Sequence[str], lengths_ns: Seq
 def reverse_problem(problem: Problem) -> Problem:
     """The same problem with time running backward; a schedule of it, mirrored, is one of the original."""
     lead, first, of_task, length, lag = [], [0], [], [], []
-    for task in range(len(problem.lead)):
-        operations = problem.operations(task)
-        if operations:
-            lead.append(problem.lag[operations[-1]])
-            length += [problem.length[each] for each in reversed(operations)]
-            lag += [problem.lag[each - 1] for each in reversed(operations[1:])]
+    for task, (begin, end) in enumerate(pairwise(problem.first)):
+        if begin < end:
+            lead.append(problem.lag[end - 1])
+            length += problem.length[begin:end][::-1]
+            lag += problem.lag[begin : end - 1][::-1]
             lag.append(problem.lead[task])
-            of_task += [task] * len(operations)
+            of_task += [task] * (end - begin)
         else:
             lead.append(problem.lead[task])
-        first.append(len(length))
+        first.append(end)
     return Problem(
         executors=problem.executors,
         lead=lead,

@@ -42,7 +42,7 @@ def find_schedule(problem: Problem, bound: LowerBound, *, seed: int = 0) -> Foun
     # A task of a rare qualification stands in one queue for each executor that may do it.
     cost = max(len(problem.length), sum(map(len, problem.task_queues)), 1)
     passes = min(_MOST, max(_FEWEST, _EFFORT // cost))
-    for rule, policy, spent in _attempts(problem, bound.paths, seed):
+    for rule, policy, spent in _attempts(problem, bound.paths, seed, is_large=passes <= _FEWEST):
         if best is not None and (passes < spent or _is_close(best.schedule, bound, passes)):
             break
         passes -= spent
@@ -67,17 +67,23 @@ def _merit(schedule: Schedule) -> tuple[int, int]:
 
 
 def _is_close(schedule: Schedule, bound: LowerBound, passes: int) -> bool:
-    """On a large day, of few passes, the last thousandth isn't worth another one."""
-    return passes < 10 and schedule.makespan * 1000 <= bound.best.length * 1001
+    """On a large day, of few passes, the last thousandth isn't worth another one; nor, of two, the last hundredth."""
+    parts = 1000 if passes >= _FEWEST else 100
+    return passes < 10 and schedule.makespan * parts <= bound.best.length * (parts + 1)
 
 
-def _attempts(problem: Problem, paths: Paths, seed: int) -> Iterator[tuple[str, Policy, int]]:
-    """Yield the rule, the policy, and how many passes it takes in all."""
+def _attempts(problem: Problem, paths: Paths, seed: int, *, is_large: bool) -> Iterator[tuple[str, Policy, int]]:
+    """Yield the rule, the policy, and how many passes it takes in all.
+
+    `is_large`: there is time for a pass or two, so what is mostly best comes before what interrupts least.
+    """
     rules = {
         "longest remaining tail first": _by_tail(problem, paths),
         "longest remaining tail first, own work included": _by_level(problem, paths),
     }
     manners = _manners(problem)
+    if is_large:
+        manners.sort(key=lambda manner: not manner.is_eager)
     for name, order in rules.items():
         for manner in manners:
             yield name, replace(manner, order=order), 1
