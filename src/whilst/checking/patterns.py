@@ -220,8 +220,7 @@ def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
                 foreign = _written_between(touched, one, two)
                 if foreign is not None:
                     me, it = names[one.task], names[foreign.task]
-                    first, second = one.access.place.line, two.access.place.line
-                    where = f"lines {first} and {second}" if first != second else f"line {first}"
+                    where = _lines_of(one, two)
                     return Named(
                         "atomicity violation",
                         f"{me} changes {one.access.target} twice, in {where}, and {it} changes it in between, in line "
@@ -229,6 +228,12 @@ def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
                         (one.index, foreign.index, two.index),
                     )
     return None
+
+
+def _lines_of(one: Touch, two: Touch) -> str:
+    """Where both stand, in words."""
+    first, second = one.access.place.line, two.access.place.line
+    return f"lines {first} and {second}" if first != second else f"line {first}"
 
 
 def _too_early(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
@@ -348,8 +353,7 @@ def _split_read(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
         after = next((t for t in foreign if t.index > read.index), None)
         if before and after and before.task == after.task:
             me, it = names[read.task], names[before.task]
-            first, second = before.access.place.line, after.access.place.line
-            where = f"lines {first} and {second}" if first != second else f"line {first}"
+            where = _lines_of(before, after)
             return Named(
                 "dirty read",
                 f"{me} reads {read.access.target} between two writes of {it} ({where}) "
@@ -371,8 +375,7 @@ def _unrepeatable(touched: Sequence[Touch], names: Sequence[str]) -> Named | Non
                 return _checked(one, foreign, two, names)
             if foreign is not None:
                 me, it = names[one.task], names[foreign.task]
-                first, second = one.access.place.line, two.access.place.line
-                where = f"lines {first} and {second}" if first != second else f"line {first}"
+                where = _lines_of(one, two)
                 return Named(
                     "unrepeatable read",
                     f"{me} reads {one.access.target} twice, in {where}, and {it} writes it in between.",

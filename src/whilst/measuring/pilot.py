@@ -88,10 +88,6 @@ class Pilot:
         """The bare object that it may return, and others know by its identity alone; "" for none."""
         return self.scan.sentinel
 
-    @property
-    def is_scanned(self) -> bool:
-        return self._watchlist is not None
-
     def begin(self, item: object = ABSENT) -> None:
         """A call is about to be made: look at what it may change, send the canary out, read the clocks."""
         if self._watchlist is not None:

@@ -72,10 +72,6 @@ class Scan(NamedTuple):
         return any(suspect.what == SEED and suspect.guard is None for suspect in self.suspects)
 
     @property
-    def writes_items(self) -> bool:
-        return any(suspect.reach is Reach.ARGUMENT for suspect in self.suspects)
-
-    @property
     def waits_only_in_sleep(self) -> bool:
         """As far as the code tells."""
         return self.sleeps and not self.strangers and not self.unscanned

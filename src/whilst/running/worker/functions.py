@@ -23,7 +23,7 @@ else:  # as `types` does it, which a bare interpreter has not loaded
     FunctionType, ModuleType, CodeType = type(lambda: 0), type(sys), type((lambda: 0).__code__)
     CellType = type((lambda here: lambda: here)(0).__closure__[0])
 
-__all__ = ["NotPlainError", "dumps"]
+__all__ = ["NotPlainError", "Sink", "dumps"]
 
 _MAIN = "__main__"
 _ABOUT = ("__package__", "__file__", "__path__")
@@ -42,7 +42,7 @@ def dumps(value: object) -> bytes:
         NotPlainError: something is named that only cloudpickle knows to write down.
         Exception: whatever pickling raises.
     """
-    sink = _Sink()
+    sink = Sink()
     _FunctionPickler(sink, 5).dump(value)
     data = b"".join(sink.chunks)
     if _MAIN.encode() in data:  # named by something that has a way of its own
@@ -50,7 +50,9 @@ def dumps(value: object) -> bytes:
     return data
 
 
-class _Sink:
+class Sink:
+    """What a Pickler writes to. Long byte strings arrive here as the very object: they are not copied."""
+
     __slots__ = ("chunks",)
 
     def __init__(self) -> None:
@@ -62,7 +64,7 @@ class _Sink:
 
 
 class _FunctionPickler(Pickler):
-    def __init__(self, sink: _Sink, protocol: int) -> None:
+    def __init__(self, sink: Sink, protocol: int) -> None:
         super().__init__(sink, protocol)
         self._namespaces: dict[int, dict[str, Any]] = {}
 

@@ -12,6 +12,7 @@ from _pickle import Pickler, dumps, loads
 from itertools import chain
 
 from whilst.running.worker import byvalue
+from whilst.running.worker.functions import Sink
 from whilst.running.worker.record import Record
 from whilst.running.worker.segments import Place, private_copy
 from whilst.running.worker.wire import INLINE_BYTES
@@ -52,19 +53,6 @@ class Parcel(Record):
     fd: int
 
 
-class _Sink:
-    """What a Pickler writes to. Long byte strings arrive here as the very object: they are not copied."""
-
-    __slots__ = ("chunks",)
-
-    def __init__(self) -> None:
-        self.chunks: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self.chunks.append(data)
-        return len(data)
-
-
 def is_plain(values: Sequence[object], types: set[type] | None = None) -> bool:
     """One pickle will do: no value can fail, and none can be shared and changed. `types`: those of the values."""
     if types is None:
@@ -89,7 +77,7 @@ def pack(
         shares_main: what lives in `__main__` need not, since the other side has the same.
         types: those of the values, where somebody has looked already.
     """
-    sink = _Sink()
+    sink = Sink()
     if is_plain(values, types):
         Pickler(sink, 5).dump(values if type(values) is list else list(values))
         return Packed(None, sink.chunks, [], {})
@@ -127,7 +115,7 @@ def _dump_all(values: Sequence[object], pickler: Pickler, chunks: list[bytes], b
 
 
 def _pack_warily(
-    values: Sequence[object], sink: _Sink, buffers: list[memoryview], modules: Sequence[bytes], is_careful: bool
+    values: Sequence[object], sink: Sink, buffers: list[memoryview], modules: Sequence[bytes], is_careful: bool
 ) -> Packed:
     """One after the other, by value where plain pickle won't do, and the errors of those that can't at all."""
     chunks = sink.chunks
@@ -183,7 +171,7 @@ class _Outside:
 
 def dumps_one(value: object) -> bytes:
     """One value as one pickle without outside buffers, by value where it must be."""
-    sink = _Sink()
+    sink = Sink()
     try:
         Pickler(sink, 5).dump(value)
         if not byvalue.names_any(byvalue.unreachable(False), sink.chunks, 0):
