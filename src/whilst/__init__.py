@@ -8,6 +8,7 @@ Everything here is loaded when it is first used, so that `import whilst` costs n
 
 from __future__ import annotations
 
+from whilst.lazily import lazily
 from whilst.model.drawable import install_renderers
 
 # Not from `typing`, whose import takes longer than a run of short calls.
@@ -138,21 +139,8 @@ _HOMES: Final = {
     "whilst.running.mapping": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.results": ("Results",),
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> object:
-    """Load a public name from its room the first time it is asked for."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'whilst' has no attribute {name!r}")
-    value = getattr(__import__(home, fromlist=[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES)
 
 
 def _load_renderers() -> Renderers:

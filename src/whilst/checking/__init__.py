@@ -5,8 +5,9 @@ Loaded name by name: the pytest plugin lives in this room and must not pay for t
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Final
+
+from whilst.lazily import lazily
 
 if TYPE_CHECKING:
     from whilst.checking.outliving import effects_of
@@ -17,17 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Question", "check", "check_sql", "effects_of", "replay"]
 
 _HOMES: Final = {
-    "Question": "whilst.checking.question",
-    "check": "whilst.checking.verbs",
-    "check_sql": "whilst.checking.sql",
-    "effects_of": "whilst.checking.outliving",
-    "replay": "whilst.checking.verbs",
+    "whilst.checking.outliving": ("effects_of",),
+    "whilst.checking.question": ("Question",),
+    "whilst.checking.sql": ("check_sql",),
+    "whilst.checking.verbs": ("check", "replay"),
 }
 
-
-def __getattr__(name: str) -> object:
-    """Load a name from its module the first time it is asked for."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'whilst.checking' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

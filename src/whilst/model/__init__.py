@@ -9,6 +9,8 @@ the import.
 
 from __future__ import annotations
 
+from whilst.lazily import lazily
+
 # Not from `typing`, whose import takes longer than a run of short calls.
 TYPE_CHECKING = False
 
@@ -118,18 +120,5 @@ _HOMES: Final = {
         "Verdict",
     ),
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> object:
-    """Load a name from its module the first time it is asked for."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'whilst.model' has no attribute {name!r}")
-    value = getattr(__import__(home, fromlist=[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES)

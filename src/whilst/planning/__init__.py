@@ -7,7 +7,9 @@ turned back into a predicted timeline (`picturing`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from whilst.lazily import lazily
 
 if TYPE_CHECKING:
     from whilst.planning.forecasting import Scaling, ScalingRow, day_scaling, scaling
@@ -32,20 +34,13 @@ __all__ = [
     "scaling",
 ]
 
-_HOMES = {
-    "forecasting": ("Scaling", "ScalingRow", "day_scaling", "scaling"),
-    "likecalls": ("Costs", "forecast"),
-    "planned": ("Percentiles", "Plan", "Plans"),
-    "planner": ("plan", "plan_modes"),
-    "reading": ("parse_day", "read_day"),
+# A run needs the forecast alone, and the parser of days would hold it up.
+_HOMES: Final = {
+    "whilst.planning.forecasting": ("Scaling", "ScalingRow", "day_scaling", "scaling"),
+    "whilst.planning.likecalls": ("Costs", "forecast"),
+    "whilst.planning.planned": ("Percentiles", "Plan", "Plans"),
+    "whilst.planning.planner": ("plan", "plan_modes"),
+    "whilst.planning.reading": ("parse_day", "read_day"),
 }
 
-
-def __getattr__(name: str) -> object:
-    """Load what is asked for: a run needs the forecast alone, and a parser of days would hold it up."""
-    from importlib import import_module
-
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazily(__name__, _HOMES)
