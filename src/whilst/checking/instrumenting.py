@@ -137,13 +137,20 @@ class Instrumentation:
 
     def watch_returns(self, function: types.FunctionType) -> None:
         """Make the return of that function an event: a cache stores its result then."""
-        for at, swaps in enumerate(self._swapped):
+        own = self.rewriter.own_code(function.__code__)
+        if own is None:  # it stays as it is
+            return
+        if id(own) not in self.rewriter.returning:
+            self._name_points()
+            self.rewriter.returning.add(id(own))
+        new = self.rewriter.rewrite(own, self._names_of(function))
+        if function.__code__ is new:
+            return
+        function.__code__ = new
+        for at, swaps in enumerate(self._swapped):  # rewritten code that makes functions anew does so in each execution
             for index, swap in enumerate(swaps):
-                if swap.function() is function and id(swap.code) not in self.rewriter.returning:
-                    self._name_points()
-                    self.rewriter.returning.add(id(swap.code))
-                    new = self._swap_again(swap)
-                    self._swapped[at] = [*swaps[:index], new, *swaps[index + 1 :]]  # a plan keeps its own
+                if swap.function() is function:
+                    self._swapped[at] = [*swaps[:index], swap._replace(new=new), *swaps[index + 1 :]]  # plans keep theirs
                     return
 
     def share_globals(self, names: set[str]) -> None:

@@ -39,6 +39,7 @@ class Rewriter:
         self.returning: set[int] = set()  # ids of code objects whose return is an event
         self.site_count = 0
         self._casts: dict[tuple[int, int, bool], Cast] = {}
+        self._own: dict[int, CodeType] = {}  # id of what was made here -> what it was made of
         self._outdated: list[Cast] = []  # code that may still run, so that its id stays its own
 
     def rewrite(self, code: CodeType, names: SharedNames) -> CodeType:
@@ -61,13 +62,19 @@ class Rewriter:
             cast = mould.cast(self, names)
         self._casts[key] = cast
         self.known_codes.add(id(cast.new))
+        self._own[id(cast.new)] = code
         self.site_count += len(cast.sites)
         self.places.heat_named(cast.sites)
         return cast.new
 
+    def own_code(self, new: CodeType) -> CodeType | None:
+        """What that was made of, if it was made here."""
+        return self._own.get(id(new))
+
     def end(self) -> None:
         """Let go of all code: it holds the hooks, which lead back here."""
         self._casts.clear()
+        self._own.clear()
         self._outdated.clear()
 
     def name_points(self, points: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ __all__ = ["MODELLED", "functions_behind", "is_left", "is_modelled", "is_trusted
 # (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
 TRUSTED = (
     "whilst", "greenlet", "threading", "_thread", "queue", "logging", "importlib", "_frozen_importlib", "re",
-    "enum", "typing", "abc", "_abc", "_py_abc", "_weakrefset", "warnings", "linecache", "traceback",
+    "enum", "typing", "abc", "_abc", "_py_abc", "warnings", "linecache", "traceback",
     "tokenize", "inspect", "dis", "opcode", "ast", "gc", "encodings", "codecs", "io", "_io", "_pyio",
     "stat", "site", "pytest", "_pytest", "pluggy", "coverage", "hypothesis", "random", "signal", "subprocess",
     "multiprocessing", "asyncio", "selectors", "socket", "ssl", "concurrent.futures", "decimal", "_pydecimal",

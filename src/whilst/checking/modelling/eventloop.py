@@ -30,7 +30,7 @@ from whilst.checking.sites import Mark, Site
 
 if TYPE_CHECKING:
     from whilst.checking.calling import Caller
-    from whilst.checking.modelling.steps import Steps
+    from whilst.checking.modelling.steps import Steps, Touched
 
 __all__ = ["VirtualLoop"]
 
@@ -79,7 +79,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         self._made: list[Any] = []
         self._is_busy = False
         self._now = 0.0
-        self._ahead: dict[int, tuple[str, bool]] = {}  # of tasks: the next step, and whether it comes after a sleep
+        self._ahead: dict[int, tuple[Touched, bool]] = {}  # of tasks: the next step, whether it comes after a sleep
         self._children: set[int] = set()  # those of them that a coroutine made
         self.members: set[int] = set()  # the scheduler's tasks that run on it
         self._first = -1  # the task whose bit stands for all coroutine tasks
@@ -144,7 +144,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
             sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True)
             return (2, id(self), None, site, made, sync)
         label = self._steps.label(task, frame)
-        self._ahead[task] = (label, is_asleep)
+        self._ahead[task] = (self._steps.announce(label, task), is_asleep)
         more = self._steps.more(label)
         sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True, more=more, is_step=True)
         return (2, ("step", task), label, site, made, sync)
@@ -187,9 +187,8 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def _begin_step(self) -> None:
         if self._steps is not None:
-            task = self._scheduler.cur
-            label, is_asleep = self._ahead[task]
-            self._steps.start(label, task, uses_loop=not is_asleep)
+            touched, is_asleep = self._ahead[self._scheduler.cur]
+            self._steps.start(touched, uses_loop=not is_asleep)
 
     def _end_step(self, made: asyncio.Task[Any] | None) -> None:
         if self._steps is None or made is None or not made.done():

@@ -71,10 +71,15 @@ class Steps:
 
     # ------------------------------------------------------------------ while a step runs
 
-    def start(self, label: str, task: int, *, uses_loop: bool) -> None:
-        """From now on what is touched belongs to that step."""
+    def announce(self, label: str, task: int) -> Touched:
+        """That step is what the task does next, unless somebody calls it off: then it is no less in conflict with
+        whoever did that, though it never runs in that execution. What it touches goes into what is returned."""
         touched: Touched = [((STEPS_LOOP, task), None, 0)]
         self._records.append((label, task, touched))
+        return touched
+
+    def start(self, touched: Touched, *, uses_loop: bool) -> None:
+        """From now on what is touched belongs to the step that was announced so."""
         self._watcher.step = touched
         self._watcher.epoch += 1  # so that every access is told again
         if uses_loop:
