@@ -147,10 +147,11 @@ class Instrumentation:
         if function.__code__ is new:
             return
         function.__code__ = new
-        for at, swaps in enumerate(self._swapped):  # rewritten code that makes functions anew does so in each execution
+        # Functions that rewritten code makes are in no list: they go with their execution. A plan keeps its own lists.
+        for at, swaps in enumerate(self._swapped):
             for index, swap in enumerate(swaps):
                 if swap.function() is function:
-                    self._swapped[at] = [*swaps[:index], swap._replace(new=new), *swaps[index + 1 :]]  # plans keep theirs
+                    self._swapped[at] = [*swaps[:index], swap._replace(new=new), *swaps[index + 1 :]]
                     return
 
     def share_globals(self, names: set[str]) -> None:
