@@ -170,6 +170,7 @@ class _Run:
             calls = list(items)
             items, is_coroutine = calls, bool(calls) and all(gives_coroutines(call[0]) for call in calls)
         else:
+            _require_call(verb, fn, items)
             is_coroutine = gives_coroutines(fn)
         job = Job(
             next_job_id(),
@@ -284,6 +285,14 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
             raise error
         finally:
             del error, run, driver, sink
+
+
+def _require_call(verb: str, fn: object, items: object) -> None:
+    """Before any work: something to call, and something to call it on."""
+    if not callable(fn):
+        raise TypeError(f"{verb}() makes calls of a function, got {fn!r}. Pass the function itself: {verb}(fn, items).")
+    if not hasattr(items, "__iter__") and not hasattr(items, "__getitem__"):
+        raise TypeError(f"{verb}() takes items to loop over, got {items!r}. For a single call, pass [{items!r}].")
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:

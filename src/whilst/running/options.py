@@ -31,6 +31,7 @@ else:
 
 __all__ = ["Keywords", "Options", "OptionsError"]
 
+_SEQUENTIAL = ("inline", "eventloop")
 MODES = ("auto", "sequential", "concurrent", "parallel", "combined")
 
 
@@ -96,8 +97,13 @@ class Options(Record):
         _whole("retries", self.retries, 0)
         if self.seed is not None:
             _whole("seed", self.seed, None)
-        if self.timeout_s is not None and not self.timeout_s > 0:
-            raise OptionsError(f"timeout_s must be more than 0 seconds, got {self.timeout_s!r}.")
+        if self.timeout_s is not None and not (isinstance(self.timeout_s, int | float) and self.timeout_s > 0):
+            raise OptionsError(f"timeout_s must be a number of seconds, more than 0, got {self.timeout_s!r}.")
+        if self.mode == "sequential" and self.backend not in (None, *_SEQUENTIAL):
+            raise OptionsError(
+                f"mode='sequential' makes one call after the other in the calling thread, which "
+                f"backend={self.backend!r} does not; pass one of the two."
+            )
         return self
 
 

@@ -91,10 +91,10 @@ def _compare_function(
     sizes: tuple[int | None, int | None],
     report: Callable[[str], None],
 ) -> Comparison:
-    from whilst.running.comparing.calling import is_coroutine_function
+    from whilst.running.choosing import gives_coroutines
     from whilst.running.comparing.calls import Shape, compare_calls
 
-    shape = Shape.of(*sizes, len(items), is_coroutine=is_coroutine_function(fn))
+    shape = Shape.of(*sizes, len(items), is_coroutine=gives_coroutines(fn))
     return compare_calls(fn, items, [Mode.parse(name) for name in names], shape, report)  # type: ignore[arg-type]  # items of its own kind
 
 

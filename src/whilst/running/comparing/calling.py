@@ -14,16 +14,11 @@ from whilst.running.comparing.outcomes import Failure, Outcome
 from whilst.running.comparing.recording import CallRecord
 from whilst.running.performing.clocks import queued_ns
 
-__all__ = ["Sampler", "is_coroutine_function", "make_call", "make_coroutine_call"]
+__all__ = ["Sampler", "make_call", "make_coroutine_call"]
 
 _SAMPLE_EVERY_S: Final = 0.005
 _NOTICEABLE_NS: Final = 20_000
 """Two steps of a coroutine that are closer than this are drawn as one."""
-
-
-def is_coroutine_function(fn: Callable[..., object]) -> bool:
-    """Also for partial objects and for instances whose `__call__` is one."""
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004 (not a test for being callable)
 
 
 def make_call(fn: Callable[[object], object], item: object, number: int, lane: str) -> CallRecord:

@@ -9,7 +9,7 @@ from whilst.errors import WhilstError
 from whilst.measuring.machine import look_at_machine
 from whilst.model import Mode, Profile
 from whilst.planning import Costs, forecast
-from whilst.running.comparing.calling import is_coroutine_function
+from whilst.running.choosing import gives_coroutines
 from whilst.running.comparing.comparison import Comparison, Row
 from whilst.running.comparing.inline import run_inline
 from whilst.running.comparing.looping import run_on_loop
@@ -98,7 +98,7 @@ def _perform(
             run = run_on_processes(fn, items, (shape.workers, 1), tick)
         elif mode is Mode.COMBINED:
             run = run_on_processes(fn, items, (shape.workers, shape.overlap), tick)
-        elif is_coroutine_function(fn):
+        elif gives_coroutines(fn):
             run = run_on_loop(fn, items, shape.overlap, tick)  # type: ignore[arg-type]  # it is one
         else:
             run = run_on_threads(fn, items, shape.overlap, tick)
@@ -143,7 +143,7 @@ def _profile(run: Run, fn: Callable[[object], object]) -> Profile:
         wait_s=sum(call.wait_ns for call in run.calls) / count / 1e9,
         calls=count,
         first_call_s=(first.end_ns - first.start_ns) / 1e9,
-        is_coroutine=is_coroutine_function(fn),
+        is_coroutine=gives_coroutines(fn),
     )
 
 

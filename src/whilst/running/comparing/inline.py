@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from whilst.running.comparing.calling import Sampler, is_coroutine_function, make_call, make_coroutine_call
+from whilst.running.choosing import gives_coroutines
+from whilst.running.comparing.calling import Sampler, make_call, make_coroutine_call
 from whilst.running.comparing.looping import run_coroutine
 from whilst.running.comparing.recording import CallRecord, Run
 
@@ -19,7 +20,7 @@ def run_inline(fn: Callable[[object], object], items: Sequence[object], tick: Ca
     start = time.perf_counter_ns()
     calls: list[CallRecord] = []
     with Sampler() as sampler:
-        if is_coroutine_function(fn):
+        if gives_coroutines(fn):
             run_coroutine(_await_each(fn, items, calls, tick))
         else:
             sampler.register(_LANE)

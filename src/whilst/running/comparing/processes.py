@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from whilst.errors import NotPicklableError
-from whilst.running.comparing.calling import is_coroutine_function
+from whilst.running.choosing import gives_coroutines
 from whilst.running.comparing.outcomes import Outcome
 from whilst.running.comparing.recording import CallRecord, Run
 from whilst.running.performing.frames import Child
@@ -129,4 +129,4 @@ def _who(count: int, at_once: int, fn: Callable[[object], object]) -> str:
     processes = f"{count} process{'es' if count != 1 else ''}"
     if at_once == 1:
         return processes
-    return f"{processes} of {at_once} {'calls' if is_coroutine_function(fn) else 'threads'}"
+    return f"{processes} of {at_once} {'calls' if gives_coroutines(fn) else 'threads'}"

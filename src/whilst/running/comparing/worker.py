@@ -17,7 +17,8 @@ from typing import Any
 
 import cloudpickle
 
-from whilst.running.comparing.calling import Sampler, is_coroutine_function, make_call, make_coroutine_call
+from whilst.running.choosing import gives_coroutines
+from whilst.running.comparing.calling import Sampler, make_call, make_coroutine_call
 from whilst.running.comparing.measures import peak_memory_bytes
 from whilst.running.comparing.outcomes import Failure, Outcome
 from whilst.running.comparing.recording import CallRecord
@@ -50,7 +51,7 @@ def main() -> None:
     write_frame(answers, pickle.dumps("ready"))
     desk = _Desk(fn, messages, answers)
     with Sampler() as sampler:
-        if is_coroutine_function(fn):
+        if gives_coroutines(fn):
             import asyncio  # half of this process's start-up, where nobody needs it
 
             asyncio.run(desk.loop(at_once))
