@@ -27,7 +27,8 @@ BAD_KEYWORDS: dict[str, dict[str, Any]] = {
     "timeout_s must be a number of seconds, more than 0, got '3'": {"timeout_s": "3"},
     "errors must be one of .*'ignore'": {"errors": "ignore"},
     "seed must be a whole number, got 'x'": {"seed": "x"},
-    "backend='processes' does not; pass one of the two": {"mode": "sequential", "backend": "processes"},
+    "backend='processes' is parallel, not mode='sequential'": {"mode": "sequential", "backend": "processes"},
+    "backend='threads' is concurrent or parallel, not mode='combined'": {"mode": "combined", "backend": "threads"},
 }
 
 

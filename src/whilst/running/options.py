@@ -31,8 +31,17 @@ else:
 
 __all__ = ["Keywords", "Options", "OptionsError"]
 
-_SEQUENTIAL = ("inline", "eventloop")
 MODES = ("auto", "sequential", "concurrent", "parallel", "combined")
+_MODES_OF = {
+    "inline": ("sequential",),
+    "eventloop": ("sequential", "concurrent"),
+    "threads": ("concurrent", "parallel"),  # parallel without the GIL, and where calls let go of it
+    "processes": ("parallel",),
+    "subinterpreters": ("parallel",),
+    "processes*threads": ("combined",),
+    "processes*eventloop": ("combined",),
+}
+"""What a back end can be asked to be."""
 
 
 class OptionsError(WhilstError, ValueError):
@@ -99,10 +108,10 @@ class Options(Record):
             _whole("seed", self.seed, None)
         if self.timeout_s is not None and not (isinstance(self.timeout_s, int | float) and self.timeout_s > 0):
             raise OptionsError(f"timeout_s must be a number of seconds, more than 0, got {self.timeout_s!r}.")
-        if self.mode == "sequential" and self.backend not in (None, *_SEQUENTIAL):
+        if self.mode != "auto" and self.mode not in _MODES_OF.get(self.backend or "", MODES):
+            is_in = " or ".join(_MODES_OF[str(self.backend)])
             raise OptionsError(
-                f"mode='sequential' makes one call after the other in the calling thread, which "
-                f"backend={self.backend!r} does not; pass one of the two."
+                f"backend={self.backend!r} is {is_in}, not mode={str(self.mode)!r}; pass one of the two."
             )
         return self
 
