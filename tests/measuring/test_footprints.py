@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from whilst.measuring.footprints import Footprints, may_touch_files
+from whilst.measuring.filecode import may_touch_files
+from whilst.measuring.footprints import Footprints
 from whilst.measuring.reachable import Reachable
 from whilst.measuring.scanning import scan
 from whilst.measuring.suspects import Reach
@@ -226,3 +227,24 @@ def test_only_what_may_come_near_a_file_is_watched() -> None:
     assert not watches(computes)
     assert watches(opens)
     assert watches(commands)
+
+
+def test_the_next_free_name_depends_on_the_calls_before(tmp_path: Path) -> None:
+    def next_free(item: object) -> None:
+        number = 0
+        while (path := tmp_path / f"img_{number:03}").exists():
+            number += 1
+        path.write_text(str(item))
+
+    assert "whose name is the next one free" in watched(next_free, ["x4", "x37", "x11"])
+
+
+def test_names_that_count_up_with_the_items_are_theirs(tmp_path: Path) -> None:
+    def padded(item: object) -> None:
+        (tmp_path / f"page-{int(str(item)) + 1:04}").write_text("x")
+
+    def enumerated(item: tuple[int, str]) -> None:
+        (tmp_path / f"n{item[0]:04}").write_text("x")
+
+    assert not watched(padded, ["7", "8", "9"])
+    assert not watched(enumerated, [(7, "c"), (8, "a"), (9, "b")])  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import os
 import random
 import threading
 from collections import deque
+from pathlib import Path
 
 import pytest
 
@@ -173,3 +174,10 @@ def test_an_object_that_refuses_to_be_looked_at_counts_as_changed():
     watchlist = Watchlist(scan(writes, 1))
     watchlist.look()
     assert watchlist.writes()
+
+
+def test_what_a_librarys_value_keeps_in_itself_is_no_change():
+    path = Path("a") / "b.txt"
+    before = fingerprint([path])
+    assert str(path), hash(path)  # both are kept in the path from now on
+    assert fingerprint([path]) == before

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import warnings
+from xmlrpc.client import ServerProxy
 
 import pytest
 
@@ -329,6 +330,24 @@ def test_settings_of_the_whole_process_are_told_apart(fn):
 @pytest.mark.parametrize("fn", [draws, draws_by_a_parameter])
 def test_draws_from_the_shared_generator_are_found(fn):
     assert reaches(fn) == {Reach.DRAWS}
+
+
+def test_numpys_own_seed_is_a_seed():
+    np = pytest.importorskip("numpy")
+
+    def fn(item):
+        np.random.seed(item)
+        return np.random.rand()
+
+    assert scan(fn, 1).seeds_itself
+
+
+def test_one_connection_of_a_library_that_all_calls_use_is_stateful():
+    class Proxy(ServerProxy):
+        pass
+
+    proxy = Proxy("http://127.0.0.1:9")
+    assert (Reach.STATEFUL, "an XML-RPC connection that all calls use, proxy") in found(lambda x: proxy.square(x))
 
 
 def test_modules_imported_in_the_function_are_known():

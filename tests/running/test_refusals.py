@@ -43,6 +43,8 @@ def caused(outer, cause):
         OperationalError("FATAL: sorry, too many clients already"),
         RuntimeError("can't start new thread"),
         caused(ValueError("page 7 failed"), HTTPError(429)),
+        RuntimeError("rate limited"),
+        RuntimeError("Too many concurrent requests, slow down"),
     ],
 )
 def test_turned_away(error):
@@ -56,6 +58,7 @@ def test_turned_away(error):
         HTTPError(500),
         ValueError("record 3 is damaged"),
         ValueError("rate limit must be positive, try again later"),
+        ValueError("the throttle is stuck"),
         ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
         http.client.RemoteDisconnected("Remote end closed connection without response"),
         KeyError("x"),

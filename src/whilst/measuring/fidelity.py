@@ -9,7 +9,6 @@ are known by their identity alone (`MISSING = object()`) are never the same anyw
 from __future__ import annotations
 
 import pickle
-import sys
 import types
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -79,19 +78,19 @@ def parts_of(value: object) -> Iterable[object]:
             todo += [each for entry in entries for each in entry]
         elif isinstance(part, (list, tuple, set, frozenset)):
             todo += list(part)[:_MOST_OF_ONE]
-        if _is_own(type(part)):
+        if ownership.is_own_type(type(part)):
             todo += list(_state(part).values())[:_MOST_OF_ONE]
 
 
 def _is_itself_alone(part: object) -> bool:
     """Is it equal to nothing but itself?"""
-    return type(part).__eq__ is object.__eq__ and _is_own(type(part))
+    return type(part).__eq__ is object.__eq__ and ownership.is_own_type(type(part))
 
 
 def _pickles_itself(kind: type) -> bool:
-    return any(
-        hook in base.__dict__ for base in kind.__mro__ if _is_own(base) for hook in _HOOKS
-    ) or (_is_own(kind) and issubclass(kind, (dict, list, set, tuple)) and hasattr(kind, "__dict__"))  # fmt: skip
+    own = [base for base in kind.__mro__ if ownership.is_own_type(base)]
+    has_hook = any(hook in base.__dict__ for base in own for hook in _HOOKS)
+    return has_hook or (kind in own and issubclass(kind, (dict, list, set, tuple)) and hasattr(kind, "__dict__"))
 
 
 def _lost(part: object) -> str:
@@ -102,7 +101,8 @@ def _lost(part: object) -> str:
         return ""
     if type(again) is not type(part):
         return f"becomes {type(again).__qualname__}"
-    if type(part).__eq__ is not object.__eq__ and _is_own(type(part)) and not isinstance(part, (dict, list, set)):
+    kind = type(part)
+    if kind.__eq__ is not object.__eq__ and ownership.is_own_type(kind) and not isinstance(part, (dict, list, set)):
         try:
             if part == again:
                 return ""
@@ -154,13 +154,6 @@ def _state(part: object) -> dict[str, object]:
                 except AttributeError:
                     continue
     return state
-
-
-def _is_own(kind: type) -> bool:
-    if kind.__module__ in ("builtins", "abc", "typing"):
-        return False
-    module = sys.modules.get(kind.__module__)
-    return ownership.is_own_code(getattr(module, "__file__", None) or "<unknown>")
 
 
 def _name_of(part: object) -> str:

@@ -32,6 +32,8 @@ __all__ = [
     "is_generator",
     "is_lock",
     "is_own_code",
+    "is_own_type",
+    "is_value",
     "stateful_kind",
 ]
 
@@ -161,6 +163,23 @@ def is_own_code(filename: str) -> bool:
     return "/site-packages/" not in filename and "/dist-packages/" not in filename
 
 
+def is_own_type(kind: type) -> bool:
+    """Is the class the user's own?"""
+    if kind.__module__ in ("builtins", "abc", "typing"):
+        return False
+    module = sys.modules.get(kind.__module__)
+    return is_own_code(getattr(module, "__file__", None) or "<unknown>")
+
+
+def is_value(kind: type) -> bool:
+    """Is it a library's class whose objects are equal by what they hold, and hashable: a path, a date, a fraction?
+
+    Such objects never change; what they keep in themselves beyond that (a path its text, once asked for) is a cache.
+    """
+    hashes: object = kind.__hash__
+    return hashes is not None and hashes is not object.__hash__ and not is_own_type(kind)
+
+
 def is_lock(value: object) -> bool:
     """Is it something that `with` takes to keep others out?"""
     kind = type(value)
@@ -178,9 +197,10 @@ def stateful_kind(value: object) -> str:
         return "a socket"
     if randoms is not None and isinstance(value, randoms.Random):
         return "" if isinstance(value, randoms.SystemRandom) else "a random generator"
-    name = f"{type(value).__module__}.{type(value).__qualname__}"
-    if name in _STATEFUL_NAMES:
-        return _STATEFUL_NAMES[name]
+    for kind in type(value).__mro__[:-1]:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if name in _STATEFUL_NAMES:
+            return _STATEFUL_NAMES[name]
     if isinstance(value, (types.GeneratorType, Iterator)) and not is_lock(value):
         return "an iterator"
     return ""
@@ -197,6 +217,13 @@ _STATEFUL_NAMES: Final = {
     "http.client.HTTPSConnection": "an HTTP connection",
     "ftplib.FTP": "an FTP connection",
     "smtplib.SMTP": "an SMTP connection",
+    "imaplib.IMAP4": "an IMAP connection",
+    "poplib.POP3": "a POP3 connection",
+    "telnetlib.Telnet": "a telnet connection",
+    "xmlrpc.client.ServerProxy": "an XML-RPC connection",
+    "multiprocessing.connection._ConnectionBase": "a pipe",
+    "pymysql.connections.Connection": "a database connection",
+    "serial.serialutil.SerialBase": "a serial port",
     "numpy.random._generator.Generator": "a random generator",
     "numpy.random.mtrand.RandomState": "a random generator",
     "subprocess.Popen": "a child process",
@@ -212,7 +239,8 @@ def bound_generator(value: object) -> bool:
     """Is it a function of the random generator that the whole program shares (`random.random`, `numpy.random.rand`)?"""
     owner = getattr(value, "__self__", None)
     if owner is None:
-        return False
+        numpys = sys.modules.get("numpy.random")
+        return numpys is not None and value is getattr(numpys, "seed", None)  # bound to it, though it does not say so
     randoms = sys.modules.get("random")
     if randoms is not None and owner is getattr(randoms, "_inst", None):
         return True

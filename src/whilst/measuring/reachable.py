@@ -13,22 +13,21 @@ they do to themselves (a session's pool, a compiled pattern's cache).
 
 from __future__ import annotations
 
-import operator
 import os
 import re
 import sys
 import threading
 import types
-import warnings
-import zlib
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from whilst.measuring import ownership
+from whilst.measuring.innards import Innards
 from whilst.measuring.origins import ABSENT
+from whilst.measuring.settings import settings_now
 
-__all__ = ["AROUND", "Found", "Reachable", "libraries_of", "settings_now"]
+__all__ = ["AROUND", "Found", "Reachable", "libraries_of"]
 
 AROUND: Final = object()
 """Stands for the whole process in what is found."""
@@ -37,7 +36,6 @@ _MOST: Final = 4000
 """So many values are looked at (some 2 ms), the rest is left out."""
 _MOST_OF_ONE: Final = 256
 _MOST_CODE: Final = 200
-_MOST_BYTES: Final = 4 << 20
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
 _INERT: Final = (
     types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType, types.CodeType, types.GetSetDescriptorType,
@@ -119,7 +117,7 @@ class _Look:
         self.libraries: set[str] = set()
         self._todo: deque[tuple[str, object, int]] = deque()
         self._codes = 0
-        self._bytes = 0
+        self._innards = Innards()
         self._look_around()
         self._visit("fn", fn, 0)
         while self._todo and len(self.seen) < _MOST:
@@ -186,7 +184,7 @@ class _Look:
                 self._add(name, part, key)
             return None
         if isinstance(value, type):
-            return self._class(name, value, key) if _is_own(value) else None
+            return self._class(name, value, key) if ownership.is_own_type(value) else None
         if type(value).__name__ == "partial" and type(value).__module__ == "functools":
             self._add(name, value.func, key)
             return self._entries(name, [*value.args, *value.keywords.values()], key)
@@ -208,58 +206,15 @@ class _Look:
         if isinstance(value, threading.local):
             # Numbers and names only: a session that is opened once per thread is no matter, a counter is.
             return {name: held for name, held in vars(value).items() if isinstance(held, _ATOMS)}
-        special = self._special(value)
+        special = self._innards.look(value)
         if special is not None:
             return special
         kind = type(value)
-        if _is_own(kind) or kind.__module__ in _OPEN_MODULES:
-            if _is_own(kind):
+        if ownership.is_own_type(kind) or kind.__module__ in _OPEN_MODULES:
+            if ownership.is_own_type(kind):
                 self._add(name, kind, key)
             return self._attributes(name, value, key)
         return None
-
-    def _special(self, value: Any) -> object:
-        """State of what has no Python attributes."""
-        kind = type(value)
-        if kind.__module__ == "numpy" and hasattr(value, "nbytes") and hasattr(value, "dtype"):
-            return self._array(value)
-        if kind.__module__.startswith("numpy.random") and hasattr(value, "bit_generator"):
-            return repr(value.bit_generator.state)
-        if kind.__module__.startswith("numpy.random") and hasattr(value, "n_children_spawned"):
-            return value.n_children_spawned
-        if kind.__module__.partition(".")[0] == "pandas" and hasattr(value, "_mgr"):
-            return tuple(self._array(block) for block in value._mgr.arrays if hasattr(block, "nbytes"))  # noqa: SLF001
-        if ownership.is_generator(value):
-            return hash(value.getstate())
-        if isinstance(value, bytearray) or (kind.__module__ == "array" and kind.__name__ == "array"):
-            return len(value), zlib.crc32(memoryview(value).cast("B")[:_MOST_BYTES]) if len(value) else 0
-        if kind.__module__ == "_io" and kind.__name__ in ("StringIO", "BytesIO"):
-            return None if value.closed else (value.tell(), len(value.getvalue()))
-        if kind.__module__ == "itertools" and kind.__name__ in ("count", "repeat"):
-            return repr(value)
-        if kind.__module__ == "_contextvars" and kind.__name__ == "ContextVar":
-            return id(value.get(None))
-        if kind.__module__ == "sqlite3" and kind.__name__ == "Connection":
-            return value.total_changes
-        if isinstance(value, types.GeneratorType):
-            return None if value.gi_frame is None else (value.gi_frame.f_lasti, len(value.gi_frame.f_locals))
-        if kind.__module__ == "builtins" and isinstance(value, Iterator):
-            return operator.length_hint(value, -1)
-        return None
-
-    def _array(self, value: Any) -> object:
-        """All of a small array, a sample of a big one."""
-        size = int(value.nbytes)
-        self._bytes += size
-        try:
-            if size == 0:
-                return 0
-            if self._bytes <= _MOST_BYTES and value.flags.c_contiguous:
-                return zlib.crc32(memoryview(value).cast("B"))
-            flat = value.reshape(-1)
-            return size, zlib.crc32(flat[:: max(1, len(flat) // 4096)].tobytes())
-        except (AttributeError, TypeError, ValueError):
-            return id(value)
 
     # ---------------------------------------------------------------- into it
 
@@ -290,7 +245,7 @@ class _Look:
                 state[attribute] = self._add(f"{name}.{attribute}", held, key)
         for base in type(value).__mro__:
             for attribute, slot in base.__dict__.items():
-                if isinstance(slot, types.MemberDescriptorType) and _is_own(base):
+                if isinstance(slot, types.MemberDescriptorType) and ownership.is_own_type(base):
                     try:
                         state[attribute] = self._add(f"{name}.{attribute}", slot.__get__(value), key)
                     except AttributeError:
@@ -380,16 +335,8 @@ def libraries_of(value: object) -> set[str]:
     if isinstance(home, types.FunctionType):
         is_own = ownership.is_own_code(home.__code__.co_filename)
     else:
-        is_own = isinstance(home, type) and _is_own(home)
+        is_own = isinstance(home, type) and ownership.is_own_type(home)
     return set() if is_own else {str(getattr(home, "__module__", None)).partition(".")[0]}
-
-
-def _is_own(kind: type) -> bool:
-    """Is the class the user's own?"""
-    if kind.__module__ in ("builtins", "abc", "typing"):
-        return False
-    module = sys.modules.get(kind.__module__)
-    return ownership.is_own_code(getattr(module, "__file__", None) or "<unknown>")
 
 
 def _names_of(code: types.CodeType) -> list[str]:
@@ -407,17 +354,3 @@ def _words_of(code: types.CodeType, names: dict[str, object]) -> list[str]:
         return []
     texts = [text for text in code.co_consts if isinstance(text, str)]
     return [word for text in texts for word in re.findall(r"\w+", text) if word in names]
-
-
-def settings_now() -> dict[str, object]:
-    """What some call may leave set: cheap to look at, and lost or mixed up elsewhere."""
-    found: dict[str, object] = {
-        "sys.path": tuple(sys.path),
-        "the recursion limit": sys.getrecursionlimit(),
-        "the warning filters": len(warnings.filters),
-    }
-    decimal = sys.modules.get("decimal")
-    if decimal is not None:
-        context = decimal.getcontext()
-        found["the decimal context"] = (context.prec, context.rounding, context.Emin, context.Emax)
-    return found

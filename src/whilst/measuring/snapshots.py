@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from whilst.measuring import ownership
 from whilst.measuring.origins import ABSENT
-from whilst.measuring.reachable import settings_now
+from whilst.measuring.settings import settings_now
 from whilst.measuring.suspects import Reach, Scan, Suspect
 from whilst.model import Write
 
@@ -65,6 +65,8 @@ def _fingerprint_of_object(value: object, depth: int) -> object:
     kind = type(value)
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         return (id(value), *_array_state(value))
+    if ownership.is_value(kind):
+        return id(value)
     if kind.__module__.startswith("numpy.random"):
         return _state_of(value)
     own = getattr(value, "__dict__", None)

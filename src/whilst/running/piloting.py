@@ -146,7 +146,8 @@ class FirstCalls:
 
     @staticmethod
     def _watch_files(reachable: Reachable, item: object) -> Footprints:
-        from whilst.measuring.footprints import Footprints, may_touch_files
+        from whilst.measuring.filecode import may_touch_files
+        from whilst.measuring.footprints import Footprints
         from whilst.measuring.reachable import libraries_of
 
         # What an item can do is not known by its name: a path of a library's class has methods of its own.

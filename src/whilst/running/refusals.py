@@ -48,7 +48,11 @@ _WORDS: Final = {
     ),
     "runtimeerror": ("can't start new thread",),
 }
-"""By the name of the error's type. Words alone prove nothing: "rate limit must be positive" is a user's own error."""
+"""By the name of the error's type. Such words alone prove nothing: "database is locked" may be a user's own error."""
+_PHRASES: Final = re.compile(
+    r"too many (concurrent |simultaneous )?(requests|connections)|rate.?limit(ed| exceeded| reached)|(is|was) throttled"
+)
+"""What says in words, whatever the type, that there were too many at once."""
 _NAMES: Final = ("ratelimit", "toomany", "throttl")
 _DEEPEST: Final = 6
 _SAID: Final = re.compile(r"\b(429|503)\b")
@@ -116,6 +120,9 @@ def _refusal_of_one(error: BaseException) -> str:
     word = next((word for word in _WORDS.get(name, ()) if word in text), "")
     if word:
         return f"{type(error).__name__}: {word}"
+    said = _PHRASES.search(text)
+    if said:
+        return f"{type(error).__name__}: {said.group()}"
     if _SAID.search(text) and any(word in text for word in _SAID_WITH):
         return f"{type(error).__name__}: {text[:60]}"
     if (isinstance(error, _BROKEN) or type(error).__name__ in _BROKEN_NAMES) and _may_be_repeated(error):
