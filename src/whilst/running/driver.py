@@ -1,7 +1,7 @@
 """The driver: the one loop that moves a run on, in the thread of whoever wants the results.
 
-It owns the input, the back end and the sink; it asks the policy what to do (`running.policy`), feeds the pool
-(`running.pool`) with what happened, and carries out what the pool says. It decides nothing itself.
+It owns the input, the sink and what the run's errors are; it asks the policy what to do (`running.policy`), has calls
+made here or by a crew of workers (`running.crew`), and hands on what comes back. It decides nothing itself.
 """
 
 from __future__ import annotations
@@ -9,33 +9,17 @@ from __future__ import annotations
 from collections import deque
 from time import perf_counter_ns
 
-from whilst.errors import TimeoutExceededError
-from whilst.running.backends.base import CALLER, Backend, Batch, Event, Finished, Job
+from whilst.running.backends.base import CALLER, Backend, Batch, Finished, Job
 from whilst.running.calls import Awaiter, Cell, note_item, perform
-from whilst.running.messages import (
-    Deliver,
-    Fail,
-    Failed,
-    Input,
-    Instruction,
-    Recall,
-    Recalled,
-    Send,
-    Shaped,
-    Start,
-    Stop,
-    Submitted,
-    TimedOut,
-    TurnedAway,
-)
 from whilst.running.policy import INLINE, Orders, Policy, Setup, View
-from whilst.running.pool import Pool, Rules
 from whilst.running.worker.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from whilst.running.backends.base import Event
+    from whilst.running.crew import Crew
     from whilst.running.recorder import Recorder
     from whilst.running.sinks import Sink
     from whilst.running.source import Source
@@ -80,38 +64,44 @@ class Driver:
         self.view = View(started_ns=recorder.start_ns)
         self.on_progress: Callable[[int], None] | None = None
         self._open_backend = open_backend
-        self._backend: Backend | None = None
+        self._crew: Crew | None = None
         self._setup = INLINE
-        self._pool = Pool(Rules())
+        self._broken: BaseException | None = None
+        """No worker could be started: why."""
         self._errors: dict[int, BaseException] = {}
         self.failed_id: int | None = None
         """The number of the item whose error ended the run."""
-        self._leftover: deque[Submitted] = deque()
+        self._leftover: deque[Batch] = deque()
         """Calls taken back from a back end that was given up; they come before new ones."""
         self._grace_until_ns: int | None = None
-        self._next_time_check_ns = 0
 
     # What a reader may ask.
 
     @property
     def is_over(self) -> bool:
         """All is done, or nothing that could still come matters."""
-        if self._pool.broken is not None:
+        if self._broken is not None:
             return True
         if self.failed_id is not None:
-            if not isinstance(self._errors.get(self.failed_id), Exception):
-                return True  # SystemExit, KeyboardInterrupt: an earlier call is not waited for
-            if self._grace_until_ns is not None and perf_counter_ns() > self._grace_until_ns:
-                return True
-            return not self._pool.has_open_below(self.failed_id) and not self._has_leftover_below(self.failed_id)
-        return self.source.is_exhausted and self._pool.is_idle and not self._leftover
+            return self._is_over_after(self.failed_id)
+        if not self.source.is_exhausted or self._leftover:
+            return False
+        return self._crew is None or self._crew.pool.is_idle
+
+    def _is_over_after(self, failed_id: int) -> bool:
+        """This call has failed: only those before it may still have something to say."""
+        if not isinstance(self._errors.get(failed_id), Exception):
+            return True  # SystemExit, KeyboardInterrupt: an earlier call is not waited for
+        if self._grace_until_ns is not None and perf_counter_ns() > self._grace_until_ns:
+            return True
+        if any(min(each.ids) < failed_id for each in self._leftover):
+            return False
+        return self._crew is None or not self._crew.pool.has_open_below(failed_id)
 
     @property
     def error(self) -> BaseException | None:
         """What ended the run before its time: the error of the first item, in their order, that has one."""
-        if self.failed_id is not None:
-            return self._errors[self.failed_id]
-        return self._pool.broken
+        return self._broken if self.failed_id is None else self._errors[self.failed_id]
 
     def run(self) -> None:
         """Go on until the end, and close; raise what a `for` loop would have raised."""
@@ -129,22 +119,17 @@ class Driver:
         A process can be killed and a coroutine cancelled. A thread in a call can't be, so it is waited for, unless
         the program is to be left (Ctrl-C, sys.exit).
         """
-        error, backend = self.error, self._backend
+        error, crew = self.error, self._crew
         is_leaving = error is not None and not isinstance(error, Exception)
-        can_end = backend is not None and (backend.can_kill or backend.overlaps)
+        can_end = crew is not None and crew.can_end_calls
         self.close(kill=is_leaving or (error is not None and can_end))
 
     def close(self, *, kill: bool) -> None:
         """End what was started. With `kill` at once."""
         self.recorder.end_ns = perf_counter_ns()
-        backend, self._backend = self._backend, None
-        if backend is not None:
-            has_abandoned = any(worker.is_abandoned for worker in self._pool.workers.values())
-            try:
-                backend.close(kill=kill or has_abandoned or self._pool.broken is not None)
-            except BaseException:
-                backend.close(kill=True)
-                raise
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.close(kill=kill)
 
     # One step.
 
@@ -157,26 +142,26 @@ class Driver:
         orders = self._ask()
         if orders.setup != self._setup:
             self._change_setup(orders.setup)
-        if self._backend is not None and orders.setup == self._setup:
-            self._shape(orders)
-            self._feed(orders)
-        if self._leftover and self._backend is None:
+        if self._crew is not None and orders.setup == self._setup:
+            self._crew.shape(orders)
+            self._feed(self._crew, orders)
+        if self._leftover and self._crew is None:
             self._perform_leftover()
         elif orders.inline and self.source.left != 0 and self._may_take():
-            if orders.is_plain and self._is_read_directly and self._backend is None:
+            if orders.is_plain and self._is_read_directly and self._crew is None:
                 return orders.inline
             # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
             count = 1 if self.limits.is_lazy and self.limits.timeout_s is not None else orders.inline
             self._accept_inline(self.policy.perform(self.job, self.source, count))
             wait = False
-        elif self._backend is None:
+        elif self._crew is None:
             if self.source.left == 0 and not self.source.is_exhausted:
                 self.source.wait()
             elif self._may_take():
                 self._accept_inline(self.policy.perform(self.job, self.source, 1))
             return 0
-        if self._backend is not None and not self.is_over:
-            self._look(self._patience_s() if wait else 0)
+        if self._crew is not None and not self.is_over:
+            self._look(self._crew, self._patience_s(self._crew) if wait else 0)
         return 0
 
     def note(self, finished: Finished) -> None:
@@ -203,22 +188,27 @@ class Driver:
 
     def wake(self) -> None:
         """Have `advance` return, from any thread."""
-        backend = self._backend
-        if backend is not None:
-            backend.wake()
+        crew = self._crew
+        if crew is not None:
+            crew.backend.wake()
 
     def poll(self) -> None:
         """Take in what has happened meanwhile and hand out more, without waiting."""
-        if self._backend is not None and not self.is_over:
-            self._look(0)
-            self._feed(self._ask())
+        if self._crew is not None and not self.is_over:
+            self._look(self._crew, 0)
+            self._feed(self._crew, self._ask())
 
     def _ask(self) -> Orders:
-        view, pool = self.view, self._pool
+        view, crew = self.view, self._crew
         view.now_ns = perf_counter_ns()
-        left = self.source.left
-        view.left = None if left is None else left + pool.waiting
-        view.in_hand, view.starting, view.ready, view.idle = pool.in_hand, pool.starting, pool.ready, pool.idle
+        view.left = self.source.left
+        if crew is None:
+            view.in_hand = view.starting = view.ready = view.idle = 0
+        else:
+            pool = crew.pool
+            view.in_hand, view.starting, view.ready, view.idle = pool.in_hand, pool.starting, pool.ready, pool.idle
+            if view.left is not None:
+                view.left += pool.waiting
         orders = self.policy.orders(view)
         view.blocked = self.limits.is_lazy and self._is_far_ahead(orders)
         return orders
@@ -227,62 +217,47 @@ class Driver:
         """The reader has enough to read, or the one it waits for holds up more than the workers need."""
         slots = orders.slots or orders.setup.slots
         at_once = max(orders.workers * (slots + orders.ahead) * orders.batch, 1)
-        return self.sink.undelivered + self._pool.in_hand + self._pool.waiting >= 2 * at_once
+        out = 0 if self._crew is None else self._crew.pool.in_hand + self._crew.pool.waiting
+        return self.sink.undelivered + out >= 2 * at_once
 
     def _may_take(self) -> bool:
         return self.failed_id is None and not self.source.is_exhausted and not self.view.blocked
 
-    # The back end.
+    # The crew.
 
     def _change_setup(self, setup: Setup) -> None:
         """Let what is in hand finish, then close this back end and open the next."""
-        if self._backend is not None:
-            if self._pool.in_hand:
-                self._do([Recall(number) for number in list(self._pool.workers)], is_assigning=False)
-                self._leftover.extend(self._pool.take_waiting())
-                if self._pool.in_hand:
-                    return
-            self._leftover.extend(self._pool.take_waiting())
-            self._backend.close(kill=False)
-            self._backend = None
+        if self._crew is not None:
+            self._leftover.extend(self._crew.retreat())
+            if self._crew.pool.in_hand:
+                return
+            crew, self._crew = self._crew, None
+            crew.close(kill=False)
         self._setup = setup
         if setup.backend == "inline":
             return
-        self._backend = self._open_backend(setup)
+        from whilst.running.crew import Crew
+
+        self._crew = Crew(self._open_backend(setup), self.limits, self, self.failed_id)
         self.recorder.name_workers(_NOUNS.get(setup.backend, "worker"))
-        self._pool = Pool(
-            Rules(
-                retries=self.limits.retries,
-                stops_at_error=self.limits.stops_at_error,
-                stops_at_exit=self.limits.stops_at_exit,
-                overlaps=self._backend.overlaps,
-            )
-        )
-        if self.failed_id is not None:
-            self._pool.failed_id = self.failed_id
 
-    def _shape(self, orders: Orders) -> None:
-        slots = orders.slots or orders.setup.slots
-        shape = Shaped(orders.workers, orders.batch, orders.ahead, orders.is_timed, slots, orders.least)
-        if shape != self._pool.shape:
-            self._do(self._pool.handle(shape))
-
-    def _feed(self, orders: Orders) -> None:
+    def _feed(self, crew: Crew, orders: Orders) -> None:
         """Hand out calls as long as workers take some and the input has some."""
-        pool, sent = self._pool, 0
+        pool, sent = crew.pool, 0
         while pool.is_hungry:
             sent += 1
             if sent % _LOOK_EVERY == 0 and not self.is_over:
-                self._look(0)  # whoever has ended meanwhile is to be used again, before another is begun with
+                self._look(crew, 0)  # whoever has ended meanwhile is to be used again, before another is begun with
             if self._leftover:
-                self._do(pool.handle(self._leftover.popleft()))
+                each = self._leftover.popleft()
+                crew.submit(each.job, each.ids, each.items)
                 continue
             if not self._may_take():
                 break
             first = self.source.next_id
-            items = self.source.take(self._size(orders))
+            items = self.source.take(self._size(crew, orders))
             if items:
-                self._do(pool.handle(Submitted(self.job, range(first, first + len(items)), items)))
+                crew.submit(self.job, range(first, first + len(items)), items)
             self._check_input()
             if not items:
                 break
@@ -291,152 +266,63 @@ class Driver:
         if self.source.is_exhausted and not pool.is_input_over:
             pool.is_input_over = True
 
-    def _size(self, orders: Orders) -> int:
+    def _size(self, crew: Crew, orders: Orders) -> int:
         """Batches get smaller toward the end, so that all workers end at about the same time."""
         left = self.source.left
         if left is None or orders.batch == 1:
             return orders.batch
-        share = 1 if self._backend is not None and self._backend.overlaps else 2
+        share = 1 if crew.backend.overlaps else 2
         return max(min(orders.batch, -(-left // (share * max(orders.workers, 1)))), min(orders.least, orders.batch), 1)
 
-    def _patience_s(self) -> float | None:
-        if self.source.left == 0 and self._pool.is_idle and not self._pool.starting:
+    def _patience_s(self, crew: Crew) -> float | None:
+        if self.source.left == 0 and crew.pool.is_idle and not crew.pool.starting:
             return None  # an input that stays open: nothing happens until there is more of it
-        if self.limits.timeout_s is None:
-            return _LONGEST_WAIT_S
-        return min(_LONGEST_WAIT_S, max((self._next_time_check_ns - perf_counter_ns()) / 1e9, 0.001))
+        return crew.patience_s(_LONGEST_WAIT_S)
 
-    def _look(self, patience_s: float | None) -> None:
-        """Take in what the back end has to say."""
-        assert self._backend is not None
-        events = self._backend.events(patience_s)
+    def _look(self, crew: Crew, patience_s: float | None) -> None:
+        """Take in what the workers have to say."""
+        events = crew.backend.events(patience_s)
         for event in events:
-            self._take_in(event)
-        if events and self._pool.is_input_over and self._pool.idle:
-            self._do(self._pool.rebalance())
-        if self.limits.timeout_s is not None:
-            self._check_time(self.limits.timeout_s)
+            self._take_in(crew, event)
+        if events:
+            crew.rebalance()
+        if crew.end_overdue():
+            self._learn_of_failure(crew)
 
-    def _take_in(self, event: Event) -> None:
+    def _take_in(self, crew: Crew, event: Event) -> None:
         if isinstance(event, Finished):
             if event.errors:
-                self._note_items(event)
+                crew.note_items(event)
             if (event.errors or self.policy.is_wary) and (refused := self.policy.again(event)):
-                event = self._without(event, refused)
+                event = crew.turn_away(event, refused)
+                orders = self._ask()
+                if orders.setup == self._setup:
+                    crew.shape(orders)
             self.policy.observe(event)
             self.recorder.add(event)
-        ready = self._pool.ready + self._pool.starting
-        self._do(self._pool.handle(event))
-        if self._pool.failed_id is not None:
-            self._note_failure(self._pool.failed_id)
-        if self._pool.ready + self._pool.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
+        pool = crew.pool
+        ready = pool.ready + pool.starting
+        crew.handle(event)
+        self._learn_of_failure(crew)
+        if pool.ready + pool.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
             self.policy.worker_lost(self.view)
 
-    def _note_items(self, event: Finished) -> None:
-        """Have each error name its item: here, where the items are, rather than in every worker."""
-        for number, error in event.errors.items():
-            call = self._pool.find(event.worker, event.number, number)
-            if call is not None:
-                note_item(error, call[0], number, call[1])
-
-    def _without(self, event: Finished, refused: Sequence[int]) -> Finished:
-        """Have calls that were turned away wait for their next turn; return the answer without them."""
-        gone = set(refused)
-        kept = [position for position, number in enumerate(event.ids) if number not in gone]
-        ids = [event.ids[position] for position in kept]
-        self._pool.handle(TurnedAway(event.worker, event.number, refused, ids, event.is_last))
-        orders = self._ask()
-        if self._backend is not None and orders.setup == self._setup:
-            self._shape(orders)
-        starts, ends = event.starts_ns, event.ends_ns
-        return Finished(
-            event.worker,
-            event.number,
-            ids,
-            [event.values[position] for position in kept],
-            event.start_ns,
-            event.end_ns,
-            {number: error for number, error in event.errors.items() if number not in gone},
-            None if starts is None else [starts[position] for position in kept],
-            None if ends is None else [ends[position] for position in kept],
-            event.cpu_ns,
-            event.lane,
-            event.is_last,
-        )
-
-    def _do(self, instructions: Iterable[Instruction], *, is_assigning: bool = True) -> None:
-        """Carry out what the pool says, and what follows from that."""
-        backend, pool = self._backend, self._pool
-        assert backend is not None
-        todo = deque(instructions)
-        while todo:
-            instruction = todo.popleft()
-            match instruction:
-                case Send():
-                    backend.send(instruction.worker, instruction.batch)
-                case Deliver():
-                    self._deliver(instruction.ids, instruction.finished)
-                case Start():
-                    backend.start_worker(instruction.worker)
-                case Stop():
-                    backend.stop_worker(instruction.worker, kill=instruction.kill)
-                case Recall():
-                    back: Input = Recalled(instruction.worker, backend.recall(instruction.worker), is_assigning)
-                    todo.extend(pool.handle(back))
-                case Fail():
-                    self._fail(instruction)
-
-    def _check_time(self, timeout_s: float) -> None:
-        """Find calls that are over their time. Looked at when the first of them can be, not before."""
-        now = perf_counter_ns()
-        if now < self._next_time_check_ns or self._backend is None:
-            return
-        limit = int(timeout_s * 1e9)
-        self._next_time_check_ns = now + limit
-        for number, worker in list(self._pool.workers.items()):
-            if worker.is_abandoned:
-                continue
-            for call, start_ns in self._backend.running(number):
-                if now - start_ns >= limit:
-                    error = self._too_long(timeout_s)
-                    self._do(self._pool.handle(TimedOut(number, call, error, self._backend.can_kill)))
-                    if self._pool.failed_id is not None:
-                        self._note_failure(self._pool.failed_id)
-                else:
-                    self._next_time_check_ns = min(self._next_time_check_ns, start_ns + limit)
-
-    def _fail_late(self, finished: Finished, timeout_s: float) -> None:
-        """Calls in the caller's own thread can't be ended, but they fail all the same, as they do elsewhere."""
-        if finished.starts_ns is None or finished.ends_ns is None:
-            return
-        late = [
-            number
-            for number, start, end in zip(finished.ids, finished.starts_ns, finished.ends_ns, strict=True)
-            if end - start > timeout_s * 1e9 and number not in finished.errors
-        ]
-        if late:
-            error = f"A call ran longer than timeout_s={timeout_s:g}. It was made in the caller's own thread, which "
-            error += "can't end it. Pass mode='parallel' to have such calls ended."
-            finished.errors = {**finished.errors, **{number: TimeoutExceededError(error) for number in late}}
-
-    def _too_long(self, timeout_s: float) -> TimeoutExceededError:
-        assert self._backend is not None
-        if self._backend.can_kill:
-            return TimeoutExceededError(f"A call ran longer than timeout_s={timeout_s:g}; its process was killed.")
-        return TimeoutExceededError(
-            f"A call ran longer than timeout_s={timeout_s:g}. A thread can't be killed: it goes on in the "
-            f"background until it ends by itself. Pass mode='parallel' to have such calls ended."
-        )
+    def _learn_of_failure(self, crew: Crew) -> None:
+        self._broken = crew.pool.broken
+        if crew.pool.failed_id is not None:
+            self._note_failure(crew.pool.failed_id)
 
     # Answers.
 
     def _accept_inline(self, finished: Finished) -> None:
         if self.limits.timeout_s is not None:
-            self._fail_late(finished, self.limits.timeout_s)
+            from whilst.running.deadlines import fail_late
+
+            fail_late(finished, self.limits.timeout_s)
         self.policy.observe(finished)
         if finished.ids:
             self.recorder.add(finished)
-            self._deliver(finished.ids, finished)
+            self.deliver(finished.ids, finished)
         if finished.errors:
             fatal = [number for number, error in finished.errors.items() if self._is_fatal(error)]
             if fatal:
@@ -444,8 +330,7 @@ class Driver:
         self._check_input()
 
     def _perform_leftover(self) -> None:
-        each = self._leftover.popleft()
-        batch = Batch(-1, each.job, each.ids, each.items)
+        batch = self._leftover.popleft()
         awaiter = Awaiter()
         try:
             self._accept_inline(perform(batch, CALLER, Cell(), awaiter))
@@ -462,24 +347,23 @@ class Driver:
 
     def _end_by(self, number: int) -> None:
         self._note_failure(number)
-        if self._backend is not None:
-            self._do(self._pool.handle(Failed(number)))
+        if self._crew is not None:
+            self._crew.end_at(number)
 
     def _note_failure(self, number: int) -> None:
         if self.failed_id is None or number < self.failed_id:
             self.failed_id = number
 
-    def _has_leftover_below(self, number: int) -> bool:
-        return any(min(each.ids) < number for each in self._leftover)
-
     def _is_fatal(self, error: BaseException) -> bool:
         return self.limits.stops_at_error or (self.limits.stops_at_exit and not isinstance(error, Exception))
 
-    def _fail(self, failure: Fail) -> None:
-        note_item(failure.error, failure.job, failure.id, failure.item)
-        self._settle((failure.id,), [None], {failure.id: failure.error})
+    def fail(self, job: Job, number: int, item: object, error: BaseException) -> None:
+        """A call has failed without an answer."""
+        note_item(error, job, number, item)
+        self._settle((number,), [None], {number: error})
 
-    def _deliver(self, ids: Sequence[int], finished: Finished) -> None:
+    def deliver(self, ids: Sequence[int], finished: Finished) -> None:
+        """Hand on an answer, as far as it is one for these calls."""
         values = finished.values
         if ids is not finished.ids:  # some of them were settled otherwise before
             positions = {number: position for position, number in enumerate(finished.ids)}
