@@ -26,7 +26,8 @@ from itertools import count
 from whilst.checking.engine import Execution, Explorer
 from whilst.checking.events import Status
 from whilst.checking.operations import Event
-from whilst.checking.optimal import Branch, Node, Optimal, Sent, Work, insert
+from whilst.checking.optimal import Optimal
+from whilst.checking.wakeup import Branch, Node, Sent, Work, insert
 
 __all__ = ["Frontier", "Left", "Piece", "Task", "explore"]
 
@@ -206,11 +207,10 @@ def explore(
 
 def _left_of(strategy: Optimal, trace: Sequence[Event]) -> Left:
     plan = tuple(strategy.plan)
-    nodes = [
-        (node.sleep | 1 << plan[depth], node.tree)
-        for depth, node in enumerate(strategy.nodes)
-        if depth >= strategy.root
-    ]
+    nodes = []
+    for depth in range(strategy.root, len(strategy.asleep)):
+        node = strategy.nodes.get(depth)
+        nodes.append((strategy.asleep[depth] | 1 << plan[depth], node.tree if node is not None else []))
     work = Work(plan, strategy.sleep, strategy.sleep_from + 1, tuple(strategy.path))
     return Left(nodes, work, prefixes_of(trace[: strategy.sleep_from]))
 

@@ -14,7 +14,7 @@ same way, as if they came next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from whilst.checking.operations import Event, HeldOff, Operation, Sync, accesses_of
@@ -39,22 +39,68 @@ class HappensBefore:
     section of i, which goes with it: then j's past is that of its own task.
     """
 
-    __slots__ = ("_held_off", "_history", "_last", "_trace", "past", "races", "table", "waiting")
+    __slots__ = ("_held_off", "_history", "_last", "_races_before", "_trace", "past", "races", "table", "waiting")
 
-    def __init__(self, trace: Sequence[Event], gates: Mapping[int, int], held_off: HeldOff) -> None:
+    def __init__(
+        self,
+        trace: Sequence[Event],
+        gates: Mapping[int, int],
+        held_off: HeldOff,
+        earlier: HappensBefore | None = None,
+        common: int = 0,
+    ) -> None:
+        """`earlier`: of an execution whose first `common` events were the same."""
         self._trace, self._held_off = trace, held_off
         self.past: list[int] = []
         self.races: list[tuple[int, int, int]] = []
+        self._races_before: list[int] = []  # event -> how many races the events before it have
         self.table: dict[Any, dict[Any, _Last]] = {}
         self._last: dict[int, int] = {}  # task -> past of its latest event
         self._history: dict[Any, list[int]] = {}  # object -> events on it that may keep others waiting
         self.waiting: dict[int, Operation] = {}
-        self._run(gates)
+        if earlier is not None and common:
+            self._take_over(earlier, common)
+        self._run(gates, common)
 
-    def _run(self, gates: Mapping[int, int]) -> None:
-        past, last, table = self.past, self._last, self.table
-        for index, event in enumerate(self._trace):
+    def _take_over(self, earlier: HappensBefore, common: int) -> None:
+        """What the first events come to is known: pasts, races; the table is of this execution's objects."""
+        past = self.past = earlier.past[:common]
+        marks = earlier._races_before
+        self.races = earlier.races[: marks[common]] if common < len(marks) else earlier.races_of_events()
+        self._races_before = marks[:common]
+        last, table = self._last, self.table
+        for index in range(common):
+            task, writes, thing, key, _before, operation = self._trace[index]
+            last[task] = past[index]
+            if operation[0] == 2:
+                for each, part, is_write in accesses_of(self._trace[index]):
+                    self._note(index, table.setdefault(each, {}), part, is_write)
+                    self._history.setdefault(each, []).append(index)
+                continue
+            keys = table.get(thing)
+            if keys is None:
+                keys = table[thing] = {}
+            record = keys.get(key)
+            if record is None:
+                record = keys[key] = _Last()
+            if writes:
+                record.write = index
+                if record.reads:
+                    record.reads = []
+            else:
+                record.reads.append(index)
+
+    def races_of_events(self) -> list[tuple[int, int, int]]:
+        """Those in which both have happened."""
+        count = len(self.past)
+        return [race for race in self.races if race[1] < count]
+
+    def _run(self, gates: Mapping[int, int], begin: int) -> None:
+        past, last, table, races, marks = self.past, self._last, self.table, self.races, self._races_before
+        for index in range(begin, len(self._trace)):
+            event = self._trace[index]
             task, writes, thing, key, _before, operation = event
+            marks.append(len(races))
             mine = last.get(task, -1)
             if mine < 0:
                 mine = past[self._first_of(gates[task])] if task in gates else 0
@@ -81,14 +127,14 @@ class HappensBefore:
                         other = record.write
                         joined |= past[other]
                         if not (mine >> other) & 1:
-                            self.races.append((other, index, joined))
+                            races.append((other, index, joined))
                     record.write = index
                 else:
                     joined, other = mine, record.write
                     if other >= 0:
                         joined |= past[other]
                         if not (mine >> other) & 1:
-                            self.races.append((other, index, joined))
+                            races.append((other, index, joined))
                     record.reads.append(index)
             last[task] = past_of = joined | (1 << index)
             past.append(past_of)
@@ -154,23 +200,26 @@ class HappensBefore:
         """An operation that may wait, or that touches several things at once."""
         sync, past, table = event[5][5], self.past, self.table
         touched = accesses_of(event)
-        depends: set[int] = set()
+        depends: Collection[int] = ()
         for thing, key, writes in touched:
             keys = table.setdefault(thing, {})
             if key is None:
-                depends.update(self._whole(keys, writes))
+                found_here = self._whole(keys, writes)
             else:
+                found_here = []
                 for record in (keys.get(key), keys.get(None)):
                     if record is not None:
-                        depends.update(self._frontier(record, writes))
+                        found_here += self._frontier(record, writes)
+            depends = {*depends, *found_here} if depends else found_here
         joined = mine
         if sync.is_step:
             joined |= self._enabler(index, sync)
         elif sync.blocks:
             self._wait_races(index, event[5], event[0], mine)
         found: list[int] = []
-        for other in sorted(depends, reverse=True):
-            if (sync.is_step or not sync.blocks) and not (joined >> other) & 1:
+        does_race = sync.is_step or not sync.blocks
+        for other in sorted(depends, reverse=True) if len(depends) > 1 else depends:
+            if does_race and not (joined >> other) & 1:
                 found.append(other)
             joined |= past[other]
         for other in found:
@@ -231,4 +280,6 @@ class HappensBefore:
 
 
 def _overlap(key: Any, event: Event, thing: Any) -> bool:
+    if key is None and event[2] == thing:
+        return True
     return any(t == thing and (key is None or k is None or k == key) for t, k, _ in accesses_of(event))
