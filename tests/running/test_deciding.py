@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whilst.model import Machine, Mode, Profile, Write
-from whilst.running.deciding import Circumstances, decide, forecasts, hazards
+from whilst.running.circumstances import Circumstances
+from whilst.running.deciding import decide, forecasts, hazards, is_another_call_worth_it
 
 TWO = Machine(cores=2)
 EIGHT = Machine(cores=8)
@@ -176,16 +177,16 @@ def test_every_profile_gets_a_decision_no_slower_than_sequential(work, wait, hel
 
 def test_first_calls_that_work_more_than_later_ones_send_nobody_to_processes():
     figures = {"work_s": 0.005, "wait_s": 0.020, "gil_s": 0.005, "calls": 1, "is_picklable": True}
-    cold = Circumstances(left=110, can_fork=True, has_few_figures=True)
+    cold = Circumstances(left=110, can_fork=True, cold=3.0)
     decision = decide(Profile(**figures), TWO, cold)
     assert decision.mode is Mode.CONCURRENT
     assert "warmed up" in next(each.reason for each in decision.rejected if each.mode is Mode.COMBINED)
-    assert decide(Profile(**figures), TWO, cold._replace(has_few_figures=False)).mode is Mode.COMBINED
+    assert decide(Profile(**figures), TWO, cold._replace(cold=1.0)).mode is Mode.COMBINED
 
 
 def test_processes_that_would_win_with_a_third_of_the_work_are_not_kept_waiting():
     figures = {"work_s": 0.100, "wait_s": 0.100, "gil_s": 0.100, "calls": 1, "is_picklable": True}
-    cold = Circumstances(left=400, can_fork=True, has_few_figures=True)
+    cold = Circumstances(left=400, can_fork=True, cold=3.0)
     assert decide(Profile(**figures), TWO, cold).mode is Mode.COMBINED
 
 
@@ -196,3 +197,22 @@ def test_blas_held_to_one_thread_where_that_was_tried_and_pays():
     assert decision.mode is Mode.CONCURRENT
     assert decision.native_threads == 1
     assert decide(Profile(**figures), TWO, tried._replace(limited_native_s=0.036)).native_threads is None
+
+
+def test_one_more_call_is_made_where_much_depends_on_its_work():
+    call = Profile(work_s=0.015, wait_s=0.030, gil_s=0.015, calls=1)
+    cold = Circumstances(left=63, can_fork=True, cold=3.0)
+    assert is_another_call_worth_it(call, TWO, cold)
+    assert decide(call, TWO, cold._replace(cold=1.25)).mode is Mode.COMBINED  # the second worked as much
+
+
+@pytest.mark.parametrize(
+    ("call", "left"),
+    [
+        (Profile(wait_s=0.030, work_s=0.0002, gil_s=0.0002, calls=1), 400),  # threads, whatever the next call is like
+        (Profile(wait_s=0.100, work_s=0.100, gil_s=0.100, calls=1), 400),  # processes, likewise
+        (Profile(wait_s=0.030, work_s=0.015, gil_s=0.015, calls=1), 8),  # it would take as long as it could bring
+    ],
+)
+def test_no_call_is_made_alone_where_nothing_depends_on_it(call, left):
+    assert not is_another_call_worth_it(call, TWO, Circumstances(left=left, can_fork=True, cold=3.0))

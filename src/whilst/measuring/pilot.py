@@ -24,6 +24,12 @@ from whilst.model import Profile, Write
 
 __all__ = ["Pilot", "may_change"]
 
+_COLD: Final = 3.0
+"""So many times what later calls work may the first ones do, as far as is known of one of them alone,"""
+_LEVEL: Final = 1.25
+"""and where the next ones worked as much."""
+_MANY_CALLS: Final = 16
+"""First calls in a smaller number say little about the work of later ones."""
 _FILE_S: Final = 100e-6
 """What opening, writing or deleting a small file takes."""
 
@@ -233,6 +239,15 @@ class Pilot:
             return 0.0
         extra = self.laps[0].alone_s - self._mean("alone_s")
         return extra if extra > 0.5 * self.laps[0].alone_s else 0.0
+
+    @property
+    def cold(self) -> float:
+        """So many times what later calls work may these have worked."""
+        if self.calls >= _MANY_CALLS:
+            return 1.0
+        # The first imports and opens what the others use. If the next ones worked as much there was nothing of that.
+        is_level = len(self.laps) > 1 and self._mean("thread_s") > 0.8 * self.laps[0].thread_s
+        return _LEVEL if is_level else _COLD
 
     @property
     def waits_only_in_sleep(self) -> bool:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Final
 
-    from whilst.model import Change, Decision, Machine, Profile
+    from whilst.model import Change, Decision, Profile
     from whilst.running.backends.base import Finished, Job
-    from whilst.running.deciding import Circumstances
+    from whilst.running.grounds import Grounds
     from whilst.running.options import Options
     from whilst.running.policy import View
     from whilst.running.source import Source
@@ -49,14 +49,9 @@ _NOT_WORTH_S: Final = 0.005
 """Less than this in all: no other mode can gain anything."""
 _FIRST_FLIGHTS: Final = 10
 """As TCP's initial window (RFC 6928)."""
-_MOST_WAITING: Final = 64
-"""At once against something that may have a limit nobody knows."""
 _DRIFT: Final = 2.0
 """Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
 _MOST_AGAIN: Final = 16
-_MUCH_WORK: Final = 0.25
-_FEW_CALLS: Final = 16
-"""First calls in a smaller number say little about the work of later ones."""
 
 
 def auto_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) -> AutoPolicy:
@@ -85,7 +80,7 @@ class AutoPolicy:
         self._awaiter = Awaiter()
         self._calls = FirstCalls(job, source, self._awaiter, is_lazy=is_lazy)
         self._steering = Steering()
-        self._machine: Machine | None = None
+        self._known_grounds: Grounds | None = None
         self._history: list[Change] = []
         self._stretch = 1
         self._call_s = 0.0
@@ -94,13 +89,9 @@ class AutoPolicy:
         """Of a call, as the decision supposes."""
         self._is_spoilt = False
         """No other mode would keep the results right."""
-        self._seeded: bool | None = None
         self._refused: dict[int, int] = {}
         self._in_hand = 0
         self._inline_calls = 0
-        self._has_warmed_up = False
-        """Calls were measured while they were made over and over."""
-        self._fork_hindrance: str | None = None
         self._learned: Finished | None = None
         """The last inline answer, whose lesson is learned."""
         self.is_wary = False
@@ -203,7 +194,7 @@ class AutoPolicy:
         self._left = self._source.left
         if not is_first:
             if self._calls.is_clear(self._left):
-                self._decide("")
+                self._decide()
             return
         left = 64 if self._left is None else self._left
         if self._call_s < _TINY_S:
@@ -214,7 +205,7 @@ class AutoPolicy:
         else:
             self._stage = _Stage.PILOT
             if self._calls.is_enough():
-                self._decide("")
+                self._decide(is_first=True)
 
     def _begin_with_coroutines(self) -> None:
         """Coroutine functions wait by their nature: nothing is gained by waiting for a first one alone."""
@@ -289,93 +280,36 @@ class AutoPolicy:
 
     # ---------------------------------------------------------------- deciding
 
-    def _circumstances(self, *, workers_are_up: bool = False) -> Circumstances:
-        from whilst.running.deciding import Circumstances
+    @property
+    def _grounds(self) -> Grounds:
+        if self._known_grounds is None:
+            from whilst.running.grounds import Grounds
 
-        options, pilot = self._options, self._calls.pilot
-        return Circumstances(
-            left=self._left,
-            workers_are_up=workers_are_up,
-            can_fork=self._can_fork(),
-            server_start_s=_import_s(),
-            first_call_extra_s=pilot.first_extra_s,
-            waits_only_in_sleep=pilot.waits_only_in_sleep,
-            limited_native_s=self._calls.limited_native_s,
-            tried_threads=self._steering.trial,
-            most_workers=options.workers,
-            is_seeded=bool(self._seeded),
-            has_own_seed=options.seed is not None,
-            has_few_figures=pilot.calls < _FEW_CALLS and not self._has_warmed_up and not workers_are_up,
-            most_threads=256 if pilot.waits_only_in_sleep else _MOST_WAITING,
-        )
+            self._known_grounds = Grounds(self._calls, self._source, self._options)
+        return self._known_grounds
 
-    def _can_fork(self) -> bool:
-        from whilst.measuring.forkable import why_not_fork
-
-        # What hinders it goes on hindering it, and threads of the run's own end before a process starts.
-        if not self._fork_hindrance and self._steering.setup.backend != "threads":
-            self._fork_hindrance = why_not_fork()
-        return not self._fork_hindrance
-
-    def _decide(self, why: str) -> None:
-        """Decide for what is left, and set the run up for it."""
-        from whilst.measuring.machine import look_at_machine
-
-        pilot = self._calls.pilot
-        if self._machine is None:
-            self._machine = look_at_machine()
-        if self._seeded is None and pilot.draws:
-            from whilst.measuring.seeds import is_seeded
-
-            self._seeded = self._options.seed is None and is_seeded()
-        pilot.rest = self._source.peek(4096)
-        self.is_wary = pilot.files.has_connected
-        if self.is_wary and self._calls.last is not None:
-            self._usual = self._calls.last[1]
-        profile = self._checked_for_shared_items(pilot.profile())
-        if self._calls.last is not None and self._may_need_processes(profile):
-            pilot.weigh(*self._calls.last, is_forked=self._can_fork())
-            profile = self._checked_for_shared_items(pilot.profile())
-        self._calls.last = None
-        self._adopt(profile, why)
-
-    def _checked_for_shared_items(self, profile: Profile) -> Profile:
-        """A call that changes its item is nobody else's affair only while no other call has the same item."""
-        from dataclasses import replace
-
-        changes = [write for write in profile.writes if write.spoils_processes and not write.spoils_threads]
-        if not any(write.what.startswith("its own argument") for write in changes):
-            return profile
-        items = self._source.peek(4096)
-        if items is not None and len({id(item) for item in items}) == len(items):
-            return profile
-        writes = [
-            replace(write, what=f"{write.what}, which may be another call's too", spoils_threads=True)
-            if write.what.startswith("its own argument")
-            else write
-            for write in profile.writes
-        ]
-        return replace(profile, writes=tuple(writes))
-
-    def _may_need_processes(self, profile: Profile) -> bool:
-        """Is there work for them, and may they do it? Pickling is tried only then."""
-        if any(write.spoils_processes and not write.is_random for write in profile.writes):
-            return False
-        left = self._left if self._left is not None else 64
-        return (profile.work_s or 0.0) * left > 0.02
+    def _decide(self, *, is_first: bool = False) -> None:
+        """Decide for what is left, and set the run up; or make one more call before, where much depends on it."""
+        grounds, calls, setup = self._grounds, self._calls, self._steering.setup
+        profile = grounds.profile(self._left, setup)
+        if is_first and grounds.want_another_call(profile, self._left, setup):
+            return
+        self.is_wary = calls.pilot.files.has_connected
+        if self.is_wary and calls.last is not None:
+            self._usual = calls.last[1]
+        calls.last = None
+        self._adopt(profile, "")
 
     def _adopt(self, profile: Profile, why: str) -> None:
         from whilst.running.deciding import decide
 
-        assert self._machine is not None
-        steering, pilot = self._steering, self._calls.pilot
-        workers_are_up = steering.setup.backend.startswith("processes")
+        steering, pilot, grounds = self._steering, self._calls.pilot, self._grounds
         before = steering.decision
         steering.profile = profile
-        circumstances = self._circumstances(workers_are_up=workers_are_up)
-        decision = decide(profile, self._machine, circumstances)
+        circumstances = grounds.circumstances(self._left, steering.setup, trial=steering.trial)
+        decision = decide(profile, grounds.machine, circumstances)
         waits = (profile.wait_s or 0.0) > 0.2 * profile.wall_s
-        is_early = circumstances.has_few_figures and waits and decision.backend == "threads"
+        is_early = circumstances.cold > 1.0 and waits and decision.backend == "threads"
         is_provisional = is_early and model.Mode.COMBINED in decision.forecast_s
         if self._stage is _Stage.RUN and why:
             if (decision.mode, decision.backend) == (before.mode, before.backend):
@@ -392,9 +326,9 @@ class AutoPolicy:
         steering.take(
             decision,
             profile,
-            cores=self._machine.cores,
+            cores=grounds.machine.cores,
             waits_only_in_sleep=pilot.waits_only_in_sleep,
-            is_forked=decision.backend.startswith("processes") and self._can_fork(),
+            is_forked=decision.backend.startswith("processes") and circumstances.can_fork,
         )
         steering.watch(profile, pilot.core_share, is_provisional=is_provisional)
         if decision.mode is model.Mode.SEQUENTIAL:
@@ -411,7 +345,7 @@ class AutoPolicy:
         if window is not None and window.is_down_to_one and not window.refusals:
             self._give_up_overlap()
         elif news is not None and (self._left is None or self._left >= 4):
-            self._has_warmed_up = True
+            self._grounds.has_warmed_up = True
             self._adopt(*news)
 
     def _give_up_overlap(self) -> None:
@@ -463,10 +397,3 @@ class AutoPolicy:
 
     def _note(self, text: str) -> None:
         self._history.append(model.Change(round((time.perf_counter_ns() - self._start_ns) / 1e9, 4), text))
-
-
-def _import_s() -> float:
-    """What importing the program's modules again may take: some 0.3 ms each, beyond those every worker has."""
-    import sys
-
-    return max(0.0, (len(sys.modules) - 250) * 0.0003)

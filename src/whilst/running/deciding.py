@@ -20,75 +20,20 @@ from typing import Final, NamedTuple
 
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
 from whilst.planning import likecalls as bounds
+from whilst.running.circumstances import Circumstances
 from whilst.running.explaining import evidence_of, given_up_by, reason_for, why_slower, write_in_words
 
-__all__ = ["Circumstances", "Costs", "Forecast", "decide", "forecasts", "hazards", "is_provisional"]
+__all__ = [
+    "Forecast",
+    "decide",
+    "forecasts",
+    "hazards",
+    "is_another_call_worth_it",
+]
 
 _MOST_WAITING_PROCESSES: Final = 16
-_COLD: Final = 3.0
-"""So many times what later calls work may the first ones do."""
-UNKNOWN_COUNT: Final = 256
-"""How many calls are taken to be left where the input does not know its length."""
-
-
-class Costs(NamedTuple):
-    """Seconds that the machinery takes, by the studies' floors on a machine with two cores."""
-
-    thread_start_s: float = 100e-6
-    thread_call_s: float = 20e-6
-    loop_call_s: float = 25e-6
-    fork_s: float = 0.012
-    worker_s: float = 0.005
-    """One more worker process, where there are more than cores."""
-    server_s: float = 0.04
-    process_call_s: float = 5e-6
-    batch_s: float = 150e-6
-    byte_s: float = 1.0e-9
-    buffer_byte_s: float = 0.25e-9
-    """Per byte of a large buffer, through shared memory, one way."""
-
-
-class Circumstances(NamedTuple):
-    """What the decision depends on besides the call and the machine."""
-
-    left: int | None = None
-    """Calls that are still to be made; None where the input does not know its length."""
-    can_fork: bool = False
-    """This process has one thread: workers may be forked from it, and have all that it has loaded."""
-    workers_are_up: bool = False
-    """Processes run already: their start costs nothing more."""
-    server_start_s: float = 0.0
-    """What importing the program's modules adds to the start of a clean worker."""
-    first_call_extra_s: float = 0.0
-    """What the first call took beyond the others: a clean worker pays it again, a forked one does not."""
-    waits_only_in_sleep: bool = False
-    """Its waits are sleeps, which meet no limit however many wait at once."""
-    limited_native_s: float | None = None
-    """Seconds of one call with BLAS and OpenMP held to one thread, where that was tried."""
-    tried_threads: float | None = None
-    """How many times faster two calls on two threads were than one after the other, where that was tried."""
-    most_workers: int | None = None
-    """As the caller asked."""
-    is_seeded: bool = False
-    """Somebody seeds the shared random generator, so that the order of the draws matters."""
-    has_own_seed: bool = False
-    """The run has a seed of its own: every item's draws are its own."""
-    has_few_figures: bool = False
-    """Only some first calls were measured, which may have imported and opened things."""
-    most_threads: int = 256
-    costs: Costs = Costs()
-
-    @property
-    def calls(self) -> int:
-        return UNKNOWN_COUNT if self.left is None else self.left
-
-    @property
-    def process_start_s(self) -> float:
-        if self.workers_are_up:
-            return 0.0
-        if self.can_fork:
-            return self.costs.fork_s
-        return self.costs.server_s + self.server_start_s + self.first_call_extra_s
+_WORTH_ANOTHER: Final = 8.0
+"""So many times its length must one more call alone be able to gain."""
 
 
 class Forecast(NamedTuple):
@@ -159,14 +104,30 @@ def is_provisional(profile: Profile, machine: Machine, circumstances: Circumstan
 
     What speaks for them is the work of a call, and first calls do more of it than later ones: they import, open and
     cache. Threads overlap calls from the first moment on, and while they do they measure it at its usual length. So
-    they come first, unless processes would win with a third of that work as well.
+    they come first, unless processes would win with the least work that later calls may have as well.
     """
-    if not circumstances.has_few_figures or profile.work_s is None:
+    cold = circumstances.cold
+    if cold <= 1.0 or profile.work_s is None:
         return False
-    held = None if profile.gil_s is None else profile.gil_s / _COLD
-    lighter = replace(profile, work_s=profile.work_s / _COLD, gil_s=held)
+    held = None if profile.gil_s is None else profile.gil_s / cold
+    lighter = replace(profile, work_s=profile.work_s / cold, gil_s=held)
     possible, _ = forecasts(lighter, machine, circumstances)
     return Mode.CONCURRENT in possible and _choose(possible).mode is not Mode.COMBINED
+
+
+def is_another_call_worth_it(profile: Profile, machine: Machine, circumstances: Circumstances) -> bool:
+    """Shall one more call be made alone, to tell whether the first one worked more than the later ones will?
+
+    It decides between threads and processes that overlap calls, and costs what threads would do meanwhile; changing
+    from threads to processes later costs more, since these are then no forks of a program with one thread.
+    """
+    if not is_provisional(profile, machine, circumstances):
+        return False
+    possible, _ = forecasts(profile, machine, circumstances)
+    if _choose(possible).mode is not Mode.COMBINED:
+        return False
+    gain_s = possible[Mode.CONCURRENT].seconds - possible[Mode.COMBINED].seconds
+    return gain_s > _WORTH_ANOTHER * profile.wall_s
 
 
 def forecasts(
@@ -303,8 +264,7 @@ def _threads_for(call: _Call) -> int:
         return max(1, min(call.n, call.cores))
     by_start = math.sqrt(call.n * call.wall_s / where.costs.thread_start_s)
     # First calls often work some times as much as the later ones: a limit that rests on them would hold those back.
-    slack = 1.5 * _COLD if where.has_few_figures else 1.5
-    useful = slack * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
+    useful = 1.5 * where.cold * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
     most = where.most_workers or where.most_threads
     least = min(call.cores, call.n)
     return max(1, min(call.n, most, max(least, int(min(by_start, useful)))))

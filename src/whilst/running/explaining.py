@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from whilst.model import Evidence, Machine, Mode, Profile, Write
 
 if TYPE_CHECKING:
-    from whilst.running.deciding import Circumstances, Forecast
+    from whilst.running.circumstances import Circumstances
+    from whilst.running.deciding import Forecast
 
 __all__ = ["evidence_of", "given_up_by", "reason_for", "why_slower", "write_in_words"]
 

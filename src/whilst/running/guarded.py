@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from whilst.measuring.pilot import Pilot
 from whilst.model import Change, Decision, Evidence, Mode, Rejection
-from whilst.running.deciding import Circumstances, hazards
+from whilst.running.circumstances import Circumstances
+from whilst.running.deciding import hazards
 from whilst.running.fixed import FixedPolicy
 from whilst.running.options import OptionsError
 from whilst.running.policy import Setup

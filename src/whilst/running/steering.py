@@ -90,7 +90,7 @@ class Steering:
     ) -> None:
         """Go on as decided."""
         from whilst.running.adapting import Batches, Window
-        from whilst.running.deciding import Costs
+        from whilst.running.circumstances import Costs
 
         costs = Costs()
         self.decision, self.profile = decision, profile
