@@ -11,7 +11,7 @@ import os
 import sys
 from _pickle import dumps, loads
 
-from whilst.running.worker import byvalue
+from whilst.running.worker import byvalue, filters
 from whilst.running.worker.payload import dumps_one
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def capture(context: Context | None, cwd: str | None, env: Mapping[str, str] | N
             "env": dict(env) if env is not None else None,
             "variables": variables,
             "log_levels": _log_levels(),
-            "warning_filters": _warning_filters(),
+            "warning_filters": filters.written(),
             "streams": [_state_of(sys.stdout), _state_of(sys.stderr)],
         },
         5,
@@ -72,21 +72,6 @@ def _log_levels() -> dict[str, int] | None:
         if level:
             levels[name] = level
     return levels
-
-
-def _warning_filters() -> list[bytes] | None:
-    warnings: Any = sys.modules.get("warnings")
-    if warnings is None:
-        return None
-    filters = []
-    for each in warnings.filters:
-        try:
-            # The usual filters name `__main__`, as a text that means the same everywhere.
-            is_own = getattr(each[2], "__module__", "") == "__main__"
-            filters.append(dumps_one(each) if is_own else dumps(each, 5))
-        except Exception:  # noqa: S112 - a filter for a category that can't travel
-            continue
-    return filters
 
 
 def _state_of(stream: Any) -> str:
@@ -115,7 +100,7 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
         set_directory(found["cwd"])
     if native_threads is not None and not is_guest:
         _limit_native_threads(native_threads)
-    _set_warning_filters(found["warning_filters"])
+    filters.install(found["warning_filters"])
     context = Context()
     for module, name, pickled in found["variables"]:
         try:
@@ -173,20 +158,3 @@ def _limit_native_threads(count: int) -> None:
         except ImportError:
             return
         threadpoolctl.threadpool_limits(count)
-
-
-def _set_warning_filters(pickled: list[bytes] | None) -> None:
-    if pickled is None:
-        return
-    import warnings
-
-    filters = []
-    for each in pickled:
-        try:
-            filters.append(loads(each))
-        except Exception:  # noqa: S112 - its category can't be imported here
-            continue
-    warnings.filters[:] = filters  # type: ignore[index]
-    mutated = getattr(warnings, "_filters_mutated", None) or getattr(warnings, "_filters_mutated_lock_held", None)
-    if mutated is not None:
-        mutated()

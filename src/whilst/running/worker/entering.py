@@ -15,7 +15,7 @@ from _socket import socket
 from _thread import RLock
 from types import CoroutineType
 
-from whilst.running.worker import ambient, frames, payload, share
+from whilst.running.worker import ambient, filters, frames, payload, share
 from whilst.running.worker.cell import AT_LOADING, AT_REST, DOING, RETIRED, SKIP_FROM, SKIP_TO, Cell
 from whilst.running.worker.echoing import Echoes
 from whilst.running.worker.frames import Answer, BatchHead, JobHead
@@ -146,6 +146,7 @@ class Worker:
             stream, buffers = payload.opened(head.place, frame, self._borrower)
         items, failures = job.context.copy().run(payload.unpack, head.shape, stream, buffers, is_copying=False)
         del stream, buffers
+        filters.settle_again()
         self.echoes.watch_logging()
         if job.load_error is not None:
             failures = dict.fromkeys(range(head.size), job.load_error)
