@@ -25,10 +25,11 @@ def cases() -> list[Any]:
                 case = dict(case)
                 since = case.pop("since", (3, 11))
                 expected = case.pop("expect", "not isolated" if kind == "racy" else "isolated")
+                pattern = case.pop("pattern", "")
                 label = f"{path.stem}: {name} ({kind})"
                 marks = [pytest.mark.xfail(reason=OPEN[label])] if label in OPEN else []
                 if sys.version_info >= since:
-                    found.append(pytest.param(case, expected, id=label, marks=marks))
+                    found.append(pytest.param(case, expected, pattern, id=label, marks=marks))
     return found
 
 
@@ -44,8 +45,8 @@ def load(path: Path) -> Any:
     return sys.modules[name]
 
 
-@pytest.mark.parametrize(("case", "expected"), cases())
-def test_a_race_is_caught_and_its_fixed_twin_is_proved(case: dict[str, Any], expected: str) -> None:
+@pytest.mark.parametrize(("case", "expected", "pattern"), cases())
+def test_a_race_is_caught_and_its_fixed_twin_is_proved(case: dict[str, Any], expected: str, pattern: str) -> None:
     verdict = whilst.check(**case, budget="20000 executions")
     assert verdict.answer == expected, verdict.to_text(width=120)
     if verdict.answer.is_fault:
@@ -53,6 +54,7 @@ def test_a_race_is_caught_and_its_fixed_twin_is_proved(case: dict[str, Any], exp
         assert found is not None
         assert found.moments or found.blocked
         assert found.pattern
+        assert not pattern or found.pattern == pattern, verdict.to_text(width=120)
         assert found.sentence.endswith(".")
         assert found.switches <= 8
         assert verdict.answer is not Answer.NOT_ISOLATED or found.reached.facts not in [

@@ -154,10 +154,13 @@ def test_steps_that_share_nothing_are_run_in_one_order() -> None:
         assert searched(explorer, lambda execution: None).executions == 1
 
 
-def test_a_step_is_shown_where_it_goes_on() -> None:
+def test_a_step_is_shown_where_it_goes_on_with_what_others_have_to_do_with() -> None:
     verdict = check(State, [torn, torn])
     assert verdict.answer is Answer.NOT_ISOLATED
     assert verdict.counterexample is not None
     first = torn.__code__.co_firstlineno
-    lines = [moment.line for moment in verdict.counterexample.moments]
+    moments = verdict.counterexample.moments
+    lines = [moment.line for moment in moments if moment.action == "resume"]
     assert sorted(lines) == [first, first, first + 2, first + 2]
+    touched = [(moment.action, moment.value) for moment in moments if moment.target == "state.x"]
+    assert touched == [("read", "0"), ("read", "0"), ("write", "1"), ("write", "1")]

@@ -135,7 +135,7 @@ class Attributes(Ledger):
             elif site.memo == (id(thing), self.scheduler.cur, self.epoch):
                 self._log_again(site, thing)
             else:
-                self.log(site, 1, thing, site.name)
+                self.log(site, 1, thing, site.name, value)
                 site.memo = (id(thing), self.scheduler.cur, self.epoch)
                 site.again = 0
         elif how != "skip":

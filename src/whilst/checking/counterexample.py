@@ -10,6 +10,7 @@ import tokenize
 from collections.abc import Sequence
 from typing import Final
 
+from whilst.checking.describing import TIME_OUT
 from whilst.checking.engine import Execution
 from whilst.checking.events import Access, Op, Place, Status
 from whilst.checking.outcome import Measure, short
@@ -65,9 +66,18 @@ def counterexample_of(
 
 
 def all_names(execution: Execution, measure: Measure) -> tuple[str, ...]:
-    """The tasks' names, and one for each thread that they started."""
+    """The tasks' names, and one for each thread or coroutine that they started."""
     extra = range(len(measure.names), max(len(execution.results), 1 + max(execution.choices, default=0)))
-    return (*measure.names, *(f"thread {number}" for number in extra))
+    kinds = {each.task: _kind_of(each.op, each.target) for each in execution.blocked}
+    kinds.update((each.task, _kind_of(each.op, each.target)) for each in reversed(execution.accesses()))
+    return (*measure.names, *(f"{kinds.get(number, 'thread')} {number}" for number in extra))
+
+
+def _kind_of(op: Op, target: str) -> str:
+    """What a task is that begins so."""
+    if op is not Op.RESUME:
+        return "thread"
+    return "timer" if target == TIME_OUT else "coroutine"
 
 
 def _telling(reached: Ending, sequential: Sequence[Ending]) -> tuple[Ending, tuple[Ending, ...]]:

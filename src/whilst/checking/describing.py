@@ -1,4 +1,8 @@
-"""Events told for people: names of what is touched, values, places; who waits for whom at a deadlock."""
+"""Events told for people: names of what is touched, values, places; who waits for whom at a deadlock.
+
+Between two awaits a coroutine is alone, so what it touches there are no events of their own. Here they are: a reader
+wants to know what a step did, as far as others had to do with the same things.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Access, Blocked, Op
 from whilst.checking.ledger import Dropped
-from whilst.checking.operations import Event, Operation
+from whilst.checking.operations import Event, Operation, accesses_of
 from whilst.checking.sites import Site
 
 if TYPE_CHECKING:
     from whilst.checking.engine import Explorer
 
-__all__ = ["Describer", "needs_free_threading", "types_within"]
+__all__ = ["TIME_OUT", "Describer", "needs_free_threading", "types_within"]
 
+_Inner = tuple[Operation, str | None]  # an access within a step, and the value that it read or wrote
 _MOST_OBJECTS = 20_000  # how far the search for names goes
 _MOST_CHARACTERS = 80
+TIME_OUT = "the time-out"
 _UNREADABLE = "<unreadable>"
 _ABSENT = object()
 _ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")  # of another object in every execution: says nothing
@@ -35,6 +41,8 @@ class Describer:
         self._keep: list[object] = []
         self._state = state
         self._values: list[str | None] = []
+        self._within: dict[int, list[_Inner]] = {}  # of steps, by their index
+        self._resumed: dict[int, int] = {}  # of tasks: the index of their latest step
         self._unnamed: dict[str, int] = {}
         self._name_all(state, "state")
 
@@ -97,14 +105,26 @@ class Describer:
     def note(self, event: Event) -> None:
         """Just before an event happens: the value to be read, or the one to be written."""
         operation = event[5]
+        if operation[0] == 2 and operation[5].kind is Op.RESUME:
+            self._resumed[event[0]] = len(self._values)
+            is_cancelled = any(loop.is_cancelled(event[0]) for loop in self.explorer.caller.loops)
+            self._values.append("cancelled" if is_cancelled else None)
+        else:
+            self._values.append(self._value(operation))
+
+    def note_within(self, site: Site, code: int, thing: Any, key: Any, value: Any) -> None:
+        """Just before an access that is no event; it matters if it is a part of a coroutine's step."""
+        step = self._resumed.get(self.scheduler.cur)
+        if step is not None:
+            operation = (code, id(thing), key, site, self.explorer.watcher.held(thing), value)
+            self._within.setdefault(step, []).append((operation, self._value(operation)))
+
+    def _value(self, operation: Operation) -> str | None:
         cur, self.scheduler.cur = self.scheduler.cur, -1  # reprs run user code, which must not count
         try:
             if operation[0] == 1:
-                self._values.append(_repr(operation[5]) if operation[5] is not None else None)
-            elif operation[0] == 0:
-                self._values.append(_read(operation))
-            else:
-                self._values.append(None)
+                return _repr(operation[5]) if operation[5] is not None else None
+            return _read(operation) if operation[0] == 0 else None
         finally:
             self.scheduler.cur = cur
 
@@ -114,7 +134,8 @@ class Describer:
         """The whole trace; `outer`: the numbers of its tasks as others know them."""
         counts: dict[int, int] = {}
         latest: dict[int, Site] = {}
-        out = []
+        out: list[Access] = []
+        within = self._meeting(trace) if self._within else {}
         for index, event in enumerate(trace):
             task = event[0]
             nth = counts.get(task, 0)
@@ -123,8 +144,31 @@ class Describer:
             site = event[5][3]
             can_switch = _can_switch(latest.get(task), site)
             latest[task] = site
-            out.append(self._access((index, outer.get(task, task), nth), event, value, can_switch))
+            out.append(self._access((len(out), outer.get(task, task), nth), event, value, can_switch))
+            for operation, inner in within.get(index, ()):
+                part = (task, bool(operation[0]), operation[1], operation[2], None, operation)
+                out.append(self._access((len(out), outer.get(task, task), nth), part, inner, can_switch=True))
         return tuple(out)
+
+    def _meeting(self, trace: list[Event]) -> dict[int, list[_Inner]]:
+        """Those accesses within steps that have to do with what another task touches, one of the two writing."""
+        touched: dict[Any, list[tuple[int, Any, bool]]] = {}
+        for index, event in enumerate(trace):
+            for operation, _ in self._within.get(index, ()):
+                touched.setdefault(operation[1], []).append((event[0], operation[2], bool(operation[0])))
+            for thing, key, is_write in accesses_of(event):
+                touched.setdefault(thing, []).append((event[0], key, bool(is_write)))
+
+        def meets(task: int, operation: Operation) -> bool:
+            key = operation[2]
+            return any(
+                other != task and (is_write or operation[0]) and (key is None or k is None or k == key)
+                for other, k, is_write in touched[operation[1]]
+            )
+
+        return {
+            index: [each for each in parts if meets(trace[index][0], each[0])] for index, parts in self._within.items()
+        }
 
     def _access(self, numbers: tuple[int, int, int], event: Event, value: str | None, can_switch: bool) -> Access:
         index, task, nth = numbers
@@ -153,6 +197,8 @@ class Describer:
         )
 
     def _target(self, operation: Operation) -> str:
+        if operation[0] == 2 and operation[5].kind is Op.RESUME:
+            return self._awaited(operation[4])
         thing, key = operation[4], _without_ids(operation[2])
         name = self.name_of(thing)
         if operation[0] == 2 or key is None:
@@ -162,6 +208,13 @@ class Describer:
         if isinstance(thing, (list, set)) or (isinstance(thing, dict) and "__builtins__" not in thing):
             return f"{name}[{_short(key)}]"
         return f"{name}.{key}"
+
+    def _awaited(self, thing: object) -> str:
+        """What a coroutine waited for, as far as that is worth a name: the coroutine itself is none."""
+        kind = type(thing)
+        if kind.__name__ == "TimerHandle":
+            return TIME_OUT
+        return "" if kind.__name__ == "Task" and kind.__module__.startswith("whilst.") else self.name_of(thing)
 
     # ------------------------------------------------------------------ deadlocks
 
@@ -175,7 +228,7 @@ class Describer:
                 Blocked(
                     task=outer.get(task, task),
                     op=sync.kind if sync is not None else Op(operation[0]),
-                    target=self.name_of(operation[4]),
+                    target=self._target(operation),
                     object_id=operation[1],
                     place=operation[3].place,
                     holder=outer.get(holder[1], holder[1]) if holder else None,

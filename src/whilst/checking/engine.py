@@ -235,8 +235,17 @@ class Explorer:
             self.instrumentation.reinstate()
             self._watchdog.start()
 
+    @contextmanager
+    def noting_enabled(self) -> Iterator[Callable[[], list[list[int]]]]:
+        """For a while runs remember for each event which tasks could have gone on there; gives `enabled_along`."""
+        self.scheduler.keeps_enabled = True
+        try:
+            yield self.enabled_along
+        finally:
+            self.scheduler.keeps_enabled = False
+
     def enabled_along(self) -> list[list[int]]:
-        """For each event of the last run: the tasks that could have gone on there (see `keep_enabled`)."""
+        """For each event of the last run: the tasks that could have gone on there (see `noting_enabled`)."""
         outer = self.scheduler.outer
         return [[outer[task] for task in enabled] for enabled in self.scheduler.enabled_along]
 
@@ -280,6 +289,7 @@ class Explorer:
                 self.watcher.meet(kind)
         describer = Describer(self, state) if record else None
         scheduler.on_event = describer.note if describer is not None else None
+        self.watcher.on_log = describer.note_within if describer is not None and self._has_coroutines else None
         loop = self._loop() if self._has_coroutines else None
         jobs = [
             functools.partial(task, state)
@@ -292,7 +302,7 @@ class Explorer:
         try:
             scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
         finally:
-            scheduler.on_event = None
+            scheduler.on_event = self.watcher.on_log = None
             self.caller.locks.end()
             self.watcher.end()
             if loop is not None:

@@ -70,6 +70,7 @@ class Ledger:
         self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.step: list[tuple[Any, Any, int]] | None = None  # what the running step of a coroutine touches
+        self.on_log: Callable[[Site, int, Any, Any, Any], None] | None = None  # of accesses that are no events
         self.admit_class: Callable[[type], None] = lambda _: None
         self.watch_factory: Callable[[Any, Site, Any, Any], None] = lambda *_: None
 
@@ -111,12 +112,15 @@ class Ledger:
     def touch(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
         """A plain access: code 0 reads, 1 writes."""
         if site.is_hot:
-            held = Dropped(thing) if type(thing) in self.dropped else thing
-            self.scheduler.step((code, id(thing), key, site, held, value))
+            self.scheduler.step((code, id(thing), key, site, self.held(thing), value))
         else:
-            self.log(site, code, thing, key)
+            self.log(site, code, thing, key, value)
 
-    def log(self, site: Site, code: int, thing: Any, key: Any) -> None:
+    def held(self, thing: Any) -> Any:
+        """What an event may hold of it."""
+        return Dropped(thing) if type(thing) in self.dropped else thing
+
+    def log(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
         """An access from a cold place: no scheduling point, but remembered."""
         keys = self.logs.get(id(thing))
         if keys is None:
@@ -126,6 +130,8 @@ class Ledger:
             entry = keys[key] = Log(self._kept(thing))
         if self.step is not None:
             self.step.append((id(thing), key, int(bool(code))))
+        if self.on_log is not None:
+            self.on_log(site, code, thing, key, value)
         scheduler = self.scheduler
         task = scheduler.cur
         bit = scheduler.groups.get(task, 1 << task) if scheduler.groups else 1 << task

@@ -14,7 +14,7 @@ Both stop when `runs` or the time are used up; the second then leaves the claim 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -28,6 +28,7 @@ _RUNS: Final = 12_000
 _SECONDS: Final = 4.0
 
 Run = Callable[[Sequence[int]], Execution]
+Able = Callable[[], Sequence[Collection[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,17 @@ class Shrunk:
     is_shortest: bool
 
 
-def shrink(run: Run, fails: Callable[[Execution], bool], first: Execution, tasks: int) -> Shrunk:
-    """Find a smaller execution that fails as `first` does; `fails` judges a live execution."""
+def shrink(
+    run: Run, fails: Callable[[Execution], bool], first: Execution, tasks: int, able: Able | None = None
+) -> Shrunk:
+    """Find a smaller execution that fails as `first` does; `fails` judges a live execution.
+
+    `able`: for each event of the last run the tasks that could have gone on there, if that is known.
+    """
     best = _Best(run, fails, first)
     best.offer(first)
     _merge(best)
-    is_shortest = _deepen(best, tasks)
+    is_shortest = _deepen(best, tasks, able)
     return Shrunk(best.choices, is_shortest)
 
 
@@ -109,7 +115,7 @@ def _merged(choices: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
             yield tuple(each for each, length in whole for _ in range(length))
 
 
-def _deepen(best: _Best, tasks: int) -> bool:
+def _deepen(best: _Best, tasks: int, able: Able | None) -> bool:
     """Run every interleaving with 0, 1, 2, … switches; true if all levels up to the best's own were done."""
     levels: dict[int, list[tuple[int, ...]]] = {0: [(task,) for task in range(tasks)]}
     level = 0
@@ -120,8 +126,9 @@ def _deepen(best: _Best, tasks: int) -> bool:
             execution = best.run(prefix)
             if execution.status is Status.DIVERGED:
                 continue
+            others = able() if able is not None else [{*range(tasks), *execution.choices}] * len(execution.choices)
             best.offer(execution)
-            for switches, longer in _branches(execution, len(prefix), level, tasks):
+            for switches, longer in _branches(execution, len(prefix), level, others):
                 if switches > best.switches:
                     break
                 levels.setdefault(switches, []).append(longer)
@@ -129,12 +136,14 @@ def _deepen(best: _Best, tasks: int) -> bool:
     return True
 
 
-def _branches(execution: Execution, done: int, switches: int, tasks: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _branches(
+    execution: Execution, done: int, switches: int, able: Sequence[Collection[int]]
+) -> Iterator[tuple[int, tuple[int, ...]]]:
     """The prefixes that leave this execution at a later point, each with its number of switches, fewest first."""
     choices = execution.choices
-    everyone = {*range(tasks), *choices}
     for at in range(done, len(choices)):
         before, taken = choices[at - 1], choices[at]
-        for task in everyone - {taken, before}:
-            yield switches + 1, (*choices[:at], task)
+        for task in able[at]:
+            if task not in (taken, before):
+                yield switches + 1, (*choices[:at], task)
         switches += before != taken  # it came by itself: the task before had ended, or was blocked

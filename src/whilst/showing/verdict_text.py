@@ -169,7 +169,7 @@ _VERBS: Final = {
     "join": "waits for",
     "start": "starts",
     "call": "calls",
-    "resume": "goes on with",
+    "resume": "goes on after",
     "raise": "raises",
 }
 # What a method is called says more than that it takes or gives something.
@@ -191,6 +191,10 @@ def _cell(moment: Moment) -> str:
     if moment.action == "try":
         return f"{'gets' if moment.did_succeed else 'does not get'} {target}"
     verb = _VERBS.get(moment.action, moment.action)
+    if moment.action == "resume":
+        if moment.value:
+            return f"is {moment.value}" + (f" while it waits for {target}" if target else "")
+        return f"{verb} {target}" if target else "goes on"
     if moment.action in ("acquire", "release", "join"):
         method = re.search(r"\.(\w+)\($", moment.statement.partition("(")[0] + "(")
         return f"{_METHODS.get(method[1], verb) if method else verb} {target}"

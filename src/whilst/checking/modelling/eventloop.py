@@ -138,16 +138,17 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def _resumption(self, task: int, made: Any) -> Operation:
         """The next step of a task, or of a timer, with the place where it goes on."""
-        frame, is_asleep = where(made) if isinstance(made, asyncio.Task) else (None, False)
+        frame, is_asleep, awaited = where(made) if isinstance(made, asyncio.Task) else (None, False, None)
+        shown = made if awaited is None else awaited
         site = self._site_of(frame) if frame is not None else self._site
         if self._steps is None:
             sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True)
-            return (2, id(self), None, site, made, sync)
+            return (2, id(self), None, site, shown, sync)
         label = self._steps.label(task, frame)
         self._ahead[task] = (self._steps.announce(label, task), is_asleep)
         more = self._steps.more(label)
         sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True, more=more, is_step=True)
-        return (2, ("step", task), label, site, made, sync)
+        return (2, ("step", task), label, site, shown, sync)
 
     def _site_of(self, frame: FrameType) -> Site:
         """A place of its own, apart from those of what is hooked there."""
@@ -208,6 +209,11 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def note_cancelled(self, made: asyncio.Task[Any]) -> None:
         """Somebody asks that task to end."""
         self._touch_task(self._task_of.get(id(made), -1))
+
+    def is_cancelled(self, task: int) -> bool:
+        """Whether the next that this task of the scheduler's gets to know is that it is cancelled."""
+        made = next((each for each in self._made if self._task_of.get(id(each)) == task), None)
+        return made is not None and bool(made.cancelling())
 
     @staticmethod
     def _run_one(handle: asyncio.Handle) -> None:

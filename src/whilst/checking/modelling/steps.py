@@ -162,16 +162,17 @@ def _is_asyncio(module: str) -> bool:
     return module.partition(".")[0] in ("asyncio", "_asyncio") or module == "whilst.checking.modelling.eventloop"
 
 
-def where(made: Any) -> tuple[FrameType | None, bool]:
-    """The innermost frame of the user's that a task is suspended in, and whether it just sleeps there.
+def where(made: Any) -> tuple[FrameType | None, bool, Any]:
+    """The innermost frame of the user's that a task is suspended in, whether it just sleeps there, and which object
+    of asyncio it waits for.
 
     A task that has not begun waits for nobody, either.
     """
     inner = made.get_coro()
     frame = getattr(inner, "cr_frame", None)
     if frame is None or not inner.cr_suspended:
-        return frame, frame is not None
-    does_sleep, does_wait = False, False
+        return frame, frame is not None, None
+    does_sleep, does_wait, awaited = False, False, None
     while inner is not None:
         at = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
         if at is None:
@@ -181,9 +182,9 @@ def where(made: Any) -> tuple[FrameType | None, bool]:
         elif _is_sleeping(at.f_code):
             does_sleep = True
         else:
-            does_wait = True
+            does_wait, awaited = True, at.f_locals.get("self")
         inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
-    return frame, does_sleep and not does_wait
+    return frame, does_sleep and not does_wait, awaited
 
 
 def _is_sleeping(code: CodeType) -> bool:
