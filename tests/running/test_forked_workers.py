@@ -178,3 +178,26 @@ def test_a_worker_dies_with_a_program_whose_other_children_live_on(tmp_path: Pat
         """,
     )
     assert said == "True\n"
+
+
+def test_exceptions_of_the_script_are_the_scripts_own_classes(tmp_path: Path) -> None:
+    said = run(
+        tmp_path,
+        """
+        import whilst
+        class ParseError(ValueError):
+            def __init__(self, line, column):
+                super().__init__(f"bad at {line}:{column}")
+                self.line = line
+        def parse(k):
+            if k == 5:
+                raise ParseError(k, column=3)
+            return k
+        for mode in ("parallel", "combined"):
+            try:
+                list(whilst.map(parse, range(8), mode=mode, workers=2))
+            except ParseError as error:
+                print(error, error.line)
+        """,
+    )
+    assert said == "bad at 5:3 5\n" * 2

@@ -13,6 +13,7 @@ they do to themselves (a session's pool, a compiled pattern's cache).
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -203,6 +204,8 @@ class _Look:
         if isinstance(value, (set, frozenset)):
             length = set.__len__(value) if isinstance(value, set) else frozenset.__len__(value)
             return length, self._attributes(name, value, key)
+        if isinstance(value, logging.Logger):
+            return self._entries(f"a filter of {name}", list(value.filters), key)
         if isinstance(value, threading.local):
             # Numbers and names only: a session that is opened once per thread is no matter, a counter is.
             return {name: held for name, held in vars(value).items() if isinstance(held, _ATOMS)}

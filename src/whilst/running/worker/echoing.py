@@ -14,16 +14,18 @@ import os
 import sys
 from _pickle import dumps, loads
 
+from whilst.running.worker import share
 from whilst.running.worker.payload import dumps_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
+    from whilst.running.backends.base import Job
     from whilst.running.worker.cell import Cell
 
-__all__ = ["Echoes", "replay"]
+__all__ = ["Echoes", "HeldEchoes"]
 
 _OUT, _ERR, _OUT_BYTES, _ERR_BYTES, _LOG, _WARNING, _RAW_ERR = range(7)
 _KEPT_RAW_BYTES = 1 << 20
@@ -114,7 +116,7 @@ class Echoes:
     ) -> None:
         del file, line  # a place to write to is the parent's to choose
         try:
-            data = dumps_one((message, category, filename, lineno))
+            data = dumps_one((message, category, filename, lineno), shares_main=share.has_parents_main())
             loads(data)
         except Exception:
             data = dumps((str(message), UserWarning, filename, lineno), 5)
@@ -152,7 +154,7 @@ def _record_bytes(logger_name: str, record: Any) -> bytes:
         fields["exc_text"] = record.exc_text or logging.Formatter().formatException(record.exc_info)
     fields["exc_info"] = None
     try:
-        return dumps_one((logger_name, fields))
+        return dumps_one((logger_name, fields), shares_main=share.has_parents_main())
     except Exception:
         plain = {int, float, str, bool, type(None)}
         fields = {key: value if type(value) in plain else repr(value) for key, value in fields.items()}
@@ -210,14 +212,73 @@ class _Bytes(io.RawIOBase):
         return self._fd
 
 
-def replay(data: bytes) -> None:
-    """The parent's side: say it all again, in order. A stream or handler that fails is the parent's own trouble."""
-    for _serial, kind, said in loads(data):
-        try:
-            _replay_one(kind, said)
-        # A closed stdout, a filter that turns a warning into an error by now, a handler's own bug.
-        except Exception:  # noqa: S112 - it must not cost the results of calls that went well
-            continue
+class HeldEchoes:
+    """The parent's side: what calls have said, until all calls before them are over.
+
+    Calls of an Executor have nothing to do with each other, and are not waited for. What was said after a call whose
+    failure ends the run is never said: a `for` loop would not have come there.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[tuple[int, Job, int, Any]] = []
+        """Call, job, kind and what was said."""
+        self._failed: dict[Job, set[int]] = {}
+        """Calls whose failure ends the run, unless they are made again."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._held
+
+    def hold(self, data: bytes, job: Job, first: int, id_at: Callable[[int], int | None]) -> None:
+        """What came with an answer.
+
+        Args:
+            data: from `Echoes.take`.
+            first: the lowest id of the calls that the answer is for.
+            id_at: which call has a serial.
+        """
+        for serial, kind, said in loads(data):
+            number = id_at(serial) if serial >= 0 else None
+            self._held.append((first if number is None else number, job, kind, said))
+
+    def failed(self, job: Job, ids: Iterable[int]) -> None:
+        if job.stops_at_error and job.how != "call":
+            self._failed.setdefault(job, set()).update(ids)
+
+    def made_again(self, job: Job, ids: Iterable[int]) -> None:
+        if job in self._failed:
+            self._failed[job].difference_update(ids)
+
+    def say(self, in_hand: Iterable[tuple[Job, int]], *, is_over: bool) -> None:
+        """Say what nobody comes before any more.
+
+        Args:
+            in_hand: the lowest ids of the calls that workers have, by their jobs.
+            is_over: nothing follows.
+        """
+        lowest: dict[Job, int] = {}
+        for job, number in in_hand:
+            lowest[job] = min(number, lowest.get(job, number))
+        self._held.sort(key=lambda held: held[0])
+        kept = []
+        for each in self._held:
+            number, job, kind, said = each
+            end = min(self._failed.get(job, ()), default=number)
+            if number <= end and (is_over or job.how == "call" or number <= lowest.get(job, number)):
+                _replay(kind, said)
+            else:
+                kept.append(each)
+        self._held = [] if is_over else kept
+
+
+def _replay(kind: int, said: Any) -> None:
+    """Say it again here. A stream or handler that fails is the parent's own trouble."""
+    try:
+        _replay_one(kind, said)
+    # A closed stdout, a filter that turns a warning into an error by now, a handler's own bug: it must not cost
+    # the results of calls that went well.
+    except Exception:  # noqa: S110
+        pass
 
 
 def _replay_one(kind: int, said: Any) -> None:
@@ -229,8 +290,8 @@ def _replay_one(kind: int, said: Any) -> None:
         name, fields = loads(said)
         logger = logging.getLogger(name)
         record = logging.makeLogRecord(fields)
-        if logger.isEnabledFor(record.levelno):
-            logger.handle(record)
+        if logger.isEnabledFor(record.levelno) and not logger.disabled:
+            logger.callHandlers(record)  # not `handle`: its filters have seen the record where the call was
     elif kind == _WARNING:
         import warnings
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from _pickle import dumps, loads
 
-from whilst.running.worker.payload import dumps_one
+from whilst.running.worker import payload, share
 from whilst.running.worker.record import Record
 
 TYPE_CHECKING = False
@@ -66,6 +66,11 @@ def rebuild(data: bytes) -> BaseException:
     return _rebuild(loads(data))
 
 
+def _dumps(value: object) -> bytes:
+    """A class of `__main__` by its name where the program's is the very same: who catches it, catches that one."""
+    return payload.dumps_one(value, shares_main=share.has_parents_main())
+
+
 def _as_plain(description: _Description | None) -> Any:
     """As nested tuples: the other side need not find this module under the same name."""
     if description is None:
@@ -115,7 +120,7 @@ def _text_of(error: BaseException) -> str:
 def _rebuildable_pickle(error: BaseException) -> bytes | None:
     """Its pickle, if loading that gives the same again."""
     try:
-        data = dumps_one(error)
+        data = _dumps(error)
         again = loads(data)
         same = type(again).__qualname__ == type(error).__qualname__ and len(again.args) == len(error.args)
         if same and all(map(_is_alike, again.args, error.args)) and str(again) == str(error):
@@ -134,7 +139,7 @@ def _is_alike(one: object, other: object) -> bool:
 def _parts_of(error: BaseException) -> tuple[bytes, list[bytes], dict[str, bytes]] | None:
     """Class, args and attributes apart; a part that can't travel is replaced by its repr."""
     try:
-        kind = dumps_one(type(error))
+        kind = _dumps(type(error))
         loads(kind)
         return (
             kind,
@@ -154,7 +159,7 @@ def _args_of(error: BaseException) -> tuple[object, ...]:
 
 def _part(value: object) -> bytes:
     try:
-        data = dumps_one(value)
+        data = _dumps(value)
         loads(data)
     except Exception:
         try:

@@ -168,6 +168,11 @@ class Hands:
             return bool(self.waiting)
         return sum(unit.is_large for unit in self.units) < _LARGE_UNDER_WAY
 
+    def id_at(self, serial: int) -> int | None:
+        """Which call that is; None where it is over and forgotten."""
+        unit = self.find_unit(serial)
+        return None if unit is None else unit.ids[serial - unit.first_serial]
+
     def find_unit(self, serial: int) -> Unit | None:
         for unit in self.units:
             if unit.first_serial <= serial < unit.first_serial + unit.count:

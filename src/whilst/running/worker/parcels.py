@@ -14,7 +14,7 @@ from whilst.running.backends.base import Batch, Event, Finished, Job
 from whilst.running.calls import describe_call
 from whilst.running.worker import frames, payload
 from whilst.running.worker.cell import FIRST_SLOT
-from whilst.running.worker.echoing import replay
+from whilst.running.worker.echoing import HeldEchoes
 from whilst.running.worker.failures import rebuild
 from whilst.running.worker.frames import Answer
 from whilst.running.worker.hands import OpenBatch, Waiting
@@ -45,8 +45,7 @@ class Parcels:
         self._jobs: dict[Job, JobState] = {}
         self._keys = itertools.count()
         self._suspects: set[tuple[int, int]] = set()
-        self._held_echoes: list[tuple[int, OpenBatch, bytes]] = []
-        """With the lowest id of the calls whose answer they came with."""
+        self._echoes = HeldEchoes()
 
     def suspect(self, batch: Batch, ids: Sequence[int]) -> None:
         """One of these ended a worker while it was unpickled: from now on each travels alone."""
@@ -54,6 +53,7 @@ class Parcels:
 
     def send(self, hands: Hands, writer: FrameWriter, batch: Batch) -> list[Event]:
         """Pickle and send; gives the answers for what could not be pickled."""
+        self._echoes.made_again(batch.job, batch.ids)
         state = self._state(batch.job)
         error = state.packed(hands.shares_main)[1]
         if error is not None:
@@ -97,7 +97,8 @@ class Parcels:
             return []
         positions = _positions(unit, answer)
         if answer.echoes is not None:
-            self._held_echoes.append((min(_chosen(unit.ids, positions), default=0), unit.open_batch, answer.echoes))
+            first = min(_chosen(unit.ids, positions), default=0)
+            self._echoes.hold(answer.echoes, unit.open_batch.batch.job, first, hands.id_at)
         again: list[int] = []
         errors = self._errors(hands, unit, answer, positions, failures, again)
         if again:
@@ -105,7 +106,9 @@ class Parcels:
             values = [values[index] for index in keep]
             positions = [positions[index] for index in keep]
         unit.note(positions)
-        unit.has_failed = unit.has_failed or bool(errors)
+        if errors:
+            unit.has_failed = True
+            self._echoes.failed(unit.open_batch.batch.job, errors)
         events: list[Event] = []
         if again:
             events += self._send_by_value(hands, writer, unit, again)
@@ -159,25 +162,9 @@ class Parcels:
         return events
 
     def echo(self, everybody: Iterable[Hands], *, is_over: bool = False) -> None:
-        """Say again what calls have said, in the order of the calls: not before what has a lower id has ended.
-
-        Calls of an Executor have nothing to do with each other, and are not waited for. `is_over`: nothing follows.
-        """
-        if not self._held_echoes:
-            return
-        lowest: dict[Job, int] = {}
-        for hands in everybody:
-            for job, number in hands.lowest_ids():
-                lowest[job] = min(number, lowest.get(job, number))
-        self._held_echoes.sort(key=lambda held: held[0])
-        kept = []
-        for first, open_batch, echoes in self._held_echoes:
-            job = open_batch.batch.job
-            if is_over or job.how == "call" or first <= lowest.get(job, first):
-                replay(echoes)
-            else:
-                kept.append((first, open_batch, echoes))
-        self._held_echoes = kept
+        """Say again what calls have said, in the order of the calls. `is_over`: nothing follows."""
+        if not self._echoes.is_empty:
+            self._echoes.say([each for hands in everybody for each in hands.lowest_ids()], is_over=is_over)
 
     def close(self) -> None:
         self.echo((), is_over=True)

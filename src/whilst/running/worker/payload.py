@@ -169,12 +169,12 @@ class _Outside:
         return False
 
 
-def dumps_one(value: object) -> bytes:
-    """One value as one pickle without outside buffers, by value where it must be."""
+def dumps_one(value: object, *, shares_main: bool = False) -> bytes:
+    """One value as one pickle without outside buffers, by value where it must be; `shares_main` as in `pack`."""
     sink = Sink()
     try:
         Pickler(sink, 5).dump(value)
-        if not byvalue.names_any(byvalue.unreachable(False), sink.chunks, 0):
+        if not byvalue.names_any(byvalue.unreachable(False, shares_main), sink.chunks, 0):
             return b"".join(sink.chunks)
     except Exception:
         return byvalue.dumps(value, None)
