@@ -118,7 +118,25 @@ def test_batches_follow_calls_that_become_longer():
 
 def test_a_limit_by_better_figures_holds_at_once_and_may_rise_again():
     window = Window(0.01, 10, 40)
-    window.limit(6)
+    window.limit(6, 0.0)
     assert window.target == 6
-    window.limit(30)
+    window.limit(30, 0.0)
     assert window.ceiling == 30
+
+
+def test_calls_that_share_a_core_are_not_taken_for_a_queue_elsewhere():
+    """Each works 5 ms of its 25: ten of them take 70 ms, and the core still has time to spare at first."""
+
+    def in_flight_after(window, rounds):
+        now = 0.0
+        for _ in range(rounds):
+            level, alone_s, work_s = window.target, 0.025, 0.005
+            latency_s = max(alone_s, level * work_s)
+            now += latency_s
+            for _ in range(level):
+                window.answered(1, latency_s, now)
+        return window.target
+
+    assert in_flight_after(Window(0.025, 4, 64, share_s=0.005), 1) > in_flight_after(Window(0.025, 4, 64), 0)
+    assert in_flight_after(Window(0.025, 10, 64, share_s=0.005), 1) > 10
+    assert in_flight_after(Window(0.025, 10, 64), 1) <= 13

@@ -61,13 +61,16 @@ class Window:
         start: how many at first.
         most: never more.
         is_fixed: start is final.
+        share_s: what every further call at once makes all of them longer by, because they work on the same cores:
+            that is no queue anywhere else.
     """
 
-    def __init__(self, base_s: float, start: int, most: int, *, is_fixed: bool = False) -> None:
+    def __init__(self, base_s: float, start: int, most: int, *, is_fixed: bool = False, share_s: float = 0.0) -> None:
         self.most = max(1, most)
         self.target = max(1, min(start, self.most))
         self.phase = Phase.FIXED if is_fixed else Phase.RISING
         self.base_s = base_s
+        self._share_s = share_s
         self.ceiling = self.most
         """Below what was refused."""
         self.refusals = 0
@@ -84,8 +87,9 @@ class Window:
         """One at a time turned out best."""
         return self.target == 1 and self.phase is Phase.STEADY
 
-    def limit(self, most: int) -> None:
-        """Never more than this from here on; what was refused stays the ceiling."""
+    def limit(self, most: int, share_s: float) -> None:
+        """Never more than this from here on, with a better `share_s`; what was refused stays the ceiling."""
+        self._share_s = share_s
         self.most = max(1, most)
         self.ceiling = min(self.ceiling, self.most) if self.refusals else self.most
         self.target = min(self.target, self.ceiling)
@@ -101,7 +105,11 @@ class Window:
         current.latency_s += count * latency_s
         if self.base_s <= 0 or latency_s < self.base_s:
             self.base_s = latency_s if self.base_s <= 0 else 0.5 * (self.base_s + latency_s)
-        if self.phase is Phase.RISING and not self._idle_rounds and self._gradient(latency_s) > _QUEUEING:
+        if (
+            self.phase is Phase.RISING
+            and not self._idle_rounds
+            and self._gradient(latency_s, current.level) > _QUEUEING
+        ):
             self.target = min(self.ceiling, self.target + count)
         if current.answers < current.level:
             return ""
@@ -123,8 +131,9 @@ class Window:
 
     # ---------------------------------------------------------------- rounds
 
-    def _gradient(self, latency_s: float) -> float:
-        return self.base_s / latency_s if latency_s > 0 else 1.0
+    def _gradient(self, latency_s: float, level: int) -> float:
+        expected_s = self.base_s + self._share_s * (level - 1)
+        return min(1.0, expected_s / latency_s) if latency_s > 0 else 1.0
 
     def _end_round(self, ended: _Round, now_s: float) -> str:
         throughput = ended.answers / max(now_s - ended.begin_s, 1e-9)
@@ -144,7 +153,7 @@ class Window:
             self._idle_rounds = 0
             if self.target >= self.ceiling:
                 self.phase = Phase.STEADY
-            elif self._gradient(latency_s) <= _QUEUEING:
+            elif self._gradient(latency_s, ended.level) <= _QUEUEING:
                 self.target = min(self.ceiling, max(self.target, math.ceil(1.25 * ended.level)))
             return ""
         # One round that brings nothing may be the workers' own start; two of them are an answer.
@@ -169,7 +178,7 @@ class Window:
         self._quiet += 1
         if self._quiet % 2:
             return ""
-        gradient = self._gradient(latency_s)
+        gradient = self._gradient(latency_s, level)
         if throughput < 0.95 * self._before_step:
             self._direction = -self._direction
         elif gradient > 0.8:

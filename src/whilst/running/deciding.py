@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 _MOST_WAITING_PROCESSES: Final = 16
+_BUSY: Final = 9.0
+"""Time at work over time idle, of a core that calls share which wait as well."""
 _WORTH_ANOTHER: Final = 8.0
 """So many times its length must one more call alone be able to gain."""
 
@@ -298,7 +300,9 @@ def _combined(call: _Call) -> Forecast:
     workers = max(1, min(call.n, call.cores))
     work = max(call.work_s, call.load_s) + call.where.costs.process_call_s + call.payload_s
     most = call.where.most_threads // workers
-    useful = math.ceil(1.5 * call.wall_s / max(call.work_s, 1e-4)) + 1
+    # Threads that come back from their waits together share the core, are done together and wait together: of each
+    # round of u + k*w the core works k*w. It takes k = 9u/w to have it work nine tenths of the time.
+    useful = math.ceil(_BUSY * call.wait_s / max(call.work_s, 1e-4)) + 2
     inside = max(1, min(most, math.ceil(call.n / workers), useful))
     backend = "processes*eventloop" if call.is_coroutine else "processes*threads"
     start = call.where.process_start_s  # meanwhile the caller makes calls one after the other

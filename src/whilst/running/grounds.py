@@ -6,6 +6,7 @@ Looks things up when they are first asked for; what follows from them is `decidi
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ __all__ = ["Grounds"]
 _MOST_WAITING: Final = 64
 """At once against something that may have a limit nobody knows."""
 _MOST_SLEEPING: Final = 256
+_LAST_STEPS_S: Final = 0.001
 _LOOKED_AT: Final = 4096
 """Items to come."""
 
@@ -101,6 +103,10 @@ class Grounds:
         # What hinders it goes on hindering it, and threads of the run's own end before a process starts.
         if not self._fork_hindrance and setup.backend != "threads":
             self._fork_hindrance = why_not_fork()
+            if self._fork_hindrance and self._calls.pilot.calls > 1:
+                # The thread that watched the last call has said that it is done, and may still be on its way out.
+                time.sleep(_LAST_STEPS_S)
+                self._fork_hindrance = why_not_fork()
         return not self._fork_hindrance
 
     def want_another_call(self, profile: Profile, left: int | None, setup: Setup) -> bool:

@@ -46,6 +46,7 @@ class Steering:
         self.window: Window | None = None
         self.batches: Batches | None = None
         self._profile: Profile | None = None
+        self._cores = 1
         self.trial: float | None = None
         """How many times as fast as one thread several were."""
         self.start_s = 0.0
@@ -93,7 +94,7 @@ class Steering:
         from whilst.running.circumstances import Costs
 
         costs = Costs()
-        self.decision, self.profile = decision, profile
+        self.decision, self.profile, self._cores = decision, profile, cores
         self.window, self.batches = None, None
         self._warm.clear()
         self.close()
@@ -105,7 +106,8 @@ class Steering:
             waits = (profile.wait_s or 0.0) > 0.2 * wall
             most = max(decision.workers, decision.threads_per_worker)
             is_free = waits_only_in_sleep or not waits
-            self.window = Window(wall, most if is_free else min(FIRST_AT_ONCE, most), most, is_fixed=is_free)
+            start = most if is_free else min(FIRST_AT_ONCE, most)
+            self.window = Window(wall, start, most, is_fixed=is_free, share_s=self._shared_s(decision))
             if not waits:
                 self.batches = Batches(wall, costs.thread_call_s)
             if decision.native_threads is not None:
@@ -120,7 +122,9 @@ class Steering:
         if decision.mode is model.Mode.COMBINED:
             most = decision.workers * decision.threads_per_worker
             start = most if waits_only_in_sleep else max(FIRST_AT_ONCE, decision.workers)
-            self.window = Window(wall, min(start, most), most, is_fixed=waits_only_in_sleep)
+            self.window = Window(
+                wall, min(start, most), most, is_fixed=waits_only_in_sleep, share_s=self._shared_s(decision)
+            )
         else:
             self.batches = Batches(wall, costs.batch_s)
         from whilst.running.choosing import worker_memory_bytes
@@ -149,7 +153,14 @@ class Steering:
         """The same mode by better figures: how many threads may be of use is one of them."""
         self.decision = decision
         if self.window is not None and decision.backend == "threads":
-            self.window.limit(decision.workers)
+            self.window.limit(decision.workers, self._shared_s(decision))
+
+    def _shared_s(self, decision: Decision) -> float:
+        """What of a call's work keeps others in progress from theirs, on average."""
+        work_s = self.profile.work_s or 0.0
+        if decision.mode is model.Mode.COMBINED:
+            return work_s / decision.workers
+        return max(work_s if self.profile.gil_s is None else self.profile.gil_s, work_s / self._cores)
 
     def go_inline(self, decision: Decision) -> None:
         """Overlapping brought nothing."""
