@@ -42,7 +42,7 @@ class Server:
             else:
                 refused += 1
                 begun -= 1
-                window.refused(len(flying) + 1)
+                window.refused(len(flying) + 1, start, now)
         return now, refused, levels
 
 
@@ -69,18 +69,20 @@ def test_one_at_a_time_ends_at_one():
     assert min(levels) == 1
 
 
-def test_a_refusing_server_is_asked_with_fewer_and_all_is_done():
-    window = Window(0.025, 4, 64)
-    seconds, refused, levels = Server(0.025, capacity=10, refuses=True).run(window, 500)
-    assert refused < 30
-    assert levels[-1] <= 10
-    assert seconds < 500 * 0.025 / 4
+@pytest.mark.parametrize("start", [4, 10])
+@pytest.mark.parametrize("capacity", [1, 2, 3, 5, 10, 14, 20, 33])
+def test_a_refusing_server_is_used_to_the_full_and_seldom_asked_for_more(capacity, start):
+    """Many are refused together: those that were on their way before the retreat are no reason for another."""
+    seconds, refused, levels = Server(0.025, capacity=capacity, refuses=True).run(Window(0.025, start, 64), 500)
+    assert refused <= 64
+    assert levels[-1] <= capacity
+    assert seconds < 2 * 500 * 0.025 / capacity
 
 
 def test_refusals_end_at_one_at_worst():
     window = Window(0.02, 4, 64)
-    for _ in range(10):
-        window.refused(window.target)
+    for now in range(10):
+        window.refused(window.target, now, now)
     assert window.target == 1
 
 

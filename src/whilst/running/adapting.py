@@ -9,8 +9,9 @@ machine's own cores) is the question that TCP answers for packets, and the answe
   the rest is queueing, and the number that brought the best throughput is returned to (L. Brakmo, S. O'Malley,
   L. Peterson, "TCP Vegas", SIGCOMM 1994, the gradient rule of adaptive concurrency limiters);
 - after that hill climbing in small steps on throughput, since a capacity may change;
-- a refusal halves the number, and growth is by one from there (additive increase, multiplicative decrease:
-  D.-M. Chiu, R. Jain, "Analysis of the Increase and Decrease Algorithms", 1989).
+- a refusal takes the number back to the last one that a whole round went well with, or halves it where that was
+  refused itself, and growth is by one from there (additive increase, multiplicative decrease: D.-M. Chiu, R. Jain,
+  "Analysis of the Increase and Decrease Algorithms", 1989).
 
 Rejected: a fixed number (32, or 5 per core), which is right for nobody; growth on free capacity alone, which ends
 at whatever the server tolerates last.
@@ -74,6 +75,9 @@ class Window:
         self.ceiling = self.most
         """Below what was refused."""
         self.refusals = 0
+        self._retreated_s = 0.0
+        self._proven = 0
+        """With so many at once a whole round of calls has gone well."""
         self._round: _Round | None = None
         self._best = (1 / base_s, 1) if base_s > 0 else (0.0, self.target)
         """The best throughput of a round (answers per second), and its level; alone to begin with."""
@@ -114,15 +118,23 @@ class Window:
         if current.answers < current.level:
             return ""
         self._round = None
+        self._proven = max(self._proven, current.level)
         return self._end_round(current, now_s)
 
-    def refused(self, in_flight: int) -> str:
-        """Calls were refused with so many in flight: halve, and grow carefully from there."""
+    def refused(self, in_flight: int, begun_s: float, now_s: float) -> str:
+        """A call that began then was refused with so many in flight: go back to what went well, and grow from there.
+
+        Return what changed, in words; "" for a call that was on its way before the last retreat, and tells nothing new.
+        """
+        if self.refusals and begun_s < self._retreated_s:
+            return ""
         self.refusals += 1
+        self._retreated_s = now_s
         before = self.target
-        if self.phase is not Phase.STEADY or in_flight <= self.target:
-            self.ceiling = max(1, min(self.ceiling, in_flight - 1))
-            self.target = max(1, min(self.target, in_flight // 2))
+        self.ceiling = max(1, min(self.ceiling, in_flight - 1))
+        back = self._proven if 0 < self._proven < in_flight else in_flight // 2
+        self.target = max(1, min(self.target, self.ceiling, back))
+        self._proven = min(self._proven, self.target)
         self.phase = Phase.STEADY
         self._round = None
         self._best = (0.0, self.target)

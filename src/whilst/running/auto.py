@@ -151,7 +151,8 @@ class AutoPolicy:
         again = {number: why for number, why in again.items() if why and self._refused.get(number, 0) < _MOST_AGAIN}
         for number, why in again.items():
             self._refused[number] = self._refused.get(number, 0) + 1
-            text = self._steering.refused(max(self._in_hand, 2))
+            text = self._steering.refused(max(self._in_hand, 2), begun_ns.get(number, finished.start_ns))
+        begun_ns = dict(zip(finished.ids, finished.starts_ns or (), strict=False))
             if text:
                 self._note(f"{text} ({why})")
         return list(again)

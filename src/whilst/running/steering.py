@@ -231,12 +231,10 @@ class Steering:
         self.trial = self._watch.trial if self._watch.trial is not None else self.trial
         return text, news
 
-    def refused(self, in_flight: int) -> str:
-        """Calls were turned away with so many in flight; return what follows, in words."""
+    def refused(self, in_flight: int, begun_ns: int) -> str:
+        """A call that began then was turned away with so many in flight; return what follows, in words."""
         from whilst.running.adapting import Window
 
         if self.window is None:
             self.window = Window(0.0, in_flight, in_flight)
-        if in_flight > self.window.target and self.window.refusals:
-            return ""  # one of those that were in flight before the last retreat
-        return self.window.refused(in_flight)
+        return self.window.refused(in_flight, begun_ns / 1e9, time.perf_counter_ns() / 1e9)
