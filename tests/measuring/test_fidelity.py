@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from dataclasses import dataclass, field
 from enum import Enum
@@ -108,3 +109,14 @@ def test_the_code_tells_whether_it_asks_which_object_its_item_is() -> None:
     assert "id()" in scan(lambda item: numbers.get(id(item)), "x").identity
     assert "MISSING" in scan(lambda item: item is MISSING, "x").identity
     assert not scan(lambda item: item is None or item is Colour.RED or item is True, "x").identity
+
+
+class Holiday(datetime.date):
+    """Its base pickles itself, and knows nothing of more attributes."""
+
+
+def test_attributes_added_to_a_librarys_class_that_pickles_itself_are_missed():
+    day = Holiday(2024, 12, 25)
+    assert not why_unlike(day, "its result")
+    day.name = "Christmas"
+    assert "'name'" in why_unlike(day, "its result")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import signal
 import threading
 from collections import deque
 from pathlib import Path
@@ -181,3 +183,32 @@ def test_what_a_librarys_value_keeps_in_itself_is_no_change():
     before = fingerprint([path])
     assert str(path), hash(path)  # both are kept in the path from now on
     assert fingerprint([path]) == before
+
+
+def test_a_setting_that_no_watched_call_changed_may_stay_changed():
+    def sometimes(x):
+        if x > 7:
+            os.environ["TOKEN"] = str(x)
+
+    def puts_it_back(x):
+        if x > 7:
+            with contextlib.chdir("/"):
+                return x
+        return None
+
+    def spoils_processes(fn, seen):
+        return [write.spoils_processes for write in Watchlist(scan(fn, 1)).writes(seen)]
+
+    assert spoils_processes(sometimes, set()) == [True]
+    assert spoils_processes(sometimes, {"os.environ, which the whole process shares"}) == [False]
+    assert spoils_processes(sometimes, None) == [False]
+    assert spoils_processes(puts_it_back, set()) == [False]
+
+
+def test_surroundings_notice_a_signal_handler_that_stays():
+    before = Surroundings.now()
+    old = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        assert [write.what for write in Surroundings.now().writes(before)] == ["signal handlers"]
+    finally:
+        signal.signal(signal.SIGUSR1, old)

@@ -468,3 +468,7 @@ def test_starmap_items_are_spread_over_the_parameters():
 
 def test_library_code_is_not_followed(monkeypatch):
     assert scan(json.JSONEncoder().encode, {}).functions == 0
+
+
+def test_standard_output_by_its_number_is_an_open_file_of_all_calls():
+    assert reaches(lambda x: os.write(1, b"%d" % x)) == {Reach.STATEFUL}

@@ -227,6 +227,11 @@ def _note_setting(what: str) -> Callable[[Footprint, tuple[Any, ...]], None]:
     return lambda footprint, _arguments: footprint.settings.add(what)
 
 
+def _note_spawn(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
+    if sys._getframe(2).f_globals.get("__name__") != "subprocess":  # noqa: SLF001 - it has told of it already
+        footprint.command(arguments[1])
+
+
 def _note_system(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
     footprint.command(os.fsdecode(arguments[0]))
 
@@ -246,7 +251,7 @@ _NOTES: Final = {
     "sqlite3.connect": _note_database,
     "subprocess.Popen": _note_popen,
     "os.system": _note_system,
-    "os.posix_spawn": lambda footprint, arguments: footprint.command(arguments[1]),
+    "os.posix_spawn": _note_spawn,
     "socket.connect": _note_connection,
     "socket.sendto": _note_connection,
 }

@@ -88,9 +88,11 @@ def _is_itself_alone(part: object) -> bool:
 
 
 def _pickles_itself(kind: type) -> bool:
-    own = [base for base in kind.__mro__ if ownership.is_own_type(base)]
-    has_hook = any(hook in base.__dict__ for base in own for hook in _HOOKS)
-    return has_hook or (kind in own and issubclass(kind, (dict, list, set, tuple)) and hasattr(kind, "__dict__"))
+    """Has it a way of its own, or does it add attributes to a class that has one and knows nothing of them?"""
+    if not any(map(ownership.is_own_type, kind.__mro__)):
+        return False
+    has_hook = any(hook in base.__dict__ for base in kind.__mro__[:-1] for hook in _HOOKS)
+    return has_hook or (issubclass(kind, (dict, list, set, tuple)) and hasattr(kind, "__dict__"))
 
 
 def _lost(part: object) -> str:
@@ -101,13 +103,12 @@ def _lost(part: object) -> str:
         return ""
     if type(again) is not type(part):
         return f"becomes {type(again).__qualname__}"
-    kind = type(part)
-    if kind.__eq__ is not object.__eq__ and ownership.is_own_type(kind) and not isinstance(part, (dict, list, set)):
+    if ownership.is_own_type(next(base for base in type(part).__mro__ if "__eq__" in base.__dict__)):
         try:
             if part == again:
                 return ""
-        except Exception:  # then by what it holds
-            return ""
+        except Exception:  # noqa: S110 - then by what it holds
+            pass
     before, after = _state(part), _state(again)
     for name, value in before.items():
         if name not in after or not _is_like(value, after[name]):

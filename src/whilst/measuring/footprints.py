@@ -54,6 +54,11 @@ class Footprints:
         return sum(each.operations for _, each in self.calls)
 
     @property
+    def settings(self) -> set[str] | None:
+        """Settings of the whole process that watched calls changed; None where nobody watched."""
+        return None if self._watch is None else set().union(*(each.settings for _, each in self.calls))
+
+    @property
     def has_connected(self) -> bool:
         return any(each.has_connected for _, each in self.calls)
 
@@ -82,10 +87,9 @@ class Footprints:
             found.append(f"the file {numbered}, whose name is the next one free")
         if any(footprint.has_printed for _, footprint in self.calls):
             found.append("where this program prints, through commands that it starts")
-        settings = sorted(set().union(*(footprint.settings for _, footprint in self.calls)))
         return (
             *(Write(what, is_confirmed=True) for what in list(dict.fromkeys(found))[:8]),
-            *(Write(what, is_confirmed=True, spoils_processes=False) for what in settings),
+            *(Write(what, is_confirmed=True, spoils_processes=False) for what in sorted(self.settings or ())),
         )
 
     @staticmethod

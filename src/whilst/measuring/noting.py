@@ -18,6 +18,9 @@ from whilst.measuring.suspects import SEED, Reach, Suspect
 
 __all__ = ["Notes", "is_path", "may_be_path", "may_change"]
 
+_REVERTING = frozenset(["contextlib", "unittest.mock", "catch_warnings", "_RedirectStream", "alarm", "setitimer"])
+"""Modules and names of what puts a setting back when it is over."""
+
 
 @dataclass(slots=True)
 class Notes:
@@ -33,7 +36,7 @@ class Notes:
         if isinstance(module, types.ModuleType) and not ownership.is_own_code(
             getattr(module, "__file__", None) or "<frozen>"
         ):
-            self._add(Reach.PROCESS, f"{target.name}, a setting of the whole process", target, store, where)
+            self._add(Reach.PROCESS, target.name, target, store, where)
             return
         if _is_environment(target):
             self._add(Reach.PROCESS, "os.environ", target, store, where)
@@ -115,8 +118,9 @@ class Notes:
     def use_descriptor(self, call: Call, where: str) -> None:
         """`os.read(fd, …)`: an open file by its number."""
         number = call.arguments[0]
-        if number.is_shared and not number.from_item and isinstance(number.value, int):
-            self.suspect(Reach.STATEFUL, f"an open file that all calls use, {number.name}", number, call, where)
+        if isinstance(number.value, int) and not number.from_item and (number.is_shared or number.is_constant):
+            name = number.name or f"descriptor {number.value}"
+            self.suspect(Reach.STATEFUL, f"an open file that all calls use, {name}", number, call, where)
 
     def execute(self, call: Call, where: str) -> None:
         """`exec(text, names)`: what the text assigns goes into a namespace that others see."""
@@ -129,7 +133,8 @@ class Notes:
         name = getattr(target, "__qualname__", "")
         setting = ownership.PROCESS_WIDE.get((module, name))
         if setting:
-            self.suspect(Reach.PROCESS, setting, call.callee, call, where)
+            reverts = module in _REVERTING or name in _REVERTING
+            self.suspect(Reach.PROCESS, setting, call.callee, call, where, reverts=reverts)
         elif module in ownership.UNSHARABLE_PACKAGES:
             self.suspect(
                 Reach.PROCESS, f"the state that {module} keeps for the whole process", call.callee, call, where
@@ -143,9 +148,11 @@ class Notes:
         origin = Origin(name="the shared random generator", value=owner, root=owner, is_shared=True)
         self.suspect(Reach.DRAWS, "the shared random generator", origin, call, where)
 
-    def suspect(self, reach: Reach, what: str, target: Origin, call: Call, where: str) -> None:
+    def suspect(
+        self, reach: Reach, what: str, target: Origin, call: Call, where: str, *, reverts: bool = False
+    ) -> None:
         root = target.root if target.root is not ABSENT else target.value
-        self.suspects.append(Suspect(what, where, reach, root, "", call.is_locked, call.guard))
+        self.suspects.append(Suspect(what, where, reach, root, "", call.is_locked, call.guard, reverts))
 
     def _add(self, reach: Reach, what: str, target: Origin, store: Store, where: str) -> None:
         self.suspects.append(Suspect(what, where, reach, target.root, target.attribute, store.is_locked, store.guard))

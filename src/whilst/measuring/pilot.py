@@ -261,7 +261,7 @@ class Pilot:
 
     @property
     def writes(self) -> tuple[Write, ...]:
-        found = list(self._watchlist.writes()) if self._watchlist is not None else []
+        found = list(self._watchlist.writes(self.files.settings)) if self._watchlist is not None else []
         known = {write.what for write in found}
         found += [
             write

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import time
 import warnings
 
 __all__ = ["settings_now"]
@@ -14,7 +16,15 @@ def settings_now() -> dict[str, object]:
         "sys.path": tuple(sys.path),
         "the recursion limit": sys.getrecursionlimit(),
         "the warning filters": len(warnings.filters),
+        "the garbage collector": gc.isenabled(),
+        "the switch interval": sys.getswitchinterval(),
+        "the time zone": time.tzname,
     }
+    signals, sockets = sys.modules.get("signal"), sys.modules.get("socket")
+    if signals is not None:
+        found["signal handlers"] = tuple(map(id, map(signals.getsignal, signals.valid_signals())))
+    if sockets is not None:
+        found["the default socket time-out"] = sockets.getdefaulttimeout()
     decimal = sys.modules.get("decimal")
     if decimal is not None:
         context = decimal.getcontext()

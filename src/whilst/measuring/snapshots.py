@@ -12,7 +12,7 @@ import os
 import sys
 import types
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -27,6 +27,8 @@ __all__ = ["Surroundings", "Watchlist", "fingerprint"]
 _MOST_ENTRIES: Final = 256
 _DEEPEST: Final = 2
 _BIG_BYTES: Final = 1 << 16
+_TOLD: Final = ("the working directory", "os.environ")
+"""Settings whose changes are seen while they are made."""
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
 
 
@@ -229,8 +231,11 @@ class Watchlist:
                 self._prints[place] = now
         self._looks += 1
 
-    def writes(self) -> tuple[Write, ...]:
+    def writes(self, seen: Collection[str] | None = None) -> tuple[Write, ...]:
         """Return what the function writes, as far as is known now: the convicted and the not cleared.
+
+        Args:
+            seen: settings of the whole process that calls were seen to change; None where nobody looked.
 
         A suspect is cleared if it is written only under a test that has nothing to do with the item, and the
         last call did not change it: a model that is loaded once, a connection that is opened once.
@@ -242,16 +247,21 @@ class Watchlist:
             has_settled = suspect.settles and (not looks or looks[-1] < self._looks - 1)
             if has_settled and suspect.reach in (Reach.SHARED, Reach.PROCESS, Reach.ARGUMENT):
                 continue
-            found.append(_write(suspect, is_confirmed=bool(looks)))
+            found.append(_write(suspect, seen, is_confirmed=bool(looks)))
         return tuple(found)
 
 
-def _write(suspect: Suspect, *, is_confirmed: bool) -> Write:
+def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool) -> Write:
     what = suspect.what
     if suspect.reach is Reach.ARGUMENT:
         return Write(f"its own argument ({what})", suspect.where, is_confirmed, spoils_threads=False)
     if suspect.reach is Reach.PROCESS:
-        return Write(f"{what}, which the whole process shares", suspect.where, is_confirmed, spoils_processes=False)
+        label = f"{what}, which the whole process shares"
+        # Only some items may change it: first calls that did not can't tell whether it is put back.
+        told = next((setting for setting in _TOLD if what.startswith(setting)), "")
+        is_unseen = bool(told) and seen is not None and not any(each.startswith(told) for each in seen)
+        is_unseen = is_unseen and not suspect.reverts
+        return Write(label, suspect.where, is_confirmed, spoils_processes=is_unseen)
     if suspect.reach is Reach.DRAWS:
         return Write(what, suspect.where, is_confirmed, is_random=True)
     # A lock keeps threads from tearing what is written; it doesn't keep the order in which calls ask "seen already?".

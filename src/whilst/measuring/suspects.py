@@ -42,6 +42,8 @@ class Suspect(NamedTuple):
     """The one attribute or global name of `root` that is assigned, where it is one."""
     is_locked: bool = False
     guard: Guard | None = None
+    reverts: bool = False
+    """Of a setting: it is what it was once the call is over."""
 
     @property
     def settles(self) -> bool:
