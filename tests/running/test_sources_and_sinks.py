@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from whilst.model import Kind
 from whilst.running.backends.base import CALLER, Finished, Job
 from whilst.running.callers import is_iterating
-from whilst.running.calls import Awaiter, describe_call, perform_inline, perform_lazily
+from whilst.running.calls import Awaiter
+from whilst.running.inline import perform_inline, perform_lazily
+from whilst.running.naming import describe_call
 from whilst.running.recorder import Recorder
 from whilst.running.results import Results
 from whilst.running.seeding import own_draws, reseed, seed_of

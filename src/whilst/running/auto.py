@@ -20,7 +20,8 @@ import time
 from whilst import model
 from whilst.errors import NotPicklableError
 from whilst.running.backends.base import CALLER
-from whilst.running.calls import Awaiter, perform_inline
+from whilst.running.calls import Awaiter
+from whilst.running.inline import looks_up_by_itself, perform_inline
 from whilst.running.piloting import FirstCalls
 from whilst.running.policy import INLINE, Orders, Setup
 from whilst.running.steering import STRETCH_S, Steering, too_short
@@ -116,6 +117,8 @@ class AutoPolicy:
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         if self._stage is _Stage.SHORT or self._stage is _Stage.RUN:
+            if self._call_s < _TINY_S and looks_up_by_itself(job, source):
+                count = _LONGEST_STRETCH
             self._learned = finished = perform_inline(job, source, count, self._awaiter)
             self._learn_from_stretch(finished)
             return finished
@@ -149,10 +152,10 @@ class AutoPolicy:
                 if number not in again and turned_away(value, self._usual):
                     again[number] = "its result is such an answer"
         again = {number: why for number, why in again.items() if why and self._refused.get(number, 0) < _MOST_AGAIN}
+        begun_ns = dict(zip(finished.ids, finished.starts_ns or (), strict=False))
         for number, why in again.items():
             self._refused[number] = self._refused.get(number, 0) + 1
             text = self._steering.refused(max(self._in_hand, 2), begun_ns.get(number, finished.start_ns))
-        begun_ns = dict(zip(finished.ids, finished.starts_ns or (), strict=False))
             if text:
                 self._note(f"{text} ({why})")
         return list(again)

@@ -58,6 +58,8 @@ def worker_memory_bytes(workers: int) -> int | None:
 
 def gives_coroutines(fn: Callable[..., object]) -> bool:
     """Whether every call of this gives a coroutine, as far as can be told without making one."""
+    if type(fn) is FunctionType and not fn.__dict__:  # nobody has marked it as anything else
+        return bool(fn.__code__.co_flags & _CO_COROUTINE)
     # An object with `async def __call__` gives them, too.
     return _is_coroutine_function(fn) or _is_coroutine_function(getattr(fn, "__call__", None))  # noqa: B004
 

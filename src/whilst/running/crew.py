@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 
 from whilst.running.backends.base import Batch, Finished
-from whilst.running.calls import note_item
 from whilst.running.messages import (
     Deliver,
     Fail,
@@ -25,6 +24,7 @@ from whilst.running.messages import (
     Submitted,
     TurnedAway,
 )
+from whilst.running.naming import note_item
 from whilst.running.pool import Pool, Rules
 
 TYPE_CHECKING = False

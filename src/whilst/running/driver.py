@@ -10,7 +10,8 @@ from collections import deque
 from time import perf_counter_ns
 
 from whilst.running.backends.base import CALLER, Backend, Batch, Finished, Job
-from whilst.running.calls import Awaiter, Cell, note_item, perform
+from whilst.running.calls import Awaiter, Cell, perform
+from whilst.running.naming import note_item
 from whilst.running.policy import INLINE, Orders, Policy, Setup, View
 from whilst.running.worker.record import Record
 
@@ -66,6 +67,8 @@ class Driver:
         self._open_backend = open_backend
         self._crew: Crew | None = None
         self._setup = INLINE
+        self._left: int | None = None
+        """Of the input, when it was last looked at."""
         self._broken: BaseException | None = None
         """No worker could be started: why."""
         self._errors: dict[int, BaseException] = {}
@@ -147,7 +150,7 @@ class Driver:
             self._feed(self._crew, orders)
         if self._leftover and self._crew is None:
             self._perform_leftover()
-        elif orders.inline and self.source.left != 0 and self._may_take():
+        elif orders.inline and self._left != 0 and self._may_take():
             if orders.is_plain and self._is_read_directly and self._crew is None:
                 return orders.inline
             # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
@@ -201,7 +204,7 @@ class Driver:
     def _ask(self) -> Orders:
         view, crew = self.view, self._crew
         view.now_ns = perf_counter_ns()
-        view.left = self.source.left
+        view.left = self._left = self.source.left
         if crew is None:
             view.in_hand = view.starting = view.ready = view.idle = 0
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from whilst.running.calls import Awaiter, perform_inline
+from whilst.running.calls import Awaiter
+from whilst.running.inline import looks_up_by_itself, perform_inline
 from whilst.running.policy import INLINE, Orders
 
 TYPE_CHECKING = False
@@ -33,6 +34,7 @@ _AHEAD_BELOW_NS: Final = 10_000_000
 _NEAR_AHEAD_BELOW_NS: Final = 1_000_000
 _INLINE_NS: Final = 10_000_000
 """Aim of a stretch of inline calls: afterwards the driver looks around."""
+_LONGEST_STRETCH: Final = 65_536
 _LAZY_STRETCH: Final = 1024
 _LAZY_CALLS: Final = 8192
 """In the batches of all workers of a lazy run: however short calls are, they must not fill the memory."""
@@ -93,6 +95,8 @@ class InlinePolicy:
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         is_timed = self._is_always_timed or self._is_timed
+        if not is_timed and looks_up_by_itself(job, source):
+            count = _LONGEST_STRETCH
         return perform_inline(job, source, count, self._awaiter, is_timed=is_timed)
 
     def observe(self, finished: Finished) -> None:

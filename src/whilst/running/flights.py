@@ -14,7 +14,7 @@ from typing import Any
 
 from whilst.errors import TimeoutExceededError
 from whilst.running.backends.base import Batch, Finished, Job
-from whilst.running.calls import note_item, without_own_frames
+from whilst.running.naming import note_item, without_own_frames
 from whilst.running.nesting import enter_worker
 from whilst.running.saying import Speech
 

@@ -21,7 +21,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Final, Self
 
 from whilst.errors import JournalError
-from whilst.running.calls import name_of
+from whilst.running.naming import name_of
 from whilst.running.source import Source
 
 if TYPE_CHECKING:

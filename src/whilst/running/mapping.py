@@ -16,9 +16,11 @@ from time import perf_counter_ns
 from whilst.running.backends import open_backend
 from whilst.running.backends.base import Job
 from whilst.running.callers import is_iterating
-from whilst.running.calls import Awaiter, name_of, perform_lazily
+from whilst.running.calls import Awaiter
 from whilst.running.choosing import choose_policy, gives_coroutines
 from whilst.running.driver import Driver, Limits
+from whilst.running.inline import perform_lazily
+from whilst.running.naming import name_of
 from whilst.running.options import Options, OptionsError
 from whilst.running.recorder import Recorder
 from whilst.running.results import Results
@@ -200,7 +202,7 @@ class _Run:
             source,
             policy if journal is None else JournalPolicy(policy),
             sink,
-            Limits(options.retries, is_raising, timeout_s=options.timeout_s, is_lazy=is_lazy),
+            Limits(options.retries, is_raising, True, options.timeout_s, is_lazy),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
             partial(open_backend, in_background=is_lazy),
         )

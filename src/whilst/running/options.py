@@ -83,6 +83,8 @@ class Options(Record):
             TypeError: there is no such keyword.
             OptionsError: one has a value that it can't have.
         """
+        if not keywords:
+            return _USUAL
         known = cls._fields
         for name in keywords:
             if name not in known:
@@ -114,6 +116,9 @@ class Options(Record):
                 f"backend={self.backend!r} is {is_in}, not mode={str(self.mode)!r}; pass one of the two."
             )
         return self
+
+
+_USUAL = Options()
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:

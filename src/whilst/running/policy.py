@@ -119,7 +119,7 @@ class Policy(Protocol):
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         """Make up to `count` calls here, in the caller's thread, because `orders` said so (`inline`).
 
-        `running.calls.perform_inline(job, source, count)` does it the fast way; a pilot measures around it, or
+        `running.inline.perform_inline(job, source, count)` does it the fast way; a pilot measures around it, or
         takes the items with `source.take(count)` and makes the calls as it likes: every item taken must be
         called exactly once, and be answered in what is returned, in order (less where one raised and
         `job.stops_at_error`). The worker of the answer is `CALLER`. KeyboardInterrupt passes through.

@@ -52,10 +52,11 @@ class Source:
         Never 0 before the end has been met: a length may be wrong (a pandas frame has as many as it has rows, and
         gives its columns).
         """
-        if self.is_exhausted:
+        if self._items is not None:
+            return max(len(self._items) - self.next_id, 0)
+        if self._is_over:
             return 0
-        length = self.length
-        return None if length is None else max(length - self.next_id, 1)
+        return None if self._length is None else max(self._length - self.next_id, 1)
 
     @property
     def is_exhausted(self) -> bool:
@@ -103,7 +104,7 @@ class Source:
     def results_in_place(self) -> list[Any] | None:
         """The list to which the value of the next item may be added, then that of the one after it; None for none."""
         results = self.results
-        return results if results is not None and self._items is not None and len(results) == self.next_id else None
+        return results if results is not None and len(results) == self.next_id else None
 
     def wait(self) -> None:
         """Block until there is more, where the input may be empty for a while without being over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whilst.running.calls import name_of
+from whilst.running.naming import name_of
 from whilst.running.worker import ambient, byvalue, payload
 from whilst.running.worker.refusing import not_picklable
 

@@ -11,7 +11,7 @@ import itertools
 from _pickle import loads
 
 from whilst.running.backends.base import Batch, Event, Finished, Job
-from whilst.running.calls import describe_call
+from whilst.running.naming import describe_call
 from whilst.running.worker import frames, payload
 from whilst.running.worker.cell import FIRST_SLOT
 from whilst.running.worker.echoing import HeldEchoes

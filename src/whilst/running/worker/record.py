@@ -34,6 +34,8 @@ else:
 
         def __new__(cls, *values: Any, **named: Any) -> Record:  # noqa: PYI034 - Self is in typing
             count = len(values)
+            if count == len(cls._fields) and not named:
+                return tuple.__new__(cls, values)
             if count < len(cls._fields):
                 values += cls._filled[count:]
             if named:
