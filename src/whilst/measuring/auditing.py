@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import get_ident
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from whilst.measuring.commands import Commands, redirections
 
-__all__ = ["Footprint", "Watch"]
+__all__ = ["Footprint", "Watch", "overlook"]
 
 _IGNORED: Final = ("/dev/", "/proc/", "/sys/")
 _CHANGES: Final = os.O_WRONLY | os.O_RDWR
@@ -130,6 +131,7 @@ class _Hooked:
         self.footprint: Footprint | None = None
         self.databases: dict[str, object] = {}
         """Connected to in this call, and how each looked just before."""
+        self.overlooked: int | None = None
 
 
 _hooked: Final = _Hooked()
@@ -141,9 +143,14 @@ def _install() -> None:
         sys.addaudithook(_hook)
 
 
+def overlook(thread: int | None) -> None:
+    """Whatever the thread of this number does, no call does it. None: no thread is left out any more."""
+    _hooked.overlooked = thread
+
+
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     footprint = _hooked.footprint
-    if footprint is None:
+    if footprint is None or get_ident() == _hooked.overlooked:
         return
     note = _NOTES.get(event)
     if note is not None:

@@ -128,19 +128,27 @@ class FirstCalls:
         items = self._source.take(1)
         if not items:
             return _nothing(first)
+        readying = None
         if not _names_nothing(self._job.fn):
             from whilst.measuring.reachable import Reachable
 
             self._reachable = Reachable(self._job.fn)
             self._files = self._watch_files(self._reachable, items[0])
             self._files.begin(items[0])
+            from whilst.running.readying import ready_for_more
+
+            readying = ready_for_more()
         try:
             start = clocks.read(is_short=True)
             finished = self._make(first, items)
             self._first_lap = start.until(clocks.read(is_short=True))
         finally:
+            if readying is not None:
+                readying.stop()
             if self._files is not None:
                 self._files.end()
+        if readying is not None:
+            self._first_lap.others_s = max(0.0, self._first_lap.others_s - readying.cpu_s)
         self._keep(items, finished, self._first_lap)
         return finished
 
