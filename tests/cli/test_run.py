@@ -26,6 +26,10 @@ def picky(line):
 def odd(line):
     return {line}
 
+def chatty(line):
+    print("about", line)
+    return line
+
 def slow(line):
     time.sleep(0.2 if line != "0" else 0)
     return line
@@ -97,6 +101,48 @@ def test_the_first_failure_ends_the_run_after_it_is_written(folder: Path) -> Non
     assert "line" not in written[3]
     assert 'raise ValueError("three")' in written[3]["error"]["traceback"]  # type: ignore[index]
     assert "1 failed" in done.stderr
+
+
+def test_a_failure_is_said_even_where_results_go_to_a_file_and_nothing_else_is_said(folder: Path) -> None:
+    done = whilst(folder, "shop:picky", "--items", "items.txt", "--output", "out.jsonl", "--quiet")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the call for '3' failed: ValueError: three" in done.stderr
+    assert "--errors return" in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["auto", "concurrent", "parallel"])
+def test_what_the_function_prints_does_not_stand_between_the_results(folder: Path, mode: str) -> None:
+    done = whilst(folder, "shop:chatty", "--items", "items.txt", "--quiet", "--mode", mode)
+    assert [line["result"] for line in lines(done.stdout)] == [str(number) for number in range(8)]
+    assert done.stderr == "".join(f"about {number}\n" for number in range(8))
+
+
+def test_no_items_are_no_calls(folder: Path) -> None:
+    done = whilst(folder, "shop:double", "--items", "-", "--quiet", stdin="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_reader_that_has_had_enough_ends_the_run_without_a_word(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "whilst", "run", "shop:double", "--items", "items.txt", "--quiet"],
+            cwd=folder,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told_in_one_line(folder: Path) -> None:
+    done = whilst(folder, "shop:double", "--items", "items.txt", "--output", "/dev/full", "--quiet")
+    assert (done.returncode, done.stderr) == (2, "whilst: Can't write /dev/full: No space left on device.\n")
 
 
 def test_failures_may_be_written_down_instead(folder: Path) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from whilst.running.mapping import map  # noqa: A004
+from whilst.running.mapping import imap, map  # noqa: A004
 from whilst.running.options import Keywords
 
 
@@ -54,3 +54,18 @@ def test_a_filter_of_a_logger_sees_each_record_once(way: Keywords, caplog: pytes
     finally:
         logger.removeFilter(mark)
     assert [record.getMessage() for record in caplog.records] == [f"<call {k}>" for k in range(12)]
+
+
+def test_prints_of_a_lazy_run_come_in_the_order_of_its_items(way: Keywords, capsys: pytest.CaptureFixture[str]) -> None:
+    def speak(k: int) -> None:
+        print("begin", k)
+        time.sleep(0.004 if k % 3 == 0 else 0.001)
+        print("end", k)
+
+    for k, _ in enumerate(imap(speak, range(16), **way)):
+        print("read", k)
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if "read" not in line] == [
+        f"{word} {k}" for k in range(16) for word in ("begin", "end")
+    ]
+    assert all(said.index(f"end {k}") < said.index(f"read {k}") for k in range(16))

@@ -216,3 +216,10 @@ def test_the_file_is_an_ordinary_database(tmp_path: Path) -> None:
     connection = sqlite3.connect(file)
     assert connection.execute("SELECT count(*) FROM finished").fetchone() == (2,)
     connection.close()
+
+
+def test_the_decision_says_what_came_from_the_journal(tmp_path: Path) -> None:
+    file = tmp_path / "run.db"
+    first = map(double, [1, 2, 3], journal=file)
+    assert "journal" not in str(first.decision)
+    assert "3 results come from the journal" in str(map(double, [1, 2, 3, 4], journal=file).decision)

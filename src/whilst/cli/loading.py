@@ -53,11 +53,12 @@ def load_function(name: str) -> Callable[[object], object]:
     return found
 
 
-def read_items(path: Path, *, as_json: bool = False) -> list[object]:
+def read_items(path: Path, *, as_json: bool = False, may_be_none: bool = False) -> list[object]:
     """One item a line: the text of the line, or the value it holds where lines are JSON.
 
     Lines are JSON when asked for, or when the file is called *.jsonl or *.ndjson; never by their look, since a
-    line 12 may well be meant as text. Empty lines at the end don't count; "-" is standard input.
+    line 12 may well be meant as text. Empty lines at the end don't count; "-" is standard input. A file without
+    items is an empty list where there `may_be_none`.
 
     Raises:
         InputError: no such file, not UTF-8, no items, or a line that is no JSON (with its number).
@@ -73,9 +74,11 @@ def read_items(path: Path, *, as_json: bool = False) -> list[object]:
         raise InputError(f"{where}, line {line}: this is not UTF-8; save the file as UTF-8 text.") from error
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
     if not as_json and path.suffix not in (".jsonl", ".ndjson"):
-        if lines == [""]:
+        if lines != [""]:
+            return list(lines)
+        if not may_be_none:
             raise InputError(f"{where} holds no items; write one a line.")
-        return list(lines)
+        return []
     items = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -84,7 +87,7 @@ def read_items(path: Path, *, as_json: bool = False) -> list[object]:
             items.append(json.loads(line))
         except ValueError as error:
             raise InputError(f"{where}, line {number}: this is not JSON ({error}).") from error
-    if not items:
+    if not items and not may_be_none:
         raise InputError(f"{where} holds no items; write one JSON value a line.")
     return items
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 import click
 
@@ -21,6 +22,8 @@ __all__ = ["run"]
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _SECONDS = click.FloatRange(min=0, min_open=True)
 _FAILED = 1
+_READER_GONE = 141
+"""As a shell reports a program that SIGPIPE ended."""
 
 
 @click.command()
@@ -49,7 +52,8 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
     """Call FUNCTION on every item, and write one JSON line for each: {"item": ..., "result": ...}.
 
     A result that JSON can't hold is written as its repr under "result_repr"; a call that failed as "error" with
-    "type", "message" and "traceback". Progress and summary go to stderr. Exit code 1 if any call failed.
+    "type", "message" and "traceback". Progress, summary and, unless there is --output, what FUNCTION prints go to
+    stderr. Exit code 1 if any call failed.
 
     \b
     Examples:
@@ -59,7 +63,7 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
       find . -name '*.log' | whilst run logs:count --items - --quiet
     """
     call = load_function(function)
-    given = read_items(items, as_json=options.pop("jsonl"))
+    given = read_items(items, as_json=options.pop("jsonl"), may_be_none=True)
     html, is_quiet = options.pop("html"), options.pop("quiet")
     is_raising = options["errors"] == "raise"
     started = time.perf_counter()
@@ -75,13 +79,23 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
                 write(_line(item, result))
                 if is_failure and is_raising:
                     break
+        except KeyboardInterrupt:
+            again = "; the same command goes on from there" if options["journal"] is not None else ""
+            click.echo(f"\nwhilst: {done:,} of {len(given):,} calls were made{again}.", err=True)
+            raise
         finally:
             stream.close()
+    if failed and is_raising:
+        said = f"{type(result).__name__}: {result}".partition("\n")[0]
+        click.echo(f"whilst: stopped, since the call for {item!r:.80} failed: {said:.200}", err=True)
+        if done < len(given):
+            click.echo("whilst: --errors return makes the others as well.", err=True)
     if not is_quiet:
         _summarise(stream, done, failed, len(given), time.perf_counter() - started)
     if html is not None:
         stream.timeline.to_html(html)
-        click.echo(f"wrote {html}", err=True)
+        if not is_quiet:
+            click.echo(f"wrote {html}", err=True)
     return _FAILED if failed else 0
 
 
@@ -89,15 +103,29 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
 def _opened(output: Path | None) -> Iterator[Callable[[str], object]]:
     """A function that writes one line; complete lines only, also when the run is interrupted."""
     if output is None:
-        yield lambda line: click.echo(line)
-        sys.stdout.flush()
+        results = sys.stdout
+        # What the function prints would stand between the lines, and nobody could read them as JSON.
+        with redirect_stdout(sys.stderr):
+            yield lambda line: _write(results, line, "standard output")
         return
     try:
-        file: IO[str] = output.open("w", encoding="utf-8", buffering=1)
+        file: TextIO = output.open("w", encoding="utf-8")
     except OSError as error:
         raise InputError(f"Can't write {output}: {error.strerror or error}.") from error
     with file:
-        yield lambda line: file.write(line + "\n")
+        yield lambda line: _write(file, line, str(output))
+
+
+def _write(file: TextIO, line: str, name: str) -> None:
+    try:
+        file.write(f"{line}\n")
+        file.flush()
+    except OSError as error:
+        with suppress(OSError), Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), file.fileno())  # what it still holds would be written when it is closed
+        if isinstance(error, BrokenPipeError):  # whoever reads has had enough, as `head` has
+            raise click.exceptions.Exit(_READER_GONE) from None
+        raise InputError(f"Can't write {name}: {error.strerror or error}.") from error
 
 
 def _line(item: object, result: object) -> str:

@@ -277,7 +277,7 @@ class _Engine:
             self._sink,
             Limits(options.retries, stops_at_error=False, stops_at_exit=False, timeout_s=options.timeout_s),
             Recorder("call", perf_counter_ns(), is_lazy=True),
-            partial(open_backend, in_background=True),
+            partial(open_backend, in_background=True, speaks_in_turn=False),
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None

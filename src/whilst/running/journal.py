@@ -17,10 +17,12 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
+from dataclasses import replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Final, Self
 
 from whilst.errors import JournalError
+from whilst.model import Change
 from whilst.running.naming import name_of
 from whilst.running.source import Source
 
@@ -65,6 +67,8 @@ class Journal:
         self._function = f"{getattr(fn, '__module__', '')}.{name_of(fn)}"
         self._seed = seed
         self._unwritten: list[int] = []
+        self.recalled = 0
+        """Results of earlier runs that were delivered in this one."""
 
     def __enter__(self) -> Self:
         # Entered when the run begins, not when it is declared: an imap that nobody reads opens nothing.
@@ -272,6 +276,7 @@ class JournalSource(Source):
                 self.keys[self._read] = key
                 self._ahead.append((self._read, item))
             elif self.deliver is not None:
+                self._journal.recalled += 1
                 self.deliver(self._read, found[0])
             self._read += 1
         self.next_id = self._ahead[0][0] if self._ahead else self._read
@@ -314,8 +319,9 @@ class JournalSink:
 class JournalPolicy:
     """A policy whose every call is answered by itself, so that a kill costs no more than the calls in progress."""
 
-    def __init__(self, inner: Policy) -> None:
+    def __init__(self, inner: Policy, journal: Journal) -> None:
         self._inner = inner
+        self._journal = journal
 
     def orders(self, view: View) -> Orders:
         """See `Policy.orders`."""
@@ -346,11 +352,19 @@ class JournalPolicy:
 
     def decision(self) -> Decision:
         """See `Policy.decision`."""
-        return self._inner.decision()
+        return self._with_recalled(self._inner.decision())
 
     def decision_later(self) -> Callable[[], Decision]:
         """See `Policy.decision_later`."""
-        return self._inner.decision_later()
+        later = self._inner.decision_later()
+        return lambda: self._with_recalled(later())
+
+    def _with_recalled(self, decision: Decision) -> Decision:
+        count = self._journal.recalled
+        if not count:
+            return decision
+        text = "1 result comes from the journal" if count == 1 else f"{count} results come from the journal"
+        return replace(decision, history=(Change(0.0, text), *decision.history))
 
     def close(self) -> None:
         """See `Policy.close`."""

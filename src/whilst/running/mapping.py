@@ -200,11 +200,11 @@ class _Run:
         self.driver = Driver(
             job,
             source,
-            policy if journal is None else JournalPolicy(policy),
+            policy if journal is None else JournalPolicy(policy, journal),
             sink,
             Limits(options.retries, is_raising, True, options.timeout_s, is_lazy),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
-            partial(open_backend, in_background=is_lazy),
+            partial(open_backend, in_background=is_lazy, speaks_in_turn=not isinstance(sink, UnorderedSink)),
         )
 
         # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.

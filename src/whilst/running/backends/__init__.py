@@ -44,12 +44,14 @@ def mode_of(name: str) -> Mode:
     return Mode(BACKENDS[name][0])
 
 
-def open_backend(setup: Setup, *, in_background: bool = False) -> Backend:
+def open_backend(setup: Setup, *, in_background: bool = False, speaks_in_turn: bool = True) -> Backend:
     """Make a back end. Nothing is started yet.
 
     Args:
         setup: which one, and what it is made with.
         in_background: calls must go on while nobody asks for events.
+        speaks_in_turn: what a call prints waits for all calls before it. Not where one of those may never end,
+            while others go on.
 
     Raises:
         UnknownBackendError: there is none of that name, or only the caller itself ("inline").
@@ -60,10 +62,9 @@ def open_backend(setup: Setup, *, in_background: bool = False) -> Backend:
         raise UnknownBackendError("'inline' is the caller itself: there is nothing to open.")
     keywords: dict[str, Any] = {}
     if setup.backend == "eventloop":
-        keywords = {"in_thread": in_background or None, "speaks_in_turn": not in_background}
+        keywords = {"in_thread": in_background or None, "speaks_in_turn": speaks_in_turn}
     elif setup.backend == "threads":
-        # Who reads results one by one, or submits calls that may never end, is not to wait for what others print.
-        keywords = {"speaks_in_turn": not in_background}
+        keywords = {"speaks_in_turn": speaks_in_turn}
     elif setup.backend.startswith("processes"):
         keywords = {
             "slots": setup.slots,
