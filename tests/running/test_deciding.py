@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from whilst.model import Machine, Mode, Profile, Write
 from whilst.running.circumstances import Circumstances
-from whilst.running.deciding import decide, forecasts, hazards, is_another_call_worth_it
+from whilst.running.deciding import decide, depends_on_later_calls, forecasts, hazards, is_another_call_worth_it
 
 TWO = Machine(cores=2)
 EIGHT = Machine(cores=8)
@@ -216,3 +216,19 @@ def test_one_more_call_is_made_where_much_depends_on_its_work():
 )
 def test_no_call_is_made_alone_where_nothing_depends_on_it(call, left):
     assert not is_another_call_worth_it(call, TWO, Circumstances(left=left, can_fork=True, cold=3.0))
+
+
+def test_no_more_threads_than_the_rounds_need():
+    """399 calls on 256 threads take two rounds, as they do on 200."""
+    decision = chosen(profile(wait_s=0.02), left=399, waits_only_in_sleep=True)
+    assert decision.workers == 200
+    assert chosen(profile(wait_s=0.02), left=3).workers == 3
+
+
+def test_later_calls_are_looked_at_only_where_something_depends_on_them():
+    cold = Circumstances(left=400, cold=3.0, waits_only_in_sleep=True, most_threads=256)
+    sleeps = profile(work_s=1e-4, wait_s=0.02)
+    assert not depends_on_later_calls(decide(sleeps, TWO, cold), sleeps, cold)
+    mixed = profile(work_s=0.004, wait_s=0.02)
+    assert depends_on_later_calls(decide(mixed, TWO, cold), mixed, cold)
+    assert not depends_on_later_calls(decide(mixed, TWO, cold._replace(cold=1.0)), mixed, cold._replace(cold=1.0))

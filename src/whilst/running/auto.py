@@ -24,7 +24,7 @@ from whilst.running.calls import Awaiter
 from whilst.running.inline import looks_up_by_itself, perform_inline
 from whilst.running.piloting import FirstCalls
 from whilst.running.policy import INLINE, Orders, Setup
-from whilst.running.steering import STRETCH_S, Steering, too_short
+from whilst.running.steering import FIRST_AT_ONCE, STRETCH_S, Steering, too_short
 
 # What a run of short calls never needs is imported where it is used: it would take longer than the run.
 TYPE_CHECKING = False
@@ -48,8 +48,6 @@ _WORTH_MOVING_S: Final = 10e-6
 """Shorter calls cost more to hand over than to make."""
 _NOT_WORTH_S: Final = 0.005
 """Less than this in all: no other mode can gain anything."""
-_FIRST_FLIGHTS: Final = 10
-"""As TCP's initial window (RFC 6928)."""
 _DRIFT: Final = 2.0
 """Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
 _MOST_AGAIN: Final = 16
@@ -228,7 +226,7 @@ class AutoPolicy:
         most = self._options.workers or 10_000
         count = most if self._left is None else min(self._left, most)
         is_free = pilot.scan.waits_only_in_sleep
-        start = count if is_free else min(_FIRST_FLIGHTS, count)
+        start = count if is_free else min(FIRST_AT_ONCE, count)
         most = most if is_free else min(most, 1024)
         steering.window = Window(0.0, max(1, start), max(1, most), is_fixed=is_free)
         steering.setup = Setup("eventloop", slots=max(1, count))
@@ -305,20 +303,17 @@ class AutoPolicy:
         self._adopt(profile, "")
 
     def _adopt(self, profile: Profile, why: str) -> None:
-        from whilst.running.deciding import decide
+        from whilst.running.deciding import decide, depends_on_later_calls
 
         steering, pilot, grounds = self._steering, self._calls.pilot, self._grounds
         before = steering.decision
         steering.profile = profile
         circumstances = grounds.circumstances(self._left, steering.setup, trial=steering.trial)
         decision = decide(profile, grounds.machine, circumstances)
-        waits = (profile.wait_s or 0.0) > 0.2 * profile.wall_s
-        is_early = circumstances.cold > 1.0 and waits and decision.backend == "threads"
-        is_provisional = is_early and model.Mode.COMBINED in decision.forecast_s
         if self._stage is _Stage.RUN and why:
             if (decision.mode, decision.backend) == (before.mode, before.backend):
-                self._note(f"{why}; still {decision.mode.value}")
-                steering.go_on(decision)
+                if self._left is None or decision.workers < self._left:  # not just for want of calls
+                    steering.go_on(decision)
                 steering.watch(profile, pilot.core_share)
                 return
             self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
@@ -334,7 +329,8 @@ class AutoPolicy:
             waits_only_in_sleep=pilot.waits_only_in_sleep,
             is_forked=decision.backend.startswith("processes") and circumstances.can_fork,
         )
-        steering.watch(profile, pilot.core_share, is_provisional=is_provisional)
+        is_open = decision.backend == "threads" and depends_on_later_calls(decision, profile, circumstances)
+        steering.watch(profile, pilot.core_share, is_provisional=is_open)
         if decision.mode is model.Mode.SEQUENTIAL:
             self._stretch = max(1, min(int(STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
 

@@ -13,7 +13,8 @@ UNKNOWN_COUNT: Final = 256
 class Costs(NamedTuple):
     """Seconds that the machinery takes, by the studies' floors on a machine with two cores."""
 
-    thread_start_s: float = 100e-6
+    thread_start_s: float = 200e-6
+    """With what its first and last steps take from others that want the GIL."""
     thread_call_s: float = 20e-6
     loop_call_s: float = 25e-6
     fork_s: float = 0.012

@@ -34,6 +34,8 @@ __all__ = [
 _MOST_WAITING_PROCESSES: Final = 16
 _BUSY: Final = 9.0
 """Time at work over time idle, of a core that calls share which wait as well."""
+_WORTH_PROCESSES_S: Final = 0.1
+"""So much must processes that overlap calls bring."""
 _WORTH_ANOTHER: Final = 8.0
 """So many times its length must one more call alone be able to gain."""
 
@@ -115,6 +117,19 @@ def is_provisional(profile: Profile, machine: Machine, circumstances: Circumstan
     lighter = replace(profile, work_s=profile.work_s / cold, gil_s=held)
     possible, _ = forecasts(lighter, machine, circumstances)
     return Mode.CONCURRENT in possible and _choose(possible).mode is not Mode.COMBINED
+
+
+def depends_on_later_calls(decision: Decision, profile: Profile, circumstances: Circumstances) -> bool:
+    """Would it be worth while to look at this choice of threads again, once calls have warmed up?"""
+    if circumstances.cold <= 1.0 or Mode.COMBINED not in decision.forecast_s:
+        return False
+    if (profile.wait_s or 0.0) <= 0.2 * profile.wall_s:
+        return False
+    is_limited_by_work = not circumstances.waits_only_in_sleep and decision.workers < min(
+        circumstances.most_threads, circumstances.calls
+    )
+    faster = decision.forecast_s[Mode.COMBINED] < decision.forecast_s[Mode.CONCURRENT] - _WORTH_PROCESSES_S
+    return is_limited_by_work or faster
 
 
 def is_another_call_worth_it(profile: Profile, machine: Machine, circumstances: Circumstances) -> bool:
@@ -259,7 +274,7 @@ def _threads_for(call: _Call) -> int:
     """How many threads make n calls that mostly wait shortest.
 
     k threads take k*start + n*wall/k, least at k = sqrt(n*wall/start); beyond wall/work of them the core is full
-    (and a half more keeps it full while calls vary).
+    (and a half more keeps it full while calls vary). Of those that need as many rounds the fewest are enough.
     """
     where = call.where
     if call.wait_s < 0.05 * call.wall_s:
@@ -269,7 +284,9 @@ def _threads_for(call: _Call) -> int:
     useful = 1.5 * where.cold * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
     most = where.most_workers or where.most_threads
     least = min(call.cores, call.n)
-    return max(1, min(call.n, most, max(least, int(min(by_start, useful)))))
+    room = max(1, min(call.n, most, max(least, int(useful))))
+    rounds = max(math.ceil(call.n / room), round(call.n / max(by_start, 1.0)), 1)
+    return max(min(least, room), math.ceil(call.n / rounds))
 
 
 def _parallel(call: _Call, *, can_overlap: bool) -> Forecast:
@@ -343,7 +360,7 @@ def _choose(possible: Mapping[Mode, Forecast]) -> Forecast:
     processes are still importing.
     """
     best = possible[Mode.SEQUENTIAL]
-    steps = ((Mode.CONCURRENT, 0.9, 0.003), (Mode.PARALLEL, 0.9, 0.003), (Mode.COMBINED, 0.75, 0.1))
+    steps = ((Mode.CONCURRENT, 0.9, 0.003), (Mode.PARALLEL, 0.9, 0.003), (Mode.COMBINED, 0.75, _WORTH_PROCESSES_S))
     for mode, share, gain_s in steps:
         forecast = possible.get(mode)
         if forecast is not None and forecast.seconds < share * best.seconds - gain_s:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whilst.running.policy import View
     from whilst.running.watching import News, Watch
 
-__all__ = ["STRETCH_S", "Steering", "too_short"]
+__all__ = ["FIRST_AT_ONCE", "STRETCH_S", "Steering", "too_short"]
 
 STRETCH_S: Final = 0.002
 """So long may inline calls go on before the driver looks around."""
@@ -47,6 +47,8 @@ class Steering:
         self.batches: Batches | None = None
         self._profile: Profile | None = None
         self._cores = 1
+        self._is_ending = False
+        """Threads have been told to end after what they hold."""
         self.trial: float | None = None
         """How many times as fast as one thread several were."""
         self.start_s = 0.0
@@ -179,9 +181,7 @@ class Steering:
             return Orders(self.setup, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
         batch = 1 if self.batches is None else self.batches.size
         if self.setup.backend == "threads":
-            workers = window.target if window is not None else decision.workers
-            workers = workers if at_hand is None else min(workers, at_hand)
-            return Orders(self.setup, workers=max(1, workers), batch=batch, ahead=0)
+            return self._orders_for_threads(view, at_hand, batch)
         workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
         call_s = self.batches.call_s if self.batches is not None else call_s
         inline = self._inline_while_starting(view, stretch, call_s)
@@ -189,6 +189,20 @@ class Steering:
             slots = max(1, min(self.setup.slots, math.ceil(window.target / workers)))
             return Orders(self.setup, workers=workers, ahead=0, slots=slots, inline=inline)
         return Orders(self.setup, workers=workers, batch=batch, ahead=1, inline=inline, is_timed=call_s > 20e-6)
+
+    def _orders_for_threads(self, view: View, at_hand: int | None, batch: int) -> Orders:
+        window = self.window
+        workers = window.target if window is not None else self.decision.workers
+        if view.left != 0:
+            self._is_ending = False
+        elif not view.idle and view.in_hand <= view.ready:
+            # Each has its last call in hand, and is to end after it without being woken up once more.
+            self._is_ending = True
+        workers = 0 if self._is_ending else max(1, workers if at_hand is None else min(workers, at_hand))
+        # Where nothing limits calls a thread has its next one at hand when it comes back. Elsewhere the number in
+        # flight may have to be cut at once.
+        ahead = 1 if window is not None and window.is_fixed and self.batches is None else 0
+        return Orders(self.setup, workers=workers, batch=batch, ahead=ahead, is_timed=batch > 1)
 
     def _inline_while_starting(self, view: View, stretch: int, call_s: float) -> int:
         """The caller goes on while workers start, unless one more call would take longer than they do."""
