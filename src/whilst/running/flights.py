@@ -79,14 +79,13 @@ class Flights:
         if not batch.ids:
             self._answer(Finished(self._worker, batch.number, (), (), 0, 0))
             return
-        create = self._loop.create_task
+        create, now_ns = self._loop.create_task, perf_counter_ns()
         if self._speech is not None:
-            for number in batch.ids:
-                self._speech.open(number, (number,))
+            self._speech.open_each(batch.ids)
         for number, item in zip(batch.ids, batch.items, strict=True):
             context = None if job.context is None else job.context.copy()
             task = create(self._fly(job, number, item, landed), context=context)
-            self._tasks[number] = (task, perf_counter_ns())
+            self._tasks[number] = (task, now_ns)
 
     async def cancel(self) -> None:
         """Cancel whatever is in flight and wait until it has ended."""
@@ -102,7 +101,9 @@ class Flights:
             self._speech.enter_task(number)
         start_ns = perf_counter_ns()
         try:
-            coroutine = _call(job, item)
+            coroutine = job.fn(item) if job.how == "item" else _call(job, item)
+            if type(coroutine) is not types.CoroutineType:
+                coroutine = _wrapped(coroutine)
             if job.seed is not None:
                 from whilst.running.seeding import drawing
 
@@ -114,17 +115,17 @@ class Flights:
         except BaseException as error:
             note_item(error, job, number, item)
             landed.errors[number] = _without_loop_frames(error)
-        end_ns = perf_counter_ns()
+        landed.ends_ns.append(perf_counter_ns())
         if self._speech is not None:
-            is_over = job.stops_at_error and number in landed.errors
-            self._speech.close(number, (number,) if is_over else ())
+            has_failed = landed.errors and number in landed.errors and job.stops_at_error
+            self._speech.close(number, (number,) if has_failed else ())
         del self._tasks[number]
+        if not landed.ids:
+            self._landed[landed.batch.number] = landed
         landed.ids.append(number)
         landed.values.append(value)
         landed.starts_ns.append(start_ns)
-        landed.ends_ns.append(end_ns)
         landed.left -= 1
-        self._landed[landed.batch.number] = landed
         if not self._is_answering:
             self._is_answering = True
             self._loop.call_soon(self._answer_all)
@@ -152,18 +153,11 @@ class Flights:
             landed.clear()
 
 
-def _call(job: Job, item: Any) -> Coroutine[Any, Any, object]:
+def _call(job: Job, item: Any) -> Any:
     if job.how == "star":
-        return _any(job.fn(*item))
-    if job.how == "call":
-        function, args, kwargs = item
-        return _any(function(*args, **kwargs))
-    return _any(job.fn(item))
-
-
-def _any(value: Any) -> Coroutine[Any, Any, object]:
-    """The coroutine itself where it is one (the usual case); other awaitables and plain values wrapped."""
-    return value if type(value) is types.CoroutineType else _wrapped(value)
+        return job.fn(*item)
+    function, args, kwargs = item
+    return function(*args, **kwargs)
 
 
 async def _wrapped(value: Any) -> object:

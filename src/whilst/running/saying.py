@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextvars import ContextVar
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
@@ -23,11 +23,10 @@ __all__ = ["Speech"]
 class _Call:
     """One call (or a batch of them), and what it has said so far."""
 
-    __slots__ = ("first", "is_open", "said", "speech")
+    __slots__ = ("first", "is_open", "said")
 
-    def __init__(self, first: int, speech: Speech) -> None:
+    def __init__(self, first: int) -> None:
         self.first = first
-        self.speech = speech
         self.said: list[Callable[[], object]] = []
         self.is_open = True
 
@@ -36,23 +35,29 @@ class _Call:
 
 
 class _Here(threading.local):
-    call: _Call | None = None
+    speaker: tuple[Speech, Hashable] | None = None
 
 
 _here = _Here()
-_in_task: ContextVar[_Call | None] = ContextVar("whilst call that speaks", default=None)
+_in_task: ContextVar[tuple[Speech, Hashable] | None] = ContextVar("whilst call that speaks", default=None)
 """Of a coroutine: many of them share a thread."""
 
 
 class Speech:
-    """The order of what the calls of one back end say. `open` every call before it begins, `close` it in the end."""
+    """The order of what the calls of one back end say. `open` every call before it begins, `close` it in the end.
+
+    Most calls never say anything. As long as nobody has, there is nothing but the numbers of those in progress.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._open: dict[Hashable, int] = {}
+        """In progress, by their keys: the number of the (first) call."""
         self._calls: dict[Hashable, _Call] = {}
-        """In progress, by their keys."""
-        self._heap: list[_Call] = []
-        """The same, the first one on top; those that are over are taken off when they come to the top."""
+        """The same, once somebody has spoken."""
+        self._heap: list[_Call] | None = None
+        """The same, the first one on top; those that are over are taken off when they come to the top. None as long as
+        nobody has spoken."""
         self._over: list[_Call] = []
         """A heap of those that are over and have something to say, which others come before."""
         self._failed: set[int] = set()
@@ -76,6 +81,7 @@ class Speech:
                     heappush(self._over, call)
             for call in self._owed.values():
                 call.is_open = False
+            self._open.clear()
             self._calls.clear()
             self._owed.clear()
             self._catch_up()
@@ -86,53 +92,76 @@ class Speech:
 
     def open(self, key: Hashable, ids: Sequence[int]) -> None:
         """A batch (or a call) is handed over."""
-        call = _Call(ids[0] if len(ids) else -1, self)
+        first = ids[0] if len(ids) else -1
         with self._lock:
-            if self._failed:
-                self._failed.difference_update(ids)
-            if self._owed:
+            if self._failed or self._owed:
+                self._take_back(ids)
+            self._open[key] = first
+            if self._heap is not None:
+                self._calls[key] = call = _Call(first)
+                heappush(self._heap, call)
+
+    def open_each(self, ids: Sequence[int]) -> None:
+        """Calls are handed over that begin together, each under its number."""
+        with self._lock:
+            if self._failed or self._owed:
+                self._take_back(ids)
+            self._open.update(zip(ids, ids, strict=True))
+            if self._heap is not None:
                 for number in ids:
-                    owed = self._owed.pop(number, None)
-                    if owed is not None:
-                        owed.is_open = False
-            self._calls[key] = call
-            heappush(self._heap, call)
+                    self._calls[number] = call = _Call(number)
+                    heappush(self._heap, call)
+
+    def _take_back(self, ids: Sequence[int]) -> None:
+        """Calls are made again: they have not failed, and nobody stands for them any more."""
+        self._failed.difference_update(ids)
+        for number in ids:
+            owed = self._owed.pop(number, None)
+            if owed is not None:
+                owed.is_open = False
 
     def owe(self, ids: Iterable[int]) -> None:
         """Calls were taken back before they began: they will be handed over anew, and come before later ones."""
         with self._lock:
             for number in ids:
-                self._owed[number] = call = _Call(number, self)
-                heappush(self._heap, call)
+                self._owed[number] = call = _Call(number)
+                if self._heap is not None:
+                    heappush(self._heap, call)
 
     def enter(self, key: Hashable) -> None:
         """This thread makes the calls of the batch from here on."""
-        _here.call = self._calls.get(key)
+        _here.speaker = self, key
 
     def leave(self) -> None:
         """It makes them no more."""
-        _here.call = None
+        _here.speaker = None
 
     def enter_task(self, key: Hashable) -> None:
         """This task is the call."""
-        _in_task.set(self._calls.get(key))
+        _in_task.set((self, key))
 
     def close(self, key: Hashable, failed: Iterable[int] = ()) -> None:
         """A batch is over; these of its calls failed in a way that ends the run."""
         with self._lock:
+            self._open.pop(key, None)
+            if failed:
+                self._failed.update(failed)
+            if self._heap is None:
+                return
             call = self._calls.pop(key, None)
             if call is None:
                 return
             call.is_open = False
-            self._failed.update(failed)
             if call.said:
                 heappush(self._over, call)
             self._catch_up()
 
-    def take(self, call: _Call, say: Callable[[], object]) -> None:
-        """A call says something: now, if it is its turn."""
+    def take(self, key: Hashable, say: Callable[[], object]) -> None:
+        """A call says something: now, if it is its turn (or if it is over, and a thread of its own goes on)."""
         with self._lock:
-            if call is self._head() and not call.said and not self._failed:
+            head = self._head()
+            call = self._calls.get(key)
+            if call is None or (call is head and not call.said and not self._failed):
                 say()
             else:
                 call.said.append(say)
@@ -142,6 +171,10 @@ class Speech:
     def _head(self) -> _Call | None:
         """The first of those in progress: it writes through."""
         heap = self._heap
+        if heap is None:
+            self._calls = {key: _Call(first) for key, first in self._open.items()}
+            heap = self._heap = [*self._calls.values(), *self._owed.values()]
+            heapify(heap)
         while heap and not heap[0].is_open:
             heappop(heap)
         return heap[0] if heap else None
@@ -164,8 +197,8 @@ def _say(call: _Call) -> None:
         say()
 
 
-def _speaker() -> _Call | None:
-    return _here.call or _in_task.get()
+def _speaker() -> tuple[Speech, Hashable] | None:
+    return _here.speaker or _in_task.get()
 
 
 class _StandIn:
@@ -175,13 +208,13 @@ class _StandIn:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        call = _speaker()
-        if call is None:
+        speaker = _speaker()
+        if speaker is None:
             return self._stream.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        stream = self._stream
-        call.speech.take(call, lambda: stream.write(text))
+        stream, (speech, key) = self._stream, speaker
+        speech.take(key, lambda: stream.write(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -189,11 +222,11 @@ class _StandIn:
             self.write(line)
 
     def flush(self) -> None:
-        call = _speaker()
-        if call is None:
+        speaker = _speaker()
+        if speaker is None:
             self._stream.flush()
         else:
-            call.speech.take(call, self._stream.flush)
+            speaker[0].take(speaker[1], self._stream.flush)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -243,10 +276,10 @@ _streams = _Streams()
 
 def _in_turn(call_handlers: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def callHandlers(self: Any, record: Any) -> None:  # noqa: N802 - the name that `logging` has for it
-        call = _speaker()
-        if call is None:
+        speaker = _speaker()
+        if speaker is None:
             call_handlers(self, record)
         else:
-            call.speech.take(call, lambda: call_handlers(self, record))
+            speaker[0].take(speaker[1], lambda: call_handlers(self, record))
 
     return callHandlers
