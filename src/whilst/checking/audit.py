@@ -9,23 +9,37 @@ switches far apart, since that is where two tasks meet in the middle of somethin
 from __future__ import annotations
 
 import random
+from math import log
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whilst.checking.scheduler import Scheduler
 
 __all__ = ["RandomSwitches"]
 
 
 class RandomSwitches:
-    """The picker of one random run after another."""
+    """The picker of one random run after another.
 
-    def __init__(self, seed: int) -> None:
+    At every instruction the one that runs may lose its turn, with the same probability. How many instructions go by
+    before that is drawn at once and counted down where they are hooked (`patience`), so that most of them cost nothing.
+    """
+
+    def __init__(self, seed: int, scheduler: Scheduler) -> None:
         self._draws = random.Random(seed)  # noqa: S311  # repeatable on purpose
+        self._scheduler = scheduler
         self.begin()
 
     def begin(self) -> None:
         """Ahead of each run: how restless it is."""
         self._rate = self._draws.choice((0.02, 0.1, 0.3, 0.5))
+        self._scheduler.patience = 0
 
     def pick(self, task: int, enabled: list[int]) -> int:
         """Mostly the one that runs."""
-        if task in enabled and self._draws.random() > self._rate:
+        scheduler = self._scheduler
+        if scheduler.patience and task in enabled:
+            scheduler.patience -= 1
             return task
+        scheduler.patience = int(log(1.0 - self._draws.random()) / log(1.0 - self._rate))
         return self._draws.choice(enabled)

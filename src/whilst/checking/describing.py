@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import re
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from whilst.checking.events import Access, Blocked, Op
@@ -247,15 +247,20 @@ def _can_switch(earlier: Site | None, later: Site) -> bool:
 
 def needs_free_threading(trace: Sequence[Event]) -> bool:
     """Whether a task was interrupted where the GIL's eval loop never lets another one in."""
-    last = -1
+    return any(needs_free_threading_along(trace))
+
+
+def needs_free_threading_along(trace: Sequence[Event]) -> Iterator[bool]:
+    """The same for the events up to each one."""
+    last, does_need = -1, False
     latest: dict[int, Site] = {}
     for event in trace:
         task, site = event[0], event[5][3]
-        if task != last and task in latest and not _can_switch(latest[task], site):
-            return True
+        if not does_need and task != last and task in latest and not _can_switch(latest[task], site):
+            does_need = True
+        yield does_need
         latest[task] = site
         last = task
-    return False
 
 
 def types_within(root: object) -> set[type]:

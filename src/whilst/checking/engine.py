@@ -31,10 +31,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from whilst.checking.describing import Describer, needs_free_threading, types_within
+from whilst.checking.describing import Describer, needs_free_threading, needs_free_threading_along, types_within
 from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
 from whilst.checking.machine import Machine, borrow, give_back
 from whilst.checking.operations import MIXED, Event, Operation, names_of
+from whilst.checking.preemption import Fingerprint
 from whilst.checking.sites import Mark, Site
 from whilst.checking.trusting import functions_behind, is_trusted
 from whilst.checking.watchdog import Watchdog
@@ -236,13 +237,25 @@ class Explorer:
             self._watchdog.start()
 
     @contextmanager
-    def noting_enabled(self) -> Iterator[Callable[[], list[list[int]]]]:
-        """For a while runs remember for each event which tasks could have gone on there; gives `enabled_along`."""
+    def noting_enabled(self) -> Iterator[Callable[[], list[tuple[list[int], object]]]]:
+        """For a while runs remember for each event which tasks could have gone on there; gives `along`."""
         self.scheduler.keeps_enabled = True
         try:
-            yield self.enabled_along
+            yield self.along
         finally:
             self.scheduler.keeps_enabled = False
+
+    def along(self) -> list[tuple[list[int], object]]:
+        """For each event of the last run: the tasks that could have gone on there (see `noting_enabled`), and what had
+        happened by then: equal if all that depends on each other did so in the same order."""
+        trace = self.scheduler.trace
+        done, needs = Fingerprint(), False
+        states = []
+        for event, needs_then in zip(trace, needs_free_threading_along(trace), strict=True):
+            states.append((done.value, needs))
+            done.add(event)
+            needs = needs_then
+        return list(zip(self.enabled_along(), states, strict=True))
 
     def enabled_along(self) -> list[list[int]]:
         """For each event of the last run: the tasks that could have gone on there (see `noting_enabled`)."""

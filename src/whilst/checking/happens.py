@@ -162,10 +162,10 @@ class HappensBefore:
         self._note(index, keys, key, writes)
         return joined
 
-    def _join_earlier(self, index: int, earlier: list[int], mine: int) -> int:
+    def _join_earlier(self, index: int, earlier: Collection[int], mine: int) -> int:
         """The past after joining those of the events it depends on; the latest ones first, to find the races."""
         joined, past, found = mine, self.past, []
-        for other in sorted(earlier, reverse=True):
+        for other in sorted(earlier, reverse=True) if len(earlier) > 1 else earlier:
             if not (joined >> other) & 1:
                 found.append(other)
             joined |= past[other]
@@ -174,15 +174,22 @@ class HappensBefore:
         return joined
 
     @staticmethod
-    def _frontier(record: _Last, writes: bool) -> list[int]:
+    def _frontier(record: _Last | None, writes: bool) -> list[int]:
+        """What an access depends on of those of one key."""
+        if record is None:
+            return []
         if writes and record.reads:
             return [*record.reads, record.write] if record.write >= 0 else list(record.reads)
         return [record.write] if record.write >= 0 else []
 
     def _whole(self, keys: dict[Any, _Last], writes: bool) -> list[int]:
+        """The same for an access of all keys."""
         out: list[int] = []
         for record in keys.values():
-            out += self._frontier(record, writes)
+            if record.write >= 0:
+                out.append(record.write)
+            if writes:
+                out += record.reads
         return out
 
     @staticmethod
@@ -198,32 +205,52 @@ class HappensBefore:
 
     def _join_sync(self, index: int, event: Event, mine: int) -> int:
         """An operation that may wait, or that touches several things at once."""
+        task, writes, thing, key, _, operation = event
+        sync = operation[5]
+        if sync.more or sync.is_step:
+            return self._join_several(index, event, mine)
+        keys = self.table.get(thing)
+        if keys is None:
+            keys = self.table[thing] = {}
+        if key is None:
+            earlier = self._whole(keys, writes)
+        else:
+            earlier = self._frontier(keys.get(key), writes) + self._frontier(keys.get(None), writes)
+        history = self._history.get(thing)
+        if history is None:
+            history = self._history[thing] = []
+        if not sync.blocks:
+            joined = self._join_earlier(index, earlier, mine) if earlier else mine
+        else:
+            if history:
+                self._wait_races(index, operation, task, mine)
+            joined = mine
+            for other in earlier:
+                joined |= self.past[other]
+        self._note(index, keys, key, writes)
+        history.append(index)
+        return joined
+
+    def _join_several(self, index: int, event: Event, mine: int) -> int:
+        """The same for several things, and for a step of a coroutine."""
         sync, past, table = event[5][5], self.past, self.table
         touched = accesses_of(event)
-        depends: Collection[int] = ()
+        earlier: set[int] = set()
         for thing, key, writes in touched:
             keys = table.setdefault(thing, {})
             if key is None:
-                found_here = self._whole(keys, writes)
+                earlier.update(self._whole(keys, writes))
             else:
-                found_here = []
-                for record in (keys.get(key), keys.get(None)):
-                    if record is not None:
-                        found_here += self._frontier(record, writes)
-            depends = {*depends, *found_here} if depends else found_here
-        joined = mine
+                earlier.update(self._frontier(keys.get(key), writes), self._frontier(keys.get(None), writes))
         if sync.is_step:
-            joined |= self._enabler(index, sync)
-        elif sync.blocks:
+            joined = self._join_earlier(index, earlier, mine | self._enabler(index, sync))
+        elif not sync.blocks:
+            joined = self._join_earlier(index, earlier, mine)
+        else:
             self._wait_races(index, event[5], event[0], mine)
-        found: list[int] = []
-        does_race = sync.is_step or not sync.blocks
-        for other in sorted(depends, reverse=True) if len(depends) > 1 else depends:
-            if does_race and not (joined >> other) & 1:
-                found.append(other)
-            joined |= past[other]
-        for other in found:
-            self.races.append((other, index, joined))
+            joined = mine
+            for other in earlier:
+                joined |= past[other]
         for thing, key, writes in touched:
             self._note(index, table[thing], key, writes)
             self._history.setdefault(thing, []).append(index)
@@ -256,7 +283,7 @@ class HappensBefore:
                 if event[0] == task and event[1]:
                     return  # all that came earlier is in its past
                 continue
-            if not (event[1] or sync.writes) or not _overlap(key, event, thing):
+            if not (event[1] or sync.writes) or not (key is None or _overlap(key, event, thing)):
                 continue
             if event[4] is None or sync.needs(event[4]):
                 self.races.append((other, index, mine))
@@ -280,6 +307,4 @@ class HappensBefore:
 
 
 def _overlap(key: Any, event: Event, thing: Any) -> bool:
-    if key is None and event[2] == thing:
-        return True
     return any(t == thing and (key is None or k is None or k == key) for t, k, _ in accesses_of(event))

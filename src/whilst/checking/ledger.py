@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from whilst.checking.operations import Operation, Sync
+from whilst.checking.operations import Event, Operation, Sync, accesses_of
 from whilst.checking.polling import local_state
 from whilst.checking.scheduler import Scheduler
 from whilst.checking.sites import Places, Site
@@ -68,6 +68,7 @@ class Ledger:
         self.changes_class = False  # whether some code stores into `__class__`
         self.inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
         self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
+        self._lasting: set[type] = set()  # what is, of those that were asked about
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.step: list[tuple[Any, Any, int]] | None = None  # what the running step of a coroutine touches
         self.on_log: Callable[[Site, int, Any, Any, Any], None] | None = None  # of accesses that are no events
@@ -88,7 +89,7 @@ class Ledger:
         self.begin()
         self.step = None
         self.learned = set()
-        self.dropped = {types.GeneratorType}
+        self.dropped, self._lasting = {types.GeneratorType}, set()
         self.changes_class = False
         self.stored_class_names, self.stored_module_names, self.met = set(), set(), set()
         self.must_rewrite = False
@@ -105,6 +106,7 @@ class Ledger:
         """It matters when an object of that type goes: `__del__` says something, or a weak reference notices."""
         if kind not in self.dropped:
             self.dropped.add(kind)
+            self._lasting.discard(kind)
             self.places.forget_kind(kind)
 
     # ------------------------------------------------------------------ the two ways out
@@ -127,7 +129,7 @@ class Ledger:
             keys = self.logs[id(thing)] = {}
         entry = keys.get(key)
         if entry is None:
-            entry = keys[key] = Log(self._kept(thing))
+            entry = keys[key] = Log(thing if type(thing) in self._lasting else self._kept(thing))
         if self.step is not None:
             self.step.append((id(thing), key, int(bool(code))))
         if self.on_log is not None:
@@ -157,6 +159,7 @@ class Ledger:
         """
         kind = type(thing)
         if kind not in self.dropped and not hasattr(kind, "__del__"):
+            self._lasting.add(kind)
             return thing
         gone = id(thing)
         try:
@@ -224,8 +227,12 @@ class Ledger:
 
     def fine(self, site: Site) -> None:
         """In an audit: ahead of every instruction. It touches nothing but may switch."""
-        if self.scheduler.cur >= 0:
-            self.scheduler.step((1, id(site), self.scheduler.cur, site, site, None))
+        scheduler = self.scheduler
+        if scheduler.cur >= 0:
+            if scheduler.patience:
+                scheduler.patience -= 1
+            else:
+                scheduler.step((1, id(site), scheduler.cur, site, site, None))
 
     def _store_global(self, name: str) -> None:
         """A store into a module's namespace that is no STORE_GLOBAL: reads of the name count from now on."""
@@ -268,13 +275,8 @@ class Ledger:
     def _learn_from_trace(self, found: set[Site]) -> None:
         """Cold against hot: an event touched what somebody else touched from a cold place."""
         logs = self.logs
-        for event in self.scheduler.trace:
-            if event[5][0] == 2 and event[5][5].more:
-                touched = ((event[2], event[3], event[1]), *event[5][5].more)
-            elif event[2] in logs:
-                touched = ((event[2], event[3], event[1]),)
-            else:
-                continue
+        for event in self._meeting_logs():
+            touched = accesses_of(event)
             others = ~self.scheduler.groups.get(event[0], 1 << event[0])
             for thing, key, is_write in touched:
                 for logged, entry in logs.get(thing, {}).items():
@@ -282,6 +284,17 @@ class Ledger:
                         tasks = (entry.reads | entry.writes if is_write else entry.writes) & others
                         if tasks:
                             found |= entry.sites
+
+    def _meeting_logs(self) -> Iterable[Event]:
+        """The events that touched what was also touched from cold places; mostly there are none."""
+        logs, trace = self.logs, self.scheduler.trace
+        meeting = set()
+        for thing in logs.keys() & {event[2] for event in trace}:
+            hot = {event[3] for event in trace if event[2] == thing}
+            cold = logs[thing]
+            if None in cold or None in hot or not hot.isdisjoint(cold):
+                meeting.add(thing)
+        return [event for event in trace if event[2] in meeting or (event[5][0] == 2 and event[5][5].more)]
 
 
 def _several(mask: int) -> bool:

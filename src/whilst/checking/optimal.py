@@ -67,11 +67,13 @@ class Optimal:
         waiting: Mapping[int, Operation],
         held_off: HeldOff,
     ) -> bool:
-        """Take in an execution (`sleeps[k]` belongs to event `sleep_from + k`); False when there is none left.
+        """Take in an execution; False when there is none left.
 
+        `sleeps[k]` belongs to event `sleep_from + k`; they end with the first event at which nobody sleeps any more.
         `held_off`: events that waited for a write after polling in vain; they can't go ahead of it.
         """
         self.asleep += sleeps[len(self.asleep) - self.sleep_from :]
+        self.asleep += [0] * (len(trace) - len(self.asleep))
         for ahead, tree in enumerate(self.path, self.sleep_from + 1):
             if tree and ahead < len(trace):
                 self.node_at(ahead).tree = tree
@@ -133,16 +135,16 @@ class Optimal:
     def _unless_met(self, view: View, first: int, task: int) -> Node | None:
         """The node that v is for, unless v has been there: the same tasks from the same state do the same, and what
         is covered once stays so."""
-        tasks = view.independent_after(first)[1]
+        tasks = view.tasks_after(first)
         node = self.nodes.get(first)
         sleep = self.asleep[first] if node is None else node.sleep
         if sleep and (sleep >> (tasks[0] if tasks else task)) & 1:
             return None
         node = node or self.node_at(first)
-        tasks = (*tasks, task)
-        if tasks in node.met:
+        known = (*tasks, task)
+        if known in node.met:
             return None
-        node.met.add(tasks)
+        node.met.add(known)
         return node
 
     # ------------------------------------------------------------------ backtracking

@@ -1,8 +1,8 @@
 """One execution: tasks as pooled greenlets in one OS thread, run event by event as the plan says.
 
-A task parks *ahead of* each event. Whoever arrives at an event asks `_choose` who goes next and switches straight
+A task parks *ahead of* each event. Whoever arrives at an event asks `choose` who goes next and switches straight
 to that greenlet, without a detour through the hub; when it is the same task, nothing switches at all. Making a
-greenlet costs 9 us and a switch 0.2 us, hence the pool.
+greenlet costs 9 us and a switch 0.3 us, hence the pool.
 
 Tasks are numbered for the whole search (`(parent, nth child)` keeps its number);
 outside, spawned tasks are numbered in the order of their start in that execution, so that choices mean the same
@@ -16,19 +16,17 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from whilst.checking.events import Op, Status, TaskResult
-from whilst.checking.operations import Event, HeldOff, Operation, touches
-from whilst.checking.polling import LOCKING, ROUNDS, Polling, local_state
+from whilst.checking.events import Status, TaskResult
+from whilst.checking.operations import Operation
+from whilst.checking.polling import ROUNDS, Polling, local_state
+from whilst.checking.turns import LOOKS, Turns
 
 __all__ = ["Abort", "Overdue", "Scheduler"]
 
-_LOOKS = frozenset({Op.TRY, Op.READ, Op.ACQUIRE})
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
-_NO_PLAN: tuple[int, ...] = ()
 _RETURNED = TaskResult(has_finished=True)
 
 
@@ -40,82 +38,45 @@ class Overdue(BaseException):
     """Raised by the watchdog in a task that runs on and on without an event."""
 
 
-class Scheduler:
+class Scheduler(Turns):
     """Runs one execution after another; `step` is what every hooked access ends in."""
 
     __slots__ = (
-        "_choices_are_outer",
-        "_gate",
+        "_contexts",
         "_hub",
         "_is_over",
-        "_is_starting",
         "_is_unusual",
         "_jobs",
-        "_looked",
-        "_main",
-        "_plan",
-        "_plan_length",
-        "_polling",
         "_pool",
+        "_to_begin",
         "_unwound",
         "blocked_outside",
-        "children",
-        "count",
         "cur",
-        "daemons",
-        "deadline",
-        "did_begin",
-        "enabled_along",
-        "gates",
-        "groups",
-        "held_off",
-        "holding",
-        "idle",
         "interrupt",
         "is_killing",
-        "keep",
-        "keeps_enabled",
-        "limit_s",
-        "limit_steps",
-        "numbers",
-        "on_event",
         "on_stuck",
-        "outer",
-        "pending",
-        "picker",
-        "reason",
-        "results",
-        "sleep",
-        "sleep_from",
-        "sleeps",
-        "status",
-        "stuck",
-        "task_numbers",
-        "trace",
-        "unmodelled",
     )
 
     def __init__(self) -> None:
-        self.limit_steps, self.limit_s = 0, 0.0  # events and seconds that one execution may take
         self._pool: list[greenlet] = []
+        self._contexts: list[Context] = []
         self._is_over = False
-        self.task_numbers: dict[tuple[int, int], int] = {}  # (parent, nth child) -> task, for the whole search
-        self.gates: dict[int, int] = {}  # task -> the identical task that must have begun before it
         self.cur = -1
-        self.picker: Callable[[int, list[int]], int] | None = None
-        self.on_event: Callable[[Event], None] | None = None
         self.on_stuck: Callable[[], None] | None = None
         self.interrupt: BaseException | None = None
-        self.keeps_enabled = False
         self.blocked_outside = ""  # where the watchdog found a task in a system call
-        self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
-        self._reset(0)
+        self.is_killing = self._is_unusual = False
+        self._unwound = 0
+        self._to_begin = 0  # while tasks run to their first events: which is the next
+        self._jobs: dict[int, Callable[[], object]] = {}
+        super().__init__()
 
     def forget(self) -> None:
         """The check is over; parked greenlets stay for the next."""
         self.task_numbers, self.gates = {}, {}
         self.picker = self.on_event = self.interrupt = None
-        self.keeps_enabled = False
+        self.keeps_enabled, self.patience = False, 0
+        self._jobs.clear()
         self._reset(0)
 
     def end(self) -> None:
@@ -127,40 +88,7 @@ class Scheduler:
                 green.parent = getcurrent()
                 green.switch()
         self._pool.clear()
-
-    def _reset(self, count: int) -> None:
-        self.count = count
-        self.unmodelled = ""  # what a task asked for in vain
-        self.trace: list[Event] = []
-        self.pending: dict[int, Operation] = {}
-        self.results: dict[int, TaskResult] = {}
-        self.keep: list[object] = []
-        self.children: dict[int, int] = {}
-        self.outer: dict[int, int] = {task: task for task in range(count)}  # our number -> number outside
-        self.numbers: list[int] = list(range(count))  # number outside -> ours
-        self.enabled_along: list[list[int]] = []
-        self.sleeps: list[int] = []
-        self.stuck: dict[int, Operation] = {}  # what was pending at the end
-        self.sleep = 0
-        self.sleep_from = 0
-        self.status, self.reason = Status.DONE, ""
-        self.is_killing = False
-        self._is_starting = self._is_unusual = False
-        self._unwound = 0
-        self._looked: dict[int, dict[tuple[Any, ...], int]] = {}  # by task: how often it looked at what, from where
-        self._polling: Polling | None = None  # once a task has looked often enough
-        self.holding: dict[int, int] = {}  # how many locks a task has
-        self.idle: dict[int, int] = {}  # task that polls in vain -> the depth at which it was noticed
-        self.held_off: HeldOff = {}
-        self._main = -1
-        self.daemons: set[int] = set()
-        self.groups: dict[int, int] = {}  # task -> the bit that it shares with others; else 1 << task
-        self._jobs: dict[int, Callable[[], object]] = {}
-        self._plan: Sequence[int] = _NO_PLAN
-        self._plan_length = 0
-        self._choices_are_outer = False
-        self.did_begin = 0  # mask of the tasks that have had an event
-        self._gate = self.gates
+        self._contexts.clear()
 
     # ------------------------------------------------------------------ running
 
@@ -176,6 +104,7 @@ class Scheduler:
     ) -> None:
         """Run `jobs` as tasks 0, 1, ... The outcome is in `trace`, `results`, `status`, `pending`, `sleeps`."""
         self._reset(len(jobs))
+        self._jobs.clear()
         self._hub = getcurrent()
         self._plan, self._plan_length, self._choices_are_outer = plan, len(plan), are_outer
         self.sleep, self.sleep_from = sleep, sleep_from
@@ -189,6 +118,7 @@ class Scheduler:
         except BaseException as error:
             self.interrupt = self.interrupt or error
         finally:
+            self._to_begin, self._is_unusual = 0, False
             if self.on_stuck is not None and self.pending:
                 self.on_stuck()
             self._unwind()
@@ -201,21 +131,23 @@ class Scheduler:
                 raise error_
 
     def _run_interleaved(self, jobs: Sequence[Callable[[], object]]) -> None:
-        self._gate = self.gates
+        """Each task runs as far as its first event and hands over to the next; the last one lets the plan begin."""
         for task, job in enumerate(jobs):
             self._prepare(task, job)
-        self._is_starting = self._is_unusual = True
-        for task in range(len(jobs)):
-            self.cur = task
-            self._pool[task].switch()
-            if self.interrupt:
-                return
-        self._is_starting = self._is_unusual = False
+        if jobs:
+            self._to_begin, self._is_unusual = 1, True
+            self.cur = 0
+            self._pool[0].switch()
+
+    def _begin_next(self) -> int:
+        """While tasks run to their first events: the next to do so, or who goes first, by the plan."""
+        task = self._to_begin
+        if task < self.count:
+            self._to_begin = task + 1
+            return task
+        self._to_begin, self._is_unusual = 0, False
         self.cur = -1
-        first = self._choose(-1)
-        if first >= 0:
-            self.cur = first
-            self._pool[first].switch()
+        return self.choose(-1)
 
     def _run_in_order(self, jobs: Sequence[Callable[[], object]], order: Sequence[int]) -> None:
         self._gate = {}
@@ -229,13 +161,17 @@ class Scheduler:
         self._nobody()
 
     def _prepare(self, task: int, job: Callable[[], object]) -> None:
-        pool = self._pool
+        pool, contexts = self._pool, self._contexts
         while len(pool) <= task:
             pool.append(greenlet(self._work, self._hub))
+            contexts.append(Context())
+            pool[-1].gr_context = contexts[-1]
         if pool[task].dead:
             pool[task] = greenlet(self._work, self._hub)
+            pool[task].gr_context = contexts[task] = Context()
+        elif len(contexts[task]):  # a thread's own, new in every execution
+            pool[task].gr_context = contexts[task] = Context()
         self._jobs[task] = job
-        pool[task].gr_context = Context()  # a thread's own, new in every execution
 
     def _work(self) -> None:
         """A pooled greenlet: one job after another, for whichever task it stands for at the time."""
@@ -268,10 +204,10 @@ class Scheduler:
             self.pending.pop(task, None)
             self.did_begin |= 1 << task
             del job
-            if self.is_killing or self._is_starting or self.interrupt:
+            if self.is_killing or self.interrupt:
                 self._hub.switch()
                 continue
-            following = self._choose(task)
+            following = self._begin_next() if self._to_begin else self.choose(task)
             if following < 0:
                 self._hub.switch()
             else:
@@ -286,7 +222,7 @@ class Scheduler:
             return
         self.pending[task] = operation
         code = operation[0]
-        if code == 0 or (code == 2 and operation[5].kind in _LOOKS):
+        if code == 0 or (code == 2 and operation[5].kind in LOOKS):
             looked = self._looked.get(task)
             if looked is None:
                 looked = self._looked[task] = {}
@@ -295,23 +231,24 @@ class Scheduler:
             if count >= ROUNDS:
                 self._doubt(task, operation)
         if self._is_unusual:
+            following = self._begin_next()
+            self.cur = task
+        else:
+            following = self.choose(task)
+        if following == task:
+            return
+        if following < 0:
             self._hub.switch()
         else:
-            following = self._choose(task)
-            if following == task:
-                return
-            if following < 0:
-                self._hub.switch()
-            else:
-                self.cur = following
-                self._pool[following].switch()
+            self.cur = following
+            self._pool[following].switch()
         if self.is_killing:
             raise Abort
 
     def _doubt(self, task: int, operation: Operation) -> None:
         """A task has looked at the same thing from the same place a third time: does it poll?"""
         if self._polling is None:
-            self._polling = Polling()
+            self._polling, self._is_followed = Polling(), True
             self._polling.catch_up(self.trace, self.pending, task)
         known = self._polling.look(task, operation)
         if known is None or self.holding.get(task):  # it never waits with a lock in its hands
@@ -346,170 +283,6 @@ class Scheduler:
         if task is None:
             task = self.task_numbers[key] = self.count + len(self.task_numbers)
         return task
-
-    # ------------------------------------------------------------------ choosing
-
-    def is_enabled(self, task: int) -> bool:
-        """Whether the task's pending operation can happen now."""
-        if task in self.idle and self._polling is not None and self._polling.is_unchanged(task):
-            return False
-        operation = self.pending[task]
-        if operation[0] == 2:
-            sync = operation[5]
-            if sync.blocks and not sync.needs(sync.measure()):
-                return False
-        gate = self._gate
-        if gate and task in gate and not (self.did_begin >> task) & 1:
-            return bool((self.did_begin >> gate[task]) & 1)
-        return True
-
-    def enabled(self) -> list[int]:
-        """Every task that can go on, in ascending order."""
-        if self.idle or self._gate:
-            return sorted([task for task in self.pending if self.is_enabled(task)])
-        return sorted([task for task, each in self.pending.items() if each[0] != 2 or self.is_enabled(task)])
-
-    def _choose(self, task: int) -> int:
-        """Who goes next, as an event already written down; -1 ends the execution."""
-        trace, pending = self.trace, self.pending
-        depth = len(trace)
-        if not depth & 255 and depth and self._is_too_long(depth):
-            return -1
-        if depth < self._plan_length:
-            chosen = self._plan[depth]
-            operation = pending.get(chosen)
-            if (
-                operation is None
-                or operation[0] == 2
-                or self._choices_are_outer
-                or self.idle
-                or (self._gate and not (self.did_begin >> chosen) & 1)
-            ):
-                chosen = self._planned(depth)
-        elif self.picker is not None:
-            enabled = self.enabled()
-            chosen = self.picker(task, enabled) if enabled else self._nobody()
-            if chosen < 0 and enabled:
-                self.status = Status.CUT
-        else:
-            chosen = task
-            operation = pending.get(task)
-            if (
-                operation is None
-                or (self.sleep >> task) & 1
-                # By default the one that runs goes on, but not into a wait, nor into a try that would fail.
-                or (
-                    (operation[0] == 2 or not (self.did_begin >> task) & 1 or task in self.idle)
-                    and (not self.is_enabled(task) or self._would_fail(task))
-                )
-            ):
-                chosen = self._first_enabled()
-        if chosen < 0:
-            return -1
-        if self.keeps_enabled:
-            self.enabled_along.append(self.enabled())
-        operation = pending[chosen]
-        code = operation[0]
-        event: Event
-        if code != 2:
-            event = (chosen, code == 1, operation[1], operation[2], None, operation)
-        else:
-            sync = operation[5]
-            before = sync.measure() if sync.measure is not None else None
-            writes = sync.writes if sync.writes < 2 else sync.needs(before)
-            event = (chosen, bool(writes), operation[1], operation[2], before, operation)
-        self.did_begin |= 1 << chosen
-        if self._polling is not None:
-            if chosen in self.idle:
-                self.held_off[depth] = (self.idle.pop(chosen), self._polling.seen_by(chosen))
-            self._polling.note(event)
-        if event[1] and chosen in self._looked and (code == 1 or operation[5].kind not in LOCKING):
-            del self._looked[chosen]
-        if depth >= self.sleep_from:
-            self.sleeps.append(self.sleep)
-            if self.sleep:
-                self._wake(event)
-        trace.append(event)
-        if self.on_event is not None:
-            self.on_event(event)
-        return chosen
-
-    def _planned(self, depth: int) -> int:
-        chosen = self._plan[depth]
-        if self._choices_are_outer:
-            if not 0 <= chosen < len(self.numbers):
-                return self._diverge(depth, chosen, "has not been started")
-            chosen = self.numbers[chosen]
-        if chosen not in self.pending:
-            return self._diverge(depth, chosen, "has nothing left to do")
-        if not self.is_enabled(chosen):
-            return self._diverge(depth, chosen, "is blocked")
-        return chosen
-
-    def _diverge(self, depth: int, task: int, why: str) -> int:
-        self.status = Status.DIVERGED
-        self.reason = f"choice {depth} names task {task}, which {why}"
-        return -1
-
-    def _would_fail(self, task: int) -> bool:
-        """A try or a time-out that would get nothing: others go first unless the plan says otherwise."""
-        operation = self.pending[task]
-        if operation[0] != 2:
-            return False
-        sync = operation[5]
-        return sync.needs is not None and not sync.blocks and not sync.needs(sync.measure())
-
-    def _first_enabled(self) -> int:
-        """The lowest that can go on, asleep ones left out, a try that would fail only if there is nothing else."""
-        is_any_enabled, last = False, -1
-        for task in sorted(self.pending):
-            if not self.is_enabled(task):
-                continue
-            is_any_enabled = True
-            if (self.sleep >> task) & 1:
-                continue
-            if not self._would_fail(task):
-                return task
-            last = task if last < 0 else last
-        if last >= 0:
-            return last
-        if not is_any_enabled:
-            return self._nobody()
-        self.status = Status.CUT
-        return -1
-
-    def _nobody(self) -> int:
-        """Nobody can go on: all done, or, with anyone left but daemon threads, a deadlock."""
-        if self._main >= 0 and self._main not in self.pending:
-            return -1  # one after the other: what is left waits for the tasks that follow
-        if any(task not in self.daemons for task in self.pending):
-            self.status = Status.SPINNING if self.idle else Status.DEADLOCK
-            if self.idle:
-                task = min(self.idle)
-                place = self.pending[task][3].place
-                self.reason = f"task {self.outer[task]} goes round for ever at {place.file}:{place.line}"
-        return -1
-
-    def _is_too_long(self, depth: int) -> bool:
-        if depth >= self.limit_steps:
-            self.reason = f"the step bound of {self.limit_steps} events was reached"
-        elif self.deadline is not None and time.monotonic() > self.deadline:
-            self.reason = f"one execution took more than {self.limit_s} s"
-        else:
-            return False
-        self.status = Status.TOO_LONG
-        return True
-
-    def _wake(self, event: Event) -> None:
-        """Tasks leave the sleep set when something happens that their pending operation depends on."""
-        sleeping = self.sleep & ~(1 << event[0])
-        rest, task = sleeping, 0
-        while rest:
-            if rest & 1 and touches(self.pending.get(task), event):
-                sleeping &= ~(1 << task)
-            rest >>= 1
-            task += 1
-        self.sleep = sleeping
 
     # ------------------------------------------------------------------ ending
 

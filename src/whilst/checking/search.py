@@ -343,8 +343,8 @@ def _sample(explorer: Explorer, config: SearchConfig, spent: _Spent, reached: _R
 def audit(explorer: Explorer, config: SearchConfig, on_audit: OnAudit, reached: _Reached) -> None:
     """Random schedules with a switch point ahead of every instruction: do they end in ways not known?"""
     limits = Limits(explorer.limits.steps * 20, explorer.limits.seconds)
-    strategy = RandomSwitches(config.seed)
     with explorer.suspended(), Explorer(explorer.program, limits, is_fine=True) as fine:
+        strategy = RandomSwitches(config.seed, fine.scheduler)
         fine.scheduler.picker = strategy.pick
         for kind in explorer.watcher.dropped:
             fine.watcher.let_go(kind)

@@ -7,6 +7,8 @@ Smallest first by this order: it can happen while a GIL is on, fewest context sw
    context bounding, Musuvathi and Qadeer, PLDI 2007, applied to a program known to fail). An interleaving is a
    prefix of choices and what follows by itself, so that each is met at the level of its own switches or before;
    once a level is done, nothing with that many switches was missed, and the result is provably the shortest.
+   Where an interleaving comes to what another one came to, in the same order of all that depends on each other,
+   with the same task running and no fewer switches, all that follows is known.
 
 Both stop when `runs` or the time are used up; the second then leaves the claim of minimality out.
 """
@@ -14,7 +16,7 @@ Both stop when `runs` or the time are used up; the second then leaves the claim 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -28,7 +30,7 @@ _RUNS: Final = 12_000
 _SECONDS: Final = 4.0
 
 Run = Callable[[Sequence[int]], Execution]
-Able = Callable[[], Sequence[Collection[int]]]
+Along = Callable[[], Sequence[tuple[Collection[int], Hashable]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,17 @@ class Shrunk:
 
 
 def shrink(
-    run: Run, fails: Callable[[Execution], bool], first: Execution, tasks: int, able: Able | None = None
+    run: Run, fails: Callable[[Execution], bool], first: Execution, tasks: int, along: Along | None = None
 ) -> Shrunk:
     """Find a smaller execution that fails as `first` does; `fails` judges a live execution.
 
-    `able`: for each event of the last run the tasks that could have gone on there, if that is known.
+    `along`: for each event of the last run the tasks that could have gone on there, and what had happened by then
+    (equal if the same can follow), if that is known.
     """
     best = _Best(run, fails, first)
     best.offer(first)
     _merge(best)
-    is_shortest = _deepen(best, tasks, able)
+    is_shortest = _deepen(best, tasks, along)
     return Shrunk(best.choices, is_shortest)
 
 
@@ -115,9 +118,10 @@ def _merged(choices: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
             yield tuple(each for each, length in whole for _ in range(length))
 
 
-def _deepen(best: _Best, tasks: int, able: Able | None) -> bool:
+def _deepen(best: _Best, tasks: int, along: Along | None) -> bool:
     """Run every interleaving with 0, 1, 2, … switches; true if all levels up to the best's own were done."""
     levels: dict[int, list[tuple[int, ...]]] = {0: [(task,) for task in range(tasks)]}
+    met: dict[Hashable, int] = {}  # state -> the fewest switches that it was come to with
     level = 0
     while level <= best.switches:
         for prefix in levels.pop(level, ()):
@@ -126,24 +130,29 @@ def _deepen(best: _Best, tasks: int, able: Able | None) -> bool:
             execution = best.run(prefix)
             if execution.status is Status.DIVERGED:
                 continue
-            others = able() if able is not None else [{*range(tasks), *execution.choices}] * len(execution.choices)
+            everyone = {*range(tasks), *execution.choices}
+            steps = along() if along is not None else [(everyone, object()) for _ in execution.choices]
             best.offer(execution)
-            for switches, longer in _branches(execution, len(prefix), level, others):
+            for switches, at, able in _ways_out(execution.choices, len(prefix), level, steps):
                 if switches > best.switches:
                     break
-                levels.setdefault(switches, []).append(longer)
+                before = execution.choices[at - 1]
+                state = (steps[at][1], before)
+                if met.get(state, switches + 1) <= switches:
+                    continue
+                met[state] = switches
+                levels.setdefault(switches, []).extend((*execution.choices[:at], task) for task in able)
         level += 1
     return True
 
 
-def _branches(
-    execution: Execution, done: int, switches: int, able: Sequence[Collection[int]]
-) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The prefixes that leave this execution at a later point, each with its number of switches, fewest first."""
-    choices = execution.choices
+def _ways_out(
+    choices: Sequence[int], done: int, switches: int, steps: Sequence[tuple[Collection[int], Hashable]]
+) -> Iterator[tuple[int, int, list[int]]]:
+    """Where an execution can be left: with how many switches then, at which event, and for whom; fewest first."""
     for at in range(done, len(choices)):
         before, taken = choices[at - 1], choices[at]
-        for task in able[at]:
-            if task not in (taken, before):
-                yield switches + 1, (*choices[:at], task)
+        others = [task for task in steps[at][0] if task not in (taken, before)]
+        if others:
+            yield switches + 1, at, others
         switches += before != taken  # it came by itself: the task before had ended, or was blocked

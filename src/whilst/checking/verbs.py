@@ -340,8 +340,8 @@ class Inquiry:
 
     def counterexample(self, finding: Finding) -> tuple[Counterexample, str]:
         fails = self.judge.fails_alike(finding.answer)
-        with self.explorer.noting_enabled() as able:
-            shrunk = shrink(self._run_and_learn, fails, finding.execution, len(self.question.tasks), able)
+        with self.explorer.noting_enabled() as along:
+            shrunk = shrink(self._run_and_learn, fails, finding.execution, len(self.question.tasks), along)
         return self.recorded(finding.answer, shrunk.choices, is_shortest=shrunk.is_shortest)
 
     def _run_and_learn(self, choices: Sequence[int]) -> Execution:

@@ -68,9 +68,11 @@ class Node:
 def uncovered(node: Node, view: View, reversal: Reversal) -> _Rest | None:
     """v = notdep(first) . task, unless a task in the node's sleep set could begin an equivalent of it."""
     first, task = reversal.first, reversal.task
-    sequence, tasks = view.independent_after(first)
-    if node.sleep and (node.sleep >> (tasks[0] if tasks else task)) & 1:
-        return None  # v's first event depends on nothing in v, and its task is asleep: the common case
+    if node.sleep:
+        tasks = view.tasks_after(first)
+        if (node.sleep >> (tasks[0] if tasks else task)) & 1:
+            return None  # v's first event depends on nothing in v, and its task is asleep: the common case
+    sequence = view.independent_after(first)
     mask = 0
     for index in sequence:
         mask |= 1 << index
@@ -119,7 +121,7 @@ class View:
         self._trace, self._past, self._waiting = trace, past, waiting
         self._tasks = [event[0] for event in trace]
         self._by_task: dict[int, list[int]] | None = None
-        self._independent: dict[int, tuple[list[int], tuple[int, ...]]] = {}  # event -> what does not depend on it
+        self._independent: dict[int, list[int]] = {}  # event -> the tasks of those that don't depend on it
 
     def _indices_of(self, task: int) -> Sequence[int]:
         """Of the events of that task."""
@@ -163,13 +165,18 @@ class View:
     def past(self, index: int) -> int:
         return self._past[index]
 
-    def independent_after(self, first: int) -> tuple[list[int], tuple[int, ...]]:
-        """The events after `first` that don't depend on it: indices, and tasks. Races share it: don't change it."""
+    def independent_after(self, first: int) -> list[int]:
+        """Indices of the events after `first` that don't depend on it."""
+        past, bit = self._past, 1 << first
+        return [k for k in range(first + 1, len(self._tasks)) if not past[k] & bit]
+
+    def tasks_after(self, first: int) -> list[int]:
+        """Whose events they are. Races share the list: don't change it."""
         found = self._independent.get(first)
         if found is None:
-            past, tasks, bit = self._past, self._tasks, 1 << first
-            indices = [k for k in range(first + 1, len(tasks)) if not past[k] & bit]
-            found = self._independent[first] = (indices, tuple([tasks[k] for k in indices]))
+            bit, after = 1 << first, first + 1
+            pairs = zip(self._tasks[after:], self._past[after:], strict=True)
+            found = self._independent[first] = [task for task, past in pairs if not past & bit]
         return found
 
     def done_before(self, task: int, index: int) -> int:

@@ -28,7 +28,7 @@ class Locks:
         self.watcher = caller.watcher
         self.owners: dict[int, Owner] = {}  # of RLocks, by id
         self.held: dict[int, tuple[Any, int, Site]] = {}  # id -> lock, task, where it was taken
-        self._syncs: dict[int, tuple[Sync, Sync, Sync]] = {}
+        self._syncs: dict[int, tuple[Sync, Sync]] = {}
         self.held_at_end: dict[int, tuple[Any, int, Site]] = {}
         self.scheduler.on_stuck = self.remember
 
@@ -54,21 +54,19 @@ class Locks:
                 continue
         self.held.clear()
 
-    def syncs(self, lock: Any) -> tuple[Sync, Sync, Sync]:
-        """How acquire, try and release of this lock look to the scheduler."""
+    def syncs(self, lock: Any) -> tuple[Sync, Sync]:
+        """How acquire and release of this lock look to the scheduler."""
         found = self._syncs.get(id(lock))
         if found is None:
-            if type(lock) is RLOCK:
-                measure: Callable[[], Any] = functools.partial(self._owner, id(lock))
-                needs: Callable[[Any], Any] = self._is_mine_or_free
-            else:
-                measure, needs = lock.locked, operator.not_
-            found = self._syncs[id(lock)] = (
-                Sync(Op.ACQUIRE, measure, needs, blocks=True),
-                Sync(Op.TRY, measure, needs, writes=2),
-                Sync(Op.RELEASE, measure),
-            )
+            measure, needs = self._state_of(lock)
+            found = self._syncs[id(lock)] = (Sync(Op.ACQUIRE, measure, needs, blocks=True), Sync(Op.RELEASE, measure))
         return found
+
+    def _state_of(self, lock: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+        """What decides whether it can be had, and whether that lets the running task have it."""
+        if type(lock) is RLOCK:
+            return functools.partial(self._owner, id(lock)), self._is_mine_or_free
+        return lock.locked, operator.not_
 
     def _owner(self, lock_id: int) -> int:
         owner = self.owners.get(lock_id)
@@ -79,25 +77,37 @@ class Locks:
 
     def acquire(self, site: Site, lock: Any, blocking: bool = True, timeout: float = -1) -> bool:
         """As lock.acquire."""
-        task = self.scheduler.cur
-        if type(lock) is RLOCK:
-            owner = self.owners.get(id(lock))
-            if owner is not None and owner[0] == task:
-                owner[1] += 1
-                lock.acquire()
-                return True
+        if blocking and timeout == -1:
+            return self.wait_for(site, lock)
+        if type(lock) is RLOCK and self._take_again(lock):
+            return True
         if not blocking and timeout != -1:
             raise ValueError("can't specify a timeout for a non-blocking call")
         if timeout < 0 and timeout != -1:
             raise ValueError("timeout value must be a non-negative number")
-        is_patient = blocking and timeout == -1
-        sync = self.syncs(lock)[0 if is_patient else 1]
-        self.watcher.sync(site, (2, id(lock), None, site, lock, sync))
-        assert sync.needs is not None
-        assert sync.measure is not None
-        if not is_patient and not sync.needs(sync.measure()):
-            return False
+        measure, needs = self._state_of(lock)
+        self.watcher.sync(site, (2, id(lock), None, site, lock, Sync(Op.TRY, measure, needs, writes=2)))
+        return bool(needs(measure())) and self.take(site, lock)
+
+    def wait_for(self, site: Site, lock: Any) -> bool:
+        """Until it can be had."""
+        if type(lock) is RLOCK and self._take_again(lock):
+            return True
+        operation = (2, id(lock), None, site, lock, self.syncs(lock)[0])
+        if site.is_hot:
+            self.scheduler.step(operation)
+        else:
+            self.watcher.sync(site, operation)
         return self.take(site, lock)
+
+    def _take_again(self, lock: Any) -> bool:
+        """Whether the running task has it already; then it has it once more."""
+        owner = self.owners.get(id(lock))
+        if owner is None or owner[0] != self.scheduler.cur:
+            return False
+        owner[1] += 1
+        lock.acquire()
+        return True
 
     def take(self, site: Site, lock: Any) -> bool:
         """The real lock, which is free."""
@@ -120,19 +130,24 @@ class Locks:
                 owner[1] -= 1
                 lock.release()
                 return
-        self.watcher.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[2]))
+        operation = (2, id(lock), None, site, lock, self.syncs(lock)[1])
+        if site.is_hot:
+            self.scheduler.step(operation)
+        else:
+            self.watcher.sync(site, operation)
         self._let_go(lock)
         lock.release()
 
     def _let_go(self, lock: Any) -> None:
-        self.owners.pop(id(lock), None)
+        if self.owners:
+            self.owners.pop(id(lock), None)
         found = self.held.pop(id(lock), None)
         if found is not None:
             self.scheduler.holding[found[1]] -= 1
 
     def is_held(self, site: Site, lock: Any) -> bool:
         """As lock.locked."""
-        measure = self.syncs(lock)[0].measure
+        measure, _ = self._state_of(lock)
         self.watcher.sync(site, (2, id(lock), None, site, lock, Sync(Op.READ, measure, writes=0)))
         if type(lock) is RLOCK:
             return id(lock) in self.owners
@@ -149,7 +164,7 @@ class Locks:
         """Let go of it however often it was taken; how often that was."""
         owner = self.owners.get(id(lock))
         count = owner[1] if owner is not None else 1
-        self.watcher.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[2]))
+        self.watcher.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[1]))
         self._let_go(lock)
         for _ in range(count):
             lock.release()
@@ -201,7 +216,7 @@ class _HeldLock:
         self.locks, self.site, self.lock = locks, site, lock
 
     def __enter__(self) -> bool:
-        return self.locks.acquire(self.site, self.lock)
+        return self.locks.wait_for(self.site, self.lock)
 
     def __exit__(self, *_details: object) -> None:
         self.locks.release(self.site, self.lock)
