@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from whilst.model import Machine, Mode, Profile, Write
@@ -166,6 +166,7 @@ _seconds = st.floats(0, 10, allow_nan=False)
     cores=st.integers(1, 128),
     fork=st.booleans(),
 )
+@example(work=1e-4, wait=0.02, held=1.0, native=0.0, children=0.0, left=0, cores=2, fork=True)  # none is left
 def test_every_profile_gets_a_decision_no_slower_than_sequential(work, wait, held, native, children, left, cores, fork):
     call = profile(work, wait, held, native_s=native, children_s=children)
     where = Circumstances(left=left, can_fork=fork)

@@ -286,7 +286,7 @@ def _threads_for(call: _Call) -> int:
     least = min(call.cores, call.n)
     room = max(1, min(call.n, most, max(least, int(useful))))
     rounds = max(math.ceil(call.n / room), round(call.n / max(by_start, 1.0)), 1)
-    return max(min(least, room), math.ceil(call.n / rounds))
+    return max(1, min(least, room), math.ceil(call.n / rounds))
 
 
 def _parallel(call: _Call, *, can_overlap: bool) -> Forecast:
