@@ -83,13 +83,13 @@ def test_a_command_that_prints_where_this_process_prints_is_told_from_one_that_d
     def fn(_item: object) -> None:
         subprocess.run(line.format(tmp_path), shell=True, check=True, capture_output=is_captured)
 
-    assert ("where this program prints" in watched(fn, "a")) == prints
+    assert ("the output of this program" in watched(fn, "a")) == prints
     capfd.readouterr()
 
 
 @pytest.mark.skipif(not KNOWS_WHAT_IS_WRITTEN, reason="the kernel does not tell what a process writes")
 def test_a_shell_line_of_the_system_prints_where_this_process_does(capfd: pytest.CaptureFixture[str]) -> None:
-    assert "where this program prints" in watched(lambda item: os.system(f"echo {item}"), "a")
+    assert "the output of this program" in watched(lambda item: os.system(f"echo {item}"), "a")
     assert capfd.readouterr().out == "a\n"
 
 

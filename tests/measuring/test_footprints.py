@@ -248,3 +248,15 @@ def test_names_that_count_up_with_the_items_are_theirs(tmp_path: Path) -> None:
 
     assert not watched(padded, ["7", "8", "9"])
     assert not watched(enumerated, [(7, "c"), (8, "a"), (9, "b")])  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_deleted_with_all_it_holds_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # names within the folder are told without it
+
+    def fn(item: object) -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            (Path(folder) / "in.txt").write_text(str(item))
+
+    assert not watched(fn, "abc")

@@ -184,18 +184,30 @@ def _note_open(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
         footprint.write(path, adds=bool(flags & os.O_APPEND))
 
 
+def _under(path: object, folder_fd: object) -> object:
+    """A path that may be relative to an open folder; None where nobody knows which."""
+    if folder_fd in (-1, None) or os.path.isabs(os.fsdecode(path)):  # type: ignore[arg-type]  # noqa: PTH117
+        return path
+    try:
+        return os.path.join(os.readlink(f"/proc/self/fd/{folder_fd}"), os.fsdecode(path))  # type: ignore[arg-type]  # noqa: PTH115, PTH118
+    except OSError:
+        return None
+
+
 def _note_rename(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
-    footprint.write(arguments[1])
-    source = _place(arguments[0])
+    old, new, old_fd, new_fd = arguments
+    footprint.write(_under(new, new_fd))
+    source = _place(_under(old, old_fd))
     footprint.writes.discard(source)  # written under another name first: only the new one stays
     footprint.updates.discard(source)
 
 
 def _note_remove(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
-    place = _place(arguments[0])
+    path = _under(*arguments)
+    place = _place(path)
     if place in footprint.writes and place not in footprint.reads:
         return  # a temporary file of its own; its name counts, since another call may have the same
-    footprint.write(arguments[0])
+    footprint.write(path)
 
 
 def _note_popen(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
@@ -221,7 +233,8 @@ def _note_list(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
 
 
 def _note_folder(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
-    place = _place(arguments[0])
+    path, _, folder_fd = arguments
+    place = _place(_under(path, folder_fd))
     if place and not os.path.exists(place):  # noqa: PTH110
         footprint.makes.add(place)
 

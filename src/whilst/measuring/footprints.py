@@ -86,7 +86,7 @@ class Footprints:
         if numbered:
             found.append(f"the file {numbered}, whose name is the next one free")
         if any(footprint.has_printed for _, footprint in self.calls):
-            found.append("where this program prints, through commands that it starts")
+            found.append("the output of this program, through commands that it starts")
         return (
             *(Write(what, is_confirmed=True) for what in list(dict.fromkeys(found))[:8]),
             *(Write(what, is_confirmed=True, spoils_processes=False) for what in sorted(self.settings or ())),

@@ -8,6 +8,7 @@ grows beyond what could ever pay.
 from __future__ import annotations
 
 import pickle
+import sys
 import time
 import types
 from collections.abc import Callable
@@ -58,7 +59,13 @@ def measure(value: object, noun: str) -> Payload:
         value: an argument or a result.
         noun: how to call it in `why_not`, e.g. "its result".
     """
-    return _measure(value, noun, pickle.Pickler)
+    plain = _measure(value, noun, pickle.Pickler)
+    # A row of a table, whose class was made for that table: sent by value, like a function.
+    if plain.why_not and _is_row(value) and not _measure(tuple(value), noun, pickle.Pickler).why_not:  # type: ignore[arg-type]
+        import cloudpickle
+
+        return _measure(value, noun, cloudpickle.Pickler)
+    return plain
 
 
 def measure_function(fn: Callable[..., object]) -> Payload:
@@ -69,6 +76,14 @@ def measure_function(fn: Callable[..., object]) -> Payload:
     import cloudpickle
 
     return _measure(fn, "the function", cloudpickle.Pickler)
+
+
+def _is_row(value: object) -> bool:
+    """Is it a named tuple whose class can't be found by its name?"""
+    kind = type(value)
+    if not issubclass(kind, tuple) or not hasattr(kind, "_fields"):
+        return False
+    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is not kind
 
 
 def _is_of_main(fn: object) -> bool:

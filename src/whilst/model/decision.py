@@ -11,7 +11,9 @@ from whilst.model.mode import Mode
 __all__ = ["Change", "Decision", "Evidence", "Rejection"]
 
 
-_SINGULAR: Final = {"threads": "thread", "processes": "process", "sub-interpreters": "sub-interpreter"}
+_SINGULAR: Final = {
+    "threads": "thread", "processes": "process", "sub-interpreters": "sub-interpreter", "eventloop": "event loop",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Decision:
     """The caller asked for the mode; nothing was decided."""
 
     def __str__(self) -> str:
-        parts = [f"{self.mode.value}, {self._who()}: {self.reason or 'as asked'}."]
+        parts = [f"{self.mode.value}, {self.who}: {self.reason or 'as asked'}."]
         facts = "; ".join(item.text for item in self.evidence if item.text and item.text not in self.reason)
         if facts:
             parts.append(f"Measured: {facts}.")
@@ -83,9 +85,16 @@ class Decision:
         plain["forecast_s"] = {mode.value: seconds for mode, seconds in self.forecast_s.items()}
         return plain
 
-    def _who(self) -> str:
+    @property
+    def who(self) -> str:
+        """Who makes the calls, and how many at once, in words."""
         if self.backend == "inline":
             return "in the calling thread"
-        noun = _SINGULAR.get(self.backend, self.backend) if self.workers == 1 else self.backend
+        kind, _, within = self.backend.partition("*")
+        noun = _SINGULAR.get(kind, kind) if self.workers == 1 else kind
         inside = f" of {self.threads_per_worker} calls at once" if self.threads_per_worker > 1 else ""
+        if within and inside:
+            inside = (
+                f" of {self.threads_per_worker} {within}" if within == "threads" else f" with an event loop{inside}"
+            )
         return f"{self.workers} {noun}{inside}"

@@ -173,7 +173,8 @@ class AutoPolicy:
             )
         if self._refused:
             given_up.append(
-                f"{len(self._refused)} calls were turned away while others were in flight, and made again with fewer"
+                f"{len(self._refused)} call{'s were' if len(self._refused) > 1 else ' was'} turned away while others "
+                f"were in flight, and made again with fewer"
             )
         return replace(decision, history=tuple(self._history), given_up=tuple(given_up))
 
@@ -220,7 +221,7 @@ class AutoPolicy:
         if writes and any(write.spoils_threads and not write.is_random for write in writes):
             steering.decision = model.Decision(
                 model.Mode.SEQUENTIAL, "inline", 0,
-                reason=f"it writes {writes[0].what}, which coroutines in flight would race for",
+                reason=f"it changes {writes[0].what}, which coroutines in flight would race for",
             )  # fmt: skip
             return
         most = self._options.workers or 10_000

@@ -25,11 +25,14 @@ def reason_for(
     if best.mode is Mode.SEQUENTIAL:
         if set(reasons) >= {Mode.CONCURRENT, Mode.PARALLEL} and not (set(possible) - {Mode.SEQUENTIAL}):
             return "any other mode could change the results"
+        if where.left == 0:
+            return "all calls were made while it was found out what they are like"
         return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be faster by a tenth"
     saved = possible[Mode.SEQUENTIAL].seconds
     share = (profile.wait_s or 0.0) / max(profile.wall_s, 1e-12)
     nature = f"{share:.0%} of a call is waiting" if share >= 0.1 else "a call works all the time"
-    if best.mode is Mode.CONCURRENT and share < 0.5:
+    held = 1.0 if profile.gil_s is None or not profile.work_s else profile.gil_s / profile.work_s
+    if best.mode is Mode.CONCURRENT and share < 0.5 and held < 0.5:
         nature = "its work does not hold the GIL"
     note = f", {best.note}" if best.note else ""
     return f"{nature}; {count} left take about {_seconds(best.seconds)} instead of {_seconds(saved)}{note}"
@@ -97,7 +100,7 @@ def write_in_words(write: Write) -> str:
         return f"it draws from {write.what}, which this program seeds: only in order come the same draws"
     seen = "seen to change" if write.is_confirmed else "found in its code"
     where = f", {_place(write.where)}" if write.where else ""
-    return f"it writes {write.what} ({seen}{where})"
+    return f"it changes {write.what} ({seen}{where})"
 
 
 def _place(where: str) -> str:

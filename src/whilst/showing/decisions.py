@@ -37,13 +37,8 @@ def decision_panel(decision: Decision, glyphs: Glyphs) -> Panel:
 
 
 def _title(decision: Decision) -> str:
-    if decision.backend == "inline":
-        who = "in the calling thread"
-    else:
-        who = f"{decision.workers} {decision.backend if decision.workers != 1 else decision.backend.removesuffix('s')}"
-    inside = f" of {decision.threads_per_worker} calls at once" if decision.threads_per_worker > 1 else ""
     batch = f", {decision.batch} calls a batch" if decision.batch > 1 else ""
-    return f"{decision.mode.value}: {who}{inside}{batch}"
+    return f"{decision.mode.value}: {decision.who}{batch}"
 
 
 def _modes(decision: Decision, glyphs: Glyphs) -> Table:
