@@ -26,20 +26,15 @@ import threading
 import types
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+from whilst.checking.foreign import FOREIGN
+from whilst.checking.parts import Parts, attributes, slots_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-__all__ = ["Parts", "attributes", "take_apart", "type_name"]
-
-
-class Parts(NamedTuple):
-    """One value taken apart; equal parts, level by level, mean equal values."""
-
-    label: Hashable
-    ordered: Sequence[Any] = ()
-    unordered: Sequence[Any] = ()
+__all__ = ["take_apart"]
 
 
 def take_apart(value: object) -> Parts:
@@ -49,55 +44,6 @@ def take_apart(value: object) -> Parts:
     if taker is None:
         taker = _TAKERS[kind] = _taker_of(kind)
     return taker(value)
-
-
-def type_name(kind: type) -> str:
-    """`int`, `OrderedDict`, `bank.Account`: the name by which a type counts."""
-    if kind.__module__ in ("builtins", "collections", "__main__"):
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def attributes(value: object) -> list[tuple[str, Any]]:
-    """What an instance holds in `__dict__` and in slots, sorted by name; no property is called."""
-    try:
-        held = dict(object.__getattribute__(value, "__dict__"))
-    except (AttributeError, TypeError, ValueError):
-        held = {}
-    for name, slot in _slots_of(type(value)):
-        try:
-            held[name] = slot.__get__(value)
-        except AttributeError:  # a slot that has never been written
-            continue
-    if _is_loop_bound(type(value)):  # who waits, and on which loop, is a matter of the schedule
-        held = {name: item for name, item in held.items() if name not in _LOOP_BOUND}
-    return sorted(held.items(), key=lambda pair: str(pair[0]))
-
-
-_LOOP_BOUND: Final = ("_loop", "_waiters", "_getters", "_putters")
-
-
-def _is_loop_bound(kind: type) -> bool:
-    """asyncio's Lock, Event, Condition, Semaphore, Queue, Barrier; asyncio itself need not be loaded."""
-    return kind.__module__.startswith("asyncio.") or any(base.__module__ == "asyncio.mixins" for base in kind.__mro__)
-
-
-def _slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
-    """The slots that Python classes declare; a C type's members are its own business."""
-    slots = _SLOTS.get(kind)
-    if slots is None:
-        slots = _SLOTS[kind] = tuple(
-            (name, member)
-            for base in kind.__mro__
-            if "__slots__" in vars(base)
-            for name, member in vars(base).items()
-            if type(member) is types.MemberDescriptorType
-        )
-    return slots
-
-
-# Weak keys: a check of classes made in a function must not keep them alive.
-_SLOTS: Final[weakref.WeakKeyDictionary[type, tuple[tuple[str, Any], ...]]] = weakref.WeakKeyDictionary()
 
 
 def _with_attributes(
@@ -185,12 +131,6 @@ def _array(value: Any) -> Parts:
 
 def _text_io(value: Any) -> Parts:
     return Parts(type_name(type(value)), () if value.closed else (value.getvalue(), value.tell()))
-
-
-def _ndarray(value: Any) -> Parts:
-    if value.dtype.hasobject:
-        return Parts((type_name(type(value)), "object", value.shape), value.ravel().tolist())
-    return Parts((type_name(type(value)), str(value.dtype), value.shape), (value.tobytes(),))
 
 
 def _subclassed_atom(value: Any) -> Parts:
@@ -287,15 +227,6 @@ def _weak(value: Any) -> Parts:
     return Parts(type_name(type(value)), (value(),))
 
 
-def _future(value: Any) -> Parts:
-    if not value.done():
-        return Parts((type_name(type(value)), "pending"))
-    if value.cancelled():
-        return Parts((type_name(type(value)), "cancelled"))
-    error = value._exception  # noqa: SLF001 - exception() would mark it as retrieved
-    return Parts((type_name(type(value)), "done"), (error if error is not None else value.result(),))
-
-
 def _object(value: object) -> Parts:
     kind = type(value)
     held = attributes(value)
@@ -313,30 +244,17 @@ def _object(value: object) -> Parts:
 
 def _is_python_class(kind: type) -> bool:
     """True if a class statement made it: nothing but C bases that hold no state of their own below it."""
-    return bool(kind.__flags__ & (1 << 9)) and kind.__basicsize__ <= object.__basicsize__ + 16 + 8 * len(
-        _slots_of(kind)
-    )
+    return bool(kind.__flags__ & (1 << 9)) and kind.__basicsize__ <= object.__basicsize__ + 16 + 8 * len(slots_of(kind))
 
 
 _OWN_DATA: Final = ("whilst.checking.question", "whilst.checking.events")
-_FOREIGN: Final[dict[str, Callable[[Any], Parts]]] = {
-    # By name, since none of these modules should be imported for it.
-    "numpy.ndarray": _ndarray,
-    "numpy.generic": _ndarray,
-    "asyncio.events.AbstractEventLoop": _thing,
-    "_asyncio.Future": _future,
-    "asyncio.futures.Future": _future,
-    "contextvars.ContextVar": _thing,
-    "_contextvars.ContextVar": _thing,
-    "itertools.count": _by_repr,
-}
 
 
 def _taker_of(kind: type) -> Callable[[Any], Parts]:
     if kind.__module__.startswith("whilst.checking.") and kind.__module__ not in _OWN_DATA:
         return _thing  # the checker's own stand-ins are no state of the user's
     for base in kind.__mro__:
-        taker = _BY_BASE.get(base) or _FOREIGN.get(f"{base.__module__}.{base.__qualname__}")
+        taker = _BY_BASE.get(base) or FOREIGN.get(f"{base.__module__}.{base.__qualname__}")
         if taker is not None:
             return taker
     return _object

@@ -8,16 +8,29 @@ from _thread import _local
 from typing import Any
 
 from whilst.checking.effects import family
+from whilst.checking.events import Op
 from whilst.checking.ledger import Ledger
 from whilst.checking.lookups import MISSING, PROXIES, defines_in_python, look_up, referent
-from whilst.checking.operations import READS
-from whilst.checking.sites import Site
+from whilst.checking.operations import READS, Sync
+from whilst.checking.scheduler import Scheduler
+from whilst.checking.sites import Places, Site
 
 __all__ = ["Attributes"]
+
+_WRITES = Sync(Op.WRITE, writes=1)
 
 
 class Attributes(Ledger):
     """Hooks of attributes."""
+
+    def __init__(self, scheduler: Scheduler, places: Places) -> None:
+        super().__init__(scheduler, places)
+        self.sharing_dicts: set[tuple[str, str]] = set()  # names of types whose instances some code gives a `__dict__`
+
+    def forget(self) -> None:
+        """The check is over."""
+        super().forget()
+        self.sharing_dicts = set()
 
     def get_attr(self, site: Site, thing: Any) -> None:
         """LOAD_ATTR is about to read `site.name` of it."""
@@ -42,20 +55,38 @@ class Attributes(Ledger):
             self.read_attr(site, thing, site.name, str(how))
 
     def _unless_dropped(self, kind: type, how: str) -> str:
-        """The short way through `get_attr` and `set_attr` keeps what it touches."""
-        return "dropped instance" if how == "instance" and kind in self.dropped else how
+        """The short way through `get_attr` and `set_attr` keeps what it touches, and knows it by the instance."""
+        is_odd = kind in self.dropped or (kind.__module__, kind.__qualname__) in self.sharing_dicts
+        return "dropped instance" if how == "instance" and is_odd else how
+
+    def _touch_attr(self, site: Site, code: int, thing: Any, name: str, value: Any = None) -> None:
+        """An attribute of an instance. Those that were given a `__dict__` may share it (Borg): it is known by that."""
+        kind = type(thing)
+        if (kind.__module__, kind.__qualname__) in self.sharing_dicts and kind.__dictoffset__:
+            self.touch_all(site, [(code, vars(thing), name), (0, thing, "__dict__")], _WRITES if code else READS)
+        else:
+            self.touch(site, code, thing, name, value)
+
+    def _share_dict(self, kind: type) -> None:
+        """Some code gives instances of that type a `__dict__`. Known by name: classes may be made anew."""
+        name = (kind.__module__, kind.__qualname__)
+        if name not in self.sharing_dicts:
+            self.sharing_dicts.add(name)
+            self.places.forget_kind(kind)
+            self.owner_of_dict.clear()
+            self.must_rewrite = True  # what was noted until now is known by the instances
 
     def read_attr(self, site: Site, thing: Any, name: str, how: str) -> None:
         """The less common ways an attribute can be read."""
         if how in ("instance", "dropped instance"):
-            self.touch(site, 0, thing, name)
+            self._touch_attr(site, 0, thing, name)
         elif how == "module":
             if site.is_hot or name in self.stored_module_names:
                 self.touch(site, 0, vars(thing), name)
         elif how == "class":
             self._read_class(site, thing, name)
         elif how == "default":
-            self.touch(site, 0, thing, name)
+            self._touch_attr(site, 0, thing, name)
             if name in self.stored_class_names:
                 self._read_class(site, type(thing), name)
         elif how == "method":
@@ -67,7 +98,10 @@ class Attributes(Ledger):
             self.get_attr(site, referent(thing))
         elif how == "dict":
             inner = vars(thing)
-            self.owner_of_dict[id(inner)] = thing
+            if (type(thing).__module__, type(thing).__qualname__) in self.sharing_dicts:
+                self.touch(site, 0, thing, "__dict__")
+            else:
+                self.owner_of_dict[id(inner)] = thing
             self.scheduler.keep.append(inner)
         elif how == "local":
             self.swap_local(thing)
@@ -123,6 +157,8 @@ class Attributes(Ledger):
     def set_attr(self, site: Site, thing: Any, value: Any = None) -> None:
         """STORE_ATTR or DELETE_ATTR is about to change `site.name` of it."""
         if self.scheduler.cur < 0:
+            if site.name == "__dict__":
+                self._share_dict(type(thing))
             return
         kind = type(thing)
         how = site.how.get(kind)
@@ -176,7 +212,11 @@ class Attributes(Ledger):
             found = look_up(kind, name)
             if isinstance(found, property) or (found is not MISSING and defines_in_python(type(found), "__set__")):
                 return
-            self.touch(site, 1, thing, None if name == "__dict__" else name, value)
+            if name == "__dict__":
+                self._share_dict(kind)
+                self.touch(site, 1, thing, name, value)
+            else:
+                self._touch_attr(site, 1, thing, name, value)
 
     def swap_local(self, thing: Any) -> None:
         """Give a `threading.local` the attributes that belong to the running task."""

@@ -368,6 +368,7 @@ class Caller:
         """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
         meta: type = type(kind)
         for base in (*kind.__mro__, *meta.__mro__):
+            self.meet_module(base.__module__)
             if not is_modelled(base.__module__) and not effects.is_made_in_c(base):
                 for value in list(vars(base).values()):
                     self.admit_value(value)

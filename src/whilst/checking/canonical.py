@@ -28,7 +28,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from whilst.checking.anatomy import Parts, take_apart
+from whilst.checking.anatomy import take_apart
+from whilst.checking.parts import Parts
 from whilst.errors import WhilstError
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from whilst.checking.anatomy import attributes, take_apart, type_name
+from whilst.checking.anatomy import take_apart
 from whilst.checking.canonical import atom_form, canonical
 from whilst.checking.events import TaskResult
+from whilst.checking.parts import attributes, type_name
 from whilst.errors import WhilstError
 
 __all__ = ["Judged", "Measure", "describe", "facts_of", "short", "task_names"]

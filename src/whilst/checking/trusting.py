@@ -24,13 +24,15 @@ TRUSTED = (
 
 # Of those, what holds a lock while it calls a user's method (`emit` of a handler).
 _SEEN_INTO = frozenset({("logging", "Handler.handle"), ("logging", "Handler.acquire"), ("logging", "Handler.release")})
+# A module of theirs that has no effect but on what it is given.
+_PLAIN = frozenset({"multiprocessing.sharedctypes"})
 _NAMES = frozenset(TRUSTED)
 _PREFIXES = (*(f"{name}." for name in TRUSTED), "sre_")
 
 
 def is_trusted(module: str) -> bool:
     """Whether functions of that module run as they are."""
-    return module in _NAMES or module.startswith(_PREFIXES)
+    return (module in _NAMES or module.startswith(_PREFIXES)) and module not in _PLAIN
 
 
 def is_left(function: types.FunctionType) -> bool:

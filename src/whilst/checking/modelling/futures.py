@@ -22,6 +22,7 @@ from whilst.checking.sites import Site
 __all__ = ["install"]
 
 _Future = futures_.Future[Any]
+_ANY_OF = "futures:any of several"  # among the names of points: somebody waits for the first of several futures
 _OVER = ("FINISHED", "CANCELLED", "CANCELLED_AND_NOTIFIED")
 
 
@@ -89,6 +90,10 @@ class Futures:
         """Until one of them is over."""
         for future in waited:
             self._note(future)
+        places = self.caller.watcher.places
+        if len(waited) > 1 and _ANY_OF not in places.named:
+            places.named |= {_ANY_OF}
+            self.caller.watcher.learned.add(site)
         ids = frozenset(id(future) for future in waited)
         is_patient = timeout is None
         more = tuple((id(future), None, False) for future in waited[1:])
@@ -105,10 +110,14 @@ class Futures:
 
     def finish(self, site: Site, future: Any, change: Callable[[], Any], more: tuple[Any, ...] = ()) -> Any:
         """The event that ends a future, then what it does: setting the result, calling the callbacks."""
-        sync = Sync(Op.RELEASE, self.measure, more=more)
+        sync = Sync(Op.RELEASE, self.measure, more=more + self._before_others())
         self.scheduler.step((2, id(future), None, site, future, sync))
         self.over[id(future)] = future
         return change()
+
+    def _before_others(self) -> tuple[Any, ...]:
+        """Which of them is over first matters only to who waits for any of several; whether somebody does is learnt."""
+        return ((_ANY_OF, None, True),) if _ANY_OF in self.caller.watcher.places.named else ()
 
     # ------------------------------------------------------------------ pools
 
@@ -251,7 +260,7 @@ class Futures:
 
     def cancel(self, _caller: Caller, site: Site, future: Any) -> bool:
         """Future.cancel."""
-        self.touch(site, future, Op.WRITE, writes=True)
+        self.touch(site, future, Op.WRITE, writes=True, more=self._before_others())
         done = bool(future.cancel())
         self._note(future)
         return done

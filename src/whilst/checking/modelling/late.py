@@ -16,6 +16,7 @@ _ROOMS: Final = {
     "_asyncio": "loops",
     "concurrent.futures.process": "processes",
     "multiprocessing.pool": "pools",
+    "multiprocessing.queues": "channels",
     "multiprocessing.synchronize": "semaphores",
     "_multiprocessing": "semaphores",
 }

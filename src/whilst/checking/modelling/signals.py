@@ -18,7 +18,7 @@ from whilst.checking.events import Op
 from whilst.checking.operations import Sync
 from whilst.checking.sites import Site
 
-__all__ = ["install", "wait_event"]
+__all__ = ["Conditions", "install", "wait_event"]
 
 
 class _Waiter:
@@ -36,8 +36,11 @@ class _Waiter:
 class Conditions:
     """The waiters of every Condition in the running execution (the real `_waiters` hold none)."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, locks: Any = None, refusal: type[Exception] = RuntimeError) -> None:
+        """`locks`: the model of the locks under them; `refusal`: what they raise if that is not held."""
         self.caller = caller
+        self.locks = locks if locks is not None else caller.locks
+        self.refusal = refusal
         self.waiters: dict[int, deque[_Waiter]] = {}
 
     def begin(self) -> None:
@@ -46,10 +49,10 @@ class Conditions:
 
     def wait(self, caller: Caller, site: Site, condition: Any, timeout: float | None = None) -> bool:
         """Condition.wait."""
-        locks, watcher = caller.locks, caller.watcher
+        locks = self.locks
         lock = condition._lock  # the model works on the real object's state
         if not locks.is_mine(lock):
-            raise RuntimeError("cannot wait on un-acquired lock")
+            raise self.refusal("cannot wait on un-acquired lock")
         waiter = _Waiter()
         self.waiters.setdefault(id(condition), deque()).append(waiter)
         caller.scheduler.keep.append(condition)
@@ -63,7 +66,6 @@ class Conditions:
             if not was_notified and waiter in self.waiters[id(condition)]:
                 self.waiters[id(condition)].remove(waiter)
             locks.acquire_again(site, lock, count)
-        del watcher
         return was_notified
 
     def wait_for(
@@ -85,8 +87,8 @@ class Conditions:
 
     def notify(self, caller: Caller, site: Site, condition: Any, n: int = 1) -> None:
         """Condition.notify. The lock is held, so nothing comes in between."""
-        if not caller.locks.is_mine(condition._lock):
-            raise RuntimeError("cannot notify on un-acquired lock")
+        if not self.locks.is_mine(condition._lock):
+            raise self.refusal("cannot notify on un-acquired lock")
         waiters = self.waiters.get(id(condition))
         while waiters and n > 0:
             waiter = waiters.popleft()
