@@ -71,7 +71,7 @@ class VirtualClock:
 class SimulatedProcesses:
     """As many workers as one likes, each alone on its core; the protocol of `running.backends.base`."""
 
-    name, slots, can_kill, overlaps = "processes", 1, True, False
+    name, slots, can_kill, overlaps, takes_early = "processes", 1, True, False, False
 
     def __init__(self, clock: VirtualClock, costs: Costs, lengths: Sequence[float]) -> None:
         self._clock, self._costs, self._lengths = clock, costs, lengths

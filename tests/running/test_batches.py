@@ -48,10 +48,23 @@ def quick(count: int) -> Finished:
 
 
 def test_a_run_over_many_items_begins_with_batches() -> None:
-    assert policy(is_lazy=False).orders(view(20_000)).batch == 32
-    assert policy(is_lazy=False).orders(view(64)).batch == 2
+    assert policy(is_lazy=False).orders(view(20_000)).batch == 5_000
+    assert policy(is_lazy=False).orders(view(64)).batch == 16
     assert policy(is_lazy=False).orders(view(3)).batch == 1
     assert policy(is_lazy=False).orders(view(None)).batch == 1
+
+
+def test_work_that_shares_its_core_with_others_does_not_shrink_batches() -> None:
+    def size_after(length_ns: int, cpu_ns: int) -> int:
+        fixed = policy(is_lazy=False)
+        fixed.orders(view(1_000_000))
+        for _ in range(3):
+            fixed.observe(Finished(0, 0, range(1000), [None] * 1000, 0, length_ns, cpu_ns=cpu_ns))
+        return fixed.orders(view(1_000_000)).batch
+
+    alone = size_after(10_000_000, 10_000_000)
+    assert size_after(20_000_000, 10_000_000) == alone
+    assert size_after(20_000_000, 100_000) == alone // 2  # that is waiting
 
 
 def test_a_reader_s_first_result_waits_for_no_batch() -> None:

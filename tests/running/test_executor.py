@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextvars
 import gc
 import os
 import subprocess
@@ -11,8 +12,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -206,3 +208,40 @@ def test_keywords_are_checked() -> None:
         Executor(worker=2)  # type: ignore[call-arg]
     with pytest.raises(OptionsError, match="mode must be one of"):
         Executor(mode="fast")  # type: ignore[typeddict-item]
+
+
+of_the_request: contextvars.ContextVar[str] = contextvars.ContextVar("of_the_request", default="none")
+
+
+def read_variable(_: int) -> str:
+    return of_the_request.get()
+
+
+def set_variable(value: str) -> str:
+    before = of_the_request.get()
+    of_the_request.set(value)
+    return before
+
+
+async def read_later(_: int) -> str:
+    await asyncio.sleep(0)
+    return of_the_request.get()
+
+
+def test_a_call_sees_the_context_variables_of_its_submit(executor: Executor) -> None:
+    def submit_in(value: str, function: Callable[..., Any]) -> list[concurrent.futures.Future[str]]:
+        of_the_request.set(value)
+        return [executor.submit(function, k) for k in range(3)]
+
+    futures = [executor.submit(read_variable, 0)]
+    for value in ("one", "two", "one", "three"):
+        futures += contextvars.copy_context().run(submit_in, value, read_variable)
+    futures += contextvars.copy_context().run(submit_in, "four", read_later)
+    expected = ["none", *(3 * ["one"]), *(3 * ["two"]), *(3 * ["one"]), *(3 * ["three"]), *(3 * ["four"])]
+    assert [future.result(30) for future in futures] == expected
+
+
+def test_what_a_submitted_call_sets_in_its_context_no_other_sees(executor: Executor) -> None:
+    futures = [executor.submit(set_variable, f"by {k}") for k in range(10)]
+    assert {future.result(30) for future in futures} == {"none"}
+    assert of_the_request.get() == "none"

@@ -49,9 +49,15 @@ class Worker:
 
 
 class PoolHistory(RuleBasedStateMachine):
-    @initialize(retries=st.integers(0, 2), stops=st.booleans(), overlaps=st.booleans(), workers=st.integers(0, 4))
-    def begin(self, retries: int, stops: bool, overlaps: bool, workers: int) -> None:
-        self.pool = Pool(Rules(retries=retries, stops_at_error=stops, overlaps=overlaps))
+    @initialize(
+        retries=st.integers(0, 2),
+        stops=st.booleans(),
+        overlaps=st.booleans(),
+        takes_early=st.booleans(),
+        workers=st.integers(0, 4),
+    )
+    def begin(self, retries: int, stops: bool, overlaps: bool, takes_early: bool, workers: int) -> None:
+        self.pool = Pool(Rules(retries=retries, stops_at_error=stops, overlaps=overlaps, takes_early=takes_early))
         self.workers: dict[int, Worker] = {}
         self.submitted: set[int] = set()
         self.settled: set[int] = set()
@@ -70,7 +76,7 @@ class PoolHistory(RuleBasedStateMachine):
                     self.workers[worker] = Worker()
                 case Send():
                     worker = self.workers[instruction.worker]
-                    assert worker.is_ready
+                    assert worker.is_ready or self.pool.rules.takes_early
                     assert not worker.is_stopping
                     batch = instruction.batch
                     assert len(batch.ids) == len(batch.items) > 0
@@ -127,10 +133,11 @@ class PoolHistory(RuleBasedStateMachine):
             self.workers[number].is_ready = True
             self.do(WorkerReady(number))
 
-    @precondition(lambda self: any(worker.batches for worker in self.workers.values()))
+    @precondition(lambda self: any(worker.is_ready and worker.batches for worker in self.workers.values()))
     @rule(data=st.data(), is_partial=st.booleans(), fails=st.booleans())
     def finish(self, data: st.DataObject, is_partial: bool, fails: bool) -> None:
-        number = data.draw(st.sampled_from(sorted(n for n, worker in self.workers.items() if worker.batches)))
+        busy = sorted(n for n, worker in self.workers.items() if worker.is_ready and worker.batches)
+        number = data.draw(st.sampled_from(busy))
         worker = self.workers[number]
         batch, numbers = worker.batches[0]
         done = numbers[: max(len(numbers) // 2, 1)] if is_partial else list(numbers)
@@ -203,7 +210,7 @@ class PoolHistory(RuleBasedStateMachine):
         assert pool.in_hand == open_calls == sum(worker.calls for worker in pool.workers.values())
         assert pool.starting == sum(not worker.is_ready for worker in pool.workers.values())
         assert pool.ready == sum(worker.is_usable for worker in pool.workers.values())
-        assert pool.waiting == sum(len(each.ids) for each in pool._waiting)
+        assert pool.waiting == sum(len(each.ids) for each in pool._queue)
         if pool.broken is None:
             assert pool.ready + pool.starting >= 0
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from whilst.running.backends.base import Batch, Job
 
-__all__ = ["Awaiter", "Cell", "await_strays", "drawing", "make_plain", "one_argument", "perform"]
+__all__ = ["Awaiter", "Cell", "await_strays", "drawing", "in_copies", "make_plain", "one_argument", "perform"]
 
 
 class Cell:
@@ -123,8 +123,8 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     job, ids = batch.job, batch.ids
     made = Made()
     call = one_argument(job, ids, awaiter)
-    if worker != CALLER and job.context is not None:
-        call = _in_copies(call, job.context)
+    if job.context is not None and (worker != CALLER or job.is_detached):
+        call = in_copies(call, job.context)
     start_cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()
     if batch.is_timed:
@@ -175,7 +175,7 @@ class _Nothing:
 _nothing_around: AbstractContextManager[object] = _Nothing()
 
 
-def _in_copies(call: Callable[[Any], object], context: contextvars.Context) -> Callable[[Any], object]:
+def in_copies(call: Callable[[Any], object], context: contextvars.Context) -> Callable[[Any], object]:
     copy = context.copy
 
     def in_a_copy(item: Any) -> object:

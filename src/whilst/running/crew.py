@@ -61,6 +61,7 @@ class Crew:
                 stops_at_error=limits.stops_at_error,
                 stops_at_exit=limits.stops_at_exit,
                 overlaps=backend.overlaps,
+                takes_early=backend.takes_early,
             )
         )
         self.pool.failed_id = failed_id

@@ -155,13 +155,13 @@ class Driver:
                 return orders.inline
             # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
             count = 1 if self.limits.is_lazy and self.limits.timeout_s is not None else orders.inline
-            self._accept_inline(self.policy.perform(self.job, self.source, count))
+            self._accept_inline(self._perform(count))
             wait = False
         elif self._crew is None:
             if self.source.left == 0 and not self.source.is_exhausted:
                 self.source.wait()
             elif self._may_take():
-                self._accept_inline(self.policy.perform(self.job, self.source, 1))
+                self._accept_inline(self._perform(1))
             return 0
         if self._crew is not None and not self.is_over:
             self._look(self._crew, self._patience_s(self._crew) if wait else 0)
@@ -258,9 +258,10 @@ class Driver:
             if not self._may_take():
                 break
             first = self.source.next_id
+            job = self.source.job_of_next(self.job)
             items = self.source.take(self._size(crew, orders))
             if items:
-                crew.submit(self.job, range(first, first + len(items)), items)
+                crew.submit(job, range(first, first + len(items)), items)
             self._check_input()
             if not items:
                 break
@@ -275,7 +276,8 @@ class Driver:
         if left is None or orders.batch == 1:
             return orders.batch
         share = 1 if crew.backend.overlaps else 2
-        return max(min(orders.batch, -(-left // (share * max(orders.workers, 1)))), min(orders.least, orders.batch), 1)
+        even = -(-left // (share * max(orders.workers, 1)))
+        return min(orders.batch, max(even, orders.least))
 
     def _patience_s(self, crew: Crew) -> float | None:
         if self.source.left == 0 and crew.pool.is_idle and not crew.pool.starting:
@@ -331,6 +333,9 @@ class Driver:
             if fatal:
                 self._end_by(min(fatal))
         self._check_input()
+
+    def _perform(self, count: int) -> Finished:
+        return self.policy.perform(self.source.job_of_next(self.job), self.source, count)
 
     def _perform_leftover(self) -> None:
         batch = self._leftover.popleft()

@@ -7,15 +7,15 @@ and answers go to futures instead of a list.
 from __future__ import annotations
 
 import concurrent.futures
-import contextvars
 import signal
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from functools import partial
 from itertools import islice
 from time import perf_counter_ns
@@ -31,7 +31,7 @@ from whilst.running.driver import Driver, Limits
 from whilst.running.mapping import next_job_id
 from whilst.running.options import Keywords, Options
 from whilst.running.recorder import Recorder
-from whilst.running.source import Source
+from whilst.running.submitted import Call, FutureSink, OpenInput
 
 __all__ = ["Executor", "ExecutorClosedError"]
 
@@ -40,8 +40,6 @@ R = TypeVar("R")
 
 _SLICE_S = 0.5
 """No wait for a thread or a future is longer: after each the main thread looks whether a signal came."""
-
-_Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class ExecutorClosedError(WhilstError, RuntimeError):
@@ -167,101 +165,12 @@ def _await(future: Future[Any], deadline: float | None) -> None:
             future.exception(left)
 
 
-class _OpenInput(Source):
-    """An input that is put into from any thread, and may be empty without being over."""
-
-    __slots__ = ("_queue", "futures", "is_asleep", "is_closed", "news")
-
-    def __init__(self) -> None:
-        super().__init__(())
-        self._items = None
-        self._length = None
-        self._queue: deque[tuple[Future[Any], _Call]] = deque()
-        self.futures: dict[int, Future[Any]] = {}
-        """Of the calls that were taken and are not answered."""
-        self.is_closed = False
-        self.is_asleep = False
-        """The taker waits for news, and wants to be woken."""
-        self.news = threading.Event()
-
-    @property
-    def left(self) -> int:
-        return len(self._queue)
-
-    @property
-    def is_exhausted(self) -> bool:
-        return self.is_closed and not self._queue
-
-    def put(self, future: Future[Any], call: _Call) -> None:
-        self._queue.append((future, call))
-
-    def take(self, count: int) -> Sequence[object]:
-        taken: list[object] = []
-        while len(taken) < count:
-            try:
-                future, call = self._queue.popleft()
-            except IndexError:
-                break
-            if future.set_running_or_notify_cancel():
-                self.futures[self.next_id + len(taken)] = future
-                taken.append(call)
-        self.next_id += len(taken)
-        return taken
-
-    def pull(self, count: int) -> Iterable[object]:
-        taken = self.take(count)
-        self.next_id -= len(taken)
-        return taken
-
-    def pulled(self, used: int, *, is_over: bool, error: Exception | None = None) -> None:  # noqa: ARG002
-        self.next_id += used
-
-    def wait(self) -> None:
-        self.news.wait()
-        self.news.clear()
-
-    def cancel_all(self) -> None:
-        while True:
-            try:
-                future, _ = self._queue.popleft()
-            except IndexError:
-                return
-            if future.cancel():
-                future.set_running_or_notify_cancel()
-
-
-class _FutureSink:
-    """Answers go to futures."""
-
-    can_skip = False
-
-    def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
-        raise AssertionError("every value has its future")
-
-    def __init__(self, futures: dict[int, Future[Any]]) -> None:
-        self.undelivered = 0
-        self._futures = futures
-
-    def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
-        for number, value in zip(ids, values, strict=True):
-            future = self._futures.pop(number)
-            if number in errors:
-                future.set_exception(errors[number])
-            else:
-                future.set_result(value)
-
-    def fail_all(self, error: BaseException) -> None:
-        for future in list(self._futures.values()):
-            future.set_exception(error)
-        self._futures.clear()
-
-
 class _Engine:
     """The driver's loop in a thread; knows nothing of the Executor, so that one can be forgotten."""
 
     def __init__(self, options: Options) -> None:
-        self._source = _OpenInput()
-        self._sink = _FutureSink(self._source.futures)
+        self._source = OpenInput()
+        self._sink = FutureSink(self._source.futures)
         job = Job(
             next_job_id(),
             _not_called,
@@ -283,7 +192,7 @@ class _Engine:
         self._thread: threading.Thread | None = None
         self._broken: BaseException | None = None
 
-    def submit(self, future: Future[Any], call: _Call) -> None:
+    def submit(self, future: Future[Any], call: Call) -> None:
         source = self._source
         with self._lock:
             if self._broken is not None:
@@ -313,7 +222,7 @@ class _Engine:
     def _begin(self) -> None:
         _engines.add(self)
         # A daemon: the interpreter must not wait for it before `_finish_all` has told it that nothing more comes.
-        context = contextvars.Context()
+        context = Context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="whilst-executor", daemon=True)
         with _undisturbed():
             self._thread.start()

@@ -24,7 +24,7 @@ _TIMED_FROM_NS: Final = 10_000
 """Shorter calls are not timed one by one: two looks at the clock would be a sizeable part of them."""
 _BATCH_NS: Final = 16_000_000
 """Aim of a batch's length across processes: the hand-over (some 100 µs) is then below 2 % of it."""
-_LEAST_NS: Final = 1_500_000
+_LEAST_NS: Final = 600_000
 """Toward the end no batch is shorter than this: what that evens out, more hand-overs would cost."""
 _LOOP_BATCH: Final = 256
 _NEAR_BATCH_NS: Final = 1_000_000
@@ -41,10 +41,14 @@ _LAZY_CALLS: Final = 8192
 _INLINE_GROWTH: Final = 4096
 _MANY_MORE: Final = 8
 _TELLING_NS: Final = 4_000_000
-_GROWTH: Final = 256
+_CLOCK_NS: Final = 900
+"""So much of a timed call may be the clock and the context around it."""
+_WORKS: Final = 0.3
+"""From this share of CPU time on calls work; that they take longer by the clock is for want of a core."""
+_GROWTH: Final = 512
 """A batch grows at most so much at a time: the first calls may not be like the others."""
-_FIRST: Final = 32
-_FIRST_SHARE: Final = 16
+_FIRST: Final = 8192
+_FIRST_SHARE: Final = 2
 """So many calls go to each worker at first, or such a part of its share: what is too much is taken back from it."""
 
 
@@ -66,6 +70,10 @@ class _Length:
         if finished.starts_ns is not None and finished.ends_ns is not None:
             # Without what is done between timed calls: short ones would look long for being timed.
             length_ns = sum(finished.ends_ns) - sum(finished.starts_ns)
+            length_ns = max(length_ns - count * _CLOCK_NS, length_ns // 8)
+        if finished.cpu_ns is not None and finished.cpu_ns > _WORKS * length_ns:
+            # A batch that shared its core with others is no reason for smaller ones.
+            length_ns = min(length_ns, finished.cpu_ns)
         now = length_ns / count
         # The very first calls are slow (nothing is warm): they count for nothing beside many.
         if self.call_ns is None or count >= _MANY_MORE * self._count:
@@ -176,7 +184,8 @@ class FixedPolicy:
 
     @property
     def _is_timed(self) -> bool:
-        return self._length.call_ns is None or self._length.call_ns > _TIMED_FROM_NS
+        # Many at once that nobody knows yet are timed if they turn out to be long: who makes them sees to that.
+        return self._batch == 1 if self._length.call_ns is None else self._length.call_ns > _TIMED_FROM_NS
 
     def _workers_for(self, view: View) -> int:
         """No more workers than there are calls for them."""

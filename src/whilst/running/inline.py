@@ -10,7 +10,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
 from whilst.running.backends.base import CALLER, Finished
-from whilst.running.calls import Made, await_strays, drawing, make_plain, one_argument
+from whilst.running.calls import Made, await_strays, drawing, in_copies, make_plain, one_argument
 from whilst.running.naming import as_raised
 
 TYPE_CHECKING = False
@@ -41,6 +41,8 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
     numbers = range(first, first + count)
     is_timed = is_timed or job.timeout_s is not None
     call = one_argument(job, numbers, awaiter)
+    if job.is_detached and job.context is not None:
+        call = in_copies(call, job.context)
     in_place = source.results_in_place() if not is_timed and job.seed is None else None
     cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()

@@ -7,13 +7,11 @@ pass through it by reference, a batch at a time. `running.driver` feeds it and c
 Invariants (held by tests/running/test_pool_machine.py over random histories):
 - every submitted call is settled exactly once: delivered, failed, or cancelled;
 - a call is in at most one worker's hands, and is begun again only if `retries` allow it;
-- no worker holds more than its limit, and none is sent anything before it is ready or after it was stopped.
+- no worker holds more than its limit, and none is sent anything after it was stopped, nor before it is ready (but
+  for back ends that keep it until then).
 """
 
 from __future__ import annotations
-
-from collections import deque
-from itertools import islice
 
 from whilst.running.backends.base import (
     Batch,
@@ -42,6 +40,8 @@ from whilst.running.messages import (
     TimedOut,
     TurnedAway,
 )
+from whilst.running.queue import Queue
+from whilst.running.roster import Roster
 from whilst.running.worker.record import Record
 
 TYPE_CHECKING = False
@@ -64,7 +64,8 @@ class Rules(Record):
     stops_at_exit: bool = True
     """So does what is no `Exception`: SystemExit, KeyboardInterrupt."""
     overlaps: bool = False
-    """As the back end has it."""
+    takes_early: bool = False
+    """As the back end has them."""
 
 
 class Pool:
@@ -72,7 +73,6 @@ class Pool:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.workers: dict[int, Worker] = {}
         self.failed_id: int | None = None
         """The lowest call that ended the run, once one has."""
         self.broken: BaseException | None = None
@@ -80,19 +80,11 @@ class Pool:
         self.in_hand = 0
         self.is_input_over = False
         """Nothing more will be submitted."""
-        self.starting = 0
-        """Workers that were started and are not ready yet."""
-        self.ready = 0
-        """Workers that are ready and were not asked to stop."""
-        self._stopping = 0
         self.shape = Shaped(0)
-        # Those that can take a batch now, in the order in which they came to it.
-        self._idle: dict[int, Worker] = {}
-        self._hungry: dict[int, Worker] = {}
-        self._waiting: deque[Submitted] = deque()
-        self._waiting_calls = 0
+        self._roster = Roster(self._room, takes_early=rules.takes_early)
+        self.workers = self._roster.workers
+        self._queue = Queue()
         self._tried: dict[int, int] = {}
-        self._next_worker = 0
         self._next_batch = 0
         self._failed_starts = 0
 
@@ -101,28 +93,38 @@ class Pool:
     @property
     def is_idle(self) -> bool:
         """Nothing waits and nothing is in hand."""
-        return not self.in_hand and not self._waiting_calls
+        return not self.in_hand and not self._queue
+
+    @property
+    def starting(self) -> int:
+        """Workers that were started and are not ready yet."""
+        return self._roster.starting
+
+    @property
+    def ready(self) -> int:
+        """Workers that are ready and were not asked to stop."""
+        return self._roster.ready
 
     @property
     def idle(self) -> int:
-        """Workers that are ready and hold nothing."""
-        return len(self._idle)
+        """Workers that could take something and hold nothing."""
+        return self._roster.idle
 
     @property
     def waiting(self) -> int:
         """Calls that were submitted and are in nobody's hands."""
-        return self._waiting_calls
+        return len(self._queue)
 
     @property
     def is_hungry(self) -> bool:
         """A worker would take one more batch now, and none waits for it."""
-        if self._waiting_calls or self.failed_id is not None or self.broken is not None:
+        if self._queue or self.failed_id is not None or self.broken is not None:
             return False
-        return bool(self._idle or self._hungry)
+        return self._roster.has_taker
 
     def has_open_below(self, number: int) -> bool:
         """Some call before this one is not settled yet."""
-        if any(min(each.ids) < number for each in self._waiting):
+        if any(min(each.ids) < number for each in self._queue):
             return True
         return any(
             min(held.open, default=number) < number
@@ -144,13 +146,12 @@ class Pool:
             case Finished():
                 return self._finished(event)
             case Submitted():
-                self._waiting.append(event)
-                self._waiting_calls += len(event.ids)
+                self._queue.append(event)
                 return self._assign()
             case Shaped():
                 self.shape = event
                 for worker in self.workers.values():
-                    self._place(worker)
+                    self._roster.place(worker)
                 return self._resize() + self._assign()
             case WorkerReady():
                 return self._is_ready(event.worker)
@@ -177,94 +178,50 @@ class Pool:
         """Start or stop workers until there are as many as wanted."""
         if self.broken is not None:
             return []
-        missing = self.shape.workers - (len(self.workers) - self._stopping)
+        missing = self.shape.workers - self._roster.staying
         if missing >= 0:
-            return [self._start() for _ in range(missing)]
+            return [Start(self._roster.add().number) for _ in range(missing)]
         instructions: list[Instruction] = []
-        for worker in self._dispensable(-missing):
-            self._set_stopping(worker)
+        for worker in self._roster.dispensable(-missing):
+            self._roster.note_stopping(worker)
             if worker.held:
                 instructions.append(Recall(worker.number))
             instructions.append(Stop(worker.number))
         return instructions
 
-    def _dispensable(self, count: int) -> list[Worker]:
-        """Those to lose first: not even started, then idle for longest, then holding least."""
-        if not self.starting and len(self._idle) >= count:
-            return list(islice(self._idle.values(), count))
-        serving = [worker for worker in self.workers.values() if not worker.is_stopping]
-        serving.sort(key=lambda worker: (worker.is_ready, worker.calls, -worker.number))
-        return serving[:count]
-
-    def _start(self) -> Start:
-        number = self._next_worker
-        self._next_worker += 1
-        self.workers[number] = Worker(number)
-        self.starting += 1
-        return Start(number)
-
     def _is_ready(self, number: int) -> list[Instruction]:
         worker = self.workers.get(number)
         if worker is None or worker.is_ready:
             return []
-        worker.is_ready = True
-        self.starting -= 1
         self._failed_starts = 0
-        if not worker.is_stopping:
-            self.ready += 1
-        self._place(worker)
+        self._roster.note_ready(worker)
         return self._assign()
-
-    def _set_stopping(self, worker: Worker) -> None:
-        if not worker.is_stopping:
-            worker.is_stopping = True
-            self._stopping += 1
-            self.ready -= worker.is_ready
-            self._place(worker)
-
-    def _remove(self, number: int) -> Worker | None:
-        worker = self.workers.pop(number, None)
-        if worker is not None:
-            self._idle.pop(number, None)
-            self._hungry.pop(number, None)
-            self.starting -= not worker.is_ready
-            self.ready -= worker.is_usable
-            self._stopping -= worker.is_stopping
-        return worker
-
-    def _place(self, worker: Worker) -> None:
-        """Note whether it can take a batch."""
-        self._idle.pop(worker.number, None)
-        self._hungry.pop(worker.number, None)
-        if worker.is_usable:
-            if not worker.held:
-                self._idle[worker.number] = worker
-            elif self._room(worker):
-                self._hungry[worker.number] = worker
 
     def _gone(self, number: int) -> list[Instruction]:
         """A worker ended as asked (or was recycled): what it still held has not begun."""
-        worker = self._remove(number)
+        worker = self._roster.remove(number)
         if worker is None:
             return []
         self._put_back(self._take_all(worker))
         return self._resize() + self._assign()
 
     def _not_started(self, event: WorkerFailed) -> list[Instruction]:
-        self._remove(event.worker)
-        return self._count_failed_start(event.error)
+        worker = self._roster.remove(event.worker)
+        if worker is not None:
+            self._put_back(self._take_all(worker))
+        return self._count_failed_start(event.error) + self._assign()
 
     def _count_failed_start(self, error: BaseException) -> list[Instruction]:
         self._failed_starts += 1
         if self._failed_starts >= _MOST_FAILED_STARTS and not any(each.is_ready for each in self.workers.values()):
             self.broken = error
             for worker in self.workers.values():
-                self._set_stopping(worker)
+                self._roster.note_stopping(worker)
             return [Stop(number, kill=True) for number in self.workers]
         return self._resize()
 
     def _died(self, event: WorkerDied) -> list[Instruction]:
-        worker = self._remove(event.worker)
+        worker = self._roster.remove(event.worker)
         if worker is None:
             return []
         open_calls = self._take_all(worker)
@@ -284,7 +241,7 @@ class Pool:
         for each in again:  # one by one: whichever of them kills its worker takes no other along
             self._put_back([each])
         if not worker.is_ready:
-            return instructions + self._count_failed_start(death(event, False))
+            return instructions + self._count_failed_start(death(event, False)) + self._assign()
         return instructions + self._resize() + self._assign()
 
     # Calls come and go.
@@ -303,7 +260,7 @@ class Pool:
             del worker.held[event.number]
             worker.calls -= held.count
             self.in_hand -= held.count
-        self._place(worker)
+        self._roster.place(worker)
         has_ended = bool(event.errors) and self._ends_run(event, ids)
         if event.is_last and held.count:  # the batch stopped at its first error: only what is before it is wanted
             self._put_back([(held.batch.job, number, item) for number, item in held.open.items()])
@@ -362,14 +319,7 @@ class Pool:
 
     def _cancel(self, from_id: int) -> list[Instruction]:
         """Forget what waits at or beyond a number, and ask for what has not begun."""
-        kept: deque[Submitted] = deque()
-        for each in self._waiting:
-            pairs = [(number, item) for number, item in zip(each.ids, each.items, strict=True) if number < from_id]
-            if pairs:
-                numbers, items = zip(*pairs, strict=True)
-                kept.append(Submitted(each.job, numbers, items))
-        self._waiting = kept
-        self._waiting_calls = sum(len(each.ids) for each in kept)
+        self._queue.cut(from_id)
         return [Recall(worker.number) for worker in self.workers.values() if worker.held]
 
     def _recalled(self, event: Recalled) -> list[Instruction]:
@@ -381,7 +331,7 @@ class Pool:
             ids, items = held.take(wanted)
             worker.calls -= len(ids)
             self.in_hand -= len(ids)
-            self._wait_again(Submitted(held.batch.job, ids, items))
+            self._queue.prepend(Submitted(held.batch.job, ids, items), self.failed_id)
         return self._assign() if event.is_assigning else []
 
     def _timed_out(self, event: TimedOut) -> list[Instruction]:
@@ -393,27 +343,24 @@ class Pool:
         found.count -= 1
         worker.calls -= 1
         self.in_hand -= 1
-        self._set_stopping(worker)
+        self._roster.note_stopping(worker)
         if event.can_kill:
             instructions: list[Instruction] = [Stop(worker.number, kill=True)]
         else:
             worker.is_abandoned = True
             instructions = [Recall(worker.number), Stop(worker.number)]
         instructions += self._fail(event.id, item, found.batch.job, event.error)
-        return instructions + self._resize()
+        return instructions + self._resize() + self._assign()
 
     # Handing out.
 
     def take_waiting(self) -> list[Submitted]:
         """Give up the calls that wait, in order: another pool is to have them."""
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        self._waiting_calls = 0
-        return waiting
+        return self._queue.take_all()
 
     def rebalance(self) -> list[Instruction]:
         """Ask the worker that holds most for what it has not begun, because another has nothing to do."""
-        if not self._idle or self._waiting_calls:
+        if not self._roster.idle or self._queue:
             return []
         fullest = max(self.workers.values(), key=lambda worker: worker.calls)
         # Not so few that they are done before they could be handed to another.
@@ -422,10 +369,8 @@ class Pool:
     def _assign(self) -> list[Instruction]:
         """Give what waits to workers with room, the idle ones first."""
         sends: list[Instruction] = []
-        while self._waiting_calls and (self._idle or self._hungry):
-            # The one that was busy last: its caches are warm, and one that never had work may not be needed.
-            taker = next(reversed(self._idle.values())) if self._idle else next(iter(self._hungry.values()))
-            sends.append(self._send(taker))
+        while self._queue and self._roster.has_taker:
+            sends.append(self._send(self._roster.taker()))
         return sends
 
     def _room(self, worker: Worker) -> int:
@@ -436,24 +381,18 @@ class Pool:
         return max(shape.slots + shape.ahead - len(worker.held), 0) * shape.batch
 
     def _send(self, worker: Worker) -> Send:
-        first = self._waiting[0]
-        size = min(self.shape.batch, self._room(worker), len(first.ids))
-        if self.is_input_over and len(first.ids) > 1:
+        count = len(self._queue.first.ids)
+        size = min(self.shape.batch, self._room(worker), count)
+        if self.is_input_over and count > 1:
             # Near the end many small batches, so that nobody is left alone with a big one.
-            size = min(size, max(-(-self._waiting_calls // (2 * self.ready)), self.shape.least))
-        if size == len(first.ids):
-            self._waiting.popleft()
-            ids, items = first.ids, first.items
-        else:
-            ids, items = first.ids[:size], first.items[:size]
-            self._waiting[0] = Submitted(first.job, first.ids[size:], first.items[size:])
-        batch = Batch(self._next_batch, first.job, ids, items, self.shape.is_timed)
+            size = min(size, max(-(-len(self._queue) // (2 * self._roster.serving)), self.shape.least))
+        job, ids, items = self._queue.take(size)
+        batch = Batch(self._next_batch, job, ids, items, self.shape.is_timed)
         self._next_batch += 1
         worker.held[batch.number] = Held(batch)
         worker.calls += size
-        self._waiting_calls -= size
         self.in_hand += size
-        self._place(worker)
+        self._roster.place(worker)
         return Send(worker.number, batch)
 
     def _take_all(self, worker: Worker) -> list[tuple[Job, int, object]]:
@@ -465,19 +404,5 @@ class Pool:
         return calls
 
     def _put_back(self, calls: Sequence[tuple[Job, int, object]]) -> None:
-        """Let calls wait again, before all others; those of one job stay together."""
-        by_job: dict[Job, list[tuple[Job, int, object]]] = {}
-        for each in sorted(calls, key=lambda call: call[1]):
-            by_job.setdefault(each[0], []).append(each)
-        for job, own in by_job.items():
-            self._wait_again(Submitted(job, [each[1] for each in own], [each[2] for each in own]))
-
-    def _wait_again(self, calls: Submitted) -> None:
-        """Let calls wait before all others, unless nobody wants them any more."""
-        end = self.failed_id
-        if end is not None and any(number >= end for number in calls.ids):
-            kept = [(number, item) for number, item in zip(calls.ids, calls.items, strict=True) if number < end]
-            calls = Submitted(calls.job, [number for number, _ in kept], [item for _, item in kept])
-        if calls.ids:
-            self._waiting.appendleft(calls)
-            self._waiting_calls += len(calls.ids)
+        """Let calls wait again, before all others."""
+        self._queue.put_back(calls, self.failed_id)

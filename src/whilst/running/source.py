@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
+    from whilst.running.backends.base import Job
+
 __all__ = ["Source"]
 
 
@@ -66,6 +68,10 @@ class Source:
     def peek(self, count: int) -> Sequence[object] | None:
         """Look at up to `count` items without taking them; None where looking means taking."""
         return None if self._items is None else self._items[self.next_id : self.next_id + count]
+
+    def job_of_next(self, job: Job) -> Job:
+        """The job of the next item, where they are not all of one."""
+        return job
 
     def take(self, count: int) -> Sequence[object]:
         """Take up to `count` items; fewer only at the end. Their numbers start at the former `next_id`."""

@@ -56,6 +56,7 @@ class Job:
         "how",
         "id",
         "is_coroutine",
+        "is_detached",
         "native_threads",
         "nested_workers",
         "seed",
@@ -99,6 +100,16 @@ class Job:
         """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
         self.nested_workers = nested_workers
         """How many workers a map made inside one of these calls may use (1: it runs inline)."""
+        self.is_detached = False
+        """Each call is made in a copy of `context`, whoever makes it: the thread that moves the run on is nobody's."""
+
+    def in_context(self, id: int, context: Context) -> Job:  # noqa: A002 - as above
+        """The same job for calls that were asked for in this context, wherever they are made."""
+        job = Job(id, self.fn)
+        for name in self.__slots__:
+            setattr(job, name, getattr(self, name))
+        job.id, job.context, job.is_detached = id, context, True
+        return job
 
 
 class Batch:
@@ -233,6 +244,8 @@ class Backend(Protocol):
     """A call that is running can be ended (with its worker): true of processes."""
     overlaps: bool
     """The calls of one batch are in progress together (event loops), rather than one after the other."""
+    takes_early: bool
+    """A worker may be sent something before it is ready: it lies there until it is."""
 
     def start_worker(self, worker: int) -> None:
         """Begin to start a worker under this number, never used before; `WorkerReady` follows."""

@@ -34,6 +34,7 @@ class EventLoopBackend:
     slots = 4096
     can_kill = False
     overlaps = True
+    takes_early = False
 
     def __init__(self, *, in_thread: bool | None = None, speaks_in_turn: bool = False) -> None:
         self._in_thread = in_thread

@@ -100,6 +100,7 @@ class ProcessBackend:
     """One worker is one process."""
 
     can_kill = True
+    takes_early = True
 
     def __init__(
         self,

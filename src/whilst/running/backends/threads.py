@@ -34,6 +34,7 @@ class ThreadBackend:
     slots = 1
     can_kill = False
     overlaps = False
+    takes_early = False
 
     def __init__(self, *, speaks_in_turn: bool = False) -> None:
         self._threads: dict[int, _Thread] = {}

@@ -38,10 +38,10 @@ __all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
 
 _SEND_EVERY_NS = 20_000_000
 _FEW = 64
-_TOGETHER = 32
-"""Of so many short calls nobody knows which one is running."""
 _LONG_NS = 50_000
 """A call that takes so long is not short."""
+_TOGETHER_NS, _MOST_TOGETHER = 20_000, 256
+"""Of short calls that take so long together nobody knows which one is running."""
 _START = FIRST_SLOT + 1
 
 
@@ -107,7 +107,7 @@ class Serial(Style):
         first, end = work.head.first_serial, work.head.size
 
         def make() -> bool:
-            at, size, began = len(values), _TOGETHER, perf_counter_ns()
+            at, size, began, was_long = len(values), 1, perf_counter_ns(), False
             while at < end:
                 stop = min(at + size, end)
                 words[BEGUN] = first + stop - 1
@@ -119,12 +119,15 @@ class Serial(Style):
                     if here:
                         return True
                 at, before, began = stop, began, perf_counter_ns()
-                if began - before > _LONG_NS * size:
-                    if size == 1:
+                if began - before < _TOGETHER_NS:
+                    size = min(2 * size, _MOST_TOGETHER)
+                    was_long = False
+                elif began - before > _LONG_NS * size:
+                    if size == 1 and was_long:
                         return False
-                    size = 1  # a closer look: perhaps the process had no core for a while
-                else:
-                    size = _TOGETHER
+                    size, was_long = 1, True  # a closer look: perhaps the process had no core for a while
+                elif size > 1:
+                    size //= 2
             return True
 
         try:
