@@ -64,6 +64,44 @@ def test_bad_input_is_one_line_and_two(arguments: list[str], said: str, capsys: 
     assert len(captured.err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def f(:", "SyntaxError: invalid syntax"),
+        ("import sys; sys.exit(3)", "it ends the process, with sys.exit(3)"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("asked = (dict, print)", "a list of callables"),
+        ("asked = (dict, [lambda: None])", "too many positional arguments"),
+        ("asked = (lambda state: state, [print])", "missing a required argument"),
+    ],
+)
+def test_a_file_that_can_not_be_asked_is_bad_input(
+    text: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "odd_for_cli.py"
+    file.write_text(text)
+    assert main(["check", f"{file}::asked"]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_an_exception_in_setup_is_shown_and_is_no_verdict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "broken_for_cli.py"
+    file.write_text("def make():\n    raise LookupError('no such bank')\n\nasked = (make, [print])\n")
+    assert main(["check", f"{file}::asked"]) == 2
+    told = capsys.readouterr().err
+    assert "LookupError: no such bank" in told
+    assert told.strip().splitlines()[-1].startswith("whilst: there is no verdict")
+
+
+def test_a_task_that_always_raises_is_mentioned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "raising_for_cli.py"
+    file.write_text("def fail(state):\n    raise KeyError(state)\n\nasked = (dict, [fail, len])\n")
+    assert main(["check", f"{file}::asked"]) == 0
+    assert "that fail is meant to raise KeyError" in " ".join(capsys.readouterr().out.split())
+
+
 def test_json_and_html(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     page = tmp_path / "verdict.html"
     assert main(["check", f"{BANK}::deposits", "--json", "--html", str(page)]) == 1

@@ -7,7 +7,9 @@ of `whilst.check` that belong to the question, or as a function without argument
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from whilst.checking.question import Question
@@ -33,6 +35,10 @@ def find(target: str) -> object:
         module = load_file(where) if where.endswith(".py") else importlib.import_module(where)
     except (ImportError, OSError) as error:
         raise CheckError(f"can't import {where}: {error}") from error
+    except SystemExit as error:
+        raise CheckError(f"can't import {where}: it ends the process, with sys.exit({error.code!r})") from error
+    except Exception as error:
+        raise CheckError(f"can't import {where}: {type(error).__name__}: {error}{_where(error)}") from error
     found: Any = module
     for part in name.replace("::", ".").split("."):
         found = getattr(found, part, None)
@@ -40,6 +46,13 @@ def find(target: str) -> object:
             offered = ", ".join(sorted(_offered(vars(module)))) or "nothing to check"
             raise CheckError(f"there is no {name} in {where}; it has {offered}")
     return found
+
+
+def _where(error: BaseException) -> str:
+    """The innermost line of a file that an error comes from."""
+    frames = [] if isinstance(error, SyntaxError) else traceback.extract_tb(error.__traceback__)
+    lines = [f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in frames if frame.filename[:1] != "<"]
+    return lines[-1] if lines else ""
 
 
 def _offered(names: Mapping[str, object]) -> list[str]:
@@ -71,6 +84,8 @@ def as_question(given: object, name: str = "this") -> Question:
     setup, tasks, options = (*given, {}) if len(given) == 2 else given
     if not isinstance(options, Mapping) or not set(options) <= set(_OPTIONS):
         raise CheckError(f"the third part of {name} may hold {', '.join(_OPTIONS)}, got {options!r}")
+    if not isinstance(tasks, Sequence):
+        raise CheckError(f"the second part of {name} is the tasks, a list of callables, got {type(tasks).__name__}")
     try:
         return Question(setup, tuple(tasks), **options)
     except (TypeError, ValueError) as error:

@@ -6,6 +6,7 @@ kept as the finding; everything that makes an answer impossible is kept as the r
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,14 +37,33 @@ class Question:
             raise CheckError(f"setup must be a callable that makes fresh state, got {short(self.setup)}")
         if not self.tasks:
             raise CheckError("there is nothing to check: tasks is empty")
+        wrong = _misfit(self.setup)
+        if wrong:
+            raise CheckError(f"setup is called without arguments, which {short(self.setup)} is not made for: {wrong}")
         for task in self.tasks:
             if not callable(task):
                 raise CheckError(f"every task must be a callable that takes the state, got {short(task)}")
+            wrong = _misfit(task, None)
+            if wrong:
+                raise CheckError(f"a task is called with the state, which {short(task)} is not made for: {wrong}")
 
     @property
     def program(self) -> Program:
         """What the engine needs of it."""
         return Program(self.setup, self.tasks)
+
+
+def _misfit(function: Callable[..., object], *arguments: object) -> str:
+    """Why it can't be called with that many arguments; "" if it can, or if C code does not say."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

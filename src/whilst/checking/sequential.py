@@ -33,6 +33,7 @@ class SequentialEndings:
     orders: Sequence[tuple[int, ...]]
     endings: dict[Hashable, Ending] = field(default_factory=dict)
     raised: set[tuple[int, str]] = field(default_factory=set)
+    always_raised: frozenset[tuple[int, str]] | None = None  # in every one of them
     blocked: list[Execution] = field(default_factory=list)
     completed: int = 0
 
@@ -52,6 +53,7 @@ class SequentialEndings:
             self.completed += 1
             judged = self.measure.judge(execution.state, execution.results)
             self.raised |= judged.raised
+            self.always_raised = judged.raised & (judged.raised if self.always_raised is None else self.always_raised)
             if judged.form not in self.endings:
                 facts = self.measure.facts(execution.state, execution.results)
                 self.endings[judged.form] = Ending(facts, tuple(self.measure.names[task] for task in order))

@@ -371,6 +371,9 @@ class Inquiry:
     def assumed(self) -> tuple[str, ...]:
         said = [f"{each.what}: {each.treated_as}" for each in self.explorer.assumptions]
         said += [f"what {name} objects hold was not compared" for name in sorted(self._opaque)]
+        for task, error in sorted(self.judge.sequential.always_raised or ()):
+            name = self.judge.measure.names[task] if task >= 0 else "a thread"
+            said.append(f"that {name} is meant to raise {error}, as it does in every sequential order")
         return tuple(dict.fromkeys(said + self._unseen))
 
     # ---------------------------------------------------------------------------------------------------- a replay

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from whilst.cli.options import Output, output_options
+from whilst.errors import WhilstError
 from whilst.model.verdict import Answer, Verdict
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ __all__ = ["check"]
 
 ISOLATED: Final = 0
 NOT_ISOLATED: Final = 1
+BAD_INPUT: Final = 2
 INCONCLUSIVE: Final = 3
 
 
@@ -46,8 +49,15 @@ def check(what: str | None, budget: str, jobs: int, replay: str | None, output: 
     """
     if what is None and replay is None:
         raise click.UsageError("Say what to check: FILE.py::NAME or MODULE:NAME.")
-    question = _question(what) if what is not None else None
-    verdict = _replayed(replay, question) if replay is not None else _checked(question, budget, jobs)
+    try:
+        question = _question(what) if what is not None else None
+        verdict = _replayed(replay, question) if replay is not None else _checked(question, budget, jobs)
+    except (WhilstError, click.ClickException, click.exceptions.Exit):
+        raise
+    except Exception:  # of setup, outcome, invariant or what was to return them: 1 would be an answer
+        traceback.print_exc()
+        click.echo("whilst: there is no verdict: what was to be checked raised the exception above.", err=True)
+        return BAD_INPUT
     output.write(verdict)
     return exit_code(verdict)
 
