@@ -245,3 +245,13 @@ def test_what_a_submitted_call_sets_in_its_context_no_other_sees(executor: Execu
     futures = [executor.submit(set_variable, f"by {k}") for k in range(10)]
     assert {future.result(30) for future in futures} == {"none"}
     assert of_the_request.get() == "none"
+
+
+def test_without_a_mode_calls_overlap_and_may_wait_for_each_other() -> None:
+    with Executor() as executor:
+        gate = threading.Event()
+        waiting = executor.submit(gate.wait, 30)
+        outer = executor.submit(lambda: executor.submit(gate.set).result(30))
+        assert outer.result(30) is None
+        assert waiting.result(30) is True
+        assert "one by one" in str(executor.decision)

@@ -39,6 +39,10 @@ _BACKENDS: Final[dict[str, tuple[str, str]]] = {
     "combined": ("processes*threads", "processes*eventloop"),
 }
 _CO_COROUTINE: Final = 0x0080
+_ONE_BY_ONE: Final = (
+    "calls come one by one, each with a function of its own, so there is nothing to measure first; threads overlap "
+    "their waiting, and mode='parallel' would share out work in pure Python"
+)
 
 
 def cores() -> int:
@@ -86,7 +90,11 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     reason = "as asked"
     if left is not None:
         options, reason = _nested(options, left)
-    if options.backend is None and options.mode == "auto":
+    is_auto = options.backend is None and options.mode == "auto"
+    if is_auto and job.how == "call" and source.length is None and options.pilot == "inline":
+        # One of them may wait for another, which then must not wait for it in turn.
+        options, reason, is_auto = options._replace(mode="concurrent"), _ONE_BY_ONE, False
+    if is_auto:
         if options.pilot == "worker" and left is None:
             return _guarded(job, source, options)
         from whilst.running.auto import auto_policy
