@@ -154,6 +154,9 @@ def test_a_user_s_rollback_and_savepoint_work() -> None:
     [
         ((ACCOUNT, []), "no transactions"),
         ((ACCOUNT, ["SELECT 1"]), "pass a list"),
+        ((ACCOUNT, [["SELECT 1", 1]]), "no statement"),
+        ((ACCOUNT, [["SELECT * FROM nowhere"], ["SELECT 1"]]), "fails in every order.*no such table"),
+        (("CREATE TABLE t (n)", [["SELECT 1"]]), "setup is the string"),
         ((ACCOUNT, [["SELECT 1"]], "mysql://x"), "No database is known"),
         ((ACCOUNT, [["SELECT 1"]], "sqlite:/a/file.db"), "makes its own"),
         ((ACCOUNT, [["SELECT 1"]], "sqlite:", "SNAPSHOT"), "it has READ UNCOMMITTED"),
@@ -162,6 +165,16 @@ def test_a_user_s_rollback_and_savepoint_work() -> None:
 def test_bad_input_is_named(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(CheckError, match=message):
         check_sql(*arguments)
+
+
+def test_a_function_that_fails_in_every_order_is_mentioned() -> None:
+    def change_and_fail(connection: Any) -> None:
+        connection.cursor().execute("UPDATE account SET balance = 0")
+        raise LookupError("no such account")
+
+    verdict = check_sql(ACCOUNT, [change_and_fail, deposit_in_sql])
+    assert verdict
+    assert any("(change_and_fail) is meant to fail" in said and "LookupError" in said for said in verdict.assumed)
 
 
 def test_a_server_out_of_reach_is_named_without_the_password() -> None:

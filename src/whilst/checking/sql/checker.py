@@ -53,10 +53,12 @@ def check_sql(
         budget: seconds (a float), or interleavings (an int); where it ends, the verdict says so.
         token: `Verdict.token` of an earlier check: perform exactly that interleaving.
     Raises:
-        CheckError: an unknown level or URL, a database out of reach, a transaction that fails on its own.
+        CheckError: an unknown level or URL, a database out of reach, statements that fail in every order.
         MissingExtraError: PostgreSQL without psycopg.
         ReplayError: the token does not fit these transactions.
     """
+    if isinstance(setup, str):
+        raise CheckError(f"setup is the string {setup!r}; pass a list of statements, or a function of a connection.")
     if len(transactions) < 1:
         raise CheckError("There are no transactions to check; pass at least one.")
     for number, transaction in enumerate(transactions):
@@ -64,6 +66,8 @@ def check_sql(
             raise CheckError(
                 f"Transaction {number + 1} is the string {transaction!r}; pass a list of statements, or a function."
             )
+        if not callable(transaction) and not all(isinstance(statement, str) for statement in transaction):
+            raise CheckError(f"Transaction {number + 1} holds something that is no statement: {transaction!r}")
     started = time.monotonic()
     database = _open(url, setup, isolation_level)
     try:
@@ -125,6 +129,16 @@ class _Checker:
         self.names = tuple(_name_of(number, each) for number, each in enumerate(transactions))
         self.serial = serial_runs(database, transactions, left)
         self._allowed = {repr(run.outcome) for run in self.serial.values()}
+        self._failing = {number: error for number in range(len(transactions)) if (error := self._always_fails(number))}
+        for number, error in self._failing.items():
+            if not callable(transactions[number]):  # a function may raise on purpose, to see what is rolled back
+                raise CheckError(f"{self.names[number]} fails in every order of the transactions: {error}")
+
+    def _always_fails(self, number: int) -> str:
+        """How it ends in every order of all transactions, if it does not come to its end in any."""
+        whole = [run for order, run in self.serial.items() if len(order) == len(self.transactions)]
+        errors = [run.ends[number].error for run in whole]
+        return errors[0] if errors and all(errors) else ""
 
     def accepts(self, run: Run) -> bool:
         return repr(run.outcome) in self._allowed and run.keeps_invariant
@@ -176,6 +190,8 @@ class _Checker:
 
     def _assumed(self, found: Found | None) -> tuple[str, ...]:
         said = ["between two statements of a transaction nothing is shared but the database"]
+        for number, error in self._failing.items():
+            said.append(f"that {self.names[number]} is meant to fail, as it does in every order: {error}")
         if found and found.aborts:
             said.append(
                 f"a transaction that the database gives up is tried again (it gave one up in {found.aborts} of "
