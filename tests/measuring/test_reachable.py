@@ -11,6 +11,7 @@ import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -57,6 +58,7 @@ def writers() -> dict[str, Callable[[int], object]]:
     array, rng, numbers = np.zeros(4), np.random.default_rng(3), random.Random(1)
     order, times, letters = OrderedDict.fromkeys(range(9)), itertools.count(), iter("abcdefgh")
     add, tail = row.append, deque[int]()
+    tree = ElementTree.fromstring("<all><inner/></all>")
 
     def unpack(x: int) -> None:
         one, _ = pair
@@ -86,6 +88,7 @@ def writers() -> dict[str, Callable[[int], object]]:
         "a numpy generator": lambda _: rng.normal(),
         "a generator": lambda _: numbers.random(),
         "an order": lambda x: order.move_to_end(x),
+        "a tree of XML": lambda x: tree[0].insert(0, ElementTree.Element(f"e{x}")),
         "a counter": lambda _: next(times),
         "an iterator": lambda _: next(letters),
         "exec": lambda _: exec("Tally.shared += 1"),

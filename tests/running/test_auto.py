@@ -44,6 +44,7 @@ class State:
         self.numbers = itertools.count()
         self.active = 0
         self.calls = []
+        self.budget = 60
 
 
 STATE = State()
@@ -79,6 +80,14 @@ def counts_under_lock(k):
     time.sleep(0.004)
     with STATE.lock:
         STATE.count += k
+    return k
+
+
+def spends(k):
+    if STATE.budget <= 0:
+        return None
+    time.sleep(0.004)
+    STATE.budget -= k
     return k
 
 
@@ -185,6 +194,7 @@ def loop_of(fn, items):
         (counts, lambda: STATE.count),
         (counts_under_lock, lambda: STATE.count),
         (memoises, lambda: STATE.memo),
+        (spends, lambda: STATE.budget),
         (takes_the_next, lambda: None),
         (works, lambda: None),
         (waits, lambda: None),

@@ -9,6 +9,7 @@ import operator
 import types
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from whilst.measuring import ownership
@@ -16,6 +17,7 @@ from whilst.measuring import ownership
 __all__ = ["Innards"]
 
 _MOST_BYTES: Final = 4 << 20
+_MOST_ELEMENTS: Final = 4096
 
 
 class Innards:
@@ -47,6 +49,8 @@ class Innards:
             return id(value.get(None))
         if kind.__module__ == "sqlite3" and kind.__name__ == "Connection":
             return value.total_changes
+        if hasattr(kind, "makeelement") and hasattr(kind, "iter"):  # a tree of XML: how much hangs on it
+            return sum(1 for _ in islice(value.iter(), _MOST_ELEMENTS)), tuple(value.attrib.items())
         if isinstance(value, types.GeneratorType):
             return None if value.gi_frame is None else (value.gi_frame.f_lasti, len(value.gi_frame.f_locals))
         if kind.__module__ == "builtins" and isinstance(value, Iterator):

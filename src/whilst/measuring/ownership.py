@@ -55,7 +55,7 @@ MUTATORS: Final = _words(
 CHANGES_FIRST_ARGUMENT: Final = _words(
     """
     next setattr delattr setitem delitem iadd heappush heappop heapreplace heappushpop insort insort_left
-    insort_right shuffle
+    insort_right shuffle SubElement
     """
 )
 """Library functions that change what they are given first."""

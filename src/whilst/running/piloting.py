@@ -175,7 +175,7 @@ class FirstCalls:
             return False
         if self._source.peek(1) is None and (may_change(self.last[0]) or not _names_nothing(self._job.fn)):
             return False  # what the input does to its items, or to what calls look at, the next one tells
-        if pilot.files.writes_files:  # whose they are, another call tells
+        if pilot.files.writes_files or pilot.unclear:  # whose they are, and whether it settles, another call tells
             return False
         return lap.wait_s > 0.5 * lap.alone_s and lap.children_s < 0.2 * lap.alone_s and not pilot.writes
 
