@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whilst.model import Profile
-from whilst.running.watching import Watch
+from whilst.running.watching import LoopWatch, Watch
 
 WORK = Profile(work_s=0.01, wait_s=0.0, gil_s=0.01, calls=3)
 FREE = Profile(work_s=0.01, wait_s=0.0, gil_s=0.0, calls=3)
@@ -72,3 +72,32 @@ def test_what_waits_for_warm_calls_is_told_once_they_have_come():
     profile, text = watch.answered(8, 0.2, 0.016)
     assert profile.work_s == pytest.approx(0.002)
     assert "after the first ones" in text
+
+
+def loop_of(work_s, wait_s, calls, *, at_once=10):
+    """What a watch says after so many answers of a loop with calls like these."""
+    watch, busy_s, idle_s = LoopWatch(), 0.0, 0.0
+    for _ in range(calls):
+        busy_s += work_s
+        idle_s += max(0.0, (work_s + wait_s) / at_once - work_s)
+        known = watch.answered(1, work_s * at_once + wait_s, busy_s, idle_s)
+        if known is not None:
+            return known
+    return None
+
+
+def test_a_loop_without_time_left_is_news_with_a_calls_work():
+    work_s, wait_s = loop_of(0.015, 0.025, 20)
+    assert work_s == pytest.approx(0.015)
+    assert wait_s > 0.025  # what others did meanwhile can't be told from it
+
+
+def test_a_loop_with_time_left_is_no_news():
+    assert loop_of(0.0001, 0.025, 300) is None
+
+
+def test_a_loop_is_not_watched_for_ever():
+    watch = LoopWatch()
+    for k in range(300):
+        watch.answered(1, 0.025, k * 0.0001, k * 0.0024)
+    assert watch.is_over

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from whilst.model import Change, Decision, Profile
     from whilst.running.backends.base import Finished, Job
+    from whilst.running.firstflights import FirstFlights
     from whilst.running.grounds import Grounds
     from whilst.running.options import Options
     from whilst.running.policy import View
@@ -94,6 +95,7 @@ class AutoPolicy:
         self._learned: Finished | None = None
         """The last inline answer, whose lesson is learned."""
         self.is_wary = False
+        self._flights: FirstFlights | None = None
         self._usual: object = None
         """What a call gave that was alone, where answers are looked at."""
 
@@ -186,6 +188,8 @@ class AutoPolicy:
         return lambda: decision
 
     def close(self) -> None:
+        if self._flights is not None:
+            self._flights.close()
         self._steering.close()
         self._awaiter.close()
 
@@ -229,6 +233,10 @@ class AutoPolicy:
         is_free = pilot.scan.waits_only_in_sleep
         start = count if is_free else min(FIRST_AT_ONCE, count)
         most = most if is_free else min(most, 1024)
+        if not (is_free or self._is_lazy):
+            from whilst.running.firstflights import FirstFlights
+
+            self._flights = FirstFlights(pilot, self._grounds, self._source)
         steering.window = Window(0.0, max(1, start), max(1, most), is_fixed=is_free)
         steering.setup = Setup("eventloop", slots=max(1, count))
         steering.decision = model.Decision(
@@ -340,6 +348,11 @@ class AutoPolicy:
     def _learn_from_workers(self, finished: Finished) -> None:
         steering = self._steering
         text, news = steering.learn(finished)
+        if self._flights is not None:
+            if steering.setup.backend == "eventloop":
+                news = self._flights.answered(finished)
+            else:
+                self._flights.close()
         if text:
             self._note(text)
         window = steering.window
@@ -350,31 +363,12 @@ class AutoPolicy:
             self._adopt(*news)
 
     def _give_up_overlap(self) -> None:
-        """One at a time is best: whatever the calls wait for lets only one of them in."""
-        from dataclasses import replace
-
         self._note(
             "overlapping brought nothing; sequential from here on: what they wait for lets one call in at a time"
         )
-        rejected = tuple(
-            model.Rejection(mode, "what the calls wait for lets one of them in at a time")
-            for mode in model.Mode
-            if mode is not model.Mode.SEQUENTIAL
-        )
-        steering = self._steering
-        steering.go_inline(
-            replace(
-                steering.decision,
-                mode=model.Mode.SEQUENTIAL,
-                backend="inline",
-                workers=0,
-                threads_per_worker=1,
-                reason="calls that overlapped got in each other's way",
-                rejected=rejected,
-            )
-        )
+        self._steering.go_inline()
         self._is_spoilt = True
-        self._stretch = max(1, min(int(STRETCH_S / max(steering.profile.wall_s, 1e-9)), _LONGEST_STRETCH))
+        self._stretch = max(1, min(int(STRETCH_S / max(self._steering.profile.wall_s, 1e-9)), _LONGEST_STRETCH))
 
     def _may_be_made_here(self, error: BaseException) -> bool:
         """Something could not cross to or from a process: then the call is made here, if that does no harm.

@@ -100,8 +100,8 @@ class Grounds:
         """May workers be forks of this program?"""
         from whilst.measuring.forkable import why_not_fork
 
-        # What hinders it goes on hindering it, and threads of the run's own end before a process starts.
-        if not self._fork_hindrance and setup.backend != "threads":
+        # What hinders it goes on hindering it, and what the run itself has open ends before a process starts.
+        if not self._fork_hindrance and setup.backend not in ("threads", "eventloop"):
             self._fork_hindrance = why_not_fork()
             if self._fork_hindrance and self._calls.pilot.calls > 1:
                 # The thread that watched the last call has said that it is done, and may still be on its way out.

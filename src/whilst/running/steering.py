@@ -164,9 +164,22 @@ class Steering:
             return work_s / decision.workers
         return max(work_s if self.profile.gil_s is None else self.profile.gil_s, work_s / self._cores)
 
-    def go_inline(self, decision: Decision) -> None:
-        """Overlapping brought nothing."""
-        self.decision, self.setup, self.window, self.batches = decision, INLINE, None, None
+    def go_inline(self) -> None:
+        """One at a time is best: whatever the calls wait for lets only one of them in."""
+        from dataclasses import replace
+
+        alone = model.Mode.SEQUENTIAL
+        why = "what the calls wait for lets one of them in at a time"
+        self.decision = replace(
+            self.decision,
+            mode=alone,
+            backend="inline",
+            workers=0,
+            threads_per_worker=1,
+            reason="calls that overlapped got in each other's way",
+            rejected=tuple(model.Rejection(mode, why) for mode in model.Mode if mode is not alone),
+        )
+        self.setup, self.window, self.batches = INLINE, None, None
         self.close()
 
     # ---------------------------------------------------------------- orders

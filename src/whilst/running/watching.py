@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Final, TypeAlias
 
 from whilst.model import Profile
 
-__all__ = ["News", "Watch"]
+__all__ = ["LoopWatch", "News", "Watch"]
 
 News: TypeAlias = tuple[Profile, str]
 """What the calls are like by now, and how that differs from what they were taken for."""
@@ -18,6 +19,10 @@ _FEWEST: Final = 8
 _FORGOTTEN_AFTER: Final = 256
 """So many answers later the count begins anew, so that a late change still shows."""
 _WORTH_THREADS: Final = 1.25
+_FEWEST_OF_LOOP: Final = 6
+_SHORTEST_OF_LOOP_S: Final = 0.02
+_SATURATED: Final = 0.7
+"""So much of its time is a core at work that has none left."""
 
 
 class Watch:
@@ -99,6 +104,40 @@ class Watch:
         wait_s = self.profile.wait_s
         changed = replace(self.profile, work_s=work_s, gil_s=share * work_s, wait_s=wait_s)
         return changed, f"after the first ones a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
+
+
+class LoopWatch:
+    """Is the core of an event loop what limits its coroutines? Fed with answers, until `is_over`."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._begun: tuple[float, float] | None = None
+        self._answers = self._all_answers = 0
+        self._length_s = math.inf
+
+    def answered(self, count: int, length_s: float, busy_s: float, idle_s: float) -> tuple[float, float] | None:
+        """Take in answers; return a call's work and wait (seconds) if there is next to no time left on the core.
+
+        Args:
+            length_s: of these calls, on average, with whatever others did meanwhile.
+            busy_s: what the loop's thread has worked so far,
+            idle_s: and how long it had nothing to do; when it wanted a core that others had, it did neither.
+        """
+        if self._begun is None:  # what the first ones imported and opened is left out
+            self._begun = busy_s, idle_s
+            self._length_s = length_s
+            return None
+        self._answers += count
+        self._all_answers += count
+        self._length_s = min(self._length_s, length_s)
+        worked_s, idled_s = busy_s - self._begun[0], idle_s - self._begun[1]
+        if self._answers < _FEWEST_OF_LOOP or worked_s + idled_s < _SHORTEST_OF_LOOP_S:
+            return None
+        self.is_over = self._all_answers >= _FORGOTTEN_AFTER
+        work_s, self._answers, self._begun = worked_s / self._answers, 0, (busy_s, idle_s)
+        if worked_s < _SATURATED * (worked_s + idled_s):
+            return None
+        return work_s, max(self._length_s - work_s, 0.0)
 
 
 def _scaled(profile: Profile, ratio: float) -> Profile:
