@@ -15,7 +15,6 @@ from time import perf_counter_ns
 
 from whilst.running.backends import open_backend
 from whilst.running.backends.base import Job
-from whilst.running.callers import is_iterating
 from whilst.running.calls import Awaiter
 from whilst.running.choosing import choose_policy, gives_coroutines
 from whilst.running.driver import Driver, Limits
@@ -32,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from contextlib import AbstractContextManager
-    from types import TracebackType
+    from types import FrameType, TracebackType
     from typing import Any, TypeVar, Unpack, overload
 
     from whilst.model import Decision, Timeline
@@ -243,10 +242,7 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
     with run:
         driver.run()
     error = driver.error
-    # No iterator may raise StopIteration: the loop would take it for its end.
-    if error is not None and (
-        isinstance(error, StopIteration) or not is_iterating(sys._getframe(2))  # noqa: SLF001 - there is no public way
-    ):
+    if error is not None and not _is_raised_by_a_loop(error, sys._getframe(2)):  # noqa: SLF001 - no public way
         try:
             raise error
         finally:
@@ -256,6 +252,14 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
         sink.cut(driver.failed_id)
     length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
     return results.complete(driver.policy.decision_later(), run.timeline, length_s, error)
+
+
+def _is_raised_by_a_loop(error: BaseException, frame: FrameType) -> bool:
+    """The caller loops over the results at once: it meets the error where a loop over the items would have."""
+    from whilst.running.callers import is_iterating
+
+    # No iterator may raise StopIteration: the loop would take it for its end.
+    return not isinstance(error, StopIteration) and is_iterating(frame)
 
 
 def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:

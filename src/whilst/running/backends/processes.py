@@ -26,7 +26,6 @@ from whilst.running.worker.cell import Cell, anonymous_file
 from whilst.running.worker.forking import Forks
 from whilst.running.worker.frames import Spawn
 from whilst.running.worker.hands import Hands
-from whilst.running.worker.launching import Served
 from whilst.running.worker.parcels import Parcels
 from whilst.running.worker.wire import Frame, FrameReader, FrameWriter, encode
 
@@ -34,6 +33,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Sequence
+
+    from whilst.running.worker.launching import Served
 
 __all__ = ["ProcessBackend"]
 
@@ -126,7 +127,7 @@ class ProcessBackend:
         self._by_fd: dict[int, _Worker] = {}
         self._queued: list[Event] = []
         self._poll = select.poll()
-        self._served = Served(self._poll)
+        self._served: Served | None = None
         self._forks = Forks(self._poll)
         self._woken, self._wakes = os.pipe()
         for fd in (self._woken, self._wakes):
@@ -235,14 +236,16 @@ class ProcessBackend:
         self._is_open = False
         if self._owner != os.getpid():
             # In a fork that the user has made: the workers are the parent's.
-            self._served.abandon()
+            if self._served is not None:
+                self._served.abandon()
             self._let_go()
             return
         try:
             self._end_workers(kill=kill)
         finally:
             self._forks.close()
-            self._served.close()
+            if self._served is not None:
+                self._served.close()
             self._parcels.close()
             self._let_go()
 
@@ -272,7 +275,13 @@ class ProcessBackend:
 
     def _starter(self) -> Forks | Served | None:
         """Who starts the next worker. Asked before anything is opened for it, which would look like a hindrance."""
-        return self._forks if self._is_forked and forking.can_fork() else self._served
+        if self._is_forked and forking.can_fork():
+            return self._forks
+        if self._served is None:
+            from whilst.running.worker.launching import Served
+
+            self._served = Served(self._poll)
+        return self._served
 
     def _launch(self, worker: _Worker, fds: tuple[int, int, int]) -> None:
         """Start a worker on its ends of the socket, the cell and stderr, which are its to close."""
@@ -331,7 +340,7 @@ class ProcessBackend:
     def _hear_starters(self, fd: int) -> None:
         """Somebody's end is told of."""
         for starter in (self._forks, self._served):
-            for number, exit_code, reason in starter.hear(fd) or ():
+            for number, exit_code, reason in (starter.hear(fd) or ()) if starter is not None else ():
                 worker = self._workers.get(number)
                 if worker is not None:
                     self._bury(worker, exit_code, reason)

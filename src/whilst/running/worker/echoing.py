@@ -85,7 +85,7 @@ class Echoes:
         echoes = self
 
         def forward(logger: Any, record: Any) -> None:
-            echoes.say(_LOG, _record_bytes(logger.name, record))
+            echoes.say(_LOG, _record_bytes(logger, record))
 
         logging.Logger.callHandlers = forward
 
@@ -140,8 +140,13 @@ def _joined(said: list[tuple[int, int, Any]]) -> list[tuple[int, int, Any]]:
     return joined
 
 
-def _record_bytes(logger_name: str, record: Any) -> bytes:
-    """As `logging.handlers.QueueHandler` prepares records: arguments merged, traceback as text."""
+def _record_bytes(logger: Any, record: Any) -> bytes:
+    """As `logging.handlers.QueueHandler` prepares records: arguments merged, traceback as text.
+
+    With the name of the logger, and whether its filters have seen the record: those of the program are here only in
+    a fork of it.
+    """
+    name, is_filtered = logger.name, bool(logger.filters)
     fields = dict(record.__dict__)
     try:
         fields["msg"] = record.getMessage()
@@ -154,11 +159,11 @@ def _record_bytes(logger_name: str, record: Any) -> bytes:
         fields["exc_text"] = record.exc_text or logging.Formatter().formatException(record.exc_info)
     fields["exc_info"] = None
     try:
-        return dumps_one((logger_name, fields), shares_main=share.has_parents_main())
+        return dumps_one((name, is_filtered, fields), shares_main=share.has_parents_main())
     except Exception:
         plain = {int, float, str, bool, type(None)}
         fields = {key: value if type(value) in plain else repr(value) for key, value in fields.items()}
-        return dumps((logger_name, fields), 5)
+        return dumps((name, is_filtered, fields), 5)
 
 
 class _Stream(io.TextIOBase):
@@ -287,11 +292,11 @@ def _replay_one(kind: int, said: Any) -> None:
     elif kind == _LOG:
         import logging
 
-        name, fields = loads(said)
+        name, is_filtered, fields = loads(said)
         logger = logging.getLogger(name)
         record = logging.makeLogRecord(fields)
         if logger.isEnabledFor(record.levelno) and not logger.disabled:
-            logger.callHandlers(record)  # not `handle`: its filters have seen the record where the call was
+            (logger.callHandlers if is_filtered else logger.handle)(record)
     elif kind == _WARNING:
         import warnings
 

@@ -70,12 +70,13 @@ class Forks:
         program = os.getpid()
         # A handler of the program's must not run in the child, nor take the child for its own before this is through.
         usual = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+        handled = [number for number in range(1, _signal.NSIG) if callable(_signal.getsignal(number))]
         try:
             pid = _fork()
             if pid == 0:
                 try:
                     os.close(held)
-                    _shed_the_program()
+                    _shed_the_program(handled)
                     _signal.pthread_sigmask(_signal.SIG_SETMASK, usual)
                     become_worker(spawn, fds, lifeline, program)
                 finally:
@@ -161,16 +162,18 @@ def _fork() -> int:
         return os.fork()
 
 
-def _shed_the_program() -> None:
-    """In the child: nothing of what the program would do by itself later is to happen here as well."""
+def _shed_the_program(handled: Iterable[int]) -> None:
+    """In the child: nothing of what the program would do by itself later is to happen here as well.
+
+    Args:
+        handled: the signals for which it has handlers.
+    """
     _close(private)
     atexit._clear()
     sys.settrace(None)
     sys.setprofile(None)
-    for number in range(1, _signal.NSIG):
-        if callable(_signal.getsignal(number)):
-            handler = _signal.default_int_handler if number == _signal.SIGINT else _signal.SIG_DFL
-            _signal.signal(number, handler)
+    for number in handled:
+        _signal.signal(number, _signal.default_int_handler if number == _signal.SIGINT else _signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from whilst.running.naming import name_of
 from whilst.running.worker import ambient, byvalue, payload
-from whilst.running.worker.refusing import not_picklable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ class JobState:
             packed = payload.pack([fn], is_careful=key[0], shares_main=shares_main)
             error = None
             if 0 in packed.failures:
+                from whilst.running.worker.refusing import not_picklable
+
                 error = not_picklable(name_of(self.job.fn), "it", fn, packed.failures[0])
             found = self._packed[key] = (packed, error)
         return found

@@ -15,11 +15,9 @@ from whilst.running.naming import describe_call
 from whilst.running.worker import frames, payload
 from whilst.running.worker.cell import FIRST_SLOT
 from whilst.running.worker.echoing import HeldEchoes
-from whilst.running.worker.failures import rebuild
 from whilst.running.worker.frames import Answer
 from whilst.running.worker.hands import OpenBatch, Waiting
 from whilst.running.worker.jobs import JobState
-from whilst.running.worker.refusing import not_picklable, noun_of, refusal, unloadable
 from whilst.running.worker.wire import encode
 
 TYPE_CHECKING = False
@@ -58,7 +56,7 @@ class Parcels:
         error = state.packed(hands.shares_main)[1]
         if error is not None:
             return [_failed(hands.worker, batch, batch.ids, dict.fromkeys(batch.ids, error), is_last=True)]
-        open_batch, types = OpenBatch(batch), set(map(type, batch.items))
+        open_batch, types = OpenBatch(batch), payload.types_of(batch.items)
         ends = [len(batch.ids)]
         if self._suspects and any((id(batch.job), each) in self._suspects for each in batch.ids):
             ends = list(range(1, len(batch.ids) + 1))
@@ -189,6 +187,8 @@ class Parcels:
         packed = payload.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
         events: list[Event] = []
         if packed.failures:
+            from whilst.running.worker.refusing import not_picklable, noun_of
+
             errors: dict[int, BaseException] = {}
             for position, error in packed.failures.items():
                 number, item = ids[position], items[position]
@@ -269,8 +269,14 @@ class Parcels:
         again: list[int],
     ) -> dict[int, BaseException]:
         """The errors by id; positions that are worth another try, by value, are added to `again`."""
-        job = unit.open_batch.batch.job
         errors: dict[int, BaseException] = {}
+        if not failures and not answer.errors:
+            return errors
+        # Loaded by the first failure.
+        from whilst.running.worker.failures import rebuild
+        from whilst.running.worker.refusing import noun_of, refusal, unloadable
+
+        job = unit.open_batch.batch.job
         for index, error in failures.items():
             name = describe_call(job, unit.ids[positions[index]], unit.items[positions[index]])
             errors[unit.ids[positions[index]]] = lost = unloadable(name, "its result", "here", error)
