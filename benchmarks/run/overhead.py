@@ -2,7 +2,8 @@
 
 Every figure is a whole run: opening the pool, all calls, closing it. The peers get chunk sizes tuned by hand. Each
 way has a program of its own, as its user would have, so that no pool lives beside another's threads: *first* is its
-first run with the import of the library, *again* the median of the runs after it. Rounds are interleaved, because
+first run with the import of the library and of all that this needs (the program itself has loaded next to nothing),
+*again* the median of the runs after it. Rounds are interleaved, because
 the speed of a machine drifts; a ratio is the median of the ratios within the rounds. CPU time, of the program and
 all of its children, hardly depends on what else the machine does.
 
@@ -11,14 +12,8 @@ Usage: python benchmarks/run/overhead.py [--rounds N] [--case NAME] [--ways A,B]
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import resource
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -167,6 +162,11 @@ def cpu_s() -> float:
 
 def measure(case: Case, rounds: int, ways: list[str]) -> dict[str, list[list[Sample]]]:
     """The samples of each way: a program's, first and again, in each round."""
+    import json
+    import os
+    import subprocess
+    import tempfile
+
     samples: dict[str, list[list[Sample]]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as cache:
         # With bytecode in a cache, as an installed library has it.
@@ -174,7 +174,7 @@ def measure(case: Case, rounds: int, ways: list[str]) -> dict[str, list[list[Sam
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for number in range(rounds + 1):
             for way in ways:
-                command = [sys.executable, __file__, "--alone", way, "--case", case[0]]
+                command = [sys.executable, __file__, "--alone", way, case[0]]
                 done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
                 if number:  # the first round fills the cache
                     samples[way].append(json.loads(done.stdout))
@@ -182,6 +182,8 @@ def measure(case: Case, rounds: int, ways: list[str]) -> dict[str, list[list[Sam
 
 
 def show(case: Case, samples: dict[str, list[list[Sample]]]) -> None:
+    import statistics
+
     print(f"\n{case[0]}")
     heading = f"  {'':22}"
     for name in ("first", "again"):
@@ -204,6 +206,8 @@ def show(case: Case, samples: dict[str, list[list[Sample]]]) -> None:
 
 def columns(runs: list[list[Sample]], *, is_first: bool) -> tuple[list[float], list[float]]:
     """By round: seconds on the wall, and of CPU time."""
+    import statistics
+
     chosen = [run[:1] if is_first else run[1:] for run in runs]
     wall, cpu = ([statistics.median(each[kind] for each in run) for run in chosen] for kind in (0, 1))
     return wall, cpu
@@ -211,23 +215,32 @@ def columns(runs: list[list[Sample]], *, is_first: bool) -> tuple[list[float], l
 
 def ratio(values: list[float], others: list[list[float]]) -> str:
     """Against the best of the others, round by round."""
+    import statistics
+
     if not others:
         return ""
     best = min(others, key=statistics.median)
     return f"{statistics.median(a / b for a, b in zip(values, best, strict=True)):.2f}"
 
 
+def alone(way: str, name: str) -> None:
+    """Print the samples of this way, as JSON. The program of each way: what it loads here, a peer need not load."""
+    case = next(each for each in CASES if each[0] == name)
+    print([list(sample(way, case)) for _ in range(1 + AGAIN)])
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--alone"]:
+        alone(*sys.argv[2:])
+        return
+    import argparse
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--case", help="only the case whose name contains this")
     parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS))
-    parser.add_argument("--alone", help="run this way here, and print its samples")
     arguments = parser.parse_args()
     cases = [case for case in CASES if not arguments.case or arguments.case in case[0]]
-    if arguments.alone:
-        print(json.dumps([sample(arguments.alone, cases[0]) for _ in range(1 + AGAIN)]))
-        return
     print(f"Python {sys.version.split()[0]}, {CORES} workers, medians of {arguments.rounds} interleaved rounds")
     for case in cases:
         show(case, measure(case, arguments.rounds, arguments.ways))

@@ -162,7 +162,6 @@ class Driver:
                 self.source.wait()
             elif self._may_take():
                 self._accept_inline(self._perform(1))
-            return 0
         if self._crew is not None and not self.is_over:
             self._look(self._crew, self._patience_s(self._crew) if wait else 0)
         return 0

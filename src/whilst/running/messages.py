@@ -1,4 +1,4 @@
-"""What goes into the pool and comes out of it: events beyond those of the back ends, and instructions."""
+"""What goes into the pool and comes out of it: its rules, events beyond those of the back ends, and instructions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "Instruction",
     "Recall",
     "Recalled",
+    "Rules",
     "Send",
     "Shaped",
     "Start",
@@ -27,6 +28,20 @@ __all__ = [
     "TimedOut",
     "TurnedAway",
 ]
+
+
+class Rules(Record):
+    """What does not change during a run."""
+
+    retries: int = 0
+    """How often a call is begun again that was lost to a dead worker."""
+    stops_at_error: bool = True
+    """The first error ends the run: what has not begun is cancelled."""
+    stops_at_exit: bool = True
+    """So does what is no `Exception`: SystemExit, KeyboardInterrupt."""
+    overlaps: bool = False
+    takes_early: bool = False
+    """As the back end has them."""
 
 
 # Events beyond those of the back ends.

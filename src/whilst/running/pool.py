@@ -32,6 +32,7 @@ from whilst.running.messages import (
     Instruction,
     Recall,
     Recalled,
+    Rules,
     Send,
     Shaped,
     Start,
@@ -42,7 +43,6 @@ from whilst.running.messages import (
 )
 from whilst.running.queue import Queue
 from whilst.running.roster import Roster
-from whilst.running.worker.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,20 +52,6 @@ __all__ = ["Pool", "Rules"]
 
 _MOST_FAILED_STARTS = 3
 """So many workers in a row that die before they are ready mean that none ever will be."""
-
-
-class Rules(Record):
-    """What does not change during a run."""
-
-    retries: int = 0
-    """How often a call is begun again that was lost to a dead worker."""
-    stops_at_error: bool = True
-    """The first error ends the run: what has not begun is cancelled."""
-    stops_at_exit: bool = True
-    """So does what is no `Exception`: SystemExit, KeyboardInterrupt."""
-    overlaps: bool = False
-    takes_early: bool = False
-    """As the back end has them."""
 
 
 class Pool:
