@@ -172,7 +172,7 @@ def may_change(value: object) -> bool:
 
 
 def _is_environment(origin: Origin) -> bool:
-    return os.environ in (origin.value, origin.root) if origin.is_known or origin.root is not ABSENT else False
+    return origin.value is os.environ or origin.root is os.environ  # not by ==: an array would compare its elements
 
 
 def _labelled(target: Origin, frame: Frame) -> str:

@@ -22,7 +22,7 @@ from whilst.measuring.settings import settings_now
 from whilst.measuring.suspects import Reach, Scan, Suspect
 from whilst.model import Write
 
-__all__ = ["Surroundings", "Watchlist", "fingerprint"]
+__all__ = ["Surroundings", "Watchlist", "fingerprint", "suspected"]
 
 _MOST_ENTRIES: Final = 256
 _DEEPEST: Final = 2
@@ -249,6 +249,15 @@ class Watchlist:
                 continue
             found.append(_write(suspect, seen, is_confirmed=bool(looks)))
         return tuple(found)
+
+
+def suspected(scan: Scan) -> tuple[Write, ...]:
+    """Return what the code alone says that is written; draws from a generator excepted, and what is loaded once."""
+    return tuple(
+        _write(suspect, None, is_confirmed=False)
+        for suspect in scan.suspects
+        if not suspect.settles and suspect.reach is not Reach.DRAWS
+    )
 
 
 def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool) -> Write:

@@ -119,6 +119,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         )
     if source.length is not None and name != "eventloop":
         workers = max(min(workers, source.length), 1)
+    from whilst.running.caveats import Caveats
     from whilst.running.policy import Setup
 
     setup = Setup(name, slots=slots)
@@ -132,6 +133,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         is_batched=options.timeout_s is None,
         is_timed=options.timeout_s is not None,
         is_lazy=is_lazy,
+        caveats=Caveats(job, name),
     )
 
 

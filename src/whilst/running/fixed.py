@@ -146,8 +146,10 @@ class FixedPolicy:
         is_batched: bool,
         is_timed: bool = False,
         is_lazy: bool = True,
+        caveats: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._setup = setup
+        self._caveats = caveats
         self._workers = workers
         self._reason = reason
         self._is_batched = is_batched
@@ -214,17 +216,19 @@ class FixedPolicy:
         """The pool replaces it; nothing to change."""
 
     def decision(self) -> Decision:
-        return _as_asked(self._setup, self._workers, self._batch, self._reason)
+        return self.decision_later()()
 
     def decision_later(self) -> Callable[[], Decision]:
         """See `Policy.decision_later`."""
-        return partial(_as_asked, self._setup, self._workers, self._batch, self._reason)
+        return partial(_as_asked, self._setup, self._workers, self._batch, self._reason, self._caveats)
 
     def close(self) -> None:
         self._awaiter.close()
 
 
-def _as_asked(setup: Setup, workers: int, batch: int, reason: str) -> Decision:
+def _as_asked(
+    setup: Setup, workers: int, batch: int, reason: str, caveats: Callable[[], tuple[str, ...]] = tuple
+) -> Decision:
     # Loaded once somebody looks at a decision.
     from whilst.model import Decision
     from whilst.running.backends import mode_of
@@ -236,5 +240,6 @@ def _as_asked(setup: Setup, workers: int, batch: int, reason: str) -> Decision:
         batch=batch,
         threads_per_worker=setup.slots,
         reason=reason,
+        given_up=caveats(),
         is_asked=True,
     )
