@@ -40,8 +40,9 @@ _SEND_EVERY_NS = 20_000_000
 _FEW = 64
 _LONG_NS = 50_000
 """A call that takes so long is not short."""
-_TOGETHER_NS, _MOST_TOGETHER = 20_000, 256
-"""Of short calls that take so long together nobody knows which one is running."""
+_TOGETHER_NS, _MOST_TOGETHER = 20_000, 32
+"""Of short calls that take so long together, and of so many, nobody knows which one is running: those can't be taken
+back, should they turn out to be long."""
 _START = FIRST_SLOT + 1
 
 
