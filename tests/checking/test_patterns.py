@@ -26,12 +26,17 @@ def act(d):
 
 
 class Recorded(Execution):
-    """An execution whose accesses are given."""
+    """An execution whose accesses are given, and who waits for whom at its end."""
 
     given: tuple[Access, ...] = ()
+    waiting: tuple[Blocked, ...] = ()
 
     def accesses(self) -> tuple[Access, ...]:
         return self.given
+
+    @property
+    def blocked(self) -> tuple[Blocked, ...]:
+        return self.waiting
 
 
 def accesses_of(text: str, file: str = "bank.py") -> tuple[Access, ...]:
@@ -45,17 +50,16 @@ def accesses_of(text: str, file: str = "bank.py") -> tuple[Access, ...]:
     return tuple(made)
 
 
-def named(text: str, file: str = "bank.py", answer: Answer = Answer.NOT_ISOLATED, **more: object) -> Named:
-    blocked = more.pop("blocked", ())
-    execution = Recorded(
-        (),
-        Status.DONE,
-        None,
-        more.pop("results", ()),
-        _blocked=lambda: blocked,
-        **more,  # type: ignore[arg-type]
-    )
-    execution.given = accesses_of(text, file)
+def named(
+    text: str,
+    file: str = "bank.py",
+    answer: Answer = Answer.NOT_ISOLATED,
+    *,
+    blocked: tuple[Blocked, ...] = (),
+    results: tuple[TaskResult, ...] = (),
+) -> Named:
+    execution = Recorded((), Status.DONE, None, results)
+    execution.given, execution.waiting = accesses_of(text, file), blocked
     return name_of(answer, execution, NAMES)
 
 

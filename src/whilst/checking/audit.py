@@ -32,14 +32,11 @@ class RandomSwitches:
 
     def begin(self) -> None:
         """Ahead of each run: how restless it is."""
-        self._rate = self._draws.choice((0.02, 0.1, 0.3, 0.5))
+        self._log_of_staying = log(1.0 - self._draws.choice((0.02, 0.1, 0.3, 0.5)))
         self._scheduler.patience = 0
 
-    def pick(self, task: int, enabled: list[int]) -> int:
-        """Mostly the one that runs."""
-        scheduler = self._scheduler
-        if scheduler.patience and task in enabled:
-            scheduler.patience -= 1
-            return task
-        scheduler.patience = int(log(1.0 - self._draws.random()) / log(1.0 - self._rate))
-        return self._draws.choice(enabled)
+    def pick(self, _task: int, enabled: list[int]) -> int:
+        """Anyone, the one that ran until now included; asked once patience is at its end, or it can't go on."""
+        draw = self._draws.random
+        self._scheduler.patience = int(log(1.0 - draw()) / self._log_of_staying)
+        return enabled[int(draw() * len(enabled))]

@@ -1,7 +1,7 @@
 """Code objects taken apart and put together again, with instructions inserted in between.
 
-One small table (`_VERSION`) holds all that differs between CPython 3.11, 3.12, 3.13 and 3.14; a version that is
-not in it is refused, since wrong bytecode crashes the interpreter rather than raising.
+One small table (`_VERSION`) holds all that differs between CPython 3.11, 3.12, 3.13, 3.14 and 3.15; a version that
+is not in it is refused, since wrong bytecode crashes the interpreter rather than raising.
 
 `decode` gives instructions with absolute jump targets, `assemble` lays them out again, lets jumps land on what
 was inserted before their target, widens EXTENDED_ARGs until nothing moves, and rewrites the position and the
@@ -20,7 +20,16 @@ from typing import Any, cast
 
 from whilst.errors import WhilstError
 
-__all__ = ["Instruction", "UnsupportedPythonError", "Version", "assemble", "call_hook", "decode", "version"]
+__all__ = [
+    "COMMON_CONSTANTS",
+    "Instruction",
+    "UnsupportedPythonError",
+    "Version",
+    "assemble",
+    "call_hook",
+    "decode",
+    "version",
+]
 
 Positions = tuple[int | None, int | None, int | None, int | None]
 _NO_POSITION: Positions = (None, None, None, None)
@@ -46,22 +55,24 @@ class Version:
 
 
 _PLAIN_3_13 = Version(null_first=False, has_precall=False, has_method_bit=True, load_cell="LOAD_FAST")
+_SINCE_3_14 = replace(
+    _PLAIN_3_13,
+    enters_by_call=True,
+    exit_arguments=3,
+    spreads_keywords=True,
+    subscript=26,  # NB_SUBSCR
+    strong={
+        "LOAD_FAST_BORROW": "LOAD_FAST",
+        "LOAD_FAST_BORROW_LOAD_FAST_BORROW": "LOAD_FAST_LOAD_FAST",
+    },
+)
 
 _VERSION = {
     (3, 11): Version(null_first=True, has_precall=True, has_method_bit=False, load_cell="LOAD_CLOSURE"),
     (3, 12): Version(null_first=True, has_precall=False, has_method_bit=True, load_cell="LOAD_CLOSURE"),
     (3, 13): _PLAIN_3_13,
-    (3, 14): replace(
-        _PLAIN_3_13,
-        enters_by_call=True,
-        exit_arguments=3,
-        spreads_keywords=True,
-        subscript=26,  # NB_SUBSCR
-        strong={
-            "LOAD_FAST_BORROW": "LOAD_FAST",
-            "LOAD_FAST_BORROW_LOAD_FAST_BORROW": "LOAD_FAST_LOAD_FAST",
-        },
-    ),
+    (3, 14): _SINCE_3_14,
+    (3, 15): _SINCE_3_14,
 }
 
 
@@ -84,6 +95,7 @@ def version() -> Version:
 
 OP: Mapping[str, int] = dis.opmap
 NAME: Sequence[str] = dis.opname
+COMMON_CONSTANTS: Sequence[object] = getattr(opcode, "_common_constants", ())  # of LOAD_COMMON_CONSTANT, by argument
 _EXTENDED_ARG = OP["EXTENDED_ARG"]
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 _BACKWARD = frozenset(  # 3.14's END_ASYNC_FOR names the place it came from
@@ -93,7 +105,7 @@ _BACKWARD = frozenset(  # 3.14's END_ASYNC_FOR names the place it came from
 
 def _cache_sizes() -> dict[int, int]:
     entries = cast(Any, opcode)._inline_cache_entries  # noqa: SLF001  # the only place that has them
-    if isinstance(entries, dict):  # by name, from 3.13 on
+    if isinstance(entries, Mapping):  # by name, from 3.13 on; from 3.15 on it is no dict
         return {OP[name]: size for name, size in entries.items() if name in OP and size}
     return {code: size for code, size in enumerate(entries) if size}
 

@@ -27,14 +27,13 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from whilst.checking.describing import Describer, needs_free_threading, needs_free_threading_along, types_within
-from whilst.checking.events import Access, Assumption, Blocked, Status, TaskResult
+from whilst.checking.describing import Describer, needs_free_threading_along, types_within
+from whilst.checking.events import Assumption, TaskResult
+from whilst.checking.execution import Execution, Limits, Program, Rest
 from whilst.checking.machine import Machine, borrow, give_back
-from whilst.checking.operations import MIXED, Event, Operation, names_of
 from whilst.checking.preemption import Fingerprint
 from whilst.checking.sites import Mark, Site
 from whilst.checking.trusting import functions_behind, is_trusted
@@ -48,66 +47,6 @@ __all__ = ["Execution", "Explorer", "Limits", "Program"]
 
 _COLLECT_EVERY = 500  # executions between two collections of garbage, which is put off while tasks run
 _COLLECT_MORE_EVERY = 20 * _COLLECT_EVERY
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What is checked: `setup()` makes fresh state, each task is called with it (functions or coroutine functions)."""
-
-    setup: Callable[[], object]
-    tasks: tuple[Callable[..., object], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on one execution."""
-
-    steps: int = 20_000  # events in one execution before it counts as TOO_LONG
-    seconds: float = 10.0  # of real time in one execution
-
-
-@dataclass(slots=True)
-class Execution:
-    """One execution. `state` is the live object that setup made: read it before the next run.
-
-    `choices` is complete (one number an event), so that `explorer.run(choices)` repeats it. `results` has one
-    entry for each task of the program, then one for each thread that a task started. At any other end than DONE
-    the tasks that were still going have been unwound (their `finally` blocks ran), which `state` may show.
-    """
-
-    choices: tuple[int, ...]
-    status: Status
-    state: object
-    results: tuple[TaskResult, ...]
-    reason: str = ""  # for SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
-    _trace: Sequence[Event] = field(default=(), repr=False)
-    _describe: Callable[[], tuple[Access, ...]] = field(default=lambda: (), repr=False)
-    _points: Callable[[], tuple[str, ...]] = field(default=lambda: (), repr=False)
-    _blocked: Callable[[], tuple[Blocked, ...]] | None = field(default=None, repr=False)
-
-    def accesses(self) -> tuple[Access, ...]:
-        """Every event in order; values are there when the run was recorded (`run(..., record=True)`)."""
-        return self._describe()
-
-    @property
-    def points(self) -> tuple[str, ...]:
-        """The places whose accesses are events of this execution, by names that other processes understand."""
-        return self._points()
-
-    @property
-    def blocked(self) -> tuple[Blocked, ...]:
-        """At a deadlock: who waits for whom."""
-        return self._blocked() if self._blocked is not None else ()
-
-    @property
-    def needs_free_threading(self) -> bool:
-        """Whether a task was interrupted where the GIL's eval loop never lets another one in."""
-        return needs_free_threading(self._trace)
-
-    @property
-    def switches(self) -> int:
-        """How often another task went on than the one before."""
-        return sum(a != b for a, b in zip(self.choices, self.choices[1:], strict=False))
 
 
 class Explorer:
@@ -355,22 +294,17 @@ class Explorer:
         return loop
 
     def _execution(self, state: object, describer: Describer | None) -> Execution:
-        scheduler = self.scheduler
-        outer, trace = scheduler.outer, scheduler.trace
-        results = tuple([scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers])
-        describe = functools.partial(_described, self, state, trace, outer, describer)
-        is_stuck, places = scheduler.status is Status.DEADLOCK, self.rewriter.places
-        held = self.caller.locks.held_at_end
+        scheduler, places = self.scheduler, self.rewriter.places
+        outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
+        rest = Rest(self, describer, outer, scheduler.stuck, self.caller.locks.held_at_end, places.hot, places.named)
         return Execution(
-            choices=tuple([outer[event[0]] for event in trace]),
-            status=scheduler.status,
-            state=state,
-            results=results,
-            reason=scheduler.reason,
-            _trace=trace,
-            _describe=describe,
-            _points=functools.partial(_points_of, trace, scheduler.stuck, places.hot, places.named),
-            _blocked=functools.partial(_blocked, self, state, scheduler.stuck, held, outer) if is_stuck else None,
+            tuple([outer[event[0]] for event in trace]),
+            scheduler.status,
+            state,
+            tuple([results.get(task, _CUT_SHORT) for task in scheduler.numbers]),
+            scheduler.reason,
+            trace,
+            rest,
         )
 
 
@@ -404,35 +338,6 @@ def _is_foreign(task: Any) -> bool:
     if isinstance(function, types.FunctionType):
         return is_trusted(function.__module__ or "")
     return isinstance(function, (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType))
-
-
-def _described(
-    explorer: Explorer, state: object, trace: list[Event], outer: dict[int, int], describer: Describer | None
-) -> tuple[Access, ...]:
-    return (describer or Describer(explorer, state)).accesses(trace, outer)
-
-
-def _blocked(
-    explorer: Explorer, state: object, stuck: dict[int, Operation], held: dict[int, Any], outer: dict[int, int]
-) -> tuple[Blocked, ...]:
-    return Describer(explorer, state).blocked(stuck, held, outer)
-
-
-def _points_of(
-    trace: list[Event], stuck: dict[int, Operation], hot: list[Site], named: frozenset[str]
-) -> tuple[str, ...]:
-    """Those of the events, and of what was waited for at the end: else it would not have been waited for there.
-
-    `hot` outlives the check, what sites know of themselves does not.
-    """
-    known = set(hot)
-    operations = [*(event[5] for event in trace), *stuck.values()]
-    sites = {operation[3] for operation in operations}
-    points = {site.point for site in sites if site in known or site.is_hot}
-    for operation in operations:
-        if operation[0] == 2 and operation[5].is_step:
-            points.update(names_of(operation))
-    return tuple(sorted(points | ({MIXED} & named)))
 
 
 def _identity(task: Callable[..., object]) -> object:

@@ -97,6 +97,7 @@ class HappensBefore:
 
     def _run(self, gates: Mapping[int, int], begin: int) -> None:
         past, last, table, races, marks = self.past, self._last, self.table, self.races, self._races_before
+        held_off = self._held_off
         for index in range(begin, len(self._trace)):
             event = self._trace[index]
             task, writes, thing, key, _before, operation = event
@@ -104,7 +105,7 @@ class HappensBefore:
             mine = last.get(task, -1)
             if mine < 0:
                 mine = past[self._first_of(gates[task])] if task in gates else 0
-            if index in self._held_off:
+            if held_off and index in held_off:
                 mine |= self._awaited(index)
             if operation[0] == 2:
                 joined = self._join_sync(index, event, mine)
@@ -140,14 +141,14 @@ class HappensBefore:
             past.append(past_of)
 
     def _awaited(self, index: int) -> int:
-        """The past of a task that polled in vain and went on when something it looked at was written."""
+        """The past of a task that polled in vain until something it looked at was written: from then on it could
+        have gone on, so whatever came later may come after it as well."""
         depth, things = self._held_off[index]
-        out = 0
         for other in range(depth, index):
             for thing, key, is_write in accesses_of(self._trace[other]):
                 if is_write and any(t == thing and (None in (k, key) or k == key) for t, k in things):
-                    out |= self.past[other]
-        return out
+                    return self.past[other]
+        return 0
 
     def _first_of(self, task: int) -> int:
         return next((index for index, event in enumerate(self._trace) if event[0] == task), -1)

@@ -23,7 +23,7 @@ from inspect import CO_GENERATOR
 from types import CodeType
 from typing import TYPE_CHECKING
 
-from whilst.checking.bytecode import OP, Instruction, Version, assemble, call_hook, decode
+from whilst.checking.bytecode import COMMON_CONSTANTS, OP, Instruction, Version, assemble, call_hook, decode
 from whilst.checking.sharing import SharedNames, cell_name
 from whilst.checking.sites import Mark, Site
 
@@ -267,6 +267,8 @@ class CodeRewriter:
         return following == "LOAD_SPECIAL"
 
     def _is_none(self, item: Instruction) -> bool:
+        if item.name == "LOAD_COMMON_CONSTANT":  # from 3.15 on
+            return COMMON_CONSTANTS[item.arg] is None
         return item.name == "LOAD_CONST" and self.consts[item.arg] is None
 
     def _is_constant_slice(self, item: Instruction) -> bool:

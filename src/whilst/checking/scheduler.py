@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
@@ -223,13 +224,10 @@ class Scheduler(Turns):
         self.pending[task] = operation
         code = operation[0]
         if code == 0 or (code == 2 and operation[5].kind in LOOKS):
-            looked = self._looked.get(task)
-            if looked is None:
-                looked = self._looked[task] = {}
-            key = (operation[3], operation[1], operation[2])
-            looked[key] = count = looked.get(key, 0) + 1
+            looks = self._looks
+            looks[task] = count = looks.get(task, 0) + 1
             if count >= ROUNDS:
-                self._doubt(task, operation)
+                self._look_again(task, operation)
         if self._is_unusual:
             following = self._begin_next()
             self.cur = task
@@ -244,6 +242,19 @@ class Scheduler(Turns):
             self._pool[following].switch()
         if self.is_killing:
             raise Abort
+
+    def _look_again(self, task: int, operation: Operation) -> None:
+        """A task has looked a few times since it last wrote: how often at this, from here?"""
+        looked = self._looked.get(task)
+        if looked is None:
+            looked = self._looked[task] = {}
+            for earlier in self.looks_since_write(task):
+                view = _view_of(earlier)
+                looked[view] = looked.get(view, 0) + 1
+        view = _view_of(operation)
+        looked[view] = count = looked.get(view, 0) + 1
+        if count >= ROUNDS:
+            self._doubt(task, operation)
 
     def _doubt(self, task: int, operation: Operation) -> None:
         """A task has looked at the same thing from the same place a third time: does it poll?"""
@@ -311,6 +322,11 @@ class Scheduler(Turns):
         setattr(warnings, _UNAWAITED, unawaited)
         self.is_killing = self._is_unusual = False
         self.interrupt = interrupt or self.interrupt
+
+
+def _view_of(look: Operation) -> tuple[Any, ...]:
+    """From where a task looked, and at what."""
+    return (look[3], look[1], look[2])
 
 
 _UNAWAITED = "_warn_unawaited_coroutine"  # what the interpreter calls for a coroutine that goes without having begun

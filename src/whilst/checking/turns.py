@@ -7,7 +7,7 @@ once an event, which is why one class holds all there is to know and the common 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from whilst.checking.events import Op, Status, TaskResult
@@ -29,7 +29,9 @@ class Turns:
         "_choices_are_outer",
         "_gate",
         "_is_followed",
+        "_look_at",
         "_looked",
+        "_looks",
         "_main",
         "_plan",
         "_plan_length",
@@ -76,7 +78,8 @@ class Turns:
         self.patience = 0  # in an audit: how many more instructions go by before somebody may lose its turn
         self.keeps_enabled = False
         self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
-        self._looked: dict[int, dict[tuple[Any, ...], int]] = {}  # by task: how often it looked at what, from where
+        self._looks: dict[int, int] = {}  # by task: how often it has looked at anything since it last wrote
+        self._looked: dict[int, dict[tuple[Any, ...], int]] = {}  # once that is often: how often at what, from where
         self.holding: dict[int, int] = {}  # how many locks a task has
         self.children: dict[int, int] = {}
         self.groups: dict[int, int] = {}  # task -> the bit that it shares with others; else 1 << task
@@ -98,7 +101,7 @@ class Turns:
         self.enabled_along: list[list[int]] = []
         self.idle: dict[int, int] = {}  # task that polls in vain -> the depth at which it was noticed
         self.held_off: HeldOff = {}
-        for held in (self._looked, self.holding, self.children, self.groups, self.daemons, self.keep):
+        for held in (self._looks, self._looked, self.holding, self.children, self.groups, self.daemons, self.keep):
             if held:
                 held.clear()
         self.unmodelled = ""  # what a task asked for in vain
@@ -109,6 +112,7 @@ class Turns:
         self._plan: Sequence[int] = _NO_PLAN
         self._plan_length = 0
         self._choices_are_outer = False
+        self._look_at = _LOOK_EVERY
         self._gate = self.gates
         self.did_begin = 0  # mask of the tasks that have had an event, if there are gates
         self._is_followed = self.keeps_enabled or self.on_event is not None  # somebody wants to know of every event
@@ -119,6 +123,10 @@ class Turns:
         """Whether the task's pending operation can happen now."""
         if self.idle and task in self.idle and self._polling is not None and self._polling.is_unchanged(task):
             return False
+        return self._can_happen(task)
+
+    def _can_happen(self, task: int) -> bool:
+        """The same, if a look of a task that polls in vain is to be had: it is put off, not blocked."""
         operation = self.pending[task]
         if operation[0] == 2:
             sync = operation[5]
@@ -141,7 +149,7 @@ class Turns:
         if operation[0] != 2:
             return False
         sync = operation[5]
-        return sync.needs is not None and not sync.blocks and not sync.needs(sync.measure())
+        return sync.kind is Op.TRY and sync.needs is not None and not sync.needs(sync.measure())
 
     def _first_enabled(self) -> int:
         """The lowest that can go on, asleep ones left out, a try that would fail only if there is nothing else."""
@@ -186,7 +194,7 @@ class Turns:
         """Who goes next, as an event already written down; -1 ends the execution. `task` ran until now."""
         trace, pending = self.trace, self.pending
         depth = len(trace)
-        if not depth % _LOOK_EVERY and depth and self._is_too_long(depth):
+        if depth >= self._look_at and self._is_too_long(depth):
             return -1
         before = _NOT_MEASURED
         if depth < self._plan_length:
@@ -205,10 +213,7 @@ class Turns:
             ):
                 chosen, before = self._planned(depth), _NOT_MEASURED
         elif self.picker is not None:
-            enabled = self.enabled()
-            chosen = self.picker(task, enabled) if enabled else self._nobody()
-            if chosen < 0 and enabled:
-                self.status = Status.CUT
+            chosen = self._picked(task, self.picker)
         else:
             # By default the one that runs goes on, but not into a wait, nor into a try that would fail.
             chosen = task
@@ -241,13 +246,25 @@ class Turns:
             self._follow(chosen, depth, event)
         if self._gate:
             self.did_begin |= 1 << chosen
-        if event[1] and chosen in self._looked and (code == 1 or operation[5].kind not in LOCKING):
-            del self._looked[chosen]
+        if event[1] and chosen in self._looks and (code == 1 or operation[5].kind not in LOCKING):
+            del self._looks[chosen]
+            self._looked.pop(chosen, None)
         if self.sleep and depth >= self.sleep_from:
             self.sleeps.append(self.sleep)
             self._wake(event)
         trace.append(event)
         return chosen
+
+    def looks_since_write(self, task: int) -> Iterator[Operation]:
+        """What the task has looked at since it last wrote anything but a lock."""
+        for event in reversed(self.trace):
+            operation = event[5]
+            if event[0] != task:
+                continue
+            if event[1] and (operation[0] == 1 or operation[5].kind not in LOCKING):
+                return
+            if operation[0] == 0 or (operation[0] == 2 and operation[5].kind in LOOKS):
+                yield operation
 
     def _follow(self, chosen: int, depth: int, event: Event) -> None:
         """What only some executions need to know of an event that is about to happen."""
@@ -260,6 +277,16 @@ class Turns:
         if self.on_event is not None:
             self.on_event(event)
 
+    def _picked(self, task: int, picker: Callable[[int, list[int]], int]) -> int:
+        if self.patience and task in self.pending and self.is_enabled(task):
+            self.patience -= 1
+            return task
+        enabled = self.enabled()
+        chosen = picker(task, enabled) if enabled else self._nobody()
+        if chosen < 0 and enabled:
+            self.status = Status.CUT
+        return chosen
+
     def _planned(self, depth: int) -> int:
         chosen = self._plan[depth]
         if self._choices_are_outer:
@@ -268,7 +295,7 @@ class Turns:
             chosen = self.numbers[chosen]
         if chosen not in self.pending:
             return self._diverge(depth, chosen, "has nothing left to do")
-        if not self.is_enabled(chosen):
+        if not self._can_happen(chosen):
             return self._diverge(depth, chosen, "is blocked")
         return chosen
 
@@ -278,6 +305,7 @@ class Turns:
         return -1
 
     def _is_too_long(self, depth: int) -> bool:
+        self._look_at = depth + _LOOK_EVERY
         if depth >= self.limit_steps:
             self.reason = f"the step bound of {self.limit_steps} events was reached"
         elif self.deadline is not None and time.monotonic() > self.deadline:

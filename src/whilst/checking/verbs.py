@@ -291,15 +291,15 @@ class Inquiry:
 
     def conclusion(self, report: SearchReport) -> Finding | None:
         """Why nothing that was found is not yet "isolated"; None if it is."""
-        nothing = self.explorer.run(())
         if not self.judge.sequential.completed:
-            return Finding(Answer.INCONCLUSIVE, nothing, self._without_comparison(report))
-        if report.hidden:
-            return Finding(Answer.INCONCLUSIVE, nothing, f"not proved: {'; '.join(report.hidden)}")
-        if report.guarantee is not Guarantee.EVERY_INTERLEAVING:
-            why = report.reason or "the budget is used up"
-            return Finding(Answer.INCONCLUSIVE, nothing, f"{why}; no counterexample among what was run")
-        return None
+            why = self._without_comparison(report)
+        elif report.hidden:
+            why = f"not proved: {'; '.join(report.hidden)}"
+        elif report.guarantee is not Guarantee.EVERY_INTERLEAVING:
+            why = f"{report.reason or 'the budget is used up'}; no counterexample among what was run"
+        else:
+            return None
+        return Finding(Answer.INCONCLUSIVE, self.explorer.run(()), why)
 
     def _without_comparison(self, report: SearchReport) -> str:
         """No order of the tasks completes: what was found all the same."""
