@@ -87,11 +87,6 @@ class Window:
         self._idle_rounds = 0
 
     @property
-    def is_fixed(self) -> bool:
-        """It is set once."""
-        return self.phase is Phase.FIXED
-
-    @property
     def is_down_to_one(self) -> bool:
         """One at a time turned out best."""
         return self.target == 1 and self.phase is Phase.STEADY

@@ -46,7 +46,8 @@ _in_task: ContextVar[tuple[Speech, Hashable] | None] = ContextVar("whilst call t
 class Speech:
     """The order of what the calls of one back end say. `open` every call before it begins, `close` it in the end.
 
-    Most calls never say anything. As long as nobody has, there is nothing but the numbers of those in progress.
+    Most calls never say anything. As long as nobody has, there is nothing but the numbers of those in progress, for
+    which no thread waits for another: changes of a dict's single entries are atomic.
     """
 
     def __init__(self) -> None:
@@ -93,24 +94,22 @@ class Speech:
     def open(self, key: Hashable, ids: Sequence[int]) -> None:
         """A batch (or a call) is handed over."""
         first = ids[0] if len(ids) else -1
+        self._open[key] = first
+        # Only then looked at: whoever speaks for the first time sets the heap up before it reads what is open.
+        if self._heap is None and not self._failed and not self._owed:
+            return
         with self._lock:
-            if self._failed or self._owed:
-                self._take_back(ids)
-            self._open[key] = first
-            if self._heap is not None:
+            self._take_back(ids)
+            if self._heap is not None and key not in self._calls:
                 self._calls[key] = call = _Call(first)
                 heappush(self._heap, call)
 
     def open_each(self, ids: Sequence[int]) -> None:
         """Calls are handed over that begin together, each under its number."""
-        with self._lock:
-            if self._failed or self._owed:
-                self._take_back(ids)
-            self._open.update(zip(ids, ids, strict=True))
-            if self._heap is not None:
-                for number in ids:
-                    self._calls[number] = call = _Call(number)
-                    heappush(self._heap, call)
+        self._open.update(zip(ids, ids, strict=True))
+        if self._heap is not None or self._failed or self._owed:
+            for number in ids:
+                self.open(number, (number,))
 
     def _take_back(self, ids: Sequence[int]) -> None:
         """Calls are made again: they have not failed, and nobody stands for them any more."""
@@ -142,10 +141,11 @@ class Speech:
 
     def close(self, key: Hashable, failed: Iterable[int] = ()) -> None:
         """A batch is over; these of its calls failed in a way that ends the run."""
+        self._open.pop(key, None)
+        if self._heap is None and not failed:  # only then looked at, as in `open`
+            return
         with self._lock:
-            self._open.pop(key, None)
-            if failed:
-                self._failed.update(failed)
+            self._failed.update(failed)
             if self._heap is None:
                 return
             call = self._calls.pop(key, None)
@@ -172,8 +172,9 @@ class Speech:
         """The first of those in progress: it writes through."""
         heap = self._heap
         if heap is None:
-            self._calls = {key: _Call(first) for key, first in self._open.items()}
-            heap = self._heap = [*self._calls.values(), *self._owed.values()]
+            heap = self._heap = []  # from here on whoever opens or closes a call waits for the lock
+            self._calls = {key: _Call(first) for key, first in self._open.copy().items()}
+            heap += [*self._calls.values(), *self._owed.values()]
             heapify(heap)
         while heap and not heap[0].is_open:
             heappop(heap)

@@ -212,10 +212,7 @@ class Steering:
             # Each has its last call in hand, and is to end after it without being woken up once more.
             self._is_ending = True
         workers = 0 if self._is_ending else max(1, workers if at_hand is None else min(workers, at_hand))
-        # Where nothing limits calls a thread has its next one at hand when it comes back. Elsewhere the number in
-        # flight may have to be cut at once.
-        ahead = 1 if window is not None and window.is_fixed and self.batches is None else 0
-        return Orders(self.setup, workers=workers, batch=batch, ahead=ahead, is_timed=batch > 1)
+        return Orders(self.setup, workers=workers, batch=batch, ahead=0, is_timed=batch > 1)
 
     def _inline_while_starting(self, view: View, stretch: int, call_s: float) -> int:
         """The caller goes on while workers start, unless one more call would take longer than they do."""

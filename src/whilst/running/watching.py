@@ -19,6 +19,8 @@ _FEWEST: Final = 8
 _FORGOTTEN_AFTER: Final = 256
 """So many answers later the count begins anew, so that a late change still shows."""
 _WORTH_THREADS: Final = 1.25
+_NEXT_TO_NOTHING: Final = 0.01
+"""So much of a call many threads add by wanting the GIL back."""
 _FEWEST_OF_LOOP: Final = 6
 _SHORTEST_OF_LOOP_S: Final = 0.02
 _SATURATED: Final = 0.7
@@ -92,7 +94,7 @@ class Watch:
             if self.trial >= _WORTH_THREADS:
                 return None
             return self.profile, f"{self._workers} threads were only {self.trial:.1f} times as fast as one"
-        if self._answers < 2 * _FEWEST or work_s <= _DRIFT * max(was_s, 1e-4):
+        if self._answers < 2 * _FEWEST or work_s <= _DRIFT * max(was_s, _NEXT_TO_NOTHING * alone_s, 1e-4):
             return None
         changed = replace(self.profile, work_s=work_s, gil_s=work_s, wait_s=max(alone_s - work_s, 0.0))
         return changed, f"a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
