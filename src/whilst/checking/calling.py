@@ -10,6 +10,7 @@ from __future__ import annotations
 import _string  # type: ignore[import-not-found]  # what string.Formatter is made of
 import functools
 import itertools
+import operator
 import types
 import weakref
 from _thread import _local
@@ -189,6 +190,8 @@ class Caller:
         else:
             return self._unknown_method(site, callee, owner, name, first, second)
         is_write, is_keyed = effect
+        if is_write and self._may_be_idle(site, owner, name, first):
+            return callee
         if is_keyed:
             if name not in effects.VIEWS:
                 watcher.item(site, int(is_write), owner, first, _KEYED.get(name, ""))
@@ -203,6 +206,26 @@ class Caller:
         if name == "sort" and first is not _NOTHING:
             return functools.partial(self._sort, site, callee)
         return callee
+
+    def _may_be_idle(self, site: Site, owner: Any, name: str, first: Any) -> bool:
+        """`d.setdefault(k, v)` with k there, `queue.popleft()` on an empty one: whether it changes anything is known
+        only when it happens. Whoever polls with such a call waits for somebody else; it is a look."""
+        how = (type(owner), name)
+        if how not in _MAYBE_IDLE or id(owner) in self.watcher.owner_of_dict:
+            return False
+        needs: Callable[[Any], Any] = bool
+        key = None
+        if how in effects.IDLE_IF_EMPTY:
+            measure: Callable[[], Any] = owner.__len__
+        else:
+            key = plain_key(first)
+            if key is None:
+                return False
+            measure = functools.partial(owner.__contains__, first)
+            needs = operator.not_ if how in effects.IDLE_IF_THERE else bool
+        sync = Sync(Op.READ, measure, needs, writes=2)
+        self.watcher.sync(site, (2, id(owner), key, site, owner, sync))
+        return True
 
     def _sort(self, site: Site, method: Any, *, key: Any = None, reverse: bool = False) -> None:
         method(key=self.seen(site, key), reverse=reverse)
@@ -584,6 +607,7 @@ _HARMLESS_OUTSIDE_NAMES = """
 _HARMLESS_OUTSIDE = frozenset(_HARMLESS_OUTSIDE_NAMES.split())
 _KEYED = {"get": "__getitem__", "setdefault": "__setitem__", "pop": "__delitem__", "add": "__contains__"}
 _KEYED.update({"discard": "__contains__", "remove": "__contains__"})
+_MAYBE_IDLE = effects.IDLE_IF_THERE | effects.IDLE_IF_NOT_THERE | effects.IDLE_IF_EMPTY
 _LRU = type(functools.lru_cache(lambda: None))
 _SIMPLE_METHOD = type(__import__("queue").SimpleQueue().get)
 _COMPARING = frozenset({"remove", "index", "count", "sort"})

@@ -179,6 +179,8 @@ class Describer:
             kind, more = sync.kind, sync.more
             if kind is Op.TRY:
                 did_succeed = bool(sync.needs(before))
+            elif kind is Op.READ and is_write and sync.needs is not None:
+                kind = Op.WRITE
         site = operation[3]
         return Access(
             index=index,

@@ -106,6 +106,15 @@ _fill(
 _fill((collections.deque,), "index count copy __len__ __getitem__ __contains__ __iter__ __reversed__", write=False)
 _fill((io.StringIO, io.BytesIO), "write writelines truncate seek read readline readlines close __next__", write=True)
 _fill((io.StringIO, io.BytesIO), "getvalue tell getbuffer", write=False)
+# Keyed methods that change nothing if the key is there already, or if it is not there.
+IDLE_IF_THERE = frozenset({(dict, "setdefault"), (collections.OrderedDict, "setdefault"), (set, "add")})
+IDLE_IF_NOT_THERE = frozenset(
+    {(dict, "pop"), (collections.OrderedDict, "pop"), (set, "discard"), (set, "remove"), (dict, "__delitem__")}
+)
+# Methods that change nothing if there is nothing in it.
+IDLE_IF_EMPTY = frozenset(
+    {(list, "pop"), (collections.deque, "pop"), (collections.deque, "popleft"), (set, "pop"), (dict, "popitem")}
+)
 VIEWS = frozenset({"keys", "values", "items"})
 TWO_CONTAINERS = frozenset({"extend", "update", "extendleft", "difference_update", "intersection_update"})
 
