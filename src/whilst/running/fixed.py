@@ -216,7 +216,7 @@ class FixedPolicy:
         """The pool replaces it; nothing to change."""
 
     def decision(self) -> Decision:
-        return self.decision_later()()
+        return FixedPolicy.decision_later(self)()
 
     def decision_later(self) -> Callable[[], Decision]:
         """See `Policy.decision_later`."""
