@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -208,3 +209,28 @@ def test_bad_input_is_one_line_and_exit_code_2(folder: Path, arguments: tuple[st
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no terminals to open")
+def test_no_progress_bar_stands_between_results_on_a_terminal(folder: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "whilst", "run", "shop:slow", "--items", "items.txt", "--mode", "concurrent"],
+            cwd=folder,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "80"},
+        )
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody is left at its other end
+            while piece := os.read(ours, 4096):
+                said += piece
+        assert process.wait(60) == 0
+    finally:
+        os.close(ours)
+    shown = said.decode().splitlines()
+    assert [json.loads(line)["item"] for line in shown[:8]] == [str(number) for number in range(8)]

@@ -67,8 +67,10 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
     html, is_quiet = options.pop("html"), options.pop("quiet")
     is_raising = options["errors"] == "raise"
     started = time.perf_counter()
+    # Where the results come on the same screen, they show how far it is, and a bar would stand between them.
+    has_bar = not is_quiet and not (output is None and sys.stdout.isatty())
     # Failures are always taken as values here, so that each is written down before the run is ended for it.
-    stream = imap(call, given, **{**options, "errors": "return"}, progress=not is_quiet)
+    stream = imap(call, given, **{**options, "errors": "return"}, progress=has_bar)
     failed = done = 0
     with _opened(output) as write:
         try:
