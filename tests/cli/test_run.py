@@ -118,6 +118,17 @@ def test_what_the_function_prints_does_not_stand_between_the_results(folder: Pat
     assert done.stderr == "".join(f"about {number}\n" for number in range(8))
 
 
+def test_a_name_that_is_not_there_is_answered_with_what_is(folder: Path) -> None:
+    near, far = (whilst(folder, f"shop:{name}", "--items", "items.txt") for name in ("duble", "zzz"))
+    assert (near.returncode, near.stderr) == (2, "whilst: shop has no 'duble'. Did you mean 'double'?\n")
+    assert far.stderr == "whilst: shop has no 'zzz'. It has chatty, double, odd, once, picky, slow.\n"
+
+
+def test_wrong_usage_names_the_help_that_tells_the_right_one(folder: Path) -> None:
+    done = whilst(folder, "shop:double")
+    assert (done.returncode, done.stderr) == (2, "whilst: Missing option '--items'. See whilst run --help.\n")
+
+
 def test_no_items_are_no_calls(folder: Path) -> None:
     done = whilst(folder, "shop:double", "--items", "-", "--quiet", stdin="")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -74,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return BAD_INPUT
+    except click.UsageError as error:
+        where = f" See {error.ctx.command_path} --help." if error.ctx is not None else ""
+        return _complain(f"{error.format_message().rstrip('.')}.{where}")
     except click.ClickException as error:
         return _complain(error.format_message())
     except WhilstError as error:

@@ -10,10 +10,13 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from whilst.errors import WhilstError
 
 __all__ = ["InputError", "load_function", "load_object", "read_items"]
+
+_FEW: Final = 6
 
 
 class InputError(WhilstError, ValueError):
@@ -37,7 +40,7 @@ def load_object(name: str) -> object:
             found = getattr(found, part)
         except AttributeError:
             known = [each for each in dir(found) if not each.startswith("_")]
-            raise InputError(f"{place} has no {path!r}.{_nearest(part, known)}") from None
+            raise InputError(f"{place} has no {path!r}.{_nearest(part, known) or _some(found, known)}") from None
     return found
 
 
@@ -123,6 +126,15 @@ def _load_file(path: Path) -> ModuleType:
 
 def _modules_here() -> list[str]:
     return [path.stem for path in Path.cwd().glob("*.py")]
+
+
+def _some(owner: object, names: Iterable[str]) -> str:
+    """A few of the functions that it has, those that were imported into it excepted."""
+    home = getattr(owner, "__name__", None)
+    own = [name for name in names if getattr(getattr(owner, name, None), "__module__", None) == home]
+    callables = [name for name in own if callable(getattr(owner, name, None))]
+    more = f" and {len(callables) - _FEW} more" if len(callables) > _FEW else ""
+    return f" It has {', '.join(callables[:_FEW])}{more}." if callables else ""
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
