@@ -7,94 +7,32 @@ time, is exchanged for its model. A Python function is rewritten before it runs 
 
 from __future__ import annotations
 
-import _string  # type: ignore[import-not-found]  # what string.Formatter is made of
 import functools
-import itertools
-import operator
 import types
 import weakref
 from _thread import _local
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from whilst.checking import effects
-from whilst.checking.effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
-from whilst.checking.events import Assumption, Op
+from whilst.checking.admitting import Model
+from whilst.checking.effects import PURE, READERS, family
 from whilst.checking.lookups import plain_key
-from whilst.checking.operations import READS, Sync
+from whilst.checking.native import NOTHING, Native
 from whilst.checking.sites import Site
-from whilst.checking.trusting import is_modelled
-from whilst.checking.watching import Watcher
 
 __all__ = ["Caller", "Model"]
 
-Model = Callable[..., Any]  # model(caller, site, *arguments of the call), self first for methods
-_NOTHING: Any = object()
 _BuiltIn = types.BuiltinFunctionType
 _Wrapper = types.MethodWrapperType
-_CALLS = Sync(Op.CALL, writes=1)
 
 
-class Caller:
+class Caller(Native):
     """The hooks of calls, `with` blocks, and of `getattr` and its kin."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self.watcher = watcher
-        self.scheduler = watcher.scheduler
-        self.admit: Callable[[types.FunctionType], None] = lambda _: None
-        watcher.admit_class = self.admit_class
-        watcher.watch_factory = self._watch_factory
-        self.watch_returns: Callable[[types.FunctionType], None] = lambda _: None
-        self.rewrite_source: Callable[[object, str, dict[str, Any]], types.CodeType]  # for exec and eval
-        self.models: dict[int, Model] = {}  # id of a function -> its model
-        self.type_models: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of C methods, by type of self
-        self.managers: dict[type, Model] = {}  # type of a context manager -> what makes its stand-in
-        self._own_managers: dict[type, Model] = {}  # those that are found out in the running check
-        self.known_codes: set[int] = set()
-        self.assumed: dict[str, Assumption] = {}
-        self.virtual: dict[str, Assumption] = {}  # what was given a stand-in of another nature
-        self.has_identity = False  # whether a task asked who it is
-        self.redirected: dict[int, object] = {}  # id of an object -> its methods go to another one
-        self.redirect: Callable[[types.MethodType], Any] = lambda method: method
-        self.getters: dict[type, Callable[[Caller, Site, Any], Any]] = {}  # of `operator`
-        self.seen: Callable[[Site, Any], Any] = lambda _, function: function  # what C code shall call instead of it
-        self.generations: dict[int, list[Any]] = {}  # of barriers
-        # Set by `modelling.install`; here for those models that work on each other's objects.
-        self.locks: Any = None
-        self.conditions: Any = None
-        self.threads: Any = None
-        self.clocks: Any = None
-        self.futures: Any = None
-        self.steps: Any = None  # of coroutine tasks, where all tasks are such
-        self.step_sites: dict[tuple[int, int], Site] = {}  # where they go on, by code and instruction
-        self.loops: list[Any] = []  # event loops that run in this execution
-        self.remote: Callable[..., Callable[[], Any]]  # a call in a process of an executor's
-        self.later: list[Any] = []  # models of modules that were loaded later, if they keep anything
-        self.late: dict[str, Callable[[Caller], None]] = {}  # module -> what installs its models when it is first met
-
-    def begin(self) -> None:
-        """A new execution."""
-        self.generations.clear()
-        for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures, *self.later):
-            models.begin()
-
-    def meet_module(self, name: str | None) -> bool:
-        """Something of that module is about to be used; whether there are models of it that were not known yet."""
-        install = self.late.pop(name or "", None)
-        if install is not None:
-            install(self)
-        return install is not None
-
-    def forget(self) -> None:
-        """The check is over."""
-        self.begin()
-        self.assumed, self.virtual, self.has_identity = {}, {}, False
-        self._own_managers = {}
-        self.steps, self.step_sites = None, {}
 
     # ------------------------------------------------------------------ hooks
 
-    def call(self, site: Site, callee: Any, first: Any = _NOTHING, second: Any = _NOTHING) -> Any:
+    def call(self, site: Site, callee: Any, first: Any = NOTHING, second: Any = NOTHING) -> Any:
         """CALL, CALL_KW: the callee to use."""
         if self.scheduler.cur < 0:
             return callee
@@ -146,7 +84,7 @@ class Caller:
 
     # ------------------------------------------------------------------ by kind of callee
 
-    def _call_method(self, site: Site, callee: types.MethodType, first: Any = _NOTHING) -> Any:
+    def _call_method(self, site: Site, callee: types.MethodType, first: Any = NOTHING) -> Any:
         function = callee.__func__
         if id(callee.__self__) in self.redirected:
             return self.redirect(callee)
@@ -163,217 +101,13 @@ class Caller:
             return callee if inner is function else functools.partial(inner, callee.__self__)
         return callee
 
-    def _call_builtin(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
-        owner = callee.__self__
-        kind = type(owner)
-        model = self.models.get(id(callee))
-        if model is not None:
-            return functools.partial(model, self, site)
-        if kind is types.ModuleType or owner is None:
-            return self._call_function(site, callee, first, second)
-        typed = self.type_models.get(kind)
-        if typed is not None:
-            return typed(self, site, callee)
-        if kind is type or isinstance(owner, type):
-            return self._call_class_method(site, callee, first, second)
-        return self._c_method(site, callee, owner, callee.__name__, first, second)
-
-    def _c_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
-        """A bound method of a C type: look its effect up along the type's bases."""
-        watcher = self.watcher
-        if type(owner) is types.MappingProxyType:
-            owner = watcher.behind(owner)
-        for base in type(owner).__mro__:
-            effect = METHODS.get((base, name))
-            if effect is not None:
-                break
-        else:
-            return self._unknown_method(site, callee, owner, name, first, second)
-        is_write, is_keyed = effect
-        if is_write and self._may_be_idle(site, owner, name, first):
-            return callee
-        if is_keyed:
-            if name not in effects.VIEWS:
-                watcher.item(site, int(is_write), owner, first, _KEYED.get(name, ""))
-            return callee
-        touched = [(int(is_write), self._aliased(owner), None)]
-        if name in effects.TWO_CONTAINERS and first is not _NOTHING:
-            touched += watcher.contents(0, first)
-        elif name in _COMPARING:
-            touched += self._handed(0, first, 0)
-            touched += watcher.contents(0, owner, 1)[1:]
-        watcher.touch_all(site, touched, _CALLS)
-        if name == "sort" and first is not _NOTHING:
-            return functools.partial(self._sort, site, callee)
-        return callee
-
-    def _may_be_idle(self, site: Site, owner: Any, name: str, first: Any) -> bool:
-        """`d.setdefault(k, v)` with k there, `queue.popleft()` on an empty one: whether it changes anything is known
-        only when it happens. Whoever polls with such a call waits for somebody else; it is a look."""
-        how = (type(owner), name)
-        if how not in _MAYBE_IDLE or id(owner) in self.watcher.owner_of_dict:
-            return False
-        needs: Callable[[Any], Any] = bool
-        key = None
-        if how in effects.IDLE_IF_EMPTY:
-            measure: Callable[[], Any] = owner.__len__
-        else:
-            key = plain_key(first)
-            if key is None:
-                return False
-            measure = functools.partial(owner.__contains__, first)
-            needs = operator.not_ if how in effects.IDLE_IF_THERE else bool
-        sync = Sync(Op.READ, measure, needs, writes=2)
-        self.watcher.sync(site, (2, id(owner), key, site, owner, sync))
-        return True
-
-    def _sort(self, site: Site, method: Any, *, key: Any = None, reverse: bool = False) -> None:
-        method(key=self.seen(site, key), reverse=reverse)
-
-    def _watch_factory(self, factory: Any, site: Site, thing: Any, key: Any) -> None:
-        """A defaultdict is about to call its factory; what that returns is stored by no instruction."""
-        while isinstance(factory, functools.partial):
-            factory = factory.func
-        function = getattr(factory, "__func__", factory)
-        if not isinstance(function, types.FunctionType) or id(function) in self.models:
-            return
-        if id(function.__code__) not in self.known_codes:
-            self.admit(function)
-        self.watch_returns(function)
-        self.watcher.stores.setdefault(self.scheduler.cur, []).append((function, site, thing, key))
-
-    def _aliased(self, owner: Any) -> Any:
-        """The object whose `__dict__` this is, or the container itself."""
-        return self.watcher.owner_of_dict.get(id(owner), owner)
-
-    def _unknown_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
-        kind = type(owner)
-        if self.late and self.meet_module(kind.__module__):
-            return self._call_builtin(site, callee, first, second)
-        if kind is types.GeneratorType:
-            self.watcher.touch(site, 1, owner, None)
-            return self.watcher.through(site, owner, callee)
-        if kind is types.CoroutineType:
-            self.watcher.touch(site, 1, owner, None)
-            return callee
-        if name in ("__setattr__", "__delattr__"):
-            self.watcher.write_attr(site, owner, first, second, is_inner=True)
-            return callee
-        if name == "__getattribute__":
-            self.watcher.touch(site, 0, owner, first if type(first) is str else None)
-            return callee
-        if kind is types.MemberDescriptorType and first is not _NOTHING:
-            (self._get_attr if name == "__get__" else self._set_slot)(site, first, owner.__name__)
-            return callee
-        held = family(kind)
-        effect = object_method(name)
-        if held == "immutable":
-            if name in ("format", "format_map"):
-                return functools.partial(self._format, site, callee)
-            return self._reads(site, callee, first, second)
-        if effect == "nothing":
-            return callee
-        if effect == "reads":
-            self.watcher.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], READS)
-            return callee
-        if kind.__module__ in _OUTSIDE_MODULES and kind.__name__ not in ("StringIO", "BytesIO"):
-            self._touch_outside(site, name)
-            return callee
-        if name == "__next__":
-            self.watcher.touch_all(site, self.watcher.contents(1, owner), _CALLS)
-            return callee
-        return self._assume(site, callee, f"{kind.__module__}.{kind.__qualname__}.{name}", owner)
-
-    def _set_slot(self, site: Site, thing: Any, name: str) -> None:
-        self.watcher.touch(site, 1, thing, name)
-
-    def _call_class_method(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
-        name = callee.__name__
-        if name == "__setattr__" and first is not _NOTHING:
-            self.watcher.write_attr(site, callee.__self__, first, second)
-            return callee
-        return self._reads(site, callee, first, second)
-
-    def _format(self, site: Site, method: Any, *arguments: Any, **keywords: Any) -> Any:
-        """str.format, format_map: what it is given is turned into text, and "{0.a[k]}" reads it."""
-        self.hand_over(site, repr, (*arguments, *keywords.values()))
-        named = arguments[0] if method.__name__ == "format_map" else keywords
-        touched = list(_read_by_format(method.__self__, arguments, named))
-        for _, thing, name in touched:
-            if type(name) is str and family(type(thing)) == "python":
-                self.watcher.meet(type(thing))
-        self.watcher.touch_all(site, touched, READS)
-        return method(*arguments, **keywords)
-
-    def _call_function(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
-        """A C function of a module."""
-        watcher = self.watcher
-        if callee in READERS:
-            return self._reads(site, callee, first, second)
-        if callee is weakref.proxy and first is not _NOTHING:
-            watcher.let_go(type(first))
-            return callee
-        if callee in PURE:
-            if callee is vars and first is not _NOTHING:
-                watcher.read_attr(site, first, "__dict__", "dict" if hasattr(first, "__dict__") else "skip")
-            return callee
-        if callee in WRITERS or callee is next:
-            compared = self._handed(0, second, 0) if callee is not next else []
-            watcher.touch_all(site, [*watcher.contents(1, first, int(callee is not next)), *compared], _CALLS)
-            if type(first) is types.GeneratorType:
-                return watcher.through(site, first, callee)
-        elif callee is setattr or callee is delattr:
-            watcher.write_attr(site, first, second, None)
-        elif callee is getattr or callee is hasattr:
-            self._get_attr(site, first, second)
-        elif callee is open or callee.__module__ in ("posix", "nt"):
-            self._touch_outside(site, callee.__name__)
-        else:
-            module = getattr(callee, "__module__", None) or "builtins"
-            if self.late and self.meet_module(module):
-                return self._call_builtin(site, callee, first, second)
-            return self._assume(site, callee, f"{module}.{callee.__name__}", None)
-        return callee
-
-    def _get_attr(self, site: Site, thing: Any, name: Any) -> None:
-        if type(name) is not str:
-            return
-        key = (type(thing), name)
-        how = site.how.get(key)
-        if how is None:
-            how = self.watcher.places.inform(site, key, self.watcher.how_to_read(type(thing), name))
-        self.watcher.read_attr(site, thing, name, str(how))
-
-    def _reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
-        self.hand_over(site, callee, (first, second))
-        if type(first) is types.GeneratorType and site.is_hot:
-            return self.watcher.through(site, first, callee)
-        return callee
-
-    def hand_over(self, site: Site, callee: Any, arguments: tuple[Any, ...]) -> None:
-        """C code that reads what it is given."""
-        touched: list[tuple[int, Any, Any]] = []
-        for argument in arguments:
-            if argument is not _NOTHING and type(argument) not in ATOMS:
-                touched += self._handed(int(callee in WRITERS and not touched), argument, effects.depth_of(callee))
-        if touched:
-            self.watcher.touch_all(site, touched, READS if callee not in WRITERS else _CALLS)
-
-    def _handed(self, code: int, argument: Any, depth: int) -> list[tuple[int, Any, Any]]:
-        if argument is _NOTHING:
-            return []
-        if family(type(argument)) == "python":
-            self.watcher.meet(type(argument))
-            return []
-        return self.watcher.contents(code, argument, depth)
-
     def _call_type(self, site: Site, kind: Any, first: Any, second: Any) -> Any:
         model = self.models.get(id(kind))
         if model is not None:
             return functools.partial(model, self, site)
         if self.late and self.meet_module(kind.__module__):
             return self._call_type(site, kind, first, second)
-        if issubclass(kind, weakref.ref) and first is not _NOTHING:
+        if issubclass(kind, weakref.ref) and first is not NOTHING:
             self.watcher.let_go(type(first))
         if kind in READERS:  # ahead of what was met: `list` is met as the type of an argument, too
             return self._reads(site, kind, first, second)
@@ -387,40 +121,16 @@ class Caller:
             self.watcher.meet(kind)
         return kind
 
-    def admit_class(self, kind: type) -> None:
-        """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
-        meta: type = type(kind)
-        for base in (*kind.__mro__, *meta.__mro__):
-            self.meet_module(base.__module__)
-            if not is_modelled(base.__module__) and not effects.is_made_in_c(base):
-                for value in list(vars(base).values()):
-                    self.admit_value(value)
-
-    def admit_value(self, value: object) -> None:
-        """Rewrite the function that a class attribute holds, whatever it is wrapped in."""
-        if isinstance(value, (staticmethod, classmethod)):
-            value = value.__func__
-        if isinstance(value, property):
-            for function in (value.fget, value.fset, value.fdel):
-                if function is not None:
-                    self.admit_value(function)
-            return
-        inner = getattr(value, "func", None)
-        if not isinstance(value, types.FunctionType) and isinstance(inner, types.FunctionType):
-            value = inner
-        if isinstance(value, types.FunctionType) and id(value.__code__) not in self.known_codes:
-            self.admit(value)
-
     def _call_other(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         """Method descriptors, partials, caches, instances with `__call__`."""
         kind = type(callee)
         if kind is types.MethodDescriptorType or kind is types.WrapperDescriptorType:
-            if first is _NOTHING:
+            if first is NOTHING:
                 return callee
             typed = self.type_models.get(type(first))
             if typed is not None:
                 return _Unbound(typed(self, site, callee.__get__(first, type(first))))
-            self._c_method(site, callee, first, callee.__name__, second, _NOTHING)
+            self._c_method(site, callee, first, callee.__name__, second, NOTHING)
             return callee
         if kind is functools.partial:
             return self._call_partial(site, callee, first, second)
@@ -470,30 +180,6 @@ class Caller:
 
         return call
 
-    def _touch_outside(self, site: Site, name: str) -> None:
-        """Files, sockets, databases: one thing for all of them, read or written as a whole."""
-        if name in _HARMLESS_OUTSIDE:
-            return
-        self.virtual.setdefault("outside", _OUTSIDE_ASSUMED)
-        self.watcher.touch(site, int(name not in _READING_OUTSIDE), _OUTSIDE, None)
-
-    def _assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
-        """Nothing is known about it: a write of its self object and of every container among its arguments."""
-        if what not in self.assumed:
-            place = site.place
-            self.assumed[what] = Assumption(what, "a write of its object and arguments", place)
-
-        def call(*arguments: Any, **keywords: Any) -> Any:
-            touched: list[tuple[int, Any, Any]] = []
-            if owner is not None:
-                touched.append((1, owner, None))
-            for argument in itertools.chain(arguments, keywords.values()):
-                touched += self._handed(1, argument, 3)
-            self.watcher.touch_all(site, touched, _CALLS)
-            return callee(*arguments, **keywords)
-
-        return call
-
     # ------------------------------------------------------------------ context managers
 
     def _how_to_enter(self, kind: type) -> Model:
@@ -523,41 +209,6 @@ class Caller:
             return _StandIn(touched(manager.__enter__), touched(manager.__exit__))
 
         return opaque
-
-
-def _read_by_format(text: object, arguments: Sequence[Any], named: Any) -> Iterator[tuple[int, Any, Any]]:
-    """What the fields of a format string read of what they are given, as far as no code of the user's does that."""
-    if not isinstance(text, str) or ("." not in text and "[" not in text):
-        return
-    count = itertools.count()
-    for _, field, _, _ in _string.formatter_parser(text):
-        if field is None:
-            continue
-        first, rest = _string.formatter_field_name_split(field)
-        first = next(count) if first == "" else first
-        try:
-            thing = arguments[first] if isinstance(first, int) else named[first]
-        except (LookupError, TypeError):
-            return  # format will say so
-        for is_attribute, name in rest:
-            kind = type(thing)
-            if is_attribute and name in getattr(thing, "__dict__", ()):
-                yield 0, thing, name
-                thing = vars(thing)[name]
-            elif not is_attribute and kind in (dict, list) and (kind is dict or name < len(thing)):
-                yield 0, thing, plain_key(name)
-                thing = thing.get(name) if kind is dict else thing[name]
-            else:
-                break
-
-
-class _Outside:
-    """All that lies outside the process: files, sockets, databases."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "files and sockets"
 
 
 class _StandIn:
@@ -594,21 +245,6 @@ def _attribute(kind: type, name: str) -> Any:
     return None
 
 
-_OUTSIDE = _Outside()
-_OUTSIDE_ASSUMED = Assumption("files, sockets and databases", "one shared thing; what they hold is no outcome")
-_OUTSIDE_MODULES = frozenset({"_io", "sqlite3", "_sqlite3", "_socket", "socket", "select", "_ssl", "mmap"})
-_READING_OUTSIDE_NAMES = "stat lstat fstat listdir scandir access readlink getcwd read readline readlines readall tell"
-_READING_OUTSIDE = frozenset(_READING_OUTSIDE_NAMES.split())
-_HARMLESS_OUTSIDE_NAMES = """
-    fspath getpid getppid urandom cpu_count strerror get_terminal_size getuid geteuid getgid sched_yield fileno
-    isatty readable writable seekable getlogin times uname sysconf putenv unsetenv WEXITSTATUS _path_normpath
-    _path_splitroot_ex _path_splitroot _inputhook get_inheritable device_encoding
-"""
-_HARMLESS_OUTSIDE = frozenset(_HARMLESS_OUTSIDE_NAMES.split())
-_KEYED = {"get": "__getitem__", "setdefault": "__setitem__", "pop": "__delitem__", "add": "__contains__"}
-_KEYED.update({"discard": "__contains__", "remove": "__contains__"})
-_MAYBE_IDLE = effects.IDLE_IF_THERE | effects.IDLE_IF_NOT_THERE | effects.IDLE_IF_EMPTY
 _LRU = type(functools.lru_cache(lambda: None))
 _SIMPLE_METHOD = type(__import__("queue").SimpleQueue().get)
-_COMPARING = frozenset({"remove", "index", "count", "sort"})
 _PLAIN_CALLABLES = frozenset({types.GenericAlias, _local, type(__import__("typing").List[int])})
