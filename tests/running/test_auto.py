@@ -367,6 +367,31 @@ def test_a_generator_as_input():
     assert list(whilst_map(waits, (k for k in range(50)))) == [k * k for k in range(50)]
 
 
+@pytest.mark.parametrize("fn", [works, waits])
+def test_an_input_that_prints_takes_turns_with_calls_that_print(fn, capsys):
+    def source():
+        for k in range(30):
+            print("item", k)
+            yield k
+
+    def speak(k):
+        fn(k)
+        print("call", k)
+
+    whilst_map(speak, source())
+    assert capsys.readouterr().out == "".join(f"item {k}\ncall {k}\n" for k in range(30))
+
+
+def test_an_input_that_prints_alone_need_not(capsys):
+    def source():
+        for k in range(40):
+            print("item", k)
+            yield k
+
+    assert "its input prints" not in str(whilst_map(waits, source()).decision)
+    assert capsys.readouterr().out == "".join(f"item {k}\n" for k in range(40))
+
+
 def test_a_generator_that_raises():
     def source():
         yield from range(20)

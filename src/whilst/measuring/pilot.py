@@ -16,6 +16,7 @@ from whilst.measuring.canary import Canary, Sightings
 from whilst.measuring.fidelity import parts_of, why_unlike, why_unlike_sent
 from whilst.measuring.footprints import Footprints
 from whilst.measuring.origins import ABSENT
+from whilst.measuring.printing import Ear
 from whilst.measuring.reachable import AROUND, Found, Reachable
 from whilst.measuring.scanning import scan
 from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
@@ -72,6 +73,8 @@ class Pilot:
     _item_writes: tuple[Write, ...] = ()
     _canary: Canary | None = None
     _start: clocks.Reading | None = None
+    _ear: Ear | None = None
+    _input_prints: bool = False
 
     def look_into(self, item: object) -> None:
         """Scan the function with an item at hand, and take the first look at what it may write. Once."""
@@ -101,12 +104,18 @@ class Pilot:
             self._item_before = _print_of(item)
             self._canary = Canary()
         self.files.begin(item)
+        if self._input_prints:
+            self._ear = Ear()
         self._start = clocks.read()
 
     def end(self, item: object = ABSENT, *, calls: int = 1) -> clocks.Lap:
         """The call (or so many calls together) is over; it may have raised. Return one call's share of the time."""
         assert self._start is not None
         lap = self._start.until(clocks.read())
+        if self._ear is not None and self._ear.close():
+            what = "the output of this program, to which its input prints as well"
+            self._strays[what] = Write(what, is_confirmed=True)
+        self._ear = None
         self.files.end()
         if self._canary is not None:
             seen = self._canary.stop()
@@ -138,11 +147,15 @@ class Pilot:
 
     def expect_item(self) -> None:
         """The input is about to be asked for an item: look at what calls can reach."""
+        self._ear = Ear()
         if self.reachable is not None:
             self.reachable.look()
 
     def compare_after_item(self) -> None:
-        """It has given one: does it change what calls look at?"""
+        """It has given one: does it print, or change what calls look at?"""
+        if self._ear is not None:
+            self._input_prints = self._ear.close() or self._input_prints
+            self._ear = None
         if self.reachable is not None and any(change.value is not AROUND for change in self.reachable.look()):
             what = "what its input changes as well, item by item"
             self._strays[what] = Write(what, is_confirmed=True)

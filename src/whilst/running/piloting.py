@@ -187,11 +187,13 @@ class FirstCalls:
         # An iterator may go by what the calls have done so far: then they must take turns.
         if is_pulled:
             pilot.expect_item()
-        items = self._source.take(1 if is_pulled and self.call_s > _SLOW_S else self._size())
+        try:
+            items = self._source.take(1 if is_pulled and self.call_s > _SLOW_S else self._size())
+        finally:
+            if is_pulled:
+                pilot.compare_after_item()
         if not items:
             return _nothing(first)
-        if is_pulled:
-            pilot.compare_after_item()
         if is_pulled and self.last is not None:
             pilot.compare_items(self.last[0], items[0])
         pilot.look_into(items[0])
