@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from whilst.checking import check, replay, verbs
+from whilst.checking import check, inquiry, replay, verbs
+from whilst.checking.question import Question
 from whilst.errors import ReplayError
 
 SOURCE = """
@@ -27,7 +28,9 @@ def deposit(account):
 def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(verbs, "_remembered", {})
+    remembered: dict[str, Question] = {}
+    for module in (inquiry, verbs):
+        monkeypatch.setattr(module, "REMEMBERED", remembered)
     return tmp_path / "edited_bank.py"
 
 
@@ -45,7 +48,7 @@ def load(file: Path, text: str) -> str | None:
     importlib.invalidate_caches()
     module = importlib.import_module("edited_bank")
     token = check(module.Account, [module.deposit] * 2).token
-    verbs._remembered.clear()  # as in another process
+    inquiry.REMEMBERED.clear()  # as in another process
     return token
 
 

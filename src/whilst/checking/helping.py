@@ -13,10 +13,10 @@ from typing import Any
 
 from whilst.checking.engine import Explorer
 from whilst.checking.frontier import Task, explore
+from whilst.checking.inquiry import Inquiry
 from whilst.checking.question import Judge, Question
 from whilst.checking.spreading import PIECE_S, Answered, Assignment, Known
 from whilst.checking.tokens import resolve
-from whilst.checking.verbs import Inquiry
 
 __all__ = ["go_on", "main"]
 
