@@ -257,3 +257,29 @@ def test_a_view_of_memory_comes_as_a_view(view):
     again = pickle.loads(byvalue.dumps(view, None))
     assert type(again) is memoryview
     assert (again, again.format, again.shape, again.readonly) == (view, view.format, view.shape, view.readonly)
+
+
+def test_small_arrays_travel_together_and_stay_apart(channel: Channel) -> None:
+    arrays = [np.full(3, k, np.int16) for k in range(5)]
+    assert isinstance(pack(arrays).shape, int)
+    found, failures = channel.carry(arrays, is_copying=True)
+    assert not failures
+    assert [each.tolist() for each in found] == [each.tolist() for each in arrays]
+    found[0][0] = 99
+    assert found[1].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["one array twice", "arrays of objects", "large ones", "something else among them"])
+def test_arrays_that_could_fail_or_be_shared_travel_one_by_one(channel: Channel, kind: str) -> None:
+    one = np.arange(4)
+    arrays: list[Any] = {
+        "one array twice": [one, one],
+        "arrays of objects": [np.array([Local(1), "x"]), one],
+        "large ones": [np.zeros(1 << 17, np.uint8), one],
+        "something else among them": [one, "x"],
+    }[kind]
+    assert isinstance(pack(arrays).shape, tuple)
+    found, failures = channel.carry(arrays, is_copying=True)
+    assert not failures
+    assert len(found) == 2
+    assert found[0] is not found[1]

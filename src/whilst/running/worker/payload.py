@@ -1,13 +1,15 @@
 """Values to bytes and back, so that one bad value among many harms nobody else.
 
-Plain values (numbers, text, and tuples of them) travel as one pickle. Everything else is pickled one by one into
-one stream: a value that can't be pickled, or can't be rebuilt, is then its own failure only, and two calls that
-get the same list get a copy each, whatever batches they happen to travel in. Buffers of 64 KiB and more stay out
-of the stream (pickle protocol 5) and go through shared memory; so does the stream itself once it is that long.
+Plain values (numbers, text, and tuples of them; small arrays) travel as one pickle. Everything else is pickled one
+by one into one stream: a value that can't be pickled, or can't be rebuilt, is then its own failure only, and two
+calls that get the same list get a copy each, whatever batches they happen to travel in. Buffers of 64 KiB and more
+stay out of the stream (pickle protocol 5) and go through shared memory; so does the stream itself once it is that
+long.
 """
 
 from __future__ import annotations
 
+import sys
 from _operator import countOf
 from _pickle import Pickler, dumps, loads
 from itertools import chain
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Packed", "Parcel", "dumps_one", "dumps_short", "opened", "pack", "parcel", "types_of", "unpack"]
 
-Shape: TypeAlias = tuple[list[int], list[int]] | None
-"""Of a stream of single pickles: how long each is and how many buffers it has. None: one pickle of a list."""
+Shape: TypeAlias = tuple[list[int], list[int]] | int | None
+"""Of a stream of single pickles: how long each is and how many buffers it has. One pickle of a list: how long that is,
+or None if nothing in it can fail to be rebuilt."""
 
 _PLAIN = {int, float, bool, str, bytes, complex, type(None)}
 _NONE = b"N."
@@ -64,11 +67,20 @@ def types_of(values: Sequence[object]) -> set[type]:
 
 def is_plain(values: Sequence[object], types: set[type] | None = None) -> bool:
     """One pickle will do: no value can fail, and none can be shared and changed. `types`: those of the values."""
-    if types is None:
-        types = types_of(values)
+    types = types_of(values) if types is None else types
     if types <= _PLAIN:
         return True
     return types == {tuple} and _PLAIN.issuperset(map(type, chain.from_iterable(values)))  # type: ignore[arg-type]
+
+
+def are_small_arrays(values: Sequence[Any], types: set[type]) -> bool:
+    """One pickle will do for different numpy arrays that hold no objects; one each would name the same things again."""
+    numpy: Any = sys.modules.get("numpy")
+    if len(types) != 1 or getattr(numpy, "ndarray", None) not in types:
+        return False
+    if any(each.nbytes >= INLINE_BYTES or each.dtype.hasobject for each in values):
+        return False
+    return len(set(map(id, values))) == len(values)
 
 
 def pack(
@@ -87,9 +99,11 @@ def pack(
         types: those of the values, where somebody has looked already.
     """
     sink = Sink()
-    if is_plain(values, types):
+    types = types_of(values) if types is None else types
+    is_easy = is_plain(values, types)
+    if is_easy or are_small_arrays(values, types):
         Pickler(sink, 5).dump(values if type(values) is list else list(values))
-        return Packed(None, sink.chunks, [], {})
+        return Packed(None if is_easy else len(values), sink.chunks, [], {})
     buffers: list[memoryview] = []
     pickler = Pickler(sink, 5, buffer_callback=_Outside(buffers))
     modules = byvalue.unreachable(is_careful, shares_main)
@@ -230,6 +244,11 @@ def unpack(
     """
     if shape is None:
         return loads(stream), {}
+    if isinstance(shape, int):
+        try:
+            return loads(stream), {}
+        except BaseException as error:
+            return [None] * shape, dict.fromkeys(range(shape), error)
     values: list[object] = []
     failures: dict[int, BaseException] = {}
     outside = iter(buffers)
