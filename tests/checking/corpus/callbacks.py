@@ -13,35 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-
-class State:
-    def __init__(self, **held: Any) -> None:
-        self.lock = threading.Lock()
-        for name, value in held.items():
-            setattr(self, name, value() if callable(value) else value)
-
-
-def make(**held: Any) -> Any:
-    return partial(State, **held)
-
-
-def under_lock(task: Any) -> Any:
-    """The twin of a task: the same under the state's lock."""
-
-    def run(state: State) -> Any:
-        with state.lock:
-            return task(state)
-
-    run.__name__ = run.__qualname__ = f"locked_{getattr(task, '__name__', 'task')}"
-    return run
-
-
-def twins(name: str, setup: Any, *tasks: Any, **more: Any) -> Any:
-    """A racy case and its twin under a lock."""
-    return name, (
-        {"setup": setup, "tasks": list(tasks), **more},
-        {"setup": setup, "tasks": [under_lock(task) for task in tasks]},
-    )
+from twins import State, make, twins, under_lock
 
 
 class Job:

@@ -10,29 +10,7 @@ import weakref
 from functools import partial
 from typing import Any, ClassVar
 
-
-class State:
-    def __init__(self, **held: Any) -> None:
-        self.lock = threading.Lock()
-        for name, value in held.items():
-            setattr(self, name, value)
-
-
-def under_lock(task: Any) -> Any:
-    def run(state: Any) -> Any:
-        with state.lock:
-            return task(state)
-
-    return run
-
-
-def twins(name: str, setup: Any, *tasks: Any, **more: Any) -> Any:
-    """A racy case and its twin under a lock."""
-    fixed = {key: value for key, value in more.items() if key not in ("expect", "pattern")}
-    return name, (
-        {"setup": setup, "tasks": list(tasks), **more},
-        {"setup": setup, "tasks": [under_lock(task) for task in tasks], **fixed},
-    )
+from twins import State, twins
 
 
 class Cached:

@@ -14,36 +14,9 @@ import operator
 import threading
 import types
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, ClassVar
 
-
-class State:
-    def __init__(self, **held: Any) -> None:
-        self.lock = threading.Lock()
-        for name, value in held.items():
-            setattr(self, name, value() if callable(value) else value)
-
-
-def make(**held: Any) -> Any:
-    return partial(State, **held)
-
-
-def under_lock(task: Any) -> Any:
-    def run(state: Any) -> Any:
-        with state.lock:
-            return task(state)
-
-    run.__name__ = run.__qualname__ = f"locked_{getattr(task, '__name__', 'task')}"
-    return run
-
-
-def twins(name: str, setup: Any, *tasks: Any, **more: Any) -> Any:
-    """A racy case and its twin under a lock."""
-    return name, (
-        {"setup": setup, "tasks": list(tasks), **more},
-        {"setup": setup, "tasks": [under_lock(task) for task in tasks]},
-    )
+from twins import State, make, twins
 
 
 @dataclasses.dataclass

@@ -166,12 +166,12 @@ def where(made: Any) -> tuple[FrameType | None, bool, Any]:
     """The innermost frame of the user's that a task is suspended in, whether it just sleeps there, and which object
     of asyncio it waits for.
 
-    A task that has not begun waits for nobody, either.
+    A task that has not begun waits for nobody, either, unless it is made of asyncio alone (`create_task(q.get())`).
     """
     inner = made.get_coro()
     frame = getattr(inner, "cr_frame", None)
     if frame is None or not inner.cr_suspended:
-        return frame, frame is not None, None
+        return frame, frame is not None and not frame.f_code.co_filename.startswith(_HERE), None
     does_sleep, does_wait, awaited = False, False, None
     while inner is not None:
         at = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
