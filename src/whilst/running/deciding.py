@@ -36,7 +36,7 @@ _BUSY: Final = 9.0
 """Time at work over time idle, of a core that calls share which wait as well."""
 _WORTH_PROCESSES_S: Final = 0.1
 """So much must processes that overlap calls bring."""
-_WORTH_ANOTHER: Final = 8.0
+_WORTH_ANOTHER: Final = 4.0
 """So many times its length must one more call alone be able to gain."""
 
 
