@@ -216,6 +216,12 @@ class Pilot:
             or why_unlike(result, "its result", [id(each) for each in (*known, *parts_of(item))])
         )
 
+    @property
+    def why_not_sent(self) -> str:
+        """Why the function, or what was weighed, can't cross to another process and back; "" where it can."""
+        weighed = [each.why_not for each in (self.function, self.argument, self.result) if each is not None]
+        return next(filter(None, weighed), self.unlike)
+
     # ---------------------------------------------------------------- what is known now
 
     @property
@@ -330,9 +336,9 @@ class Pilot:
             native_s=self._mean("others_s"),
             children_s=self._mean("children_s"),
         )
-        if self.argument is None or self.result is None or self.function is None:
+        if self.argument is None or self.result is None:
             return profile
-        why_not = self.function.why_not or self.argument.why_not or self.result.why_not or self.unlike
+        why_not = self.why_not_sent
         return replace(
             profile,
             argument_bytes=self.argument.total_bytes,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whilst.running.policy import Policy
     from whilst.running.source import Source
 
-__all__ = ["choose_policy", "cores", "gives_coroutines", "worker_memory_bytes"]
+__all__ = ["choose_policy", "cores", "gives_coroutines", "has_no_mode", "worker_memory_bytes"]
 
 _THREADS: Final = 32
 """Threads for waiting calls where nobody said how many, and nothing was measured."""
@@ -68,6 +68,12 @@ def gives_coroutines(fn: Callable[..., object]) -> bool:
     return _is_coroutine_function(fn) or _is_coroutine_function(getattr(fn, "__call__", None))  # noqa: B004
 
 
+def has_no_mode(options: Options) -> bool:
+    """Is it to be found out how calls are made that come one by one, by whom there is room for more workers?"""
+    is_open = options.backend is None and options.mode == "auto" and options.pilot == "inline"
+    return is_open and workers_left() is None
+
+
 def _is_coroutine_function(fn: object) -> bool:
     """As `inspect.iscoroutinefunction`, without importing that."""
     inspect = sys.modules.get("inspect")
@@ -92,7 +98,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         options, reason = _nested(options, left)
     is_auto = options.backend is None and options.mode == "auto"
     if is_auto and job.how == "call" and source.length is None and options.pilot == "inline":
-        # One of them may wait for another, which then must not wait for it in turn.
+        # An Executor's. One of them may wait for another, which then must not wait for it in turn.
         options, reason, is_auto = options._replace(mode="concurrent"), _ONE_BY_ONE, False
     if is_auto:
         if options.pilot == "worker" and left is None:
