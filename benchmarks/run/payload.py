@@ -1,7 +1,9 @@
 """Payloads from 1 B to 64 MiB there and back, against the pools that people use; cold start included.
 
 Arrays and byte strings of one size, as many as make a run worth timing; two workers; the peers with their best
-chunk size for that (1 for large items). What counts are the ratios of interleaved rounds.
+chunk size for that (1 for large items). Each way has a program of its own, as its user would have, so that no pool
+lives beside another's threads: *first* is its first run, with the import of the library, *again* the one after it.
+What counts are the ratios of interleaved rounds.
 
 Usage: python benchmarks/run/payload.py [--rounds N] [--kind array|bytes] [--only SIZE]
 """
@@ -9,17 +11,15 @@ Usage: python benchmarks/run/payload.py [--rounds N] [--kind array|bytes] [--onl
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
-
-from whilst.running.mapping import map as whilst_map
 
 CORES = 2
 SIZES = [1, 1 << 10, 1 << 14, 1 << 17, 1 << 20, 8 << 20, 64 << 20]
@@ -41,15 +41,22 @@ Way = Callable[[list[Any], int], list[Any]]
 
 
 def whilst(items: list[Any], _: int) -> list[Any]:
-    return list(whilst_map(back, items, mode="parallel", workers=CORES))
+    import whilst
+
+    return list(whilst.map(back, items, mode="parallel", workers=CORES))
 
 
 def process_pool(items: list[Any], chunk: int) -> list[Any]:
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     with ProcessPoolExecutor(CORES, mp_context=get_context("fork")) as pool:
         return list(pool.map(back, items, chunksize=chunk))
 
 
 def multiprocessing_pool(items: list[Any], chunk: int) -> list[Any]:
+    from multiprocessing import get_context
+
     with get_context("fork").Pool(CORES) as pool:
         return list(pool.imap(back, items, chunksize=chunk))
 
@@ -75,6 +82,8 @@ def mpire_pool(items: list[Any], chunk: int) -> list[Any]:
 
 
 def pebble_pool(items: list[Any], chunk: int) -> list[Any]:
+    from multiprocessing import get_context
+
     from pebble import ProcessPool
 
     with ProcessPool(max_workers=CORES, context=get_context("fork")) as pool:
@@ -86,7 +95,7 @@ WAYS: dict[str, Way] = {
     "ProcessPoolExecutor": process_pool,
     "multiprocessing.Pool": multiprocessing_pool,
     "joblib": joblib_loky,
-    "loky (warm)": loky_pool,
+    "loky (reused)": loky_pool,
     "mpire": mpire_pool,
     "pebble": pebble_pool,
 }
@@ -106,26 +115,35 @@ def is_same(kind: str, got: list[Any], items: list[Any]) -> bool:
     )
 
 
-def measure(kind: str, size: int, rounds: int, ways: list[str]) -> None:
+def alone(way: str, kind: str, size: int) -> None:
+    """Print the seconds of two runs of this way, as JSON: all that its program does."""
     count = count_for(size)
     items = make(kind, size, count)
-    chunk = chunk_for(size, count)
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        got = WAYS[way](items, chunk_for(size, count))
+        seconds.append(time.perf_counter() - start)
+        assert is_same(kind, got, items), way
+        del got
+    print(json.dumps(seconds))
+
+
+def measure(kind: str, size: int, rounds: int, ways: list[str]) -> None:
+    times: dict[str, list[list[float]]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way in ways:
-            start = time.perf_counter()
-            got = WAYS[way](items, chunk)
-            times[way].append(time.perf_counter() - start)
-            assert is_same(kind, got, items), way
-            del got
-    best = min((statistics.median(values) for way, values in times.items() if way != "whilst"), default=float("nan"))
-    for way, values in times.items():
-        median = statistics.median(values)
-        each, spread = median / count * 1e6, f"{min(values) * 1e3:.0f} … {max(values) * 1e3:.0f}"
-        name = f"{count} {kind} of {_size(size)}" if way == ways[0] else ""
-        print(
-            f"  {name:26} {way:22} {median * 1e3:9.1f} ms {spread:>15} {each:12.1f} {median / best:12.2f}", flush=True
-        )
+            command = [sys.executable, __file__, "--alone", way, kind, str(size)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            times[way].append(json.loads(done.stdout))
+    medians = {way: [statistics.median(column) for column in zip(*runs, strict=True)] for way, runs in times.items()}
+    best = [min((medians[way][k] for way in ways if way != "whilst"), default=float("nan")) for k in (0, 1)]
+    for way, runs in times.items():
+        line = f"  {f'{count_for(size)} {kind} of {_size(size)}' if way == ways[0] else '':26} {way:22}"
+        for k, column in enumerate(zip(*runs, strict=True)):
+            spread = f"{min(column) * 1e3:.0f} … {max(column) * 1e3:.0f}"
+            line += f" {medians[way][k] * 1e3:10.1f} {spread:>15} {medians[way][k] / best[k]:12.2f}"
+        print(line, flush=True)
 
 
 def _size(size: int) -> str:
@@ -136,6 +154,10 @@ def _size(size: int) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--alone"]:
+        way, kind, size = sys.argv[2:]
+        alone(way, kind, int(size))
+        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kind", choices=["array", "bytes"], action="append")
@@ -143,7 +165,10 @@ def main() -> None:
     parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS))
     arguments = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, {CORES} workers, medians of {arguments.rounds} interleaved rounds")
-    print(f"  {'':26} {'':22} {'median':>12} {'spread (ms)':>15} {'µs / call':>12} {'/ best peer':>12}")
+    heading = f"  {'':26} {'':22}"
+    for name in ("first", "again"):
+        heading += f" {name + ', ms':>10} {'spread':>15} {'/ best peer':>12}"
+    print(heading)
     for kind in arguments.kind or ["array", "bytes"]:
         for size in SIZES if arguments.only is None else [arguments.only]:
             measure(kind, size, arguments.rounds, arguments.ways)
