@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from whilst.measuring import clocks, payload
+from whilst.measuring import clocks
 from whilst.measuring.canary import Canary, Sightings
-from whilst.measuring.fidelity import parts_of, why_unlike, why_unlike_sent
 from whilst.measuring.footprints import Footprints
 from whilst.measuring.origins import ABSENT
 from whilst.measuring.printing import Ear
@@ -22,6 +21,9 @@ from whilst.measuring.scanning import scan
 from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
 from whilst.measuring.suspects import Scan
 from whilst.model import Profile, Write
+
+if TYPE_CHECKING:
+    from whilst.measuring import payload
 
 __all__ = ["Pilot", "may_change"]
 
@@ -202,6 +204,10 @@ class Pilot:
             item, result: of one call.
             is_forked: the other process would have all that this one has.
         """
+        # Imported where something is weighed: calls that wait are on their way before that.
+        from whilst.measuring import payload
+        from whilst.measuring.fidelity import parts_of, why_unlike, why_unlike_sent
+
         if self.function is None:
             self.function = payload.measure_function(self.fn)
         self.argument = payload.measure(item, "its argument")
@@ -353,6 +359,8 @@ def _unsendable_variable(known: Iterable[object]) -> str:
     """A context variable that the function reads, and a worker would not have: its value can't be pickled."""
     for each in known:
         if isinstance(each, ContextVar):
+            from whilst.measuring import payload
+
             weight = payload.measure(each.get(None), f"the context variable {each.name!r}")
             if weight.why_not:
                 return weight.why_not

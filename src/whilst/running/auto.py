@@ -359,8 +359,7 @@ class AutoPolicy:
         if window is not None and window.is_down_to_one and not window.refusals:
             self._give_up_overlap()
         elif news is not None and (self._left is None or self._left >= 4):
-            self._grounds.has_warmed_up = True
-            self._adopt(*news)
+            self._adopt(self._grounds.warmed_up(news[0]), news[1])
 
     def _give_up_overlap(self) -> None:
         self._note(

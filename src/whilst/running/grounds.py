@@ -28,6 +28,9 @@ __all__ = ["Grounds"]
 _MOST_WAITING: Final = 64
 """At once against something that may have a limit nobody knows."""
 _MOST_SLEEPING: Final = 256
+_WORTH_A_PROCESS_S: Final = 0.02
+_WORTH_PROCESSES_S: Final = 0.1
+"""Work in all, below which processes bring nothing that overlaps waits better than threads do."""
 _LAST_STEPS_S: Final = 0.001
 _LOOKED_AT: Final = 4096
 """Items to come."""
@@ -48,7 +51,7 @@ class Grounds:
         self._machine: Machine | None = None
         self._seeded: bool | None = None
         self._fork_hindrance: str | None = None
-        self.has_warmed_up = False
+        self._has_warmed_up = False
         """Calls were measured while they were made over and over."""
 
     @property
@@ -92,9 +95,19 @@ class Grounds:
             most_workers=options.workers,
             is_seeded=bool(self._seeded),
             has_own_seed=options.seed is not None,
-            cold=1.0 if self.has_warmed_up or workers_are_up else pilot.cold,
+            cold=1.0 if self._has_warmed_up or workers_are_up else pilot.cold,
             most_threads=_MOST_SLEEPING if pilot.waits_only_in_sleep else _MOST_WAITING,
         )
+
+    def warmed_up(self, profile: Profile) -> Profile:
+        """Calls were measured while they were made over and over: return what of it can be relied upon.
+
+        What was never weighed for a process, since threads were certain to do, is not sent to one later.
+        """
+        self._has_warmed_up = True
+        if profile.is_picklable is not None:
+            return profile
+        return replace(profile, is_picklable=False, why_not="nobody has looked whether it can be sent to a process")
 
     def can_fork(self, setup: Setup) -> bool:
         """May workers be forks of this program?"""
@@ -134,7 +147,10 @@ def _may_need_processes(profile: Profile, left: int | None) -> bool:
     """Is there work for them, and may they do it? Pickling is tried only then."""
     if any(write.spoils_processes and not write.is_random for write in profile.writes):
         return False
-    return (profile.work_s or 0.0) * (64 if left is None else left) > 0.02
+    waits = (profile.wait_s or 0.0) > 0.5 * profile.wall_s
+    can_overlap_here = not any(write.spoils_threads for write in profile.writes)
+    worth_s = _WORTH_PROCESSES_S if waits and can_overlap_here else _WORTH_A_PROCESS_S
+    return (profile.work_s or 0.0) * (64 if left is None else left) > worth_s
 
 
 def _import_s() -> float:
