@@ -14,6 +14,7 @@ import whilst
 
 TESTS = """
 import threading
+import unittest
 import pytest
 
 class Account:
@@ -44,6 +45,19 @@ def test_fixture(isolated):
 
 def test_fixture_racy(isolated):
     isolated(Account, [deposit, locked_deposit])
+
+@pytest.mark.isolated(depth=3)
+def test_unknown_option():
+    return Account, [deposit]
+
+@pytest.mark.isolated
+def test_unfit_task():
+    return Account, [lambda: None]
+
+class TestOfUnittest(unittest.TestCase):
+    @pytest.mark.isolated
+    def test_method(self):
+        return Account, [deposit, deposit]
 
 @pytest.mark.isolated
 def test_no_question():
@@ -78,8 +92,14 @@ def test_marked_tests_and_the_fixture_pass_and_fail_as_they_should(folder: Path)
         "test_fixture": "PASSED",
         "test_fixture_racy": "FAILED",
         "test_no_question": "FAILED",
+        "test_unknown_option": "FAILED",
+        "test_unfit_task": "FAILED",
         "test_plain": "PASSED",
+        "TestOfUnittest": "ERROR",  # what the method returns, pytest never sees
     }, done.stdout + done.stderr
+    assert "no option 'depth'" in done.stdout
+    assert "too many positional arguments" in done.stdout
+    assert "not for methods of a unittest.TestCase" in done.stdout
     assert "is not a question but int" in done.stdout
 
 
@@ -114,7 +134,6 @@ def test_the_plugin_is_cheap_to_load() -> None:
     )
     loaded = done.stdout.split()
     own = {name for name in loaded if name.startswith("whilst.")}
-    assert own <= {"whilst.checking", "whilst.checking.pytest_plugin", "whilst.model", "whilst.errors"} | {
-        name for name in own if name.startswith("whilst.model.")
-    }
+    light = {"whilst.checking", "whilst.checking.pytest_plugin", "whilst.lazily", "whilst.model", "whilst.errors"}
+    assert own <= light | {name for name in own if name.startswith("whilst.model.")}
     assert not {"greenlet", "click", "rich", "asyncio", "numpy"} & set(loaded)

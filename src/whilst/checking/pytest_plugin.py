@@ -14,6 +14,7 @@ pytest, and the checker only when a test asks for it.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "isolated(**options): the test returns (setup, tasks); it passes if the tasks end in each and any interleaving "
         "as in some sequential order. Options are those of whilst.check, and inconclusive='fail' or 'pass'.",
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a method of a `unittest.TestCase` returns goes nowhere: a marked one would pass whatever it asks."""
+    unittest, kind = sys.modules.get("unittest"), getattr(item, "cls", None)
+    is_deaf = unittest is not None and kind is not None and issubclass(kind, unittest.TestCase)
+    if is_deaf and item.get_closest_marker("isolated") is not None:
+        pytest.fail("@pytest.mark.isolated is not for methods of a unittest.TestCase: use a function", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,6 +92,7 @@ def _hold(
 ) -> Verdict:
     __tracebackhide__ = True
     from whilst.checking.verbs import check, replay
+    from whilst.errors import CheckError
     from whilst.model.verdict import Answer
 
     asked = dict(options)
@@ -90,11 +100,17 @@ def _hold(
     budget, token = config.getoption("--whilst-budget"), config.getoption("--whilst-replay")
     if budget:
         asked["budget"] = budget
+    unknown = [name for name in asked if name not in inspect.signature(check).parameters]
+    if unknown:
+        pytest.fail(f"whilst.check has no option {', '.join(map(repr, unknown))}", pytrace=False)
     if token:
         kept = {name: asked[name] for name in ("outcome", "invariant", "limits") if name in asked}
         verdict = replay(token, setup, tasks, **kept)
     else:
-        verdict = check(setup, tasks, **asked)
+        try:
+            verdict = check(setup, tasks, **asked)
+        except CheckError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
     is_open = verdict.answer in (Answer.INCONCLUSIVE, Answer.STEP_BOUND) and (inconclusive == "pass" or token)
     if not verdict.is_isolated and not is_open:
         pytest.fail(verdict.to_text(width=100), pytrace=False)
