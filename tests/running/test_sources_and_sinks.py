@@ -105,7 +105,7 @@ def test_sinks_put_every_value_in_its_place(sizes: list[int], order: random.Rand
 
 def test_a_recorder_draws_work_waiting_and_both() -> None:
     recorder = Recorder("call", 100)
-    recorder.name_workers("thread")
+    recorder.name_workers("threads")
     recorder.add(Finished(0, 0, (0,), (None,), 100, 200, {}, [100], [200], 100))
     recorder.add(Finished(1, 1, (1,), (None,), 100, 200, {}, [100], [200], 0))
     recorder.add(Finished(CALLER, -1, range(2, 4), (None, None), 200, 300, cpu_ns=40))

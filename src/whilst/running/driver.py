@@ -241,7 +241,7 @@ class Driver:
         from whilst.running.crew import Crew
 
         self._crew = Crew(self._open_backend(setup), self.limits, self, self.failed_id)
-        self.recorder.name_workers(_NOUNS.get(setup.backend, "worker"))
+        self.recorder.name_workers(setup.backend)
 
     def _feed(self, crew: Crew, orders: Orders) -> None:
         """Hand out calls as long as workers take some and the input has some."""
@@ -395,6 +395,3 @@ class Driver:
             self.sink.deliver(ids, values, errors)
             if self.on_progress is not None:
                 self.on_progress(len(ids))
-
-
-_NOUNS = {"threads": "thread", "eventloop": "loop", "processes": "process"}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder"]
 
+_NOUNS = {"threads": "thread", "eventloop": "loop", "processes": "process"}
 _MOST_ENTRIES = 1_000_000
 _MOST_ENTRIES_LAZY = 2_000
 _WORK_SHARE = 0.9
@@ -51,9 +52,9 @@ class Recorder:
         self._entries = 0
         self._most = _MOST_ENTRIES_LAZY if is_lazy else _MOST_ENTRIES
 
-    def name_workers(self, noun: str) -> None:
-        """What a worker is called from now on, e.g. "thread"."""
-        self._noun = noun
+    def name_workers(self, backend: str) -> None:
+        """From now on they are those of this back end."""
+        self._noun = _NOUNS.get(backend, "worker")
 
     def add(self, finished: Finished) -> None:
         """Keep an answer's columns, without its values."""

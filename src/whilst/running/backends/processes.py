@@ -101,7 +101,6 @@ class ProcessBackend:
     """One worker is one process."""
 
     can_kill = True
-    takes_early = True
 
     def __init__(
         self,
@@ -114,6 +113,8 @@ class ProcessBackend:
     ) -> None:
         self.slots = slots
         self._is_forked = is_forked
+        # Who waits for a server to start may have made the calls himself by then.
+        self.takes_early = is_forked
         self.overlaps = overlaps
         self.name = "processes"
         self._style = "serial"

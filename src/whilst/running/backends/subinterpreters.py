@@ -55,7 +55,6 @@ class SubinterpreterBackend(ProcessBackend):
     """One worker is one interpreter, in a thread of this process."""
 
     can_kill = False
-    takes_early = False
 
     def __init__(self) -> None:
         try:
