@@ -80,7 +80,8 @@ def _headline(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
         yield from _wrap(found.sentence, width)
     if verdict.is_isolated:
         yield from textwrap.wrap("Every interleaving ends as one of the sequential orders does.", width)
-    if verdict.reason and verdict.reason not in (found.sentence if found else ""):
+    is_said = found is not None and (verdict.answer is Answer.LIVELOCK or verdict.reason in found.sentence)
+    if verdict.reason and not is_said:
         yield from textwrap.wrap(_as_sentence(verdict.reason), width)
 
 
