@@ -120,3 +120,17 @@ def test_attributes_added_to_a_librarys_class_that_pickles_itself_are_missed():
     assert not why_unlike(day, "its result")
     day.name = "Christmas"
     assert "'name'" in why_unlike(day, "its result")
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+
+
+def test_a_result_that_all_calls_share_would_come_back_as_a_copy_if_it_may_change():
+    table, point, pair = {"a": 1}, Point(1), (1, 2)
+    shared = list(map(id, (table, point, pair)))
+    assert "the one dict that all calls share" in why_unlike(table, "its result", shared=shared)
+    assert not why_unlike(dict(table), "its result", shared=shared)
+    assert not why_unlike(point, "its result", shared=shared)
+    assert not why_unlike(pair, "its result", shared=shared)

@@ -28,14 +28,17 @@ SAME_ANYWHERE: Final = (*_BY_NAME, bool, type(None), type(Ellipsis), type(NotImp
 _HOOKS: Final = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
 
 
-def why_unlike(value: object, noun: str, known: Iterable[int] = ()) -> str:
+def why_unlike(value: object, noun: str, known: Iterable[int] = (), shared: Iterable[int] = ()) -> str:
     """Return why `value` would not come back from another process as it is; "" where it would.
 
     Args:
         value: a call's result.
         noun: how to call it, e.g. "its result".
         known: ids of objects that were there before the call, and are more than their contents to others.
+        shared: ids of those that all calls see: who changes one through a result changes it for all.
     """
+    if id(value) in frozenset(shared) and _may_change(value):
+        return f"{noun} is the one {type(value).__qualname__} that all calls share, of which a worker would give a copy"
     known = frozenset(known)
     tried: set[type] = set()
     for part in parts_of(value):
@@ -80,6 +83,15 @@ def parts_of(value: object) -> Iterable[object]:
             todo += list(part)[:_MOST_OF_ONE]
         if ownership.is_own_type(type(part)):
             todo += list(_state(part).values())[:_MOST_OF_ONE]
+
+
+def _may_change(value: object) -> bool:
+    if isinstance(value, (list, dict, set, bytearray)):
+        return True
+    if isinstance(value, (*_BY_NAME, tuple)) or not ownership.is_own_type(type(value)):
+        return False
+    about = getattr(type(value), "__dataclass_params__", None)
+    return about is None or not about.frozen
 
 
 def _is_itself_alone(part: object) -> bool:

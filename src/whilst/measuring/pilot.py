@@ -219,7 +219,7 @@ class Pilot:
             or why_unlike_sent(known, "the function")
             or ("" if is_forked else _unsendable_variable(known))
             or why_unlike_sent([item], "its argument")
-            or why_unlike(result, "its result", [id(each) for each in (*known, *parts_of(item))])
+            or why_unlike(result, "its result", [id(each) for each in (*known, *parts_of(item))], map(id, known))
         )
 
     @property
