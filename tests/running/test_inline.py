@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 import whilst
+from whilst.running.backends.base import Job
+from whilst.running.calls import Awaiter
+from whilst.running.inline import perform_inline
+from whilst.running.source import Source
 
 MANY = 30_000
 WAYS: list[Any] = ["auto", "sequential"]
@@ -60,3 +65,19 @@ def test_coroutines_of_functions_that_do_not_look_it_are_awaited() -> None:
 
     results = whilst.map(lambda k: double(k), range(300), mode="sequential")
     assert results == [2 * k for k in range(300)]
+
+
+def test_calls_that_become_long_in_the_midst_are_seen_after_a_few() -> None:
+    """No more are made at once than a part of those that went before."""
+    waiting = threading.Event()
+
+    def call(k: int) -> int:
+        if k > 60:
+            waiting.wait(0.01)
+        return k
+
+    source, results = Source(range(4000)), list[Any]()
+    source.results = results
+    awaiter = Awaiter()
+    perform_inline(Job(0, call), source, 4000, awaiter)
+    assert len(results) < 100

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["looks_up_by_itself", "perform_inline", "perform_lazily"]
 
-_FIRST_BLOCK, _BLOCK_GROWTH, _LARGEST_BLOCK = 8, 4, 8192
+_FIRST_BLOCK, _BLOCK_SHARE, _LARGEST_BLOCK = 8, 4, 8192
 """So many calls are made before the clock is read, more and more."""
 _LONGEST_IN_PLACE_NS = 4_000_000
 
@@ -90,15 +90,14 @@ def _make_in_place(
     early where calls turn out longer than they were taken for.
     """
     first, until_ns = source.next_id, perf_counter_ns() + _LONGEST_IN_PLACE_NS
-    size = _FIRST_BLOCK
     while count > 0:
-        size = min(count, size)
+        # A part of those made so far: should calls become long in its midst, few are made before that is seen.
+        size = min(count, max(_FIRST_BLOCK, min(source.next_id // _BLOCK_SHARE, _LARGEST_BLOCK)))
         begun, is_going_on = len(results), _make_block(call, job, source, size, results, made)
         done = len(results) - begun
         count -= done
         if not is_going_on or done < size or perf_counter_ns() > until_ns:
             break
-        size = min(_BLOCK_GROWTH * size, _LARGEST_BLOCK)
     made.values = results
     if made.errors:
         # In place the number of a call is where its value stands; in an answer it is counted from the answer's first.
