@@ -25,7 +25,7 @@ import gc
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -176,25 +176,35 @@ class Explorer:
             self._watchdog.start()
 
     @contextmanager
-    def noting_enabled(self) -> Iterator[Callable[[], list[tuple[list[int], object]]]]:
+    def noting_enabled(self, gates: Mapping[int, int]) -> Iterator[Callable[[], list[tuple[list[int], object]]]]:
         """For a while runs remember for each event which tasks could have gone on there; gives `along`."""
         self.scheduler.keeps_enabled = True
         try:
-            yield self.along
+            yield functools.partial(self.along, gates)
         finally:
             self.scheduler.keeps_enabled = False
 
-    def along(self) -> list[tuple[list[int], object]]:
+    def along(self, gates: Mapping[int, int]) -> list[tuple[list[int], object]]:
         """For each event of the last run: the tasks that could have gone on there (see `noting_enabled`), and what had
-        happened by then: equal if all that depends on each other did so in the same order."""
+        happened by then: equal if all that depends on each other did so in the same order.
+
+        Of identical tasks (`gates`) that have not begun only the first could.
+        """
         trace = self.scheduler.trace
+        begun = {*gates, *gates.values()} - {event[0] for event in trace}  # what has no events is in nobody's way
         done, needs = Fingerprint(), False
         states = []
-        for event, needs_then in zip(trace, needs_free_threading_along(trace), strict=True):
+        able = self.enabled_along()
+        for at, (event, needs_then) in enumerate(zip(trace, needs_free_threading_along(trace), strict=True)):
+            if gates:
+                able[at] = [
+                    task for task in able[at] if task in begun or gates.get(task, task) in begun or task not in gates
+                ]
+                begun.add(event[0])
             states.append((done.value, needs))
             done.add(event)
             needs = needs_then
-        return list(zip(self.enabled_along(), states, strict=True))
+        return list(zip(able, states, strict=True))
 
     def enabled_along(self) -> list[list[int]]:
         """For each event of the last run: the tasks that could have gone on there (see `noting_enabled`)."""

@@ -232,7 +232,8 @@ class Inquiry:
 
     def counterexample(self, finding: Finding) -> tuple[Counterexample, str]:
         fails = self.judge.fails_alike(finding.answer)
-        with self.explorer.noting_enabled() as along:
+        gates = {} if self.judge.measure.takes_results else self.explorer.gates()
+        with self.explorer.noting_enabled(gates) as along:
             shrunk = shrink(self._run_and_learn, fails, finding.execution, len(self.question.tasks), along)
         return self.recorded(finding.answer, shrunk.choices, is_shortest=shrunk.is_shortest)
 

@@ -132,6 +132,8 @@ def _deepen(best: _Best, tasks: int, along: Along | None) -> bool:
                 continue
             everyone = {*range(tasks), *execution.choices}
             steps = along() if along is not None else [(everyone, object()) for _ in execution.choices]
+            if level == 0 and steps and prefix[0] not in steps[0][0]:
+                continue  # one of several identical tasks: another one begins in its stead
             best.offer(execution)
             for switches, at, able in _ways_out(execution.choices, len(prefix), level, steps):
                 if switches > best.switches:
