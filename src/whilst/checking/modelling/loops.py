@@ -1,15 +1,16 @@
 """`asyncio.run` and its kin in a task that is a plain function: an event loop of the task's own.
 
-All tasks are greenlets of one thread, for which asyncio knows one running loop at a time. So, while there is a loop
-besides that of the coroutine tasks, every switch between greenlets makes the loop of the task that goes on the
-running one.
+All tasks are greenlets of one thread, for which asyncio knows one running loop at a time, and from CPython 3.14 on one
+current task. So, while there is a loop besides that of the coroutine tasks, every switch between greenlets makes the
+loop of the task that goes on the running one, and what it was in the midst of the current task.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import greenlet
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["install"]
 
+_HAS_ONE_CURRENT_TASK: Final = sys.version_info >= (3, 14)
+"""Before, each loop had one."""
+
 
 class Loops:
     """The loops that tasks run for themselves."""
@@ -28,6 +32,7 @@ class Loops:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._depth = 0
+        self._current: dict[Any, Any] = {}  # of loops that are not the running one: the current task
 
     def run(self, _caller: Caller, site: Site, main: Any, **_: Any) -> Any:
         """asyncio.run."""
@@ -58,6 +63,7 @@ class Loops:
         if not asyncio.iscoroutine(main):
             raise ValueError(f"a coroutine was expected, got {main!r}")
         before = self._follow()
+        self._set_running(None)  # a coroutine task may be in the midst of a step
         loop.begin()
         try:
             return loop.job(lambda _: loop.to_the_end(main), None)
@@ -83,11 +89,24 @@ class Loops:
     def _switched(self, _event: str, _greenlets: object) -> None:
         self._set_running(self._loop_of(self._caller.scheduler.cur))
 
-    @staticmethod
-    def _set_running(loop: Any) -> None:
+    def _set_running(self, loop: Any) -> None:
         import asyncio
 
+        running = asyncio._get_running_loop()
+        if running is loop:
+            return
+        if running is not None and _HAS_ONE_CURRENT_TASK:
+            self._current[running] = _swap_current_task(running, None)
         asyncio._set_running_loop(loop)
+        current = self._current.pop(loop, None)
+        if current is not None:
+            _swap_current_task(loop, current)
+
+
+def _swap_current_task(loop: Any, task: Any) -> Any:
+    from asyncio import tasks
+
+    return tasks._swap_current_task(loop, task)  # type: ignore[attr-defined]  # for event loops that start tasks eagerly
 
 
 def _nothing(*_: Any) -> None:
