@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from whilst.measuring.pilot import Pilot
 from whilst.model import Mode
 from whilst.running.mapping import imap
 from whilst.running.mapping import map as whilst_map
@@ -433,7 +434,19 @@ def test_a_context_variable_that_can_not_be_sent_keeps_calls_here():
         stranger.join()
         VARIABLE.set(None)
     assert set(results) == {"lock"}
-    assert "of the tests" in str(results.decision)
+
+
+def test_what_a_context_variable_holds_counts_as_sent():
+    pilot = Pilot(reads_a_variable)
+    pilot.look_into(0)
+    VARIABLE.set(threading.Lock())
+    try:
+        pilot.weigh(0, "lock")
+    finally:
+        VARIABLE.set(None)
+    assert "the context variable 'of the tests'" in pilot.why_not_sent
+    pilot.weigh(0, "lock", is_forked=True)
+    assert pilot.why_not_sent == ""
 
 
 @pytest.mark.parametrize("mode", ["sequential", "auto"])
