@@ -55,6 +55,14 @@ def test_a_call_that_was_running_is_made_again_if_asked(tmp_path: Path, way: Key
     assert list(map(fn, range(12), retries=2, **way)) == [x * 10 for x in range(12)]
 
 
+def test_a_call_that_kills_every_worker_is_not_told_to_be_made_again() -> None:
+    fn = functools.partial(hostile.die_at_4, how=next(iter(hostile.DEATHS)))
+    once, thrice = (map(fn, range(6), mode="parallel", workers=2, retries=n, errors="return")[4] for n in (0, 2))
+    assert "Pass retries=1" in str(once)
+    assert "Pass retries" not in str(thrice)
+    assert "begun 3 times" in str(thrice)
+
+
 def test_no_call_is_made_twice_because_another_died(tmp_path: Path) -> None:
     log = tmp_path / "made"
     fn = functools.partial(hostile.note_and_die_at_9, path=str(log))

@@ -85,8 +85,8 @@ class Worker:
         return self.is_ready and not self.is_stopping
 
 
-def death(event: WorkerDied, is_running: bool) -> WorkerDiedError:
-    """The error of a call whose worker died."""
+def death(event: WorkerDied, is_running: bool, retried: int = 0) -> WorkerDiedError:
+    """The error of a call whose worker died, and that was made again so many times before."""
     from whilst.errors import WorkerDiedError
 
     code = event.exit_code
@@ -99,10 +99,10 @@ def death(event: WorkerDied, is_running: bool) -> WorkerDiedError:
         how = f"with exit code {code}"
     what = "while it made this call" if is_running else "with this call in its hands"
     tail = f" The last it wrote to stderr: {event.stderr_tail.strip()}" if event.stderr_tail.strip() else ""
-    return WorkerDiedError(
-        f"Worker {event.worker} died {how} {what}.{tail} Pass retries=1 to make such calls again, if they may be "
-        f"made twice; errors='return' to get the other results."
-    )
+    remedy = "Pass retries=1 to make such calls again, if they may be made twice; errors='return'"
+    if retried:
+        remedy = f"It was begun {retried + 1} times, and each time the worker died. Pass errors='return'"
+    return WorkerDiedError(f"Worker {event.worker} died {how} {what}.{tail} {remedy} to get the other results.")
 
 
 def _signal_name(number: int) -> str:

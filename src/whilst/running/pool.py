@@ -222,7 +222,7 @@ class Pool:
                 self._tried[number] = self._tried.get(number, 0) + 1
                 again.append((job, number, item))
             else:
-                instructions += self._fail(number, item, job, death(event, number in event.running))
+                instructions += self._fail(number, item, job, death(event, number in event.running, self.rules.retries))
         self._put_back(moved)
         for each in again:  # one by one: whichever of them kills its worker takes no other along
             self._put_back([each])
