@@ -157,6 +157,7 @@ class ProcessBackend:
 
     def _add_to_death(self, worker: int, batch: Batch) -> None:
         """It has died, and the one who sends has not seen the event yet: these have not begun either."""
+        self._parcels.note_taken_back(batch.ids)
         for index, event in enumerate(self._queued):
             if isinstance(event, WorkerDied) and event.worker == worker:
                 self._queued[index] = event._replace(not_begun=(*event.not_begun, *batch.ids))
@@ -186,7 +187,9 @@ class ProcessBackend:
             return ()
         recalled, over = target.hands.recall_waiting()
         self._queued += [Finished(worker, batch.number, [], [], 0, 0) for batch in over]
-        return [*target.hands.recall(), *recalled]
+        back = [*target.hands.recall(), *recalled]
+        self._parcels.note_taken_back(back)
+        return back
 
     def events(self, timeout_s: float | None) -> Sequence[Event]:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -362,6 +365,7 @@ class ProcessBackend:
         else:
             self._queued += self._parcels.recover(hands)
             running, lost, not_begun = hands.sort_by_fate(self._parcels)
+            self._parcels.note_taken_back(not_begun)
             if hands.is_retired and exit_code == 0:
                 reason = "over its memory limit"
             elif exit_code is not None:

@@ -229,6 +229,8 @@ class HeldEchoes:
         """Call, job, kind and what was said."""
         self._failed: dict[Job, set[int]] = {}
         """Calls whose failure ends the run, unless they are made again."""
+        self._owed: set[int] = set()
+        """Calls that were sent and taken back: no later one has its say before they were sent again."""
 
     @property
     def is_empty(self) -> bool:
@@ -250,9 +252,14 @@ class HeldEchoes:
         if job.stops_at_error and job.how != "call":
             self._failed.setdefault(job, set()).update(ids)
 
-    def made_again(self, job: Job, ids: Iterable[int]) -> None:
+    def taken_back(self, ids: Iterable[int]) -> None:
+        self._owed.update(ids)
+
+    def sent(self, job: Job, ids: Iterable[int]) -> None:
         if job in self._failed:
             self._failed[job].difference_update(ids)
+        if self._owed:
+            self._owed.difference_update(ids)
 
     def say(self, in_hand: Iterable[tuple[Job, int]], *, is_over: bool) -> None:
         """Say what nobody comes before any more.
@@ -265,11 +272,13 @@ class HeldEchoes:
         for job, number in in_hand:
             lowest[job] = min(number, lowest.get(job, number))
         self._held.sort(key=lambda held: held[0])
+        owed = min(self._owed, default=None)
         kept = []
         for each in self._held:
             number, job, kind, said = each
             end = min(self._failed.get(job, ()), default=number)
-            if number <= end and (is_over or job.how == "call" or number <= lowest.get(job, number)):
+            is_next = number <= lowest.get(job, number) and (owed is None or number < owed)
+            if number <= end and (is_over or job.how == "call" or is_next):
                 _replay(kind, said)
             else:
                 kept.append(each)

@@ -51,7 +51,7 @@ class Parcels:
 
     def send(self, hands: Hands, writer: FrameWriter, batch: Batch) -> list[Event]:
         """Pickle and send; gives the answers for what could not be pickled."""
-        self._echoes.made_again(batch.job, batch.ids)
+        self._echoes.sent(batch.job, batch.ids)
         state = self._state(batch.job)
         error = state.packed(hands.shares_main)[1]
         if error is not None:
@@ -70,6 +70,10 @@ class Parcels:
             start = end
         open_batch.units_left = len(ends)
         return self.pump(hands, writer)
+
+    def note_taken_back(self, ids: Iterable[int]) -> None:
+        """These have not begun, and are to be sent again."""
+        self._echoes.taken_back(ids)
 
     def hold(self, hands: Hands, batch: Batch) -> None:
         """Have it in hand without sending it: its worker has died, and that is about to be said."""

@@ -1,0 +1,57 @@
+"""What calls in processes say is said in the order of the calls, whoever answers first."""
+
+from __future__ import annotations
+
+from pickle import dumps
+
+import pytest
+
+from whilst.running.backends.base import Job
+from whilst.running.worker import echoing
+from whilst.running.worker.echoing import HeldEchoes
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    words: list[str] = []
+    monkeypatch.setattr(echoing, "_replay", lambda _kind, text: words.append(text))
+    return words
+
+
+def hold(echoes: HeldEchoes, job: Job, number: int) -> None:
+    echoes.hold(dumps([(number, 0, f"call {number}")]), job, number, lambda serial: serial)
+
+
+def test_a_call_waits_for_those_before_it_that_workers_have(said: list[str]) -> None:
+    echoes, job = HeldEchoes(), Job(1, print)
+    hold(echoes, job, 5)
+    echoes.say([(job, 4)], is_over=False)
+    assert said == []
+    hold(echoes, job, 4)
+    echoes.say([], is_over=False)
+    assert said == ["call 4", "call 5"]
+
+
+def test_a_call_waits_for_one_that_was_taken_back_from_its_worker(said: list[str]) -> None:
+    """While nobody has that one in hand a later call is answered."""
+    echoes, job = HeldEchoes(), Job(1, print)
+    echoes.taken_back([8])
+    hold(echoes, job, 9)
+    hold(echoes, job, 7)
+    echoes.say([], is_over=False)
+    assert said == ["call 7"]
+    echoes.sent(job, [8])
+    echoes.say([(job, 8)], is_over=False)
+    assert said == ["call 7"]
+    hold(echoes, job, 8)
+    echoes.say([], is_over=False)
+    assert said == ["call 7", "call 8", "call 9"]
+
+
+def test_at_the_end_everything_is_said(said: list[str]) -> None:
+    echoes, job = HeldEchoes(), Job(1, print)
+    echoes.taken_back([1])
+    hold(echoes, job, 3)
+    hold(echoes, job, 2)
+    echoes.say([], is_over=True)
+    assert said == ["call 2", "call 3"]
