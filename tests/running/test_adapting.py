@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 
 import pytest
 
@@ -142,3 +143,24 @@ def test_calls_that_share_a_core_are_not_taken_for_a_queue_elsewhere():
     assert in_flight_after(Window(0.025, 4, 64, share_s=0.005), 1) > in_flight_after(Window(0.025, 4, 64), 0)
     assert in_flight_after(Window(0.025, 10, 64, share_s=0.005), 1) > 10
     assert in_flight_after(Window(0.025, 10, 64), 1) <= 13
+
+
+def test_a_refusal_amid_calls_that_are_still_on_their_way_says_nothing_about_fewer():
+    window = Window(0.02, 10, 64)
+    assert window.refused(10, 0.0, 0.0) == "a call was refused with 10 in flight: 5 at once instead of 10"
+    assert window.refused(8, 1.0, 1.0) == ""
+    assert window.target == 5
+
+
+def test_what_was_refused_by_chance_is_tried_again_ever_more_rarely():
+    window, now, tries = Window(0.02, 2, 64), 0.0, []
+    window.refused(2, now, now)
+    for answer in range(2000):
+        if window.target > 1:
+            tries.append(answer)
+            window.refused(2, now, now)
+        now += 0.02
+        window.answered(1, 0.02, now)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert len(gaps) >= 3
+    assert all(later >= earlier for earlier, later in itertools.pairwise(gaps))

@@ -11,7 +11,7 @@ machine's own cores) is the question that TCP answers for packets, and the answe
 - after that hill climbing in small steps on throughput, since a capacity may change;
 - a refusal takes the number back to the last one that a whole round went well with, or halves it where that was
   refused itself, and growth is by one from there (additive increase, multiplicative decrease: D.-M. Chiu, R. Jain,
-  "Analysis of the Increase and Decrease Algorithms", 1989).
+  "Analysis of the Increase and Decrease Algorithms", 1989); what was refused is tried again, ever more rarely.
 
 Rejected: a fixed number (32, or 5 per core), which is right for nobody; growth on free capacity alone, which ends
 at whatever the server tolerates last.
@@ -33,6 +33,9 @@ _QUEUEING: Final = 0.65
 _WORTH_DOUBLING: Final = 1.15
 """A doubling must bring this much throughput to be kept."""
 _STEP: Final = 0.15
+_FIRST_PATIENCE: Final = 4
+"""Rounds; twice as many after each refusal."""
+_LONGEST_PATIENCE: Final = 256
 
 
 class Phase(Enum):
@@ -73,7 +76,8 @@ class Window:
         self.base_s = base_s
         self._share_s = share_s
         self.ceiling = self.most
-        """Below what was refused."""
+        """Below what was refused; one more is tried when so many quiet rounds have passed."""
+        self._patience = _FIRST_PATIENCE
         self.refusals = 0
         self._retreated_s = 0.0
         self._proven = 0
@@ -124,7 +128,7 @@ class Window:
     def refused(self, in_flight: int, begun_s: float, now_s: float) -> str:
         """A call that began then was refused with so many in flight: go back to what went well, and grow from there.
 
-        Return what changed, in words; "" for a call that was on its way before the last retreat, and tells nothing new.
+        Return what changed, in words, or "". A call that was on its way before the last retreat tells nothing new.
         """
         if self.refusals and begun_s < self._retreated_s:
             return ""
@@ -133,12 +137,17 @@ class Window:
         before = self.target
         self.ceiling = max(1, min(self.ceiling, in_flight - 1))
         back = self._proven if 0 < self._proven < in_flight else in_flight // 2
+        if self.target < in_flight:  # others were still on their way: nothing is said about so few
+            back = max(back, self.target)
         self.target = max(1, min(self.target, self.ceiling, back))
         self._proven = min(self._proven, self.target)
         self.phase = Phase.STEADY
         self._round = None
         self._best = (0.0, self.target)
         self._quiet = 0
+        self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
+        if self.target == before:
+            return ""
         return f"a call was refused with {in_flight} in flight: {self.target} at once instead of {before}"
 
     # ---------------------------------------------------------------- rounds
@@ -200,7 +209,9 @@ class Window:
         else:
             self._direction = 0
         self._before_step = throughput
-        limit = max(1, math.floor(0.9 * self.ceiling)) if self.refusals else self.ceiling
+        if self.refusals and level >= self.ceiling and self._quiet >= self._patience:
+            self.ceiling = min(self.ceiling + 1, self.most)  # it was refused by chance, or there is more room now
+        limit = math.ceil(0.9 * self.ceiling) if self.refusals else self.ceiling
         step = 1 if self.refusals else max(1, round(_STEP * level))
         before, self.target = self.target, max(1, min(limit, self.target + self._direction * step))
         is_news = abs(self.target - before) > max(2, 0.3 * before)

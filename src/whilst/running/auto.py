@@ -90,7 +90,7 @@ class AutoPolicy:
         self._is_spoilt = False
         """No other mode would keep the results right."""
         self._refused: dict[int, int] = {}
-        self._in_hand = 0
+        self._view: View | None = None
         self._inline_calls = 0
         self._learned: Finished | None = None
         """The last inline answer, whose lesson is learned."""
@@ -103,7 +103,7 @@ class AutoPolicy:
 
     def orders(self, view: View) -> Orders:
         self._left = view.left
-        self._in_hand = view.in_hand
+        self._view = view
         if self._stage is _Stage.FIRST:
             if self.job.is_coroutine:
                 self._begin_with_coroutines()
@@ -142,8 +142,9 @@ class AutoPolicy:
             self._stay_here(finished.errors[unsent[0]])
             return unsent
         window = self._steering.window
-        if self._in_hand <= 1 and (window is None or window.target <= 1):
-            return ()
+        in_flight = 0 if self._view is None else self._view.in_hand
+        if in_flight <= 1 and (window is None or window.target <= 1) and not self._refused:
+            return ()  # alone it was turned away for itself, unless it was counted with others that just left
         from whilst.running.refusals import refusal, turned_away
 
         again = {number: refusal(error) for number, error in finished.errors.items()}
@@ -155,7 +156,7 @@ class AutoPolicy:
         begun_ns = dict(zip(finished.ids, finished.starts_ns or (), strict=False))
         for number, why in again.items():
             self._refused[number] = self._refused.get(number, 0) + 1
-            text = self._steering.refused(max(self._in_hand, 2), begun_ns.get(number, finished.start_ns))
+            text = self._steering.refused(max(in_flight, 2), begun_ns.get(number, finished.start_ns))
             if text:
                 self._note(f"{text} ({why})")
         return list(again)

@@ -297,6 +297,7 @@ class Driver:
         if isinstance(event, Finished):
             if event.errors:
                 crew.note_items(event)
+            self.view.in_hand = crew.pool.in_hand  # when it came: what it says may be due to the others
             if (event.errors or self.policy.is_wary) and (refused := self.policy.again(event)):
                 event = crew.turn_away(event, refused)
                 orders = self._ask()

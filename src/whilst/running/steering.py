@@ -206,6 +206,9 @@ class Steering:
     def _orders_for_threads(self, view: View, at_hand: int | None, batch: int) -> Orders:
         window = self.window
         workers = window.target if window is not None else self.decision.workers
+        if window is not None and window.refusals:
+            # Calls of threads that were told to end after them are in flight as well: who refuses counts them.
+            workers = max(1, workers - max(0, view.in_hand - (view.ready - view.idle)))
         if view.left != 0:
             self._is_ending = False
         elif not view.idle and view.in_hand <= view.ready:
