@@ -73,3 +73,19 @@ def test_inside_a_running_loop(coroutine_way: Keywords) -> None:
 def test_a_call_over_its_time_is_cancelled() -> None:
     with pytest.raises(TimeoutExceededError, match="cancelled"):
         map(calls.sleep_long, range(3), mode="concurrent", timeout_s=0.05)
+
+
+def test_one_coroutine_at_a_time_is_enough() -> None:
+    assert list(imap(calls.square_later, range(40), workers=1)) == [x * x for x in range(40)]
+
+
+def test_coroutines_that_one_at_a_time_is_best_for_go_on_so() -> None:
+    """A run that learns this knows no more of the calls than what came back."""
+    lock = asyncio.Lock()
+
+    async def exclusive(x: int) -> int:
+        async with lock:
+            await asyncio.sleep(0.001)
+            return x
+
+    assert map(exclusive, range(300)) == list(range(300))

@@ -92,8 +92,8 @@ class Window:
 
     @property
     def is_down_to_one(self) -> bool:
-        """One at a time turned out best."""
-        return self.target == 1 and self.phase is Phase.STEADY
+        """One at a time turned out best, where more were allowed."""
+        return self.target == 1 and self.phase is Phase.STEADY and self.most > 1
 
     def limit(self, most: int, share_s: float) -> None:
         """Never more than this from here on, with a better `share_s`; what was refused stays the ceiling."""

@@ -360,8 +360,8 @@ class AutoPolicy:
         if text:
             self._note(text)
         window = steering.window
-        if window is not None and window.is_down_to_one and not window.refusals:
-            self._give_up_overlap()
+        if window is not None and window.is_down_to_one and not window.refusals and not self.job.is_coroutine:
+            self._give_up_overlap()  # coroutines stay on their loop: what they share may be bound to it
         elif news is not None and (self._left is None or self._left >= 4):
             self._adopt(self._grounds.warmed_up(news[0]), news[1])
 
@@ -371,7 +371,7 @@ class AutoPolicy:
         )
         self._steering.go_inline()
         self._is_spoilt = True
-        self._stretch = max(1, min(int(STRETCH_S / max(self._steering.profile.wall_s, 1e-9)), _LONGEST_STRETCH))
+        self._stretch = 1
 
     def _may_be_made_here(self, error: BaseException) -> bool:
         """Something could not cross to or from a process: then the call is made here, if that does no harm.
