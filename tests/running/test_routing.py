@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 
@@ -82,6 +83,33 @@ def test_a_call_whose_argument_cannot_be_sent_stays_here() -> None:
             names = [executor.submit(kind, item) for item in items]
             assert {future.result(60)[:3] for future in names} == {"int", "loc"}
         assert executor.decision.history
+
+
+def through(fn: Callable[[int], int]) -> Callable[[int], int]:
+    """As a decorator: one code for whatever it wraps."""
+
+    def wrapper(number: int) -> int:
+        return fn(number)
+
+    return wrapper
+
+
+def here(number: int) -> int:
+    return sum(range(20_000)) and os.getpid() + 0 * number
+
+
+def apply(fn: Callable[[int], int], number: int) -> int:
+    return fn(number)
+
+
+@pytest.mark.parametrize("is_wrapped", [True, False], ids=["a wrapper", "an argument"])
+def test_what_is_known_of_one_function_says_nothing_of_another_behind_the_same_code(is_wrapped: bool) -> None:
+    with Executor() as executor:
+        for fn in (here, whose):
+            submit = partial(executor.submit, through(fn)) if is_wrapped else partial(executor.submit, apply, fn)
+            for future in [submit(k) for k in range(200)]:
+                future.result(60)
+    assert counted == dict.fromkeys(range(200), 1)
 
 
 def test_calls_of_other_functions_stay_in_threads() -> None:

@@ -13,8 +13,9 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from whilst.measuring import payload
 from whilst.measuring.fidelity import why_unlike_sent
@@ -28,7 +29,7 @@ from whilst.running.fixed import FixedPolicy
 from whilst.running.guarded import GuardedPolicy
 from whilst.running.naming import name_of
 from whilst.running.policy import Setup
-from whilst.running.submitted import asked_for
+from whilst.running.submitted import asked_for, make_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,13 +61,15 @@ _SIMPLE: Final = frozenset([int, float, complex, str, bytes, bool, type(None)])
 class Verdict:
     """On one function: what its calls were like, and whether they may go to processes."""
 
-    __slots__ = ("calls", "cpu_ns", "name", "why_not")
+    __slots__ = ("calls", "cpu_ns", "name", "types", "why_not")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.calls = self.cpu_ns = 0
         self.why_not: str | None = None
         """"" if they may; None as long as nobody has looked."""
+        self.types: frozenset[type] = frozenset()
+        """Of the arguments it was judged with."""
 
 
 class ThreadsFirst(FixedPolicy):
@@ -74,7 +77,7 @@ class ThreadsFirst(FixedPolicy):
 
     Args:
         source: where calls wait.
-        move: called once with the verdict on a function whose calls are to go to processes.
+        move: called when the calls of one more function are to go to processes.
     """
 
     def __init__(self, source: OpenInput, options: Options, move: Callable[[], None]) -> None:
@@ -85,7 +88,7 @@ class ThreadsFirst(FixedPolicy):
         self._start_ns = self._since_ns = time.perf_counter_ns()
         self._cpu_ns = _others_cpu_ns()
         self._load = 0.0
-        self._verdicts: dict[object, Verdict] = {}
+        self._verdicts: WeakKeyDictionary[FunctionType, Verdict] = WeakKeyDictionary()
         self._changes: list[Change] = []
 
     def orders(self, view: View) -> Orders:
@@ -112,14 +115,15 @@ class ThreadsFirst(FixedPolicy):
         """Is that so, by what is known of its function and can be seen of its arguments?"""
         if not self._changes:
             return False
-        verdict = self._verdicts.get(_key_of(asked_for(call)[0]))
-        return verdict is not None and verdict.why_not == "" and _can_be_sent(call)
+        key = _key_of(asked_for(call)[0])
+        verdict = None if key is None else self._verdicts.get(key)
+        return verdict is not None and verdict.why_not == "" and _is_like_judged(call, verdict.types)
 
     def decision(self) -> Decision:
         """See `Policy.decision`."""
         rejected = tuple(
             Rejection(Mode.PARALLEL, f"calls of {each.name} work, but {each.why_not}")
-            for each in self._verdicts.values()
+            for each in list(self._verdicts.values())
             if each.why_not
         )
         return replace(
@@ -148,6 +152,7 @@ class ThreadsFirst(FixedPolicy):
         mean_ns = verdict.cpu_ns // (verdict.calls - 1)
         if mean_ns * self._source.left < _WORTH_NS:
             return
+        verdict.types = frozenset(map(type, (*args, *kwargs.values())))
         verdict.why_not = _why_not(fn, args, kwargs, value)
         if not verdict.why_not:
             at_s = (time.perf_counter_ns() - self._start_ns) / 1e9
@@ -162,16 +167,18 @@ def processes_policy(options: Options) -> GuardedPolicy:
     return GuardedPolicy(Setup("processes", memory_limit_bytes=worker_memory_bytes(workers)), workers, "")
 
 
-def _key_of(fn: Callable[..., Any]) -> object:
-    """What calls of one function have in common, though each may come with an object of its own; None: nothing."""
-    while type(fn) is partial:
-        fn = fn.func
-    if type(fn) is MethodType:
-        fn = fn.__func__
-    return fn.__code__ if type(fn) is FunctionType and not gives_coroutines(fn) else None
+def _key_of(fn: Callable[..., Any]) -> FunctionType | None:
+    """A function that is the same in all its calls; None for one that carries something of its own along.
+
+    The wrappers of a decorator have one code, and call this or that: what is known of one says nothing of another.
+    """
+    is_plain = type(fn) is FunctionType and fn.__closure__ is None and not gives_coroutines(fn)
+    return fn if is_plain else None  # type: ignore[return-value]  # mypy does not narrow by a name
 
 
 def _why_not(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], value: object) -> str:
+    if any(map(callable, (*args, *kwargs.values()))):
+        return "it is given what it calls"
     pilot = Pilot(partial(fn, **kwargs) if kwargs else fn, "star", False)
     try:
         pilot.look_into(args)
@@ -185,11 +192,16 @@ def _why_not(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
     return why_not
 
 
-def _can_be_sent(call: Call) -> bool:
-    _, args, kwargs = call
-    if all(type(each) in _SIMPLE for each in (*args, *kwargs.values())):
+def _is_like_judged(call: Call, types: frozenset[type]) -> bool:
+    """Are its arguments of those types, or plain values, and can they be sent?"""
+    fn, args, kwargs = call
+    given = [each for one in args[1] for each in one] if fn is make_calls else [*args, *kwargs.values()]
+    others = [each for each in given if type(each) not in _SIMPLE]
+    if not others:
         return True
-    return not (payload.measure((args, kwargs), "its argument").why_not or why_unlike_sent([args, kwargs], ""))
+    if any(type(each) not in types or callable(each) for each in others):
+        return False
+    return not (payload.measure(others, "its argument").why_not or why_unlike_sent(others, ""))
 
 
 def _others_cpu_ns() -> int:
