@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from programs import CASES, Case
 
-from whilst.checking.engine import Execution, Explorer, Program
-from whilst.checking.events import Status
-from whilst.checking.search import SearchConfig, SearchReport, search
+from whilst.checking.engine.events import Status
+from whilst.checking.explorer.explorer import Execution, Explorer, Program
+from whilst.checking.search.search import SearchConfig, SearchReport, search
 
 
 def explore(case: Case, *, stop: bool, is_symmetric: bool = False) -> tuple[SearchReport, float, bool]:

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from programs import Counter, add, add_locked
 
 from whilst.checking import check
-from whilst.checking.engine import Explorer, Program
-from whilst.checking.search import SearchConfig, search
+from whilst.checking.explorer.explorer import Explorer, Program
+from whilst.checking.search.search import SearchConfig, search
 
 
 def adding(times: int) -> Callable[[Any], None]:

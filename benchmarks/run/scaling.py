@@ -18,14 +18,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import whilst.running.driver as driver_module
+import whilst.running.core.driver as driver_module
 from whilst.running.backends.base import Batch, Event, Finished, Job, WorkerReady, WorkerStopped
 from whilst.running.backends.processes import ProcessBackend
-from whilst.running.fixed import FixedPolicy
-from whilst.running.policy import Setup
-from whilst.running.recorder import Recorder
-from whilst.running.sinks import ListSink
-from whilst.running.source import Source
+from whilst.running.core.inputs import Source
+from whilst.running.core.outputs import ListSink
+from whilst.running.core.policy import Setup
+from whilst.running.core.recorder import Recorder
+from whilst.running.policies.fixed import FixedPolicy
 
 RUNS = 5
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128)

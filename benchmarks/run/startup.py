@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from whilst.running.backends.base import WorkerReady
 from whilst.running.backends.processes import ProcessBackend
-from whilst.running.worker.launching import lease
+from whilst.running.worker.parent.fork_server_client import lease
 
 
 def one(x: int) -> int:

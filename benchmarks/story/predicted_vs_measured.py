@@ -13,8 +13,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from whilst.comparing import Row, compare
 from whilst.planning import read_day
-from whilst.running.comparing import Row, compare
 
 STORY = Path(__file__).parents[2] / "examples" / "story.toml"
 

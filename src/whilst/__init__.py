@@ -8,7 +8,7 @@ Everything here is loaded when it is first used, so that `import whilst` costs n
 
 from __future__ import annotations
 
-from whilst.lazily import lazily
+from whilst._lazy import lazily
 from whilst.model.drawable import install_renderers
 
 # Not from `typing`, whose import takes longer than a run of short calls.
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whilst.checking import check, check_sql, replay
+    from whilst.comparing import Comparison, compare
     from whilst.errors import (
         CheckError,
         DayError,
@@ -49,9 +50,8 @@ if TYPE_CHECKING:
     )
     from whilst.model.report import Renderers
     from whilst.planning import Plan, forecast, plan, plan_modes
-    from whilst.running.comparing import Comparison, compare
-    from whilst.running.executor import Executor
-    from whilst.running.mapping import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
+    from whilst.running.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
+    from whilst.running.executor.executor import Executor
     from whilst.running.results import Results
 
 __version__: Final = "0.1.0"
@@ -133,10 +133,10 @@ _HOMES: Final = {
         "work",
     ),
     "whilst.planning": ("Plan", "forecast", "plan", "plan_modes"),
-    "whilst.running.comparing": ("Comparison", "compare"),
+    "whilst.comparing": ("Comparison", "compare"),
     "whilst.checking": ("check", "check_sql", "replay"),
-    "whilst.running.executor": ("Executor",),
-    "whilst.running.mapping": ("gather", "imap", "imap_unordered", "map", "starmap"),
+    "whilst.running.executor.executor": ("Executor",),
+    "whilst.running.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.results": ("Results",),
 }
 

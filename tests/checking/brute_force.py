@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from whilst.checking.engine import Execution, Explorer, Program
-from whilst.checking.events import Access, Op
-from whilst.checking.search import SearchConfig, SearchReport, search
+from whilst.checking.engine.events import Access, Op
+from whilst.checking.explorer.explorer import Execution, Explorer, Program
+from whilst.checking.search.search import SearchConfig, SearchReport, search
 
 
 class State:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from whilst.checking import check
-from whilst.checking.engine import Limits
+from whilst.checking.explorer.explorer import Limits
 from whilst.model.verdict import Answer
 
 LOCK = type(threading.Lock())

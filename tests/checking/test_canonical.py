@@ -26,8 +26,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whilst.checking import canonical as room
-from whilst.checking.canonical import StateTooLargeError, canonical, opaque_types
+from whilst.checking.judge import canonical as room
+from whilst.checking.judge.canonical import StateTooLargeError, canonical, opaque_types
 
 
 @dataclass
@@ -281,7 +281,7 @@ def test_sets_of_objects_in_cycles_are_compared_whatever_their_order() -> None:
 
 def test_forms_are_picklable_and_the_same_in_another_process() -> None:
     program = (
-        "import sys; from whilst.checking.canonical import canonical\n"
+        "import sys; from whilst.checking.judge.canonical import canonical\n"
         "big = {str(n): {n, str(n)} for n in range(900)}; loop = [{'a', 'b'}]; loop.append(loop)\n"
         "print(repr((canonical(big), canonical(loop))))"
     )

@@ -15,8 +15,8 @@ import pytest
 
 import whilst
 from whilst.checking import Question
-from whilst.checking.engine import Limits
-from whilst.checking.verbs import parse_budget
+from whilst.checking.api import parse_budget
+from whilst.checking.explorer.explorer import Limits
 from whilst.errors import CheckError, ReplayError
 from whilst.model.verdict import Answer
 
@@ -212,8 +212,8 @@ def test_a_question_that_makes_no_sense_is_refused(setup: Any, tasks: Any, said:
 
 
 def test_too_large_a_state_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whilst.checking.canonical.TREE_NODES", 10)
-    monkeypatch.setattr("whilst.checking.canonical.GRAPH_NODES", 20)
+    monkeypatch.setattr("whilst.checking.judge.canonical.TREE_NODES", 10)
+    monkeypatch.setattr("whilst.checking.judge.canonical.GRAPH_NODES", 20)
 
     def grow(account: Account) -> None:
         account.log += [[n] for n in range(100)]  # type: ignore[list-item]

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from brute_force import program, random_programs, searched, trace_of
 
-from whilst.checking.engine import Execution, Explorer
-from whilst.checking.frontier import Frontier, Piece, Task, explore
+from whilst.checking.explorer.explorer import Execution, Explorer
+from whilst.checking.search.subtrees import Frontier, Piece, Task, explore
 
 PROGRAMS = list(random_programs(60, seed=23))
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from whilst.checking import check, spreading, verbs
-from whilst.checking.frontier import Frontier
-from whilst.checking.search import SearchConfig
-from whilst.checking.spreading import Known, Spread
+from whilst.checking import api as verbs
+from whilst.checking import check
+from whilst.checking.search import parallel as spreading
+from whilst.checking.search.parallel import Known, Spread
+from whilst.checking.search.search import SearchConfig
+from whilst.checking.search.subtrees import Frontier
 from whilst.model.verdict import Answer
 
 SOURCE = """

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from whilst.checking import check
-from whilst.checking.engine import Explorer, Program
-from whilst.checking.search import SearchConfig, search
+from whilst.checking.explorer.explorer import Explorer, Program
+from whilst.checking.search.search import SearchConfig, search
 from whilst.model.verdict import Answer
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from whilst.checking.engine import Execution, Explorer, Limits, Program
-from whilst.checking.events import Status
-from whilst.checking.search import Guarantee, SearchConfig, search
+from whilst.checking.engine.events import Status
+from whilst.checking.explorer.explorer import Execution, Explorer, Limits, Program
+from whilst.checking.search.search import Guarantee, SearchConfig, search
 
 MODULE_LOCK = threading.Lock()
 

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from brute_force import every_interleaving, outcome, program, random_programs, searched, trace_of
 
-from whilst.checking.engine import Execution, Explorer
-from whilst.checking.search import Guarantee
+from whilst.checking.explorer.explorer import Execution, Explorer
+from whilst.checking.search.search import Guarantee
 
 MOST = 4_000
 PROGRAMS = list(random_programs(90, seed=11))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from whilst.checking.engine import Execution
-from whilst.checking.events import Access, Blocked, Op, Place, Status, TaskResult
-from whilst.checking.patterns import name_of
-from whilst.checking.touching import Named, conflicts_of, is_in_condition
+from whilst.checking.engine.events import Access, Blocked, Op, Place, Status, TaskResult
+from whilst.checking.explain.conflicts import Named, conflicts_of, is_in_condition
+from whilst.checking.explain.patterns import name_of
+from whilst.checking.explorer.explorer import Execution
 from whilst.model.verdict import Answer
 
 NAMES = ("ann", "bob", "cyd")

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from whilst.checking.bytecode import decode, version
-from whilst.checking.hooking import Hooks
-from whilst.checking.rewriting import Rewriter
-from whilst.checking.sharing import SharedNames
-from whilst.checking.sites import Places
+from whilst.checking.engine.sites import Places
+from whilst.checking.instrument.bytecode import decode, version
+from whilst.checking.instrument.insert_hooks import Hooks
+from whilst.checking.instrument.shared_variables import SharedNames
+from whilst.checking.instrument.templates import Rewriter
 
 REPLACING = {"call", "call_spread", "enter", "loop"}
 

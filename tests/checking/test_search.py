@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from whilst.checking.engine import Execution, Explorer, Program
-from whilst.checking.search import Guarantee, Progress, SearchConfig, search
+from whilst.checking.explorer.explorer import Execution, Explorer, Program
+from whilst.checking.search.search import Guarantee, Progress, SearchConfig, search
 
 
 class Counter:

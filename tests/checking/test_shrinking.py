@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from whilst.checking.engine import Execution
-from whilst.checking.events import Access, Op, Place, Status
-from whilst.checking.shrinking import shrink
+from whilst.checking.engine.events import Access, Op, Place, Status
+from whilst.checking.explain.shrink import shrink
+from whilst.checking.explorer.explorer import Execution
 
 
 class Toy(Execution):
@@ -122,7 +122,7 @@ def test_an_interleaving_that_the_gil_allows_is_preferred_to_a_shorter_one() -> 
 
 
 def test_shrinking_stops_when_its_runs_are_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whilst.checking.shrinking._RUNS", 50)
+    monkeypatch.setattr("whilst.checking.explain.shrink._RUNS", 50)
     tasks = ("abcdefghij", "klmnopqrst")
     run, fails = runner(tasks), in_order("akblcm")
     first = run([n for pair in zip([0] * 10, [1] * 10, strict=True) for n in pair])

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from brute_force import every_interleaving, searched, trace_of
 
 from whilst.checking import check
-from whilst.checking.engine import Execution, Explorer, Program
-from whilst.checking.search import Guarantee, SearchConfig, search
+from whilst.checking.explorer.explorer import Execution, Explorer, Program
+from whilst.checking.search.search import Guarantee, SearchConfig, search
 from whilst.model.verdict import Answer
 
 MOST = 400

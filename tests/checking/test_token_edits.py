@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from whilst.checking import check, inquiry, replay, verbs
+from whilst.checking import api as verbs
+from whilst.checking import check, replay
+from whilst.checking import checker as inquiry
 from whilst.checking.question import Question
 from whilst.errors import ReplayError
 

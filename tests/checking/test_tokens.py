@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whilst.checking.tokens import Token, digest_of, load_file, reference_to, resolve
+from whilst.checking.explain.tokens import Token, digest_of, load_file, reference_to, resolve
 from whilst.errors import ReplayError
 
 _names = st.text("abc.:<>_", min_size=1, max_size=8)

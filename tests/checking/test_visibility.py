@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from whilst.checking.engine import Execution, Explorer, Program
-from whilst.checking.search import Guarantee, SearchConfig, SearchReport, search
+from whilst.checking.explorer.explorer import Execution, Explorer, Program
+from whilst.checking.search.search import Guarantee, SearchConfig, SearchReport, search
 
 COUNT = 0
 TABLE: dict[str, int] = {}

@@ -121,7 +121,7 @@ def test_a_token_is_enough_to_run_it_again(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_progress_is_written_over_and_cleared() -> None:
-    from whilst.checking.search import Progress
+    from whilst.checking.search.search import Progress
 
     written: list[str] = []
     meter = _Meter(written.append)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from whilst.running.mapping import imap, map  # noqa: A004
+from whilst.running.api import imap, map  # noqa: A004
 from whilst.running.options import Keywords
 
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from whilst.errors import NotPicklableError, WorkerDiedError
-from whilst.running.mapping import imap, map  # noqa: A004 - the verb under test
+from whilst.running.api import imap, map  # noqa: A004 - the verb under test
 from whilst.running.options import Keywords
 
 from . import hostile
@@ -170,7 +170,9 @@ def test_a_death_is_noticed_though_a_child_of_the_worker_holds_its_descriptors()
 
 
 def _is_left_over(process: psutil.Process) -> bool:
-    return process.info["ppid"] == 1 and "whilst.running.worker.server" in " ".join(process.info["cmdline"] or ())
+    return process.info["ppid"] == 1 and "whilst.running.worker.child.fork_server" in " ".join(
+        process.info["cmdline"] or ()
+    )
 
 
 def test_daemon_threads_of_a_call_do_not_hold_up_the_end(way: Keywords) -> None:
@@ -222,7 +224,7 @@ def test_a_consumer_that_leaves_leaves_nothing_behind() -> None:
 PROGRAM = """
     import os, sys, time, threading
     sys.path.insert(0, {source!r})
-    from whilst.running.mapping import map
+    from whilst.running.api import map
     {head}
 
     def long(x):

@@ -10,7 +10,7 @@ import pytest
 
 from whilst.errors import WorkerDiedError
 from whilst.model import Mode
-from whilst.running.mapping import imap, map  # noqa: A004 - the verb's name
+from whilst.running.api import imap, map  # noqa: A004 - the verb's name
 from whilst.running.options import OptionsError
 
 SEEN: list[Any] = []

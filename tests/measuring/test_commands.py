@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from whilst.measuring.commands import Commands
-from whilst.measuring.footprints import Footprints
+from whilst.measuring.files.commands import Commands
+from whilst.measuring.files.footprints import Footprints
 
 ADDS = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
 KNOWS_WHAT_IS_WRITTEN = Path("/proc/thread-self/io").exists()
@@ -101,7 +101,7 @@ def test_files_that_there_was_no_time_to_look_at_are_not_taken_for_changed(
     os.utime(old, (1, 1))
     commands = Commands()
     with monkeypatch.context() as patched:
-        patched.setattr("whilst.measuring.commands._MOST_LOOKS", 0)
+        patched.setattr("whilst.measuring.files.commands._MOST_LOOKS", 0)
         commands.start(["true"], tmp_path, may_print=False)
     (tmp_path / "new").write_text("x")
     assert commands.changed() == {str(tmp_path / "new")}

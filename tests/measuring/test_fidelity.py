@@ -9,8 +9,8 @@ from enum import Enum
 
 import pytest
 
-from whilst.measuring.fidelity import why_unlike, why_unlike_sent
-from whilst.measuring.scanning import scan
+from whilst.measuring.roundtrip import why_unlike, why_unlike_sent
+from whilst.measuring.writes.scan import scan
 
 
 class Drops:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from whilst.measuring.filecode import may_touch_files
-from whilst.measuring.footprints import Footprints
-from whilst.measuring.reachable import Reachable
-from whilst.measuring.scanning import scan
-from whilst.measuring.suspects import Reach
+from whilst.measuring.files.filecode import may_touch_files
+from whilst.measuring.files.footprints import Footprints
+from whilst.measuring.writes.reachable import Reachable
+from whilst.measuring.writes.scan import scan
+from whilst.measuring.writes.suspects import Reach
 
 
 def watched(fn: Callable[[object], object], items: Iterable[object], rest: Sequence[object] = ()) -> str:

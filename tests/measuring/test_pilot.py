@@ -9,7 +9,7 @@ import time
 import pytest
 
 from whilst.measuring import clocks
-from whilst.measuring.canary import Canary, Sightings
+from whilst.measuring.gil_probe import Canary, Sightings
 from whilst.measuring.payload import measure, measure_function
 from whilst.measuring.pilot import Pilot
 

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from whilst.measuring.pilot import Pilot
-from whilst.measuring.reachable import AROUND, Reachable
+from whilst.measuring.writes.reachable import AROUND, Reachable
 
 np = pytest.importorskip("numpy")
 

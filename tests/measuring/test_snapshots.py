@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from whilst.measuring.scanning import scan
-from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
+from whilst.measuring.writes.scan import scan
+from whilst.measuring.writes.snapshots import Surroundings, Watchlist, fingerprint
 
 
 class Holder:

@@ -19,8 +19,8 @@ from xmlrpc.client import ServerProxy
 
 import pytest
 
-from whilst.measuring.scanning import scan
-from whilst.measuring.suspects import Reach
+from whilst.measuring.writes.scan import scan
+from whilst.measuring.writes.suspects import Reach
 
 VISITED: set[str] = set()
 TOTALS = {"fetched": 0}

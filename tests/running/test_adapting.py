@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from whilst.running.adapting import Batches, Phase, Window
+from whilst.running.policies.concurrency_limit import Batches, Phase, Window
 
 
 class Server:

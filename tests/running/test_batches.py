@@ -6,9 +6,9 @@ import time
 
 import whilst
 from whilst.running.backends.base import Batch, Finished, Job
-from whilst.running.fixed import FixedPolicy
-from whilst.running.holding import Held
-from whilst.running.policy import Setup, View
+from whilst.running.core.holding import Held
+from whilst.running.core.policy import Setup, View
+from whilst.running.policies.fixed import FixedPolicy
 
 JOB = Job(0, abs)
 

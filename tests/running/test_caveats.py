@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from whilst.running.mapping import imap, map  # noqa: A004 - the verb's name
+from whilst.running.api import imap, map  # noqa: A004 - the verb's name
 from whilst.running.options import Keywords
 
 seen: set[int] = set()

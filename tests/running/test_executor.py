@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from whilst.running.executor import Executor, ExecutorClosedError
+from whilst.running.executor.executor import Executor, ExecutorClosedError
 from whilst.running.options import Keywords, OptionsError
 
 WAYS: dict[str, Keywords] = {
@@ -168,7 +168,7 @@ def test_an_executor_that_was_never_used_leaves_nothing() -> None:
 
 def test_submitted_calls_are_made_before_the_program_ends() -> None:
     code = (
-        "import os, time\nfrom whilst.running.executor import Executor\n"
+        "import os, time\nfrom whilst.running.executor.executor import Executor\n"
         "executor = Executor(mode='concurrent', workers=2)\n"
         "for n in range(3): executor.submit(lambda n=n: (time.sleep(0.05), os.write(1, b'done %d\\n' % n)))\n"
     )

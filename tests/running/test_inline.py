@@ -9,9 +9,9 @@ import pytest
 
 import whilst
 from whilst.running.backends.base import Job
-from whilst.running.calls import Awaiter
-from whilst.running.inline import perform_inline
-from whilst.running.source import Source
+from whilst.running.calls.perform import Awaiter
+from whilst.running.core.inline import perform_inline
+from whilst.running.core.inputs import Source
 
 MANY = 30_000
 WAYS: list[Any] = ["auto", "sequential"]

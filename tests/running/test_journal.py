@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from whilst.errors import JournalError
-from whilst.running.mapping import gather, imap, imap_unordered, map, starmap  # noqa: A004 - the verb's name
+from whilst.running.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - the verb's name
 
 MODES = ["sequential", "concurrent"]
 calls: list[Any] = []
@@ -110,7 +110,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """
         import os, signal, sys
-        from whilst.running.mapping import map
+        from whilst.running.api import map
 
         def work(item):
             with open("calls", "a") as log:

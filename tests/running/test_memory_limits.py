@@ -9,8 +9,10 @@ import pytest
 
 import whilst
 from whilst.measuring.machine import look_at_machine
-from whilst.running import backends, choosing, mapping
-from whilst.running.policy import Setup
+from whilst.running import api as mapping
+from whilst.running import backends
+from whilst.running.core.policy import Setup
+from whilst.running.policies import choosing
 
 HOARD: list[bytearray] = []
 

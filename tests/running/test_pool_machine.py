@@ -16,7 +16,7 @@ from whilst.running.backends.base import (
     WorkerReady,
     WorkerStopped,
 )
-from whilst.running.messages import (
+from whilst.running.core.messages import (
     Cancelled,
     Deliver,
     Fail,
@@ -30,7 +30,7 @@ from whilst.running.messages import (
     Submitted,
     TimedOut,
 )
-from whilst.running.pool import Pool, Rules
+from whilst.running.core.pool_state import Pool, Rules
 
 JOB = Job(1, len)
 

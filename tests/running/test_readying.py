@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from whilst.measuring.auditing import Watch
-from whilst.running import readying
+from whilst.measuring.files.auditing import Watch
+from whilst.running.core import preload as readying
 
 pytestmark = pytest.mark.skipif(not hasattr(__import__("time"), "pthread_getcpuclockid"), reason="no clocks of threads")
 
@@ -54,7 +54,7 @@ def test_a_fork_in_the_midst_of_a_call_meets_no_half_loaded_module():
             time.sleep(0.005)
             child = os.fork()
             if not child:
-                import whilst.running.backends.threads, whilst.running.grounds, whilst.measuring.pilot
+                import whilst.running.backends.threads, whilst.running.policies.evidence, whilst.measuring.pilot
                 os._exit(7)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

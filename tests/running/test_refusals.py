@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from whilst.running.refusals import refusal, turned_away
+from whilst.running.policies.throttling import refusal, turned_away
 
 
 class HTTPError(OSError):

@@ -12,8 +12,8 @@ from functools import partial
 import pytest
 
 from whilst.model import Mode
-from whilst.running import routing
-from whilst.running.executor import Executor
+from whilst.running.executor import policy as routing
+from whilst.running.executor.executor import Executor
 
 counted: dict[int, int] = {}
 

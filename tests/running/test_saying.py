@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from whilst.running.mapping import map as whilst_map
-from whilst.running.saying import Speech
+from whilst.running.api import map as whilst_map
+from whilst.running.calls.ordered_output import Speech
 
 COUNT = 24
 

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from whilst.model import Kind
 from whilst.running.backends.base import CALLER, Finished, Job
+from whilst.running.call_names import describe_call
 from whilst.running.callers import is_iterating
-from whilst.running.calls import Awaiter
-from whilst.running.inline import perform_inline, perform_lazily
-from whilst.running.naming import describe_call
-from whilst.running.recorder import Recorder
+from whilst.running.calls.perform import Awaiter
+from whilst.running.calls.seeding import own_draws, reseed, seed_of
+from whilst.running.core.inline import perform_inline, perform_lazily
+from whilst.running.core.inputs import Source
+from whilst.running.core.outputs import ListSink, OrderedSink, UnorderedSink
+from whilst.running.core.recorder import Recorder
 from whilst.running.results import Results
-from whilst.running.seeding import own_draws, reseed, seed_of
-from whilst.running.sinks import ListSink, OrderedSink, UnorderedSink
-from whilst.running.source import Source
 
 
 @pytest.mark.parametrize("kind", [list, tuple, iter, lambda items: (x for x in items)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whilst.model import Profile
-from whilst.running.watching import LoopWatch, Watch
+from whilst.running.policies.drift import LoopWatch, Watch
 
 WORK = Profile(work_s=0.01, wait_s=0.0, gil_s=0.01, calls=3)
 FREE = Profile(work_s=0.01, wait_s=0.0, gil_s=0.0, calls=3)

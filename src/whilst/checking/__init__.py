@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whilst.lazily import lazily
+from whilst._lazy import lazily
 
 if TYPE_CHECKING:
-    from whilst.checking.outliving import effects_of
+    from whilst.checking.api import check, replay
+    from whilst.checking.judge.outliving import effects_of
     from whilst.checking.question import Question
     from whilst.checking.sql import check_sql
-    from whilst.checking.verbs import check, replay
 
 __all__ = ["Question", "check", "check_sql", "effects_of", "replay"]
 
 _HOMES: Final = {
-    "whilst.checking.outliving": ("effects_of",),
+    "whilst.checking.judge.outliving": ("effects_of",),
     "whilst.checking.question": ("Question",),
     "whilst.checking.sql": ("check_sql",),
-    "whilst.checking.verbs": ("check", "replay"),
+    "whilst.checking.api": ("check", "replay"),
 }
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

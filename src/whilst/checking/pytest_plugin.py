@@ -62,7 +62,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         pytest.fail("@pytest.mark.isolated takes keyword arguments only: return (setup, tasks)", pytrace=False)
     wanted = inspect.signature(pyfuncitem.obj).parameters
     given = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
-    from whilst.checking.asking import as_question
+    from whilst.checking.targets import as_question
     from whilst.errors import CheckError
 
     try:
@@ -91,7 +91,7 @@ def _hold(
     config: pytest.Config, setup: Callable[[], Any], tasks: Sequence[Callable[..., Any]], options: Mapping[str, Any]
 ) -> Verdict:
     __tracebackhide__ = True
-    from whilst.checking.verbs import check, replay
+    from whilst.checking.api import check, replay
     from whilst.errors import CheckError
     from whilst.model.verdict import Answer
 

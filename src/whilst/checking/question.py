@@ -11,11 +11,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from whilst.checking.canonical import StateTooLargeError
-from whilst.checking.engine import Execution, Explorer, Program
-from whilst.checking.events import Status
-from whilst.checking.outcome import Measure, short
-from whilst.checking.sequential import SequentialEndings, orders_of
+from whilst.checking.engine.events import Status
+from whilst.checking.explorer.explorer import Execution, Explorer, Program
+from whilst.checking.judge.canonical import StateTooLargeError
+from whilst.checking.judge.outcome import Measure, short
+from whilst.checking.judge.sequential import SequentialEndings, orders_of
 from whilst.errors import CheckError
 from whilst.model.verdict import Answer
 

@@ -15,7 +15,7 @@ from whilst.model.verdict import Answer, Verdict
 
 if TYPE_CHECKING:
     from whilst.checking.question import Question
-    from whilst.checking.search import Progress
+    from whilst.checking.search.search import Progress
 
 __all__ = ["check"]
 
@@ -70,13 +70,13 @@ def exit_code(verdict: Verdict) -> int:
 
 
 def _question(what: str) -> Question:
-    from whilst.checking.asking import as_question, find
+    from whilst.checking.targets import as_question, find
 
     return as_question(find(what), what)
 
 
 def _checked(question: Question | None, budget: str, jobs: int) -> Verdict:
-    from whilst.checking.verbs import check as ask
+    from whilst.checking.api import check as ask
 
     assert question is not None
     progress = _Meter() if sys.stderr.isatty() else None
@@ -97,7 +97,7 @@ def _checked(question: Question | None, budget: str, jobs: int) -> Verdict:
 
 
 def _replayed(token: str, question: Question | None) -> Verdict:
-    from whilst.checking.verbs import replay
+    from whilst.checking.api import replay
 
     if question is None:
         return replay(token)

@@ -13,8 +13,8 @@ import click
 from whilst.cli.loading import InputError, load_function, read_items
 from whilst.cli.options import Output, output_options
 from whilst.cli.progress import Progress
-from whilst.running.comparing import Comparison
-from whilst.running.comparing import compare as compare_modes
+from whilst.comparing import Comparison
+from whilst.comparing import compare as compare_modes
 
 __all__ = ["compare"]
 

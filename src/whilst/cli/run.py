@@ -15,7 +15,7 @@ import click
 
 from whilst.cli.loading import InputError, load_function, read_items
 from whilst.model import Mode
-from whilst.running.mapping import imap
+from whilst.running.api import imap
 
 __all__ = ["run"]
 

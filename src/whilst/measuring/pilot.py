@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from whilst.measuring import clocks
-from whilst.measuring.canary import Canary, Sightings
-from whilst.measuring.footprints import Footprints
-from whilst.measuring.origins import ABSENT
+from whilst.measuring.files.footprints import Footprints
+from whilst.measuring.gil_probe import Canary, Sightings
 from whilst.measuring.printing import Ear
-from whilst.measuring.reachable import AROUND, Found, Reachable
-from whilst.measuring.scanning import scan
-from whilst.measuring.snapshots import Surroundings, Watchlist, fingerprint
-from whilst.measuring.suspects import Scan
+from whilst.measuring.writes.abstract_value import ABSENT
+from whilst.measuring.writes.reachable import AROUND, Found, Reachable
+from whilst.measuring.writes.scan import scan
+from whilst.measuring.writes.snapshots import Surroundings, Watchlist, fingerprint
+from whilst.measuring.writes.suspects import Scan
 from whilst.model import Profile, Write
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Pilot:
         """
         # Imported where something is weighed: calls that wait are on their way before that.
         from whilst.measuring import payload
-        from whilst.measuring.fidelity import parts_of, why_unlike, why_unlike_sent
+        from whilst.measuring.roundtrip import parts_of, why_unlike, why_unlike_sent
 
         if self.function is None:
             self.function = payload.measure_function(self.fn)

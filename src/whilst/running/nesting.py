@@ -10,7 +10,7 @@ from __future__ import annotations
 # Not `threading`, which a program with one thread may never have loaded.
 from _thread import _local
 
-from whilst.running.worker import share
+from whilst.running import process_role as share
 
 __all__ = ["enter_worker", "leave_worker", "workers_left"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from whilst._record import Record
 from whilst.errors import WhilstError
-from whilst.running.worker.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -110,7 +110,7 @@ class Results(list[R]):
         return RunReport(self.decision, self.timeline, len(self), failed, self._length_s)
 
     def __iter__(self) -> Iterator[R]:
-        # Only a `for` loop over the call itself ever sees results of a run that failed: see `running.mapping`.
+        # Only a `for` loop over the call itself ever sees results of a run that failed: see `running.api`.
         return super().__iter__() if self._error is None else self._until_error(self._error)
 
     def _until_error(self, error: BaseException) -> Iterator[R]:

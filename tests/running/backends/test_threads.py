@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from whilst.running.mapping import map  # noqa: A004
+from whilst.running.api import map  # noqa: A004
 from whilst.running.nesting import workers_left
 
 

@@ -19,8 +19,8 @@ import pytest
 
 import whilst
 from whilst import Day, DayError, Mode, Task, wait, work
+from whilst.comparing import NAIVE, Comparison, ComparisonError, compare
 from whilst.model.mode import UnknownModeError
-from whilst.running.comparing import NAIVE, Comparison, ComparisonError, compare
 
 PARENT = os.getpid()
 MODES = [mode.value for mode in Mode]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from whilst.running.comparing.outcomes import Failure, Outcome, describe_difference, is_same
+from whilst.comparing.outcomes import Failure, Outcome, describe_difference, is_same
 
 
 @dataclass

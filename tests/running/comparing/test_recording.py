@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from whilst.comparing.outcomes import Outcome
+from whilst.comparing.recording import GIL, CallRecord, Run, make_timeline
 from whilst.model import Kind
-from whilst.running.comparing.outcomes import Outcome
-from whilst.running.comparing.recording import GIL, CallRecord, Run, make_timeline
 
 MS = 1_000_000
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from whilst.comparing.days.agenda import Agenda, Work
+from whilst.comparing.days.script import Script
 from whilst.model import Day, Kind, Timeline, TimelineBuilder
-from whilst.running.performing.agenda import Agenda, Work
-from whilst.running.performing.script import Script
 
 FAR = 1 << 61
 

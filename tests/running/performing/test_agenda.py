@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whilst.comparing.days.script import Script, scripts
 from whilst.errors import DayError
 from whilst.model import Day, Kind, Mode, Span, Task, Timeline, wait, work
 from whilst.planning import plan, read_day
-from whilst.running.performing.script import Script, scripts
 
 
 def _load(name: str) -> ModuleType:

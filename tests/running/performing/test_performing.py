@@ -15,12 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from whilst.comparing.days import MOST_THREADS, clocks, perform, perform_naively
+from whilst.comparing.days.clocks import Recorder, burn
+from whilst.comparing.days.frames import Child, read_frame, write_frame
 from whilst.errors import DayError, WorkerDiedError
 from whilst.model import Day, Kind, Mode, Task, Timeline, wait, work
 from whilst.planning import plan, read_day
-from whilst.running.performing import MOST_THREADS, clocks, perform, perform_naively
-from whilst.running.performing.clocks import Recorder, burn
-from whilst.running.performing.frames import Child, read_frame, write_frame
 
 STORY = Path(__file__).parents[3] / "examples" / "story.toml"
 
@@ -117,7 +117,7 @@ def test_where_the_clocks_part_a_held_off_span_is_left(monkeypatch: pytest.Monke
 
 def executors() -> list[psutil.Process]:
     """Of this process's children: multiprocessing keeps one for its own book-keeping, once a test has used it."""
-    return [each for each in psutil.Process().children() if "whilst.running.performing" in " ".join(each.cmdline())]
+    return [each for each in psutil.Process().children() if "whilst.comparing.days" in " ".join(each.cmdline())]
 
 
 def test_a_killed_executor_is_named_with_its_signal_and_the_others_are_ended() -> None:
@@ -161,7 +161,7 @@ PERFORM_LONG = """
 import sys
 from whilst.model import Day, Task, wait, work
 from whilst.planning import plan
-from whilst.running.performing import perform, perform_naively
+from whilst.comparing.days import perform, perform_naively
 day = Day(("a", "b"), (Task("one", (work(60),), by=("a",)), Task("two", (wait(60),), by=("a", "b"))))
 try:
     print("begun", flush=True)

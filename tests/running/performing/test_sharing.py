@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from whilst.comparing.days.fair_share import fair_share
 from whilst.model import Day, Kind, Task, wait, work
 from whilst.planning import read_day
-from whilst.running.performing.sharing import fair_share
 
 STORY = Path(__file__).parents[3] / "examples" / "story.toml"
 HOUR_S = 3600

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from whilst.errors import RemoteCallError
-from whilst.running.worker.failures import describe, rebuild
+from whilst.running.worker.transport.exceptions import describe, rebuild
 
 
 class TwoArguments(Exception):

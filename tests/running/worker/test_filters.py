@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from whilst.running.worker import filters
+from whilst.running.worker.child import warning_filters as filters
 
 
 @pytest.fixture(autouse=True)

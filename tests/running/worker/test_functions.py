@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import whilst
-from whilst.running.worker import functions
-from whilst.running.worker.functions import NotPlainError
+from whilst.running.worker.transport import functions
+from whilst.running.worker.transport.functions import NotPlainError
 
 SOURCE = str(Path(whilst.__file__).parent.parent)
 FACTOR = 3

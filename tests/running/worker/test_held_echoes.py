@@ -7,8 +7,8 @@ from pickle import dumps
 import pytest
 
 from whilst.running.backends.base import Job
-from whilst.running.worker import echoing
-from whilst.running.worker.echoing import HeldEchoes
+from whilst.running.worker import captured_output as echoing
+from whilst.running.worker.captured_output import HeldEchoes
 
 
 @pytest.fixture

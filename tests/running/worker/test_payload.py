@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from whilst.running.worker import byvalue
-from whilst.running.worker.payload import dumps_short, is_plain, pack, parcel, unpack
-from whilst.running.worker.segments import Borrower, Lender, private_copy
+from whilst.running.worker.transport import byvalue
+from whilst.running.worker.transport.serialization import dumps_short, is_plain, pack, parcel, unpack
+from whilst.running.worker.transport.shared_memory import Borrower, Lender, private_copy
 
 
 class Channel:
@@ -219,7 +219,7 @@ def test_a_segment_that_somebody_still_looks_into_is_left_alone(channel: Channel
 
 
 def test_segments_beyond_what_is_worth_keeping_are_dropped(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whilst.running.worker.segments._KEPT_BYTES", 3 << 20)
+    monkeypatch.setattr("whilst.running.worker.transport.shared_memory._KEPT_BYTES", 3 << 20)
     values, _ = channel.carry([np.zeros(1 << 20)], is_copying=True)
     del values
     channel.settle()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from whilst.running.worker.wire import FrameReader, FrameWriter, encode, send_all
+from whilst.running.worker.transport.wire import FrameReader, FrameWriter, encode, send_all
 
 
 @pytest.fixture

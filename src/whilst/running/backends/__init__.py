@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from whilst.model import Mode
     from whilst.running.backends.base import Backend
-    from whilst.running.policy import Setup
+    from whilst.running.core.policy import Setup
 
 __all__ = ["BACKENDS", "UnknownBackendError", "check_backend", "mode_of", "open_backend"]
 

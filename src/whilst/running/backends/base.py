@@ -2,7 +2,7 @@
 
 A back end acts and decides nothing. It starts workers, hands them batches, says what happened, and leaves
 nothing behind when it is closed. Who gets what, what is tried again and what a death means is decided in
-`running.pool`, which is fed the events below and never sees a thread or a process.
+`running.core.pool_state`, which is fed the events below and never sees a thread or a process.
 
 One message is one batch, never one call: a worker answers with columns, because an object per call costs
 more than the call where calls are short.
@@ -10,7 +10,7 @@ more than the call where calls are short.
 
 from __future__ import annotations
 
-from whilst.running.worker.record import Record
+from whilst._record import Record
 
 # Neither typing nor dataclasses at run time: to import them takes longer than a run of short calls.
 TYPE_CHECKING = False
@@ -87,7 +87,7 @@ class Job:
         self.context = context
         """The caller's variables. Each batch runs in a copy; to another process goes what can be pickled."""
         self.seed = seed
-        """The draws of item k depend on (seed, k) alone; see `running.seeding`."""
+        """The draws of item k depend on (seed, k) alone; see `running.calls.seeding`."""
         self.cwd = cwd
         """The working directory at the call; None: no need to change it."""
         self.env = env
@@ -182,7 +182,7 @@ class Finished:
         self.end_ns = end_ns
         self.errors: Mapping[int, BaseException] = {} if errors is None else errors
         """By call id. Always an exception that can be raised here, with the note that names the item
-        (`running.calls.perform` adds it; what else makes an error adds it by `naming.note_item`)."""
+        (`running.calls.perform.perform` adds it; what else makes an error adds it by `naming.note_item`)."""
         self.starts_ns = starts_ns
         """When each call began and ended, where the batch was timed; else None."""
         self.ends_ns = ends_ns

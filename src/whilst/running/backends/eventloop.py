@@ -16,10 +16,10 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from whilst.running.backends.base import Batch, Event, WorkerReady, WorkerStopped
-from whilst.running.flights import Flights
+from whilst.running.calls.coroutines import Flights
+from whilst.running.calls.ordered_output import Speech
+from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
-from whilst.running.rawthreads import forget_this_thread
-from whilst.running.saying import Speech
 
 __all__ = ["EventLoopBackend"]
 

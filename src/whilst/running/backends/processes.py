@@ -1,11 +1,11 @@
 """Worker processes; and base of all back ends whose workers speak in frames, each an interpreter of its own.
 
-Workers are forked by a clean server process (`running.worker.server`), so it matters neither how many threads this
+Workers are forked by a clean server process (`worker.child.fork_server`), so it matters neither how many threads this
 program has nor whether it guards its main module. Each worker has a socket for frames and a page of shared memory
-(`running.worker.cell`) in which it notes what it is doing: which calls were running, lost or not begun when a
+(`worker.transport.status_page`) in which it notes what it is doing: which calls were running, lost or not begun when a
 worker died is read there, and needs no message per call. Nothing outlives `close`.
 
-With `is_forked` they are forks of this program instead (`running.worker.forking`), whenever it may be forked.
+With `is_forked` they are forks of this program instead (`running.worker.parent.fork`), whenever it may be forked.
 
 With `slots` above one a worker makes its calls on that many threads, or as coroutines of one event loop.
 """
@@ -21,20 +21,21 @@ from _socket import MSG_DONTWAIT, socketpair
 
 from whilst.errors import WhilstError
 from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
-from whilst.running.worker import forking, frames
-from whilst.running.worker.cell import Cell, anonymous_file
-from whilst.running.worker.forking import Forks
-from whilst.running.worker.frames import Spawn
-from whilst.running.worker.hands import Hands
-from whilst.running.worker.parcels import Parcels
-from whilst.running.worker.wire import Frame, FrameReader, FrameWriter, encode
+from whilst.running.worker.parent import fork as forking
+from whilst.running.worker.parent.fork import Forks
+from whilst.running.worker.parent.in_flight import Hands
+from whilst.running.worker.parent.task_channel import Parcels
+from whilst.running.worker.transport import messages as frames
+from whilst.running.worker.transport.messages import Spawn
+from whilst.running.worker.transport.status_page import Cell, anonymous_file
+from whilst.running.worker.transport.wire import Frame, FrameReader, FrameWriter, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Sequence
 
-    from whilst.running.worker.launching import Served
+    from whilst.running.worker.parent.fork_server_client import Served
 
 __all__ = ["ProcessBackend"]
 
@@ -282,7 +283,7 @@ class ProcessBackend:
         if self._is_forked and forking.can_fork():
             return self._forks
         if self._served is None:
-            from whilst.running.worker.launching import Served
+            from whilst.running.worker.parent.fork_server_client import Served
 
             self._served = Served(self._poll)
         return self._served

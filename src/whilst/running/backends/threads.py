@@ -16,10 +16,10 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from whilst.running.backends.base import Batch, Event, Finished, WorkerReady, WorkerStopped
-from whilst.running.calls import Awaiter, Cell, perform
+from whilst.running.calls.ordered_output import Speech
+from whilst.running.calls.perform import Awaiter, Cell, perform
+from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
-from whilst.running.rawthreads import forget_this_thread
-from whilst.running.saying import Speech
 
 __all__ = ["ThreadBackend"]
 

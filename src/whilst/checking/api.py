@@ -1,0 +1,130 @@
+"""The verbs of this room: `check` asks about all interleavings, `replay` runs one of them again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from whilst.checking.checker import REMEMBERED, Inquiry
+from whilst.checking.explain.tokens import Token, resolve
+from whilst.checking.explorer.explorer import Explorer, Limits
+from whilst.checking.question import Question
+from whilst.checking.search.search import Progress, SearchConfig
+from whilst.errors import CheckError
+from whilst.model.verdict import Verdict
+
+__all__ = ["check", "parse_budget", "replay"]
+
+
+def check(
+    setup: Callable[[], Any],
+    tasks: Sequence[Callable[..., Any]],
+    *,
+    outcome: Callable[..., object] | None = None,
+    invariant: Callable[[Any], object] | None = None,
+    orders: str | Sequence[Sequence[int]] = "any",
+    budget: float | str = 60.0,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    limits: Limits | None = None,
+    seed: int = 0,
+) -> Verdict:
+    """Perform the tasks in each and any interleaving: is every ending that of some sequential order?
+
+    Args:
+        setup: makes fresh shared state; called before every execution.
+        tasks: functions or coroutine functions, each called with the state.
+        outcome: what counts of an ending, as a function of the state, or of the state and the tuple of results (the
+            exception for a task that raised); by default everything reachable from the state, and all results.
+        invariant: called with the final state of every execution; false or an AssertionError is a fault.
+        orders: "any" sequential order will do, the one "given", or one of those listed (task numbers).
+        budget: seconds ("2 min"), or a number of executions ("5000 executions").
+        jobs: processes that share the search.
+        progress: is told now and then how far the search is.
+        limits: bounds on a single execution.
+        seed: of the random schedules that the audit and the sampling run.
+    Returns:
+        A `Verdict`, true exactly if the tasks are isolated.
+    Raises:
+        CheckError: the question makes no sense; and whatever `setup` raises.
+    """
+    asked = orders if isinstance(orders, str) else tuple(tuple(order) for order in orders)
+    question = Question(setup, tuple(tasks), outcome, invariant, asked)
+    seconds, executions = parse_budget(budget)
+    config = SearchConfig(budget_s=seconds, budget_executions=executions, jobs=jobs, seed=seed, on_progress=progress)
+    started = time.monotonic()
+    limits = limits or Limits()
+    with Explorer(question.program, limits) as explorer:
+        inquiry = Inquiry(question, explorer, started)
+        spread = inquiry.spread(jobs, limits) if jobs > 1 else None
+        try:
+            return inquiry.run(replace(config, spread=spread))
+        finally:
+            if spread is not None:
+                spread.close()
+
+
+def replay(
+    token: str,
+    setup: Callable[[], Any] | None = None,
+    tasks: Sequence[Callable[..., Any]] | None = None,
+    *,
+    outcome: Callable[..., object] | None = None,
+    invariant: Callable[[Any], object] | None = None,
+    limits: Limits | None = None,
+) -> Verdict:
+    """Run exactly the interleaving of a token again and say how it ends; breakpoints in the tasks are hit.
+
+    Setup and tasks are found by the token if they have names that can be imported, else they have to be passed.
+
+    Raises:
+        ReplayError: the token is damaged, or the code has changed since it was made.
+    """
+    parsed = Token.parse(token)
+    question = _question_of(token, parsed, setup, tasks, outcome, invariant)
+    started = time.monotonic()
+    with Explorer(question.program, limits or Limits(), points=parsed.points) as explorer:
+        inquiry = Inquiry(question, explorer, started)
+        return inquiry.replay(parsed)
+
+
+def _question_of(
+    token: str,
+    parsed: Token,
+    setup: Callable[[], Any] | None,
+    tasks: Sequence[Callable[..., Any]] | None,
+    outcome: Callable[..., object] | None,
+    invariant: Callable[[Any], object] | None,
+) -> Question:
+    if setup is not None and tasks is not None:
+        return Question(setup, tuple(tasks), outcome, invariant)
+    if setup is not None or tasks is not None:
+        raise CheckError("pass both setup and tasks, or neither")
+    if token in REMEMBERED:
+        return REMEMBERED[token]
+    known: dict[str, Any] = {each: resolve(each) for each in dict.fromkeys(parsed.where or ("",))}
+    made, measured, held, *jobs = (known[each] for each in parsed.where)
+    return Question(made, tuple(jobs), measured, held)
+
+
+def parse_budget(budget: float | str) -> tuple[float | None, int | None]:
+    """Seconds and executions: 30, "30", "30 s", "2 min", "5000 executions".
+
+    Raises:
+        CheckError: it is none of these, or not positive.
+    """
+    match = re.fullmatch(r"\s*([\d._,]+)\s*([a-z]*)\s*", str(budget))
+    number = float(match[1].replace("_", "").replace(",", "")) if match else 0.0
+    unit = match[2] if match else ""
+    if number > 0 and unit in ("", "s", "sec", "seconds"):
+        return number, None
+    if number > 0 and unit in ("m", "min", "minutes"):
+        return number * 60, None
+    if number > 0 and unit in ("h", "hours"):
+        return number * 3600, None
+    if number >= 1 and unit in ("x", "runs", "executions"):
+        return None, int(number)
+    raise CheckError(f'budget is a number of seconds, "2 min" or "5000 executions", got {budget!r}')

@@ -1,0 +1,328 @@
+"""One question put to one explorer, from the first execution to the verdict.
+
+The search is one stage of it: before it come the sequential orders and the first interleaving run twice, after it the
+counterexample, shrunk, recorded and given a token.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whilst.checking.engine.events import Status
+from whilst.checking.explain.counterexample import counterexample_of
+from whilst.checking.explain.shrink import shrink
+from whilst.checking.explain.tokens import Token, digest_of, reference_to
+from whilst.checking.explorer.explorer import Execution, Explorer, Limits
+from whilst.checking.judge.canonical import StateTooLargeError, opaque_types
+from whilst.checking.judge.outside_state import Surroundings
+from whilst.checking.judge.sequential import ENDLESS
+from whilst.checking.question import Finding, Judge, Question
+from whilst.checking.search.parallel import Answered, Assignment, Spread, is_possible
+from whilst.checking.search.search import DivergedError, Guarantee, SearchConfig, SearchReport, search
+from whilst.errors import ReplayError
+from whilst.model.verdict import Answer, Counterexample, Verdict
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+__all__ = ["REMEMBERED", "Inquiry"]
+
+_MOST_REMEMBERED: Final = 256
+_SETTLING: Final = 20
+_LOOKS: Final = 2  # executions of each kind that show what tasks change outside the state
+REMEMBERED: Final[dict[str, Question]] = {}  # by token: a check of local functions can be replayed where it ran
+
+
+class _LearntError(Exception):
+    """An execution outside the search showed that more places count as events than were known."""
+
+
+class Inquiry:
+    """One question put to one explorer, from the first execution to the verdict."""
+
+    def __init__(self, question: Question, explorer: Explorer, started: float) -> None:
+        self.question = question
+        self.explorer = explorer
+        self.judge = Judge(question, explorer)
+        self._started = started
+        self._opaque: frozenset[str] = frozenset()
+        self._unseen: list[str] = []
+
+    # --------------------------------------------------------------------------------------------- the whole check
+    def run(self, config: SearchConfig) -> Verdict:
+        if self.judge.measure.takes_results:
+            config = replace(config, is_symmetric=False)
+        try:
+            endless = self.prepare()
+            if endless is not None:
+                return self.verdict(self._endless(endless), None)
+        except StateTooLargeError as error:
+            return self.verdict(Finding(Answer.INCONCLUSIVE, self.explorer.run(()), str(error)), None)
+        first = self.first_twice()
+        if first is not None:
+            return self.verdict(first, None)
+        while True:
+            try:
+                report = search(self.explorer, config, self.judge, on_audit=self.judge.judge)
+            except DivergedError as error:
+                now = self.explorer.run(())
+                reason = f"not deterministic: {error}{_hint(now)}"
+                return self.verdict(Finding(Answer.INCONCLUSIVE, now, reason), None)
+            finding = self.judge.finding
+            try:
+                return self.verdict(finding if finding is not None else self.conclusion(report), report)
+            except _LearntError:
+                # Shrinking came across a place that counts and was not known to: the choices mean something else now.
+                self.judge.finding = None
+
+    def prepare(self) -> Execution | None:
+        """Run the sequential orders; one that did not come to its end, if there is one."""
+        endless = self._look_around() or self.judge.sequential.run_all()
+        if endless is None and self.explorer.has_identity:
+            self.judge.tell_tasks_apart()
+        return endless
+
+    def spread(self, jobs: int, limits: Limits) -> Spread | None:
+        """Helpers for the search, if other processes can import what it is about; else the verdict says why not."""
+        where = self._references()
+        if where and is_possible():
+            assignment = Assignment(where, self.question.orders, limits, tuple(sys.path))
+            return Spread(assignment, jobs - 1, self._note, self._help)
+        why = "setup or tasks have no name that another process could import them by" if not where else "not on Windows"
+        self._unseen.append(f"jobs={jobs} was not used, one process was: {why}")
+        return None
+
+    def _note(self, answered: Answered) -> None:
+        self.judge.endings |= answered.endings
+        self.judge.raised |= answered.raised
+
+    def _help(self, connection: Connection) -> None:
+        from whilst.checking.parallel_worker import go_on  # which imports this module
+
+        go_on(connection, self.explorer, self.judge)
+
+    def _references(self) -> tuple[str, ...]:
+        question = self.question
+        parts = (question.setup, question.outcome, question.invariant, *question.tasks)
+        where = tuple(reference_to(each) for each in parts)
+        return where if all(where) else ()
+
+    @staticmethod
+    def _endless(execution: Execution) -> Finding:
+        if execution.status is Status.OUTSIDE:
+            return Finding(Answer.INCONCLUSIVE, execution, execution.reason)
+        why = f"the tasks do not even come to an end one after the other: {execution.reason}"
+        return Finding(Answer.STEP_BOUND, execution, why)
+
+    def _look_around(self) -> Execution | None:
+        """See what the tasks change outside the state, which then belongs to the outcome.
+
+        An order that did not come to an end within the limits is returned: there is nothing to be checked then.
+        """
+        if self.question.outcome is not None:  # one look all the same: what the engine meets there counts from then on
+            execution = self.explorer.run_order(self.judge.sequential.orders[0])
+            return execution if execution.status in ENDLESS else None
+        surroundings = Surroundings(self.question.tasks)
+        for order in self.judge.sequential.orders[:_LOOKS]:
+            execution = self.explorer.run_order(order)
+            if execution.status in ENDLESS:
+                return execution
+            surroundings.note(self.explorer)
+        for _ in range(_LOOKS):
+            self.explorer.run(())
+            surroundings.note(self.explorer)
+        surroundings.settle()
+        self._unseen += [f"{name} is large: that tasks leave alone what it holds" for name in surroundings.too_large]
+        self.judge.measure.surroundings = surroundings.values
+        return None
+
+    def first_twice(self) -> Finding | None:
+        """Run the first interleaving twice: what differs then will differ anywhere."""
+        first = self._settled()
+        early = self.judge.judge(first)
+        if early is not None and early.answer is Answer.INCONCLUSIVE:
+            return early
+        facts, form = self._ending(first)
+        again = self.explorer.run(first.choices)
+        if again.status is Status.DIVERGED or again.choices != first.choices or again.status is not first.status:
+            why = "the first interleaving, run twice, took two different ways"
+            return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
+        more, same = self._ending(again)
+        if form != same:
+            differing = next((name for name in {**facts, **more} if facts.get(name) != more.get(name)), "the state")
+            values = (
+                f": {differing} was {facts.get(differing)}, then {more.get(differing)}" if differing in facts else ""
+            )
+            why = f"the first interleaving, run twice, ended in two different ways{values}"
+            return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
+        return None
+
+    def _settled(self) -> Execution:
+        """The first interleaving, once the engine knows which places count as events in it."""
+        first = self.explorer.run(())
+        for _ in range(_SETTLING):
+            has_learnt = self.explorer.learn()
+            again = self.explorer.run(())
+            if not has_learnt and again.choices == first.choices:
+                return again
+            first = again
+        return first
+
+    def _ending(self, execution: Execution) -> tuple[dict[str, str], object]:
+        if execution.status is not Status.DONE:
+            return {}, None
+        if self.question.outcome is None:
+            self._opaque = opaque_types(execution.state)
+        measure = self.judge.measure
+        form = measure.judge(execution.state, execution.results)
+        return measure.facts(execution.state, execution.results), form
+
+    def conclusion(self, report: SearchReport) -> Finding | None:
+        """Why nothing that was found is not yet "isolated"; None if it is."""
+        if not self.judge.sequential.completed:
+            why = self._without_comparison(report)
+        elif report.hidden:
+            why = f"not proved: {'; '.join(report.hidden)}"
+        elif report.guarantee is not Guarantee.EVERY_INTERLEAVING:
+            why = f"{report.reason or 'the budget is used up'}; no counterexample among what was run"
+        else:
+            return None
+        return Finding(Answer.INCONCLUSIVE, self.explorer.run(()), why)
+
+    def _without_comparison(self, report: SearchReport) -> str:
+        """No order of the tasks completes: what was found all the same."""
+        ways, raised = len(self.judge.endings), sorted({name for _, name in self.judge.raised})
+        is_all = report.guarantee is Guarantee.EVERY_INTERLEAVING
+        errors = f"{', '.join(raised)} was raised" if raised else "nothing was raised"
+        if report.executions == 1 and is_all:
+            found = f"the only interleaving came to an end, and {errors}"
+        else:
+            run = f"all {report.executions:,} interleavings" if is_all else f"{report.executions:,} interleavings"
+            ended = "all ended alike" if ways == 1 else f"they ended in {ways} different ways"
+            found = f"{run} came to an end: none deadlocked, {errors}, and {ended}"
+        return (
+            f"no sequential order completes, so there is nothing to compare with: in each of them a task waits for "
+            f"another for ever. What was found: {found}"
+        )
+
+    # -------------------------------------------------------------------------------------------------- the verdict
+    def verdict(self, finding: Finding | None, report: SearchReport | None) -> Verdict:
+        answer = finding.answer if finding else Answer.ISOLATED
+        example, token = None, None
+        if finding is not None and answer.is_fault:
+            example, token = self.counterexample(finding)
+        return Verdict(
+            answer=answer,
+            tasks=self.judge.measure.names,
+            executions=report.executions if report else 1,
+            guarantee=_guarantee(report, answer),
+            elapsed_s=time.monotonic() - self._started,
+            reason=finding.reason if finding else "",
+            assumed=self.assumed(),
+            sequential=tuple(self.judge.sequential.endings.values()),
+            counterexample=example,
+            token=token,
+            estimate=report.estimate if report else None,
+            audited=report.audited if report else 0,
+        )
+
+    def counterexample(self, finding: Finding) -> tuple[Counterexample, str]:
+        fails = self.judge.fails_alike(finding.answer)
+        gates = {} if self.judge.measure.takes_results else self.explorer.gates()
+        with self.explorer.noting_enabled(gates) as along:
+            shrunk = shrink(self._run_and_learn, fails, finding.execution, len(self.question.tasks), along)
+        return self.recorded(finding.answer, shrunk.choices, is_shortest=shrunk.is_shortest)
+
+    def _run_and_learn(self, choices: Sequence[int]) -> Execution:
+        execution = self.explorer.run(choices)
+        if self.explorer.learn():
+            raise _LearntError
+        return execution
+
+    def recorded(self, answer: Answer, choices: Sequence[int], *, is_shortest: bool) -> tuple[Counterexample, str]:
+        execution = self.explorer.run(choices, record=True)
+        endings = tuple(self.judge.sequential.endings.values())
+        example = counterexample_of(answer, execution, self.judge.measure, endings, is_shortest=is_shortest)
+        return example, self.token(execution)
+
+    def token(self, execution: Execution) -> str:
+        where = self._references()
+        text = str(Token(self.digest(execution), execution.choices, execution.points, where))
+        if len(REMEMBERED) >= _MOST_REMEMBERED:
+            REMEMBERED.pop(next(iter(REMEMBERED)))
+        REMEMBERED[text] = self.question
+        return text
+
+    def digest(self, execution: Execution) -> str:
+        places = {(access.place.file, access.place.function) for access in execution.accesses()}
+        return digest_of((self.question.setup, *self.question.tasks), places)
+
+    def assumed(self) -> tuple[str, ...]:
+        said = [f"{each.what}: {each.treated_as}" for each in self.explorer.assumptions]
+        said += [f"what {name} objects hold was not compared" for name in sorted(self._opaque)]
+        for task, error in sorted(self.judge.sequential.always_raised or ()):
+            name = self.judge.measure.names[task] if task >= 0 else "a thread"
+            said.append(f"that {name} is meant to raise {error}, as it does in every sequential order")
+        return tuple(dict.fromkeys(said + self._unseen))
+
+    # ---------------------------------------------------------------------------------------------------- a replay
+    def _is_of(self, token: Token, execution: Execution) -> bool:
+        if execution.status is Status.DIVERGED:
+            return False
+        return self.digest(execution) == token.digest and execution.choices == token.choices
+
+    def replay(self, token: Token) -> Verdict:
+        execution = self.explorer.run(token.choices, record=True)
+        is_same = self._is_of(token, execution)
+        self._look_around()
+        self.judge.sequential.run_all()
+        if not is_same:  # what the check had met by then, a new explorer may meet in other executions alone
+            self.explorer.catch_up()
+            execution = self.explorer.run(token.choices, record=True)
+            if not self._is_of(token, execution):
+                why = f" ({execution.reason})" if execution.status is Status.DIVERGED else ""
+                raise ReplayError(f"the code has changed since the replay token was made; run the check again{why}")
+        finding = self.judge.judge(self.explorer.run(token.choices))
+        answer = finding.answer if finding else Answer.INCONCLUSIVE
+        example = text = None
+        if answer.is_fault:
+            example, text = self.recorded(answer, token.choices, is_shortest=False)
+        return Verdict(
+            answer=answer,
+            tasks=self.judge.measure.names,
+            executions=1,
+            guarantee="this interleaving alone",
+            elapsed_s=time.monotonic() - self._started,
+            reason=finding.reason if finding else "this interleaving ends as a sequential order does",
+            assumed=self.assumed(),
+            sequential=tuple(self.judge.sequential.endings.values()),
+            counterexample=example,
+            token=text,
+        )
+
+
+def _hint(execution: Execution) -> str:
+    reason = f" ({execution.reason})" if execution.reason else ""
+    return f"{reason}. Does setup make everything afresh? Is there a random number, a time, an id, a set of strings?"
+
+
+def _guarantee(report: SearchReport | None, answer: Answer) -> str:
+    if report is None:
+        return "no search was made"
+    match report.guarantee:
+        case Guarantee.EVERY_INTERLEAVING:
+            return "every interleaving"
+        case Guarantee.PREEMPTIONS:
+            number = report.preemptions or 0
+            return f"every interleaving with at most {number} preemption{'s' if number != 1 else ''}"
+        case Guarantee.SAMPLED:
+            odds = f", odds of a miss at most {1 - report.odds:.0%}" if report.odds else ""
+            return f"a sample of the interleavings{odds}"
+        case Guarantee.STOPPED:
+            return "as far as the first counterexample" if answer.is_fault else "stopped early"
+        case Guarantee.NONE:
+            return "no guarantee"

@@ -1,0 +1,114 @@
+"""Places in the code: one for each hooked instruction, and what the running check has learnt about them.
+
+Sites are constants of rewritten code, which is kept from check to check (see `machine`). What a check learns about
+them is written into them, where the hooks find it fastest; `Places` knows which ones, to make them forget.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from types import CodeType
+from typing import Any, NamedTuple
+
+from whilst.checking.engine.events import Place
+from whilst.checking.instrument.bytecode import Positions
+
+__all__ = ["Mark", "Places", "Site"]
+
+
+class Mark(NamedTuple):
+    """What a site says of its instruction, whoever watches it."""
+
+    offset: int
+    position: Positions
+    name: str
+    segment: int  # how many instructions that let the GIL go (calls, jumps back) come before it
+
+
+class Site:
+    """One hooked instruction. `is_hot` turns its accesses into scheduling points; hooks cache by type in `how`."""
+
+    __slots__ = ("again", "code", "how", "is_hot", "memo", "name", "offset", "position", "segment", "space")
+
+    def __init__(self, code: CodeType, mark: Mark, space: dict[str, object]) -> None:
+        self.code, self.space = code, space
+        self.offset, self.position, self.name, self.segment = mark
+        self.is_hot = False
+        self.memo: tuple[int, int, int] = (-1, -1, -1)  # id, task and execution of the latest access from here
+        self.again = 0
+        self.how: dict[Any, object] = {}
+
+    @property
+    def point(self) -> str:
+        """Its name, the same in every process that runs the same code, wherever in its file that stands.
+
+        Functions may share a qualified name (a property's getter and setter, lambdas): a checksum tells them apart.
+        """
+        code = self.code
+        checksum = zlib.crc32(code.co_code + repr(code.co_names).encode()) & 0xFFFF
+        return f"{self.space.get('__name__', '')}:{code.co_qualname}:{checksum:x}:{self.offset}"
+
+    @property
+    def place(self) -> Place:
+        """Where it is, for people."""
+        line, end_line, column, end_column = self.position
+        code = self.code
+        return Place(
+            file=code.co_filename,
+            line=line or code.co_firstlineno,
+            function=code.co_qualname,
+            offset=self.offset,
+            end_line=end_line or line or code.co_firstlineno,
+            column=column or 0,
+            end_column=end_column or 0,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.code.co_name}:{self.position[0]} {self.name}>"
+
+
+class Places:
+    """What sites have learnt in the running check: which are hot, which have cached something by type."""
+
+    def __init__(self) -> None:
+        self.named: frozenset[str] = frozenset()  # points that are hot from the start, wherever they turn up
+        self.hot: list[Site] = []
+        self._informed: list[Site] = []
+
+    def heat(self, site: Site) -> None:
+        """From now on its accesses are events."""
+        if not site.is_hot:
+            site.is_hot = True
+            self.hot.append(site)
+
+    def inform(self, site: Site, kind: Any, how: object) -> Any:
+        """Let it remember how something of that kind is accessed there."""
+        if not site.how:
+            self._informed.append(site)
+        site.how[kind] = how
+        return how
+
+    def forget_kind(self, kind: type) -> None:
+        """Things of that kind are accessed in another way from now on."""
+        for site in self._informed:
+            site.how.pop(kind, None)
+
+    def points(self) -> frozenset[str]:
+        """The names of all that are hot."""
+        return self.named | {site.point for site in self.hot}
+
+    def heat_named(self, sites: Iterable[Site]) -> None:
+        """Make those hot whose names are known to be."""
+        if self.named:
+            for site in sites:
+                if not site.is_hot and site.point in self.named:
+                    self.heat(site)
+
+    def forget(self) -> None:
+        """The check is over."""
+        for site in self.hot:
+            site.is_hot = False
+        for site in self._informed:
+            site.how.clear()
+        self.named, self.hot, self._informed = frozenset(), [], []

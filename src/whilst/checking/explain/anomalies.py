@@ -1,0 +1,287 @@
+"""The anomalies that an order of accesses may show, each found by a function of its own.
+
+The anomalies are those of Berenson, Bernstein, Gray, Melton, O'Neil and O'Neil, "A Critique of ANSI SQL Isolation
+Levels" (SIGMOD 1995), read on objects instead of rows: with R1(x) for "task 1 reads x",
+
+    lost update          R1(x) W2(x) W1(x)         the read is the base of what is written
+    check-then-act       R1(x) W2(x) W1(x)         the read stands in a condition
+    write skew           R1(x) R2(y) W1(y) W2(x)
+    check-then-act       R1(x) W2(x) W1(y)         the read stands in a condition, what it decides comes after
+    dirty write          W1(x) W2(x) W2(y) W1(y)
+    dirty read           W1(x) R2(x) W1(x)         what was read is taken back
+    unrepeatable read    R1(x) W2(x) R1(x)
+    atomicity violation  W1(x) W2(x) R1(x), W1(x) W2(x) W1(x)
+    read skew            R1(x) W2(x) W2(y) R1(y)   one half from before, one from after
+    early publication    W1(x) R2(x) R2(y) W1(y)   the same, and the read of x stands in a condition
+    order violation      R1(x) W2(x)               and nothing else: the read came too early
+
+The first that matches, in this order, gives the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from whilst.checking.engine.events import Op
+from whilst.checking.explain.conflicts import Named, Touch, is_foreign_write, is_in_condition, overlap
+
+__all__ = ["FINDERS", "checked", "too_early", "written_between"]
+
+
+def written_between(touched: Sequence[Touch], first: Touch, last: Touch) -> Touch | None:
+    """The first write of another task to what `first` touched, after it and before `last`."""
+    between = (t for t in touched if first.index < t.index < last.index)
+    return next((t for t in between if is_foreign_write(t, first) and overlap(t, first)), None)
+
+
+def _lost_update(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) W2(x) W1(x)."""
+    for read, write in _reads_then_writes(touched):
+        foreign = written_between(touched, read, write)
+        if foreign is None or not overlap(read, write) or is_in_condition(read.access.place):
+            continue
+        me, it = names[read.task], names[foreign.task]
+        return Named(
+            "lost update",
+            f"{me} reads {read.access.target}, {it} writes it, and {me} then writes what it computed from the old "
+            f"value: the update of {it} is lost.",
+            (read.index, foreign.index, write.index),
+        )
+    return None
+
+
+def _checked_itself(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) W2(x) W1(x) with the read in a condition: it decides on the very thing that it writes."""
+    for read, write in _reads_then_writes(touched):
+        if overlap(read, write) and is_in_condition(read.access.place):
+            foreign = written_between(touched, read, write)
+            if foreign is not None:
+                return checked(read, foreign, write, names)
+    return None
+
+
+def _check_then_act(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) W2(x) with the read in a condition, and a later write of task 1 that may depend on it."""
+    for read, write in _reads_then_writes(touched):
+        foreign = written_between(touched, read, write)
+        if foreign is None or not is_in_condition(read.access.place):
+            continue
+        if read.access.place.file == write.access.place.file:
+            return checked(read, foreign, write, names)
+    return None
+
+
+def checked(read: Touch, foreign: Touch, act: Touch, names: Sequence[str]) -> Named:
+    me, it = names[read.task], names[foreign.task]
+    return Named(
+        "check-then-act",
+        f"{me} checks {read.access.target} in line {read.access.place.line}, and {it} changes it in line "
+        f"{foreign.access.place.line} before {me} acts on what it saw in line {act.access.place.line}.",
+        (read.index, foreign.index, act.index),
+    )
+
+
+def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """W1(x) W2(x) W1(x), where each change goes on from the last: an iterator, a file, a generator."""
+    writes = [t for t in touched if t.is_write]
+    for one in writes:
+        for two in writes:
+            if two.index > one.index and two.task == one.task and overlap(one, two):
+                foreign = written_between(touched, one, two)
+                if foreign is not None:
+                    me, it = names[one.task], names[foreign.task]
+                    where = _lines_of(one, two)
+                    return Named(
+                        "atomicity violation",
+                        f"{me} changes {one.access.target} twice, in {where}, and {it} changes it in between, in line "
+                        f"{foreign.access.place.line}.",
+                        (one.index, foreign.index, two.index),
+                    )
+    return None
+
+
+def _lines_of(one: Touch, two: Touch) -> str:
+    """Where both stand, in words."""
+    first, second = one.access.place.line, two.access.place.line
+    return f"lines {first} and {second}" if first != second else f"line {first}"
+
+
+def too_early(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) W2(x) and no more: the read should have come after the write, and nothing makes it wait."""
+    for read in touched:
+        if not read.is_write and not any(is_foreign_write(t, read) and overlap(t, read) for t in touched[: read.index]):
+            late = next(
+                (t for t in touched if t.index > read.index and is_foreign_write(t, read) and overlap(t, read)), None
+            )
+            if late is not None:
+                return Named(
+                    "order violation",
+                    f"{names[read.task]} reads {read.access.target} in line {read.access.place.line} before "
+                    f"{names[late.task]} writes it in line {late.access.place.line}, and nothing makes it wait.",
+                    (read.index, late.index),
+                )
+    return None
+
+
+def _reads_then_writes(touched: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
+    """Every read with every later write of the same task."""
+    for read in touched:
+        if not read.is_write:
+            for write in touched:
+                if write.is_write and write.task == read.task and write.index > read.index:
+                    yield read, write
+
+
+def _overwritten(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """W1(x) W2(x) R1(x): what a task wrote is gone when it looks again (the WWR of AVIO, Lu et al., ASPLOS 2006)."""
+    for read in touched:
+        if read.is_write:
+            continue
+        for own in touched:
+            if own.is_write and own.task == read.task and own.index < read.index and overlap(own, read):
+                foreign = written_between(touched, own, read)
+                if foreign is not None:
+                    me, it = names[own.task], names[foreign.task]
+                    return Named(
+                        "atomicity violation",
+                        f"{me} changes {own.access.target} in line {own.access.place.line} and looks at it again in "
+                        f"line {read.access.place.line}; {it} changes it in between, in line "
+                        f"{foreign.access.place.line}.",
+                        (own.index, foreign.index, read.index),
+                    )
+    return None
+
+
+def _write_skew(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) R2(y) W1(y) W2(x): each writes what the other has read before."""
+    for one in touched:
+        for two in touched:
+            if one.is_write or two.is_write or two.task == one.task or overlap(one, two):
+                continue
+            w1 = _first(touched, one.task, two)
+            w2 = _first(touched, two.task, one)
+            if w1 and w2 and max(one.index, two.index) < min(w1.index, w2.index):
+                a, b = names[one.task], names[two.task]
+                return Named(
+                    "write skew",
+                    f"{a} reads {one.access.target} and writes {two.access.target} while {b} reads "
+                    f"{two.access.target} and writes {one.access.target}: neither sees what the other decided.",
+                    (one.index, two.index, w1.index, w2.index),
+                )
+    return None
+
+
+def _first(touched: Sequence[Touch], task: int, on: Touch) -> Touch | None:
+    return next((t for t in touched if t.task == task and t.is_write and overlap(t, on)), None)
+
+
+def _dirty_write(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """W1(x) W2(x) and W2(y) W1(y): one half each."""
+    writes = [t for t in touched if t.is_write]
+    for x1 in writes:
+        x2 = next((t for t in writes if t.index > x1.index and t.task != x1.task and overlap(t, x1)), None)
+        if x2 is None:
+            continue
+        for y2 in writes:
+            if y2.task != x2.task or overlap(y2, x1):
+                continue
+            y1 = next((t for t in writes if t.index > y2.index and t.task == x1.task and overlap(t, y2)), None)
+            if y1 is not None and x1.access.target != y2.access.target:  # else one thing, and what it stands on
+                a, b = names[x1.task], names[x2.task]
+                return Named(
+                    "dirty write",
+                    f"{x1.access.target} keeps what {b} wrote and {y2.access.target} what {a} wrote: their writes mix.",
+                    tuple(sorted((x1.index, x2.index, y1.index, y2.index))),
+                )
+    return None
+
+
+def _split_read(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """What one task reads comes partly from before and partly from after the other's writes."""
+    for read in touched:
+        if read.is_write:
+            continue
+        at_once = [t for t in touched if t.index == read.index and not t.is_write]  # one access may read several things
+        foreign = [t for t in touched if is_foreign_write(t, read) and any(overlap(t, each) for each in at_once)]
+        before = next((t for t in reversed(foreign) if t.index < read.index), None)
+        after = next((t for t in foreign if t.index > read.index), None)
+        if before and after and before.task == after.task:
+            me, it = names[read.task], names[before.task]
+            where = _lines_of(before, after)
+            return Named(
+                "dirty read",
+                f"{me} reads {read.access.target} between two writes of {it} ({where}) "
+                f"and sees a value that was never meant to last.",
+                (before.index, read.index, after.index),
+            )
+    return None
+
+
+def _unrepeatable(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) W2(x) R1(x)."""
+    reads = [t for t in touched if not t.is_write]
+    for one in reads:
+        for two in reads:
+            if two.index <= one.index or two.task != one.task or not overlap(one, two):
+                continue
+            foreign = written_between(touched, one, two)
+            if foreign is not None and is_in_condition(one.access.place):
+                return checked(one, foreign, two, names)
+            if foreign is not None:
+                me, it = names[one.task], names[foreign.task]
+                where = _lines_of(one, two)
+                return Named(
+                    "unrepeatable read",
+                    f"{me} reads {one.access.target} twice, in {where}, and {it} writes it in between.",
+                    (one.index, foreign.index, two.index),
+                )
+    return None
+
+
+def _skewed(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+    """R1(x) before W2(x), R1(y) after W2(y): read skew; the other way round, early publication."""
+    reads = [t for t in touched if not t.is_write]
+    for old in reads:
+        late = next((t for t in touched if t.index > old.index and is_foreign_write(t, old) and overlap(t, old)), None)
+        if late is None:
+            continue
+        for new in reads:
+            if new.task != old.task or new.index == old.index or overlap(new, old):
+                continue
+            early = next(
+                (t for t in touched if t.index < new.index and t.task == late.task and t.is_write and overlap(t, new)),
+                None,
+            )
+            if early is None:
+                continue
+            me, it = names[old.task], names[late.task]
+            indices = tuple(sorted((old.index, late.index, new.index, early.index)))
+            is_signal = new.access.op is Op.JOIN or is_in_condition(new.access.place)
+            if new.index < old.index and is_signal:
+                return Named(
+                    "early publication",
+                    f"{it} writes {early.access.target} before {late.access.target}, and {me} sees the first "
+                    f"without the second.",
+                    indices,
+                )
+            return Named(
+                "read skew",
+                f"{me} reads {old.access.target} from before and {new.access.target} from after what {it} writes.",
+                indices,
+            )
+    return None
+
+
+FINDERS: Final = (
+    _lost_update,
+    _checked_itself,
+    _write_skew,
+    _check_then_act,
+    _dirty_write,
+    _split_read,
+    _skewed,
+    _unrepeatable,
+    _overwritten,
+    _in_turns,
+)

@@ -1,0 +1,187 @@
+"""The name of what went wrong, from the order of accesses in one (shrunk) interleaving.
+
+A deadlock is named by what its tasks wait for, an exception by what led to it, anything else by the anomaly that
+the accesses show (see `anomalies`): those of data first, then those of locks, starts and joins.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from whilst.checking.engine.events import Access, Op
+from whilst.checking.explain.anomalies import FINDERS, checked, too_early, written_between
+from whilst.checking.explain.conflicts import (
+    STRUCTURAL,
+    Named,
+    Touch,
+    is_foreign_write,
+    is_in_condition,
+    overlap,
+    touches,
+)
+from whilst.checking.explain.deadlocks import name_of_deadlock
+from whilst.checking.explorer.explorer import Execution
+from whilst.model.verdict import Answer
+
+__all__ = ["name_of"]
+
+
+def name_of(answer: Answer, execution: Execution, names: Sequence[str]) -> Named:
+    """Name what happened in this execution, which was recorded; `names` are the tasks'."""
+    if answer is Answer.DEADLOCK:
+        return name_of_deadlock(execution, names)
+    if answer is Answer.LIVELOCK:
+        said = re.sub(r"\btask (\d+)\b", lambda match: names[int(match[1])], execution.reason).rstrip(".")
+        said = re.sub(r"\S*/(\w+\.py)\b", r"\1", said)
+        return Named(
+            "livelock", f"The tasks that are left poll for ever, and nobody will change what they wait for: {said}."
+        )
+    accesses = execution.accesses()
+    if answer is Answer.BREAKS_INVARIANT and _is_sequential(accesses):
+        order = " then ".join(names[task] for task in dict.fromkeys(access.task for access in accesses))
+        return Named("broken invariant", f"The invariant does not even hold after {order}, one after the other.")
+    if answer is Answer.RAISES:
+        for task, result in enumerate(execution.results):
+            if result.error is not None:
+                found = (
+                    _entered_twice(touches(accesses), task, names, result.error)
+                    or _changed_while_iterated(touches(accesses), task, names, result.error)
+                    or _checked_in_vain(touches(accesses), task, names)
+                    or _anomaly(accesses, names)
+                )
+                said = f"{names[task]} raises {type(result.error).__name__}, as in no sequential order: "
+                return Named(found.pattern, said + _uncapitalised(found.sentence, names), found.accesses)
+    return _anomaly(accesses, names)
+
+
+def _uncapitalised(sentence: str, names: Sequence[str]) -> str:
+    return sentence if sentence.startswith(tuple(names)) else sentence[:1].lower() + sentence[1:]
+
+
+def _is_sequential(accesses: Sequence[Access]) -> bool:
+    """Whether every task did all it did at a stretch."""
+    tasks = [access.task for access in accesses]
+    return sum(a != b for a, b in itertools.pairwise(tasks)) < len(set(tasks))
+
+
+def _anomaly(accesses: Sequence[Access], names: Sequence[str]) -> Named:
+    missed = _missed(accesses, names)
+    if missed is not None:
+        return missed
+    everything = touches(accesses, (Op.RESUME,))
+    for finders, touched in (
+        (FINDERS, touches(accesses)),
+        (FINDERS, touches(accesses, STRUCTURAL)),
+        (FINDERS, touches(accesses, (Op.START, Op.RESUME))),
+        ((too_early,), touches(accesses)),
+        ((too_early,), touches(accesses, STRUCTURAL)),
+        (FINDERS, everything),
+        (FINDERS, sorted([*everything, *_reads_of_calls(everything)], key=lambda t: t.index)),
+    ):
+        for find in finders:
+            named = find(touched, names)
+            if named is not None:
+                return named
+    awaited = _across_an_await(accesses, names)
+    if awaited is not None:
+        return awaited
+    return Named(
+        "interference",
+        "The tasks' accesses to the same objects interleave in a way that no sequential order gives.",
+    )
+
+
+def _reads_of_calls(touched: Sequence[Touch]) -> Iterator[Touch]:
+    """What C code does that nothing is known of counts as a write, and is as likely a read."""
+    return (replace(t, is_write=False) for t in touched if t.is_write and t.access.op is Op.CALL)
+
+
+def _across_an_await(accesses: Sequence[Access], names: Sequence[str]) -> Named | None:
+    """Nothing of the user's was touched in turns, something of asyncio was: one went on while another awaited."""
+    resumed = [access for access in accesses if access.op is Op.RESUME]
+    cancelled = next((access for access in resumed if access.value), None)
+    if cancelled is not None:
+        return Named(
+            "cancelled half-way",
+            f"{names[cancelled.task]} is cancelled while it awaits in line {cancelled.place.line}: what it has begun "
+            f"before that stays as it is.",
+            (cancelled.index,),
+        )
+    for early, middle, late in itertools.combinations(resumed, 3):
+        if early.task == late.task != middle.task:
+            me, it = names[early.task], names[middle.task]
+            return Named(
+                "interleaved at an await",
+                f"{it} goes on while {me} awaits, in a way that no sequential order gives.",
+                (early.index, middle.index, late.index),
+            )
+    return None
+
+
+def _checked_in_vain(touched: Sequence[Touch], task: int, names: Sequence[str]) -> Named | None:
+    """A condition of the task that raised, which another task made untrue before the task's last access."""
+    own = [t for t in touched if t.task == task]
+    for read in own:
+        if not read.is_write and is_in_condition(read.access.place):
+            foreign = written_between(touched, read, own[-1])
+            if foreign is not None:
+                return checked(read, foreign, own[-1], names)
+    return None
+
+
+def _changed_while_iterated(
+    touched: Sequence[Touch], task: int, names: Sequence[str], error: BaseException
+) -> Named | None:
+    """R1(x) W2(x) R1(x), where C code has seen by itself that what it goes through has changed."""
+    if not isinstance(error, RuntimeError) or "during iteration" not in str(error):
+        return None
+    own = [t for t in touched if t.task == task and not t.is_write]
+    for one, two in itertools.pairwise(own):
+        foreign = written_between(touched, one, two)
+        if foreign is not None and overlap(one, two):
+            return Named(
+                "changed while iterated",
+                f"{names[task]} goes through {one.access.target} in line {one.access.place.line}, and "
+                f"{names[foreign.task]} changes it in line {foreign.access.place.line} before it is through.",
+                (one.index, foreign.index, two.index),
+            )
+    return None
+
+
+def _entered_twice(touched: Sequence[Touch], task: int, names: Sequence[str], error: BaseException) -> Named | None:
+    """A generator runs for one at a time, and says so."""
+    if not isinstance(error, ValueError) or "already executing" not in str(error):
+        return None
+    own = next((t for t in reversed(touched) if t.task == task and t.is_write), None)
+    inside = (
+        next((t for t in reversed(touched[: own.index]) if is_foreign_write(t, own) and overlap(t, own)), None)
+        if own
+        else None
+    )
+    if own is None or inside is None:
+        return None
+    return Named(
+        "generator entered twice",
+        f"{names[inside.task]} is inside {own.access.target} since line {inside.access.place.line} when "
+        f"{names[task]} asks it for more in line {own.access.place.line}.",
+        (inside.index, own.index),
+    )
+
+
+def _missed(accesses: Sequence[Access], names: Sequence[str]) -> Named | None:
+    """A lock that could not be had in time, and a task that went on without it."""
+    for at, access in enumerate(accesses):
+        if access.op is Op.TRY and not access.did_succeed:
+            taken = [a for a in accesses[:at] if a.object_id == access.object_id and a.task != access.task]
+            if taken and taken[-1].op in (Op.ACQUIRE, Op.TRY):
+                me, it = names[access.task], names[taken[-1].task]
+                return Named(
+                    "lock not had",
+                    f"{me} does not get {access.target} in line {access.place.line}, since {it} has it "
+                    f"(line {taken[-1].place.line}), and goes on without.",
+                    (taken[-1].index, access.index),
+                )
+    return None

@@ -1,0 +1,1 @@
+"""Runs one execution from a list of choices, on instrumented code, and says how it ended."""

@@ -1,0 +1,112 @@
+"""What is run, within which bounds, and what came of it: the data of the engine (see `engine`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from whilst.checking.engine.events import Access, Blocked, Status, TaskResult
+from whilst.checking.engine.operations import MIXED, Event, Operation, names_of
+from whilst.checking.engine.sites import Site
+from whilst.checking.explorer.describe import Describer, needs_free_threading
+
+if TYPE_CHECKING:
+    from whilst.checking.explorer.explorer import Explorer
+
+__all__ = ["Execution", "Limits", "Program", "Rest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is checked: `setup()` makes fresh state, each task is called with it (functions or coroutine functions)."""
+
+    setup: Callable[[], object]
+    tasks: tuple[Callable[..., object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one execution."""
+
+    steps: int = 20_000  # events in one execution before it counts as TOO_LONG
+    seconds: float = 10.0  # of real time in one execution
+
+
+@dataclass(slots=True)
+class Execution:
+    """One execution. `state` is the live object that setup made: read it before the next run.
+
+    `choices` is complete (one number an event), so that `explorer.run(choices)` repeats it. `results` has one
+    entry for each task of the program, then one for each thread that a task started. At any other end than DONE
+    the tasks that were still going have been unwound (their `finally` blocks ran), which `state` may show.
+    """
+
+    choices: tuple[int, ...]
+    status: Status
+    state: object
+    results: tuple[TaskResult, ...]
+    reason: str = ""  # for SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
+    _trace: list[Event] = field(default_factory=list, repr=False)
+    _rest: Rest | None = field(default=None, repr=False)
+
+    def accesses(self) -> tuple[Access, ...]:
+        """Every event in order; values are there when the run was recorded (`run(..., record=True)`)."""
+        rest = self._rest
+        if rest is None:
+            return ()
+        describer = rest.describer or Describer(rest.explorer, self.state)
+        return describer.accesses(self._trace, rest.outer)
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The places whose accesses are events of this execution, by names that other processes understand."""
+        rest = self._rest
+        return () if rest is None else _points_of(self._trace, rest.stuck, rest.hot, rest.named)
+
+    @property
+    def blocked(self) -> tuple[Blocked, ...]:
+        """At a deadlock: who waits for whom."""
+        rest = self._rest
+        if rest is None or self.status is not Status.DEADLOCK:
+            return ()
+        return Describer(rest.explorer, self.state).blocked(rest.stuck, rest.held, rest.outer)
+
+    @property
+    def needs_free_threading(self) -> bool:
+        """Whether a task was interrupted where the GIL's eval loop never lets another one in."""
+        return needs_free_threading(self._trace)
+
+    @property
+    def switches(self) -> int:
+        """How often another task went on than the one before."""
+        return sum(a != b for a, b in zip(self.choices, self.choices[1:], strict=False))
+
+
+class Rest(NamedTuple):
+    """What a description of an execution is made from, if somebody asks for one."""
+
+    explorer: Explorer
+    describer: Describer | None
+    outer: dict[int, int]
+    stuck: dict[int, Operation]
+    held: dict[int, Any]
+    hot: list[Site]
+    named: frozenset[str]
+
+
+def _points_of(
+    trace: list[Event], stuck: dict[int, Operation], hot: list[Site], named: frozenset[str]
+) -> tuple[str, ...]:
+    """Those of the events, and of what was waited for at the end: else it would not have been waited for there.
+
+    `hot` outlives the check, what sites know of themselves does not.
+    """
+    known = set(hot)
+    operations = [*(event[5] for event in trace), *stuck.values()]
+    sites = {operation[3] for operation in operations}
+    points = {site.point for site in sites if site in known or site.is_hot}
+    for operation in operations:
+        if operation[0] == 2 and operation[5].is_step:
+            points.update(names_of(operation))
+    return tuple(sorted(points | ({MIXED} & named)))

@@ -1,0 +1,363 @@
+"""One execution from a list of choices: the contract between the engine and everything built on it.
+
+    with Explorer(Program(setup, tasks), Limits()) as explorer:
+        execution = explorer.run((0, 0, 1))          # the first three events belong to tasks 0, 0, 1
+        again = explorer.run(execution.choices)      # exactly the same execution
+        alone = explorer.run_order((1, 0))           # the tasks one after the other, each to its end
+
+A *choice* is the number of the task whose pending event happens next. Tasks are numbered from 0 in the order of
+the program; a thread that a task starts gets the next free number. When the choices are used up, the running task
+goes on as long as it can, then the lowest number that can. Nothing but the choices, and the *points*, decides.
+
+*Points* are the places in the code that count as events. Fresh, an explorer has none but locks that are waited for
+and threads that are started; `search` finds out which are needed and sets them. So choices mean something only
+together with their points: `Execution.points` names those that occur in it, and `Explorer(..., points=...)` with
+just these repeats it, in another process too.
+
+A time-out needs no choice of its own: an acquire with a time-out is an event that may be scheduled at any
+moment; it gets the lock when that is free and times out when it is not. That covers early and late.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import inspect
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from whilst.checking.engine.events import Assumption, TaskResult
+from whilst.checking.engine.sites import Mark, Site
+from whilst.checking.engine.watchdog import Watchdog
+from whilst.checking.explorer.describe import Describer, needs_free_threading_along, types_within
+from whilst.checking.explorer.execution import Execution, Limits, Program, Rest
+from whilst.checking.explorer.runtime import Machine, borrow, give_back
+from whilst.checking.instrument.left_alone import functions_behind, is_trusted
+from whilst.checking.search.preemption_bound import Fingerprint
+
+if TYPE_CHECKING:
+    from whilst.checking.models.coroutines.eventloop import VirtualLoop
+    from whilst.checking.observe.calls import Caller
+
+__all__ = ["Execution", "Explorer", "Limits", "Program"]
+
+_COLLECT_EVERY = 500  # executions between two collections of garbage, which is put off while tasks run
+_COLLECT_MORE_EVERY = 20 * _COLLECT_EVERY
+
+
+class Explorer:
+    """Runs executions of one program; instruments on entry, leaves everything as it was on exit."""
+
+    def __init__(
+        self,
+        program: Program,
+        limits: Limits | None = None,
+        *,
+        points: Iterable[str] | None = None,
+        is_fine: bool = False,
+    ) -> None:
+        """`points`: see above. `is_fine`: every instruction is an event, for audits."""
+        self.program = program
+        self.limits = limits or Limits()
+        self._is_fine, self._points = is_fine, points
+        self._tasks = [(task, _is_plain(task), _is_coroutine(task)) for task in program.tasks]
+        self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
+        self._runs = 0
+        self._had_gc = False
+        self._streams = _streams()
+
+    def __enter__(self) -> Self:
+        self._streams = _streams()
+        self._use(borrow(is_fine=self._is_fine))
+        self._had_gc = gc.isenabled()
+        gc.disable()
+        self._watchdog.start()
+        try:
+            if self._points is not None:
+                self.rewriter.name_points(self._points)
+            for target in (self.program.setup, *self.program.tasks):
+                for function in functions_behind(target):
+                    self.instrumentation.admit(function)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _use(self, machine: Machine) -> None:
+        self._machine = machine
+        self.scheduler, self.watcher, self.caller = machine.scheduler, machine.watcher, machine.caller
+        self.rewriter, self.instrumentation = machine.rewriter, machine.instrumentation
+        self.scheduler.limit_steps, self.scheduler.limit_s = self.limits.steps, self.limits.seconds
+        self._watchdog = Watchdog(self.scheduler)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._watchdog.stop()
+        self.instrumentation.restore()
+        self.caller.threads.restore()
+        give_back(self._machine)
+        if self._had_gc:
+            gc.enable()
+        self._give_back_streams()
+
+    def _give_back_streams(self) -> None:
+        """Two tasks that redirect a stream leave it redirected, which neither the next execution nor anybody else
+        is to find; what `setup` makes afresh is its own affair."""
+        if _streams() != self._streams:
+            sys.stdin, sys.stdout, sys.stderr = self._streams
+
+    def run(self, choices: Sequence[int] = (), *, record: bool = False) -> Execution:
+        """Run once; `choices` may be a prefix. A choice that can't be honoured ends it as DIVERGED."""
+        return self._execute(choices, record=record, are_outer=True)
+
+    def run_order(self, order: Sequence[int], *, record: bool = False) -> Execution:
+        """The tasks one after the other in this order; DEADLOCK when one blocks for ever on its own."""
+        return self._execute((), record=record, order=order)
+
+    def learn(self) -> bool:
+        """Turn places into points that the last execution showed to be shared; True when there were any."""
+        is_new = self.watcher.learn()
+        if self.caller.steps is not None and self.caller.steps.learn():
+            is_new = True
+        return self.catch_up() or is_new
+
+    def catch_up(self) -> bool:
+        """Rewrite the code that reads globals which turned out to be stored from outside; True when there was any."""
+        if not self.watcher.must_rewrite and not self.instrumentation.is_stale:
+            return False
+        self.watcher.must_rewrite = False
+        self.instrumentation.share_globals(self.watcher.stored_module_names)
+        return True
+
+    def points_known(self) -> frozenset[str]:
+        """The names of all places that count as events by now."""
+        return self.rewriter.places.points()
+
+    def adopt(self, points: Iterable[str]) -> None:
+        """Let these places count as events, too: somebody else has learnt so."""
+        self.rewriter.name_points(frozenset(points) - self.points_known())
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether a task asked who it is, or drew random numbers: then no two tasks are interchangeable."""
+        return self.caller.has_identity
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What was not seen into, over all executions so far."""
+        trusted = [
+            Assumption(f"module {name}", "without effect on shared state")
+            for name in sorted(self.instrumentation.trusted_seen)
+        ]
+        return (*self.caller.assumed.values(), *self.caller.virtual.values(), *trusted)
+
+    # ------------------------------------------------------------------ for the search
+
+    def begin_in_fork(self) -> None:
+        """In a copy of the process, which has no watchdog yet."""
+        self._watchdog = Watchdog.in_fork(self.scheduler)
+        self._watchdog.start()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """For a while every function has its own code back, and another explorer may run."""
+        self._watchdog.stop()
+        self.instrumentation.restore()
+        self.caller.threads.restore()
+        try:
+            yield
+        finally:
+            self.instrumentation.reinstate()
+            self._watchdog.start()
+
+    @contextmanager
+    def noting_enabled(self, gates: Mapping[int, int]) -> Iterator[Callable[[], list[tuple[list[int], object]]]]:
+        """For a while runs remember for each event which tasks could have gone on there; gives `along`."""
+        self.scheduler.keeps_enabled = True
+        try:
+            yield functools.partial(self.along, gates)
+        finally:
+            self.scheduler.keeps_enabled = False
+
+    def along(self, gates: Mapping[int, int]) -> list[tuple[list[int], object]]:
+        """For each event of the last run: the tasks that could have gone on there (see `noting_enabled`), and what had
+        happened by then: equal if all that depends on each other did so in the same order.
+
+        Of identical tasks (`gates`) that have not begun only the first could.
+        """
+        trace = self.scheduler.trace
+        begun = {*gates, *gates.values()} - {event[0] for event in trace}  # what has no events is in nobody's way
+        done, needs = Fingerprint(), False
+        states = []
+        able = self.enabled_along()
+        for at, (event, needs_then) in enumerate(zip(trace, needs_free_threading_along(trace), strict=True)):
+            if gates:
+                able[at] = [
+                    task for task in able[at] if task in begun or gates.get(task, task) in begun or task not in gates
+                ]
+                begun.add(event[0])
+            states.append((done.value, needs))
+            done.add(event)
+            needs = needs_then
+        return list(zip(able, states, strict=True))
+
+    def enabled_along(self) -> list[list[int]]:
+        """For each event of the last run: the tasks that could have gone on there (see `noting_enabled`)."""
+        outer = self.scheduler.outer
+        return [[outer[task] for task in enabled] for enabled in self.scheduler.enabled_along]
+
+    def gates(self) -> dict[int, int]:
+        """Task -> the identical task before it: the same function with the same variables around it."""
+        last: dict[object, int] = {}
+        out: dict[int, int] = {}
+        if self.has_identity:
+            return out
+        for number, task in enumerate(self.program.tasks):
+            key = _identity(task)
+            if key in last:
+                out[number] = last[key]
+            last[key] = number
+        return out
+
+    def execute(self, plan: Sequence[int], sleep: int, sleep_from: int) -> Execution:
+        """As `run`, in the search's own numbers, with a sleep set."""
+        return self._execute(plan, sleep=sleep, sleep_from=sleep_from)
+
+    def _execute(
+        self,
+        plan: Sequence[int],
+        *,
+        record: bool = False,
+        are_outer: bool = False,
+        sleep: int = 0,
+        sleep_from: int = 0,
+        order: Sequence[int] | None = None,
+    ) -> Execution:
+        scheduler = self.scheduler
+        self._runs += 1
+        if self._runs % _COLLECT_EVERY == 0:  # what is new, and now and then what has lasted for a while
+            gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
+        self._give_back_streams()
+        self.watcher.begin()
+        self.caller.begin()
+        state = self.program.setup()
+        if self._runs == 1:
+            for kind in types_within(state):
+                self.watcher.meet(kind)
+        describer = Describer(self, state) if record else None
+        scheduler.on_event = describer.note if describer is not None else None
+        self.watcher.on_log = describer.note_within if describer is not None and self._has_coroutines else None
+        loop = self._loop() if self._has_coroutines else None
+        jobs = [
+            functools.partial(task, state)
+            if is_plain
+            else functools.partial(loop.job, task, state)
+            if is_coroutine and loop
+            else self._job(task, state)
+            for task, is_plain, is_coroutine in self._tasks
+        ]
+        try:
+            scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
+        finally:
+            scheduler.on_event = self.watcher.on_log = None
+            self.caller.locks.end()
+            self.watcher.end()
+            if loop is not None:
+                loop.end()
+        return self._execution(state, describer)
+
+    def _job(self, task: Callable[..., object], state: object) -> Callable[[], object]:
+        """A task that is a function of the standard library itself is called as instrumented code would call it."""
+        arguments: tuple[Any, ...] = (state,)
+        keywords: dict[str, Any] = {}
+        inner: Any = task
+        while isinstance(inner, functools.partial):
+            arguments, keywords = (*inner.args, *arguments), {**inner.keywords, **keywords}
+            inner = inner.func
+        code = _call_as_code.__code__
+        site = Site(code, Mark(0, (code.co_firstlineno + 2, None, None, None), "call", 0), {})
+        site.is_hot = True
+        return functools.partial(_call_as_code, self.caller, site, inner, arguments, keywords)
+
+    def _loop(self) -> VirtualLoop:
+        """An event loop for the coroutine tasks; asyncio is loaded for them alone."""
+        from whilst.checking.models.coroutines.eventloop import VirtualLoop
+        from whilst.checking.models.coroutines.steps import Steps
+
+        if self.caller.steps is None and all(is_coroutine for _, _, is_coroutine in self._tasks):
+            self.caller.steps = Steps(self.watcher, self.rewriter.places)
+        code = next(
+            function.__code__
+            for task, _, is_coroutine in self._tasks
+            if is_coroutine
+            for function in functions_behind(task)
+        )
+        site = Site(code, Mark(0, (code.co_firstlineno, None, None, None), "resume", 0), {})
+        site.is_hot = True
+        loop = VirtualLoop(self.caller, site, self.caller.steps)
+        loop.begin()
+        return loop
+
+    def _execution(self, state: object, describer: Describer | None) -> Execution:
+        scheduler, places = self.scheduler, self.rewriter.places
+        outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
+        rest = Rest(self, describer, outer, scheduler.stuck, self.caller.locks.held_at_end, places.hot, places.named)
+        return Execution(
+            tuple([outer[event[0]] for event in trace]),
+            scheduler.status,
+            state,
+            tuple([results.get(task, _CUT_SHORT) for task in scheduler.numbers]),
+            scheduler.reason,
+            trace,
+            rest,
+        )
+
+
+def _streams() -> tuple[Any, Any, Any]:
+    return sys.stdin, sys.stdout, sys.stderr
+
+
+_CUT_SHORT = TaskResult(has_finished=False)
+
+
+def _call_as_code(
+    caller: Caller, site: Site, task: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> object:
+    """Call a task that no code of the user calls."""
+    if isinstance(task, types.MethodDescriptorType) and arguments:
+        task, arguments = task.__get__(arguments[0], type(arguments[0])), arguments[1:]  # CPython asks for both
+    return caller.call(site, task, *arguments[:2])(*arguments, **keywords)
+
+
+def _is_plain(task: Any) -> bool:
+    """Whether calling it with the state is all there is to it."""
+    inner = task
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    return not _is_coroutine(task) and not _is_foreign(inner)
+
+
+def _is_foreign(task: Any) -> bool:
+    """Whether a callable is C, or a function of a module that stays as it is."""
+    function = getattr(task, "__func__", task)
+    if isinstance(function, types.FunctionType):
+        return is_trusted(function.__module__ or "")
+    return isinstance(function, (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType))
+
+
+def _identity(task: Callable[..., object]) -> object:
+    if not isinstance(task, types.FunctionType) or task.__closure__ or task.__kwdefaults__:
+        return id(task)
+    defaults = tuple(id(value) for value in task.__defaults__ or ())
+    return (id(task.__code__), id(task.__globals__), defaults, bool(task.__dict__) and id(task))
+
+
+def _is_coroutine(task: Callable[..., object]) -> bool:
+    while isinstance(task, functools.partial):
+        task = task.func
+    return inspect.iscoroutinefunction(task) or inspect.iscoroutinefunction(getattr(task, "__call__", None))  # noqa: B004

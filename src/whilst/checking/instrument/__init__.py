@@ -1,0 +1,1 @@
+"""Code rewritten so that every access to something shared becomes an event."""

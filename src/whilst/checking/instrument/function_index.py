@@ -1,0 +1,72 @@
+"""The functions of a source file, wherever in the process they are held.
+
+They are found through the garbage collector by their code's file: a walk through module namespaces misses those held
+by descriptors (`cached_property.func`), closures and decorators. That takes milliseconds for every hundred thousand
+objects, and a file of tests is asked about once a test. So the functions of a file are remembered, weakly, until one
+turns up whose code was not among theirs. What is made anew from known code (closures) is met when it is called.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import operator
+import types
+import weakref
+from collections.abc import Iterator
+from typing import Final
+
+from whilst.checking.instrument.left_alone import is_trusted
+
+__all__ = ["Known", "functions_like", "nested"]
+
+_MOST_FILES: Final = 256
+
+
+class Known:
+    """The functions of one file, as far as they were alive when it was looked through."""
+
+    def __init__(self, functions: list[types.FunctionType]) -> None:
+        self.functions = [weakref.ref(function) for function in functions]
+        self._keep = [function.__code__ for function in functions]  # so that the ids below stay theirs
+        self.codes: set[int] = set()
+        for code in self._keep:
+            self._note(code)
+
+    def _note(self, code: types.CodeType) -> None:
+        self.codes.add(id(code))
+        for inner in nested(code):
+            self._note(inner)
+
+    def alive(self) -> list[types.FunctionType]:
+        """Those that are still there."""
+        return [function for each in self.functions if (function := each()) is not None]
+
+
+_KNOWN: Final[dict[str, Known]] = {}
+
+
+def functions_like(function: types.FunctionType) -> Known:
+    """The functions of the file that this one comes from, itself included unless it was made since."""
+    file = function.__code__.co_filename
+    known = _KNOWN.get(file)
+    if known is None or id(function.__code__) not in known.codes:
+        if len(_KNOWN) >= _MOST_FILES:
+            _KNOWN.clear()
+        known = _KNOWN[file] = Known(_look_through(file))
+    return known
+
+
+def _look_through(file: str) -> list[types.FunctionType]:
+    """Without a Python-level loop over everything: a large process has a million objects."""
+    things = gc.get_objects()
+    are_functions = map(operator.is_, map(type, things), itertools.repeat(types.FunctionType))
+    functions = itertools.compress(things, are_functions)
+    return [each for each in functions if each.__code__.co_filename == file and not is_trusted(each.__module__ or "")]
+
+
+def nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    """The code objects among its constants."""
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield const

@@ -1,0 +1,146 @@
+"""Rewritten code objects: made once in a process as moulds, cast for each machine that runs them.
+
+Decoding and assembling take a millisecond a function; a mould is kept for the whole process. A cast is a mould with
+the hooks of one machine and sites of its own, and is kept as long as the machine (see `machine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from types import CodeType
+from typing import Final, NamedTuple
+
+from whilst.checking.engine.sites import Mark, Places, Site
+from whilst.checking.instrument.bytecode import version
+from whilst.checking.instrument.insert_hooks import CodeRewriter, Hooks
+from whilst.checking.instrument.shared_variables import SharedNames
+
+__all__ = ["Rewriter"]
+
+
+class Cast(NamedTuple):
+    """One code object as it runs in one module: `code` is the original, held so that its id stays its own."""
+
+    code: CodeType
+    new: CodeType
+    sites: list[Site]
+    version: int  # of the module's shared names when it was made
+
+
+class Rewriter:
+    """Rewrites code objects; one for each (code, globals) pair, nested code objects included."""
+
+    def __init__(self, hooks: Hooks, places: Places, *, is_fine: bool = False) -> None:
+        self.hooks, self.places = hooks, places
+        self.is_fine = is_fine
+        self.row = version()
+        self.known_codes: set[int] = set()  # ids of what was made here; callers add what shall stay as it is
+        self.returning: set[int] = set()  # ids of code objects whose return is an event
+        self.site_count = 0
+        self._casts: dict[tuple[int, int, bool], Cast] = {}
+        self._own: dict[int, CodeType] = {}  # id of what was made here -> what it was made of
+        self._outdated: list[Cast] = []  # code that may still run, so that its id stays its own
+
+    def rewrite(self, code: CodeType, names: SharedNames) -> CodeType:
+        """The code object to run instead of `code` in functions whose globals are those of `names`."""
+        is_returning = id(code) in self.returning
+        key = (id(code), id(names.space), is_returning)
+        known = self._casts.get(key)
+        if known is not None:
+            if known.version == names.version:
+                return known.new
+            self._outdated.append(known)
+        form = (id(code), self.is_fine, is_returning, names.stored_globals, names.stored_cells)
+        mould = _MOULDS.get(form)
+        if mould is None:
+            writer = CodeRewriter(self, code, names)
+            new = writer.run()
+            cast = Cast(code, new, writer.sites, names.version)
+            _keep_mould(form, Mould.of(code, new, self.hooks))
+        else:
+            cast = mould.cast(self, names)
+        self._casts[key] = cast
+        self.known_codes.add(id(cast.new))
+        self._own[id(cast.new)] = code
+        self.site_count += len(cast.sites)
+        self.places.heat_named(cast.sites)
+        return cast.new
+
+    def own_code(self, new: CodeType) -> CodeType | None:
+        """What that was made of, if it was made here."""
+        return self._own.get(id(new))
+
+    def end(self) -> None:
+        """Let go of all code: it holds the hooks, which lead back here."""
+        self._casts.clear()
+        self._own.clear()
+        self._outdated.clear()
+
+    def name_points(self, points: Iterable[str]) -> None:
+        """Let the places of these names be hot, those of code to come as well."""
+        new = frozenset(points) - self.places.named
+        if not new:
+            return
+        self.places.named |= new
+        functions = {point.rpartition(":")[0] for point in new}
+        for cast in list(self._casts.values()):
+            if cast.sites and cast.sites[0].point.rpartition(":")[0] in functions:
+                self.places.heat_named(cast.sites)
+
+
+class _HookName(str):
+    """The field of `Hooks` that a constant comes from."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mould:
+    """A code object's rewritten form without what belongs to one explorer: its hooks and sites.
+
+    Assembling takes most of the time of entering an explorer, and a module of tests is entered once a test.
+    """
+
+    code: CodeType  # the original; held, so that its id stays its own
+    form: CodeType
+    extra: tuple[object, ...]  # the constants that were added: `Mark` for a site, `_HookName` for a hook
+
+    @classmethod
+    def of(cls, code: CodeType, new: CodeType, hooks: Hooks) -> Mould:
+        """Take the form of what was just assembled."""
+        names = {id(getattr(hooks, field.name)): field.name for field in fields(hooks)}
+        extra: list[object] = []
+        for const in new.co_consts[len(code.co_consts) :]:
+            if isinstance(const, Site):
+                extra.append(Mark(const.offset, const.position, const.name, const.segment))
+            elif id(const) in names:
+                extra.append(_HookName(names[id(const)]))
+            else:
+                extra.append(const)
+        return cls(code, new.replace(co_consts=()), tuple(extra))
+
+    def cast(self, owner: Rewriter, names: SharedNames) -> Cast:
+        """The code object with the hooks of `owner` and sites of its own."""
+        space = names.space
+        sites: list[Site] = []
+        consts: list[object] = [
+            owner.rewrite(const, names) if isinstance(const, CodeType) else const for const in self.code.co_consts
+        ]
+        for held in self.extra:
+            if isinstance(held, Mark):
+                sites.append(Site(self.code, held, space))
+                consts.append(sites[-1])
+            else:
+                consts.append(getattr(owner.hooks, held) if isinstance(held, _HookName) else held)
+        return Cast(self.code, self.form.replace(co_consts=tuple(consts)), sites, names.version)
+
+
+_MOST_MOULDS: Final = 20_000
+_MOULDS: Final[dict[tuple[object, ...], Mould]] = {}
+
+
+def _keep_mould(key: tuple[object, ...], mould: Mould) -> None:
+    if len(_MOULDS) >= _MOST_MOULDS:
+        _MOULDS.clear()
+    _MOULDS[key] = mould

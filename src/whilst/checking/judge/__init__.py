@@ -1,0 +1,1 @@
+"""How an execution ended, and whether some sequential order ends the same way."""

@@ -1,0 +1,329 @@
+"""What each kind of value is made of: a label, children whose order counts and children whose order does not.
+
+The one place that knows the types of the standard library, so that `canonical` can be about equality alone. No
+method of a user's class is called (no `__eq__`, `__repr__`, property): a look must not change what it looks at.
+What can't be taken apart (a C type without slots, `__dict__` or reduction) is opaque: only its type counts.
+"""
+
+from __future__ import annotations
+
+import array
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import gc
+import io
+import itertools
+import logging
+import pathlib
+import queue
+import re
+import sys
+import threading
+import types
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from whilst.checking.judge.foreign import FOREIGN
+from whilst.checking.judge.parts import Parts, attributes, slots_of, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+__all__ = ["take_apart"]
+
+
+def take_apart(value: object) -> Parts:
+    """The label and the children of one value. Atoms (`int`, `str`, …) are the caller's business."""
+    kind = type(value)
+    taker = _TAKERS.get(kind)
+    if taker is None:
+        taker = _TAKERS[kind] = _taker_of(kind)
+    return taker(value)
+
+
+def _with_attributes(
+    value: object, ordered: Sequence[Any] = (), unordered: Sequence[Any] = (), extra: Hashable = ()
+) -> Parts:
+    """Parts of an instance: its own attributes follow what its container base holds."""
+    own = attributes(value)
+    label = (type_name(type(value)), extra, *(name for name, _ in own))
+    return Parts(label, [*ordered, *(held for _, held in own)], unordered)
+
+
+# ------------------------------------------------------------------------------------------------- containers
+def _list(value: Any) -> Parts:
+    return _with_attributes(value, tuple(list.__iter__(value)))
+
+
+def _tuple(value: Any) -> Parts:
+    return _with_attributes(value, tuple(tuple.__iter__(value)))
+
+
+def _deque(value: Any) -> Parts:
+    return _with_attributes(value, tuple(collections.deque.__iter__(value)), extra=value.maxlen)
+
+
+def _set(value: Any) -> Parts:
+    base: Any = set if isinstance(value, set) else frozenset
+    return _with_attributes(value, (), list(base.__iter__(value)))
+
+
+def _dict(value: Any) -> Parts:
+    return _with_attributes(value, (), list(dict.items(value)))
+
+
+def _ordered_dict(value: Any) -> Parts:
+    return _with_attributes(value, list(collections.OrderedDict.items(value)))
+
+
+def _default_dict(value: Any) -> Parts:
+    return _with_attributes(value, (value.default_factory,), list(dict.items(value)))
+
+
+def _counter(value: Any) -> Parts:
+    # Counters compare a missing key as zero, so a zero entry makes no difference here either.
+    return _with_attributes(value, (), [pair for pair in dict.items(value) if pair[1] != 0])
+
+
+def _simple_queue(value: Any) -> Parts:
+    # Its items can't be asked for, but the collector sees them: a list with the taken ones at its head before
+    # 3.13, the items themselves from 3.13 on. Its type, which the collector reports too, is no item.
+    seen = gc.get_referents(value)
+    items: Sequence[object] = [item for item in seen if item is not type(value)]
+    if sys.version_info < (3, 13):
+        items = next((item for item in seen if type(item) is list), [])
+    return Parts(type_name(type(value)), items[len(items) - value.qsize() :])
+
+
+def _queue(value: Any) -> Parts:
+    # The locks and conditions inside a queue say nothing that its items and counters do not.
+    items = list(value.queue)
+    if type(value) is queue.PriorityQueue:
+        items.sort()  # a heap's layout depends on the order of the puts, what comes out does not
+    return Parts((type_name(type(value)), value.maxsize, value.unfinished_tasks), items)
+
+
+def _condition(value: Any) -> Parts:
+    return Parts(type_name(type(value)), (value._lock,))  # noqa: SLF001 - who waits is a matter of the schedule
+
+
+def _iterator(value: Any) -> Parts:
+    return Parts(type_name(type(value)), tuple(value.__reduce__()[1:]))
+
+
+# ---------------------------------------------------------------------------------------------------- scalars
+def _by_repr(value: Any) -> Parts:
+    return Parts((type_name(type(value)), repr(value)))
+
+
+def _bytes_like(value: Any) -> Parts:
+    return Parts(type_name(type(value)), (bytes(value),))
+
+
+def _array(value: Any) -> Parts:
+    return Parts((type_name(type(value)), value.typecode), (value.tobytes(),))
+
+
+def _text_io(value: Any) -> Parts:
+    return Parts(type_name(type(value)), () if value.closed else (value.getvalue(), value.tell()))
+
+
+def _subclassed_atom(value: Any) -> Parts:
+    base: Any = next(base for base in type(value).__mro__ if base in (int, str, bytes, float))
+    return _with_attributes(value, (base.__getnewargs__(value)[0],))
+
+
+def _subclassed_bytes(value: Any) -> Parts:
+    return _with_attributes(value, (bytes.__getitem__(value, slice(None)),))
+
+
+def _enum(value: Any) -> Parts:
+    return Parts((type_name(type(value)), getattr(value, "_name_", None) or repr(value)))
+
+
+# ------------------------------------------------------------------------------------------- code and threads
+def _exception(value: Any) -> Parts:
+    inner: tuple[Any, ...] = (value.args,)
+    if isinstance(value, BaseExceptionGroup):
+        inner = (value.message, value.exceptions)
+    return _with_attributes(value, inner)
+
+
+def _type(value: Any) -> Parts:
+    return Parts(("type", type_name(value)))
+
+
+def _function(value: Any) -> Parts:
+    cells = [_contents(cell) for cell in value.__closure__ or ()]
+    return Parts(("function", f"{value.__module__}.{value.__qualname__}"), cells, list(value.__dict__.items()))
+
+
+def _cell(value: Any) -> Parts:
+    return Parts("cell", (_contents(value),))
+
+
+def _contents(cell: types.CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet bound
+        return NotImplemented
+
+
+def _method(value: Any) -> Parts:
+    return Parts("method", (value.__func__, value.__self__))
+
+
+def _builtin(value: Any) -> Parts:
+    owner = value.__self__
+    inner = () if owner is None or isinstance(owner, types.ModuleType) else (owner,)
+    return Parts(("builtin", value.__qualname__), inner)
+
+
+def _qualified(value: Any) -> Parts:
+    return Parts(("builtin", value.__qualname__))
+
+
+def _module(value: Any) -> Parts:
+    return Parts(("module", value.__name__))
+
+
+def _partial(value: Any) -> Parts:
+    return Parts("partial", (value.func, value.args), list(value.keywords.items()))
+
+
+def _lock(value: Any) -> Parts:
+    # Whether it was left held counts; who waits on it is a matter of the schedule.
+    return Parts(("lock", type_name(type(value)), repr(value).startswith("<locked")))
+
+
+def _thing(value: Any) -> Parts:
+    return Parts(("thing", type_name(type(value))))
+
+
+def _thread(value: Any) -> Parts:
+    return Parts(("thread", type_name(type(value)), value.daemon))
+
+
+def _logger(value: Any) -> Parts:
+    return Parts(("logger", value.name))
+
+
+def _generator(value: Any) -> Parts:
+    name = type(value).__name__
+    for attribute, inner in (("gi_frame", "gi_yieldfrom"), ("cr_frame", "cr_await"), ("ag_frame", "ag_await")):
+        frame = getattr(value, attribute, None)
+        if frame is not None:
+            below = getattr(value, inner)
+            return Parts((name, value.__qualname__, frame.f_lineno), (below,), list(frame.f_locals.items()))
+    return Parts((name, value.__qualname__, "finished"))
+
+
+def _weak(value: Any) -> Parts:
+    return Parts(type_name(type(value)), (value(),))
+
+
+def _object(value: object) -> Parts:
+    kind = type(value)
+    held = attributes(value)
+    if held or kind is object or _is_python_class(kind):
+        return _with_attributes(value)
+    try:
+        reduced = value.__reduce_ex__(2)
+    except Exception:  # whatever a foreign __reduce_ex__ raises, the value stays opaque
+        return Parts(("opaque", type_name(kind)))
+    if isinstance(reduced, str):
+        return Parts((type_name(kind), reduced))
+    inner = [list(item) if hasattr(item, "__next__") else item for item in reduced[1:]]
+    return Parts(type_name(kind), inner)
+
+
+def _is_python_class(kind: type) -> bool:
+    """True if a class statement made it: nothing but C bases that hold no state of their own below it."""
+    return bool(kind.__flags__ & (1 << 9)) and kind.__basicsize__ <= object.__basicsize__ + 16 + 8 * len(slots_of(kind))
+
+
+_OWN_DATA: Final = ("whilst.checking.question", "whilst.checking.engine.events")
+
+
+def _taker_of(kind: type) -> Callable[[Any], Parts]:
+    if kind.__module__.startswith("whilst.checking.") and kind.__module__ not in _OWN_DATA:
+        return _thing  # the checker's own stand-ins are no state of the user's
+    for base in kind.__mro__:
+        taker = _BY_BASE.get(base) or FOREIGN.get(f"{base.__module__}.{base.__qualname__}")
+        if taker is not None:
+            return taker
+    return _object
+
+
+_EMPTY: Final[tuple[Any, ...]] = ([], (), "", b"", range(0), {}, {}.items(), {}.values(), set(), bytearray())
+_BY_BASE: Final[dict[type, Callable[[Any], Parts]]] = {
+    enum.Enum: _enum,
+    list: _list,
+    tuple: _tuple,
+    collections.deque: _deque,
+    collections.OrderedDict: _ordered_dict,
+    collections.defaultdict: _default_dict,
+    collections.Counter: _counter,
+    dict: _dict,
+    set: _set,
+    frozenset: _set,
+    bytearray: _bytes_like,
+    memoryview: _bytes_like,
+    array.array: _array,
+    io.StringIO: _text_io,
+    io.BytesIO: _text_io,
+    io.IOBase: _thing,
+    BaseException: _exception,
+    type: _type,
+    types.FunctionType: _function,
+    types.MethodType: _method,
+    types.BuiltinFunctionType: _builtin,
+    types.MethodWrapperType: _builtin,
+    types.MethodDescriptorType: _qualified,
+    types.WrapperDescriptorType: _qualified,
+    types.ModuleType: _module,
+    types.CellType: _cell,
+    types.CodeType: lambda value: Parts(("code", value.co_qualname)),
+    types.FrameType: _thing,
+    types.TracebackType: _thing,
+    functools.partial: _partial,
+    types.GeneratorType: _generator,
+    types.CoroutineType: _generator,
+    types.AsyncGeneratorType: _generator,
+    weakref.ref: _weak,
+    weakref.WeakMethod: _weak,
+    threading.Thread: _thread,
+    threading.local: _thing,
+    threading.Condition: _condition,
+    logging.Logger: _logger,
+    logging.Handler: _thing,
+    queue.SimpleQueue: _simple_queue,
+    queue.Queue: _queue,
+    complex: _by_repr,
+    range: _by_repr,
+    slice: _by_repr,
+    re.Pattern: _by_repr,
+    itertools.count: _by_repr,
+    datetime.date: _by_repr,
+    datetime.time: _by_repr,
+    datetime.timedelta: _by_repr,
+    datetime.tzinfo: _by_repr,
+    decimal.Decimal: _by_repr,
+    fractions.Fraction: _by_repr,
+    uuid.UUID: _by_repr,
+    pathlib.PurePath: _by_repr,
+    type(NotImplemented): _by_repr,
+    type(...): _by_repr,
+    int: _subclassed_atom,
+    str: _subclassed_atom,
+    float: _subclassed_atom,
+    bytes: _subclassed_bytes,
+    **dict.fromkeys((type(threading.Lock()), type(threading.RLock())), _lock),
+    **{type(iter(empty)): _iterator for empty in _EMPTY},
+}
+_TAKERS: Final[weakref.WeakKeyDictionary[type, Callable[[Any], Parts]]] = weakref.WeakKeyDictionary()

@@ -1,0 +1,1 @@
+"""Event loops and coroutine tasks as the check sees them."""

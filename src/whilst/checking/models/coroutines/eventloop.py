@@ -1,0 +1,385 @@
+"""Coroutine tasks: an event loop without time or I/O, in which any task that is ready may go on next.
+
+Each coroutine task, and each `asyncio.Task` that it makes, is a task of the scheduler; its events are its resumptions.
+Between two awaits nothing comes in between, so all coroutine tasks count as one where accesses are concerned: their
+accesses are events only if a thread touches the same things. Everything of asyncio runs as it is (Lock, Event,
+Queue, gather, TaskGroup, timeout ...): it needs nothing from a loop but `call_soon`, `call_later` and futures.
+
+A sleep ends at once, which makes the sleeper one of those that are ready. Other timers (time-outs) are tasks of their
+own that may be resumed at any moment until they are cancelled: early and late. A callback that is no step of a task
+runs right after the step that asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import itertools
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from whilst.checking.engine.events import Op
+from whilst.checking.engine.operations import Operation, Sync
+from whilst.checking.engine.scheduler import Abort
+from whilst.checking.engine.sites import Mark, Site
+from whilst.checking.instrument.bytecode import Positions
+from whilst.checking.models.coroutines.steps import where
+
+if TYPE_CHECKING:
+    from whilst.checking.models.coroutines.steps import Steps, Touched
+    from whilst.checking.observe.calls import Caller
+
+__all__ = ["VirtualLoop"]
+
+
+def _unmodelled(name: str) -> Callable[..., Any]:
+    def ask(self: VirtualLoop, *_: Any, **__: Any) -> Any:
+        self._scheduler.unmodelled = f"{name} of an asyncio event loop"
+        raise NotImplementedError(self._scheduler.unmodelled)
+
+    return ask
+
+
+_Loop: Any = asyncio.AbstractEventLoop  # whose other methods raise NotImplementedError, as they should here
+
+
+class _Task(asyncio.Task[Any]):
+    """Tells when it is cancelled, which leaves no other trace in a task that is about to go on anyway."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        loop = self.get_loop()
+        if isinstance(loop, VirtualLoop):
+            loop.note_cancelled(self)
+        return super().cancel(msg)
+
+
+_Task.__name__ = _Task.__qualname__ = "Task"
+
+
+def _ends_sleep(callback: Any) -> bool:
+    return getattr(callback, "__name__", "") == "_set_result_unless_cancelled"
+
+
+class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed alone
+    """The loop of one execution."""
+
+    def __init__(self, caller: Caller, site: Site, steps: Steps | None = None) -> None:
+        """`steps`: where coroutines are all there is."""
+        self._caller = caller
+        self._steps = steps if steps is not None and not steps.are_mixed else None
+        self._all_steps = steps
+        self._scheduler = caller.scheduler
+        self._site = site
+        self._handles: dict[int, deque[asyncio.Handle]] = {}  # of the scheduler's tasks
+        self._soon: deque[asyncio.Handle] = deque()
+        self._task_of: dict[int, int] = {}  # id of asyncio.Task or timer -> the scheduler's task
+        self._made: list[Any] = []
+        self._is_busy = False
+        self._now = 0.0
+        self._ahead: dict[int, tuple[Touched, bool]] = {}  # of tasks: the next step, whether it comes after a sleep
+        self._children: set[int] = set()  # those of them that a coroutine made
+        self.members: set[int] = set()  # the scheduler's tasks that run on it
+        self._first = -1  # the task whose bit stands for all coroutine tasks
+
+    # ------------------------------------------------------------------ tasks
+
+    def job(self, function: Callable[..., Any], state: object) -> Any:
+        """The body of one of the program's coroutine tasks."""
+        task = self._scheduler.cur
+        made = self._adopt(_Task(function(state), loop=self), task)
+        self._drive(made, task, has_begun=False)
+        return made.result()
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Any = None, **_: Any) -> Any:
+        """A task made by a coroutine: one of the scheduler's, left alone at the end as asyncio.run would."""
+        made: asyncio.Task[Any] = _Task(coro, loop=self, name=name, context=context)
+        first = self._soon.pop()  # its first step, which found nobody to belong to yet
+        task = self._scheduler.next_child()
+        self._scheduler.spawn(functools.partial(self._run_child, made), self._resumption(task, made))
+        self._adopt(made, task)
+        self._children.add(task)
+        self._touch_task(task)
+        self._handles[task].append(first)
+        self._scheduler.daemons.add(task)
+        return made
+
+    def _run_child(self, made: asyncio.Task[Any]) -> Any:
+        self._drive(made, self._scheduler.cur, has_begun=True)
+        made._log_traceback = False  # its awaiter tells, or nobody asks
+        return None if made.cancelled() or made.exception() is not None else made.result()
+
+    def _adopt(self, made: asyncio.Task[Any], task: int) -> asyncio.Task[Any]:
+        if self._first < 0:
+            self._first = task
+        self.members.add(task)
+        self._scheduler.groups[task] = 1 << self._first
+        self._task_of[id(made)] = task
+        self._made.append(made)
+        self._handles[task] = deque(handle for handle in self._soon if self._owner(handle) == task)
+        for handle in self._handles[task]:
+            self._soon.remove(handle)
+        made._log_destroy_pending = False  # type: ignore[attr-defined]  # an execution may end early
+        return made
+
+    def _drive(self, made: asyncio.Task[Any], task: int, *, has_begun: bool) -> None:
+        """Resume it whenever the scheduler says so, until it is done."""
+        try:
+            while not made.done():
+                if not has_begun:
+                    self._scheduler.step(self._resumption(task, made))
+                has_begun = False
+                self._run(self._handles[task].popleft(), made)
+        except Abort:
+            self._abandon(made)
+            raise
+
+    def _resumption(self, task: int, made: Any) -> Operation:
+        """The next step of a task, or of a timer, with the place where it goes on."""
+        frame, is_asleep, awaited = where(made) if isinstance(made, asyncio.Task) else (None, False, None)
+        shown = made if awaited is None else awaited
+        site = self._site_of(frame) if frame is not None else self._site
+        if self._steps is None:
+            sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True)
+            return (2, id(self), None, site, shown, sync)
+        label = self._steps.label(task, frame)
+        self._ahead[task] = (self._steps.announce(label, task), is_asleep)
+        more = self._steps.more(label)
+        sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True, more=more, is_step=True)
+        return (2, ("step", task), label, site, shown, sync)
+
+    def _site_of(self, frame: FrameType) -> Site:
+        """A place of its own, apart from those of what is hooked there."""
+        code, at = frame.f_code, frame.f_lasti
+        sites = self._caller.step_sites
+        known = sites.get((id(code), at))
+        if known is None:
+            positions: Positions = (frame.f_lineno, None, None, None)
+            if at >= 0:
+                positions = next(itertools.islice(code.co_positions(), at // 2, None), positions)
+            known = sites[id(code), at] = Site(code, Mark(-2 - at, positions, "resume", 0), {})
+        return known
+
+    def _ready(self) -> frozenset[int]:
+        """Tasks that could be resumed; none while a step is under way (a thread may run meanwhile)."""
+        if self._is_busy:
+            return frozenset()
+        return frozenset(task for task, handles in self._handles.items() if handles)
+
+    def _run(self, handle: asyncio.Handle, made: asyncio.Task[Any] | None = None) -> None:
+        self._is_busy = True
+        depth = len(self._scheduler.trace)
+        try:
+            self._begin_step()
+            self._run_one(handle)
+            while self._soon:
+                self._run_one(self._soon.popleft())
+            self._end_step(made)
+            if len(self._scheduler.trace) > depth:  # others, of threads, may have come in between: this is its end
+                if self._all_steps is not None:
+                    self._all_steps.note_mixed()
+                self._scheduler.step((2, id(self), None, self._site, handle, Sync(Op.RESUME, self._ready)))
+        finally:
+            if self._steps is not None:
+                self._steps.stop()
+            self._is_busy = False
+
+    def _begin_step(self) -> None:
+        if self._steps is not None:
+            touched, is_asleep = self._ahead[self._scheduler.cur]
+            self._steps.start(touched, uses_loop=not is_asleep)
+
+    def _end_step(self, made: asyncio.Task[Any] | None) -> None:
+        if self._steps is None or made is None or not made.done():
+            return
+        if self._scheduler.cur in self._children or self._steps.are_handed_out:
+            self._steps.touch_loop()  # somebody may wait for its end
+
+    def _touch_loop(self) -> None:
+        if self._steps is not None:
+            self._steps.touch_loop()
+
+    def _touch_task(self, task: int) -> None:
+        if self._steps is not None:
+            self._steps.touch_loop()
+            self._steps.touch_task(task)
+
+    def note_cancelled(self, made: asyncio.Task[Any]) -> None:
+        """Somebody asks that task to end."""
+        self._touch_task(self._task_of.get(id(made), -1))
+
+    def is_cancelled(self, task: int) -> bool:
+        """Whether the next that this task of the scheduler's gets to know is that it is cancelled."""
+        made = next((each for each in self._made if self._task_of.get(id(each)) == task), None)
+        return made is not None and bool(made.cancelling())
+
+    @staticmethod
+    def _run_one(handle: asyncio.Handle) -> None:
+        if not handle.cancelled():
+            handle._run()  # what a loop does with a handle
+
+    async def to_the_end(self, main: Any) -> Any:
+        """What `asyncio.run` does: at the end of `main` whatever is left is cancelled and awaited."""
+        try:
+            return await main
+        except GeneratorExit:  # the execution ends early
+            self._made = []
+            raise
+        finally:
+            left = [each for each in self._made[1:] if not each.done()]
+            for each in left:
+                each.cancel()
+            if left:
+                await asyncio.gather(*left, return_exceptions=True)
+
+    @staticmethod
+    def _abandon(made: asyncio.Task[Any]) -> None:
+        coroutine = made.get_coro()
+        close = getattr(coroutine, "close", None)
+        if close is not None:
+            try:
+                close()
+            except (RuntimeError, Exception):  # the execution is over, whatever its clean-up says
+                return
+
+    def begin(self) -> None:
+        """Make this the running loop of the thread."""
+        self._caller.loops.append(self)
+        if self._all_steps is not None:
+            self._all_steps.begin()
+        asyncio._set_running_loop(self)  # public in all but name: for event loops
+
+    def end(self) -> None:
+        """There is no running loop any more."""
+        asyncio._set_running_loop(None)
+        if self in self._caller.loops:
+            self._caller.loops.remove(self)
+        for made in self._made:
+            if not made.done():
+                self._abandon(made)
+            else:
+                made._log_traceback = False
+        self._handles.clear()
+        self._soon.clear()
+
+    # ------------------------------------------------------------------ callbacks and time
+
+    def _owner(self, handle: asyncio.Handle) -> int | None:
+        """The scheduler's task that this is a step of."""
+        stepped = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
+        return self._task_of.get(id(stepped))
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        """A step of a task waits until the scheduler resumes that; anything else runs after this step."""
+        handle = asyncio.Handle(callback, args, self, context)
+        owner = self._owner(handle)
+        if owner is not None:
+            if owner != self._scheduler.cur:
+                self._touch_loop()
+            self._handles[owner].append(handle)
+        else:
+            if not _ends_sleep(callback):
+                self._touch_loop()
+            self._soon.append(handle)
+            if not self._is_busy and self._task_of and getattr(callback, "__self__", None) is None:
+                self._run_soon()
+        return handle
+
+    def _run_soon(self) -> None:
+        while self._soon:
+            self._run_one(self._soon.popleft())
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        """From a thread of the check."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        """A sleep's end comes at once; another timer at any moment."""
+        if _ends_sleep(callback):
+            return self.call_soon(callback, *args, context=context)
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        """A timer: a task of its own."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context or contextvars.copy_context())
+        task = self._scheduler.next_child()
+        self._touch_task(task)
+        self._scheduler.spawn(functools.partial(self._run, handle), self._resumption(task, handle))
+        self._scheduler.daemons.add(task)
+        self._scheduler.groups[task] = 1 << max(self._first, 0)
+        self.members.add(task)
+        self._task_of[id(handle)] = task
+        self._made_timer(handle, task)
+        return handle
+
+    def _made_timer(self, handle: asyncio.TimerHandle, task: int) -> None:
+        self._handles[task] = deque([handle])
+        self._scheduler.keep.append(handle)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        task = self._task_of.get(id(handle))
+        if task is not None:
+            self._touch_task(task)
+            self._handles[task].clear()
+
+    def time(self) -> float:
+        """Later at every look."""
+        self._touch_loop()
+        self._now += 1e-6
+        return self._now
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+        """A call in a thread of its own (asyncio.to_thread too), or in a process of the executor's."""
+        future = self.create_future()
+        if type(executor).__module__ == "concurrent.futures.process":
+            self._caller.meet_module("concurrent.futures.process")
+            func, args = self._caller.remote(executor, func, *args), ()
+
+        def body() -> Any:
+            error, value = None, None
+            try:
+                value = self._caller.call(self._site, func, *args[:2])(*args)
+            except Exception as caught:  # it belongs to whoever awaits the future
+                error = caught
+            sync = Sync(Op.RELEASE, self._ready)
+            self._scheduler.step((2, id(self), None, self._site, future, sync))
+            if not future.cancelled():
+                if error is not None:
+                    future.set_exception(error)
+                else:
+                    future.set_result(value)
+            return value
+
+        self._caller.threads.spawn(self._site, body, future)
+        return future
+
+    # ------------------------------------------------------------------ what asyncio asks of any loop
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def get_debug(self) -> bool:
+        """Never."""
+        return False
+
+    def is_running(self) -> bool:
+        """As long as there is one."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Never, while it is in use."""
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Errors nobody awaited are results of their tasks."""
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """As above."""
+
+
+for _name in dir(asyncio.AbstractEventLoop):
+    if not _name.startswith("_") and _name not in vars(VirtualLoop):
+        setattr(VirtualLoop, _name, _unmodelled(_name))

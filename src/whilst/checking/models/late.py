@@ -1,0 +1,37 @@
+"""Models of modules that most programs never load: installed when a task first uses something of them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+from whilst.checking.observe.calls import Caller
+
+__all__ = ["install"]
+
+_ROOMS: Final = {
+    "asyncio.runners": "coroutines.loops",
+    "asyncio.events": "coroutines.loops",
+    "asyncio.tasks": "coroutines.loops",
+    "_asyncio": "coroutines.loops",
+    "concurrent.futures.process": "processes",
+    "multiprocessing.pool": "pools",
+    "multiprocessing.queues": "channels",
+    "multiprocessing.synchronize": "semaphores",
+    "_multiprocessing": "semaphores",
+}
+
+
+def install(caller: Caller) -> None:
+    """Tell the caller where models are, by the module that they are of."""
+
+    def load(room: str) -> Any:
+        def loaded(caller: Caller) -> None:
+            for module, other in _ROOMS.items():
+                if other == room:
+                    caller.late.pop(module, None)
+            importlib.import_module(f"whilst.checking.models.{room}").install(caller)
+
+        return loaded
+
+    caller.late.update({module: load(room) for module, room in _ROOMS.items()})

@@ -1,0 +1,179 @@
+"""queue.Queue, LifoQueue, PriorityQueue and SimpleQueue: put, get, task_done and join as one event each.
+
+Stepped through, a hand-over by Queue is some thirty events on a mutex and three conditions, nearly all of them
+forced; as one event each the same outcomes are reached, since every method holds the mutex from start to end.
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+from typing import Any
+
+from whilst.checking.engine.events import Op
+from whilst.checking.engine.operations import Sync
+from whilst.checking.engine.sites import Site
+from whilst.checking.observe.calls import Caller
+
+__all__ = ["install"]
+
+
+_State = tuple[int, int, int]
+
+
+def _state(q: Any) -> _State:
+    """(room left, or -1 for no bound; items; tasks not done)."""
+    size = len(q.queue)
+    return (max(0, q.maxsize - size) if q.maxsize > 0 else -1, size, q.unfinished_tasks)
+
+
+def _has_room(state: _State) -> bool:
+    return state[0] != 0
+
+
+def _has_item(state: _State) -> bool:
+    return state[1] > 0
+
+
+def _is_done(state: _State) -> bool:
+    return state[2] == 0
+
+
+def _is_shut_down(q: Any) -> bool:
+    return bool(getattr(q, "is_shutdown", False))
+
+
+def _is_patient(block: bool, timeout: float | None) -> bool:
+    if block and timeout is not None and timeout < 0:
+        raise ValueError("'timeout' must be a non-negative number")
+    return block and timeout is None
+
+
+def _put(caller: Caller, site: Site, q: Any, item: object, block: bool = True, timeout: float | None = None) -> None:
+    patient = _is_patient(block, timeout)
+
+    def needs(state: _State) -> bool:
+        return _has_room(state) or _is_shut_down(q)
+
+    kind = Op.ACQUIRE if patient else Op.TRY
+    sync = Sync(kind, functools.partial(_state, q), needs, blocks=patient, writes=1 if patient else 2)
+    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+    if _is_shut_down(q):
+        raise queue.ShutDown  # type: ignore[attr-defined,unused-ignore]  # from 3.13 on
+    if not _has_room(_state(q)):
+        raise queue.Full
+    q._put(item)  # the model works on the real object's state
+    q.unfinished_tasks += 1
+
+
+def _get(caller: Caller, site: Site, q: Any, block: bool = True, timeout: float | None = None) -> Any:
+    patient = _is_patient(block, timeout)
+
+    def needs(state: _State) -> bool:
+        return _has_item(state) or _is_shut_down(q)
+
+    kind = Op.ACQUIRE if patient else Op.TRY
+    sync = Sync(kind, functools.partial(_state, q), needs, blocks=patient, writes=1 if patient else 2)
+    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+    if not _has_item(_state(q)):
+        if _is_shut_down(q):
+            raise queue.ShutDown  # type: ignore[attr-defined,unused-ignore]  # from 3.13 on
+        raise queue.Empty
+    return q._get()
+
+
+def _put_nowait(caller: Caller, site: Site, q: Any, item: object) -> None:
+    _put(caller, site, q, item, block=False)
+
+
+def _get_nowait(caller: Caller, site: Site, q: Any) -> Any:
+    return _get(caller, site, q, block=False)
+
+
+def _look(caller: Caller, site: Site, q: Any) -> None:
+    sync = Sync(Op.READ, functools.partial(_state, q), writes=0)
+    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+
+
+def _size(caller: Caller, site: Site, q: Any) -> int:
+    _look(caller, site, q)
+    return len(q.queue)
+
+
+def _is_empty(caller: Caller, site: Site, q: Any) -> bool:
+    _look(caller, site, q)
+    return not q.queue
+
+
+def _is_full(caller: Caller, site: Site, q: Any) -> bool:
+    _look(caller, site, q)
+    return bool(0 < q.maxsize <= len(q.queue))
+
+
+def _task_done(caller: Caller, site: Site, q: Any) -> None:
+    sync = Sync(Op.RELEASE, functools.partial(_state, q))
+    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+    if q.unfinished_tasks <= 0:
+        raise ValueError("task_done() called too many times")
+    q.unfinished_tasks -= 1
+
+
+def _join(caller: Caller, site: Site, q: Any) -> None:
+    sync = Sync(Op.JOIN, functools.partial(_state, q), _is_done, blocks=True, writes=0)
+    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+
+
+def _shut_down(caller: Caller, site: Site, q: Any, immediate: bool = False) -> None:
+    caller.watcher.sync(site, (2, id(q), None, site, q, Sync(Op.RELEASE, functools.partial(_state, q))))
+    q.is_shutdown = True
+    if immediate:
+        while q.queue:
+            q._get()
+            if q.unfinished_tasks > 0:
+                q.unfinished_tasks -= 1
+
+
+def _simple(caller: Caller, site: Site, bound: Any) -> Any:
+    """SimpleQueue, which is C."""
+    q, name = bound.__self__, bound.__name__
+    measure = q.qsize
+
+    def get(block: bool = True, timeout: float | None = None) -> Any:
+        patient = block and timeout is None
+        kind = Op.ACQUIRE if patient else Op.TRY
+        sync = Sync(kind, measure, bool, blocks=patient, writes=1 if patient else 2)
+        caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+        return q.get(False)
+
+    def put(item: object, _block: bool = True, _timeout: float | None = None) -> None:
+        caller.watcher.sync(site, (2, id(q), None, site, q, Sync(Op.RELEASE, measure)))
+        q.put(item)
+
+    def look() -> Any:
+        caller.watcher.sync(site, (2, id(q), None, site, q, Sync(Op.READ, measure, writes=0)))
+        return bound()
+
+    if name in ("get", "get_nowait"):
+        return get if name == "get" else functools.partial(get, False)
+    return put if name in ("put", "put_nowait") else look
+
+
+def install(caller: Caller) -> None:
+    """Model the queues."""
+    kind = queue.Queue
+    table: list[tuple[object, Any]] = [
+        (kind.put, _put),
+        (kind.get, _get),
+        (kind.put_nowait, _put_nowait),
+        (kind.get_nowait, _get_nowait),
+        (kind.qsize, _size),
+        (kind.empty, _is_empty),
+        (kind.full, _is_full),
+        (kind.task_done, _task_done),
+        (kind.join, _join),
+    ]
+    if hasattr(kind, "shutdown"):
+        table.append((kind.shutdown, _shut_down))
+    for function, model in table:
+        caller.models[id(function)] = model
+    caller.type_models[queue.SimpleQueue] = _simple

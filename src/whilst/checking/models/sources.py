@@ -1,0 +1,48 @@
+"""Code made at run time: what `exec` and `eval` run is rewritten like any other.
+
+The same text, run again in the next execution, has the same places. What the standard library runs in this way (the
+methods of a dataclass) is its own affair.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from typing import Any
+
+from whilst.checking.engine.sites import Site
+from whilst.checking.explain.tokens import is_foreign
+from whilst.checking.observe.calls import Caller
+
+__all__ = ["install"]
+
+
+def _run(mode: str, caller: Caller, site: Site, source: Any, *spaces: Any, **keywords: Any) -> Any:
+    """exec (mode "exec") or eval ("eval"), called from code of the user's."""
+    run = exec if mode == "exec" else eval
+    if is_foreign(site.code.co_filename) or not isinstance(source, (str, bytes, types.CodeType)):
+        return run(source, *_spaces(spaces, keywords), **keywords)
+    space, names = _spaces(spaces, keywords)
+    if isinstance(source, (str, bytes)) and mode == "eval":
+        source = source.strip()
+    return run(caller.rewrite_source(source, mode, space), space, names, **keywords)
+
+
+def _spaces(given: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, Any]:
+    """Globals and locals, those of the caller's frame where they are not given."""
+    first, second, *_ = (*given, None, None)
+    space, names = keywords.pop("globals", first), keywords.pop("locals", second)
+    if space is None:
+        frame = sys._getframe(2)  # the frame of the call
+        space = frame.f_globals
+        names = frame.f_locals if names is None else names
+    elif "__builtins__" not in space:
+        space["__builtins__"] = sys.modules["builtins"]
+    return space, space if names is None else names
+
+
+def install(caller: Caller) -> None:
+    """Model `exec` and `eval`."""
+    caller.models[id(exec)] = functools.partial(_run, "exec")
+    caller.models[id(eval)] = functools.partial(_run, "eval")

@@ -1,0 +1,1 @@
+"""What the inserted hooks see: which object an instruction or a C function is about to touch."""

@@ -1,0 +1,310 @@
+"""The ledger: who has touched what, told to the scheduler as an event or noted down.
+
+*Cold and hot.* A place in the code starts cold: its accesses are logged (who read, who wrote) but are no
+scheduling points. When a log shows that two tasks touched the same thing and one of them wrote, every place that
+touched it turns hot, and the search starts over. Cold accesses are compared with hot ones as well, so a search
+that ends without turning anything hot has seen every conflict there was; what only one task reaches costs nothing.
+
+A thing is known by `(id(object), key)`: an attribute's name, a dict's key, a list's index; None is the object as
+a whole and overlaps with all of its keys.
+"""
+
+from __future__ import annotations
+
+import types
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from whilst.checking.engine.operations import Event, Operation, Sync, accesses_of
+from whilst.checking.engine.scheduler import Scheduler
+from whilst.checking.engine.sites import Places, Site
+from whilst.checking.engine.spin_loops import local_state
+
+__all__ = ["Dropped", "Ledger"]
+
+
+class Log:
+    """Who touched one thing from cold places: masks of tasks, and the places."""
+
+    __slots__ = ("count", "local", "reads", "sites", "thing", "writes")
+
+    def __init__(self, thing: object) -> None:
+        self.count = 0
+        self.local: object = None
+        self.reads = self.writes = 0
+        self.sites: set[Site] = set()
+        self.thing = thing
+
+
+class Dropped:
+    """Stands in an event for what must not be kept alive by it, having something to do when it goes."""
+
+    __slots__ = ("name", "thing_id")
+
+    def __init__(self, thing: Any) -> None:
+        self.thing_id = id(thing)
+        self.name = f"generator {thing.__name__}" if type(thing) is types.GeneratorType else type(thing).__name__
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Ledger:
+    """What every hook knows and tells; the hooks themselves are in the classes made of it."""
+
+    def __init__(self, scheduler: Scheduler, places: Places) -> None:
+        self.scheduler = scheduler
+        self.places = places
+        self.logs: dict[int, dict[Any, Log]] = {}
+        self.learned: set[Site] = set()
+        self.owner_of_dict: dict[int, object] = {}
+        self.locals: dict[int, list[Any]] = {}
+        self.stored_class_names: set[str] = set()
+        self.stored_module_names: set[str] = set()
+        self.must_rewrite = False
+        self.epoch = 0  # of the execution: what a site remembers of an earlier one does not count
+        self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
+        self.changes_class = False  # whether some code stores into `__class__`
+        self.inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
+        self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
+        self._lasting: set[type] = set()  # what is, of those that were asked about
+        self.met: set[type] = set()  # classes made in Python whose code has been rewritten
+        self.step: list[tuple[Any, Any, int]] | None = None  # what the running step of a coroutine touches
+        self.on_log: Callable[[Site, int, Any, Any, Any], None] | None = None  # of accesses that are no events
+        self.admit_class: Callable[[type], None] = lambda _: None
+        self.watch_factory: Callable[[Any, Site, Any, Any], None] = lambda *_: None
+
+    def begin(self) -> None:
+        """Forget the last execution; its objects may go now."""
+        self.epoch += 1
+        self.logs.clear()
+        self.owner_of_dict.clear()
+        self.locals.clear()
+        self.stores.clear()
+        self.inside.clear()
+
+    def forget(self) -> None:
+        """The check is over."""
+        self.begin()
+        self.step = None
+        self.learned = set()
+        self.dropped, self._lasting = {types.GeneratorType}, set()
+        self.changes_class = False
+        self.stored_class_names, self.stored_module_names, self.met = set(), set(), set()
+        self.must_rewrite = False
+
+    def meet(self, kind: type) -> None:
+        """An instance turns up: rewrite its class before C code calls its methods."""
+        if kind not in self.met:
+            self.met.add(kind)
+            if hasattr(kind, "__del__"):
+                self.let_go(kind)
+            self.admit_class(kind)
+
+    def let_go(self, kind: type) -> None:
+        """It matters when an object of that type goes: `__del__` says something, or a weak reference notices."""
+        if kind not in self.dropped:
+            self.dropped.add(kind)
+            self._lasting.discard(kind)
+            self.places.forget_kind(kind)
+
+    # ------------------------------------------------------------------ the two ways out
+
+    def touch(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
+        """A plain access: code 0 reads, 1 writes."""
+        if site.is_hot:
+            self.scheduler.step((code, id(thing), key, site, self.held(thing), value))
+        else:
+            self.log(site, code, thing, key, value)
+
+    def held(self, thing: Any) -> Any:
+        """What an event may hold of it."""
+        return Dropped(thing) if type(thing) in self.dropped else thing
+
+    def log(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
+        """An access from a cold place: no scheduling point, but remembered."""
+        keys = self.logs.get(id(thing))
+        if keys is None:
+            keys = self.logs[id(thing)] = {}
+        entry = keys.get(key)
+        if entry is None:
+            entry = keys[key] = Log(thing if type(thing) in self._lasting else self._kept(thing))
+        if self.step is not None:
+            self.step.append((id(thing), key, int(bool(code))))
+        if self.on_log is not None:
+            self.on_log(site, code, thing, key, value)
+        scheduler = self.scheduler
+        task = scheduler.cur
+        bit = scheduler.groups.get(task, 1 << task) if scheduler.groups else 1 << task
+        if code:
+            entry.writes |= bit
+        else:
+            entry.reads |= bit
+        entry.sites.add(site)
+        entry.count += 1
+        if not entry.count & 255:
+            self._doubt_polling(site, entry)
+
+    def _log_again(self, site: Site, thing: Any) -> None:
+        """The same place, thing and task as the last time here: all that is new is that it happened again."""
+        site.again += 1
+        if not site.again & 255:
+            self._doubt_polling(site, self.logs[id(thing)][site.name])
+
+    def _kept(self, thing: Any) -> object:
+        """Keep it alive, so that nothing else gets its id; but not what has something to do when it is dropped.
+
+        A generator's `finally` and an object's `__del__` run when it goes; then what was logged of it goes too.
+        """
+        kind = type(thing)
+        if kind not in self.dropped and not hasattr(kind, "__del__"):
+            self._lasting.add(kind)
+            return thing
+        gone = id(thing)
+        try:
+            return weakref.ref(thing, lambda _: self._drop(gone))
+        except TypeError:  # slots without one for weak references
+            return None
+
+    def _drop(self, gone: int) -> None:
+        for entry in self.logs.pop(gone, {}).values():
+            if entry.writes and _several(entry.reads | entry.writes):
+                self.learned |= entry.sites
+
+    def _doubt_polling(self, site: Site, entry: Log) -> None:
+        """A cold place that has been passed very often in one and the same local state polls: make it a point."""
+        local = local_state(Scheduler._work.__code__)  # noqa: SLF001
+        if entry.local == local:
+            self.places.heat(site)
+            self.learned.add(site)
+        entry.local = local
+
+    def sync(self, site: Site, operation: Operation) -> None:
+        """A lock or the like: a scheduling point once two tasks use it, or when it has to wait."""
+        sync: Sync = operation[5]
+        if not site.is_hot:
+            if not sync.blocks or sync.needs is None or sync.measure is None or sync.needs(sync.measure()):
+                self.log(site, 1, operation[4], operation[2])
+                for thing_id, key, is_write in sync.more:
+                    self.log_id(site, is_write, thing_id, key)
+                return
+            self.learned.add(site)
+            self.places.heat(site)
+        self.scheduler.step(operation)
+
+    def log_id(self, site: Site, is_write: bool, thing_id: int, key: Any) -> None:
+        """As `log`, for one of the further things of an operation, which keeps it alive elsewhere."""
+        keys = self.logs.setdefault(thing_id, {})
+        entry = keys.get(key)
+        if entry is None:
+            entry = keys[key] = Log(None)
+        if self.step is not None:
+            self.step.append((thing_id, key, int(is_write)))
+        bit = self.scheduler.groups.get(self.scheduler.cur, 1 << self.scheduler.cur)
+        if is_write:
+            entry.writes |= bit
+        else:
+            entry.reads |= bit
+        entry.sites.add(site)
+
+    def touch_all(self, site: Site, touched: list[tuple[int, Any, Any]], sync: Sync) -> None:
+        """Several things in one indivisible operation: (code, thing, key) each."""
+        if not touched:
+            return
+        if len(touched) == 1:
+            code, thing, key = touched[0]
+            self.touch(site, code, thing, key)
+            return
+        if not site.is_hot:
+            for code, thing, key in touched:
+                self.log(site, code, thing, key)
+            return
+        self.scheduler.keep.append(touched)
+        code, thing, key = touched[0]
+        more = tuple((id(other), k, bool(c)) for c, other, k in touched[1:])
+        self.scheduler.step((2, id(thing), key, site, thing, Sync(sync.kind, writes=code, more=more)))
+
+    def fine(self, site: Site) -> None:
+        """In an audit: ahead of every instruction. It touches nothing but may switch."""
+        scheduler = self.scheduler
+        if scheduler.cur >= 0:
+            if scheduler.patience:
+                scheduler.patience -= 1
+            else:
+                scheduler.step((1, id(site), scheduler.cur, site, site, None))
+
+    def _store_global(self, name: str) -> None:
+        """A store into a module's namespace that is no STORE_GLOBAL: reads of the name count from now on."""
+        if name not in self.stored_module_names:
+            self.stored_module_names.add(name)
+            self.must_rewrite = True
+
+    # ------------------------------------------------------------------ learning
+
+    def learn(self) -> bool:
+        """After an execution: turn hot what took part in a conflict. True when anything did."""
+        found = self.learned
+        for keys in self.logs.values():
+            for entry in keys.values():
+                if entry.writes and _several(entry.reads | entry.writes):
+                    found |= entry.sites
+            if None in keys and len(keys) > 1:
+                self._learn_whole(keys, found)
+        if self.logs:
+            self._learn_from_trace(found)
+        self.learned = set()
+        is_new = False
+        for site in found:
+            is_new = True
+            self.places.heat(site)
+        if is_new:  # code that is made anew in every execution has new sites of the same names
+            self.places.named |= {site.point for site in found}
+        return is_new
+
+    @staticmethod
+    def _learn_whole(keys: dict[Any, Log], found: set[Site]) -> None:
+        whole = keys[None]
+        for key, entry in keys.items():
+            writes = whole.writes or entry.writes
+            if key is not None and writes:
+                tasks = whole.reads | whole.writes | entry.reads | entry.writes
+                if _several(tasks) and _conflict(whole, entry):
+                    found |= whole.sites | entry.sites
+
+    def _learn_from_trace(self, found: set[Site]) -> None:
+        """Cold against hot: an event touched what somebody else touched from a cold place."""
+        logs = self.logs
+        for event in self._meeting_logs():
+            touched = accesses_of(event)
+            others = ~self.scheduler.groups.get(event[0], 1 << event[0])
+            for thing, key, is_write in touched:
+                for logged, entry in logs.get(thing, {}).items():
+                    if key is None or logged is None or key == logged:
+                        tasks = (entry.reads | entry.writes if is_write else entry.writes) & others
+                        if tasks:
+                            found |= entry.sites
+
+    def _meeting_logs(self) -> Iterable[Event]:
+        """The events that touched what was also touched from cold places; mostly there are none."""
+        logs, trace = self.logs, self.scheduler.trace
+        meeting = set()
+        for thing in logs.keys() & {event[2] for event in trace}:
+            hot = {event[3] for event in trace if event[2] == thing}
+            cold = logs[thing]
+            if None in cold or None in hot or not hot.isdisjoint(cold):
+                meeting.add(thing)
+        return [event for event in trace if event[2] in meeting or (event[5][0] == 2 and event[5][5].more)]
+
+
+def _several(mask: int) -> bool:
+    return bool(mask & (mask - 1))
+
+
+def _conflict(one: Log, other: Log) -> bool:
+    """Two tasks, one of which writes, on either side."""
+    for writer, second in ((one, other), (other, one)):
+        both = second.reads | second.writes
+        if writer.writes and both and _several(writer.writes | both):
+            return True
+    return False

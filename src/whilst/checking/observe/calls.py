@@ -1,0 +1,250 @@
+"""Calls: what a callee is about to touch, and what is called in its stead.
+
+The hook stands right ahead of the CALL, when the arguments have been evaluated. For C code whose effect is known
+it tells the scheduler and gives the callee back as it was. A callee that blocks, or that has to do with threads or
+time, is exchanged for its model. A Python function is rewritten before it runs for the first time.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+import weakref
+from _thread import _local
+from collections.abc import Callable
+from typing import Any
+
+from whilst.checking.engine.sites import Site
+from whilst.checking.observe.c_calls import NOTHING, Native
+from whilst.checking.observe.lookups import plain_key
+from whilst.checking.observe.registry import Model
+from whilst.inspecting import c_effects as effects
+from whilst.inspecting.c_effects import PURE, READERS, family
+
+__all__ = ["Caller", "Model"]
+
+_BuiltIn = types.BuiltinFunctionType
+_Wrapper = types.MethodWrapperType
+
+
+class Caller(Native):
+    """The hooks of calls, `with` blocks, and of `getattr` and its kin."""
+
+    # ------------------------------------------------------------------ hooks
+
+    def call(self, site: Site, callee: Any, first: Any = NOTHING, second: Any = NOTHING) -> Any:
+        """CALL, CALL_KW: the callee to use."""
+        if self.scheduler.cur < 0:
+            return callee
+        if self.watcher.step is not None:
+            self.steps.note_call(callee)
+        kind = type(callee)
+        if kind is types.FunctionType:
+            if id(callee) in self.models:
+                return functools.partial(self.models[id(callee)], self, site)
+            if id(callee.__code__) not in self.known_codes:
+                if self.late and self.meet_module(callee.__module__):
+                    return self.call(site, callee, first, second)
+                self.admit(callee)
+            return callee
+        if kind is types.MethodType:
+            return self._call_method(site, callee, first)
+        if kind is _BuiltIn or kind is _Wrapper or kind is _SIMPLE_METHOD:
+            return self._call_builtin(site, callee, first, second)
+        if isinstance(callee, type):
+            return self._call_type(site, callee, first, second)
+        return self._call_other(site, callee, first, second)
+
+    def call_spread(self, site: Site, callee: Any, arguments: Any) -> Any:
+        """CALL_FUNCTION_EX."""
+        if self.scheduler.cur < 0:
+            return callee
+        items = arguments if type(arguments) is tuple else ()
+        if type(arguments) is not tuple:  # f(*shared)
+            self.hand_over(site, tuple, (arguments,))
+            items = tuple(arguments) if type(arguments) is list else ()
+        return self.call(site, callee, *items[:2])
+
+    def enter(self, site: Site, manager: Any) -> Any:
+        """BEFORE_WITH: a stand-in for managers whose `__enter__` the model has to do."""
+        if self.scheduler.cur < 0:
+            return manager
+        kind = type(manager)
+        if self.watcher.step is not None:
+            self.steps.note_call(kind)
+        make = self.managers.get(kind) or self._own_managers.get(kind)
+        if make is None:
+            make = self._own_managers[kind] = self._how_to_enter(kind)
+        return make(self, site, manager)
+
+    def await_for(self, _site: Site, thing: Any) -> None:
+        """GET_AWAITABLE, GET_AITER, GET_ANEXT."""
+        if self.watcher.step is not None:
+            self.steps.note_await(thing)
+
+    # ------------------------------------------------------------------ by kind of callee
+
+    def _call_method(self, site: Site, callee: types.MethodType, first: Any = NOTHING) -> Any:
+        function = callee.__func__
+        if id(callee.__self__) in self.redirected:
+            return self.redirect(callee)
+        if type(function) is types.FunctionType:
+            model = self.models.get(id(function))
+            if model is not None:
+                return functools.partial(model, self, site, callee.__self__)
+            if id(function.__code__) not in self.known_codes:
+                if self.late and self.meet_module(function.__module__):
+                    return self._call_method(site, callee)
+                self.admit(function)
+        elif not isinstance(function, type):  # ExitStack binds a lock's `__exit__`, a class an lru_cache
+            inner = self.call(site, function, callee.__self__, first)
+            return callee if inner is function else functools.partial(inner, callee.__self__)
+        return callee
+
+    def _call_type(self, site: Site, kind: Any, first: Any, second: Any) -> Any:
+        model = self.models.get(id(kind))
+        if model is not None:
+            return functools.partial(model, self, site)
+        if self.late and self.meet_module(kind.__module__):
+            return self._call_type(site, kind, first, second)
+        if issubclass(kind, weakref.ref) and first is not NOTHING:
+            self.watcher.let_go(type(first))
+        if kind in READERS:  # ahead of what was met: `list` is met as the type of an argument, too
+            return self._reads(site, kind, first, second)
+        if kind in PURE:
+            return kind
+        if effects.is_made_in_c(kind):
+            if not issubclass(kind, BaseException):
+                return self._reads(site, kind, first, second)
+            return kind
+        if kind not in self.watcher.met:
+            self.watcher.meet(kind)
+        return kind
+
+    def _call_other(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+        """Method descriptors, partials, caches, instances with `__call__`."""
+        kind = type(callee)
+        if kind is types.MethodDescriptorType or kind is types.WrapperDescriptorType:
+            if first is NOTHING:
+                return callee
+            typed = self.type_models.get(type(first))
+            if typed is not None:
+                return _Unbound(typed(self, site, callee.__get__(first, type(first))))
+            self._c_method(site, callee, first, callee.__name__, second, NOTHING)
+            return callee
+        if kind is functools.partial:
+            return self._call_partial(site, callee, first, second)
+        if kind in self.getters:
+            return self.getters[kind](self, site, callee)
+        if kind is _LRU:
+            return self._call_cached(site, callee)
+        function = getattr(kind, "__call__", None)  # noqa: B004  # the function itself is wanted
+        if isinstance(function, types.FunctionType):
+            model = self.models.get(id(function))
+            if model is not None:
+                return functools.partial(model, self, site, callee)
+            if id(function.__code__) not in self.known_codes:
+                self.admit(function)
+            return callee
+        if kind in _PLAIN_CALLABLES or isinstance(callee, weakref.ref) or not callable(callee):
+            return callee
+        return self._assume(site, callee, f"{kind.__module__}.{kind.__qualname__}", callee)
+
+    def _call_partial(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+        given = (*callee.args, first, second)
+        inner = self.call(site, callee.func, *given[:2])
+        if inner is callee.func:
+            return callee
+        return functools.partial(inner, *callee.args, **callee.keywords)
+
+    def _call_cached(self, site: Site, callee: Any) -> Any:
+        """An `lru_cache`: looked up now; stored when the function returns, which is an access of its own."""
+        wrapped = getattr(callee.__wrapped__, "__func__", callee.__wrapped__)
+        if not isinstance(wrapped, types.FunctionType):
+            self.watcher.touch(site, 0, callee, None)
+            return callee
+        if id(wrapped.__code__) not in self.known_codes:
+            self.admit(wrapped)
+        self.watch_returns(wrapped)
+        stores = self.watcher.stores.setdefault(self.scheduler.cur, [])
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            depth = len(stores)
+            key = None if keywords else plain_key(arguments)
+            self.watcher.touch(site, 0, callee, key)
+            stores.append((wrapped, site, callee, key))
+            try:
+                return callee(*arguments, **keywords)
+            finally:
+                del stores[depth:]
+
+        return call
+
+    # ------------------------------------------------------------------ context managers
+
+    def _how_to_enter(self, kind: type) -> Model:
+        self.meet_module(kind.__module__)
+        enter, leave = _attribute(kind, "__enter__"), _attribute(kind, "__exit__")
+        for function in (enter, leave):
+            self.admit_value(function)
+        if id(enter) in self.models:
+            entering, leaving = self.models[id(enter)], self.models.get(id(leave))
+
+            def stand_in(caller: Caller, site: Site, manager: Any) -> Any:
+                finish = functools.partial(leaving, caller, site, manager) if leaving else manager.__exit__
+                return _StandIn(functools.partial(entering, caller, site, manager), finish)
+
+            return stand_in
+        if isinstance(enter, types.FunctionType) or enter is None or family(kind) == "python":
+            return lambda _caller, _site, manager: manager
+
+        def opaque(caller: Caller, site: Site, manager: Any) -> Any:
+            def touched(method: Any) -> Any:
+                def call(*arguments: Any) -> Any:
+                    caller.watcher.touch(site, 1, manager, None)
+                    return method(*arguments)
+
+                return call
+
+            return _StandIn(touched(manager.__enter__), touched(manager.__exit__))
+
+        return opaque
+
+
+class _StandIn:
+    """What a `with` runs instead of the manager itself."""
+
+    __slots__ = ("enter", "leave")
+
+    def __init__(self, enter: Callable[[], Any], leave: Callable[..., Any]) -> None:
+        self.enter, self.leave = enter, leave
+
+    def __enter__(self) -> Any:
+        return self.enter()
+
+    def __exit__(self, *details: object) -> Any:
+        return self.leave(*details)
+
+
+class _Unbound:
+    """`Lock.acquire(lock)`: the bound model, called with the object once more in front."""
+
+    __slots__ = ("bound",)
+
+    def __init__(self, bound: Callable[..., Any]) -> None:
+        self.bound = bound
+
+    def __call__(self, _owner: Any, *arguments: Any, **keywords: Any) -> Any:
+        return self.bound(*arguments, **keywords)
+
+
+def _attribute(kind: type, name: str) -> Any:
+    for base in kind.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return None
+
+
+_LRU = type(functools.lru_cache(lambda: None))
+_SIMPLE_METHOD = type(__import__("queue").SimpleQueue().get)
+_PLAIN_CALLABLES = frozenset({types.GenericAlias, _local, type(__import__("typing").List[int])})

@@ -1,0 +1,98 @@
+"""What all that looks at calls knows: which models there are, and which code is to be rewritten before it runs."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+from whilst.checking.engine.events import Assumption
+from whilst.checking.engine.sites import Site
+from whilst.checking.instrument.left_alone import is_modelled
+from whilst.checking.observe.variables import Watcher
+from whilst.inspecting import c_effects as effects
+
+__all__ = ["Admitting", "Model"]
+
+Model = Callable[..., Any]  # model(caller, site, *arguments of the call), self first for methods
+
+
+class Admitting:
+    """The models, and the way in for functions and classes."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+        self.scheduler = watcher.scheduler
+        self.admit: Callable[[types.FunctionType], None] = lambda _: None
+        watcher.admit_class = self.admit_class
+        self.watch_returns: Callable[[types.FunctionType], None] = lambda _: None
+        self.rewrite_source: Callable[[object, str, dict[str, Any]], types.CodeType]  # for exec and eval
+        self.models: dict[int, Model] = {}  # id of a function -> its model
+        self.type_models: dict[type, Callable[[Any, Site, Any], Any]] = {}  # of C methods, by type of self
+        self.managers: dict[type, Model] = {}  # type of a context manager -> what makes its stand-in
+        self._own_managers: dict[type, Model] = {}  # those that are found out in the running check
+        self.known_codes: set[int] = set()
+        self.assumed: dict[str, Assumption] = {}
+        self.virtual: dict[str, Assumption] = {}  # what was given a stand-in of another nature
+        self.has_identity = False  # whether a task asked who it is
+        self.redirected: dict[int, object] = {}  # id of an object -> its methods go to another one
+        self.redirect: Callable[[types.MethodType], Any] = lambda method: method
+        self.getters: dict[type, Callable[[Any, Site, Any], Any]] = {}  # of `operator`
+        self.seen: Callable[[Site, Any], Any] = lambda _, function: function  # what C code shall call instead of it
+        self.generations: dict[int, list[Any]] = {}  # of barriers
+        # Set by `modelling.install`; here for those models that work on each other's objects.
+        self.locks: Any = None
+        self.conditions: Any = None
+        self.threads: Any = None
+        self.clocks: Any = None
+        self.futures: Any = None
+        self.steps: Any = None  # of coroutine tasks, where all tasks are such
+        self.step_sites: dict[tuple[int, int], Site] = {}  # where they go on, by code and instruction
+        self.loops: list[Any] = []  # event loops that run in this execution
+        self.remote: Callable[..., Callable[[], Any]]  # a call in a process of an executor's
+        self.later: list[Any] = []  # models of modules that were loaded later, if they keep anything
+        self.late: dict[str, Callable[[Any], None]] = {}  # module -> what installs its models when it is first met
+
+    def begin(self) -> None:
+        """A new execution."""
+        self.generations.clear()
+        for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures, *self.later):
+            models.begin()
+
+    def meet_module(self, name: str | None) -> bool:
+        """Something of that module is about to be used; whether there are models of it that were not known yet."""
+        install = self.late.pop(name or "", None)
+        if install is not None:
+            install(self)
+        return install is not None
+
+    def forget(self) -> None:
+        """The check is over."""
+        self.begin()
+        self.assumed, self.virtual, self.has_identity = {}, {}, False
+        self._own_managers = {}
+        self.steps, self.step_sites = None, {}
+
+    def admit_class(self, kind: type) -> None:
+        """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
+        meta: type = type(kind)
+        for base in (*kind.__mro__, *meta.__mro__):
+            self.meet_module(base.__module__)
+            if not is_modelled(base.__module__) and not effects.is_made_in_c(base):
+                for value in list(vars(base).values()):
+                    self.admit_value(value)
+
+    def admit_value(self, value: object) -> None:
+        """Rewrite the function that a class attribute holds, whatever it is wrapped in."""
+        if isinstance(value, (staticmethod, classmethod)):
+            value = value.__func__
+        if isinstance(value, property):
+            for function in (value.fget, value.fset, value.fdel):
+                if function is not None:
+                    self.admit_value(function)
+            return
+        inner = getattr(value, "func", None)
+        if not isinstance(value, types.FunctionType) and isinstance(inner, types.FunctionType):
+            value = inner
+        if isinstance(value, types.FunctionType) and id(value.__code__) not in self.known_codes:
+            self.admit(value)

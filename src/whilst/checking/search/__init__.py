@@ -1,0 +1,1 @@
+"""Which executions to run: one strategy a file."""

@@ -1,0 +1,122 @@
+"""Iterative preemption bounding: every interleaving with at most b switches away from a task that could go on.
+
+After Musuvathi and Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", PLDI
+2007. Switches where a task ends or waits are free. Executions are not reduced by partial order, since a bound
+breaks its argument (Coons et al., OOPSLA 2013); instead a prefix whose happens-before relation was reached before,
+with the same task running and no fewer preemptions left, is cut: the state is the same, so is all that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from whilst.checking.engine.operations import Event, accesses_of
+from whilst.checking.engine.scheduler import Scheduler
+
+__all__ = ["Fingerprint", "PreemptionBound"]
+
+
+class Fingerprint:
+    """A number for the Mazurkiewicz trace of a growing prefix: equal traces, equal numbers, whatever the order.
+
+    Each event's number is made from its task, its place in the task and the numbers of what it depends on; the
+    prefix's is their sum. Two different traces collide with a probability of about 2**-61 a pair.
+    """
+
+    __slots__ = ("_counts", "_last", "_things", "value")
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._last: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
+        self._things: dict[Any, dict[Any, list[int]]] = {}  # thing -> key -> [last write, sum of reads since]
+
+    def add(self, event: Event) -> None:
+        """The next event of the prefix."""
+        task = event[0]
+        nth = self._counts[task] = self._counts.get(task, 0) + 1
+        depends = [self._last.get(task, 0)]
+        records = []
+        for thing, key, writes in accesses_of(event):
+            keys = self._things.setdefault(thing, {None: [0, 0]})
+            if key is not None and key not in keys:
+                keys[key] = list(keys[None])
+            for record in keys.values() if key is None else (keys[key], keys[None]):
+                depends.append(record[0])
+                if writes:
+                    depends.append(record[1])
+            records.append((keys, key, writes))
+        number = hash((task, nth, event[1], tuple(depends)))
+        for keys, key, writes in records:
+            for record in keys.values() if key is None else (keys[key],):
+                if writes:
+                    record[0], record[1] = number, 0
+                else:
+                    record[1] += number
+        self._last[task] = number
+        self.value += number
+
+
+class PreemptionBound:
+    """Depth first below one bound; `next_plan` says what to run until there is nothing left."""
+
+    def __init__(self, scheduler: Scheduler, bound: int) -> None:
+        self.scheduler, self.bound = scheduler, bound
+        self.plan: list[int] = []
+        self.is_over = False
+        self._open: list[list[int]] = []  # at each depth, the tasks still to be tried
+        self._seen: dict[tuple[int, int], int] = {}
+        self._fingerprint = Fingerprint()
+        self._done = 0
+        self._used = 0
+        self._running = -1
+        self.did_cut = False
+
+    def begin(self) -> None:
+        """Ahead of each execution."""
+        self._fingerprint = Fingerprint()
+        self._done = self._used = 0
+        self._running = -1
+        self.did_cut = False
+
+    def pick(self, task: int, enabled: list[int]) -> int:
+        """The scheduler's question beyond the plan: go on with the running task; note what else there was."""
+        trace = self.scheduler.trace
+        self._catch_up(trace)
+        chosen = task if task in enabled else enabled[0]
+        key = (self._fingerprint.value, task if task in enabled else -1)
+        if self._seen.get(key, self.bound + 1) <= self._used:
+            self.did_cut = True
+            return -1
+        self._seen[key] = self._used
+        cost = 1 if task in enabled else 0
+        others = [other for other in enabled if other != chosen] if self._used + cost <= self.bound else []
+        self._open.append(others)
+        return chosen
+
+    def _catch_up(self, trace: Sequence[Event]) -> None:
+        """Fingerprint and preemptions of what the plan has done already."""
+        while self._done < len(trace):
+            event = trace[self._done]
+            if self._running >= 0 and event[0] != self._running and self.could_go_on(self._done):
+                self._used += 1
+            self._fingerprint.add(event)
+            self._running = event[0]
+            self._done += 1
+
+    def could_go_on(self, depth: int) -> bool:
+        """Whether the task that ran before could have had this event too."""
+        return self._running in self.scheduler.enabled_along[depth]
+
+    def advance(self) -> None:
+        """After each execution: the deepest task not tried yet comes next."""
+        trace = self.scheduler.trace
+        while self._open and not self._open[-1]:
+            self._open.pop()
+        if not self._open:
+            self.is_over = True
+            return
+        depth = len(self._open) - 1
+        self.plan = [event[0] for event in trace[:depth]]
+        self.plan.append(self._open[-1].pop(0))

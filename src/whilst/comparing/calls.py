@@ -1,0 +1,213 @@
+"""Compares the modes on real calls of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from whilst.comparing.comparison import Comparison, Row
+from whilst.comparing.inline import run_inline
+from whilst.comparing.looping import run_on_loop
+from whilst.comparing.measures import Usage, measured
+from whilst.comparing.outcomes import Outcome, describe_difference
+from whilst.comparing.processes import run_on_processes
+from whilst.comparing.recording import Run, make_timeline
+from whilst.comparing.threads import run_on_threads
+from whilst.errors import WhilstError
+from whilst.measuring.machine import look_at_machine
+from whilst.model import Mode, Profile
+from whilst.planning import Costs, forecast
+from whilst.running.policies.choosing import gives_coroutines
+
+__all__ = ["Shape", "compare_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many executors the several-executor modes use, and how many calls overlap where waits do."""
+
+    workers: int
+    overlap: int
+
+    @classmethod
+    def of(cls, workers: int | None, overlap: int | None, count: int, *, is_coroutine: bool) -> Shape:
+        cores = look_at_machine().cores
+        return cls(workers or cores, min(count, overlap or (100 if is_coroutine else 32)))
+
+
+def compare_calls(
+    fn: Callable[[object], object],
+    items: Sequence[object],
+    modes: Sequence[Mode],
+    shape: Shape,
+    on_progress: Callable[[str], None],
+) -> Comparison:
+    """Call fn on every item in every mode, sequential first, since the others are measured by it."""
+    runs: dict[Mode, tuple[Run, Usage]] = {}
+    errors: dict[Mode, str] = {}
+    ordered = sorted(modes, key=list(Mode).index)
+    for mode in ordered:
+        try:
+            runs[mode] = _perform(fn, items, mode, shape, _Ticker(mode, len(items), on_progress))
+        except WhilstError as error:
+            errors[mode] = str(error)
+        except Exception as error:  # a pool that can't be opened (no more threads, no memory) is a row, not a crash
+            errors[mode] = f"{type(error).__name__}: {error}"
+    sequential = runs[Mode.SEQUENTIAL][0] if Mode.SEQUENTIAL in runs else None
+    profile = _profile(sequential, fn) if sequential is not None else None
+    reference = next(iter(runs.values()))[0] if runs else None
+    rows = []
+    for mode in ordered:
+        if mode in errors:
+            rows.append(Row(mode.value, error=errors[mode]))
+            continue
+        run, usage = runs[mode]
+        row = _row(mode, run, usage, sequential)
+        if sequential is not None and profile is not None:
+            row = replace(row, predicted_s=_forecast_s(mode, run, sequential, profile, shape))
+        rows.append(replace(row, agreement="" if run is reference else _agreement(reference, run)))
+    return Comparison(
+        kind="function",
+        title=f"{_name(fn)} over {len(items)} item{'s' if len(items) != 1 else ''}",
+        rows=tuple(rows),
+        profile=profile,
+        remarks=tuple(_remarks(runs, profile)),
+    )
+
+
+class _Ticker:
+    """Says how far a mode has come, call by call."""
+
+    def __init__(self, mode: Mode, count: int, on_progress: Callable[[str], None]) -> None:
+        self._mode, self._count, self._on_progress = mode, count, on_progress
+        self._done = 0
+        on_progress(f"{mode.value}: starting")
+
+    def __call__(self) -> None:
+        self._done += 1
+        self._on_progress(f"{self._mode.value}: {self._done} of {self._count} calls done")
+
+
+def _perform(
+    fn: Callable[[object], object], items: Sequence[object], mode: Mode, shape: Shape, tick: _Ticker
+) -> tuple[Run, Usage]:
+    with measured() as usage:
+        if mode is Mode.SEQUENTIAL:
+            run = run_inline(fn, items, tick)
+        elif mode is Mode.PARALLEL:
+            run = run_on_processes(fn, items, (shape.workers, 1), tick)
+        elif mode is Mode.COMBINED:
+            run = run_on_processes(fn, items, (shape.workers, shape.overlap), tick)
+        elif gives_coroutines(fn):
+            run = run_on_loop(fn, items, shape.overlap, tick)  # type: ignore[arg-type]  # it is one
+        else:
+            run = run_on_threads(fn, items, shape.overlap, tick)
+    return run, usage
+
+
+def _row(mode: Mode, run: Run, usage: Usage, sequential: Run | None) -> Row:
+    waits = {call.item: call.wait_ns for call in sequential.calls} if sequential is not None else None
+    timeline = make_timeline(run, f"{mode.value}, {run.who}", waits)
+    seconds = (run.end_ns - run.start_ns) / 1e9
+    peaks = (usage.peak_bytes, *run.peaks_bytes)
+    return Row(
+        mode.value,
+        seconds=seconds,
+        timeline=replace(timeline, cores=look_at_machine().cores),
+        start_up_s=_start_up_ns(run) / 1e9,
+        speed_up=(sequential.end_ns - sequential.start_ns) / 1e9 / seconds if sequential and seconds else None,
+        cpu_s=usage.cpu_s,
+        peak_memory_bytes=None if None in peaks else sum(peak for peak in peaks if peak is not None),
+        who=run.who,
+        outcomes=_outcomes(run),
+    )
+
+
+def _start_up_ns(run: Run) -> int:
+    return min(call.start_ns for call in run.calls) - run.start_ns
+
+
+def _outcomes(run: Run) -> list[Outcome]:
+    return [call.outcome for call in sorted(run.calls, key=lambda call: call.item)]
+
+
+def _agreement(reference: Run | None, run: Run) -> str:
+    return describe_difference(_outcomes(reference), _outcomes(run)) if reference is not None else ""
+
+
+def _profile(run: Run, fn: Callable[[object], object]) -> Profile:
+    count = len(run.calls)
+    first = run.calls[0]
+    return Profile(
+        work_s=sum(call.cpu_ns for call in run.calls) / count / 1e9,
+        wait_s=sum(call.wait_ns for call in run.calls) / count / 1e9,
+        calls=count,
+        first_call_s=(first.end_ns - first.start_ns) / 1e9,
+        is_coroutine=gives_coroutines(fn),
+    )
+
+
+def _forecast_s(mode: Mode, run: Run, sequential: Run, profile: Profile, shape: Shape) -> float | None:
+    """What planning says of n such calls, with what it can't know: the start-up, and how many calls overlap."""
+    count, longest = len(run.calls), max(call.end_ns - call.start_ns for call in sequential.calls) / 1e9
+    start_s = _start_up_ns(run) / 1e9 if mode.uses_several_executors else 0.0
+    machine = look_at_machine()
+    costs = Costs(start_s=start_s, longest_call_s=longest)
+    seconds = forecast(profile, count, machine, executors=min(count, shape.workers), costs=costs).get(mode)
+    if seconds is None or mode is Mode.SEQUENTIAL:
+        return seconds
+    executors = min(count, shape.workers) if mode.uses_several_executors else 1
+    places = executors * (shape.overlap if mode.overlaps_waits else 1)
+    rounds_s = -(-count // places) * profile.wall_s
+    # More executors than cores overlap their waits, but not their work.
+    return max(seconds, start_s + rounds_s, start_s + count * (profile.work_s or 0.0) / min(executors, machine.cores))
+
+
+def _remarks(runs: dict[Mode, tuple[Run, Usage]], profile: Profile | None) -> list[str]:
+    said = []
+    if profile is not None and profile.work_s is not None and profile.wait_s is not None:
+        share = profile.wait_s / profile.wall_s if profile.wall_s else 0.0
+        said.append(
+            f"One call, measured in the sequential run: {_length(profile.work_s)} of work and "
+            f"{_length(profile.wait_s)} of waiting ({share:.0%} waiting)."
+        )
+        rest = profile.wall_s * profile.calls - (profile.first_call_s or 0.0)
+        if profile.calls > 2 and (profile.first_call_s or 0.0) > _SLOW_START * rest / (profile.calls - 1):
+            said.append(
+                f"The very first call took {_length(profile.first_call_s or 0.0)}, the others "
+                f"{_length(rest / (profile.calls - 1))} on average: it loads something that later modes found loaded."
+            )
+    said += _failures(runs)
+    printed = [f"{mode.value} {usage.printed_lines}" for mode, (_, usage) in runs.items() if usage.printed_lines]
+    if printed:
+        said.append(f"The function prints; its lines were kept out of this report (lines: {', '.join(printed)}).")
+    for mode, (run, _) in runs.items():
+        start_up, whole = _start_up_ns(run), run.end_ns - run.start_ns
+        if start_up > _MUCH * whole:
+            said.append(f"{mode.value}: {_length(start_up / 1e9)} of its {_length(whole / 1e9)} are start-up.")
+    return said
+
+
+def _failures(runs: dict[Mode, tuple[Run, Usage]]) -> list[str]:
+    """One sentence for all modes that failed alike."""
+    found: dict[str, list[str]] = {}
+    for mode, (run, _) in runs.items():
+        failed = [(number, each.failure) for number, each in enumerate(_outcomes(run)) if each.failure is not None]
+        if failed:
+            number, failure = failed[0]
+            text = f"{len(failed)} of {len(run.calls)} calls raised; the first is item {number}: {failure}"
+            found.setdefault(text, []).append(mode.value)
+    return [f"{', '.join(modes)}: {text}" for text, modes in found.items()]
+
+
+def _name(fn: Callable[[object], object]) -> str:
+    name = getattr(fn, "__qualname__", None) or getattr(getattr(fn, "func", None), "__qualname__", None)
+    return str(name or type(fn).__qualname__)
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+
+
+_MUCH = 0.1
+_SLOW_START = 5

@@ -1,0 +1,195 @@
+"""What `compare` gives back: a row for each mode, with figures, a timeline, and what is to be said about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from whilst.comparing.outcomes import Outcome
+from whilst.errors import WhilstError
+from whilst.model import Drawable, Profile, Timeline
+
+__all__ = ["NAIVE", "Comparison", "ComparisonError", "Row"]
+
+NAIVE: Final = "naive threads"
+"""Compared with the modes of a day: one free thread a task, as somebody would write it who knows no better."""
+
+
+class ComparisonError(WhilstError, ValueError):
+    """There is nothing to compare, or not like that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One mode. What wasn't measured is None; a mode that failed has an `error` and no figures.
+
+    Args:
+        name: the mode's word, or "naive threads".
+        seconds: from the start to the last result, measured, in real seconds.
+        predicted_s: the plan's makespan at the performed scale, or the forecast; in real seconds.
+        planned: the plan's timeline, where a day was performed, at the performed scale.
+        start_up_s: the part of `seconds` before the first call could begin.
+        speed_up: over the sequential row.
+        cpu_s: CPU seconds of this process and its children.
+        peak_memory_bytes: the largest resident memory of all processes together (each one's own peak, summed).
+        who: what realised the mode, e.g. "2 processes of 16 threads".
+        agreement: "same", or how its results differ from the first row's; "" where nothing was returned.
+        outcomes: what each call gave, in the order of the items; None for a day.
+    """
+
+    name: str
+    seconds: float | None = None
+    predicted_s: float | None = None
+    timeline: Timeline | None = None
+    planned: Timeline | None = None
+    start_up_s: float | None = None
+    speed_up: float | None = None
+    cpu_s: float | None = None
+    peak_memory_bytes: int | None = None
+    who: str = ""
+    agreement: str = ""
+    outcomes: Sequence[Outcome] | None = None
+    error: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured over predicted."""
+        return self.seconds / self.predicted_s if self.seconds is not None and self.predicted_s else None
+
+    @property
+    def concurrency(self) -> float | None:
+        return self.timeline.concurrency if self.timeline else None
+
+    @property
+    def parallelism(self) -> float | None:
+        return self.timeline.parallelism if self.timeline else None
+
+    def to_dict(self) -> dict[str, object]:
+        """The figures, as values that JSON can hold; results themselves stay out."""
+        return {
+            "name": self.name,
+            "who": self.who,
+            "seconds": self.seconds,
+            "predicted_s": self.predicted_s,
+            "ratio": self.ratio,
+            "start_up_s": self.start_up_s,
+            "speed_up": self.speed_up,
+            "concurrency": self.concurrency,
+            "parallelism": self.parallelism,
+            "planned_concurrency": self.planned.concurrency if self.planned else None,
+            "planned_parallelism": self.planned.parallelism if self.planned else None,
+            "held_s": self.timeline.held_s if self.timeline else None,
+            "cpu_s": self.cpu_s,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "agreement": self.agreement,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Drawable):
+    """Every mode side by side. `comparison["concurrent"]` is that row.
+
+    `kind` says what was compared: a "day" (planned against performed) or a "function" (over items).
+    `profile` is what one call is like, as the sequential run measured it.
+    """
+
+    kind: Literal["day", "function"]
+    title: str
+    rows: tuple[Row, ...]
+    unit: str = "s"
+    unit_s: float = 1.0
+    """Real seconds of one unit, e.g. 0.1 for an hour that was performed in 0.1 s."""
+    profile: Profile | None = None
+    remarks: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Row:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"{name!r} was not compared; there are {[row.name for row in self.rows]}.")
+
+    @property
+    def agrees(self) -> bool | None:
+        """All modes that ran gave the same results; None where a result can't be compared, or none came back."""
+        said = [row.agreement for row in self.rows if row.agreement]
+        if any(text.startswith("differs") for text in said):
+            return False
+        return True if said and all(text == "same" for text in said) else None
+
+    def timelines(self) -> Sequence[Timeline]:
+        """Planned and measured under each other for a day, measured ones for a function."""
+        found = []
+        for row in self.rows:
+            found += [timeline for timeline in (row.planned, row.timeline) if timeline is not None]
+        return found
+
+    def table(self) -> Sequence[Sequence[str]]:
+        """One row a mode; heading first."""
+        return self._day_table() if self.kind == "day" else self._function_table()
+
+    def notes(self) -> Sequence[str]:
+        """Why modes failed, which results differ, and what explains the figures."""
+        said = [f"{row.name}: {row.error}" for row in self.rows if row.error]
+        said += [f"{row.name}: {row.agreement}" for row in self.rows if row.agreement not in ("", "same")]
+        return [*said, *self.remarks]
+
+    def to_dict(self) -> dict[str, object]:
+        """Everything but timelines and results, as values that JSON can hold."""
+        profile = self.profile
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "unit": self.unit,
+            "unit_s": self.unit_s,
+            "agrees": self.agrees,
+            "rows": [row.to_dict() for row in self.rows],
+            "profile": None
+            if profile is None
+            else {"work_s": profile.work_s, "wait_s": profile.wait_s, "calls": profile.calls},
+            "notes": list(self.notes()),
+        }
+
+    def _day_table(self) -> list[list[str]]:
+        lines = [["mode", "planned", "measured", "ratio", "concurrency", "parallelism", "held off"]]
+        for row in self.rows:
+            lines.append(
+                [
+                    row.name,
+                    self._length(row.predicted_s),
+                    self._length(row.seconds) if not row.error else "failed",
+                    _number(row.ratio, ".3f"),
+                    _number(row.concurrency, ".2f"),
+                    _number(row.parallelism, ".2f"),
+                    self._length(row.timeline.held_s if row.timeline else None),
+                ]
+            )
+        return lines
+
+    def _function_table(self) -> list[list[str]]:
+        # Eighty columns hold this, and no more; the captions of the pictures spell the two means out.
+        lines = [["mode", "seconds", "forecast", "speed-up", "conc.", "paral.", "CPU s", "memory", "results"]]
+        for row in self.rows:
+            lines.append(
+                [
+                    row.name,
+                    _number(row.seconds, ".3f") if not row.error else "failed",
+                    _number(row.predicted_s, ".3f"),
+                    _number(row.speed_up, ".2f"),
+                    _number(row.concurrency, ".2f"),
+                    _number(row.parallelism, ".2f"),
+                    _number(row.cpu_s, ".2f"),
+                    "" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 2**20:.0f} MiB",
+                    row.agreement.split(" ", 1)[0].rstrip(":"),
+                ]
+            )
+        return lines
+
+    def _length(self, seconds: float | None) -> str:
+        return "" if seconds is None else f"{seconds / self.unit_s:.2f} {self.unit}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None or not math.isfinite(value) else format(value, form)

@@ -1,0 +1,100 @@
+"""Performs one executor's script in this thread: burns, sleeps, hands over, and hears and tells of finished tasks.
+
+One thread of execution, on purpose. Two free threads would share the GIL blindly; here the agenda decides at every
+interruption point who goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from whilst.comparing.days.agenda import Agenda, Idle
+from whilst.comparing.days.clocks import Recorder, Row, burn
+from whilst.comparing.days.script import Script
+from whilst.model import Kind
+
+__all__ = ["Wires", "perform_script"]
+
+_MESSAGE: Final = struct.Struct("<I")
+
+
+class Wires:
+    """The pipes between executors: who finished a task writes its number to all that wait for it.
+
+    A message is shorter than PIPE_BUF, so messages of several writers never mix. `lifeline` becomes readable when
+    the process that performs the day is gone (or, without one, never).
+    """
+
+    def __init__(
+        self, inbox: int | None = None, outboxes: Mapping[int, int] | None = None, lifeline: int | None = None
+    ) -> None:
+        self._inbox = inbox
+        self._outboxes = outboxes or {}
+        self._lifeline = lifeline
+        self._sources = [source for source in (inbox, lifeline) if source is not None]
+
+    def tell(self, executors: Sequence[int], task: int) -> None:
+        for executor in executors:
+            os.write(self._outboxes[executor], _MESSAGE.pack(task))
+
+    def hear(self, until_ns: int | None = 0) -> list[int]:
+        """The tasks that others finished; waits for one until that instant (0: only look, None: for ever)."""
+        left_s = None if until_ns is None else max(0.0, (until_ns - time.perf_counter_ns()) / 1e9)
+        if not self._sources:
+            assert left_s is not None, "an executor on its own can't wait for a message"
+            if left_s:
+                time.sleep(left_s)
+            return []
+        readable, _, _ = select.select(self._sources, [], [], left_s)
+        if self._lifeline in readable:
+            # The parent died or gave up: nobody is left who would want to know.
+            os._exit(0)
+        if self._inbox not in readable:
+            return []
+        assert self._inbox is not None
+        return [number for (number,) in _MESSAGE.iter_unpack(os.read(self._inbox, 1024 * _MESSAGE.size))]
+
+
+def perform_script(script: Script, wires: Wires, start_ns: int) -> list[Row]:
+    """Perform the script from `start_ns` (of `time.perf_counter_ns`) on; returns its spans."""
+    agenda, recorder = Agenda(script), Recorder()
+    overshoot_ns = 0
+
+    def settle(now_ns: int, heard: Sequence[int] = ()) -> None:
+        agenda.pass_time(now_ns)
+        for task in heard:
+            agenda.heard(task, now_ns)
+        for finished in agenda.take_finished():
+            wires.tell(script.tasks[finished].tells, finished)
+
+    def is_called_away(now_ns: int) -> bool:
+        heard = wires.hear()
+        if heard or now_ns >= agenda.next_wait_ends_ns:
+            settle(now_ns, heard)
+        return agenda.calls_away()
+
+    early: list[int] = []
+    while time.perf_counter_ns() < start_ns:
+        early += wires.hear(start_ns)
+    agenda.begin(time.perf_counter_ns())
+    settle(time.perf_counter_ns(), early)
+    while (now := agenda.next()) is not None:
+        if isinstance(now, Idle):
+            heard = wires.hear(now.until_ns)
+            settle(time.perf_counter_ns(), heard)
+            continue
+        # What one stretch took too long (some microseconds) is taken off the next, so that it doesn't add up.
+        asked_ns = max(0, now.work_ns - overshoot_ns)
+        began_ns, used_ns, end_ns = burn(asked_ns, recorder, (now.task, now.label), is_called_away)
+        overshoot_ns = max(0, overshoot_ns + used_ns - now.work_ns)
+        agenda.worked(began_ns, min(now.work_ns, used_ns + (now.work_ns - asked_ns)), end_ns)
+        settle(time.perf_counter_ns())
+    for stay in agenda.take_stays():
+        detail = "sleep" if stay.kind is Kind.WAIT else "executor busy"
+        recorder.add(stay.task, stay.kind, stay.start_ns, stay.end_ns, stay.label, detail)
+    return recorder.rows

@@ -1,0 +1,173 @@
+"""Would a copy in another process be the same? Asked of objects whose class has its own idea of how to be pickled.
+
+A class may drop what it holds (`__getstate__`) or come back as something else (`__reduce__`): a worker would then
+work on, or give back, something other than a `for` loop has. Nothing is raised, so it is tried: a round trip here,
+and a comparison. What can't be pickled by itself (a lock, a connection) is expected to be dropped. Bare objects that
+are known by their identity alone (`MISSING = object()`) are never the same anywhere else.
+"""
+
+from __future__ import annotations
+
+import pickle
+import types
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Final
+
+from whilst.inspecting import ownership
+
+__all__ = ["SAME_ANYWHERE", "parts_of", "why_unlike", "why_unlike_sent"]
+
+_MOST: Final = 400
+_MOST_OF_ONE: Final = 64
+_MOST_TRIED: Final = 8
+_ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
+_BY_NAME: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Enum)
+"""What is pickled as a name, and is the same object where the name leads."""
+SAME_ANYWHERE: Final = (*_BY_NAME, bool, type(None), type(Ellipsis), type(NotImplemented))
+_HOOKS: Final = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
+
+
+def why_unlike(value: object, noun: str, known: Iterable[int] = (), shared: Iterable[int] = ()) -> str:
+    """Return why `value` would not come back from another process as it is; "" where it would.
+
+    Args:
+        value: a call's result.
+        noun: how to call it, e.g. "its result".
+        known: ids of objects that were there before the call, and are more than their contents to others.
+        shared: ids of those that all calls see: who changes one through a result changes it for all.
+    """
+    if id(value) in frozenset(shared) and _may_change(value):
+        return f"{noun} is the one {type(value).__qualname__} that all calls share, of which a worker would give a copy"
+    known = frozenset(known)
+    tried: set[type] = set()
+    for part in parts_of(value):
+        kind = type(part)
+        if kind is object or (id(part) in known and _is_itself_alone(part)):
+            return f"{noun} holds the one and only {_name_of(part)}, of which a worker would give back a copy"
+        if kind not in tried and _pickles_itself(kind) and len(tried) < _MOST_TRIED:
+            tried.add(kind)
+            lost = _lost(part)
+            if lost:
+                return f"{noun} would come back changed: {kind.__qualname__} {lost} when it is pickled"
+    return ""
+
+
+def why_unlike_sent(values: Iterable[object], noun: str) -> str:
+    """The same of what would be sent: the function with what it is bound to, or an argument."""
+    tried: set[type] = set()
+    for value in values:
+        for part in parts_of(value):
+            kind = type(part)
+            if kind not in tried and _pickles_itself(kind) and len(tried) < _MOST_TRIED:
+                tried.add(kind)
+                lost = _lost(part)
+                if lost:
+                    return f"{noun} would arrive changed: {kind.__qualname__} {lost} when it is pickled"
+    return ""
+
+
+def parts_of(value: object) -> Iterable[object]:
+    """The value and what it holds, as far as that is cheap to see."""
+    todo, seen = [value], set[int]()
+    while todo and len(seen) < _MOST:
+        part = todo.pop()
+        if isinstance(part, (*_ATOMS, *_BY_NAME)) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        if isinstance(part, dict):
+            entries = list(part.items())[:_MOST_OF_ONE]
+            todo += [each for entry in entries for each in entry]
+        elif isinstance(part, (list, tuple, set, frozenset)):
+            todo += list(part)[:_MOST_OF_ONE]
+        if ownership.is_own_type(type(part)):
+            todo += list(_state(part).values())[:_MOST_OF_ONE]
+
+
+def _may_change(value: object) -> bool:
+    if isinstance(value, (list, dict, set, bytearray)):
+        return True
+    if isinstance(value, (*_BY_NAME, tuple)) or not ownership.is_own_type(type(value)):
+        return False
+    about = getattr(type(value), "__dataclass_params__", None)
+    return about is None or not about.frozen
+
+
+def _is_itself_alone(part: object) -> bool:
+    """Is it equal to nothing but itself?"""
+    return type(part).__eq__ is object.__eq__ and ownership.is_own_type(type(part))
+
+
+def _pickles_itself(kind: type) -> bool:
+    """Has it a way of its own, or does it add attributes to a class that has one and knows nothing of them?"""
+    if not any(map(ownership.is_own_type, kind.__mro__)):
+        return False
+    has_hook = any(hook in base.__dict__ for base in kind.__mro__[:-1] for hook in _HOOKS)
+    return has_hook or (issubclass(kind, (dict, list, set, tuple)) and hasattr(kind, "__dict__"))
+
+
+def _lost(part: object) -> str:
+    """What a round trip changes, in words."""
+    try:
+        again = pickle.loads(pickle.dumps(part, 5))
+    except Exception:  # can't be sent at all: others say so, with the place
+        return ""
+    if type(again) is not type(part):
+        return f"becomes {type(again).__qualname__}"
+    if ownership.is_own_type(next(base for base in type(part).__mro__ if "__eq__" in base.__dict__)):
+        try:
+            if part == again:
+                return ""
+        except Exception:  # noqa: S110 - then by what it holds
+            pass
+    before, after = _state(part), _state(again)
+    for name, value in before.items():
+        if name not in after or not _is_like(value, after[name]):
+            if _can_do_without(value):
+                continue
+            return f"loses or changes its {name!r}"
+    return ""
+
+
+def _is_like(value: object, other: object) -> bool:
+    if isinstance(value, _ATOMS):
+        return type(value) is type(other) and (value == other or value != value)  # NaN
+    return type(value) is type(other) and _length(value) == _length(other)
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, (list, tuple, dict, set, bytearray)) else 0
+
+
+def _can_do_without(value: object) -> bool:
+    """Empty, or of a kind that no pickle can hold: its class had to drop it."""
+    if value is None or (isinstance(value, (list, dict, set)) and not value):
+        return True
+    try:
+        pickle.dumps(value, 5)
+    except Exception:
+        return True
+    return False
+
+
+def _state(part: object) -> dict[str, object]:
+    state: dict[str, object] = {}
+    try:
+        own = object.__getattribute__(part, "__dict__")
+    except AttributeError:
+        own = None
+    if isinstance(own, Mapping):
+        state.update(own)
+    for base in type(part).__mro__:
+        for name, slot in base.__dict__.items():
+            if isinstance(slot, types.MemberDescriptorType):
+                try:
+                    state[name] = slot.__get__(part)
+                except AttributeError:
+                    continue
+    return state
+
+
+def _name_of(part: object) -> str:
+    return f"{type(part).__qualname__} object" if type(part) is not object else "object()"

@@ -1,0 +1,275 @@
+"""One function's bytecode, walked once with origins instead of values: what it stores to and what it calls.
+
+An abstract interpretation in one pass (no fixpoint): the stack is tracked exactly inside basic blocks and carried
+along forward jumps, variables hold the join of what is stored to them. What is not understood becomes unknown,
+which is never reported: the scan finds suspects, it proves nothing. Written for the instructions of CPython 3.11
+to 3.14; an instruction that it does not know is given its stack effect and no meaning.
+
+Two regions matter to the verdict and are followed: what runs under a lock (`with lock:`), and what runs only when
+a test of something shared has said so ("if MODEL is None", "if key not in CACHE").
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+from whilst.measuring.writes.abstract_value import (
+    ABSENT,
+    FRESH,
+    UNKNOWN,
+    Origin,
+    blended,
+    is_cut,
+    joined,
+)
+from whilst.measuring.writes.instructions import HANDLERS
+
+__all__ = ["Call", "Frame", "Guard", "Store", "Walker", "walk"]
+
+_RETURNS: Final = ("RETURN_VALUE", "RETURN_CONST")
+_NO_FALL_THROUGH: Final = (
+    *_RETURNS,
+    "RAISE_VARARGS",
+    "RERAISE",
+    "JUMP_FORWARD",
+    "JUMP_BACKWARD",
+    "JUMP_BACKWARD_NO_INTERRUPT",
+)
+
+
+class Guard(NamedTuple):
+    """A test of something shared that decides whether what follows is done."""
+
+    name: str
+    is_of_item: bool
+    """What is tested depends on the call's item ("if url in VISITED"): such a test never settles down."""
+
+
+class Store(NamedTuple):
+    """An assignment to something that outlives the call. `verb` is how: "sets", "deletes", "adds to"."""
+
+    target: Origin
+    line: int | None
+    is_locked: bool
+    guard: Guard | None
+
+
+class Call(NamedTuple):
+    """A call made by the function: what is called, and with what."""
+
+    callee: Origin
+    arguments: tuple[Origin, ...]
+    names: tuple[str, ...]
+    """Of the last arguments, those passed by keyword."""
+    line: int | None
+    is_locked: bool
+    guard: Guard | None
+
+
+@dataclass(slots=True)
+class Frame:
+    """A code object with what its names stand for."""
+
+    code: types.CodeType
+    globals: Mapping[str, object]
+    free: Mapping[str, Origin]
+    variables: dict[str, Origin]
+    is_locked: bool = False
+    guard: Guard | None = None
+    on_call: Callable[[Call], Origin] = field(default=lambda _call: UNKNOWN)
+    on_store: Callable[[Store], None] = field(default=lambda _store: None)
+    on_return: Callable[[Origin], None] = field(default=lambda _origin: None)
+    on_identity: Callable[[Origin, Origin], None] = field(default=lambda _one, _other: None)
+    """`one is other`."""
+    is_lock: Callable[[Origin], bool] = field(default=lambda _origin: False)
+    returned: Origin | None = None
+    nested: list[types.CodeType] = field(default_factory=list)
+
+
+def walk(frame: Frame) -> Origin:
+    """Report every store and call of `frame.code` to the frame, and return the origin of what it returns."""
+    walker = Walker(frame)
+    for instruction in instructions_of(frame.code):
+        walker.step(instruction)
+    return frame.returned or FRESH
+
+
+@functools.lru_cache(maxsize=512)
+def instructions_of(code: types.CodeType) -> tuple[dis.Instruction, ...]:
+    return tuple(dis.get_instructions(code))
+
+
+class Walker:
+    """The state of one walk."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.stack: list[Origin] = []
+        self.waiting: dict[int, list[Origin]] = {}  # the stack that a forward jump brings to its target
+        self.guards: list[tuple[int, Guard]] = []  # (offset where it ends, guard)
+        self.locked: list[tuple[int, int]] = []  # protected ranges of `with lock:`
+        self.holds = frame.is_locked
+        self.line: int | None = frame.code.co_firstlineno
+        self.keywords: tuple[str, ...] = ()
+        self.falls_through = True
+        self.previous = ""
+        self.lock_depth = 0
+        self.asks_item = False
+        """Some branch so far depends on the item."""
+
+    # ---------------------------------------------------------------- the stack
+
+    def push(self, origin: Origin) -> None:
+        self.stack.append(origin)
+
+    def pop(self) -> Origin:
+        return self.stack.pop() if self.stack else UNKNOWN
+
+    def pop_many(self, count: int) -> list[Origin]:
+        taken = [self.pop() for _ in range(count)]
+        taken.reverse()
+        return taken
+
+    # ---------------------------------------------------------------- one instruction
+
+    def step(self, instruction: dis.Instruction) -> None:
+        if instruction.starts_line:  # the line itself until 3.12, a flag since 3.13
+            self.line = getattr(instruction, "line_number", None) or instruction.starts_line or self.line
+        self._arrive(instruction)
+        name = instruction.opname
+        handler = HANDLERS.get(name)
+        if handler is not None:
+            handler(self, instruction)
+        elif "JUMP" in name:
+            self.jump(instruction)
+        else:
+            self._unknown(instruction)
+        self.falls_through = name not in _NO_FALL_THROUGH
+        self.previous = name
+
+    def _arrive(self, instruction: dis.Instruction) -> None:
+        offset = instruction.offset
+        brought = self.waiting.pop(offset, None)
+        if brought is not None:
+            if self.falls_through and len(brought) == len(self.stack):
+                self.stack = [self._merged(a, b) for a, b in zip(self.stack, brought, strict=True)]
+            elif not self.falls_through:
+                self.stack = brought
+        elif not self.falls_through:
+            self.stack = []
+        if self.guards:
+            returned_before = self.previous in _RETURNS
+            # A guarded stretch that ends in a return guards all the rest: `if MODEL is not None: return MODEL`.
+            self.guards = [
+                (end if offset < end or not returned_before else 1 << 30, guard)
+                for end, guard in self.guards
+                if offset < end or returned_before
+            ]
+
+    def _merged(self, one: Origin, other: Origin) -> Origin:
+        """Of two constants which one it is (`"a" if item else "b"`) may be the item's affair."""
+        merged = joined(one, other)
+        is_choice = self.asks_item and one.is_constant and other.is_constant and one.value != other.value
+        return replace(merged, from_item=True, is_cut=True) if is_choice else merged
+
+    def _unknown(self, instruction: dis.Instruction) -> None:
+        try:
+            effect = dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
+        except ValueError:
+            effect = 0
+        touched = self.stack[-max(1, 1 - effect) :]
+        for _ in range(max(0, -effect)):
+            self.pop()
+        made = blended(*touched)
+        if effect <= 0 and self.stack and instruction.opname not in ("NOP", "RESUME", "POP_TOP", "CACHE", "PRECALL"):
+            self.pop()
+            self.push(made)
+        for _ in range(max(0, effect)):
+            self.push(made)
+
+    def jump(self, instruction: dis.Instruction) -> None:
+        condition = self.pop() if "POP_JUMP" in instruction.opname else UNKNOWN
+        target = instruction.argval
+        if not isinstance(target, int) or target <= instruction.offset:
+            return
+        self.waiting.setdefault(target, list(self.stack))
+        if "POP_JUMP" in instruction.opname:
+            self.asks_item = self.asks_item or condition.from_item
+            tested = condition.test or (condition.name if condition.is_shared else "")
+            if tested:
+                self.guards.append((target, Guard(tested, condition.from_item)))
+
+    # ---------------------------------------------------------------- what is reported
+
+    @property
+    def guard(self) -> Guard | None:
+        guards = [guard for _, guard in self.guards]
+        if self.frame.guard is not None:
+            guards.append(self.frame.guard)
+        settled = next((guard for guard in guards if not guard.is_of_item), None)
+        return settled or (guards[0] if guards else None)
+
+    def is_locked_at(self, offset: int) -> bool:
+        return self.holds or self.lock_depth > 0 or any(start <= offset < end for start, end in self.locked)
+
+    def store(self, target: Origin, offset: int) -> None:
+        if target.is_shared or target.is_argument:
+            self.frame.on_store(Store(target, self.line, self.is_locked_at(offset), self.guard))
+
+    def call(self, callee: Origin, arguments: list[Origin], offset: int, names: tuple[str, ...] = ()) -> Origin:
+        if callee.attribute in ("acquire", "release") and callee.owner and self.frame.is_lock(callee.owner):
+            self.lock_depth = max(0, self.lock_depth + (1 if callee.attribute == "acquire" else -1))
+            return FRESH
+        tainted = callee.from_item or any(argument.from_item for argument in arguments)
+        result = self.frame.on_call(
+            Call(callee, tuple(arguments), names, self.line, self.is_locked_at(offset), self.guard)
+        )
+        if not tainted or result.from_item:
+            return result
+        return replace(result, from_item=True, is_cut=is_cut((callee, *arguments)))
+
+    # ---------------------------------------------------------------- loads and stores
+
+    def load_variable(self, name: str) -> Origin:
+        return self.frame.variables.get(name, UNKNOWN)
+
+    def store_variable(self, name: str, origin: Origin) -> None:
+        self.frame.variables[name] = joined(self.frame.variables.get(name), origin)
+
+    def load_global(self, name: str) -> Origin:
+        value = self.frame.globals.get(name, ABSENT)
+        if value is ABSENT:
+            return _builtin(name)
+        return Origin(name=name, value=value, root=value, is_shared=True)
+
+    def load_cell(self, name: str) -> Origin:
+        if name in self.frame.free:
+            return self.frame.free[name]
+        return self.load_variable(name)
+
+    def enter_with(self, instruction: dis.Instruction, manager: Origin) -> None:
+        if self.frame.is_lock(manager):
+            self.locked += _protected(self.frame.code, instruction.offset)
+
+
+@functools.lru_cache(maxsize=256)
+def _builtin(name: str) -> Origin:
+    import builtins
+
+    value = getattr(builtins, name, ABSENT)
+    return Origin(name=name, value=value)
+
+
+def _protected(code: types.CodeType, offset: int) -> list[tuple[int, int]]:
+    """The ranges whose exceptions go where those of the instruction after `offset` go: the body of the `with`."""
+    entries = dis._parse_exception_table(code)  # type: ignore[attr-defined]  # noqa: SLF001 - no public reader exists
+    inside = [entry for entry in entries if entry.start > offset and entry.start - offset <= 16]
+    if not inside:
+        return []
+    target = min(inside, key=lambda entry: entry.start).target
+    return [(entry.start, entry.end) for entry in entries if entry.target == target]

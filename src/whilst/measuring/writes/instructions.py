@@ -1,0 +1,323 @@
+"""What each instruction of CPython 3.11 to 3.14 does to the abstract stack of `bytecode`, one handler each.
+
+An instruction without a handler here is given its stack effect and no meaning.
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from whilst.measuring.writes.abstract_value import (
+    ABSENT,
+    CONSTANT_NONE,
+    ITEM,
+    NULL,
+    UNKNOWN,
+    Origin,
+    attribute,
+    blended,
+    joined,
+    path_type,
+    subscript,
+)
+
+if TYPE_CHECKING:
+    from whilst.measuring.writes.abstract_interpreter import Walker
+
+__all__ = ["HANDLERS"]
+
+_Handler: TypeAlias = "Callable[[Walker, dis.Instruction], None]"
+HANDLERS: dict[str, _Handler] = {}
+
+
+def _on(*names: str) -> Callable[[_Handler], _Handler]:
+    def register(handler: _Handler) -> _Handler:
+        for name in names:
+            HANDLERS[name] = handler
+        return handler
+
+    return register
+
+
+@_on("RESUME", "NOP", "CACHE", "PRECALL", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "NOT_TAKEN")
+def _nothing(_walker: Walker, _instruction: dis.Instruction) -> None:
+    pass
+
+
+@_on("PUSH_NULL")
+def _push_null(walker: Walker, _instruction: dis.Instruction) -> None:
+    walker.push(NULL)
+
+
+@_on("LOAD_CONST", "LOAD_SMALL_INT")
+def _load_const(walker: Walker, instruction: dis.Instruction) -> None:
+    value = instruction.argval
+    if isinstance(value, types.CodeType):
+        walker.frame.nested.append(value)
+    walker.push(CONSTANT_NONE if value is None else Origin(value=value, is_constant=True))
+
+
+@_on("LOAD_GLOBAL", "LOAD_NAME")
+def _load_global(walker: Walker, instruction: dis.Instruction) -> None:
+    pushes_null = instruction.opname == "LOAD_GLOBAL" and bool((instruction.arg or 0) & 1)
+    if pushes_null:
+        walker.push(NULL)  # before or after the callable, by version; `_call` takes whichever is not null
+    walker.push(walker.load_global(instruction.argval))
+
+
+@_on("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_AND_CLEAR")
+def _load_fast(walker: Walker, instruction: dis.Instruction) -> None:
+    walker.push(walker.load_variable(instruction.argval))
+
+
+@_on("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW")
+def _load_fast_twice(walker: Walker, instruction: dis.Instruction) -> None:
+    for name in instruction.argval:
+        walker.push(walker.load_variable(name))
+
+
+@_on("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_CLOSURE", "LOAD_FROM_DICT_OR_DEREF")
+def _load_deref(walker: Walker, instruction: dis.Instruction) -> None:
+    walker.push(walker.load_cell(instruction.argval))
+
+
+@_on("STORE_FAST")
+def _store_fast(walker: Walker, instruction: dis.Instruction) -> None:
+    walker.store_variable(instruction.argval, walker.pop())
+
+
+@_on("STORE_FAST_STORE_FAST")
+def _store_fast_twice(walker: Walker, instruction: dis.Instruction) -> None:
+    for name in instruction.argval:
+        walker.store_variable(name, walker.pop())
+
+
+@_on("STORE_FAST_LOAD_FAST")
+def _store_fast_load_fast(walker: Walker, instruction: dis.Instruction) -> None:
+    stored, loaded = instruction.argval
+    walker.store_variable(stored, walker.pop())
+    walker.push(walker.load_variable(loaded))
+
+
+@_on("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_NAME")
+def _store_global(walker: Walker, instruction: dis.Instruction) -> None:
+    if instruction.opname != "DELETE_GLOBAL":
+        walker.pop()
+    name = instruction.argval
+    origin = walker.load_global(name)
+    root = walker.frame.globals
+    walker.store(replace(origin, name=name, root=root, value=root, attribute=name, is_shared=True), instruction.offset)
+
+
+@_on("STORE_DEREF", "DELETE_DEREF")
+def _store_deref(walker: Walker, instruction: dis.Instruction) -> None:
+    value = walker.pop() if instruction.opname == "STORE_DEREF" else UNKNOWN
+    name = instruction.argval
+    if name in walker.frame.free:
+        walker.store(walker.frame.free[name], instruction.offset)
+    else:
+        walker.store_variable(name, value)
+
+
+@_on("LOAD_ATTR", "LOAD_METHOD")
+def _load_attr(walker: Walker, instruction: dis.Instruction) -> None:
+    found = attribute(walker.pop(), instruction.argval)
+    arg = instruction.arg or 0
+    is_method = instruction.opname == "LOAD_METHOD" or (dis.stack_effect(instruction.opcode, arg) > 0)
+    if is_method:
+        walker.push(NULL)
+    walker.push(_read_property(walker, found, instruction.offset))
+
+
+def _read_property(walker: Walker, found: Origin, offset: int) -> Origin:
+    if isinstance(found.value, property) and found.owner is not None and found.value.fget is not None:
+        getter = replace(found, value=found.value.fget)
+        return walker.call(getter, [], offset)
+    return found
+
+
+@_on("LOAD_SUPER_ATTR")
+def _load_super_attr(walker: Walker, instruction: dis.Instruction) -> None:
+    owner = walker.pop()
+    walker.pop_many(2)
+    kinds = type(owner.value).__mro__[1:] if owner.is_known else owner.made_by.__mro__[1:] if owner.made_by else ()
+    value = next((kind.__dict__[instruction.argval] for kind in kinds if instruction.argval in kind.__dict__), ABSENT)
+    found = replace(attribute(replace(owner, value=ABSENT), instruction.argval), value=value, owner=owner)
+    if (instruction.arg or 0) & 1:
+        walker.push(NULL)
+    walker.push(found)
+
+
+@_on("STORE_ATTR", "DELETE_ATTR")
+def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
+    owner = walker.pop()
+    if instruction.opname == "STORE_ATTR":
+        walker.pop()
+    target = attribute(owner, instruction.argval)
+    root = owner.value if owner.is_known else owner.root
+    walker.store(replace(target, root=root, value=root, owner=owner), instruction.offset)
+
+
+@_on("BINARY_SUBSCR")
+def _binary_subscr(walker: Walker, _instruction: dis.Instruction) -> None:
+    owner, key = walker.pop_many(2)
+    walker.push(subscript(owner, key))
+
+
+@_on("BINARY_SLICE")
+def _binary_slice(walker: Walker, _instruction: dis.Instruction) -> None:
+    owner, *_ = walker.pop_many(3)
+    is_piece = owner.is_cut or (owner.from_item and isinstance(owner.value, (str, bytes)))
+    walker.push(Origin(from_item=owner.from_item, is_cut=is_piece))
+
+
+@_on("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE")
+def _store_subscr(walker: Walker, instruction: dis.Instruction) -> None:
+    count = {"STORE_SUBSCR": 3, "DELETE_SUBSCR": 2, "STORE_SLICE": 4}[instruction.opname]
+    taken = walker.pop_many(count)
+    owner = taken[1] if instruction.opname != "DELETE_SUBSCR" else taken[0]
+    walker.store(replace(owner, name=f"{owner.name}[…]" if owner.name else ""), instruction.offset)
+
+
+@_on("BINARY_OP")
+def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
+    left, right = walker.pop_many(2)
+    sign = instruction.argrepr
+    if sign == "[]":
+        walker.push(subscript(left, right))
+        return
+    if sign.endswith("=") and type(left.value) in (list, dict, set, bytearray):
+        walker.store(left, instruction.offset)  # `SEEN |= {...}` changes the set that others see
+    is_same = sign.endswith("=") and type(left.value) in (list, dict, set, bytearray)
+    made = blended(left, right)
+    if sign in ("%", "//", "&", ">>", "%=", "//=", "&=", ">>=") and left.from_item and not isinstance(left.value, str):
+        made = replace(made, is_cut=True)
+    if sign == "/":
+        made = replace(made, made_by=path_type(left) or path_type(right))
+    walker.push(left if is_same else made)
+
+
+@_on("CONTAINS_OP", "IS_OP", "COMPARE_OP")
+def _compare(walker: Walker, instruction: dis.Instruction) -> None:
+    left, right = walker.pop_many(2)
+    if instruction.opname == "IS_OP":
+        walker.frame.on_identity(left, right)
+    tested = next((origin.name for origin in (right, left) if origin.is_shared), "")
+    walker.push(blended(left, right, test=tested))
+
+
+@_on("UNARY_NOT", "TO_BOOL")
+def _negate(walker: Walker, _instruction: dis.Instruction) -> None:
+    origin = walker.pop()
+    walker.push(Origin(from_item=origin.from_item, test=origin.test or (origin.name if origin.is_shared else "")))
+
+
+@_on("POP_JUMP_IF_NONE", "POP_JUMP_IF_NOT_NONE", "POP_JUMP_FORWARD_IF_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE")
+def _jump_if_none(walker: Walker, instruction: dis.Instruction) -> None:
+    walker.jump(instruction)
+
+
+@_on("IMPORT_NAME")
+def _import_name(walker: Walker, instruction: dis.Instruction) -> None:
+    (_level, names) = walker.pop_many(2)
+    name = instruction.argval
+    if not names.value:  # `import a.b` binds a, `from a.b import c` looks into a.b
+        name = name.partition(".")[0]
+    module = sys.modules.get(name, ABSENT)
+    walker.push(Origin(name=name, value=module, root=module, is_shared=module is not ABSENT))
+
+
+@_on("IMPORT_FROM")
+def _import_from(walker: Walker, instruction: dis.Instruction) -> None:
+    walker.push(attribute(walker.stack[-1] if walker.stack else UNKNOWN, instruction.argval))
+
+
+@_on("COPY")
+def _copy(walker: Walker, instruction: dis.Instruction) -> None:
+    depth = instruction.arg or 1
+    walker.push(walker.stack[-depth] if len(walker.stack) >= depth else UNKNOWN)
+
+
+@_on("SWAP")
+def _swap(walker: Walker, instruction: dis.Instruction) -> None:
+    depth = instruction.arg or 1
+    if len(walker.stack) >= depth:
+        walker.stack[-1], walker.stack[-depth] = walker.stack[-depth], walker.stack[-1]
+
+
+@_on("POP_TOP")
+def _pop_top(walker: Walker, _instruction: dis.Instruction) -> None:
+    walker.pop()
+
+
+@_on("GET_ITER", "GET_AWAITABLE", "GET_YIELD_FROM_ITER", "GET_AITER")
+def _get_iter(_walker: Walker, _instruction: dis.Instruction) -> None:
+    pass  # what is iterated over keeps its origin, so that `for node in TREE: node.seen = True` is seen
+
+
+@_on("FOR_ITER")
+def _for_iter(walker: Walker, _instruction: dis.Instruction) -> None:
+    source = walker.stack[-1] if walker.stack else UNKNOWN
+    walker.push(subscript(source, UNKNOWN))
+
+
+@_on("KW_NAMES")
+def _kw_names(walker: Walker, instruction: dis.Instruction) -> None:
+    names = instruction.argval
+    walker.keywords = names if isinstance(names, tuple) else ()
+
+
+@_on("CALL", "CALL_KW")
+def _call(walker: Walker, instruction: dis.Instruction) -> None:
+    names, walker.keywords = walker.keywords, ()
+    if instruction.opname == "CALL_KW":
+        constant = walker.pop().value
+        names = constant if isinstance(constant, tuple) else ()
+    arguments = walker.pop_many(instruction.arg or 0)
+    first, second = walker.pop_many(2)
+    callee = second if first.is_null else first
+    walker.push(walker.call(callee, arguments, instruction.offset, names))
+
+
+@_on("CALL_FUNCTION_EX")
+def _call_function_ex(walker: Walker, instruction: dis.Instruction) -> None:
+    has_mapping = bool((instruction.arg or 0) & 1) or instruction.arg is None
+    spread = walker.pop_many(2 if has_mapping else 1)
+    first, second = walker.pop_many(2)
+    callee = second if first.is_null else first
+    if callee.is_null:
+        callee = first
+    walker.push(walker.call(callee, [ITEM if any(o.from_item for o in spread) else UNKNOWN], instruction.offset))
+
+
+@_on("BEFORE_WITH", "BEFORE_ASYNC_WITH")
+def _before_with(walker: Walker, instruction: dis.Instruction) -> None:
+    manager = walker.pop()
+    walker.enter_with(instruction, manager)
+    walker.push(UNKNOWN)  # __exit__
+    walker.push(manager)  # what __enter__ gives, most often itself
+
+
+@_on("LOAD_SPECIAL")
+def _load_special(walker: Walker, instruction: dis.Instruction) -> None:
+    manager = walker.pop()
+    walker.enter_with(instruction, manager)
+    walker.push(UNKNOWN)
+    walker.push(NULL)
+
+
+@_on("RETURN_VALUE")
+def _return_value(walker: Walker, _instruction: dis.Instruction) -> None:
+    origin = walker.pop()
+    walker.frame.on_return(origin)
+    walker.frame.returned = joined(walker.frame.returned, origin)
+
+
+@_on("RETURN_CONST")
+def _return_const(_walker: Walker, _instruction: dis.Instruction) -> None:
+    pass

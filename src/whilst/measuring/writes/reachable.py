@@ -1,0 +1,359 @@
+"""The second net: everything mutable that a function can get at by name, looked at before and after a few calls.
+
+`scanning` reads bytecode and knows what it recognises; whatever it does not (a method that is bound elsewhere,
+`numpy.copyto`, `super()`, `exec`, an operator of a class) would go unseen, and a write that goes unseen is a wrong
+result. So the state itself is looked at as well: closures, defaults, the globals that the code names, attributes of
+the objects it is bound to, transitively through the user's own functions and classes. Nothing is taken for granted
+from the code but names; no method of the user's is run.
+
+It sees only what a call really changed while it was watched, and only in what it can look into: plain containers,
+arrays, generators of random numbers, iterators, instances of the user's own classes. Objects of libraries keep what
+they do to themselves (a session's pool, a compiled pattern's cache).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import threading
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from whilst.inspecting import ownership
+from whilst.inspecting.library_state import Innards
+from whilst.inspecting.settings import settings_now
+from whilst.measuring.writes.abstract_value import ABSENT
+
+__all__ = ["AROUND", "Found", "Reachable", "libraries_of"]
+
+AROUND: Final = object()
+"""Stands for the whole process in what is found."""
+
+_MOST: Final = 4000
+"""So many values are looked at (some 2 ms), the rest is left out."""
+_MOST_OF_ONE: Final = 256
+_MOST_CODE: Final = 200
+_ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
+_INERT: Final = (
+    types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType, types.CodeType, types.GetSetDescriptorType,
+)  # fmt: skip
+_OPEN_MODULES: Final = frozenset({"builtins", "collections", "types", "queue", "_queue", "weakref", "argparse"})
+"""Library modules whose classes are plain containers."""
+
+
+class Found(NamedTuple):
+    """Something that changed: how it is reached, the object, and what holds it, innermost first."""
+
+    name: str
+    value: object
+    slot: str
+    holders: tuple[object, ...]
+
+
+class _Seen(NamedTuple):
+    name: str
+    value: object
+    state: object
+    holder: int
+
+
+class Reachable:
+    """What a function can reach by name. `look` says what has changed since it was made, or since the last look."""
+
+    def __init__(self, fn: Callable[..., object]) -> None:
+        self._fn = fn
+        look = _Look(fn)
+        self._seen = look.seen
+        self.names: frozenset[str] = frozenset(look.names)
+        """All names in the code that can be reached: of variables, attributes, methods and modules."""
+        self.libraries: frozenset[str] = frozenset(look.libraries)
+        """The packages, not the user's own, that something of it comes from."""
+        self.has_grown = False
+        """At the last look there was more than before: what became of it, the next one tells."""
+
+    def values(self) -> list[object]:
+        """All that can be reached, as far as it was looked at."""
+        return [seen.value for seen in self._seen.values() if seen.value is not AROUND]
+
+    def look(self) -> list[Found]:
+        """Return what is not what it was."""
+        before, now = self._seen, _Look(self._fn).seen
+        self._seen = now
+        self.has_grown = not before.keys() >= now.keys()
+        found = []
+        for key, seen in now.items():
+            was = before.get(key)
+            if was is not None and was.value is seen.value and was.state != seen.state:
+                found.append(Found(seen.name, seen.value, _slot(was.state, seen.state), _holders(now, seen)))
+        return found
+
+
+def _slot(was: object, now: object) -> str:
+    """The one attribute that changed, where it is one."""
+    if not isinstance(was, dict) or not isinstance(now, dict):
+        return ""
+    changed = [name for name in {**was, **now} if was.get(name, ABSENT) != now.get(name, ABSENT)]
+    return changed[0] if len(changed) == 1 else ""
+
+
+def _holders(seen: dict[object, _Seen], found: _Seen) -> tuple[object, ...]:
+    chain: list[object] = []
+    key = found.holder
+    while (holder := seen.get(key)) is not None and len(chain) < 32:
+        chain.append(holder.value)
+        key = holder.holder
+    return tuple(chain)
+
+
+class _Look:
+    """One walk over all that can be reached."""
+
+    def __init__(self, fn: Callable[..., object]) -> None:
+        self.seen: dict[object, _Seen] = {}
+        self.names: set[str] = set()
+        self.libraries: set[str] = set()
+        self._todo: deque[tuple[str, object, int]] = deque()
+        self._codes = 0
+        self._innards = Innards()
+        self._look_around()
+        self._visit("fn", fn, 0)
+        while self._todo and len(self.seen) < _MOST:
+            self._visit(*self._todo.popleft())
+
+    def _visit(self, name: str, value: Any, holder: int) -> None:
+        if isinstance(value, _ATOMS):
+            return
+        self.libraries |= libraries_of(value)
+        if isinstance(value, _INERT) and getattr(value, "__self__", None) is None:
+            return
+        key = id(value)
+        if key in self.seen:
+            return
+        self.seen[key] = _Seen(name, value, None, holder)  # against cycles
+        try:
+            state = self._state_of(name, value, key)
+        except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
+            return
+        self.seen[key] = _Seen(name, value, state, holder)
+
+    def _add(self, name: str, value: object, holder: int) -> object:
+        """Look at `value` later; return what stands for it in the state of what holds it."""
+        if isinstance(value, _ATOMS):
+            return value if not isinstance(value, (str, bytes)) or len(value) < 64 else hash(value)
+        self._todo.append((name, value, holder))
+        return ("@", id(value))
+
+    def _look_around(self) -> None:
+        """What belongs to the whole process, and library code may change without being named."""
+        around: dict[str, object] = {}
+        try:
+            around["cwd"] = os.getcwd()  # noqa: PTH109 - a Path would be built for nothing
+        except OSError:
+            around["cwd"] = None
+        around["environ"] = dict(os.environ)
+        around["settings"] = settings_now()
+        draws, numpy_draws = sys.modules.get("random"), sys.modules.get("numpy.random.mtrand")
+        around["random"] = None if draws is None else hash(draws.getstate())
+        generator = getattr(numpy_draws, "_rand", None)
+        if generator is not None:
+            inner = generator.get_state(legacy=False).get("state", {})
+            around["numpy.random"] = (inner.get("pos"), hash(inner["key"].tobytes()) if "key" in inner else None)
+        for name, state in around.items():
+            self.seen[name] = _Seen(name, AROUND, state, 0)
+
+    # ---------------------------------------------------------------- by kind
+
+    def _state_of(self, name: str, value: Any, key: int) -> object:
+        if isinstance(value, types.FunctionType):
+            return self._function(name, value, key)
+        if isinstance(value, types.MethodType):
+            self._add("self" if name == "fn" else name, value.__self__, key)
+            self._add(name, value.__func__, key)
+            return None
+        if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):
+            if not isinstance(value.__self__, types.ModuleType):
+                self._add(name, value.__self__, key)
+            return None
+        if isinstance(value, (staticmethod, classmethod)):
+            return self._add(name, value.__func__, key)
+        if isinstance(value, property):
+            for part in (value.fget, value.fset):
+                self._add(name, part, key)
+            return None
+        if isinstance(value, type):
+            return self._class(name, value, key) if ownership.is_own_type(value) else None
+        if type(value).__name__ == "partial" and type(value).__module__ == "functools":
+            self._add(name, value.func, key)
+            return self._entries(name, [*value.args, *value.keywords.values()], key)
+        if type(value).__name__ == "_lru_cache_wrapper" or type(value).__name__ == "cached_property":
+            self._add(name, getattr(value, "__wrapped__", None) or getattr(value, "func", None), key)
+            return None
+        return self._data(name, value, key)
+
+    def _data(self, name: str, value: Any, key: int) -> object:
+        if isinstance(value, dict):
+            return self._dict(name, value, key)
+        if isinstance(value, (list, tuple, deque)):
+            kind = next(kind for kind in (list, tuple, deque) if isinstance(value, kind))
+            length = kind.__len__(value)  # type: ignore[arg-type]  # of its own kind
+            return length, self._entries(name, _ends(kind, value, length), key), self._attributes(name, value, key)
+        if isinstance(value, (set, frozenset)):
+            length = set.__len__(value) if isinstance(value, set) else frozenset.__len__(value)
+            return length, self._attributes(name, value, key)
+        if isinstance(value, logging.Logger):
+            return self._entries(f"a filter of {name}", list(value.filters), key)
+        if isinstance(value, threading.local):
+            # Numbers and names only: a session that is opened once per thread is no matter, a counter is.
+            return {name: held for name, held in vars(value).items() if isinstance(held, _ATOMS)}
+        special = self._innards.look(value)
+        if special is not None:
+            return special
+        kind = type(value)
+        if ownership.is_own_type(kind) or kind.__module__ in _OPEN_MODULES:
+            if ownership.is_own_type(kind):
+                self._add(name, kind, key)
+            return self._attributes(name, value, key)
+        return None
+
+    # ---------------------------------------------------------------- into it
+
+    def _entries(self, name: str, values: list[Any], key: int) -> tuple[object, ...]:
+        return tuple(self._add(f"{name}[…]", value, key) for value in values)
+
+    def _dict(self, name: str, value: dict[Any, Any], key: int) -> object:
+        length = dict.__len__(value)
+        shown: list[object] = []
+        for count, (entry, held) in enumerate(dict.items(value)):
+            if count >= _MOST_OF_ONE:
+                break
+            shown.append(entry if isinstance(entry, _ATOMS) else id(entry))
+            shown.append(self._add(f"{name}[…]", held, key))
+        # An OrderedDict keeps an order of its own.
+        order = reversed(value) if type(value) is OrderedDict else reversed(dict.keys(value))
+        return length, id(next(order, None)), tuple(shown), self._attributes(name, value, key)
+
+    def _attributes(self, name: str, value: Any, key: int) -> object:
+        """An instance's attributes, without asking it for them."""
+        state: dict[str, object] = {}
+        try:
+            own = object.__getattribute__(value, "__dict__")
+        except (AttributeError, TypeError):
+            own = None
+        if type(own) is dict:
+            for attribute, held in list(own.items())[:_MOST_OF_ONE]:
+                state[attribute] = self._add(f"{name}.{attribute}", held, key)
+        for base in type(value).__mro__:
+            for attribute, slot in base.__dict__.items():
+                if isinstance(slot, types.MemberDescriptorType) and ownership.is_own_type(base):
+                    try:
+                        state[attribute] = self._add(f"{name}.{attribute}", slot.__get__(value), key)
+                    except AttributeError:
+                        state[attribute] = ABSENT
+        return state
+
+    def _class(self, name: str, kind: type, key: int) -> object:
+        state: dict[str, object] = {}
+        for base in kind.__mro__[1:]:
+            self._add(name, base, key)
+        if type(kind) is not type:
+            self._add(f"type({name})", type(kind), key)
+        for attribute, held in list(kind.__dict__.items()):
+            if attribute in ("__dict__", "__weakref__", "__doc__", "__module__", "__abstractmethods__", "_abc_impl"):
+                continue
+            state[attribute] = self._add(f"{kind.__name__}.{attribute}", held, key)
+        return state
+
+    def _function(self, name: str, function: types.FunctionType, key: int) -> object:
+        """What its code names: cells, defaults, globals. Attributes set on the function itself are its state."""
+        code = function.__code__
+        self._codes += 1
+        if self._codes > _MOST_CODE:
+            return None
+        for cell_name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+            self._cell(cell_name, cell, key)
+        if not ownership.is_own_code(code.co_filename):  # a library's wrapper around something of the user's
+            return None
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._add(f"a default of {function.__name__}", default, key)
+        names = function.__globals__
+        self.names.update(_names_of(code))
+        if not {"import_module", "__import__", "modules"}.isdisjoint(code.co_names):
+            self._modules_of_his_own(key)
+        for used in (*_names_of(code), *_words_of(code, names)):
+            held = names.get(used, ABSENT)
+            if held is not ABSENT and isinstance(held, types.ModuleType):
+                self._module(used, held, code, key)
+            else:
+                mark = (id(names), used)
+                state = held if held is ABSENT else self._add(f"the global {used}", held, key)
+                self.seen.setdefault(mark, _Seen(f"the global {used}", names, {used: state}, key))
+        return {attribute: self._add(f"{name}.{attribute}", held, key) for attribute, held in vars(function).items()}
+
+    def _module(self, name: str, module: types.ModuleType, code: types.CodeType, key: int) -> None:
+        """Names looked up in the user's own modules."""
+        if not ownership.is_own_code(getattr(module, "__file__", None) or "<frozen>"):
+            self.libraries.add(module.__name__.partition(".")[0])
+            return
+        names = vars(module)
+        for used in _names_of(code):
+            held = names.get(used, ABSENT)
+            if held is not ABSENT and not isinstance(held, types.ModuleType):
+                state = {used: self._add(f"{name}.{used}", held, key)}
+                self.seen.setdefault((id(names), used), _Seen(f"{name}.{used}", module, state, key))
+
+    def _modules_of_his_own(self, key: int) -> None:
+        """Modules that are found by a name made up at run time: any of the user's own may be meant."""
+        for name, module in list(sys.modules.items()):
+            path = getattr(module, "__file__", None)
+            if name == "__main__" or path is None or not ownership.is_own_code(path):
+                continue
+            for used, held in list(vars(module).items()):
+                if used.startswith("__") or isinstance(held, types.ModuleType):
+                    continue
+                state = {used: self._add(f"{name}.{used}", held, key)}
+                self.seen.setdefault((id(vars(module)), used), _Seen(f"{name}.{used}", module, state, key))
+
+    def _cell(self, name: str, cell: types.CellType, key: int) -> None:
+        try:
+            held = cell.cell_contents
+        except ValueError:
+            return
+        self.seen[id(cell)] = _Seen(name, cell, self._add(name, held, id(cell)), key)
+
+
+def _ends(kind: Any, value: Any, length: int) -> list[Any]:
+    if length <= _MOST_OF_ONE:
+        return list(kind.__iter__(value))
+    half = _MOST_OF_ONE // 2
+    return [kind.__getitem__(value, place) for place in (*range(half), *range(-half, 0))]
+
+
+def libraries_of(value: object) -> set[str]:
+    """The package that a function, a class or an object's class comes from; none for what is the user's own."""
+    home = value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else type(value)
+    if isinstance(home, types.FunctionType):
+        is_own = ownership.is_own_code(home.__code__.co_filename)
+    else:
+        is_own = isinstance(home, type) and ownership.is_own_type(home)
+    return set() if is_own else {str(getattr(home, "__module__", None)).partition(".")[0]}
+
+
+def _names_of(code: types.CodeType) -> list[str]:
+    """All names that the code and the code within it looks up or sets."""
+    names = dict.fromkeys(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names.update(dict.fromkeys(_names_of(constant)))
+    return list(names)
+
+
+def _words_of(code: types.CodeType, names: dict[str, object]) -> list[str]:
+    """Globals that are named in strings: `globals()["total"] += 1`, `exec("total += 1")`."""
+    if not {"globals", "exec", "eval"} & set(code.co_names):
+        return []
+    texts = [text for text in code.co_consts if isinstance(text, str)]
+    return [word for text in texts for word in re.findall(r"\w+", text) if word in names]

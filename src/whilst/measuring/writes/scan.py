@@ -1,0 +1,374 @@
+"""What a function writes that outlives its call, as far as its code tells.
+
+Follows the user's own functions transitively, with what they are passed: closures, partials, bound methods,
+classes, properties, handlers looked up in a table, functions handed to others. Library code is not followed.
+Finds suspects only (`noting` says what is one); `Scan.unscanned` says where the trail was lost.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import Final
+
+from whilst.inspecting import ownership
+from whilst.measuring.roundtrip import SAME_ANYWHERE
+from whilst.measuring.writes.abstract_interpreter import Call, Frame, walk
+from whilst.measuring.writes.abstract_value import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attribute, path_type, subscript
+from whilst.measuring.writes.suspects import Reach, Scan, Suspect
+from whilst.measuring.writes.suspicions import Notes, is_path, may_be_path, may_change
+
+__all__ = ["scan"]
+
+_DEEPEST: Final = 24
+_PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
+"""Types whose methods never wait."""
+_MOST_FUNCTIONS: Final = 400
+_PATHS_FROM_PATHS: Final = ("joinpath", "with_name", "with_stem", "with_suffix", "absolute", "resolve", "expanduser")
+
+
+def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item") -> Scan:
+    """Scan a function that is going to be called with items like `sample`.
+
+    Args:
+        fn: any callable; what is no Python function of the user's own yields an empty scan.
+        sample: an item; its type lets methods called on items be followed.
+        how: "item" for fn(item), "star" for fn(*item).
+    """
+    scanner = _Scanner()
+    item = Origin(name="its argument", value=sample, root=sample, is_argument=True, from_item=True)
+    if sample is ABSENT or ownership.is_lock(sample):
+        item = replace(item, value=ABSENT)
+    arguments = [item]
+    if how == "star" and isinstance(sample, (tuple, list)):
+        arguments = [replace(item, value=part, root=part) for part in sample]
+    callee = Origin(name=getattr(fn, "__name__", type(fn).__name__), value=fn, root=fn, is_shared=True)
+    try:
+        returned = scanner.call(Call(callee, tuple(arguments), (), None, is_locked=False, guard=None), "")
+    except Exception as error:  # bytecode nobody foresaw: the run must go on, as if it might write anything
+        what = f"nobody knows what: its code can't be scanned ({type(error).__name__}: {error})"
+        return Scan((Suspect(what, "", Reach.SHARED),), strangers=1)
+    found = scanner.result()
+    # What is given back of something written under a lock tells in which order the calls came to it.
+    suspects = tuple(
+        suspect._replace(is_locked=False)
+        if suspect.is_locked and returned.is_shared and returned.root is suspect.root is not ABSENT
+        else suspect
+        for suspect in found.suspects
+    )
+    return found._replace(suspects=suspects, sentinel=scanner.sentinel, identity=scanner.identity)
+
+
+@dataclass(slots=True)
+class _Scanner:
+    notes: Notes = field(default_factory=Notes)
+    seen: set[object] = field(default_factory=set)
+    depth: int = 0
+    functions: int = 0
+    sleeps: bool = False
+    caches: bool = False
+    strangers: int = 0
+    unscanned: list[str] = field(default_factory=list)
+    sentinel: str = ""
+    identity: str = ""
+
+    def result(self) -> Scan:
+        unique: dict[tuple[object, ...], Suspect] = {}
+        for suspect in self.notes.suspects:
+            key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, suspect.settles)
+            unique.setdefault(key, suspect)
+        return Scan(
+            tuple(unique.values()), self.sleeps, self.strangers, self.caches, self.functions, tuple(self.unscanned)
+        )
+
+    def call(self, call: Call, where: str) -> Origin:
+        """Follow one call; return what it gives back."""
+        callee = call.callee
+        if callee.among:
+            results = [
+                self.call(call._replace(callee=replace(callee, value=each, among=())), where) for each in callee.among
+            ]
+            return results[0]
+        self._hand_over(call, where)
+        if ownership.bound_generator(callee.value):
+            self.notes.draw(callee.value, call, where)
+            return UNKNOWN
+        target, bound = _unwrapped(callee)
+        if isinstance(target, functools.partial):
+            return self._call_partial(target, call, where)
+        if type(target).__name__ == "_lru_cache_wrapper":
+            self.caches = True
+            target = getattr(target, "__wrapped__", target)
+        if isinstance(target, types.FunctionType):
+            if not ownership.is_own_code(target.__code__.co_filename):
+                within = getattr(target, "__wrapped__", None)  # a library's wrapper around a function of the user's
+                if isinstance(within, types.FunctionType) and ownership.is_own_code(within.__code__.co_filename):
+                    self._enter(within, [*bound, *call.arguments], call)
+                return self._call_library(target, call, where)
+            return self._enter(target, [*bound, *call.arguments], call)
+        if isinstance(target, type):
+            return self._construct(target, call, where)
+        if target is ABSENT:
+            self.strangers += callee.owner is None or not isinstance(callee.owner.value, _PLAIN)
+            return self._call_unknown(call, where)
+        own_call = type(target).__dict__.get("__call__") if not callable_natively(target) else None
+        if isinstance(own_call, types.FunctionType) and ownership.is_own_code(own_call.__code__.co_filename):
+            return self._enter(own_call, [callee, *call.arguments], call)
+        return self._call_library(target, call, where)
+
+    def _call_partial(self, target: functools.partial[object], call: Call, where: str) -> Origin:
+        def fixed(name: str, value: object) -> Origin:
+            return Origin(name=f"{name} of the partial", value=value, root=value, is_shared=True)
+
+        arguments = [fixed(f"argument {place + 1}", value) for place, value in enumerate(target.args)]
+        named = {name: fixed(name, value) for name, value in target.keywords.items()}
+        inner = Origin(name=getattr(target.func, "__name__", "fn"), value=target.func, root=target.func, is_shared=True)
+        return self.call(
+            call._replace(
+                callee=inner,
+                arguments=(*arguments, *call.arguments, *named.values()),
+                names=(*call.names, *named),
+            ),
+            where,
+        )
+
+    def _construct(self, kind: type, call: Call, where: str) -> Origin:
+        made = Origin(made_by=kind)
+        self.notes.process_wide(kind, call, where)
+        for name in ("__init__", "__post_init__"):
+            method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None)
+            if isinstance(method, types.FunctionType) and ownership.is_own_code(method.__code__.co_filename):
+                self._enter(method, [made, *(call.arguments if name == "__init__" else ())], call)
+        return made
+
+    def _call_library(self, target: object, call: Call, where: str) -> Origin:
+        """A function that is not the user's: nothing is known of it beyond the tables in `ownership`."""
+        self.notes.process_wide(target, call, where)
+        name = getattr(target, "__name__", "")
+        module = getattr(target, "__module__", None) or getattr(getattr(target, "__objclass__", None), "__module__", "")
+        if name == "sleep" and module in ("time", "asyncio.tasks"):
+            self.sleeps = self.sleeps or call.guard is None or call.guard.is_of_item
+        elif str(module).partition(".")[0] not in ownership.NEVER_WAITING or name in ("open", "input", "__import__"):
+            self.strangers += 1
+        if name == "id" and module == "builtins" and call.arguments and call.arguments[0].is_argument:
+            self.identity = self.identity or "it asks for the id() of its item"
+        if name in ownership.CHANGES_FIRST_ARGUMENT:
+            self.notes.change_first_argument(call, where)
+        if name == "open" and module in ownership.DATABASES:
+            path = call.arguments[0] if call.arguments else UNKNOWN
+            if not path.from_item or path.is_cut:
+                self.notes.add_file(f"the database {path.value}" if path.is_known else "a database", call, where)
+        elif name == "open":
+            self.notes.open(call, where)
+        elif name == "mkdir" and module in ("posix", "nt") and call.arguments:
+            path = call.arguments[0]
+            if path.is_cut or (not path.from_item and is_path(path.value)):
+                self.notes.add_file("a folder that several calls make", call, where)
+        elif name in ownership.WRITES_FILE and may_be_path(call.callee.owner):
+            self.notes.write_file(call, where)
+        elif name in ownership.USES_DESCRIPTOR and module in ("posix", "nt") and call.arguments:
+            self.notes.use_descriptor(call, where)
+        elif name == "exec" and module == "builtins":
+            self.notes.execute(call, where)
+        elif name == "input":
+            self.notes.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
+        if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
+            return _derived(call.arguments)
+        if isinstance(target, types.BuiltinMethodType) and not isinstance(target.__self__, types.ModuleType | None):
+            return self._call_unknown(call._replace(callee=_bound(call.callee, target)), where)
+        if isinstance(target, types.MethodType | types.MethodDescriptorType):
+            return self._call_unknown(call, where)
+        if isinstance(target, types.FunctionType) and call.callee.owner is not None:
+            self.notes.use_library_object(call.callee.owner, name, call, where)
+        return FRESH
+
+    def _call_unknown(self, call: Call, where: str) -> Origin:
+        """A method of something: on a container it may change it, on an open file it uses it up."""
+        owner, name = call.callee.owner, call.callee.attribute
+        if owner is None:
+            return UNKNOWN
+        if name in _PATHS_FROM_PATHS and (kind_of_path := path_type(owner)) is not None:
+            return Origin(made_by=kind_of_path, from_item=owner.from_item, is_cut=owner.is_cut)
+        if owner.made_by is not None:
+            if issubclass(owner.made_by, PurePath) and name in (*ownership.WRITES_FILE, "open"):
+                (self.notes.open if name == "open" else self.notes.write_file)(call, where)
+            return self._call_method_of_class(owner, name, call)
+        value = owner.value
+        if isinstance(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
+            return UNKNOWN
+        kind = ownership.stateful_kind(value) if owner.is_known else ""
+        if kind and owner.is_shared:
+            self.notes.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
+        elif name in ownership.MUTATORS and (owner.is_shared or owner.is_argument) and may_change(value):
+            self.notes.write(owner, call, where)
+        if name in ("get", "setdefault", "pop", "popitem", "__getitem__", "values", "items", "keys"):
+            return subscript(replace(owner, value=value), call.arguments[0] if call.arguments else UNKNOWN)
+        return FRESH
+
+    def _call_method_of_class(self, owner: Origin, name: str, call: Call) -> Origin:
+        kind = owner.made_by
+        method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None) if kind else None
+        if isinstance(method, types.FunctionType) and ownership.is_own_code(method.__code__.co_filename):
+            return self._enter(method, [owner, *call.arguments], call)
+        return UNKNOWN
+
+    def _enter(self, function: types.FunctionType, arguments: list[Origin], call: Call) -> Origin:
+        code = function.__code__
+        variables = _bind(function, arguments, call.names)
+        key = (code, call.is_locked, call.guard is None or call.guard.is_of_item, *_shape(variables, code))
+        if key in self.seen:
+            return UNKNOWN
+        if self.depth >= _DEEPEST or self.functions >= _MOST_FUNCTIONS:
+            self.unscanned.append(function.__qualname__)
+            return UNKNOWN
+        self.seen.add(key)
+        self.functions += 1
+        free = _cells(function)
+        return self._walk(code, function.__globals__, free, variables, call)
+
+    def _walk(
+        self,
+        code: types.CodeType,
+        names: Mapping[str, object],
+        free: Mapping[str, Origin],
+        variables: dict[str, Origin],
+        call: Call,
+    ) -> Origin:
+        place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
+        frame = Frame(code, names, free, variables, is_locked=call.is_locked, guard=call.guard)
+        frame.on_call = lambda inner: self.call(inner, place.format(line=inner.line))
+        frame.on_store = lambda store: self.notes.store(store, place.format(line=store.line), frame)
+        frame.is_lock = lambda origin: origin.is_known and ownership.is_lock(origin.value)
+        self.depth += 1
+        try:
+            frame.on_return = self._returns
+            frame.on_identity = self._compare_identity
+            returned = walk(frame)
+            for inner in frame.nested:  # lambdas, comprehensions, inner functions: taken to be called
+                outer = {**free, **frame.variables}
+                known = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name in free}
+                local = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name not in free}
+                arguments = dict.fromkeys(inner.co_varnames[: inner.co_argcount], ITEM)
+                self._walk(inner, names, known, {**local, **arguments}, call)
+        finally:
+            self.depth -= 1
+        return returned
+
+    def _compare_identity(self, one: Origin, other: Origin) -> None:
+        for item, known in ((one, other), (other, one)):
+            if item.is_argument and known.is_known and known.is_shared and not isinstance(known.value, SAME_ANYWHERE):
+                self.identity = self.identity or f"it asks whether its item is {known.name}"
+
+    def _returns(self, origin: Origin) -> None:
+        if self.depth == 1 and type(origin.value) is object and origin.is_shared:
+            self.sentinel = self.sentinel or origin.name
+
+    def _hand_over(self, call: Call, where: str) -> None:
+        """Functions passed to others are taken to be called; open files passed to others, to be used."""
+        for argument in call.arguments:
+            if not argument.is_known or argument.is_constant or argument.value is call.callee.value:
+                continue
+            if isinstance(argument.value, types.FunctionType | types.MethodType | functools.partial):
+                target = argument.value.__func__ if isinstance(argument.value, types.MethodType) else argument.value
+                code = getattr(target, "__code__", None)
+                if code is None or ownership.is_own_code(code.co_filename):
+                    self.call(call._replace(callee=argument, arguments=(ITEM,), names=()), where)
+            elif argument.is_shared and (kind := ownership.stateful_kind(argument.value)):
+                self.notes.suspect(Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where)
+
+
+def callable_natively(target: object) -> bool:
+    return isinstance(target, types.BuiltinFunctionType | types.MethodDescriptorType | types.WrapperDescriptorType)
+
+
+def _unwrapped(callee: Origin) -> tuple[object, list[Origin]]:
+    """The function behind bound methods, static and class methods, with what it is bound to."""
+    value = callee.value
+    if isinstance(value, types.MethodType):
+        owner = value.__self__
+        name = callee.owner.name if callee.owner is not None and callee.owner.name else type(owner).__name__
+        if not callee.owner:
+            name = owner.__name__ if isinstance(owner, type) else "self"
+        return value.__func__, [Origin(name=name, value=owner, root=owner, is_shared=True)]
+    if isinstance(value, staticmethod):
+        return value.__func__, []
+    if isinstance(value, classmethod):
+        owner_of = callee.owner
+        kind = (
+            owner_of.value
+            if owner_of and isinstance(owner_of.value, type)
+            else type(owner_of.value)
+            if owner_of
+            else ABSENT
+        )
+        return value.__func__, [Origin(name=getattr(kind, "__name__", "cls"), value=kind, root=kind, is_shared=True)]
+    if isinstance(value, types.FunctionType) and callee.owner is not None:
+        owner_value = callee.owner.value
+        if callee.owner.is_known and not isinstance(owner_value, (types.ModuleType, type)):
+            own = getattr(owner_value, "__dict__", {})
+            if callee.attribute not in own:
+                return value, [callee.owner]  # found on the class, called on the instance
+        elif callee.owner.made_by is not None:
+            return value, [callee.owner]
+    return value, []
+
+
+def _bind(function: types.FunctionType, arguments: list[Origin], names: tuple[str, ...]) -> dict[str, Origin]:
+    """Give parameters what they are passed; the rest hold their defaults, which all calls share."""
+    code = function.__code__
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    variables: dict[str, Origin] = {}
+    defaults = function.__defaults__ or ()
+    for name, value in zip(parameters[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=False):
+        variables[name] = Origin(name=f"the default of {name}", value=value, root=value, is_shared=True)
+    for name, value in (function.__kwdefaults__ or {}).items():
+        variables[name] = Origin(name=f"the default of {name}", value=value, root=value, is_shared=True)
+    positional = arguments[: len(arguments) - len(names)] if names else arguments
+    for name, origin in zip(code.co_varnames[: code.co_argcount], positional, strict=False):
+        variables[name] = origin
+    for name, origin in zip(names, arguments[len(positional) :], strict=False):
+        if name in parameters:
+            variables[name] = origin
+    if code.co_flags & 0x04:
+        rest = positional[code.co_argcount :]
+        variables[code.co_varnames[len(parameters)]] = ITEM if any(o.from_item for o in rest) else FRESH
+    return variables
+
+
+def _shape(variables: Mapping[str, Origin], code: types.CodeType) -> tuple[object, ...]:
+    """What of the arguments makes a difference to the walk; two calls of one shape are walked once."""
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    chosen = [variables.get(name, UNKNOWN) for name in names]
+    return tuple(
+        (origin.rank, id(origin.value) if origin.is_known and origin.is_shared else origin.made_by) for origin in chosen
+    )
+
+
+def _cells(function: types.FunctionType) -> dict[str, Origin]:
+    free: dict[str, Origin] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+        free[name] = Origin(name=name, value=value, root=value if may_change(value) else cell, is_shared=True)
+    return free
+
+
+def _bound(callee: Origin, method: types.BuiltinMethodType) -> Origin:
+    """A method of a built-in object (`SEEN.append`), however it was come by: with the object that it changes."""
+    if callee.owner is not None and callee.owner.value is method.__self__:
+        return callee
+    value = method.__self__
+    name = callee.name.removesuffix(f".{method.__name__}") or type(value).__name__
+    return replace(callee, owner=Origin(name=name, value=value, root=value, is_shared=True), attribute=method.__name__)
+
+
+def _derived(arguments: tuple[Origin, ...]) -> Origin:
+    owner = arguments[0]
+    if len(arguments) > 1 and arguments[1].is_constant and isinstance(arguments[1].value, str):
+        return attribute(owner, arguments[1].value)
+    return replace(subscript(replace(owner, value=ABSENT), UNKNOWN), name=owner.name)

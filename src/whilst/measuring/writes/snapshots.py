@@ -1,0 +1,281 @@
+"""What the suspects look like before and after a call: convicted if they changed, cleared if they settled.
+
+A fingerprint is cheap and shallow on purpose (some microseconds, a few hundred entries, two levels deep): it is
+taken around pilot calls only, and around calls that last long enough to pay for it. What is too big to compare is
+never cleared.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import sys
+import types
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from whilst.inspecting import ownership
+from whilst.inspecting.settings import settings_now
+from whilst.measuring.writes.abstract_value import ABSENT
+from whilst.measuring.writes.suspects import Reach, Scan, Suspect
+from whilst.model import Write
+
+__all__ = ["Surroundings", "Watchlist", "fingerprint", "suspected"]
+
+_MOST_ENTRIES: Final = 256
+_DEEPEST: Final = 2
+_BIG_BYTES: Final = 1 << 16
+_TOLD: Final = ("the working directory", "os.environ")
+"""Settings whose changes are seen while they are made."""
+_ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
+
+
+def fingerprint(value: object, slot: str = "", depth: int = _DEEPEST) -> object:
+    """Return something that compares unequal after `value` was changed, as far as a cheap look can tell.
+
+    Args:
+        value: any object; a class or module is looked at through its attributes.
+        slot: look at this one attribute (or key of a namespace) alone.
+    """
+    if slot:
+        return fingerprint(_slot_of(value, slot), depth=depth)
+    if isinstance(value, _ATOMS):
+        return value
+    if isinstance(value, types.CellType):
+        try:
+            return fingerprint(value.cell_contents, depth=depth)
+        except ValueError:
+            return ABSENT
+    if isinstance(value, (types.FunctionType, types.ModuleType, type)) and not slot and depth < _DEEPEST:
+        return id(value)
+    if ownership.is_generator(value):
+        return _state_of(value)
+    if isinstance(value, Mapping):
+        return (id(value), len(value), _entries(_first(value.items()), depth))
+    if isinstance(value, (list, tuple, deque)):
+        return (id(value), len(value), _entries(_ends(value), depth))
+    if isinstance(value, (set, frozenset)):
+        return (id(value), len(value), tuple(map(id, _first(value))))
+    if isinstance(value, (bytearray, array.array)):
+        return (id(value), len(value), hash(bytes(memoryview(value)[:_BIG_BYTES])))
+    return _fingerprint_of_object(value, depth)
+
+
+def _fingerprint_of_object(value: object, depth: int) -> object:
+    kind = type(value)
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
+        return (id(value), *_array_state(value))
+    if ownership.is_value(kind):
+        return id(value)
+    if kind.__module__.startswith("numpy.random"):
+        return _state_of(value)
+    own = getattr(value, "__dict__", None)
+    slots = {name: getattr(value, name) for name in _slots(kind) if hasattr(value, name)}
+    if not isinstance(own, Mapping) and not slots:
+        return id(value)
+    return (id(value), _entries(_first({**(own or {}), **slots}.items()), depth))
+
+
+def _slots(kind: type) -> Iterable[str]:
+    for base in kind.__mro__:
+        names = base.__dict__.get("__slots__", ())
+        yield from ([names] if isinstance(names, str) else names)
+
+
+def _slot_of(value: object, slot: str) -> object:
+    if isinstance(value, Mapping):
+        return value.get(slot, ABSENT)
+    try:
+        return object.__getattribute__(value, slot) if not isinstance(value, type) else value.__dict__.get(slot, ABSENT)
+    except AttributeError:
+        return ABSENT
+
+
+def _entries(entries: Iterable[object], depth: int) -> tuple[object, ...]:
+    if depth <= 0:
+        return tuple(entry if isinstance(entry, _ATOMS) else id(entry) for entry in _flat(entries))
+    return tuple(fingerprint(entry, depth=depth - 1) for entry in _flat(entries))
+
+
+def _flat(entries: Iterable[object]) -> Iterable[object]:
+    for entry in entries:
+        if type(entry) is tuple and len(entry) == 2:
+            yield from entry
+        else:
+            yield entry
+
+
+def _first(entries: Iterable[object]) -> list[object]:
+    """The first entries, and the last where order is insertion: a dict that grows changes its length anyway."""
+    taken: list[object] = []
+    try:
+        for entry in entries:
+            taken.append(entry)
+            if len(taken) >= _MOST_ENTRIES:
+                break
+    except RuntimeError:  # another thread changes it while we look: that is a change
+        taken.append(object())
+    return taken
+
+
+def _ends(entries: list[object] | tuple[object, ...] | deque[object]) -> list[object]:
+    if len(entries) <= _MOST_ENTRIES:
+        return list(entries)
+    half = _MOST_ENTRIES // 2
+    return [entries[k] for k in (*range(half), *range(len(entries) - half, len(entries)))]
+
+
+def _array_state(value: object) -> tuple[object, ...]:
+    size = int(getattr(value, "nbytes", 0))
+    if size <= _BIG_BYTES:
+        return (value.tobytes(),)  # type: ignore[attr-defined]  # an ndarray, by the caller's test
+    flat = value.ravel()  # type: ignore[attr-defined]
+    step = max(1, len(flat) // 4096)
+    return (size, flat[::step].tobytes())
+
+
+def _state_of(generator: object) -> object:
+    getter = getattr(generator, "getstate", None) or getattr(generator, "get_state", None)
+    if getter is not None:
+        state = getter()
+        return repr(state) if not ownership.is_generator(generator) else hash(state)
+    inner = getattr(generator, "bit_generator", None)
+    return repr(inner.state) if inner is not None else id(generator)
+
+
+def _draws() -> int | None:
+    random = sys.modules.get("random")
+    return None if random is None else hash(random.getstate())
+
+
+class Surroundings(NamedTuple):
+    """Settings of the whole process that a call may leave changed: found without any scan."""
+
+    cwd: str = ""
+    environment: Mapping[str, str] = MappingProxyType({})
+    draws: object = None
+    numpy_draws: object = None
+    settings: Mapping[str, object] = MappingProxyType({})
+    """Others of the whole process, or of the calling thread."""
+
+    @classmethod
+    def now(cls) -> Surroundings:
+        """Take about 10 µs (40 µs with numpy loaded)."""
+        try:
+            cwd = os.getcwd()  # noqa: PTH109 - a Path would be built for nothing
+        except OSError:
+            cwd = ""
+        mtrand = sys.modules.get("numpy.random.mtrand")
+        generator = getattr(mtrand, "_rand", None)
+        position = None
+        if generator is not None:
+            state = generator.get_state(legacy=False)
+            inner = state.get("state", {})
+            position = (inner.get("pos"), hash(inner["key"].tobytes()) if "key" in inner else None, state.get("gauss"))
+        return cls(cwd, dict(os.environ), _draws(), position, settings_now())
+
+    def writes(self, before: Surroundings) -> tuple[Write, ...]:
+        """Return what a call that ran between the two left changed."""
+        found: list[Write] = []
+        if self.cwd != before.cwd:
+            found.append(Write("the working directory", is_confirmed=True, spoils_processes=False))
+        if self.environment != before.environment:
+            found.append(Write("os.environ", is_confirmed=True))
+        if (self.draws, self.numpy_draws) != (before.draws, before.numpy_draws):
+            found.append(Write("the shared random generator", is_confirmed=True, is_random=True))
+        for what, value in self.settings.items():
+            if before.settings.get(what, value) != value:
+                found.append(Write(what, is_confirmed=True))
+        return tuple(found)
+
+
+class Watchlist:
+    """The suspects of one function, looked at again after every pilot call."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        self._watched = [
+            suspect for suspect in scan.suspects if suspect.reach is Reach.SHARED and suspect.root is not ABSENT
+        ]
+        self._prints = [self._look(suspect) for suspect in self._watched]
+        self._changed_in: list[list[int]] = [[] for _ in self._watched]
+        self._looks = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._watched
+
+    @property
+    def is_unclear(self) -> bool:
+        """A suspect that settles by itself changed in the last call, or none was looked at twice."""
+        return any(
+            suspect.settles and (self._looks < 2 or (bool(looks) and looks[-1] == self._looks - 1))
+            for suspect, looks in zip(self._watched, self._changed_in, strict=True)
+        )
+
+    @staticmethod
+    def _look(suspect: Suspect) -> object:
+        try:
+            return fingerprint(suspect.root, suspect.slot)
+        except Exception as error:  # a user's object may refuse to be looked at in any way: count it as changed
+            return (type(error), object())
+
+    def look(self) -> None:
+        """Compare with the last look: one call (or more) has run since."""
+        for place, suspect in enumerate(self._watched):
+            now = self._look(suspect)
+            if now != self._prints[place]:
+                self._changed_in[place].append(self._looks)
+                self._prints[place] = now
+        self._looks += 1
+
+    def writes(self, seen: Collection[str] | None = None) -> tuple[Write, ...]:
+        """Return what the function writes, as far as is known now: the convicted and the not cleared.
+
+        Args:
+            seen: settings of the whole process that calls were seen to change; None where nobody looked.
+
+        A suspect is cleared if it is written only under a test that has nothing to do with the item, and the
+        last call did not change it: a model that is loaded once, a connection that is opened once.
+        """
+        found: list[Write] = []
+        changed = {id(suspect): looks for suspect, looks in zip(self._watched, self._changed_in, strict=True)}
+        for suspect in self.scan.suspects:
+            looks = changed.get(id(suspect), [])
+            has_settled = suspect.settles and (not looks or looks[-1] < self._looks - 1)
+            if has_settled and suspect.reach in (Reach.SHARED, Reach.PROCESS, Reach.ARGUMENT):
+                continue
+            found.append(_write(suspect, seen, is_confirmed=bool(looks)))
+        return tuple(found)
+
+
+def suspected(scan: Scan) -> tuple[Write, ...]:
+    """Return what the code alone says that is written; draws from a generator excepted, and what is loaded once."""
+    return tuple(
+        _write(suspect, None, is_confirmed=False)
+        for suspect in scan.suspects
+        if not suspect.settles and suspect.reach is not Reach.DRAWS
+    )
+
+
+def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool) -> Write:
+    what = suspect.what
+    if suspect.reach is Reach.ARGUMENT:
+        return Write(f"its own argument ({what})", suspect.where, is_confirmed, spoils_threads=False)
+    if suspect.reach is Reach.PROCESS:
+        label = f"{what}, which the whole process shares"
+        # Only some items may change it: first calls that did not can't tell whether it is put back.
+        told = next((setting for setting in _TOLD if what.startswith(setting)), "")
+        is_unseen = bool(told) and seen is not None and not any(each.startswith(told) for each in seen)
+        is_unseen = is_unseen and not suspect.reverts
+        return Write(label, suspect.where, is_confirmed, spoils_processes=is_unseen)
+    if suspect.reach is Reach.DRAWS:
+        return Write(what, suspect.where, is_confirmed, is_random=True)
+    # A lock keeps threads from tearing what is written; it doesn't keep the order in which calls ask "seen already?".
+    depends_on_order = suspect.guard is not None and suspect.guard.is_of_item and isinstance(suspect.root, set)
+    has_order = isinstance(suspect.root, (list, deque))
+    is_safe = suspect.is_locked and not depends_on_order and not has_order
+    label = f"{what} (under a lock)" if suspect.is_locked else what
+    return Write(label, suspect.where, is_confirmed, spoils_threads=not is_safe)

@@ -1,0 +1,79 @@
+"""What a function may write that outlives its call: suspects for `snapshots` to convict, and what else its code tells.
+
+Found by `scanning`, which follows the code; here are the words for it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from whilst.measuring.writes.abstract_interpreter import Guard
+from whilst.measuring.writes.abstract_value import ABSENT
+
+__all__ = ["SEED", "Reach", "Scan", "Suspect"]
+
+SEED: Final = "the seed of the shared random generator"
+
+
+class Reach(Enum):
+    """How far a write goes, and so which modes it spoils."""
+
+    SHARED = "shared"
+    """Memory that other calls see: lost by processes, raced for by threads."""
+    ARGUMENT = "argument"
+    """The call's own item: lost by processes, fine in threads while no two calls share an item."""
+    PROCESS = "process"
+    """A setting of the whole process for the time of the call: mixed up by threads, right in processes."""
+    DRAWS = "draws"
+    """The shared random generator: which call draws what depends on the order."""
+    STATEFUL = "stateful"
+    """An open file, connection or iterator that all calls use: no two of them at once, and not elsewhere."""
+
+
+class Suspect(NamedTuple):
+    """Something that may be written. `root` is the object whose change would show (ABSENT where unknown)."""
+
+    what: str
+    where: str
+    reach: Reach
+    root: object = ABSENT
+    slot: str = ""
+    """The one attribute or global name of `root` that is assigned, where it is one."""
+    is_locked: bool = False
+    guard: Guard | None = None
+    reverts: bool = False
+    """Of a setting: it is what it was once the call is over."""
+
+    @property
+    def settles(self) -> bool:
+        """It is written only while something that has nothing to do with the item says so: a lazy load."""
+        return self.guard is not None and not self.guard.is_of_item
+
+
+class Scan(NamedTuple):
+    """All that was found in a function and what it calls."""
+
+    suspects: tuple[Suspect, ...] = ()
+    sleeps: bool = False
+    """It calls `time.sleep` or `asyncio.sleep`: such waits meet no limit."""
+    strangers: int = 0
+    """Calls into libraries (or of things unknown) that could wait for something else."""
+    caches: bool = False
+    """It goes through `functools.lru_cache` or `cache`."""
+    functions: int = 0
+    unscanned: tuple[str, ...] = ()
+    identity: str = ""
+    """It asks which object its item is, in words; a copy is another."""
+    sentinel: str = ""
+    """A bare `object()` that it may return: whoever gets it knows it by its identity alone."""
+
+    @property
+    def seeds_itself(self) -> bool:
+        """It seeds the shared random generator before it draws, as far as the code tells."""
+        return any(suspect.what == SEED and suspect.guard is None for suspect in self.suspects)
+
+    @property
+    def waits_only_in_sleep(self) -> bool:
+        """As far as the code tells."""
+        return self.sleeps and not self.strangers and not self.unscanned

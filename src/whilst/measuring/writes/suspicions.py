@@ -1,0 +1,181 @@
+"""What of a function's stores and calls is worth a suspicion: containers that change, files, settings, draws.
+
+Knows the tables of `ownership` and follows nothing itself.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import types
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from whilst.inspecting import ownership
+from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
+from whilst.measuring.writes.abstract_value import ABSENT, Origin
+from whilst.measuring.writes.suspects import SEED, Reach, Suspect
+
+__all__ = ["Notes", "is_path", "may_be_path", "may_change"]
+
+_REVERTING = frozenset(["contextlib", "unittest.mock", "catch_warnings", "_RedirectStream", "alarm", "setitimer"])
+"""Modules and names of what puts a setting back when it is over."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """The suspects so far. `where` is a place in the code, for people."""
+
+    suspects: list[Suspect] = field(default_factory=list)
+
+    def store(self, store: Store, where: str, frame: Frame) -> None:
+        target = store.target
+        if target.owner is not None and isinstance(target.owner.value, threading.local):
+            return
+        module = target.owner.value if target.owner is not None else None
+        if isinstance(module, types.ModuleType) and not ownership.is_own_code(
+            getattr(module, "__file__", None) or "<frozen>"
+        ):
+            self._add(Reach.PROCESS, target.name, target, store, where)
+            return
+        if _is_environment(target):
+            self._add(Reach.PROCESS, "os.environ", target, store, where)
+            return
+        if target.is_argument:
+            self._add(Reach.ARGUMENT, target.name or "its argument", target, store, where)
+        elif target.is_shared:
+            self._add(Reach.SHARED, _labelled(target, frame), target, store, where)
+
+    def write(self, owner: Origin, call: Call, where: str) -> None:
+        if _is_environment(owner):
+            self.suspect(Reach.PROCESS, "os.environ", owner, call, where)
+        elif owner.is_argument:
+            self.suspect(Reach.ARGUMENT, owner.name or "its argument", owner, call, where)
+        else:
+            self.suspect(Reach.SHARED, owner.name, owner, call, where)
+
+    def change_first_argument(self, call: Call, where: str) -> None:
+        if not call.arguments:
+            return
+        first = call.arguments[0]
+        if not (first.is_shared or first.is_argument) or isinstance(first.value, types.ModuleType):
+            return
+        kind = ownership.stateful_kind(first.value) if first.is_known else ""
+        if kind:
+            if first.is_shared:
+                self.suspect(Reach.STATEFUL, f"{kind} that all calls use, {first.name}", first, call, where)
+        else:
+            self.write(first, call, where)
+
+    def open(self, call: Call, where: str) -> None:
+        """A file that is not the item's own, opened to add to it: its lines are in the order of the calls."""
+        named = dict(zip(call.names, call.arguments[len(call.arguments) - len(call.names) :], strict=True))
+        positional = call.arguments[: len(call.arguments) - len(call.names)]
+        owner = call.callee.owner
+        is_method = owner is not None and not isinstance(owner.value, types.ModuleType)
+        path = owner if is_method else positional[0] if positional else named.get("file")
+        place = 0 if is_method else 1
+        mode = named.get("mode") or (positional[place] if len(positional) > place else None)
+        letters = mode.value if mode is not None and isinstance(mode.value, str) else ""
+        if path is None:
+            return
+        if "a" in letters and (not path.from_item or path.is_cut):
+            what = f"the file {path.value}" if isinstance(path.value, str) else "a file that calls add to"
+            self.add_file(what, call, where)
+        elif set(letters) & set("wx+"):
+            self._write_named(path, call, where)
+
+    def write_file(self, call: Call, where: str) -> None:
+        """A method of a `Path` that changes what it names."""
+        owner = call.callee.owner
+        if owner is not None:
+            self._write_named(owner, call, where)
+
+    def _write_named(self, path: Origin, call: Call, where: str) -> None:
+        """A file is written. Its name may be the item's own; one that is the same for several items is shared."""
+        if path.from_item and path.is_cut:
+            self.add_file("a file whose name several items give", call, where)
+        # Where a path is put together by a library's function, nobody can tell whether the item had a part in it:
+        # `footprints` sees its name.
+        elif not path.from_item and is_path(path.value):
+            self.add_file(f"the file {path.value}", call, where)
+
+    def add_file(self, what: str, call: Call, where: str) -> None:
+        self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
+
+    def use_library_object(self, owner: Origin, name: str, call: Call, where: str) -> None:
+        """A method, written in Python, of a library's object: a connection, a container, a logger."""
+        kind = ownership.stateful_kind(owner.value) if owner.is_known else ""
+        if kind and owner.is_shared:
+            self.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
+        elif (
+            name in ownership.MUTATORS
+            and (owner.is_shared or owner.is_argument)
+            and isinstance(owner.value, ownership.CONTAINERS)  # `session.put` sends, and changes nothing here
+        ):
+            self.write(owner, call, where)
+
+    def use_descriptor(self, call: Call, where: str) -> None:
+        """`os.read(fd, …)`: an open file by its number."""
+        number = call.arguments[0]
+        if isinstance(number.value, int) and not number.from_item and (number.is_shared or number.is_constant):
+            name = number.name or f"descriptor {number.value}"
+            self.suspect(Reach.STATEFUL, f"an open file that all calls use, {name}", number, call, where)
+
+    def execute(self, call: Call, where: str) -> None:
+        """`exec(text, names)`: what the text assigns goes into a namespace that others see."""
+        names = call.arguments[1] if len(call.arguments) > 1 else None
+        if names is not None and names.is_shared:
+            self.write(names, call, where)
+
+    def process_wide(self, target: object, call: Call, where: str) -> None:
+        module = getattr(target, "__module__", None) or ""
+        name = getattr(target, "__qualname__", "")
+        setting = ownership.PROCESS_WIDE.get((module, name))
+        if setting:
+            reverts = module in _REVERTING or name in _REVERTING
+            self.suspect(Reach.PROCESS, setting, call.callee, call, where, reverts=reverts)
+        elif module in ownership.UNSHARABLE_PACKAGES:
+            self.suspect(
+                Reach.PROCESS, f"the state that {module} keeps for the whole process", call.callee, call, where
+            )
+
+    def draw(self, target: object, call: Call, where: str) -> None:
+        owner = getattr(target, "__self__", None)
+        if getattr(target, "__name__", "") == "seed":
+            self.suspect(Reach.PROCESS, SEED, call.callee, call, where)
+            return
+        origin = Origin(name="the shared random generator", value=owner, root=owner, is_shared=True)
+        self.suspect(Reach.DRAWS, "the shared random generator", origin, call, where)
+
+    def suspect(
+        self, reach: Reach, what: str, target: Origin, call: Call, where: str, *, reverts: bool = False
+    ) -> None:
+        root = target.root if target.root is not ABSENT else target.value
+        self.suspects.append(Suspect(what, where, reach, root, "", call.is_locked, call.guard, reverts))
+
+    def _add(self, reach: Reach, what: str, target: Origin, store: Store, where: str) -> None:
+        self.suspects.append(Suspect(what, where, reach, target.root, target.attribute, store.is_locked, store.guard))
+
+
+def may_be_path(owner: Origin | None) -> bool:
+    return owner is not None and (is_path(owner.value) or (owner.from_item and not owner.is_known))
+
+
+def is_path(value: object) -> bool:
+    """A path that is known before the call, the null device excepted."""
+    return isinstance(value, (str, PurePath)) and str(value) != os.devnull
+
+
+def may_change(value: object) -> bool:
+    return value is ABSENT or not isinstance(value, (*ownership.SETTLED_TYPES, tuple, frozenset))
+
+
+def _is_environment(origin: Origin) -> bool:
+    return origin.value is os.environ or origin.root is os.environ  # not by ==: an array would compare its elements
+
+
+def _labelled(target: Origin, frame: Frame) -> str:
+    if target.root is frame.globals or target.value is frame.globals:
+        return f"the global {target.name}"
+    return target.name or "something that all calls share"

@@ -1,0 +1,316 @@
+"""The verbs that run calls: map, starmap, imap, imap_unordered, gather.
+
+Each builds a run (job, input, policy, sink) and has the driver move it on: map and gather until the end, imap and
+imap_unordered as far as the reader asks.
+"""
+
+from __future__ import annotations
+
+import sys
+from _contextvars import copy_context
+from collections.abc import Awaitable, Iterable
+from functools import partial
+from itertools import count
+from time import perf_counter_ns
+
+from whilst.running.backends import open_backend
+from whilst.running.backends.base import Job
+from whilst.running.call_names import name_of
+from whilst.running.calls.perform import Awaiter
+from whilst.running.core.driver import Driver, Limits
+from whilst.running.core.inline import perform_lazily
+from whilst.running.core.inputs import Source
+from whilst.running.core.outputs import ListSink, OrderedSink, Sink, UnorderedSink
+from whilst.running.core.recorder import Recorder
+from whilst.running.options import Options, OptionsError
+from whilst.running.policies.choosing import choose_policy, gives_coroutines
+from whilst.running.results import Results
+
+# What only type checkers read is not imported by a run: `typing` takes longer than many short calls.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextlib import AbstractContextManager
+    from types import FrameType, TracebackType
+    from typing import Any, TypeVar, Unpack, overload
+
+    from whilst.model import Decision, Timeline
+    from whilst.running.backends.base import How
+    from whilst.running.options import Keywords
+
+    T = TypeVar("T")
+    R = TypeVar("R")
+else:
+    R = object
+
+__all__ = ["Stream", "gather", "imap", "imap_unordered", "map", "next_job_id", "starmap"]
+
+_POLL_NS = 1_000_000
+"""While the reader takes its time with the results of one batch, workers are fed so often."""
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def map(  # noqa: A001 - the name that multiprocessing.Pool has for it
+        fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
+    ) -> Results[R]: ...
+    @overload
+    def map(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Results[R]: ...  # noqa: A001
+
+
+def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Keywords]) -> Results[Any]:  # noqa: A001
+    """Make the call `fn(item)` for every item; return the results in the order of the items.
+
+    Args:
+        fn: a function or a coroutine function.
+        items: any iterable that ends.
+        keywords: see `running.options.Options`: mode, workers, backend, timeout_s, retries, errors, seed,
+            progress, pilot, journal.
+    Returns:
+        A list with `.decision`, `.timeline` and `.report()`.
+    Raises:
+        Whatever a call raised: the first item, in their order, whose call fails ends the run, with a note that
+        names the item. In `for result in whilst.map(...)` the results before it are given first. With
+        errors="return" errors stand in the list instead.
+        WorkerDiedError, TimeoutExceededError, NotPicklableError: a call could not be made or ended.
+    """
+    return _map("map", fn, items, "item", keywords)
+
+
+def starmap(fn: Callable[..., Any], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]) -> Results[Any]:
+    """Make the call `fn(*item)` for every item; otherwise like `map`."""
+    return _map("starmap", fn, items, "star", keywords)
+
+
+def gather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywords]) -> Results[Any]:
+    """Do different tasks, each a function without arguments, a coroutine function or an awaitable.
+
+    Returns:
+        Their results in the order of the tasks: `a, b = whilst.gather(get_passport, make_slides)`.
+    Raises:
+        As `map` does.
+    """
+    calls = [_as_call(task) for task in tasks]
+    return _map("gather", _as_call, calls, "call", keywords)
+
+
+def imap(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
+    """Like `map`, but lazily: results come in the order of the items while the run goes on.
+
+    The input may be endless: it is read no further ahead than the workers need. Nothing begins before the first
+    result is asked for; whoever stops reading ends the run.
+    """
+    return Stream("imap", fn, items, OrderedSink(), Options.of("imap", keywords))
+
+
+def imap_unordered(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
+    """Like `imap`, but results come as they are completed."""
+    return Stream("imap_unordered", fn, items, UnorderedSink(), Options.of("imap_unordered", keywords))
+
+
+next_job_id: Callable[[], int] = count().__next__
+
+
+class Stream(Iterable[R]):
+    """The results of a lazy run; also knows its `decision` and its `timeline` so far."""
+
+    def __init__(
+        self,
+        verb: str,
+        fn: Callable[..., Any],
+        items: Iterable[Any],
+        sink: OrderedSink | UnorderedSink,
+        options: Options,
+    ) -> None:
+        self._run = _Run(verb, fn, items, "item", options, sink, is_lazy=True)
+        self._values: Iterator[R] = _stream(self._run, sink)
+
+    def __iter__(self) -> Iterator[R]:
+        # The generator itself: a loop over it costs less than one through __next__. It also ends the run when
+        # the loop lets go of it.
+        return self._values
+
+    def __next__(self) -> R:
+        return next(self._values)
+
+    def close(self) -> None:
+        """End the run now: what has not begun never does."""
+        self._values.close()  # type: ignore[attr-defined]
+
+    @property
+    def decision(self) -> Decision:
+        """How the calls are run, as of now."""
+        return self._run.driver.policy.decision()
+
+    @property
+    def timeline(self) -> Timeline:
+        """Who made which call when, so far."""
+        return self._run.timeline()
+
+
+class _Run:
+    """What one call of a verb consists of."""
+
+    def __init__(
+        self,
+        verb: str,
+        fn: Callable[..., Any],
+        items: Iterable[Any],
+        how: How,
+        options: Options,
+        sink: Sink,
+        *,
+        is_lazy: bool,
+    ) -> None:
+        start_ns = perf_counter_ns()
+        self.options = options
+        self.name = verb if how == "call" else name_of(fn)
+        is_raising = options.errors == "raise"
+        if how == "call":
+            calls = list(items)
+            items, is_coroutine = calls, bool(calls) and all(gives_coroutines(call[0]) for call in calls)
+        else:
+            _require_call(verb, fn, items)
+            is_coroutine = gives_coroutines(fn)
+        job = Job(
+            next_job_id(),
+            fn,
+            how,
+            is_coroutine=is_coroutine,
+            context=copy_context(),
+            seed=options.seed,
+            stops_at_error=is_raising,
+            timeout_s=options.timeout_s,
+        )
+        source, journal = Source(items), None
+        if options.journal is not None:
+            if how == "call":
+                raise OptionsError("gather() takes no journal: its tasks have no items to be known by.")
+            # Loaded by those who ask for it: SQLite is more than a short run otherwise needs.
+            from whilst.running.core.journal import JournalPolicy, journaled
+
+            source, sink, journal = journaled(job, items, sink, options.journal)
+        elif isinstance(sink, ListSink):
+            source.results = sink.values
+        policy = choose_policy(job, source, options, is_lazy=is_lazy)
+        self._journal: AbstractContextManager[object] | None = journal
+        self._bar: AbstractContextManager[Callable[[int], None] | None] | None = None
+        self.driver = Driver(
+            job,
+            source,
+            policy if journal is None else JournalPolicy(policy, journal),
+            sink,
+            Limits(options.retries, is_raising, True, options.timeout_s, is_lazy),
+            Recorder(self.name, start_ns, is_lazy=is_lazy),
+            partial(open_backend, in_background=is_lazy, speaks_in_turn=not isinstance(sink, UnorderedSink)),
+        )
+
+        # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.
+        self.timeline: Callable[[], Timeline] = partial(self.driver.recorder.timeline, self.name)
+
+    def __enter__(self) -> None:
+        """Before the first step: what surrounds the run, and is closed with it."""
+        if self._journal is not None:
+            self._journal.__enter__()
+            self.driver.source.start()
+        if self.options.progress:
+            from whilst.running.progress import progress_bar
+
+            self._bar = progress_bar(self.name, self.driver.source.length, is_wanted=True)
+            self.driver.on_progress = self._bar.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._bar is not None:
+                self._bar.__exit__(kind, error, trace)
+        finally:
+            try:
+                self.driver.policy.close()
+            finally:
+                if self._journal is not None:
+                    self._journal.__exit__(kind, error, trace)
+
+
+def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keywords: Keywords) -> Results[Any]:
+    results: Results[Any] = Results()
+    sink = ListSink(results)
+    run = _Run(verb, fn, items, how, Options.of(verb, keywords), sink, is_lazy=False)
+    driver = run.driver
+    with run:
+        driver.run()
+    error = driver.error
+    if error is not None and not _is_raised_by_a_loop(error, sys._getframe(2)):  # noqa: SLF001 - no public way
+        try:
+            raise error
+        finally:
+            # The error's traceback holds this frame: without this the frame would hold the error.
+            del error, run, driver, sink, results
+    if error is not None:
+        sink.cut(driver.failed_id)
+    length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
+    return results.complete(driver.policy.decision_later(), run.timeline, length_s, error)
+
+
+def _is_raised_by_a_loop(error: BaseException, frame: FrameType) -> bool:
+    """The caller loops over the results at once: it meets the error where a loop over the items would have."""
+    from whilst.running.callers import is_iterating
+
+    # No iterator may raise StopIteration: the loop would take it for its end.
+    return not isinstance(error, StopIteration) and is_iterating(frame)
+
+
+def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
+    driver, ready, awaiter = run.driver, sink.ready, Awaiter()
+    try:
+        with run:
+            while True:
+                while ready:
+                    chunk = ready.popleft()
+                    sink.undelivered -= len(chunk)
+                    next_poll_ns = perf_counter_ns() + _POLL_NS
+                    for value in chunk:
+                        yield value
+                        if perf_counter_ns() > next_poll_ns:
+                            driver.poll()
+                            next_poll_ns = perf_counter_ns() + _POLL_NS
+                if driver.is_over:
+                    break
+                stretch = driver.advance()
+                if stretch:
+                    driver.note((yield from perform_lazily(driver.job, driver.source, stretch, awaiter)))
+        driver.end()
+    finally:
+        driver.close(kill=True)
+        awaiter.close()
+    error = driver.error
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error, run, driver, sink
+
+
+def _require_call(verb: str, fn: object, items: object) -> None:
+    """Before any work: something to call, and something to call it on."""
+    if not callable(fn):
+        raise TypeError(f"{verb}() makes calls of a function, got {fn!r}. Pass the function itself: {verb}(fn, items).")
+    if not hasattr(items, "__iter__") and not hasattr(items, "__getitem__"):
+        raise TypeError(f"{verb}() takes items to loop over, got {items!r}. For a single call, pass [{items!r}].")
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _as_call(task: Callable[[], Any] | Awaitable[Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    if isinstance(task, Awaitable):
+        return _awaited, (task,), {}
+    if not callable(task):
+        raise TypeError(
+            f"gather() takes functions without arguments, got {task!r}. To pass arguments, write "
+            f"functools.partial(fn, …) or lambda: fn(…)."
+        )
+    return task, (), {}

@@ -1,0 +1,64 @@
+"""Calls and their errors as people are to see them: names, notes that say which item it was, tracebacks without us."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any
+
+    from whilst.running.backends.base import Job
+
+__all__ = ["as_raised", "describe_call", "name_of", "note_item", "without_own_frames"]
+
+
+def without_own_frames(error: BaseException) -> BaseException:
+    """Cut whilst's own frames off the top of a traceback, so that it starts in the user's function."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_globals.get("__name__") in _OWN:
+        trace = trace.tb_next
+    error.__traceback__ = trace
+    return error
+
+
+_OWN = {"whilst.running.calls.perform", "whilst.running.core.inline", "asyncio.runners", "asyncio.base_events"}
+"""Modules whose frames stand between the one who asked for a call and the call."""
+
+
+def _short(value: object) -> str:
+    """Survives objects whose repr raises, and cuts long ones."""
+    import reprlib
+
+    shortened = reprlib.Repr()
+    shortened.maxstring = shortened.maxother = 120
+    return shortened.repr(value)
+
+
+def describe_call(job: Job, number: int, item: object) -> str:
+    """Name a call for a person: "call 17 of fetch, for 'http://…'"."""
+    if job.how == "call":
+        call: Any = item
+        function, args, kwargs = call
+        shown = [_short(each) for each in args] + [f"{key}={_short(each)}" for key, each in kwargs.items()]
+        return f"call {number}, {name_of(function)}({', '.join(shown)})"
+    return f"call {number} of {name_of(job.fn)}, for {_short(item)}"
+
+
+def name_of(fn: Callable[..., object]) -> str:
+    """A function's name as its author wrote it; that of the function within a partial."""
+    fn = getattr(fn, "func", fn)
+    return str(getattr(fn, "__qualname__", None) or type(fn).__name__)
+
+
+def as_raised(error: BaseException, job: Job, number: int, item: object) -> BaseException:
+    """An error as the caller is to see it: its traceback starts in the user's code, and a note names the item."""
+    note_item(error, job, number, item)
+    return without_own_frames(error)
+
+
+def note_item(error: BaseException, job: Job, number: int, item: object) -> None:
+    """Add the note that names the item, once."""
+    note = f"whilst: raised by {describe_call(job, number, item)}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)

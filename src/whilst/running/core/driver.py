@@ -1,0 +1,398 @@
+"""The driver: the one loop that moves a run on, in the thread of whoever wants the results.
+
+It owns the input, the sink and what the run's errors are; it asks the policy what to do (`core.policy`), has calls
+made here or by a crew of workers (`core.worker_pool`), and hands on what comes back. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import perf_counter_ns
+
+from whilst._record import Record
+from whilst.running.backends.base import CALLER, Backend, Batch, Finished, Job
+from whilst.running.call_names import note_item
+from whilst.running.calls.perform import Awaiter, Cell, perform
+from whilst.running.core.policy import INLINE, Orders, Policy, Setup, View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from whilst.running.backends.base import Event
+    from whilst.running.core.inputs import Source
+    from whilst.running.core.outputs import Sink
+    from whilst.running.core.recorder import Recorder
+    from whilst.running.core.worker_pool import Crew
+
+__all__ = ["Driver", "Limits"]
+
+_LOOK_EVERY = 16
+"""After handing out so many batches, what has come in is looked at."""
+_LONGEST_WAIT_S = 0.1
+"""So often at least the policy is asked again, and the progress drawn."""
+_INPUT_GRACE_S = 0.5
+"""After the input has raised, calls already begun get this long to end (an earlier one may raise first)."""
+
+
+class Limits(Record):
+    """What the user asked of a run, as far as the driver cares."""
+
+    retries: int = 0
+    stops_at_error: bool = True
+    stops_at_exit: bool = True
+    """What is no `Exception` (SystemExit, KeyboardInterrupt) in a call ends the run, whatever else does not."""
+    timeout_s: float | None = None
+    is_lazy: bool = False
+    """Somebody reads the results while the run goes on: it must not run far ahead of the reader."""
+
+
+class Driver:
+    """Moves one run on. `advance` until `is_over`, then `error` says whether it failed; `close` in any case."""
+
+    def __init__(
+        self,
+        job: Job,
+        source: Source,
+        policy: Policy,
+        sink: Sink,
+        limits: Limits,
+        recorder: Recorder,
+        open_backend: Callable[[Setup], Backend],
+    ) -> None:
+        self.job, self.source, self.policy, self.sink, self.limits = job, source, policy, sink, limits
+        self.recorder = recorder
+        self.view = View(started_ns=recorder.start_ns)
+        self.on_progress: Callable[[int], None] | None = None
+        self._open_backend = open_backend
+        self._crew: Crew | None = None
+        self._setup = INLINE
+        self._left: int | None = None
+        """Of the input, when it was last looked at."""
+        self._broken: BaseException | None = None
+        """No worker could be started: why."""
+        self._errors: dict[int, BaseException] = {}
+        self.failed_id: int | None = None
+        """The number of the item whose error ended the run."""
+        self._leftover: deque[Batch] = deque()
+        """Calls taken back from a back end that was given up; they come before new ones."""
+        self._grace_until_ns: int | None = None
+
+    # What a reader may ask.
+
+    @property
+    def is_over(self) -> bool:
+        """All is done, or nothing that could still come matters."""
+        if self._broken is not None:
+            return True
+        if self.failed_id is not None:
+            return self._is_over_after(self.failed_id)
+        if not self.source.is_exhausted or self._leftover:
+            return False
+        return self._crew is None or self._crew.pool.is_idle
+
+    def _is_over_after(self, failed_id: int) -> bool:
+        """This call has failed: only those before it may still have something to say."""
+        if not isinstance(self._errors.get(failed_id), Exception):
+            return True  # SystemExit, KeyboardInterrupt: an earlier call is not waited for
+        if self._grace_until_ns is not None and perf_counter_ns() > self._grace_until_ns:
+            return True
+        if any(min(each.ids) < failed_id for each in self._leftover):
+            return False
+        return self._crew is None or not self._crew.pool.has_open_below(failed_id)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the run before its time: the error of the first item, in their order, that has one."""
+        return self._broken if self.failed_id is None else self._errors[self.failed_id]
+
+    def run(self) -> None:
+        """Go on until the end, and close; raise what a `for` loop would have raised."""
+        try:
+            while not self.is_over:
+                self.advance()
+        except BaseException:
+            self.close(kill=True)
+            raise
+        self.end()
+
+    def end(self) -> None:
+        """Close after the last step: calls that an error made pointless are ended where that harms nothing else.
+
+        A process can be killed and a coroutine cancelled. A thread in a call can't be, so it is waited for, unless
+        the program is to be left (Ctrl-C, sys.exit).
+        """
+        error, crew = self.error, self._crew
+        is_leaving = error is not None and not isinstance(error, Exception)
+        can_end = crew is not None and crew.can_end_calls
+        self.close(kill=is_leaving or (error is not None and can_end))
+
+    def close(self, *, kill: bool) -> None:
+        """End what was started. With `kill` at once."""
+        self.recorder.end_ns = perf_counter_ns()
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.close(kill=kill)
+
+    # One step.
+
+    def advance(self, *, wait: bool = True) -> int:
+        """Do what there is to do; then, unless not to `wait`, block until something more has happened.
+
+        Returns:
+            How many calls the reader of a lazy run may make itself now, one by one (`note` is to follow); mostly 0.
+        """
+        orders = self._ask()
+        if orders.setup != self._setup:
+            self._change_setup(orders.setup)
+        if self._crew is not None and orders.setup == self._setup:
+            self._crew.shape(orders)
+            self._feed(self._crew, orders)
+        if self._leftover and self._crew is None:
+            self._perform_leftover()
+        elif orders.inline and self._left != 0 and self._may_take():
+            if orders.is_plain and self._is_read_directly and self._crew is None:
+                return orders.inline
+            # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
+            count = 1 if self.limits.is_lazy and self.limits.timeout_s is not None else orders.inline
+            self._accept_inline(self._perform(count))
+            wait = False
+        elif self._crew is None:
+            if self.source.left == 0 and not self.source.is_exhausted:
+                self.source.wait()
+            elif self._may_take():
+                self._accept_inline(self._perform(1))
+        if self._crew is not None and not self.is_over:
+            self._look(self._crew, self._patience_s(self._crew) if wait else 0)
+        return 0
+
+    def note(self, finished: Finished) -> None:
+        """Calls were made and read outside: their results are not kept."""
+        self.policy.observe(finished)
+        count = len(finished.ids)
+        if count:
+            self.recorder.add(finished)
+            self.view.done += count
+            self.sink.skip(count)
+            if self.on_progress is not None:
+                self.on_progress(count)
+        fatal = {number: error for number, error in finished.errors.items() if self._is_fatal(error)}
+        if fatal:
+            self._errors.update(fatal)
+            self._end_by(min(fatal))
+        self._check_input()
+
+    @property
+    def _is_read_directly(self) -> bool:
+        """Results go to a reader who may as well make the calls; nobody else wants to see them."""
+        limits = self.limits
+        return limits.is_lazy and limits.timeout_s is None and not self._leftover and self.sink.can_skip
+
+    def wake(self) -> None:
+        """Have `advance` return, from any thread."""
+        crew = self._crew
+        if crew is not None:
+            crew.backend.wake()
+
+    def poll(self) -> None:
+        """Take in what has happened meanwhile and hand out more, without waiting."""
+        if self._crew is not None and not self.is_over:
+            self._look(self._crew, 0)
+            self._feed(self._crew, self._ask())
+
+    def _ask(self) -> Orders:
+        view, crew = self.view, self._crew
+        view.now_ns = perf_counter_ns()
+        view.left = self._left = self.source.left
+        if crew is None:
+            view.in_hand = view.starting = view.ready = view.idle = 0
+        else:
+            pool = crew.pool
+            view.in_hand, view.starting, view.ready, view.idle = pool.in_hand, pool.starting, pool.ready, pool.idle
+            if view.left is not None:
+                view.left += pool.waiting
+        orders = self.policy.orders(view)
+        view.blocked = self.limits.is_lazy and self._is_far_ahead(orders)
+        return orders
+
+    def _is_far_ahead(self, orders: Orders) -> bool:
+        """The reader has enough to read, or the one it waits for holds up more than the workers need."""
+        slots = orders.slots or orders.setup.slots
+        at_once = max(orders.workers * (slots + orders.ahead) * orders.batch, 1)
+        out = 0 if self._crew is None else self._crew.pool.in_hand + self._crew.pool.waiting
+        return self.sink.undelivered + out >= 2 * at_once
+
+    def _may_take(self) -> bool:
+        return self.failed_id is None and not self.source.is_exhausted and not self.view.blocked
+
+    # The crew.
+
+    def _change_setup(self, setup: Setup) -> None:
+        """Let what is in hand finish, then close this back end and open the next."""
+        if self._crew is not None:
+            self._leftover.extend(self._crew.retreat())
+            if self._crew.pool.in_hand:
+                return
+            crew, self._crew = self._crew, None
+            crew.close(kill=False)
+        self._setup = setup
+        if setup.backend == "inline":
+            return
+        from whilst.running.core.worker_pool import Crew
+
+        self._crew = Crew(self._open_backend(setup), self.limits, self, self.failed_id)
+        self.recorder.name_workers(setup.backend)
+
+    def _feed(self, crew: Crew, orders: Orders) -> None:
+        """Hand out calls as long as workers take some and the input has some."""
+        pool, sent = crew.pool, 0
+        while pool.is_hungry:
+            sent += 1
+            if sent % _LOOK_EVERY == 0 and not self.is_over:
+                self._look(crew, 0)  # whoever has ended meanwhile is to be used again, before another is begun with
+            if self._leftover:
+                each = self._leftover.popleft()
+                crew.submit(each.job, each.ids, each.items)
+                continue
+            if not self._may_take():
+                break
+            first = self.source.next_id
+            job = self.source.job_of_next(self.job)
+            items = self.source.take(self._size(crew, orders))
+            if items:
+                crew.submit(job, range(first, first + len(items)), items)
+            self._check_input()
+            if not items:
+                break
+            if self.limits.is_lazy:
+                self.view.blocked = self._is_far_ahead(orders)
+        if self.source.is_exhausted and not pool.is_input_over:
+            pool.is_input_over = True
+
+    def _size(self, crew: Crew, orders: Orders) -> int:
+        """Batches get smaller toward the end, so that all workers end at about the same time."""
+        left = self.source.left
+        if left is None or orders.batch == 1:
+            return orders.batch
+        share = 1 if crew.backend.overlaps else 2
+        even = -(-left // (share * max(orders.workers, 1)))
+        return min(orders.batch, max(even, orders.least))
+
+    def _patience_s(self, crew: Crew) -> float | None:
+        if self.source.left == 0 and crew.pool.is_idle and not crew.pool.starting:
+            return None  # an input that stays open: nothing happens until there is more of it
+        return crew.patience_s(_LONGEST_WAIT_S)
+
+    def _look(self, crew: Crew, patience_s: float | None) -> None:
+        """Take in what the workers have to say."""
+        events = crew.backend.events(patience_s)
+        for event in events:
+            self._take_in(crew, event)
+        if events:
+            crew.rebalance()
+        if crew.end_overdue():
+            self._learn_of_failure(crew)
+
+    def _take_in(self, crew: Crew, event: Event) -> None:
+        if isinstance(event, Finished):
+            if event.errors:
+                crew.note_items(event)
+            self.view.in_hand = crew.pool.in_hand  # when it came: what it says may be due to the others
+            if (event.errors or self.policy.is_wary) and (refused := self.policy.again(event)):
+                event = crew.turn_away(event, refused)
+                orders = self._ask()
+                if orders.setup == self._setup:
+                    crew.shape(orders)
+            self.policy.observe(event)
+            self.recorder.add(event)
+        pool = crew.pool
+        ready = pool.ready + pool.starting
+        crew.handle(event)
+        self._learn_of_failure(crew)
+        if pool.ready + pool.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
+            self.policy.worker_lost(self.view)
+
+    def _learn_of_failure(self, crew: Crew) -> None:
+        self._broken = crew.pool.broken
+        if crew.pool.failed_id is not None:
+            self._note_failure(crew.pool.failed_id)
+
+    # Answers.
+
+    def _accept_inline(self, finished: Finished) -> None:
+        if self.limits.timeout_s is not None:
+            from whilst.running.core.deadlines import fail_late
+
+            fail_late(finished, self.limits.timeout_s)
+        self.policy.observe(finished)
+        if finished.ids:
+            self.recorder.add(finished)
+            self.deliver(finished.ids, finished)
+        if finished.errors:
+            fatal = [number for number, error in finished.errors.items() if self._is_fatal(error)]
+            if fatal:
+                self._end_by(min(fatal))
+        self._check_input()
+
+    def _perform(self, count: int) -> Finished:
+        return self.policy.perform(self.source.job_of_next(self.job), self.source, count)
+
+    def _perform_leftover(self) -> None:
+        batch = self._leftover.popleft()
+        awaiter = Awaiter()
+        try:
+            self._accept_inline(perform(batch, CALLER, Cell(), awaiter))
+        finally:
+            awaiter.close()
+
+    def _check_input(self) -> None:
+        """The input may have raised: that ends the run like an error of the call that it would have been for."""
+        if self.source.error is not None and self.failed_id is None:
+            self._errors[self.source.next_id] = self.source.error
+            self._end_by(self.source.next_id)
+            if not self.limits.is_lazy:  # a reader is to have the results before it, as from a loop
+                self._grace_until_ns = perf_counter_ns() + int(_INPUT_GRACE_S * 1e9)
+
+    def _end_by(self, number: int) -> None:
+        self._note_failure(number)
+        if self._crew is not None:
+            self._crew.end_at(number)
+
+    def _note_failure(self, number: int) -> None:
+        if self.failed_id is None or number < self.failed_id:
+            self.failed_id = number
+
+    def _is_fatal(self, error: BaseException) -> bool:
+        return self.limits.stops_at_error or (self.limits.stops_at_exit and not isinstance(error, Exception))
+
+    def fail(self, job: Job, number: int, item: object, error: BaseException) -> None:
+        """A call has failed without an answer."""
+        note_item(error, job, number, item)
+        self._settle((number,), [None], {number: error})
+
+    def deliver(self, ids: Sequence[int], finished: Finished) -> None:
+        """Hand on an answer, as far as it is one for these calls."""
+        values = finished.values
+        if ids is not finished.ids:  # some of them were settled otherwise before
+            positions = {number: position for position, number in enumerate(finished.ids)}
+            values = [values[positions[number]] for number in ids]
+        self._settle(ids, values, finished.errors)
+
+    def _settle(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
+        """Hand values to the sink, and errors in their place where they are wanted there."""
+        if errors:
+            settled = []
+            for number, value in zip(ids, values, strict=True):
+                error = errors.get(number)
+                if error is None:
+                    settled.append((number, value))
+                elif self._is_fatal(error):
+                    self._errors[number] = error
+                else:
+                    settled.append((number, error))
+            ids, values = [number for number, _ in settled], [value for _, value in settled]
+        if ids:
+            self.view.done += len(ids)
+            self.sink.deliver(ids, values, errors)
+            if self.on_progress is not None:
+                self.on_progress(len(ids))

@@ -1,0 +1,154 @@
+"""What goes into the pool and comes out of it: its rules, events beyond those of the back ends, and instructions."""
+
+from __future__ import annotations
+
+from whilst._record import Record
+from whilst.running.backends.base import Batch, Event, Finished, Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+__all__ = [
+    "Cancelled",
+    "Deliver",
+    "Fail",
+    "Failed",
+    "Input",
+    "Instruction",
+    "Recall",
+    "Recalled",
+    "Rules",
+    "Send",
+    "Shaped",
+    "Start",
+    "Stop",
+    "Submitted",
+    "TimedOut",
+    "TurnedAway",
+]
+
+
+class Rules(Record):
+    """What does not change during a run."""
+
+    retries: int = 0
+    """How often a call is begun again that was lost to a dead worker."""
+    stops_at_error: bool = True
+    """The first error ends the run: what has not begun is cancelled."""
+    stops_at_exit: bool = True
+    """So does what is no `Exception`: SystemExit, KeyboardInterrupt."""
+    overlaps: bool = False
+    takes_early: bool = False
+    """As the back end has them."""
+
+
+# Events beyond those of the back ends.
+
+
+class Submitted(Record):
+    """Calls to be made: `items[k]` is call `ids[k]`."""
+
+    job: Job
+    ids: Sequence[int]
+    items: Sequence[object]
+
+
+class Shaped(Record):
+    """From now on so many workers, with such batches."""
+
+    workers: int
+    batch: int = 1
+    ahead: int = 1
+    is_timed: bool = True
+    slots: int = 1
+    """Calls in progress at once in one worker."""
+    least: int = 1
+    """Fewer calls than this are not worth a hand-over of their own."""
+
+
+class Failed(Record):
+    """A call that the pool did not make (the caller did, or the input gave no more) ends the run."""
+
+    id: int
+
+
+class Cancelled(Record):
+    """Nobody wants the calls that have not begun (at or beyond a number; all by default)."""
+
+    from_id: int = 0
+
+
+class Recalled(Record):
+    """A worker gave calls back that it has not begun."""
+
+    worker: int
+    ids: Sequence[int]
+    is_assigning: bool = True
+    """Give them to others at once; False: they are only collected."""
+
+
+class TimedOut(Record):
+    """A call has run too long. `can_kill`: its worker can be ended; otherwise it is left to itself."""
+
+    worker: int
+    id: int
+    error: BaseException
+    can_kill: bool
+
+
+class TurnedAway(Record):
+    """Calls of an answer that were refused, since too many were in flight: they wait again. Precedes the answer."""
+
+    worker: int
+    number: int
+    ids: Sequence[int]
+    answered: Sequence[int]
+    """The others of that answer."""
+    is_last: bool = True
+
+
+Input: TypeAlias = Event | Submitted | Shaped | Failed | Cancelled | Recalled | TimedOut | TurnedAway
+
+
+# Instructions.
+
+
+class Start(Record):
+    worker: int
+
+
+class Send(Record):
+    worker: int
+    batch: Batch
+
+
+class Stop(Record):
+    worker: int
+    kill: bool = False
+
+
+class Recall(Record):
+    """Ask the back end for calls that have not begun; a `Recalled` is to follow."""
+
+    worker: int
+
+
+class Deliver(Record):
+    """Hand these answers on: values, and errors where there are some."""
+
+    ids: Sequence[int]
+    finished: Finished
+
+
+class Fail(Record):
+    """This call has failed without an answer."""
+
+    id: int
+    item: object
+    job: Job
+    error: BaseException
+
+
+Instruction: TypeAlias = Start | Send | Stop | Recall | Deliver | Fail

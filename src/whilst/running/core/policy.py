@@ -1,0 +1,147 @@
+"""What the driver asks while a run goes on: how many workers now, how big a batch, may the caller help?
+
+The driver (`running.core.driver`) owns the input, the back end and the results; a policy owns none of them. It is
+shown a `View`, answers with `Orders`, and is told every answer that comes in. `mode="auto"` is a policy that
+makes the first calls inline, decides, and goes on adapting; a mode that was asked for is one that hardly ever
+changes its orders (`policies.fixed`). Orders may change at any time, the back end included: the driver lets what
+is in hand finish and goes on with the new one.
+"""
+
+from __future__ import annotations
+
+from whilst._record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    from whilst.model import Decision
+    from whilst.running.backends.base import Finished, Job
+    from whilst.running.core.inputs import Source
+else:
+    Protocol = object
+
+__all__ = ["INLINE", "Orders", "Policy", "Setup", "View"]
+
+
+class Setup(Record):
+    """Which back end, and what it is made with. Two setups that differ mean two back ends, one after the other."""
+
+    backend: str = "inline"
+    """"inline", "threads", "eventloop", "processes", "processes*threads", "processes*eventloop", …"""
+    slots: int = 1
+    """Calls that one worker has in progress at once: threads in a process, coroutines in flight in a loop."""
+    native_threads: int | None = None
+    """Threads that BLAS or OpenMP may use inside each worker process; None: as they like."""
+    memory_limit_bytes: int | None = None
+    """A worker process that has grown by more than this since its start is recycled between two batches."""
+    is_forked: bool = False
+    """Workers come from a fork of this program rather than from a clean server: it has no other thread."""
+
+
+INLINE = Setup()
+
+
+class Orders:
+    """What the driver is to do until the next orders."""
+
+    __slots__ = ("ahead", "batch", "inline", "is_plain", "is_timed", "least", "setup", "slots", "workers")
+
+    def __init__(
+        self,
+        setup: Setup = INLINE,
+        *,
+        workers: int = 0,
+        batch: int = 1,
+        least: int = 1,
+        ahead: int = 1,
+        slots: int | None = None,
+        inline: int = 0,
+        is_plain: bool = False,
+        is_timed: bool = True,
+    ) -> None:
+        self.setup = setup
+        """The back end to have open. "inline" has none: nothing is started."""
+        self.workers = workers
+        """How many workers there should be. Growing starts some; shrinking lets some end after what they hold."""
+        self.batch = batch
+        """How many calls go to a worker at once. The driver cuts batches smaller when little is left."""
+        self.least = least
+        """Fewer calls than this are not worth a hand-over of their own, near the end either."""
+        self.ahead = ahead
+        """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
+        self.slots = slots
+        """Calls that one worker of an event loop back end has in flight at once; None: as in the setup."""
+        self.inline = inline
+        """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
+        self.is_plain = is_plain
+        """Calls made inline need not go through `perform`: where a reader takes results one by one, each is made
+        when it is asked for, and a stretch of them is told to `observe` (worker `CALLER`), its length that of the
+        calls."""
+        self.is_timed = is_timed
+        """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
+
+
+class View:
+    """The run as it stands. One object, kept up to date by the driver: read it, don't keep it."""
+
+    __slots__ = ("blocked", "done", "idle", "in_hand", "left", "now_ns", "ready", "started_ns", "starting")
+
+    def __init__(self, started_ns: int = 0) -> None:
+        self.started_ns = started_ns
+        """`time.perf_counter_ns` when the verb was called."""
+        self.now_ns = 0
+        self.left: int | None = None
+        """Calls that nobody has been given yet; None where the input does not know its length."""
+        self.done = 0
+        self.in_hand = 0
+        """Calls that workers hold, begun or not."""
+        self.starting = 0
+        """Workers that were started and are not ready yet."""
+        self.ready = 0
+        self.idle = 0
+        """Ready workers that hold nothing."""
+        self.blocked = False
+        """The reader of a lazy run has not taken what is done: nothing more is read ahead now."""
+
+
+class Policy(Protocol):
+    """Decides, and never acts: it starts nothing and waits for nothing (its inline calls excepted)."""
+
+    @property
+    def is_wary(self) -> bool:
+        """Answers without errors are to be shown to `again` as well: a server may say no in a result."""
+
+    def orders(self, view: View) -> Orders:
+        """What to do now. Asked before every wait, thus often: must cost microseconds."""
+
+    def perform(self, job: Job, source: Source, count: int) -> Finished:
+        """Make up to `count` calls here, in the caller's thread, because `orders` said so (`inline`).
+
+        `running.core.inline.perform_inline(job, source, count)` does it the fast way; a pilot measures around it, or
+        takes the items with `source.take(count)` and makes the calls as it likes: every item taken must be
+        called exactly once, and be answered in what is returned, in order (less where one raised and
+        `job.stops_at_error`). The worker of the answer is `CALLER`. KeyboardInterrupt passes through.
+        """
+
+    def observe(self, finished: Finished) -> None:
+        """An answer came in, from a worker or from `perform`."""
+
+    def again(self, finished: Finished) -> Sequence[int]:
+        """Of an answer with errors (`is_wary`: of any), the calls to be made again: turned away, not carried out.
+
+        Asked before `observe`.
+        """
+
+    def worker_lost(self, view: View) -> None:
+        """A worker died or could not be started."""
+
+    def decision(self) -> Decision:
+        """What was decided, with its history. Asked when the run is over, or by a reader in its midst."""
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """The same, once it is asked for: made of what is known now, and holding on to nothing of the run."""
+
+    def close(self) -> None:
+        """The run is over: let go of what inline calls needed."""

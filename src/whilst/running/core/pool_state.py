@@ -1,0 +1,394 @@
+"""The pool: a pure state machine, fed with events, that says what is to be done.
+
+It knows which workers there are, what each of them holds, which calls wait, which were tried how often, and
+whether the run has failed. It never sees a thread, a process, a clock, an iterator or a result's value: answers
+pass through it by reference, a batch at a time. `running.core.driver` feeds it and carries out its instructions.
+
+Invariants (held by tests/running/test_pool_machine.py over random histories):
+- every submitted call is settled exactly once: delivered, failed, or cancelled;
+- a call is in at most one worker's hands, and is begun again only if `retries` allow it;
+- no worker holds more than its limit, and none is sent anything after it was stopped, nor before it is ready (but
+  for back ends that keep it until then).
+"""
+
+from __future__ import annotations
+
+from whilst.running.backends.base import (
+    Batch,
+    Finished,
+    Job,
+    WorkerDied,
+    WorkerFailed,
+    WorkerReady,
+    WorkerStopped,
+)
+from whilst.running.core.holding import Held, Worker, death
+from whilst.running.core.messages import (
+    Cancelled,
+    Deliver,
+    Fail,
+    Failed,
+    Input,
+    Instruction,
+    Recall,
+    Recalled,
+    Rules,
+    Send,
+    Shaped,
+    Start,
+    Stop,
+    Submitted,
+    TimedOut,
+    TurnedAway,
+)
+from whilst.running.core.queue import Queue
+from whilst.running.core.roster import Roster
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Pool", "Rules"]
+
+_MOST_FAILED_STARTS = 3
+"""So many workers in a row that die before they are ready mean that none ever will be."""
+
+
+class Pool:
+    """See the module's text. Every input is answered with instructions, to be carried out in order."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.failed_id: int | None = None
+        """The lowest call that ended the run, once one has."""
+        self.broken: BaseException | None = None
+        """No worker can be started: why."""
+        self.in_hand = 0
+        self.is_input_over = False
+        """Nothing more will be submitted."""
+        self.shape = Shaped(0)
+        self._roster = Roster(self._room, takes_early=rules.takes_early)
+        self.workers = self._roster.workers
+        self._queue = Queue()
+        self._tried: dict[int, int] = {}
+        self._next_batch = 0
+        self._failed_starts = 0
+
+    # What others may ask.
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and nothing is in hand."""
+        return not self.in_hand and not self._queue
+
+    @property
+    def starting(self) -> int:
+        """Workers that were started and are not ready yet."""
+        return self._roster.starting
+
+    @property
+    def ready(self) -> int:
+        """Workers that are ready and were not asked to stop."""
+        return self._roster.ready
+
+    @property
+    def idle(self) -> int:
+        """Workers that could take something and hold nothing."""
+        return self._roster.idle
+
+    @property
+    def waiting(self) -> int:
+        """Calls that were submitted and are in nobody's hands."""
+        return len(self._queue)
+
+    @property
+    def is_hungry(self) -> bool:
+        """A worker would take one more batch now, and none waits for it."""
+        if self._queue or self.failed_id is not None or self.broken is not None:
+            return False
+        return self._roster.has_taker
+
+    def has_open_below(self, number: int) -> bool:
+        """Some call before this one is not settled yet."""
+        if any(min(each.ids) < number for each in self._queue):
+            return True
+        return any(
+            min(held.open, default=number) < number
+            for worker in self.workers.values()
+            for held in worker.held.values()
+            if not worker.is_abandoned
+        )
+
+    def find(self, worker: int, batch: int, number: int) -> tuple[Job, object] | None:
+        """The job and the item of a call that is in a worker's hands."""
+        held = self.workers[worker].held.get(batch) if worker in self.workers else None
+        return None if held is None or number not in held.open else (held.batch.job, held.open[number])
+
+    # The one way in.
+
+    def handle(self, event: Input) -> list[Instruction]:
+        """Take in one event; return what is to be done because of it."""
+        match event:
+            case Finished():
+                return self._finished(event)
+            case Submitted():
+                self._queue.append(event)
+                return self._assign()
+            case Shaped():
+                self.shape = event
+                for worker in self.workers.values():
+                    self._roster.place(worker)
+                return self._resize() + self._assign()
+            case WorkerReady():
+                return self._is_ready(event.worker)
+            case WorkerStopped():
+                return self._gone(event.worker)
+            case WorkerDied():
+                return self._died(event)
+            case WorkerFailed():
+                return self._not_started(event)
+            case Recalled():
+                return self._recalled(event)
+            case Failed():
+                return self._ended_by(event.id)
+            case Cancelled():
+                return self._cancel(event.from_id)
+            case TimedOut():
+                return self._timed_out(event)
+            case TurnedAway():
+                return self._turned_away(event)
+
+    # Workers come and go.
+
+    def _resize(self) -> list[Instruction]:
+        """Start or stop workers until there are as many as wanted."""
+        if self.broken is not None:
+            return []
+        missing = self.shape.workers - self._roster.staying
+        if missing >= 0:
+            return [Start(self._roster.add().number) for _ in range(missing)]
+        instructions: list[Instruction] = []
+        for worker in self._roster.dispensable(-missing):
+            self._roster.note_stopping(worker)
+            if worker.held:
+                instructions.append(Recall(worker.number))
+            instructions.append(Stop(worker.number))
+        return instructions
+
+    def _is_ready(self, number: int) -> list[Instruction]:
+        worker = self.workers.get(number)
+        if worker is None or worker.is_ready:
+            return []
+        self._failed_starts = 0
+        self._roster.note_ready(worker)
+        return self._assign()
+
+    def _gone(self, number: int) -> list[Instruction]:
+        """A worker ended as asked (or was recycled): what it still held has not begun."""
+        worker = self._roster.remove(number)
+        if worker is None:
+            return []
+        self._put_back(self._take_all(worker))
+        return self._resize() + self._assign()
+
+    def _not_started(self, event: WorkerFailed) -> list[Instruction]:
+        worker = self._roster.remove(event.worker)
+        if worker is not None:
+            self._put_back(self._take_all(worker))
+        return self._count_failed_start(event.error) + self._assign()
+
+    def _count_failed_start(self, error: BaseException) -> list[Instruction]:
+        self._failed_starts += 1
+        if self._failed_starts >= _MOST_FAILED_STARTS and not any(each.is_ready for each in self.workers.values()):
+            self.broken = error
+            for worker in self.workers.values():
+                self._roster.note_stopping(worker)
+            return [Stop(number, kill=True) for number in self.workers]
+        return self._resize()
+
+    def _died(self, event: WorkerDied) -> list[Instruction]:
+        worker = self._roster.remove(event.worker)
+        if worker is None:
+            return []
+        open_calls = self._take_all(worker)
+        safe = set(event.not_begun)
+        instructions: list[Instruction] = []
+        moved: list[tuple[Job, int, object]] = []
+        again: list[tuple[Job, int, object]] = []
+        for job, number, item in open_calls:
+            if number in safe:
+                moved.append((job, number, item))
+            elif self._tried.get(number, 0) < self.rules.retries:
+                self._tried[number] = self._tried.get(number, 0) + 1
+                again.append((job, number, item))
+            else:
+                instructions += self._fail(number, item, job, death(event, number in event.running, self.rules.retries))
+        self._put_back(moved)
+        for each in again:  # one by one: whichever of them kills its worker takes no other along
+            self._put_back([each])
+        if not worker.is_ready:
+            return instructions + self._count_failed_start(death(event, False)) + self._assign()
+        return instructions + self._resize() + self._assign()
+
+    # Calls come and go.
+
+    def _finished(self, event: Finished) -> list[Instruction]:
+        worker = self.workers.get(event.worker)
+        held = worker.held.get(event.number) if worker is not None else None
+        if worker is None or held is None:
+            return []
+        before = held.count
+        ids = held.settle(event.ids)
+        settled = before - held.count
+        worker.calls -= settled
+        self.in_hand -= settled
+        if event.is_last or not held.count:
+            del worker.held[event.number]
+            worker.calls -= held.count
+            self.in_hand -= held.count
+        self._roster.place(worker)
+        has_ended = bool(event.errors) and self._ends_run(event, ids)
+        if event.is_last and held.count:  # the batch stopped at its first error: only what is before it is wanted
+            self._put_back([(held.batch.job, number, item) for number, item in held.open.items()])
+        instructions: list[Instruction] = [Deliver(ids, event)] if ids else []
+        if has_ended:
+            return instructions + self._cancel_after_failure()
+        return instructions + self._assign()
+
+    def _turned_away(self, event: TurnedAway) -> list[Instruction]:
+        worker = self.workers.get(event.worker)
+        held = worker.held.get(event.number) if worker is not None else None
+        if worker is None or held is None:
+            return []
+        calls, answered = held.open, set(event.answered)
+        # Where the batch ended with the refusal, the rest of it never begins there.
+        back = [each for each in calls if each not in answered] if event.is_last else event.ids
+        moved = [(held.batch.job, number, calls.pop(number)) for number in back if number in calls]
+        held.count = len(calls)
+        worker.calls -= len(moved)
+        self.in_hand -= len(moved)
+        for each in reversed(moved):
+            self._put_back([each])
+        return []
+
+    def _ends_run(self, event: Finished, ids: Iterable[int]) -> bool:
+        errors = event.errors
+        rules = self.rules
+        fatal = [
+            each
+            for each in ids
+            if each in errors
+            and (rules.stops_at_error or (rules.stops_at_exit and not isinstance(errors[each], Exception)))
+        ]
+        if not fatal:
+            return False
+        self._note_failure(min(fatal))
+        return True
+
+    def _note_failure(self, number: int) -> None:
+        self.failed_id = number if self.failed_id is None else min(self.failed_id, number)
+
+    def _ended_by(self, number: int) -> list[Instruction]:
+        self._note_failure(number)
+        return self._cancel_after_failure()
+
+    def _fail(self, number: int, item: object, job: Job, error: BaseException) -> list[Instruction]:
+        instructions: list[Instruction] = [Fail(number, item, job, error)]
+        if self.rules.stops_at_error:
+            self._note_failure(number)
+            instructions += self._cancel_after_failure()
+        return instructions
+
+    def _cancel_after_failure(self) -> list[Instruction]:
+        assert self.failed_id is not None
+        return self._cancel(self.failed_id + 1) + self._assign()
+
+    def _cancel(self, from_id: int) -> list[Instruction]:
+        """Forget what waits at or beyond a number, and ask for what has not begun."""
+        self._queue.cut(from_id)
+        return [Recall(worker.number) for worker in self.workers.values() if worker.held]
+
+    def _recalled(self, event: Recalled) -> list[Instruction]:
+        worker = self.workers.get(event.worker)
+        if worker is None or not event.ids:
+            return []
+        wanted = set(event.ids)
+        for held in reversed(worker.held.values()):
+            ids, items = held.take(wanted)
+            worker.calls -= len(ids)
+            self.in_hand -= len(ids)
+            self._queue.prepend(Submitted(held.batch.job, ids, items), self.failed_id)
+        return self._assign() if event.is_assigning else []
+
+    def _timed_out(self, event: TimedOut) -> list[Instruction]:
+        worker = self.workers.get(event.worker)
+        found = None if worker is None else next((h for h in worker.held.values() if event.id in h.open), None)
+        if worker is None or found is None:
+            return []
+        item = found.open.pop(event.id)
+        found.count -= 1
+        worker.calls -= 1
+        self.in_hand -= 1
+        self._roster.note_stopping(worker)
+        if event.can_kill:
+            instructions: list[Instruction] = [Stop(worker.number, kill=True)]
+        else:
+            worker.is_abandoned = True
+            instructions = [Recall(worker.number), Stop(worker.number)]
+        instructions += self._fail(event.id, item, found.batch.job, event.error)
+        return instructions + self._resize() + self._assign()
+
+    # Handing out.
+
+    def take_waiting(self) -> list[Submitted]:
+        """Give up the calls that wait, in order: another pool is to have them."""
+        return self._queue.take_all()
+
+    def rebalance(self) -> list[Instruction]:
+        """Ask the worker that holds most for what it has not begun, because another has nothing to do."""
+        if not self._roster.idle or self._queue:
+            return []
+        fullest = max(self.workers.values(), key=lambda worker: worker.calls)
+        # Not so few that they are done before they could be handed to another.
+        return [Recall(fullest.number)] if fullest.calls > max(self.shape.slots, 2 * self.shape.least - 1) else []
+
+    def _assign(self) -> list[Instruction]:
+        """Give what waits to workers with room, the idle ones first."""
+        sends: list[Instruction] = []
+        while self._queue and self._roster.has_taker:
+            sends.append(self._send(self._roster.taker()))
+        return sends
+
+    def _room(self, worker: Worker) -> int:
+        """How many calls more it may hold; 0 where less than a batch would fit."""
+        shape = self.shape
+        if self.rules.overlaps:  # whatever is sent begins at once
+            return max(shape.slots - worker.calls, 0)
+        return max(shape.slots + shape.ahead - len(worker.held), 0) * shape.batch
+
+    def _send(self, worker: Worker) -> Send:
+        count = len(self._queue.first.ids)
+        size = min(self.shape.batch, self._room(worker), count)
+        if self.is_input_over and count > 1:
+            # Near the end many small batches, so that nobody is left alone with a big one.
+            size = min(size, max(-(-len(self._queue) // (2 * self._roster.serving)), self.shape.least))
+        job, ids, items = self._queue.take(size)
+        batch = Batch(self._next_batch, job, ids, items, self.shape.is_timed)
+        self._next_batch += 1
+        worker.held[batch.number] = Held(batch)
+        worker.calls += size
+        self.in_hand += size
+        self._roster.place(worker)
+        return Send(worker.number, batch)
+
+    def _take_all(self, worker: Worker) -> list[tuple[Job, int, object]]:
+        """Empty a worker's hands."""
+        calls = [(held.batch.job, number, item) for held in worker.held.values() for number, item in held.open.items()]
+        self.in_hand -= len(calls)
+        worker.held.clear()
+        worker.calls = 0
+        return calls
+
+    def _put_back(self, calls: Sequence[tuple[Job, int, object]]) -> None:
+        """Let calls wait again, before all others."""
+        self._queue.put_back(calls, self.failed_id)

@@ -1,0 +1,182 @@
+"""The crew: the workers of one back end, the pool that keeps their books, and who carries out what the pool says.
+
+One for each back end that a run has. Loaded when the first worker is needed: a run of short calls in the caller's own
+thread never needs one. Decides nothing; answers go to the driver, which made it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from whilst.running.backends.base import Batch, Finished
+from whilst.running.call_names import note_item
+from whilst.running.core.messages import (
+    Deliver,
+    Fail,
+    Failed,
+    Input,
+    Instruction,
+    Recall,
+    Recalled,
+    Send,
+    Shaped,
+    Start,
+    Stop,
+    Submitted,
+    TurnedAway,
+)
+from whilst.running.core.pool_state import Pool, Rules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Protocol
+
+    from whilst.running.backends.base import Backend, Event, Job
+    from whilst.running.core.deadlines import Deadlines
+    from whilst.running.core.driver import Limits
+    from whilst.running.core.policy import Orders
+
+    class Settler(Protocol):
+        """Who takes what has become of calls."""
+
+        def deliver(self, ids: Sequence[int], finished: Finished) -> None:
+            """These calls have been answered."""
+
+        def fail(self, job: Job, number: int, item: object, error: BaseException) -> None:
+            """This call has failed without an answer."""
+
+
+__all__ = ["Crew"]
+
+
+class Crew:
+    """Opened with its back end; `close` ends both."""
+
+    def __init__(self, backend: Backend, limits: Limits, settler: Settler, failed_id: int | None) -> None:
+        self.backend = backend
+        self.pool = Pool(
+            Rules(
+                retries=limits.retries,
+                stops_at_error=limits.stops_at_error,
+                stops_at_exit=limits.stops_at_exit,
+                overlaps=backend.overlaps,
+                takes_early=backend.takes_early,
+            )
+        )
+        self.pool.failed_id = failed_id
+        self._settler = settler
+        self._deadlines: Deadlines | None = None
+        if limits.timeout_s is not None:
+            from whilst.running.core.deadlines import Deadlines
+
+            self._deadlines = Deadlines(limits.timeout_s)
+
+    @property
+    def can_end_calls(self) -> bool:
+        """A call in progress can be ended without harm to others: its process killed, its coroutine cancelled."""
+        return self.backend.can_kill or self.backend.overlaps
+
+    def close(self, *, kill: bool) -> None:
+        """End the workers. With `kill` at once."""
+        has_abandoned = any(worker.is_abandoned for worker in self.pool.workers.values())
+        try:
+            self.backend.close(kill=kill or has_abandoned or self.pool.broken is not None)
+        except BaseException:
+            self.backend.close(kill=True)
+            raise
+
+    # What is to be done.
+
+    def shape(self, orders: Orders) -> None:
+        """From now on so many workers, with such batches."""
+        slots = orders.slots or orders.setup.slots
+        shape = Shaped(orders.workers, orders.batch, orders.ahead, orders.is_timed, slots, orders.least)
+        if shape != self.pool.shape:
+            self.handle(shape)
+
+    def submit(self, job: Job, ids: Sequence[int], items: Sequence[object]) -> None:
+        """Have these calls made."""
+        self.handle(Submitted(job, ids, items))
+
+    def end_at(self, number: int) -> None:
+        """This call, which the crew did not make, has ended the run."""
+        self.handle(Failed(number))
+
+    def retreat(self) -> list[Batch]:
+        """Take back what has not begun; return it, with what waits. What is in progress is still in hand."""
+        if self.pool.in_hand:
+            self._do([Recall(number) for number in list(self.pool.workers)], is_assigning=False)
+        return [Batch(-1, each.job, each.ids, each.items) for each in self.pool.take_waiting()]
+
+    def rebalance(self) -> None:
+        """Near the end of the input: whoever has nothing to do takes over from who holds most."""
+        if self.pool.is_input_over and self.pool.idle:
+            self._do(self.pool.rebalance())
+
+    # What has happened.
+
+    def patience_s(self, longest_s: float) -> float:
+        """How long to wait for events at most."""
+        return longest_s if self._deadlines is None else min(longest_s, self._deadlines.patience_s)
+
+    def handle(self, event: Input | Event) -> None:
+        """Tell the pool, and carry out what it says."""
+        self._do(self.pool.handle(event))
+
+    def end_overdue(self) -> bool:
+        """Give up the calls that are over their time, where there is such a time; True if there were any."""
+        overdue = list(self._deadlines.overdue(self.pool, self.backend)) if self._deadlines is not None else ()
+        for each in overdue:
+            self.handle(each)
+        return bool(overdue)
+
+    def note_items(self, event: Finished) -> None:
+        """Have each error name its item: here, where the items are, rather than in every worker."""
+        for number, error in event.errors.items():
+            call = self.pool.find(event.worker, event.number, number)
+            if call is not None:
+                note_item(error, call[0], number, call[1])
+
+    def turn_away(self, event: Finished, refused: Sequence[int]) -> Finished:
+        """Have calls that were refused wait for their next turn; return the answer without them."""
+        gone = set(refused)
+        kept = [position for position, number in enumerate(event.ids) if number not in gone]
+        ids = [event.ids[position] for position in kept]
+        self.pool.handle(TurnedAway(event.worker, event.number, refused, ids, event.is_last))
+        starts, ends = event.starts_ns, event.ends_ns
+        return Finished(
+            event.worker,
+            event.number,
+            ids,
+            [event.values[position] for position in kept],
+            event.start_ns,
+            event.end_ns,
+            {number: error for number, error in event.errors.items() if number not in gone},
+            None if starts is None else [starts[position] for position in kept],
+            None if ends is None else [ends[position] for position in kept],
+            event.cpu_ns,
+            event.lane,
+            event.is_last,
+        )
+
+    def _do(self, instructions: Iterable[Instruction], *, is_assigning: bool = True) -> None:
+        """Carry out what the pool says, and what follows from that."""
+        backend = self.backend
+        todo = deque(instructions)
+        while todo:
+            instruction = todo.popleft()
+            match instruction:
+                case Send():
+                    backend.send(instruction.worker, instruction.batch)
+                case Deliver():
+                    self._settler.deliver(instruction.ids, instruction.finished)
+                case Start():
+                    backend.start_worker(instruction.worker)
+                case Stop():
+                    backend.stop_worker(instruction.worker, kill=instruction.kill)
+                case Recall():
+                    back = Recalled(instruction.worker, backend.recall(instruction.worker), is_assigning)
+                    todo.extend(self.pool.handle(back))
+                case Fail():
+                    self._settler.fail(instruction.job, instruction.id, instruction.item, instruction.error)

@@ -1,0 +1,1 @@
+"""`Executor`: a `concurrent.futures.Executor` on the same driver, pool and back ends as `map`."""

@@ -1,0 +1,143 @@
+"""Executor: a `concurrent.futures.Executor` over the same pool, for code that takes one.
+
+A thread of its own runs the driver's loop (`engine`); `submit` puts calls into an open input that the driver takes
+from, and answers go to futures instead of a list.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from itertools import islice
+from types import TracebackType
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack, cast
+
+from whilst.model import Decision, Timeline
+from whilst.running.executor.submissions import make_calls
+from whilst.running.executor.thread import LOOKS_UP_EVERY_S, ExecutorClosedError, engine_for
+from whilst.running.options import Keywords, Options
+
+__all__ = ["Executor", "ExecutorClosedError"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Executor(concurrent.futures.Executor):
+    """Runs calls in the mode that is asked for, or that it finds good (mode="auto").
+
+    Takes the keywords of `map` (see `running.options.Options`), those about a whole list of items excepted.
+    A coroutine function may be submitted too: its future has what the coroutine returns.
+    """
+
+    def __init__(self, **keywords: Unpack[Keywords]) -> None:
+        options = Options.of("Executor", keywords)
+        if options.mode == "sequential" and options.backend is None:
+            options = options._replace(mode="concurrent", workers=1)
+        self._engine = engine_for(options)
+        # Whoever forgets to shut down must not keep the thread for ever, nor lose calls at the end of the program.
+        self._finalizer = weakref.finalize(self, self._engine.finish)
+        self._finalizer.atexit = False
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Have the call `fn(*args, **kwargs)` made; return its future.
+
+        Raises:
+            ExecutorClosedError: the executor was shut down.
+        """
+        future: Future[R] = Future()
+        self._engine.submit(cast(Future[Any], future), (fn, args, kwargs))
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., R],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[R]:
+        """Like the built-in `map`; see `concurrent.futures.Executor.map`.
+
+        Args:
+            fn: takes as many arguments as there are iterables.
+            iterables: read at once, or as far as `buffersize` allows.
+            timeout: seconds from this call until the last result, after which TimeoutError is raised.
+            chunksize: so many calls go to a worker together.
+            buffersize: so many calls at most are submitted and not yet read (3.14's keyword, in all versions).
+        """
+        if chunksize < 1:
+            raise ValueError(f"chunksize must be at least 1, got {chunksize!r}.")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError(f"buffersize must be None or at least 1, got {buffersize!r}.")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        calls = zip(*iterables)  # noqa: B905 - as the built-in map: it ends with the shortest
+        chunks = iter(lambda: list(islice(calls, chunksize)), [])
+        submitted = (self.submit(make_calls, fn, chunk) for chunk in chunks)
+        ahead = None if buffersize is None else max(buffersize // chunksize, 1)
+        futures: deque[Future[list[R]]] = deque()
+        try:
+            futures.extend(islice(submitted, ahead))
+        except BaseException:  # the input's own, or Ctrl-C: nobody will ever read what was submitted before
+            for future in futures:
+                future.cancel()
+            raise
+        return _results(futures, submitted, deadline)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        """Shut down when all is done. Ctrl-C and sys.exit do not wait for what has not begun."""
+        is_leaving = kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit))
+        self.shutdown(wait=True, cancel_futures=is_leaving)
+        return False
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; end the workers once all is done (or what has begun is, with `cancel_futures`)."""
+        self._finalizer.detach()
+        self._engine.finish(cancel_futures=cancel_futures)
+        if wait:
+            self._engine.join()
+
+    @property
+    def decision(self) -> Decision:
+        """How calls are run, as of now."""
+        return self._engine.decision()
+
+    @property
+    def timeline(self) -> Timeline:
+        """Who made which call when, so far."""
+        return self._engine.timeline()
+
+
+def _results(
+    futures: deque[Future[list[R]]], submitted: Iterator[Future[list[R]]], deadline: float | None
+) -> Iterator[R]:
+    try:
+        while futures:
+            _await(futures[0], deadline)
+            # Not kept in a variable: the result must not outlive its reader's turn.
+            yield from futures.popleft().result(0)
+            futures.extend(islice(submitted, 1))
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _await(future: Future[Any], deadline: float | None) -> None:
+    """Wait for a future to be done, and look up now and then.
+
+    A signal that comes just before the main thread goes to sleep on a lock does not wake it: its handler runs at the
+    next waking, which without this might be never.
+    """
+    while not future.done():
+        left = LOOKS_UP_EVERY_S if deadline is None else min(LOOKS_UP_EVERY_S, deadline - time.monotonic())
+        if left <= 0:
+            raise TimeoutError
+        with suppress(TimeoutError, concurrent.futures.CancelledError):
+            future.exception(left)

@@ -1,0 +1,165 @@
+"""Calls that come one by one, and their futures: the input and the sink of an Executor's run."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextvars import Context, copy_context
+from typing import Any
+
+from whilst.running.api import next_job_id
+from whilst.running.backends.base import Job
+from whilst.running.core.inputs import Source
+
+__all__ = ["Call", "Entry", "FutureSink", "OpenInput", "asked_for", "make_calls"]
+
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+Entry = tuple[Future[Any], Call, Context]
+"""What was submitted, and in which context."""
+_KNOWN_CONTEXTS = 8
+
+
+class OpenInput(Source):
+    """An input that is put into from any thread, and may be empty without being over."""
+
+    __slots__ = ("_jobs", "_queue", "is_asleep", "is_closed", "news", "taken")
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self._items = None
+        self._length = None
+        self._queue: deque[Entry] = deque()
+        self._jobs: deque[Job] = deque(maxlen=_KNOWN_CONTEXTS)
+        """One for each context in which calls were submitted, the last one last."""
+        self.taken: dict[int, Entry] = {}
+        """The calls that were taken and are not answered."""
+        self.is_closed = False
+        self.is_asleep = False
+        """The taker waits for news, and wants to be woken."""
+        self.news = threading.Event()
+
+    @property
+    def left(self) -> int:
+        return len(self._queue)
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self.is_closed and not self._queue
+
+    def put(self, future: Future[Any], call: Call) -> None:
+        self._queue.append((future, call, copy_context()))
+
+    def put_again(self, entries: Iterable[Entry]) -> None:
+        """What was put into another input."""
+        self._queue.extend(entries)
+
+    def withdraw(self, is_wanted: Callable[[Call], bool]) -> list[Entry]:
+        """Give back what was not taken yet and is wanted elsewhere. For the thread that takes."""
+        kept: list[Entry] = []
+        found: list[Entry] = []
+        for _ in range(len(self._queue)):
+            try:
+                entry = self._queue.popleft()
+            except IndexError:
+                break
+            (found if is_wanted(entry[1]) else kept).append(entry)
+        self._queue.extendleft(reversed(kept))
+        return found
+
+    def job_of_next(self, job: Job) -> Job:
+        """Calls that were submitted in the same context are of one job."""
+        try:
+            context = self._queue[0][2]
+        except IndexError:
+            return job
+        for each in reversed(self._jobs):
+            if _are_alike(context, each.context):
+                return each
+        self._jobs.append(job.in_context(next_job_id(), context))
+        return self._jobs[-1]
+
+    def take(self, count: int) -> Sequence[object]:
+        taken: list[object] = []
+        context: Context | None = None
+        while len(taken) < count:
+            try:
+                entry = self._queue[0]
+                own = entry[2]
+                context = own if context is None else context
+                if own is not context and not _are_alike(own, context):
+                    break
+                self._queue.popleft()
+            except IndexError:
+                break
+            if entry[0].set_running_or_notify_cancel():
+                self.taken[self.next_id + len(taken)] = entry
+                taken.append(entry[1])
+        self.next_id += len(taken)
+        return taken
+
+    def pull(self, count: int) -> Iterable[object]:
+        taken = self.take(count)
+        self.next_id -= len(taken)
+        return taken
+
+    def pulled(self, used: int, *, is_over: bool, error: Exception | None = None) -> None:  # noqa: ARG002
+        self.next_id += used
+
+    def wait(self) -> None:
+        self.news.wait()
+        self.news.clear()
+
+    def cancel_all(self) -> None:
+        while True:
+            try:
+                future = self._queue.popleft()[0]
+            except IndexError:
+                return
+            if future.cancel():
+                future.set_running_or_notify_cancel()
+
+
+def make_calls(fn: Callable[..., Any], chunk: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What `Executor.map` submits: some calls of one function."""
+    return [fn(*args) for args in chunk]
+
+
+def asked_for(call: Call) -> Call:
+    """The call that the user means: the first of a chunk's."""
+    fn, args, _ = call
+    return (args[0], args[1][0], {}) if fn is make_calls else call
+
+
+def _are_alike(one: Context, other: Context | None) -> bool:
+    """Whether both have the same variables, with the very same values: to compare those could do anything."""
+    if other is None or len(one) != len(other):
+        return False
+    return all(other.get(variable, _are_alike) is value for variable, value in one.items())
+
+
+class FutureSink:
+    """Answers go to futures."""
+
+    can_skip = False
+
+    def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
+        raise AssertionError("every value has its future")
+
+    def __init__(self, taken: dict[int, Entry]) -> None:
+        self.undelivered = 0
+        self._taken = taken
+
+    def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
+        for number, value in zip(ids, values, strict=True):
+            future = self._taken.pop(number)[0]
+            if number in errors:
+                future.set_exception(errors[number])
+            else:
+                future.set_result(value)
+
+    def fail_all(self, error: BaseException) -> None:
+        for future, _, _ in list(self._taken.values()):
+            future.set_exception(error)
+        self._taken.clear()

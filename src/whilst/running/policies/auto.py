@@ -1,0 +1,397 @@
+"""mode="auto": make the first calls here, find out what they are like, decide, and go on finding out.
+
+A policy for the driver: it starts nothing and waits for nothing. Its stages:
+
+first   one call with nothing but the clocks read around it. If it is over in microseconds, most often nothing
+        else ever happens: calls go on inline, in stretches of a millisecond or two.
+pilot   a few more calls, watched (`piloting`). Real calls, made once, whose results are kept.
+run     as decided (`deciding.decide`), with the number of calls at once and the batches following what comes back
+        (`steering`). While processes start, calls go on inline. When calls turn out longer or shorter than those
+        the decision rests on, or threads don't bring what they promised, it is decided again for what is left.
+
+Every call that raises something counts as made, save one: a call that was turned away because too many were in
+flight (`refusals`) is made again with fewer.
+"""
+
+from __future__ import annotations
+
+import time
+
+from whilst import model
+from whilst.errors import NotPicklableError
+from whilst.running.backends.base import CALLER
+from whilst.running.calls.perform import Awaiter
+from whilst.running.core.inline import looks_up_by_itself, perform_inline
+from whilst.running.core.policy import INLINE, Orders, Setup
+from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Steering, too_short
+from whilst.running.policies.pilot_calls import FirstCalls
+
+# What a run of short calls never needs is imported where it is used: it would take longer than the run.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final
+
+    from whilst.model import Change, Decision, Profile
+    from whilst.running.backends.base import Finished, Job
+    from whilst.running.core.inputs import Source
+    from whilst.running.core.policy import View
+    from whilst.running.options import Options
+    from whilst.running.policies.evidence import Grounds
+    from whilst.running.policies.pilot_coroutines import FirstFlights
+
+__all__ = ["AutoPolicy", "auto_policy"]
+
+_TINY_S: Final = 100e-6
+"""A first call below this is followed by more like it before anything is looked into."""
+_LONGEST_STRETCH: Final = 65_536
+_WORTH_MOVING_S: Final = 10e-6
+"""Shorter calls cost more to hand over than to make."""
+_NOT_WORTH_S: Final = 0.005
+"""Less than this in all: no other mode can gain anything."""
+_DRIFT: Final = 2.0
+"""Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
+_MOST_AGAIN: Final = 16
+
+
+def auto_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) -> AutoPolicy:
+    """Return the policy of mode="auto" for one call of a verb."""
+    return AutoPolicy(job, source, options, is_lazy=is_lazy)
+
+
+class _Stage:
+    FIRST = "first"
+    SHORT = "short"
+    PILOT = "pilot"
+    RUN = "run"
+
+
+class AutoPolicy:
+    """See the module's text."""
+
+    def __init__(self, job: Job, source: Source, options: Options, *, is_lazy: bool) -> None:
+        self.job = job
+        self._options = options
+        self._is_lazy = is_lazy
+        self._source = source
+        self._left = source.length
+        self._start_ns = time.perf_counter_ns()
+        self._stage = _Stage.FIRST
+        self._awaiter = Awaiter()
+        self._calls = FirstCalls(job, source, self._awaiter, is_lazy=is_lazy)
+        self._steering = Steering()
+        self._known_grounds: Grounds | None = None
+        self._history: list[Change] = []
+        self._stretch = 1
+        self._call_s = 0.0
+        """Of the calls made inline."""
+        self._decided_s = 0.0
+        """Of a call, as the decision supposes."""
+        self._is_spoilt = False
+        """No other mode would keep the results right."""
+        self._refused: dict[int, int] = {}
+        self._view: View | None = None
+        self._inline_calls = 0
+        self._learned: Finished | None = None
+        """The last inline answer, whose lesson is learned."""
+        self.is_wary = False
+        self._flights: FirstFlights | None = None
+        self._usual: object = None
+        """What a call gave that was alone, where answers are looked at."""
+
+    # ---------------------------------------------------------------- the driver asks
+
+    def orders(self, view: View) -> Orders:
+        self._left = view.left
+        self._view = view
+        if self._stage is _Stage.FIRST:
+            if self.job.is_coroutine:
+                self._begin_with_coroutines()
+            elif self.job.how == "call":
+                self._begin_with_tasks()
+        if self._steering.setup is not INLINE:
+            return self._steering.orders(view, self._stretch, self._call_s)
+        is_plain = self._stage in (_Stage.SHORT, _Stage.RUN)
+        count = 1 if self._is_lazy and not is_plain else self._stretch
+        return Orders(INLINE, inline=0 if view.blocked else count, is_plain=is_plain)
+
+    def perform(self, job: Job, source: Source, count: int) -> Finished:
+        if self._stage is _Stage.SHORT or self._stage is _Stage.RUN:
+            if self._call_s < _TINY_S and looks_up_by_itself(job, source):
+                count = _LONGEST_STRETCH
+            self._learned = finished = perform_inline(job, source, count, self._awaiter)
+            self._learn_from_stretch(finished)
+            return finished
+        is_first = self._stage is _Stage.FIRST
+        self._learned = finished = self._calls.first() if is_first else self._calls.another()
+        if finished.ids:
+            self._learn_from_first_calls(finished, is_first=is_first)
+        return finished
+
+    def observe(self, finished: Finished) -> None:
+        if finished.worker == CALLER:
+            if finished is not self._learned:  # made by the reader of a lazy run, not by `perform`
+                self._learn_from_stretch(finished)
+        elif finished.ids:
+            self._learn_from_workers(finished)
+
+    def again(self, finished: Finished) -> Sequence[int]:
+        """Return the calls of an answer that were turned away and are to be made again, with fewer at once."""
+        unsent = [number for number, error in finished.errors.items() if self._may_be_made_here(error)]
+        if unsent:
+            self._stay_here(finished.errors[unsent[0]])
+            return unsent
+        window = self._steering.window
+        in_flight = 0 if self._view is None else self._view.in_hand
+        if in_flight <= 1 and (window is None or window.target <= 1) and not self._refused:
+            return ()  # alone it was turned away for itself, unless it was counted with others that just left
+        from whilst.running.policies.throttling import refusal, turned_away
+
+        again = {number: refusal(error) for number, error in finished.errors.items()}
+        if self.is_wary:
+            for number, value in zip(finished.ids, finished.values, strict=True):
+                if number not in again and turned_away(value, self._usual):
+                    again[number] = "its result is such an answer"
+        again = {number: why for number, why in again.items() if why and self._refused.get(number, 0) < _MOST_AGAIN}
+        begun_ns = dict(zip(finished.ids, finished.starts_ns or (), strict=False))
+        for number, why in again.items():
+            self._refused[number] = self._refused.get(number, 0) + 1
+            text = self._steering.refused(max(in_flight, 2), begun_ns.get(number, finished.start_ns))
+            if text:
+                self._note(f"{text} ({why})")
+        return list(again)
+
+    def worker_lost(self, view: View) -> None:
+        """The pool replaces it; nothing to change."""
+
+    def decision(self) -> Decision:
+        from dataclasses import replace
+
+        decision = self._steering.shown()
+        given_up = list(decision.given_up)
+        if self._options.timeout_s is not None and self._inline_calls:
+            given_up.append(
+                f"timeout_s: {self._inline_calls} calls were made in the caller's own thread, which can't end a call "
+                f"that takes too long; it would have failed once it was over"
+            )
+        if self._refused:
+            given_up.append(
+                f"{len(self._refused)} call{'s were' if len(self._refused) > 1 else ' was'} turned away while others "
+                f"were in flight, and made again with fewer"
+            )
+        return replace(decision, history=tuple(self._history), given_up=tuple(given_up))
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """See `Policy.decision_later`."""
+        if not (self._steering.is_decided or self._history or self._refused):
+            return too_short
+        decision = self.decision()
+        return lambda: decision
+
+    def close(self) -> None:
+        if self._flights is not None:
+            self._flights.close()
+        self._steering.close()
+        self._awaiter.close()
+
+    # ---------------------------------------------------------------- first calls
+
+    def _learn_from_first_calls(self, finished: Finished, *, is_first: bool) -> None:
+        self._inline_calls += len(finished.ids)
+        self._call_s = self._calls.call_s
+        self._left = self._source.left
+        if not is_first:
+            if self._calls.is_clear(self._left):
+                self._decide()
+            return
+        left = 64 if self._left is None else self._left
+        if finished.starts_ns and finished.ends_ns:
+            # By the clocks closest to it: those of the pilot have all that surrounds a first call between them.
+            self._call_s = min(self._call_s, (finished.ends_ns[0] - finished.starts_ns[0]) / 1e9)
+        if self._call_s < _TINY_S:
+            self._stage = _Stage.SHORT
+            self._stretch = max(1, min(64, int(STRETCH_S / max(self._call_s, 1e-6))))
+        elif left * self._call_s < _NOT_WORTH_S:
+            self._stage = _Stage.SHORT
+        else:
+            self._stage = _Stage.PILOT
+            if self._calls.is_enough():
+                self._decide(is_first=True)
+
+    def _begin_with_coroutines(self) -> None:
+        """Coroutine functions wait by their nature: nothing is gained by waiting for a first one alone."""
+        from whilst.running.policies.concurrency_limit import Window
+
+        pilot, steering = self._calls.pilot, self._steering
+        self._stage = _Stage.RUN
+        pilot.look_into(None)
+        writes = pilot.writes
+        if writes and any(write.spoils_threads and not write.is_random for write in writes):
+            steering.decision = model.Decision(
+                model.Mode.SEQUENTIAL, "inline", 0,
+                reason=f"it changes {writes[0].what}, which coroutines in flight would race for",
+            )  # fmt: skip
+            return
+        most = self._options.workers or 10_000
+        count = most if self._left is None else min(self._left, most)
+        is_free = pilot.scan.waits_only_in_sleep
+        start = count if is_free else min(FIRST_AT_ONCE, count)
+        most = most if is_free else min(most, 1024)
+        if not (is_free or self._is_lazy):
+            from whilst.running.policies.pilot_coroutines import FirstFlights
+
+            self._flights = FirstFlights(pilot, self._grounds, self._source)
+        steering.window = Window(0.0, max(1, start), max(1, most), is_fixed=is_free)
+        steering.setup = Setup("eventloop", slots=max(1, count))
+        steering.decision = model.Decision(
+            model.Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
+        )
+
+    def _begin_with_tasks(self) -> None:
+        """gather: tasks of different kinds, few of them, each made once. Waiting is overlapped, work shares a core."""
+        self._stage = _Stage.RUN
+        count = self._left or 1
+        if count < 2:
+            return
+        workers = min(count, self._options.workers or 32)
+        setup = Setup("eventloop", slots=workers) if self.job.is_coroutine else Setup("threads")
+        self._steering.setup = setup
+        self._steering.decision = model.Decision(
+            model.Mode.CONCURRENT,
+            setup.backend,
+            workers,
+            reason="different tasks, each made once: nothing to measure first",
+        )
+
+    # ---------------------------------------------------------------- inline
+
+    def _learn_from_stretch(self, finished: Finished) -> None:
+        count = len(finished.ids)
+        if not count:
+            return
+        self._inline_calls += count
+        length_s = (finished.end_ns - finished.start_ns) / 1e9
+        now = length_s / count
+        before, self._call_s = self._call_s, now
+        self._stretch = max(1, min(int(STRETCH_S / max(now, 1e-9)), 256 * count, _LONGEST_STRETCH))
+        if self._steering.setup is not INLINE or self._stage is _Stage.FIRST:
+            return
+        left = self._left if self._left is not None else 4 * self._inline_calls
+        if self._stage is _Stage.SHORT:
+            work_s = (finished.cpu_ns or 0) / 1e9 / count
+            # Work by the thread's own clock, which stands still while others have the core; waits if they last.
+            works = work_s > _WORTH_MOVING_S and self._inline_calls >= 32
+            waits = min(before, now) > _TINY_S
+            if (works or waits) and left * now > 10 * _NOT_WORTH_S:
+                self._calls.call_s = now
+                self._stage, self._stretch = _Stage.PILOT, 1
+        elif self._decided_s > 0 and self._steering.decision.mode is model.Mode.SEQUENTIAL and not self._is_spoilt:
+            if (self._steering.profile.wait_s or 0.0) < 0.5 * self._decided_s:
+                now = (finished.cpu_ns or 0) / 1e9 / count
+            if now > max(_DRIFT * self._decided_s, 2 * _WORTH_MOVING_S) and left * now > 10 * _NOT_WORTH_S:
+                self._note(f"calls take {now * 1e3:.3g} ms instead of {self._decided_s * 1e3:.3g} ms")
+                self._calls.forget()  # calls are not what they were: measure some anew
+                self._stage, self._stretch = _Stage.PILOT, 1
+
+    # ---------------------------------------------------------------- deciding
+
+    @property
+    def _grounds(self) -> Grounds:
+        if self._known_grounds is None:
+            from whilst.running.policies.evidence import Grounds
+
+            self._known_grounds = Grounds(self._calls, self._source, self._options)
+        return self._known_grounds
+
+    def _decide(self, *, is_first: bool = False) -> None:
+        """Decide for what is left, and set the run up; or make one more call before, where much depends on it."""
+        grounds, calls, setup = self._grounds, self._calls, self._steering.setup
+        profile = grounds.profile(self._left, setup)
+        if is_first and grounds.want_another_call(profile, self._left, setup):
+            return
+        self.is_wary = calls.pilot.files.has_connected
+        if self.is_wary and calls.last is not None:
+            self._usual = calls.last[1]
+        calls.last = None
+        self._adopt(profile, "")
+
+    def _adopt(self, profile: Profile, why: str) -> None:
+        from whilst.running.policies.decide import decide, depends_on_later_calls
+
+        steering, pilot, grounds = self._steering, self._calls.pilot, self._grounds
+        before = steering.decision
+        steering.profile = profile
+        circumstances = grounds.circumstances(self._left, steering.setup, trial=steering.trial)
+        decision = decide(profile, grounds.machine, circumstances)
+        if self._stage is _Stage.RUN and why:
+            if (decision.mode, decision.backend) == (before.mode, before.backend):
+                if self._left is None or decision.workers < self._left:  # not just for want of calls
+                    steering.go_on(decision)
+                steering.watch(profile, pilot.core_share)
+                return
+            self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
+        self._stage = _Stage.RUN
+        steering.start_s = circumstances.process_start_s
+        self._decided_s = profile.wall_s
+        rejected = {each.mode for each in decision.rejected}
+        self._is_spoilt = rejected >= {model.Mode.CONCURRENT, model.Mode.PARALLEL} and len(decision.forecast_s) == 1
+        steering.take(
+            decision,
+            profile,
+            cores=grounds.machine.cores,
+            waits_only_in_sleep=pilot.waits_only_in_sleep,
+            is_forked=decision.backend.startswith("processes") and circumstances.can_fork,
+        )
+        is_open = decision.backend == "threads" and depends_on_later_calls(decision, profile, circumstances)
+        steering.watch(profile, pilot.core_share, is_provisional=is_open)
+        if decision.mode is model.Mode.SEQUENTIAL:
+            self._stretch = max(1, min(int(STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
+
+    # ---------------------------------------------------------------- answers of workers
+
+    def _learn_from_workers(self, finished: Finished) -> None:
+        steering = self._steering
+        text, news = steering.learn(finished)
+        if self._flights is not None:
+            if steering.setup.backend == "eventloop":
+                news = self._flights.answered(finished)
+            else:
+                self._flights.close()
+        if text:
+            self._note(text)
+        window = steering.window
+        if window is not None and window.is_down_to_one and not window.refusals and not self.job.is_coroutine:
+            self._give_up_overlap()  # coroutines stay on their loop: what they share may be bound to it
+        elif news is not None and (self._left is None or self._left >= 4):
+            self._adopt(self._grounds.warmed_up(news[0]), news[1])
+
+    def _give_up_overlap(self) -> None:
+        self._note(
+            "overlapping brought nothing; sequential from here on: what they wait for lets one call in at a time"
+        )
+        self._steering.go_inline()
+        self._is_spoilt = True
+        self._stretch = 1
+
+    def _may_be_made_here(self, error: BaseException) -> bool:
+        """Something could not cross to or from a process: then the call is made here, if that does no harm.
+
+        An argument that can't be sent: the call was not begun. A result that can't come back: the call was made, and
+        may be made again only if nothing outside the worker could tell, as far as the first calls showed.
+        """
+        if not isinstance(error, NotPicklableError):
+            return False
+        return not error.has_begun or not self._calls.pilot.files.leaves_traces
+
+    def _stay_here(self, error: BaseException) -> None:
+        from dataclasses import replace
+
+        profile = self._steering.profile
+        if profile.is_picklable is not False:
+            why = "an argument can't be sent"
+            if isinstance(error, NotPicklableError) and error.has_begun:
+                why = "a result can't come back, and such calls are made again here"
+            self._adopt(replace(profile, is_picklable=False, why_not=str(error)), why)
+
+    def _note(self, text: str) -> None:
+        self._history.append(model.Change(round((time.perf_counter_ns() - self._start_ns) / 1e9, 4), text))

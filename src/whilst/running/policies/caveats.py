@@ -1,0 +1,66 @@
+"""What a mode that was asked for may do to a function's results: said in the decision, since nothing was measured.
+
+Looked for once somebody asks for the decision: a run that was told how to run is not held up for it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from types import FunctionType, MethodType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from whilst.running.backends.base import Job
+
+__all__ = ["Caveats"]
+
+_MOST = 3
+
+
+class Caveats:
+    """Of one run. Called, it gives sentences.
+
+    Results keep it, and must not keep alive what a function is bound to or encloses: such a one is held weakly.
+    """
+
+    __slots__ = ("_backend", "_find", "_how")
+
+    def __init__(self, job: Job, backend: str) -> None:
+        self._how = job.how
+        self._backend = backend
+        self._find = _finder(job.fn)
+
+    def __call__(self) -> tuple[str, ...]:
+        """Return what its code says that this back end does not keep as a `for` loop would."""
+        fn = self._find()
+        if fn is None or self._how == "call" or self._backend == "inline":
+            return ()
+        from whilst.measuring.writes.scan import scan
+        from whilst.measuring.writes.snapshots import suspected
+        from whilst.running.policies.explain import write_in_words
+
+        try:
+            writes = suspected(scan(fn, None, how=self._how))
+        except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
+            return ()
+        is_far, overlaps = self._backend.startswith("processes"), self._backend != "processes"
+        said = []
+        for write in writes:
+            changes = write_in_words(write).replace("it changes", "It changes", 1)
+            if is_far and write.spoils_processes:
+                said.append(f"{changes}, which processes lose or mix up")
+            elif overlaps and write.spoils_threads:
+                said.append(f"{changes}, which calls that overlap may mix up")
+        return tuple(dict.fromkeys(said))[:_MOST]
+
+
+def _finder(fn: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
+    if type(fn) is FunctionType and not fn.__closure__:
+        return lambda: fn
+    try:
+        return weakref.WeakMethod(fn) if type(fn) is MethodType else weakref.ref(fn)
+    except TypeError:  # can't be held weakly
+        return lambda: None

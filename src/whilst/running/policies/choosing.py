@@ -1,0 +1,182 @@
+"""From the options of a call to the policy that runs it."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from types import FunctionType, MethodType
+
+from whilst.running.nesting import workers_left
+from whilst.running.options import OptionsError
+
+# A run is to import what it needs and no more: for a short one this would take longer than its calls.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from whilst.running.backends.base import Job
+    from whilst.running.core.inputs import Source
+    from whilst.running.core.policy import Policy
+    from whilst.running.options import Options
+
+__all__ = ["choose_policy", "cores", "gives_coroutines", "has_no_mode", "worker_memory_bytes"]
+
+_THREADS: Final = 32
+"""Threads for waiting calls where nobody said how many, and nothing was measured."""
+_IN_FLIGHT: Final = 4096
+"""Coroutines in flight, likewise."""
+_IN_FLIGHT_LAZY: Final = 256
+_THREADS_PER_PROCESS: Final = 16
+_MEMORY_SHARE: Final = 0.9
+"""Of the machine's memory, or of what it leaves to this process: all workers together, before one is recycled."""
+
+_BACKENDS: Final[dict[str, tuple[str, str]]] = {
+    # Mode: (for functions, for coroutine functions)
+    "sequential": ("inline", "eventloop"),
+    "concurrent": ("threads", "eventloop"),
+    "parallel": ("processes", "processes"),
+    "combined": ("processes*threads", "processes*eventloop"),
+}
+_CO_COROUTINE: Final = 0x0080
+_ONE_BY_ONE: Final = (
+    "calls come one by one, each with a function of its own, so there is nothing to measure first; threads overlap "
+    "their waiting, and mode='parallel' would share out work in pure Python"
+)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    from whilst.measuring.machine import usable_cores
+
+    return usable_cores()
+
+
+def worker_memory_bytes(workers: int) -> int | None:
+    """How far a worker process may grow; None where nobody knows how much memory there is. A guard, not a ration."""
+    from whilst.measuring.machine import usable_memory_bytes
+
+    there_is = usable_memory_bytes()
+    return None if there_is is None else int(there_is * _MEMORY_SHARE) // max(workers, 1)
+
+
+def gives_coroutines(fn: Callable[..., object]) -> bool:
+    """Whether every call of this gives a coroutine, as far as can be told without making one."""
+    if type(fn) is FunctionType and not fn.__dict__:  # nobody has marked it as anything else
+        return bool(fn.__code__.co_flags & _CO_COROUTINE)
+    # An object with `async def __call__` gives them, too.
+    return _is_coroutine_function(fn) or _is_coroutine_function(getattr(fn, "__call__", None))  # noqa: B004
+
+
+def has_no_mode(options: Options) -> bool:
+    """Is it to be found out how calls are made that come one by one, by whom there is room for more workers?"""
+    is_open = options.backend is None and options.mode == "auto" and options.pilot == "inline"
+    return is_open and workers_left() is None
+
+
+def _is_coroutine_function(fn: object) -> bool:
+    """As `inspect.iscoroutinefunction`, without importing that."""
+    inspect = sys.modules.get("inspect")
+    if inspect is not None:  # knows functions that were marked as such, besides
+        return bool(inspect.iscoroutinefunction(fn))
+    while isinstance(fn, partial):
+        fn = fn.func
+    if isinstance(fn, MethodType):
+        fn = fn.__func__
+    return isinstance(fn, FunctionType) and bool(fn.__code__.co_flags & _CO_COROUTINE)
+
+
+def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) -> Policy:
+    """The policy for this call of a verb.
+
+    Raises:
+        OptionsError, UnknownBackendError: what was asked for can't be had.
+    """
+    left = workers_left()
+    reason = "as asked"
+    if left is not None:
+        options, reason = _nested(options, left)
+    is_auto = options.backend is None and options.mode == "auto"
+    if is_auto and job.how == "call" and source.length is None and options.pilot == "inline":
+        # An Executor's. One of them may wait for another, which then must not wait for it in turn.
+        options, reason, is_auto = options._replace(mode="concurrent"), _ONE_BY_ONE, False
+    if is_auto:
+        if options.pilot == "worker" and left is None:
+            return _guarded(job, source, options)
+        from whilst.running.policies.auto import auto_policy
+
+        return auto_policy(job, source, options, is_lazy=is_lazy)
+    from whilst.running.policies.fixed import FixedPolicy, InlinePolicy
+
+    name = options.backend
+    if name is None:
+        name = _BACKENDS[options.mode][job.is_coroutine]
+    else:
+        from whilst.running.backends import check_backend
+
+        check_backend(name)
+    if name == "inline" and not job.is_coroutine:
+        return InlinePolicy(reason, is_lazy=is_lazy, is_timed=options.timeout_s is not None)
+    workers, slots = _numbers(name, options, is_lazy=is_lazy)
+    if name == "eventloop" and not (job.is_coroutine or job.how == "call"):
+        raise OptionsError(
+            f"backend='eventloop' awaits coroutines, and {job.fn!r} is no coroutine function. "
+            f"Write it with 'async def', or pass mode='concurrent' for threads."
+        )
+    if source.length is not None and name != "eventloop":
+        workers = max(min(workers, source.length), 1)
+    from whilst.running.core.policy import Setup
+    from whilst.running.policies.caveats import Caveats
+
+    setup = Setup(name, slots=slots)
+    if name.startswith("processes"):
+        # Whether the program may be forked is looked at when it comes to that.
+        setup = Setup(name, slots=slots, memory_limit_bytes=worker_memory_bytes(workers), is_forked=True)
+    return FixedPolicy(
+        setup,
+        workers,
+        reason,
+        is_batched=options.timeout_s is None,
+        is_timed=options.timeout_s is not None,
+        is_lazy=is_lazy,
+        caveats=Caveats(job, name),
+    )
+
+
+def _guarded(job: Job, source: Source, options: Options) -> Policy:
+    from whilst.running.core.policy import Setup
+    from whilst.running.policies.pilot_in_worker import guarded_policy
+
+    workers = options.workers or cores()
+    if source.length is not None:
+        workers = max(min(workers, source.length), 1)
+    backend = "processes*eventloop" if job.is_coroutine else "processes"
+    slots = _IN_FLIGHT_LAZY if job.is_coroutine else 1
+    limit = worker_memory_bytes(workers)
+    setup = Setup(backend, slots=slots, memory_limit_bytes=limit, is_forked=True)
+    return guarded_policy(job, source, setup, workers)
+
+
+def _nested(options: Options, left: int) -> tuple[Options, str]:
+    """Inside a worker: no more workers than it was left."""
+    if left <= 1:
+        return options._replace(mode="sequential", backend=None), "inside a worker of another run, thus inline"
+    return options._replace(workers=min(options.workers or left, left)), "as asked, within the worker's share"
+
+
+def _numbers(name: str, options: Options, *, is_lazy: bool) -> tuple[int, int]:
+    """Workers, and calls at once in each."""
+    asked = options.workers
+    in_flight = _IN_FLIGHT_LAZY if is_lazy else _IN_FLIGHT
+    if name == "eventloop":
+        return 1, 1 if options.mode == "sequential" else asked or in_flight
+    if name == "threads":
+        return asked or _THREADS, 1
+    if name == "inline":
+        return 1, 1
+    if name == "processes*threads":
+        # A call that is over its time is ended with its process, which must hold no other then.
+        return asked or cores(), 1 if options.timeout_s is not None else _THREADS_PER_PROCESS
+    if name == "processes*eventloop":
+        return asked or cores(), in_flight
+    return asked or cores(), 1

@@ -1,0 +1,267 @@
+"""A run that was decided, on its way: the back end it needs, the orders for it, and what its answers teach.
+
+Holds what follows answers while calls are made elsewhere: the number at once (`adapting.Window`), the batches
+(`adapting.Batches`), and the watch over whether calls are still what they were taken for (`watching.Watch`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from whilst import model
+from whilst.running.core.policy import INLINE, Orders, Setup
+
+# A run of short calls needs none of this: it would wait for the import longer than for its calls.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from typing import Final
+
+    from whilst.model import Decision, Profile
+    from whilst.running.backends.base import Finished
+    from whilst.running.core.policy import View
+    from whilst.running.policies.concurrency_limit import Batches, Window
+    from whilst.running.policies.drift import News, Watch
+
+__all__ = ["FIRST_AT_ONCE", "STRETCH_S", "Steering", "too_short"]
+
+STRETCH_S: Final = 0.002
+"""So long may inline calls go on before the driver looks around."""
+FIRST_AT_ONCE: Final = 10
+"""As TCP's initial window (RFC 6928)."""
+
+
+def too_short() -> Decision:
+    """What there is to say of a run in which nothing was looked into."""
+    return model.Decision(model.Mode.SEQUENTIAL, "inline", 0, reason="too short to be worth looking into")
+
+
+class Steering:
+    """From a decision to orders. `note` takes the words of what changes."""
+
+    def __init__(self) -> None:
+        self._decision: Decision | None = None
+        self.setup = INLINE
+        self.window: Window | None = None
+        self.batches: Batches | None = None
+        self._profile: Profile | None = None
+        self._cores = 1
+        self._is_ending = False
+        """Threads have been told to end after what they hold."""
+        self.trial: float | None = None
+        """How many times as fast as one thread several were."""
+        self.start_s = 0.0
+        """What the start of processes takes."""
+        self._watch: Watch | None = None
+        self._warm: set[tuple[int, int]] = set()
+        self._limits: ExitStack | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """There is more to say than that nothing was looked into."""
+        return self._decision is not None
+
+    @property
+    def decision(self) -> Decision:
+        if self._decision is None:
+            self._decision = too_short()
+        return self._decision
+
+    @decision.setter
+    def decision(self, decision: Decision) -> None:
+        self._decision = decision
+
+    @property
+    def profile(self) -> Profile:
+        if self._profile is None:
+            self._profile = model.Profile()
+        return self._profile
+
+    @profile.setter
+    def profile(self, profile: Profile) -> None:
+        self._profile = profile
+
+    def close(self) -> None:
+        if self._limits is not None:
+            self._limits.close()
+
+    # ---------------------------------------------------------------- setting up
+
+    def take(
+        self, decision: Decision, profile: Profile, *, cores: int, waits_only_in_sleep: bool, is_forked: bool
+    ) -> None:
+        """Go on as decided."""
+        from whilst.running.policies.concurrency_limit import Batches, Window
+        from whilst.running.policies.decision_input import Costs
+
+        costs = Costs()
+        self.decision, self.profile, self._cores = decision, profile, cores
+        self.window, self.batches = None, None
+        self._warm.clear()
+        self.close()
+        if decision.mode is model.Mode.SEQUENTIAL:
+            self.setup = INLINE
+            return
+        wall = max(profile.wall_s, 1e-9)
+        if decision.backend in ("threads", "eventloop"):
+            waits = (profile.wait_s or 0.0) > 0.2 * wall
+            most = max(decision.workers, decision.threads_per_worker)
+            is_free = waits_only_in_sleep or not waits
+            start = most if is_free else min(FIRST_AT_ONCE, most)
+            self.window = Window(wall, start, most, is_fixed=is_free, share_s=self._shared_s(decision))
+            if not waits:
+                self.batches = Batches(wall, costs.thread_call_s)
+            if decision.native_threads is not None:
+                from contextlib import ExitStack
+
+                from whilst.running.policies.pilot_calls import limited_native_threads
+
+                self._limits = ExitStack()
+                self._limits.enter_context(limited_native_threads(decision.native_threads))
+            self.setup = Setup(decision.backend, slots=decision.threads_per_worker)
+            return
+        if decision.mode is model.Mode.COMBINED:
+            most = decision.workers * decision.threads_per_worker
+            start = most if waits_only_in_sleep else max(FIRST_AT_ONCE, decision.workers)
+            self.window = Window(
+                wall, min(start, most), most, is_fixed=waits_only_in_sleep, share_s=self._shared_s(decision)
+            )
+        else:
+            self.batches = Batches(wall, costs.batch_s)
+        from whilst.running.policies.choosing import worker_memory_bytes
+
+        native = None
+        if profile.native_s and profile.native_s > 0.2 * wall:
+            native = max(1, cores // decision.workers)
+        self.setup = Setup(
+            decision.backend,
+            slots=decision.threads_per_worker,
+            native_threads=native,
+            memory_limit_bytes=worker_memory_bytes(decision.workers),
+            is_forked=is_forked,
+        )
+
+    def watch(self, profile: Profile, core_share: float, *, is_provisional: bool = False) -> None:
+        """From here on the answers are held against this profile."""
+        from whilst.running.policies.drift import Watch
+
+        decision = self.decision
+        self._watch = Watch(profile, decision.backend, decision.workers, core_share, is_provisional=is_provisional)
+        if self.batches is not None:
+            self.batches.call_s = max(profile.wall_s, 1e-9)
+
+    def go_on(self, decision: Decision) -> None:
+        """The same mode by better figures: how many threads may be of use is one of them."""
+        self.decision = decision
+        if self.window is not None and decision.backend == "threads":
+            self.window.limit(decision.workers, self._shared_s(decision))
+
+    def _shared_s(self, decision: Decision) -> float:
+        """What of a call's work keeps others in progress from theirs, on average."""
+        work_s = self.profile.work_s or 0.0
+        if decision.mode is model.Mode.COMBINED:
+            return work_s / decision.workers
+        return max(work_s if self.profile.gil_s is None else self.profile.gil_s, work_s / self._cores)
+
+    def go_inline(self) -> None:
+        """One at a time is best: whatever the calls wait for lets only one of them in."""
+        from dataclasses import replace
+
+        alone = model.Mode.SEQUENTIAL
+        why = "what the calls wait for lets one of them in at a time"
+        self.decision = replace(
+            self.decision,
+            mode=alone,
+            backend="inline",
+            workers=0,
+            threads_per_worker=1,
+            reason="calls that overlapped got in each other's way",
+            rejected=tuple(model.Rejection(mode, why) for mode in model.Mode if mode is not alone),
+        )
+        self.setup, self.window, self.batches = INLINE, None, None
+        self.close()
+
+    # ---------------------------------------------------------------- orders
+
+    def orders(self, view: View, stretch: int, call_s: float) -> Orders:
+        """What to do now, elsewhere than inline."""
+        decision, window = self.decision, self.window
+        at_hand = None if view.left is None else max(1, view.left + view.in_hand)
+        if self.setup.backend == "eventloop":
+            slots = max(1, window.target if window is not None else self.setup.slots)
+            # One message may begin many coroutines; small enough to leave room for others as they end.
+            return Orders(self.setup, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
+        batch = 1 if self.batches is None else self.batches.size
+        if self.setup.backend == "threads":
+            return self._orders_for_threads(view, at_hand, batch)
+        workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
+        call_s = self.batches.call_s if self.batches is not None else call_s
+        inline = self._inline_while_starting(view, stretch, call_s)
+        if window is not None:
+            slots = max(1, min(self.setup.slots, math.ceil(window.target / workers)))
+            return Orders(self.setup, workers=workers, ahead=0, slots=slots, inline=inline)
+        return Orders(self.setup, workers=workers, batch=batch, ahead=1, inline=inline, is_timed=call_s > 20e-6)
+
+    def _orders_for_threads(self, view: View, at_hand: int | None, batch: int) -> Orders:
+        window = self.window
+        workers = window.target if window is not None else self.decision.workers
+        if window is not None and window.refusals:
+            # Calls of threads that were told to end after them are in flight as well: who refuses counts them.
+            workers = max(1, workers - max(0, view.in_hand - (view.ready - view.idle)))
+        if view.left != 0:
+            self._is_ending = False
+        elif not view.idle and view.in_hand <= view.ready:
+            # Each has its last call in hand, and is to end after it without being woken up once more.
+            self._is_ending = True
+        workers = 0 if self._is_ending else max(1, workers if at_hand is None else min(workers, at_hand))
+        return Orders(self.setup, workers=workers, batch=batch, ahead=0, is_timed=batch > 1)
+
+    def _inline_while_starting(self, view: View, stretch: int, call_s: float) -> int:
+        """The caller goes on while workers start, unless one more call would take longer than they do."""
+        if view.ready or not view.starting or view.blocked:
+            return 0
+        if call_s > 0.5 * self.start_s:
+            return 0
+        return max(1, min(stretch, int(STRETCH_S / max(call_s, 1e-7))))
+
+    def shown(self) -> Decision:
+        """The decision with the numbers as they stand."""
+        from dataclasses import replace
+
+        decision, window = self.decision, self.window
+        if window is None or decision.backend not in ("threads", "eventloop"):
+            return decision
+        if decision.backend == "threads":
+            return replace(decision, workers=window.target)
+        return replace(decision, threads_per_worker=window.target)
+
+    # ---------------------------------------------------------------- answers
+
+    def learn(self, finished: Finished) -> tuple[str, News | None]:
+        """Take in an answer; return what changed about the number at once, and what is news about the calls."""
+        count = len(finished.ids)
+        length_s = (finished.end_ns - finished.start_ns) / 1e9
+        if finished.starts_ns is not None and finished.ends_ns is not None and self.setup.backend.endswith("loop"):
+            length_s = sum(e - s for s, e in zip(finished.starts_ns, finished.ends_ns, strict=True)) / 1e9
+        lane = (finished.worker, finished.lane)
+        is_warm, text = lane in self._warm, ""
+        # The first call in a process or thread may import or open what the later ones only use.
+        self._warm.add(lane)
+        if self.window is not None and (is_warm or not self.setup.backend.startswith("processes")):
+            text = self.window.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
+        if self.batches is not None:
+            self.batches.answered(count, length_s)
+        if self._watch is None:
+            return text, None
+        news = self._watch.answered(count, length_s, (finished.cpu_ns or 0) / 1e9, is_warm=is_warm)
+        self.trial = self._watch.trial if self._watch.trial is not None else self.trial
+        return text, news
+
+    def refused(self, in_flight: int, begun_ns: int) -> str:
+        """A call that began then was turned away with so many in flight; return what follows, in words."""
+        from whilst.running.policies.concurrency_limit import Window
+
+        if self.window is None:
+            self.window = Window(0.0, in_flight, in_flight)
+        return self.window.refused(in_flight, begun_ns / 1e9, time.perf_counter_ns() / 1e9)

@@ -1,0 +1,158 @@
+"""What a decision of mode="auto" rests on: the profile of the first calls, the machine, and the circumstances.
+
+Looks things up when they are first asked for; what follows from them is `deciding`'s.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from whilst.measuring.machine import look_at_machine
+from whilst.running.policies.decide import is_another_call_worth_it
+from whilst.running.policies.decision_input import Circumstances
+
+if TYPE_CHECKING:
+    from typing import Final
+
+    from whilst.model import Machine, Profile
+    from whilst.running.core.inputs import Source
+    from whilst.running.core.policy import Setup
+    from whilst.running.options import Options
+    from whilst.running.policies.pilot_calls import FirstCalls
+
+__all__ = ["Grounds"]
+
+_MOST_WAITING: Final = 64
+"""At once against something that may have a limit nobody knows."""
+_MOST_SLEEPING: Final = 256
+_WORTH_A_PROCESS_S: Final = 0.02
+_WORTH_PROCESSES_S: Final = 0.1
+"""Work in all, below which processes bring nothing that overlaps waits better than threads do."""
+_LAST_STEPS_S: Final = 0.001
+_LOOKED_AT: Final = 4096
+"""Items to come."""
+
+
+class Grounds:
+    """See the module's text.
+
+    Args:
+        calls: the first ones.
+        source: where the others come from.
+    """
+
+    def __init__(self, calls: FirstCalls, source: Source, options: Options) -> None:
+        self._calls = calls
+        self._source = source
+        self._options = options
+        self._machine: Machine | None = None
+        self._seeded: bool | None = None
+        self._fork_hindrance: str | None = None
+        self._has_warmed_up = False
+        """Calls were measured while they were made over and over."""
+
+    @property
+    def machine(self) -> Machine:
+        if self._machine is None:
+            self._machine = look_at_machine()
+        return self._machine
+
+    def profile(self, left: int | None, setup: Setup) -> Profile:
+        """What the calls to come are like, as far as the first ones tell.
+
+        Args:
+            left: how many there are.
+            setup: where calls are made now.
+        """
+        pilot = self._calls.pilot
+        if self._seeded is None and pilot.draws:
+            from whilst.measuring.writes.seeds import is_seeded
+
+            self._seeded = self._options.seed is None and is_seeded()
+        pilot.rest = self._source.peek(_LOOKED_AT)
+        profile = self._checked_for_shared_items(pilot.profile())
+        if self._calls.last is not None and _may_need_processes(profile, left):
+            pilot.weigh(*self._calls.last, is_forked=self.can_fork(setup))
+            profile = self._checked_for_shared_items(pilot.profile())
+        return profile
+
+    def circumstances(self, left: int | None, setup: Setup, *, trial: float | None = None) -> Circumstances:
+        """What else bears on the decision. `trial`: how many times as fast as one thread several were."""
+        options, pilot = self._options, self._calls.pilot
+        workers_are_up = setup.backend.startswith("processes")
+        return Circumstances(
+            left=left,
+            workers_are_up=workers_are_up,
+            can_fork=self.can_fork(setup),
+            server_start_s=_import_s(),
+            first_call_extra_s=pilot.first_extra_s,
+            waits_only_in_sleep=pilot.waits_only_in_sleep,
+            limited_native_s=self._calls.limited_native_s,
+            tried_threads=trial,
+            most_workers=options.workers,
+            is_seeded=bool(self._seeded),
+            has_own_seed=options.seed is not None,
+            cold=1.0 if self._has_warmed_up or workers_are_up else pilot.cold,
+            most_threads=_MOST_SLEEPING if pilot.waits_only_in_sleep else _MOST_WAITING,
+        )
+
+    def warmed_up(self, profile: Profile) -> Profile:
+        """Calls were measured while they were made over and over: return what of it can be relied upon.
+
+        What was never weighed for a process, since threads were certain to do, is not sent to one later.
+        """
+        self._has_warmed_up = True
+        if profile.is_picklable is not None:
+            return profile
+        return replace(profile, is_picklable=False, why_not="nobody has looked whether it can be sent to a process")
+
+    def can_fork(self, setup: Setup) -> bool:
+        """May workers be forks of this program?"""
+        from whilst.measuring.fork_safety import why_not_fork
+
+        # What hinders it goes on hindering it, and what the run itself has open ends before a process starts.
+        if not self._fork_hindrance and setup.backend not in ("threads", "eventloop"):
+            self._fork_hindrance = why_not_fork()
+            if self._fork_hindrance and self._calls.pilot.calls > 1:
+                # The thread that watched the last call has said that it is done, and may still be on its way out.
+                time.sleep(_LAST_STEPS_S)
+                self._fork_hindrance = why_not_fork()
+        return not self._fork_hindrance
+
+    def want_another_call(self, profile: Profile, left: int | None, setup: Setup) -> bool:
+        """Does much depend on what a call is like that is not the first?"""
+        return is_another_call_worth_it(profile, self.machine, self.circumstances(left, setup))
+
+    def _checked_for_shared_items(self, profile: Profile) -> Profile:
+        """A call that changes its item is nobody else's affair only while no other call has the same item."""
+        changes = [write for write in profile.writes if write.spoils_processes and not write.spoils_threads]
+        if not any(write.what.startswith("its own argument") for write in changes):
+            return profile
+        items = self._source.peek(_LOOKED_AT)
+        if items is not None and len({id(item) for item in items}) == len(items):
+            return profile
+        writes = [
+            replace(write, what=f"{write.what}, which may be another call's too", spoils_threads=True)
+            if write.what.startswith("its own argument")
+            else write
+            for write in profile.writes
+        ]
+        return replace(profile, writes=tuple(writes))
+
+
+def _may_need_processes(profile: Profile, left: int | None) -> bool:
+    """Is there work for them, and may they do it? Pickling is tried only then."""
+    if any(write.spoils_processes and not write.is_random for write in profile.writes):
+        return False
+    waits = (profile.wait_s or 0.0) > 0.5 * profile.wall_s
+    can_overlap_here = not any(write.spoils_threads for write in profile.writes)
+    worth_s = _WORTH_PROCESSES_S if waits and can_overlap_here else _WORTH_A_PROCESS_S
+    return (profile.work_s or 0.0) * (64 if left is None else left) > worth_s
+
+
+def _import_s() -> float:
+    """What importing the program's modules again may take: some 0.3 ms each, beyond those every worker has."""
+    return max(0.0, (len(sys.modules) - 250) * 0.0003)

@@ -1,0 +1,109 @@
+"""The words of a decision: its reason, its evidence and what speaks against the other modes, with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from whilst.model import Evidence, Machine, Mode, Profile, Write
+
+if TYPE_CHECKING:
+    from whilst.running.policies.decide import Forecast
+    from whilst.running.policies.decision_input import Circumstances
+
+__all__ = ["evidence_of", "given_up_by", "reason_for", "why_slower", "write_in_words"]
+
+
+def reason_for(
+    best: Forecast,
+    possible: Mapping[Mode, Forecast],
+    reasons: Mapping[Mode, str],
+    profile: Profile,
+    where: Circumstances,
+) -> str:
+    count = f"{where.left} calls" if where.left is not None else "the calls"
+    if best.mode is Mode.SEQUENTIAL:
+        if set(reasons) >= {Mode.CONCURRENT, Mode.PARALLEL} and not (set(possible) - {Mode.SEQUENTIAL}):
+            return "any other mode could change the results"
+        if where.left == 0:
+            return "all calls were made while it was found out what they are like"
+        return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be faster by a tenth"
+    saved = possible[Mode.SEQUENTIAL].seconds
+    share = (profile.wait_s or 0.0) / max(profile.wall_s, 1e-12)
+    nature = f"{share:.0%} of a call is waiting" if share >= 0.1 else "a call works all the time"
+    held = 1.0 if profile.gil_s is None or not profile.work_s else profile.gil_s / profile.work_s
+    if best.mode is Mode.CONCURRENT and share < 0.5 and held < 0.5:
+        nature = "its work does not hold the GIL"
+    note = f", {best.note}" if best.note else ""
+    return f"{nature}; {count} left take about {_seconds(best.seconds)} instead of {_seconds(saved)}{note}"
+
+
+def why_slower(forecast: Forecast, best: Forecast) -> str:
+    if forecast.seconds <= best.seconds * 1.001:
+        return f"about {_seconds(forecast.seconds)}, which is no faster by a tenth and costs more"
+    return f"about {_seconds(forecast.seconds)}"
+
+
+def evidence_of(profile: Profile, machine: Machine, where: Circumstances) -> tuple[Evidence, ...]:
+    wall = profile.wall_s
+    share = (profile.wait_s or 0.0) / wall if wall else 0.0
+    found = [
+        Evidence("length of a call", wall, "s", f"a call takes {_seconds(wall)}"),
+        Evidence("share of waiting", round(share, 4), "", f"{share:.0%} of it waiting"),
+    ]
+    if profile.gil_s is not None and profile.work_s:
+        held = profile.gil_s / profile.work_s
+        found.append(Evidence("share of work with the GIL", round(held, 4), "", f"{held:.0%} of its work with the GIL"))
+    if profile.native_s and profile.native_s > 0.2 * wall:
+        found.append(
+            Evidence(
+                "native threads", profile.native_s, "s", f"native threads add {_seconds(profile.native_s)} of work"
+            )
+        )
+    if profile.children_s and profile.children_s > 0.05 * wall:
+        found.append(Evidence("children", profile.children_s, "s", f"its children work {_seconds(profile.children_s)}"))
+    if profile.first_call_s is not None and profile.first_call_s > 3 * wall:
+        text = f"the first call took {_seconds(profile.first_call_s)}"
+        found.append(Evidence("first call", profile.first_call_s, "s", text))
+    moved = (profile.argument_bytes or 0) + (profile.result_bytes or 0)
+    if moved > 1 << 16:
+        found.append(Evidence("payload", moved, "B", f"{moved / 1e6:.1f} MB to send and receive"))
+    if where.tried_threads is not None:
+        text = f"two threads at once were {where.tried_threads:.1f} times as fast as one"
+        found.append(Evidence("trial of two threads", where.tried_threads, "", text))
+    cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
+    found.append(Evidence("cores", machine.cores, "", cores))
+    return tuple(found)
+
+
+def given_up_by(profile: Profile, where: Circumstances) -> tuple[str, ...]:
+    given_up = []
+    for write in profile.writes:
+        if write.is_random and not (where.has_own_seed or where.is_seeded):
+            given_up.append(
+                "Its random draws can't be repeated, since nobody seeds them; seed= gives the same draws in every mode"
+            )
+    return tuple(dict.fromkeys(given_up))
+
+
+def _seconds(value: float) -> str:
+    if value >= 1:
+        return f"{value:.2f} s"
+    if value >= 1e-3:
+        return f"{value * 1e3:.3g} ms"
+    return f"{value * 1e6:.3g} µs"
+
+
+def write_in_words(write: Write) -> str:
+    """Say what is written, whether it was seen, and where in the code."""
+    if write.is_random:
+        return f"it draws from {write.what}, which this program seeds: only in order come the same draws"
+    seen = "seen to change" if write.is_confirmed else "found in its code"
+    where = f", {_place(write.where)}" if write.where else ""
+    return f"it changes {write.what} ({seen}{where})"
+
+
+def _place(where: str) -> str:
+    path, _, rest = where.rpartition(":")
+    line = rest.split(" ")[0]
+    return f"{path.rsplit('/', 1)[-1]} line {line}" if path else where

@@ -1,0 +1,120 @@
+"""The first coroutines of a run, watched while they are in flight: do they work so much that one core is too few?
+
+A loop overlaps their waits at once, and nothing is gained by measuring one alone first. But between their waits they
+share one core. Where that turns out to be what limits them, and nothing speaks against it, several processes with a
+loop each are weighed. What speaks against it: whatever they write or hold in common. On one loop a coroutine is alone
+between two awaits, and what it does there to a file or to an object needs no lock; in two processes it would.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+import types
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from whilst.measuring.clocks import delay_ns
+from whilst.measuring.files.filecode import may_touch_files
+from whilst.measuring.files.footprints import Footprints
+from whilst.measuring.roundtrip import SAME_ANYWHERE, parts_of
+from whilst.measuring.writes.reachable import libraries_of
+from whilst.running.core.policy import INLINE
+from whilst.running.policies.drift import LoopWatch
+
+if TYPE_CHECKING:
+    from whilst.measuring.pilot import Pilot
+    from whilst.model import Profile
+    from whilst.running.backends.base import Finished
+    from whilst.running.core.inputs import Source
+    from whilst.running.policies.drift import News
+    from whilst.running.policies.evidence import Grounds
+
+__all__ = ["FirstFlights"]
+
+_ITEMS = 4096
+_MOST = 100
+"""Who reaches more things has not been looked at to the end."""
+_PLAIN = (*SAME_ANYWHERE, int, float, complex, str, bytes, range, tuple, frozenset, re.Pattern, types.CellType)
+
+
+class FirstFlights:
+    """See the module's text. The loop runs in the thread that makes this object and calls it."""
+
+    def __init__(self, pilot: Pilot, grounds: Grounds, source: Source) -> None:
+        self._pilot = pilot
+        self._grounds = grounds
+        self._source = source
+        self._watch: LoopWatch | None = None
+        items = source.peek(1)
+        # The loop has connections of its own: whether this program may be forked is to be asked before there is one.
+        if not items or pilot.reachable is None or not _is_self_contained(pilot) or not grounds.can_fork(INLINE):
+            return
+        self._watch = LoopWatch()
+        libraries = pilot.reachable.libraries | libraries_of(items[0])
+        pilot.files = Footprints(is_watching=may_touch_files(pilot.reachable.names, libraries))
+        pilot.files.begin(items[0])
+
+    def answered(self, finished: Finished) -> News | None:
+        """Take in an answer; return what the calls are like if their work is what limits them."""
+        if self._watch is None or finished.starts_ns is None or finished.ends_ns is None:
+            return None
+        spent_ns = sum(end - start for start, end in zip(finished.starts_ns, finished.ends_ns, strict=True))
+        count = len(finished.ids)
+        busy_s = time.thread_time()
+        idle_s = time.perf_counter() - busy_s - delay_ns() / 1e9
+        known = self._watch.answered(count, spent_ns / 1e9 / max(count, 1), busy_s, idle_s)
+        items = self._source.peek(1)
+        if self._watch.is_over or finished.errors or not items:
+            self.close()
+        if known is None or not items or self._is_closed_by_files(items[0]):
+            return None
+        # What a call changes in its item would be lost, and nobody has looked whether it changes anything.
+        if not all(map(_is_plain, self._source.peek(_ITEMS) or ())):
+            self.close()
+            return None
+        self._pilot.weigh(items[0], finished.values[-1], is_forked=True)
+        work_s, wait_s = known
+        profile: Profile = replace(self._pilot.profile(), work_s=work_s, wait_s=wait_s, gil_s=work_s, calls=1)
+        return profile, f"a call works {work_s * 1e3:.3g} ms of the loop's time, and there is none left"
+
+    def _is_closed_by_files(self, item: object) -> bool:
+        """Have the calls changed files? Then one loop is to make them all."""
+        if self._watch is not None:
+            self._pilot.files.end()
+            if self._has_changed_files():
+                self._watch = None
+            else:
+                self._pilot.files.begin(item)
+        return self._watch is None
+
+    def _has_changed_files(self) -> bool:
+        calls = [footprint for _, footprint in self._pilot.files.calls]
+        return any(each.writes or each.makes or each.databases or each.commands or each.settings for each in calls)
+
+    def close(self) -> None:
+        """Nobody watches any more."""
+        if self._watch is not None:
+            self._watch = None
+            self._pilot.files.end()
+
+
+def _is_self_contained(pilot: Pilot) -> bool:
+    """Is there nothing that its calls could have in common but modules, classes, functions and what never changes?"""
+    assert pilot.reachable is not None
+    if pilot.writes or pilot.scan.caches:
+        return False
+    values = [value for value in pilot.reachable.values() if not _is_a_modules(value)]
+    return len(values) < _MOST and all(map(_is_plain, values))
+
+
+def _is_plain(value: object) -> bool:
+    """Does it never change, nor anything that it holds?"""
+    return all(isinstance(part, _PLAIN) for part in parts_of(value))
+
+
+def _is_a_modules(value: object) -> bool:
+    """Is it the dict of a module, which stands for the names that are looked up in it?"""
+    module = sys.modules.get(str(value.get("__name__"))) if isinstance(value, dict) else None
+    return module is not None and module.__dict__ is value

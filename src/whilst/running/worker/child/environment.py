@@ -1,0 +1,161 @@
+"""What surrounds a call: directory, environment, import path, context variables, log levels, warning filters.
+
+Taken in the parent when a job is first sent, and put in place by a worker before the job's first batch, so that a
+function finds what it would have found in a `for` loop. What can't travel (a context variable that holds a socket)
+is left out: the function meets the variable's default, as it does in a new thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _pickle import dumps, loads
+
+from whilst.running.worker.child import warning_filters as filters
+from whilst.running.worker.transport import byvalue
+from whilst.running.worker.transport.serialization import dumps_one
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextvars import Context
+    from typing import Any
+
+__all__ = ["capture", "settle"]
+
+_THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+_DECIMAL = "decimal_context"
+
+
+def capture(context: Context | None, cwd: str | None, env: Mapping[str, str] | None) -> bytes:
+    """The parent's surroundings, pickled."""
+    variables = []
+    for variable, value in context.items() if context is not None else ():
+        place = ("decimal", _DECIMAL) if variable.name == _DECIMAL else byvalue.place_of_variable(variable)
+        if place is not None:
+            try:
+                default = {} if place[1] == _DECIMAL else byvalue.default_of(variable)
+                variables.append((*place, dumps_one((value, default))))
+            except Exception:  # noqa: S112 - see above: what can't travel is left out
+                continue
+    return dumps(
+        {
+            "path": list(sys.path),
+            "argv": list(getattr(sys, "argv", [])),
+            "recursion_limit": sys.getrecursionlimit(),
+            "cwd": cwd,
+            "env": dict(env) if env is not None else None,
+            "variables": variables,
+            "log_levels": _log_levels(),
+            "warning_filters": filters.written(),
+            "streams": [_state_of(sys.stdout), _state_of(sys.stderr)],
+        },
+        5,
+    )
+
+
+def _log_levels() -> dict[str, int] | None:
+    """The levels that were set, by logger; "" is the root, None as a name would be `logging.disable`."""
+    logging: Any = sys.modules.get("logging")
+    if logging is None:
+        return None
+    manager = logging.root.manager
+    levels = {"": logging.root.level, "\0disable": manager.disable}
+    for name, logger in list(manager.loggerDict.items()):
+        level = getattr(logger, "level", 0)
+        if level:
+            levels[name] = level
+    return levels
+
+
+def _state_of(stream: Any) -> str:
+    if stream is None:
+        return "none"
+    return "closed" if getattr(stream, "closed", False) is True else "open"
+
+
+def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -> Context:
+    """Put a worker into the captured surroundings; gives the context in which its calls are made.
+
+    `is_guest`: not into those that belong to the process as a whole.
+    """
+    from _contextvars import Context
+
+    found: dict[str, Any] = loads(data)
+    # Before the directory changes: relative entries, "" among them, mean the new one either way.
+    if sys.path != found["path"]:
+        sys.path[:] = found["path"]
+    sys.argv = found["argv"]
+    if sys.getrecursionlimit() != found["recursion_limit"]:
+        sys.setrecursionlimit(found["recursion_limit"])
+    if found["env"] is not None and not is_guest:
+        set_environment(found["env"])
+    if found["cwd"] is not None and not is_guest:
+        set_directory(found["cwd"])
+    if native_threads is not None and not is_guest:
+        _limit_native_threads(native_threads)
+    filters.install(found["warning_filters"])
+    context = Context()
+    for module, name, pickled in found["variables"]:
+        try:
+            value, default = loads(pickled)
+            if name == _DECIMAL:
+                import decimal
+
+                context.run(decimal.setcontext, value)
+            else:
+                context.run(byvalue.find_variable(module, name, default).set, value)
+        except Exception:  # noqa: S112 - the module or the value can't be had here
+            continue
+    return context
+
+
+def set_environment(env: Mapping[str, str]) -> None:
+    """Make `os.environ` the same, touching only what differs."""
+    if os.environ == env:
+        return
+    for name in [name for name in os.environ if name not in env]:
+        del os.environ[name]
+    for name, value in env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+def set_directory(cwd: str) -> None:
+    try:
+        if os.getcwd() == cwd:
+            return
+    except OSError:  # the old one is gone
+        pass
+    try:
+        os.chdir(cwd)
+    except OSError:  # the new one is gone too: the call will find out, as it would have in a `for` loop
+        pass
+
+
+def log_settings(data: bytes) -> tuple[dict[str, int] | None, list[str]]:
+    """(log levels, states of stdout and stderr): what `echoing` needs of it."""
+    found = loads(data)
+    return found["log_levels"], found["streams"]
+
+
+def _limit_native_threads(count: int) -> None:
+    """For libraries that are still to be loaded, then for those that are.
+
+    `putenv` rather than `os.environ`: the libraries read C's environment, the user's function must not see it.
+    """
+    for name in _THREAD_LIMITS:
+        os.putenv(name, str(count))
+    if "numpy" in sys.modules or "torch" in sys.modules:
+        try:
+            import threadpoolctl
+        except ImportError:
+            return
+        threadpoolctl.threadpool_limits(count)

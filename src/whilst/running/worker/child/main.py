@@ -1,0 +1,376 @@
+"""A worker's life from fork to exit: what surrounds the calls, whichever way they are made.
+
+Reads frames, loads jobs and arguments, has a *style* (serial, threaded, looped) make the calls, and sends their
+columns back. Whatever a user's object does while it is loaded or pickled is the failure of one call.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import sys
+import time
+from _contextvars import Context
+from _socket import socket
+from _thread import RLock
+from types import CoroutineType
+
+from whilst.running import process_role as share
+from whilst.running.worker.captured_output import Echoes
+from whilst.running.worker.child import environment as ambient
+from whilst.running.worker.child import warning_filters as filters
+from whilst.running.worker.child.styles import Job, Made, Style, Work
+from whilst.running.worker.transport import messages as frames
+from whilst.running.worker.transport import serialization as payload
+from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead
+from whilst.running.worker.transport.shared_memory import Borrower, Lender
+from whilst.running.worker.transport.status_page import AT_LOADING, AT_REST, DOING, RETIRED, SKIP_FROM, SKIP_TO, Cell
+from whilst.running.worker.transport.wire import FrameReader, encode, send_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from whilst.running.worker.transport.wire import Frame
+
+__all__ = ["Job", "Made", "Style", "Work", "Worker", "enter", "inhabit", "light_import"]
+
+_FAILED_EXIT = 70
+_RSS_EVERY_NS = 50_000_000
+
+
+class Worker:
+    """The channel to the parent and what hangs on it."""
+
+    def __init__(
+        self, sock: socket, cell: Cell, echoes: Echoes, memory_limit_bytes: int | None, *, is_guest: bool = False
+    ) -> None:
+        self.sock = sock
+        self.cell = cell
+        self.echoes = echoes
+        self.style: Style
+        self.pid = os.getpid()
+        # A fork of a big program is as big from the start, and shares nearly all of that.
+        self._limit_bytes = None if memory_limit_bytes is None else _resident_bytes() + memory_limit_bytes
+        self._is_guest = is_guest
+        """Lives in the parent's own process: directory and environment are not this worker's to set."""
+        self._looked_ns = 0
+        self._reader = FrameReader(sock)
+        self._jobs: dict[int, Job] = {}
+        self._raw_jobs: dict[int, tuple[JobHead, Any]] = {}
+        self._current: Job | None = None
+        self._borrower = Borrower()
+        self._lender = Lender()
+        self._is_over = False
+        self._lock = RLock()
+
+    def receive(self, flags: int = 0) -> bool:
+        """Wait for frames and handle them; False once there is nothing more to come."""
+        if self._is_over:
+            return False
+        if not self._reader.fill(flags):
+            self._is_over = True
+            return False
+        return self.handle_frames()
+
+    def handle_frames(self) -> bool:
+        for frame in self._reader.frames():
+            if frame.kind == frames.BATCH:
+                self._take_batch(frame)
+                if self.is_over_its_limit():
+                    self.cell.words[RETIRED] = 1
+                    self._is_over = True
+                    return False
+            elif frame.kind == frames.JOB:
+                self._take_job(frame)
+            elif frame.kind == frames.STOP:
+                self._is_over = True
+                return False
+        return True
+
+    def is_over_its_limit(self) -> bool:
+        """Looked at now and then, between two batches."""
+        if self._limit_bytes is None:
+            return False
+        now = time.perf_counter_ns()
+        if now - self._looked_ns < _RSS_EVERY_NS:
+            return False
+        self._looked_ns = now
+        return _resident_bytes() > self._limit_bytes
+
+    def _take_job(self, frame: Frame) -> None:
+        head = JobHead(*frame.envelope)
+        for number in head.forgotten:
+            self._jobs.pop(number, None)
+            self._raw_jobs.pop(number, None)
+        self._jobs.pop(head.id, None)
+        with self._lock:
+            stream, buffers = payload.opened(head.place, frame, self._borrower)
+        if head.place is None:
+            stream = memoryview(bytes(stream))
+        # Loaded by the first batch, in its surroundings: what goes wrong there is an error of that batch's calls.
+        self._raw_jobs[head.id] = (head, (stream, buffers))
+
+    def _job(self, number: int) -> Job:
+        job = self._jobs.get(number)
+        if job is None:
+            head, (stream, buffers) = self._raw_jobs.pop(number)
+            context = self._settle(head)
+            # Copied: a function is kept, the segment is wanted back.
+            values, failures = context.run(payload.unpack, head.shape, stream, buffers, is_copying=True)
+            job = self._jobs[number] = Job(head, context, values[0], failures.get(0))
+            self._current = job
+        elif job is not self._current:
+            self._settle(job.head)
+            self._current = job
+        return job
+
+    def _settle(self, head: JobHead) -> Context:
+        context = ambient.settle(head.surroundings, head.native_threads, is_guest=self._is_guest)
+        self.echoes.settle(*ambient.log_settings(head.surroundings))
+        share.nested_workers = head.nested_workers
+        nesting = sys.modules.get("whilst.running.nesting")
+        if nesting is not None:
+            nesting.enter_worker(head.nested_workers)
+        return context
+
+    def _take_batch(self, frame: Frame) -> None:
+        head = BatchHead(*frame.envelope)
+        with self._lock:
+            self._lender.take_back(head.given_back)
+            self._borrower.drop(head.dropped)
+        words = self.cell.words
+        if words[SKIP_FROM] <= head.first_serial and head.first_serial + head.size <= words[SKIP_TO]:
+            self._skip(head, frame)
+            return
+        words[DOING] = AT_LOADING
+        job = self._job(head.job)
+        with self._lock:
+            stream, buffers = payload.opened(head.place, frame, self._borrower)
+        items, failures = job.context.copy().run(payload.unpack, head.shape, stream, buffers, is_copying=False)
+        del stream, buffers
+        filters.settle_again()
+        self.echoes.watch_logging()
+        if job.load_error is not None:
+            failures = dict.fromkeys(range(head.size), job.load_error)
+        if failures:
+            self._refuse(head, failures)
+            good = [position for position in range(head.size) if position not in failures]
+            for position in good:
+                part = head._replace(
+                    first_serial=head.first_serial + position,
+                    size=1,
+                    ids=None if head.ids is None else [head.ids[position]],
+                )
+                self.style.perform(Work(part, job, [items[position]]))
+        else:
+            self.style.perform(Work(head, job, items))
+        self.cell.words[DOING] = AT_REST
+
+    def _skip(self, head: BatchHead, frame: Frame) -> None:
+        """All of it was taken back: the arguments are not even loaded, lest that does something."""
+        with self._lock:
+            payload.opened(head.place, frame, self._borrower)
+        made = Made()
+        made.is_last = True
+        self.answer(head, made)
+
+    def _refuse(self, head: BatchHead, failures: dict[int, BaseException]) -> None:
+        """Answer for the calls whose arguments can't be rebuilt here: they have not begun."""
+        made = Made()
+        made.positions = sorted(failures)
+        made.values = [None] * len(failures)
+        made.start_ns = made.end_ns = time.perf_counter_ns()
+        from whilst.running.worker.transport.exceptions import describe
+
+        errors = [
+            (index, frames.LOST_IN_LOADING, describe(failures[position]))
+            for index, position in enumerate(made.positions)
+        ]
+        self.answer(head, made, errors)
+
+    def answer(self, head: BatchHead, made: Made, errors: list[tuple[int, int, Any]] | None = None) -> None:
+        """Send calls that have ended."""
+        if os.getpid() != self.pid:
+            # A fork made by the user's function has come back here: in a worker there is no rest of the program.
+            leave(0)
+        with self._lock:
+            self._answer(head, made, errors)
+
+    def _answer(self, head: BatchHead, made: Made, errors: list[tuple[int, int, Any]] | None) -> None:
+        if made.pickled is not None and len(made.pickled) == len(made.values):
+            shape = list(map(len, made.pickled)), [0] * len(made.pickled)
+            packed = payload.Packed(shape, made.pickled, [], {})
+        else:
+            packed = payload.pack(made.values, shares_main=share.has_parents_main())
+            if packed.failures and made.awaits is not None and _await_all(made, made.awaits):
+                packed = payload.pack(made.values, shares_main=share.has_parents_main())
+        told = [*errors] if errors else []
+        if made.errors or packed.failures:
+            told += self._errors_of(made, packed)
+        parcel = payload.parcel(packed, self._lender)
+        made.values.clear()
+        dropped, self._lender.dropped = self._lender.dropped, []
+        envelope = (
+            head.first_serial,
+            made.positions,
+            made.is_last,
+            packed.shape,
+            None if parcel.place is None else tuple(parcel.place),
+            made.start_ns,
+            made.end_ns,
+            _column(made.starts),
+            _column(made.ends),
+            made.cpu_ns,
+            told or None,
+            self.echoes.take(),
+            self._borrower.given_back(),
+            dropped,
+            made.lane,
+        )
+        assert len(envelope) == len(Answer._fields)
+        data = encode(frames.ANSWER, envelope, parcel.payload, int(parcel.fd >= 0))
+        if parcel.fd >= 0:
+            send_all(self.sock, data, (parcel.fd,))
+            os.close(parcel.fd)
+        else:
+            send_all(self.sock, data)
+
+    def _errors_of(self, made: Made, packed: payload.Packed) -> list[tuple[int, int, Any]]:
+        from whilst.running.worker.transport.exceptions import describe
+
+        told: list[tuple[int, int, Any]] = []
+        for index, error in made.errors.items():
+            told.append((index, frames.RAISED, describe(error)))
+        for index, error in packed.failures.items():
+            from whilst.running.worker.parent.culprit import find_culprit
+
+            told.append((index, frames.UNPICKLABLE, (*find_culprit(made.values[index]), describe(error))))
+        return told
+
+
+def _await_all(made: Made, awaits: Callable[[Any], Any]) -> bool:
+    """Await the coroutines among values that nobody took for such. True if there were any."""
+    found = [index for index, value in enumerate(made.values) if type(value) is CoroutineType]
+    for index in found:
+        try:
+            made.values[index] = Context().run(awaits, made.values[index])
+        except BaseException as error:
+            made.values[index] = None
+            made.errors[index] = error
+    return bool(found)
+
+
+def _column(times_ns: list[int] | None) -> bytes | None:
+    if times_ns is None:
+        return None
+    return array.array("q", times_ns).tobytes()
+
+
+def _resident_bytes() -> int:
+    try:
+        # Not a file object: its machinery is more memory for a young fork to touch than all that comes before it.
+        fd = os.open("/proc/self/statm", os.O_RDONLY)
+        try:
+            return int(os.read(fd, 256).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        finally:
+            os.close(fd)
+    except OSError:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def enter(spawn: frames.Spawn, sock: socket, cell_fd: int, stderr_fd: int) -> None:
+    """Be a worker until the parent has had enough. Does not return."""
+    code = _FAILED_EXIT
+    try:
+        cell = Cell(cell_fd, spawn.slots)
+        os.close(cell_fd)
+        echoes = Echoes(cell, stderr_fd)
+        worker = Worker(sock, cell, echoes, spawn.memory_limit_bytes)
+        worker.style = _style(spawn, worker)
+        echoes.install()
+        share.nested_workers = 1
+        send_all(sock, encode(frames.READY, (worker.pid,)))
+        worker.style.run(worker.receive)
+        worker.style.close()
+        code = 0
+    except (BrokenPipeError, ConnectionResetError):
+        code = 0
+    except BaseException:
+        import traceback
+
+        os.write(stderr_fd, traceback.format_exc().encode())
+    leave(code)
+
+
+def inhabit(sock_fd: int, cell_fd: int, stderr_fd: int) -> None:
+    """Be a worker in a sub-interpreter of the parent's process, until the parent has had enough."""
+    cell = Cell(cell_fd, 1)
+    os.close(cell_fd)
+    echoes = Echoes(cell, stderr_fd)
+    sock = socket(fileno=sock_fd)
+    try:
+        worker = Worker(sock, cell, echoes, None, is_guest=True)
+        from whilst.running.worker.child.serial import Serial
+
+        worker.style = Serial(worker)
+        echoes.install()
+        share.nested_workers = 1
+        send_all(sock, encode(frames.READY, (worker.pid,)))
+        worker.style.run(worker.receive)
+        worker.style.close()
+    except OSError:  # the parent has closed its end
+        pass
+    finally:
+        sock.close()
+        os.close(stderr_fd)
+
+
+def _style(spawn: frames.Spawn, worker: Worker) -> Style:
+    if spawn.style == "threads":
+        from whilst.running.worker.child.threaded import Threaded
+
+        return Threaded(worker, spawn.slots)
+    if spawn.style == "loop":
+        from whilst.running.worker.child.looped import Looped
+
+        return Looped(worker)
+    from whilst.running.worker.child.serial import Serial
+
+    return Serial(worker)
+
+
+def leave(code: int) -> None:
+    """End this process as Python would, without waiting for daemon threads."""
+    try:
+        threading: Any = sys.modules.get("threading")
+        if threading is not None:
+            threading._shutdown()
+        atexit: Any = sys.modules.get("atexit")
+        if atexit is not None:
+            atexit._run_exitfuncs()
+    except BaseException:  # noqa: S110 - the user's own exit handlers; nobody is left to be told
+        pass
+    finally:
+        os._exit(code)
+
+
+def light_import(name: str) -> Any:
+    """Import a module of whilst without importing whilst itself, which takes longer than to fork a worker."""
+    if "whilst" in sys.modules:
+        return __import__(name, fromlist=["_"])
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    stand_ins = {"whilst": root, "whilst.running": os.path.join(root, "running")}
+    try:
+        for each, path in stand_ins.items():
+            module: Any = type(sys)(each)
+            module.__path__ = [path]
+            sys.modules[each] = module
+        return __import__(name, fromlist=["_"])
+    finally:
+        for each in stand_ins:
+            sys.modules.pop(each, None)

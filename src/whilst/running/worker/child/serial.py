@@ -1,0 +1,287 @@
+"""Calls one after the other, in the worker's main thread: the style of plain process workers.
+
+The loop over short calls is a `for` loop that notes every few dozen calls in the shared cell how far it is: that is
+how the parent knows, without a message per call, what has not begun. Long calls are timed one by one, and what has
+ended is sent every few milliseconds, so that a lazy reader need not wait, and kept in the cell until then, so that a
+worker that dies takes no result with it.
+"""
+
+from __future__ import annotations
+
+from _contextvars import Context
+from time import perf_counter_ns, thread_time_ns
+from types import CoroutineType
+
+from whilst.running.worker.child.main import light_import
+from whilst.running.worker.child.styles import Made, Style
+from whilst.running.worker.transport.serialization import dumps_short
+from whilst.running.worker.transport.status_page import (
+    AT_CALLS,
+    BEGUN,
+    DOING,
+    FIRST_SLOT,
+    NOTHING,
+    SKIP_FROM,
+    SKIP_TO,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from whilst.running.worker.child.main import Worker
+    from whilst.running.worker.child.styles import Job, Work
+    from whilst.running.worker.transport.status_page import Cell
+
+__all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
+
+_SEND_EVERY_NS = 20_000_000
+_FEW = 64
+_LONG_NS = 50_000
+"""A call that takes so long is not short."""
+_TOGETHER_NS, _MOST_TOGETHER = 20_000, 32
+"""Of short calls that take so long together, and of so many, nobody knows which one is running: those can't be taken
+back, should they turn out to be long."""
+_START = FIRST_SLOT + 1
+
+
+class Serial(Style):
+    """One call at a time."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._words = words = worker.cell.words
+        self._await = Awaiter()
+        worker.echoes.serial_here = lambda: words[BEGUN]
+
+    def run(self, receive: Callable[[], bool]) -> None:
+        while receive():
+            pass
+
+    def close(self) -> None:
+        self._await.close()
+
+    def perform(self, work: Work) -> None:
+        words, head, job = self._words, work.head, work.job
+        words[_START] = perf_counter_ns()
+        words[DOING] = AT_CALLS
+        # Few calls: what it takes to keep the result of each does not matter, even if they are short.
+        is_timed = head.is_timed or head.size <= _FEW
+        call = one_argument(job, head.ids, self._await, is_looked_at=is_timed)
+        if is_timed:
+            self._make_timed(work, _in_copies(call, job.context), 0)
+        else:
+            self._make_untimed(work, call)
+        words[FIRST_SLOT] = NOTHING
+
+    def _make_untimed(self, work: Work, call: Callable[[Any], Any]) -> None:
+        """Short calls: the clock is read around many of them. Those that turn out to be long are timed after all."""
+        head, job, made = work.head, work.job, Made()
+        made.awaits = self._await
+        cpu_ns = thread_time_ns()
+        made.start_ns = perf_counter_ns()
+        in_copies = _in_copies(call, job.context)
+        # A context for each call would cost more than a short call itself.
+        one, here = (in_copies, Context) if len(job.context) else (call, job.context.copy)
+        are_short = True
+        while not made.is_last and (are_short or made.errors):
+            are_short = self._make_some(here(), one, work, made)
+            made.is_last = (
+                made.is_last or len(made.values) == head.size or bool(made.errors and job.head.stops_at_error)
+            )
+        made.end_ns = perf_counter_ns()
+        made.cpu_ns = thread_time_ns() - cpu_ns
+        made.positions = (0, len(made.values))
+        if made.is_last:
+            work.items.clear()
+        self._worker.answer(head, made)
+        if not made.is_last:
+            self._make_timed(work, in_copies, made.positions[1])
+
+    def _make_some(self, here: Context, call: Callable[[Any], Any], work: Work, made: Made) -> bool:
+        """Make calls in one empty context until one of them sets something in it, which the next must not see.
+
+        Or until the rest is taken back: then what was made is the last of it. False if the calls are not short.
+        """
+        words, values, items = self._words, made.values, work.items
+        first, end = work.head.first_serial, work.head.size
+
+        def make() -> bool:
+            at, size, began, was_long = len(values), 1, perf_counter_ns(), False
+            while at < end:
+                stop = min(at + size, end)
+                words[BEGUN] = first + stop - 1
+                if words[SKIP_FROM] < first + stop and first + at < words[SKIP_TO]:
+                    made.is_last = True
+                    return True
+                for item in items[at:stop]:
+                    values.append(call(item))
+                    if here:
+                        return True
+                at, before, began = stop, began, perf_counter_ns()
+                if began - before < _TOGETHER_NS:
+                    size = min(2 * size, _MOST_TOGETHER)
+                    was_long = False
+                elif began - before > _LONG_NS * size:
+                    if size == 1 and was_long:
+                        return False
+                    size, was_long = 1, True  # a closer look: perhaps the process had no core for a while
+                elif size > 1:
+                    size //= 2
+            return True
+
+        try:
+            return here.run(make)
+        except BaseException as error:
+            made.errors[len(values)] = error
+            values.append(None)
+            return True
+
+    def _make_timed(self, work: Work, call: Callable[[Any], Any], first: int) -> None:
+        """Make calls from the first position on, reading the clock around each."""
+        words, head, cell = self._words, work.head, self._worker.cell
+        stops_at_error = work.job.head.stops_at_error
+        made, cpu_ns, sent_ns = self._begin(), thread_time_ns(), perf_counter_ns()
+        items, last = work.items, head.size - 1
+        for position in range(first, head.size):
+            serial = head.first_serial + position
+            words[BEGUN] = serial
+            if words[SKIP_FROM] <= serial < words[SKIP_TO]:
+                break
+            words[FIRST_SLOT] = serial
+            item, items[position] = items[position], None
+            words[_START] = begun = perf_counter_ns()
+            try:
+                made.values.append(call(item))
+            except BaseException as error:
+                made.errors[len(made.values)] = error
+                made.values.append(None)
+            ended = perf_counter_ns()
+            item = None
+            made.starts.append(begun)  # type: ignore[union-attr]
+            made.ends.append(ended)  # type: ignore[union-attr]
+            if position == last or (made.errors and stops_at_error):
+                break
+            is_kept = not made.errors and ended - sent_ns < _SEND_EVERY_NS and _keep(cell, serial, made)
+            if not is_kept:
+                made.positions = (first, len(made.values))
+                self._send(work, made, thread_time_ns() - cpu_ns)
+                first, sent_ns = position + 1, ended
+                made, cpu_ns = self._begin(), thread_time_ns()
+        made.positions = (first, len(made.values))
+        made.is_last = True
+        self._send(work, made, thread_time_ns() - cpu_ns)
+        words[FIRST_SLOT] = NOTHING
+
+    def _begin(self) -> Made:
+        made = Made()
+        made.starts, made.ends, made.pickled, made.awaits = [], [], [], self._await
+        return made
+
+    def _send(self, work: Work, made: Made, cpu_ns: int) -> None:
+        if made.starts and made.ends:
+            made.start_ns, made.end_ns = made.starts[0], made.ends[-1]
+        made.cpu_ns = cpu_ns
+        self._worker.answer(work.head, made)
+        self._worker.cell.forget()
+
+
+def _in_copies(one: Callable[[Any], Any], context: Context) -> Callable[[Any], Any]:
+    copy = context.copy
+
+    def call(item: Any) -> Any:
+        # A copy each: what one call sets in its context is not seen by the next that happens to come here.
+        return copy().run(one, item)
+
+    return call
+
+
+def _keep(cell: Cell, serial: int, made: Made) -> bool:
+    """Put the last value where it outlives this process; False if it has to be sent now instead."""
+    data = dumps_short(made.values[-1])
+    if data is None or not cell.keep(serial, data):
+        return False
+    made.pickled.append(data)  # type: ignore[union-attr]
+    return True
+
+
+def call_of(job: Job) -> Callable[[Any], Any]:
+    """The job's calls as a function of the item."""
+    fn = job.fn
+    if job.head.how == "star":
+        return lambda item: fn(*item)
+    if job.head.how == "call":
+        return _call_item
+    return fn  # type: ignore[no-any-return]
+
+
+def _call_item(item: Any) -> Any:
+    function, args, kwargs = item
+    return function(*args, **kwargs)
+
+
+def one_argument(
+    job: Job, ids: Any, awaits: Callable[[Any], Any], *, is_looked_at: bool = True
+) -> Callable[[Any], Any]:
+    """The job's calls as a function of the item alone; the user's own function where nothing need be added.
+
+    Unless `is_looked_at`, the one who calls looks himself whether he was given a coroutine.
+    """
+    fn, head = job.fn, job.head
+    call = call_of(job)
+    if head.is_coroutine or (is_looked_at and (head.how == "call" or _gives_coroutines(fn))):
+        plain = call
+
+        def call(item: Any) -> Any:
+            value = plain(item)
+            return awaits(value) if type(value) is CoroutineType or head.is_coroutine else value
+
+    if head.seed is not None:
+        reseed = light_import("whilst.running.calls.seeding").reseed
+        numbers, seed, drawn = iter(ids), head.seed, call
+
+        def call(item: Any) -> Any:
+            reseed(seed, next(numbers))
+            return drawn(item)
+
+    return call
+
+
+_PLAIN_CODE = 0x0080 | 0x0100 | 0x0200 | 0x0020
+"""CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR, CO_GENERATOR."""
+
+
+def _gives_coroutines(fn: Any) -> bool:
+    """It might: anything but a plain Python function or a builtin is looked at after every call."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return type(fn).__name__ not in {"builtin_function_or_method", "type", "method_descriptor"}
+    # A plain function may still return a coroutine that it got elsewhere.
+    return bool(code.co_flags & _PLAIN_CODE) or bool(code.co_names) or bool(code.co_freevars)
+
+
+class Awaiter:
+    """Awaits coroutines that calls gave, one after the other, on one event loop that is made when needed."""
+
+    __slots__ = ("_runner",)
+
+    def __init__(self) -> None:
+        self._runner: Any = None
+
+    def __call__(self, awaitable: Any) -> Any:
+        import asyncio
+        import contextvars
+
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+
+        async def awaited() -> Any:
+            return await awaitable
+
+        return self._runner.run(awaited(), context=contextvars.copy_context())
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None

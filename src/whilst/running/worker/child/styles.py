@@ -1,0 +1,86 @@
+"""What a worker hands to the ways in which calls are made, and what it gets back from them."""
+
+from __future__ import annotations
+
+from whilst._record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+    from typing import Any
+
+    from whilst.running.worker.transport.messages import BatchHead, JobHead
+
+__all__ = ["Job", "Made", "Style", "Work"]
+
+
+class Job:
+    """What a batch's calls share, as it stands here."""
+
+    __slots__ = ("context", "fn", "head", "load_error")
+
+    def __init__(self, head: JobHead, context: Context, fn: Any, load_error: BaseException | None) -> None:
+        self.head = head
+        self.context = context
+        self.fn = fn
+        self.load_error = load_error
+
+
+class Work(Record):
+    """A batch whose items are loaded."""
+
+    head: BatchHead
+    job: Job
+    items: list[Any]
+
+
+class Made:
+    """Calls of one batch that have ended, in columns."""
+
+    __slots__ = (
+        "awaits",
+        "cpu_ns",
+        "end_ns",
+        "ends",
+        "errors",
+        "is_last",
+        "lane",
+        "pickled",
+        "positions",
+        "start_ns",
+        "starts",
+        "values",
+    )
+
+    def __init__(self) -> None:
+        self.positions: tuple[int, int] | list[int] = (0, 0)
+        self.values: list[Any] = []
+        self.errors: dict[int, BaseException] = {}
+        """By index in `values`."""
+        self.starts: list[int] | None = None
+        self.ends: list[int] | None = None
+        self.start_ns = self.end_ns = 0
+        self.pickled: list[bytes] | None = None
+        """The values, where they were pickled one by one already."""
+        self.cpu_ns: int | None = None
+        self.awaits: Callable[[Any], Any] | None = None
+        """By this the coroutines among the values are awaited. Nobody has looked yet whether there are any."""
+        self.is_last = False
+        self.lane = 0
+
+
+class Style:
+    """A way to make calls. Made with the worker; answers through `worker.answer`."""
+
+    def perform(self, work: Work) -> None:
+        """Make these calls, or begin to."""
+        raise NotImplementedError
+
+    def run(self, receive: Callable[[], bool]) -> None:
+        """Call `receive` (which waits for frames and handles them) until it says that the end has come."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Finish what was begun."""
+        raise NotImplementedError

@@ -1,0 +1,125 @@
+"""Why something can't be pickled: the attribute path to the culprit, what it is, and what to do about it.
+
+Loaded only once something has failed. Walks what pickle would walk (containers, attributes, closures, defaults,
+partials, bound objects) down to the innermost part that fails although none of its own parts does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from whilst._record import Record
+from whilst.running.worker.transport.serialization import dumps_one
+
+__all__ = ["Culprit", "find_culprit"]
+
+_MAX_DEPTH = 12
+_MAX_PARTS = 2_000
+
+
+class Culprit(Record):
+    """`path` is written as one would in Python: ".client._lock", "['db']", "[3]", "" for the object itself."""
+
+    path: str
+    kind: str
+    remedy: str
+
+
+_REMEDIES = (
+    ("lock", "Make it inside the function, or pass mode='concurrent' (threads share it)."),
+    ("generator", "Turn it into a list before, or pass mode='concurrent'."),
+    ("socket", "Open it inside the function, or pass mode='concurrent'."),
+    ("TextIOWrapper", "Pass the path and open it inside the function, or pass mode='concurrent'."),
+    ("Buffered", "Pass the path and open it inside the function, or pass mode='concurrent'."),
+    ("FileIO", "Pass the path and open it inside the function, or pass mode='concurrent'."),
+    ("Connection", "Connect inside the function, or pass mode='concurrent'."),
+    ("Cursor", "Connect inside the function, or pass mode='concurrent'."),
+    ("thread", "Start it inside the function, or pass mode='concurrent'."),
+    ("ContextVar", "Make it a global of its module, or pass mode='concurrent'."),
+)
+_REMEDY = "Make it inside the function, return only plain data of it, or pass mode='concurrent'."
+
+
+def find_culprit(value: object) -> Culprit:
+    """Find what in `value` can't be pickled."""
+    path = ""
+    seen: set[int] = set()
+    for _ in range(_MAX_DEPTH):
+        seen.add(id(value))
+        for step, part in _parts(value):
+            if id(part) not in seen and not _can_travel(part):
+                path, value = path + step, part
+                break
+        else:
+            break
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    remedy = next((remedy for word, remedy in _REMEDIES if word.lower() in name.lower()), _REMEDY)
+    return Culprit(path, name, remedy)
+
+
+def _can_travel(value: object) -> bool:
+    try:
+        dumps_one(value)
+    except Exception:
+        return False
+    return True
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    for count, part in enumerate(_all_parts(value)):
+        if count >= _MAX_PARTS:
+            return
+        yield part
+
+
+def _all_parts(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, each in list(value.items()):
+            yield f"[{key!r}]", each
+            yield f" key {key!r}", key
+    elif isinstance(value, (list, tuple)):
+        for index, each in enumerate(value):
+            yield f"[{index}]", each
+    elif isinstance(value, (set, frozenset)):
+        for each in value:
+            yield " member", each
+    yield from _parts_of_callable(value)
+    try:
+        state = vars(value)
+    except TypeError:
+        state = {}
+    if not isinstance(value, type):
+        for name, each in list(state.items()):
+            yield f".{name}", each
+        for kind in type(value).__mro__:
+            slots = kind.__dict__.get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                try:
+                    yield f".{name}", getattr(value, name)
+                except AttributeError:
+                    continue
+
+
+def _parts_of_callable(value: object) -> Iterator[tuple[str, object]]:
+    bound = getattr(value, "__self__", None)
+    if bound is not None and not isinstance(bound, type) and callable(value):
+        yield ".__self__", bound
+    if type(value).__name__ == "partial":
+        yield ".func", value.func  # type: ignore[attr-defined]
+        yield ".args", value.args  # type: ignore[attr-defined]
+        yield ".keywords", value.keywords  # type: ignore[attr-defined]
+    code = getattr(value, "__code__", None)
+    if code is None:
+        return
+    for name, cell in zip(code.co_freevars, getattr(value, "__closure__", None) or (), strict=False):
+        try:
+            yield f" (closure variable {name!r})", cell.cell_contents
+        except ValueError:
+            continue
+    yield ".__defaults__", getattr(value, "__defaults__", None)
+    yield ".__kwdefaults__", getattr(value, "__kwdefaults__", None)
+    namespace = getattr(value, "__globals__", {})
+    for name in code.co_names:
+        if name in namespace:
+            yield f" (global {name!r})", namespace[name]

@@ -1,0 +1,195 @@
+"""Workers that are forks of this program: the fastest start there is, and they have all that it has loaded and set.
+
+Only for a program that may be forked (`measuring.fork_safety`), which is looked at again before every fork: the other
+way is the clean server (`launching`). A fork inherits every descriptor, so those that only this program is to hold
+are noted in `private`: a worker that kept its neighbour's socket open would keep the neighbour from seeing its end.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import atexit
+import contextlib
+import faulthandler
+import gc
+import os
+import sys
+
+from whilst.running import process_role as share
+
+# Imported for the workers' sake, too: what is loaded before the fork is not loaded by every one of them.
+from whilst.running.worker.child import serial  # noqa: F401
+from whilst.running.worker.child.after_fork import become_worker, kill
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import select
+    from collections.abc import Iterable
+
+    from whilst.running.worker.transport.messages import Spawn
+
+__all__ = ["Forks", "can_fork", "private"]
+
+private: set[int] = set()
+"""Descriptors that a worker forked from this program closes at once."""
+_lifelines: set[int] = set()
+
+
+def can_fork() -> bool:
+    """A fork of this program, as it stands, would be a good worker."""
+    from whilst.measuring.fork_safety import why_not_fork
+
+    return hasattr(os, "pidfd_open") and not why_not_fork(private)
+
+
+class Forks:
+    """The workers that one back end has forked from this program; told apart by the numbers it gives them.
+
+    A process that has ended makes a descriptor of its own readable (`poll` is told of each), so that neither SIGCHLD
+    is needed, which is the program's, nor a socket's end, which a child of the worker may hold open.
+    """
+
+    shares_main = True
+    """What this program has in `__main__`, these workers have too."""
+
+    def __init__(self, poll: select.poll) -> None:
+        self._poll = poll
+        self._workers: dict[int, tuple[int, int, int]] = {}
+        """By number: its process, the descriptor of that, and the writing end of its lifeline."""
+        self._by_fd: dict[int, int] = {}
+
+    def start(self, spawn: Spawn, fds: tuple[int, ...]) -> None:
+        """Fork a worker. The descriptors are its own, and closed here.
+
+        Raises:
+            OSError: there can't be one more process.
+        """
+        try:
+            lifeline, held = os.pipe()
+        except OSError:
+            _close(fds)
+            raise
+        program = os.getpid()
+        # A handler of the program's must not run in the child, nor take the child for its own before this is through.
+        usual = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+        handled = [number for number in range(1, _signal.NSIG) if callable(_signal.getsignal(number))]
+        try:
+            pid = _fork()
+            if pid == 0:
+                try:
+                    os.close(held)
+                    _shed_the_program(handled)
+                    _signal.pthread_sigmask(_signal.SIG_SETMASK, usual)
+                    become_worker(spawn, fds, lifeline, program)
+                finally:
+                    os._exit(72)
+            ended = _watch(pid)
+        except OSError:
+            os.close(held)
+            raise
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, usual)
+            _close((*fds, lifeline))
+        self._workers[spawn.token] = pid, ended, held
+        self._by_fd[ended] = spawn.token
+        _lifelines.add(held)
+        private.add(ended)
+        self._poll.register(ended)
+
+    def kill(self, number: int) -> None:
+        """End a worker now, with whatever it has started."""
+        pid, ended, _ = self._workers[number]
+        with contextlib.suppress(ProcessLookupError):
+            # Somebody else may have reaped it (a SIGCHLD handler that takes what comes): its number is free then.
+            _signal.pidfd_send_signal(ended, 0)
+            kill(pid)
+
+    def hear(self, fd: int) -> list[tuple[int, int | None, str]] | None:
+        """Who has ended, by number, with exit code and reason; None if this descriptor is none of these."""
+        number = self._by_fd.get(fd)
+        return None if number is None else [(number, self._reap(number), "")]
+
+    def close(self) -> None:
+        """Kill what is left, and wait for it."""
+        for number in self._workers:
+            self.kill(number)
+        for number in list(self._workers):
+            self._reap(number)
+
+    def _reap(self, number: int) -> int | None:
+        pid, ended, held = self._workers.pop(number)
+        del self._by_fd[ended]
+        self._poll.unregister(ended)
+        _lifelines.discard(held)
+        private.discard(ended)
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        except ChildProcessError:
+            return None
+        finally:
+            os.close(ended)
+            os.close(held)
+
+
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def _watch(pid: int) -> int:
+    """A descriptor that is readable when the process has ended."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        with contextlib.suppress(OSError):
+            kill(pid)
+            os.waitpid(pid, 0)
+        raise
+
+
+def _fork() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        # What waits in their buffers is to be written by this process alone.
+        with contextlib.suppress(Exception):
+            stream.flush()
+    if sys.version_info >= (3, 12):
+        import warnings
+
+        with warnings.catch_warnings():
+            # Native threads are counted too: those of BLAS, which survive a fork by hooks of their own.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
+    else:
+        return os.fork()
+
+
+def _shed_the_program(handled: Iterable[int]) -> None:
+    """In the child: nothing of what the program would do by itself later is to happen here as well.
+
+    Args:
+        handled: the signals for which it has handlers.
+    """
+    _close(private)
+    atexit._clear()
+    sys.settrace(None)
+    sys.setprofile(None)
+    for number in handled:
+        _signal.signal(number, _signal.default_int_handler if number == _signal.SIGINT else _signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    faulthandler.enable(2)
+    share.keep_main()
+    # What the program has made is not this process's to collect, nor to copy for looking at it.
+    gc.freeze()
+
+
+def _let_go() -> None:
+    """In any fork, the user's too: were a lifeline held open there, a worker would outlive the program with it."""
+    _close(_lifelines)
+    _lifelines.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

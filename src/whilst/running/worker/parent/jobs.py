@@ -1,0 +1,60 @@
+"""A job on the parent's side: pickled once, when it is first sent."""
+
+from __future__ import annotations
+
+from whilst.running.call_names import name_of
+from whilst.running.worker.child import environment as ambient
+from whilst.running.worker.transport import byvalue
+from whilst.running.worker.transport import serialization as payload
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from whilst.errors import NotPicklableError
+    from whilst.running.backends.base import Job
+    from whilst.running.worker.transport.serialization import Packed
+
+__all__ = ["JobState"]
+
+
+class JobState:
+    """A job, pickled when it is first sent: workers that start later get the very same function."""
+
+    __slots__ = ("_is_known", "_packed", "is_careful", "job", "key", "surroundings")
+
+    def __init__(self, job: Job, key: int) -> None:
+        self.job = job
+        self.key = key
+        """Jobs of one backend have keys of their own: ids may be used again."""
+        self.surroundings = ambient.capture(job.context, job.cwd, job.env)
+        self.is_careful = False
+        """Modules that only this program can import go by value, since a worker could not."""
+        module = _module_of(job.fn)
+        self._is_known = job.how == "call" or module == "__main__" or byvalue.is_importable(module)
+        self._packed: dict[tuple[bool, bool], tuple[Packed, NotPicklableError | None]] = {}
+
+    def cares(self, shares_main: bool) -> bool:
+        """Whether to be careful with what is sent to such a worker."""
+        return self.is_careful or not (self._is_known or shares_main)
+
+    def packed(self, shares_main: bool) -> tuple[Packed, NotPicklableError | None]:
+        """The function for a worker that has this program's `__main__`, or has not; and why it can't be had."""
+        key = (self.cares(shares_main), shares_main)
+        found = self._packed.get(key)
+        if found is None:
+            fn = None if self.job.how == "call" else self.job.fn
+            packed = payload.pack([fn], is_careful=key[0], shares_main=shares_main)
+            error = None
+            if 0 in packed.failures:
+                from whilst.running.worker.parent.pickle_errors import not_picklable
+
+                error = not_picklable(name_of(self.job.fn), "it", fn, packed.failures[0])
+            found = self._packed[key] = (packed, error)
+        return found
+
+
+def _module_of(fn: Any) -> str:
+    while hasattr(fn, "func"):
+        fn = fn.func
+    return str(getattr(fn, "__module__", None) or type(fn).__module__)

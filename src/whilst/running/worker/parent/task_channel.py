@@ -1,0 +1,394 @@
+"""The parent's side of jobs, batches and answers: pickled, sent, received, rebuilt; errors made for people.
+
+What can't be pickled never leaves: its calls are answered here. What could be pickled but not be rebuilt over there
+is sent once more by value, since the usual reason is a module that only this process can import.
+"""
+
+from __future__ import annotations
+
+import array
+import itertools
+from _pickle import loads
+
+from whilst.running.backends.base import Batch, Event, Finished, Job
+from whilst.running.call_names import describe_call
+from whilst.running.worker.captured_output import HeldEchoes
+from whilst.running.worker.parent.in_flight import OpenBatch, Waiting
+from whilst.running.worker.parent.jobs import JobState
+from whilst.running.worker.transport import messages as frames
+from whilst.running.worker.transport import serialization as payload
+from whilst.running.worker.transport.messages import Answer
+from whilst.running.worker.transport.status_page import FIRST_SLOT
+from whilst.running.worker.transport.wire import encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from whilst.running.worker.parent.in_flight import Hands, Unit
+    from whilst.running.worker.transport.wire import Frame, FrameWriter
+
+__all__ = ["Parcels"]
+
+_KNOWN_JOBS = 16
+_UNIT_BYTES = 1 << 22
+_LIGHT = {int, float, bool, type(None)}
+
+
+class Parcels:
+    """What all workers of a back end have in common."""
+
+    def __init__(self, native_threads: int | None) -> None:
+        self._native_threads = native_threads
+        self._jobs: dict[Job, JobState] = {}
+        self._keys = itertools.count()
+        self._suspects: set[tuple[int, int]] = set()
+        self._echoes = HeldEchoes()
+
+    def suspect(self, batch: Batch, ids: Sequence[int]) -> None:
+        """One of these ended a worker while it was unpickled: from now on each travels alone."""
+        self._suspects.update((id(batch.job), each) for each in ids)
+
+    def send(self, hands: Hands, writer: FrameWriter, batch: Batch) -> list[Event]:
+        """Pickle and send; gives the answers for what could not be pickled."""
+        self._echoes.sent(batch.job, batch.ids)
+        state = self._state(batch.job)
+        error = state.packed(hands.shares_main)[1]
+        if error is not None:
+            return [_failed(hands.worker, batch, batch.ids, dict.fromkeys(batch.ids, error), is_last=True)]
+        open_batch, types = OpenBatch(batch), payload.types_of(batch.items)
+        ends = [len(batch.ids)]
+        if self._suspects and any((id(batch.job), each) in self._suspects for each in batch.ids):
+            ends = list(range(1, len(batch.ids) + 1))
+        elif not types <= _LIGHT:
+            ends = _cut(batch.items)
+        start = 0
+        for end in ends:
+            ids, items = batch.ids[start:end], batch.items[start:end]
+            part = Waiting(open_batch, ids, items, is_large=len(ends) > 1, types=types if len(ends) == 1 else None)
+            hands.waiting.append(part)
+            start = end
+        open_batch.units_left = len(ends)
+        return self.pump(hands, writer)
+
+    def note_taken_back(self, ids: Iterable[int]) -> None:
+        """These have not begun, and are to be sent again."""
+        self._echoes.taken_back(ids)
+
+    def hold(self, hands: Hands, batch: Batch) -> None:
+        """Have it in hand without sending it: its worker has died, and that is about to be said."""
+        open_batch = OpenBatch(batch)
+        open_batch.units_left = 1
+        hands.waiting.append(Waiting(open_batch, batch.ids, batch.items, is_large=False))
+
+    def pump(self, hands: Hands, writer: FrameWriter) -> list[Event]:
+        """Send what waits, as far as there is room."""
+        events: list[Event] = []
+        while hands.has_room:
+            events += self._send_unit(hands, writer, hands.waiting.popleft())
+        return events
+
+    def receive(self, hands: Hands, writer: FrameWriter, frame: Frame) -> list[Event]:
+        """An answer, as what has finished."""
+        answer = Answer(*frame.envelope)
+        hands.lender.take_back(answer.given_back)
+        values, failures = self._values(hands, frame, answer)
+        unit = hands.find_unit(answer.first_serial)
+        if unit is None:
+            # All of it was answered or taken back, and this is the worker saying that it saw the latter.
+            return []
+        positions = _positions(unit, answer)
+        if answer.echoes is not None:
+            first = min(_chosen(unit.ids, positions), default=0)
+            self._echoes.hold(answer.echoes, unit.open_batch.batch.job, first, hands.id_at)
+        again: list[int] = []
+        errors = self._errors(hands, unit, answer, positions, failures, again)
+        if again:
+            keep = [index for index, position in enumerate(positions) if position not in again]
+            values = [values[index] for index in keep]
+            positions = [positions[index] for index in keep]
+        unit.note(positions)
+        if errors:
+            unit.has_failed = True
+            self._echoes.failed(unit.open_batch.batch.job, errors)
+        events: list[Event] = []
+        if again:
+            events += self._send_by_value(hands, writer, unit, again)
+        is_last = self._settle_unit(hands, writer, unit, answer, events)
+        events += self.pump(hands, writer)
+        if not positions and not is_last:
+            return events
+        return [
+            *events,
+            Finished(
+                hands.worker,
+                unit.open_batch.batch.number,
+                _chosen(unit.ids, positions),
+                values,
+                answer.start_ns,
+                answer.end_ns,
+                errors,
+                _column(answer.starts_ns),
+                _column(answer.ends_ns),
+                answer.cpu_ns,
+                answer.lane,
+                is_last,
+            ),
+        ]
+
+    def recover(self, hands: Hands) -> list[Event]:
+        """Answers that a dead worker had kept in its cell and not sent."""
+        found: dict[int, tuple[Unit, list[int], list[object]]] = {}
+        for serial, data in hands.cell.kept():
+            unit = hands.find_unit(serial)
+            if unit is None or unit.is_answered(serial - unit.first_serial):
+                continue
+            try:
+                value = loads(data)
+            except BaseException:  # noqa: S112 - it counts as lost: the worker that could tell why is gone
+                continue
+            _, positions, values = found.setdefault(unit.first_serial, (unit, [], []))
+            positions.append(serial - unit.first_serial)
+            values.append(value)
+        events: list[Event] = []
+        for unit, positions, values in found.values():
+            unit.note(positions)
+            is_last = False
+            if not unit.has_open:
+                hands.units.remove(unit)
+                unit.open_batch.units_left -= 1
+                is_last = unit.open_batch.units_left == 0
+            start_ns = hands.cell.words[FIRST_SLOT + 1]
+            number, ids = unit.open_batch.batch.number, _chosen(unit.ids, positions)
+            events.append(Finished(hands.worker, number, ids, values, start_ns, start_ns, is_last=is_last))
+        return events
+
+    def echo(self, everybody: Iterable[Hands], *, is_over: bool = False) -> None:
+        """Say again what calls have said, in the order of the calls. `is_over`: nothing follows."""
+        if not self._echoes.is_empty:
+            self._echoes.say([each for hands in everybody for each in hands.lowest_ids()], is_over=is_over)
+
+    def close(self) -> None:
+        self.echo((), is_over=True)
+        self._jobs.clear()
+        self._suspects.clear()
+
+    def _state(self, job: Job) -> JobState:
+        state = self._jobs.get(job)
+        if state is None:
+            while len(self._jobs) >= _KNOWN_JOBS:
+                self._jobs.pop(next(iter(self._jobs)))
+            state = self._jobs[job] = JobState(job, next(self._keys))
+        return state
+
+    def _send_unit(self, hands: Hands, writer: FrameWriter, waiting: Waiting) -> list[Event]:
+        """Send one unit; gives the answers for calls that can't be sent."""
+        open_batch, ids, items = waiting.open_batch, waiting.ids, waiting.items
+        batch = open_batch.batch
+        job = batch.job
+        state = self._state(job)
+        cares, shares_main = state.cares(hands.shares_main), hands.shares_main
+        packed = payload.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
+        events: list[Event] = []
+        if packed.failures:
+            from whilst.running.worker.parent.pickle_errors import not_picklable, noun_of
+
+            errors: dict[int, BaseException] = {}
+            for position, error in packed.failures.items():
+                number, item = ids[position], items[position]
+                errors[number] = not_picklable(describe_call(job, number, item), noun_of(job), item, error)
+            good = [position for position in range(len(ids)) if position not in packed.failures]
+            open_batch.units_left -= not good
+            is_last = open_batch.units_left == 0
+            events.append(_failed(hands.worker, batch, list(errors), errors, is_last=is_last))
+            if not good:
+                return events
+            waiting.ids, waiting.items = [ids[each] for each in good], [items[each] for each in good]
+            packed = payload.pack(waiting.items, is_careful=cares, shares_main=shares_main)
+        self._introduce(hands, writer, state)
+        unit = hands.take(waiting)
+        parcel = payload.parcel(packed, hands.lender)
+        dropped, hands.lender.dropped = hands.lender.dropped, []
+        given_back, hands.results_done_with = hands.results_done_with, []
+        head = (
+            batch.number,
+            state.key,
+            unit.first_serial,
+            unit.count,
+            unit.ids if job.seed is not None else None,
+            batch.is_timed,
+            packed.shape,
+            None if parcel.place is None else tuple(parcel.place),
+            given_back,
+            dropped,
+        )
+        _write(writer, frames.BATCH, head, parcel)
+        return events
+
+    def _introduce(self, hands: Hands, writer: FrameWriter, state: JobState) -> None:
+        """Send the job, unless this worker knows it as it is now."""
+        cares = state.cares(hands.shares_main)
+        if hands.jobs.get(state.key) == cares:
+            return
+        hands.jobs.pop(state.key, None)
+        forgotten = []
+        while len(hands.jobs) >= _KNOWN_JOBS:
+            forgotten.append(next(iter(hands.jobs)))
+            del hands.jobs[forgotten[-1]]
+        hands.jobs[state.key] = cares
+        job, packed = state.job, state.packed(hands.shares_main)[0]
+        parcel = payload.parcel(packed, hands.lender)
+        native = job.native_threads if job.native_threads is not None else self._native_threads
+        head = (
+            state.key,
+            job.how,
+            job.is_coroutine,
+            job.seed,
+            job.stops_at_error,
+            job.nested_workers,
+            native,
+            state.surroundings,
+            packed.shape,
+            None if parcel.place is None else tuple(parcel.place),
+            forgotten,
+        )
+        _write(writer, frames.JOB, head, parcel)
+
+    def _values(self, hands: Hands, frame: Frame, answer: Answer) -> tuple[list[Any], dict[int, BaseException]]:
+        stream, buffers = payload.opened(answer.place, frame, hands.borrower)
+        values, failures = payload.unpack(answer.shape, stream, buffers, is_copying=True)
+        del stream, buffers
+        if answer.place is not None:
+            hands.results_done_with += hands.borrower.given_back()
+        hands.borrower.drop(answer.dropped)
+        return values, failures
+
+    def _errors(
+        self,
+        hands: Hands,
+        unit: Unit,
+        answer: Answer,
+        positions: Sequence[int],
+        failures: dict[int, BaseException],
+        again: list[int],
+    ) -> dict[int, BaseException]:
+        """The errors by id; positions that are worth another try, by value, are added to `again`."""
+        errors: dict[int, BaseException] = {}
+        if not failures and not answer.errors:
+            return errors
+        # Loaded by the first failure.
+        from whilst.running.worker.parent.pickle_errors import noun_of, refusal, unloadable
+        from whilst.running.worker.transport.exceptions import rebuild
+
+        job = unit.open_batch.batch.job
+        for index, error in failures.items():
+            name = describe_call(job, unit.ids[positions[index]], unit.items[positions[index]])
+            errors[unit.ids[positions[index]]] = lost = unloadable(name, "its result", "here", error)
+            lost.has_begun = True
+        for index, kind, told in answer.errors or ():
+            position = positions[index]
+            number = unit.ids[position]
+            if kind == frames.RAISED:
+                errors[number] = rebuild(told)
+            elif kind == frames.UNPICKLABLE:
+                path, what, remedy, cause = told
+                name = describe_call(job, number, unit.items[position])
+                errors[number] = refused = refusal(name, "its result", (path, what, remedy), rebuild(cause))
+                refused.has_begun = True
+            else:
+                unit.is_split = True
+                if not self._state(job).cares(hands.shares_main):
+                    again.append(position)
+                    continue
+                name = describe_call(job, number, unit.items[position])
+                errors[number] = unloadable(name, noun_of(job), "in a worker", rebuild(told))
+        return errors
+
+    def _send_by_value(self, hands: Hands, writer: FrameWriter, unit: Unit, again: list[int]) -> list[Event]:
+        state = self._state(unit.open_batch.batch.job)
+        state.is_careful = True
+        unit.taken.update(again)
+        return self._resend(hands, writer, unit, again)
+
+    def _resend(self, hands: Hands, writer: FrameWriter, unit: Unit, positions: Sequence[int]) -> list[Event]:
+        ids = [unit.ids[each] for each in positions]
+        items = [unit.items[each] for each in positions]
+        unit.open_batch.units_left += 1
+        return self._send_unit(hands, writer, Waiting(unit.open_batch, ids, items, is_large=unit.is_large))
+
+    def _settle_unit(self, hands: Hands, writer: FrameWriter, unit: Unit, answer: Answer, events: list[Event]) -> bool:
+        """Note a unit that is done; True if its batch is."""
+        left = unit.open_positions() if unit.has_open else []
+        if left and (unit.is_split or not answer.is_last):
+            return False
+        if left and not (unit.open_batch.batch.job.stops_at_error and unit.has_failed):
+            # Taken back in the very moment in which it was to begin: neither side has it now.
+            events += self._resend(hands, writer, unit, left)
+        if not left and not answer.is_last and not unit.is_split:
+            return False
+        hands.units.remove(unit)
+        unit.open_batch.units_left -= 1
+        return unit.open_batch.units_left == 0
+
+
+def _cut(items: Sequence[Any]) -> list[int]:
+    """Where to cut a batch, so that no unit is much larger than it need be: large ones wait for each other's memory."""
+    ends = []
+    size = 0
+    for position, item in enumerate(items):
+        more = _size_of(item)
+        if size and size + more > _UNIT_BYTES:
+            ends.append(position)
+            size = 0
+        size += more
+    return [*ends, len(items)]
+
+
+def _size_of(item: Any) -> int:
+    """About how many bytes it has, as far as that is seen at once."""
+    kind = type(item)
+    if kind in _LIGHT:
+        return 0
+    if kind is tuple:
+        return sum(map(_size_of, item)) if len(item) < 16 else 0
+    if kind in {str, bytes, bytearray}:
+        return len(item)
+    size = getattr(item, "nbytes", 0)
+    return size if type(size) is int else 0
+
+
+def _write(writer: FrameWriter, kind: int, head: tuple[Any, ...], parcel: payload.Parcel) -> None:
+    if parcel.fd >= 0:
+        writer.write(encode(kind, head, parcel.payload, 1), (parcel.fd,))
+    else:
+        writer.write(encode(kind, head, parcel.payload))
+
+
+def _positions(unit: Unit, answer: Answer) -> Sequence[int]:
+    """The positions within the unit, of which the answer may be for a part."""
+    offset = answer.first_serial - unit.first_serial
+    if isinstance(answer.positions, list):
+        return [offset + each for each in answer.positions] if offset else answer.positions
+    first, count = answer.positions
+    return range(offset + first, offset + first + count)
+
+
+def _chosen(ids: Sequence[int], positions: Sequence[int]) -> Sequence[int]:
+    if isinstance(positions, range):
+        return ids if len(positions) == len(ids) else ids[positions.start : positions.stop]
+    return [ids[each] for each in positions]
+
+
+def _column(data: bytes | None) -> Sequence[int] | None:
+    if data is None:
+        return None
+    column = array.array("q")
+    column.frombytes(data)
+    return column
+
+
+def _failed(
+    worker: int, batch: Batch, ids: Sequence[int], errors: dict[int, BaseException], *, is_last: bool
+) -> Finished:
+    return Finished(worker, batch.number, ids, [None] * len(ids), 0, 0, errors, is_last=is_last)
