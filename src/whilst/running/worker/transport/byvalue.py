@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextvars import ContextVar
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
 __all__ = ["default_of", "dumps", "find_variable", "is_importable", "names_any", "place_of_variable", "unreachable"]
@@ -76,16 +76,24 @@ def dumps(value: object, buffer_callback: Callable[[Any], Any] | None, *, is_car
 def _pickler_class() -> Any:
     """cloudpickle's, taught what it has no answer to, and untaught an answer that is none.
 
-    A ContextVar is the same variable over there. An open file is not: cloudpickle would send its content. And a view
-    of memory stays a view, of a copy: cloudpickle would send bytes.
+    A ContextVar is the same variable over there. An open file is not: cloudpickle would send its content. A view of
+    memory stays a view, of a copy: cloudpickle would send bytes. And code keeps the name of its file, without which
+    no traceback or warning can show a line of it: since 3.1.3 cloudpickle writes "<dynamic-code>" instead.
     """
     if not _picklers:
         import functools
         import io
         from _contextvars import ContextVar
         from collections import ChainMap
+        from types import CodeType
 
         import cloudpickle
+
+        base: Any = cloudpickle.Pickler
+        reduce_code = base.dispatch_table[CodeType]
+
+        def _reduce_code(code: CodeType) -> tuple[Any, ...]:
+            return _rebuild_code, (*reduce_code(code), code.co_filename)
 
         cached: Any = type(functools.lru_cache(len))
         ours = {
@@ -93,10 +101,14 @@ def _pickler_class() -> Any:
             io.TextIOWrapper: _refuse_file,
             cached: _reduce_cached,
             memoryview: _reduce_view,
+            CodeType: _reduce_code,
         }
-        base: Any = cloudpickle.Pickler
         _picklers.append(type("ByValuePickler", (base,), {"dispatch_table": ChainMap(ours, base.dispatch_table)}))
     return _picklers[0]
+
+
+def _rebuild_code(make: Callable[..., CodeType], args: tuple[Any, ...], filename: str) -> CodeType:
+    return make(*args).replace(co_filename=filename)
 
 
 def _refuse_file(file: Any) -> tuple[Any, ...]:
