@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from whilst.checking.engine.events import Access, Blocked, Op
 from whilst.checking.engine.operations import Event, Operation, accesses_of
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.access_log import Dropped
+from whilst.checking.observe.access_log import Placeholder
 
 if TYPE_CHECKING:
     from whilst.checking.explorer.explorer import Explorer
@@ -83,7 +83,7 @@ class Describer:
 
     def name_of(self, thing: object) -> str:
         """A path from the state, a module's or class's own name, or the type and a number."""
-        known = self.names.get(thing.thing_id if isinstance(thing, Dropped) else id(thing))
+        known = self.names.get(thing.thing_id if isinstance(thing, Placeholder) else id(thing))
         if known is not None:
             return known
         if isinstance(thing, type):
@@ -95,7 +95,7 @@ class Describer:
         elif type(thing).__module__ == "whilst.checking.observe.c_calls":  # what stands for all files and sockets
             name = repr(thing)
         else:
-            kind = thing.name if isinstance(thing, Dropped) else type(thing).__name__
+            kind = thing.name if isinstance(thing, Placeholder) else type(thing).__name__
             self._unnamed[kind] = number = self._unnamed.get(kind, 0) + 1
             name = f"<{kind} {number}>"
         self.names[id(thing)] = name

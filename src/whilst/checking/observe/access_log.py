@@ -1,4 +1,4 @@
-"""The ledger: who has touched what, told to the scheduler as an event or noted down.
+"""The access log: who has touched what, told to the scheduler as an event or noted down.
 
 *Cold and hot.* A place in the code starts cold: its accesses are logged (who read, who wrote) but are no
 scheduling points. When a log shows that two tasks touched the same thing and one of them wrote, every place that
@@ -21,10 +21,10 @@ from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Places, Site
 from whilst.checking.engine.spin_loops import local_state
 
-__all__ = ["Dropped", "Ledger"]
+__all__ = ["Placeholder", "AccessLog"]
 
 
-class Log:
+class LogEntry:
     """Who touched one thing from cold places: masks of tasks, and the places."""
 
     __slots__ = ("count", "local", "reads", "sites", "thing", "writes")
@@ -37,7 +37,7 @@ class Log:
         self.thing = thing
 
 
-class Dropped:
+class Placeholder:
     """Stands in an event for what must not be kept alive by it, having something to do when it goes."""
 
     __slots__ = ("name", "thing_id")
@@ -50,13 +50,13 @@ class Dropped:
         return self.name
 
 
-class Ledger:
+class AccessLog:
     """What every hook knows and tells; the hooks themselves are in the classes made of it."""
 
     def __init__(self, scheduler: Scheduler, places: Places) -> None:
         self.scheduler = scheduler
         self.places = places
-        self.logs: dict[int, dict[Any, Log]] = {}
+        self.logs: dict[int, dict[Any, LogEntry]] = {}
         self.learned: set[Site] = set()
         self.owner_of_dict: dict[int, object] = {}
         self.locals: dict[int, list[Any]] = {}
@@ -120,7 +120,7 @@ class Ledger:
 
     def held(self, thing: Any) -> Any:
         """What an event may hold of it."""
-        return Dropped(thing) if type(thing) in self.dropped else thing
+        return Placeholder(thing) if type(thing) in self.dropped else thing
 
     def log(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
         """An access from a cold place: no scheduling point, but remembered."""
@@ -129,7 +129,7 @@ class Ledger:
             keys = self.logs[id(thing)] = {}
         entry = keys.get(key)
         if entry is None:
-            entry = keys[key] = Log(thing if type(thing) in self._lasting else self._kept(thing))
+            entry = keys[key] = LogEntry(thing if type(thing) in self._lasting else self._kept(thing))
         if self.step is not None:
             self.step.append((id(thing), key, int(bool(code))))
         if self.on_log is not None:
@@ -172,7 +172,7 @@ class Ledger:
             if entry.writes and _several(entry.reads | entry.writes):
                 self.learned |= entry.sites
 
-    def _doubt_polling(self, site: Site, entry: Log) -> None:
+    def _doubt_polling(self, site: Site, entry: LogEntry) -> None:
         """A cold place that has been passed very often in one and the same local state polls: make it a point."""
         local = local_state(Scheduler._work.__code__)  # noqa: SLF001
         if entry.local == local:
@@ -198,7 +198,7 @@ class Ledger:
         keys = self.logs.setdefault(thing_id, {})
         entry = keys.get(key)
         if entry is None:
-            entry = keys[key] = Log(None)
+            entry = keys[key] = LogEntry(None)
         if self.step is not None:
             self.step.append((thing_id, key, int(is_write)))
         bit = self.scheduler.groups.get(self.scheduler.cur, 1 << self.scheduler.cur)
@@ -263,7 +263,7 @@ class Ledger:
         return is_new
 
     @staticmethod
-    def _learn_whole(keys: dict[Any, Log], found: set[Site]) -> None:
+    def _learn_whole(keys: dict[Any, LogEntry], found: set[Site]) -> None:
         whole = keys[None]
         for key, entry in keys.items():
             writes = whole.writes or entry.writes
@@ -301,7 +301,7 @@ def _several(mask: int) -> bool:
     return bool(mask & (mask - 1))
 
 
-def _conflict(one: Log, other: Log) -> bool:
+def _conflict(one: LogEntry, other: LogEntry) -> bool:
     """Two tasks, one of which writes, on either side."""
     for writer, second in ((one, other), (other, one)):
         both = second.reads | second.writes

@@ -11,7 +11,7 @@ from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import READS, Sync
 from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Places, Site
-from whilst.checking.observe.access_log import Ledger
+from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.lookups import MISSING, PROXIES, defines_in_python, look_up, referent
 from whilst.inspecting.c_effects import family
 
@@ -20,7 +20,7 @@ __all__ = ["Attributes"]
 _WRITES = Sync(Op.WRITE, writes=1)
 
 
-class Attributes(Ledger):
+class Attributes(AccessLog):
     """Hooks of attributes."""
 
     def __init__(self, scheduler: Scheduler, places: Places) -> None:

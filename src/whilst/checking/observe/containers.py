@@ -11,7 +11,7 @@ from typing import Any
 
 from whilst.checking.engine.operations import READS
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.access_log import Ledger
+from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.lookups import defines_in_python, plain_key
 from whilst.inspecting.c_effects import ATOMS, family
 
@@ -23,7 +23,7 @@ _MAX_DEPTH = 3  # of containers inside containers that one C call may look into
 _FORMATS = frozenset({"format_value", "format_simple", "convert_value"})
 
 
-class Containers(Ledger):
+class Containers(AccessLog):
     """Hooks of containers."""
 
     def get_item(self, site: Site, thing: Any, key: Any) -> None:
