@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from whilst.checking.engine.events import Access, Blocked, Op, Place, Status, TaskResult
+from whilst.checking.engine.events import Access, Blocked, Op, SourceLocation, Status, TaskResult
 from whilst.checking.explain.conflicts import Named, conflicts_of, is_in_condition
 from whilst.checking.explain.patterns import name_of
 from whilst.checking.explorer.explorer import Execution
@@ -45,8 +45,10 @@ def accesses_of(text: str, file: str = "bank.py") -> tuple[Access, ...]:
     for index, word in enumerate(text.split()):
         op = Op.READ if word[0] == "R" else Op.WRITE
         line = int(word[3:] or 4)
-        place = Place(file, line, "act", 0, line, 7, 10)
-        made.append(Access(index, int(word[1]), 0, op, f"state.{word[2]}", word[2], 1, place, is_write=op is Op.WRITE))
+        location = SourceLocation(file, line, "act", 0, line, 7, 10)
+        made.append(
+            Access(index, int(word[1]), 0, op, f"state.{word[2]}", word[2], 1, location, is_write=op is Op.WRITE)
+        )
     return tuple(made)
 
 
@@ -104,12 +106,12 @@ def test_a_read_in_a_condition_is_check_then_act(tmp_path: Path) -> None:
 def test_conditions_are_found_where_they_stand(tmp_path: Path, line: int, column: int, expected: bool) -> None:
     file = tmp_path / "act.py"
     file.write_text(SOURCE)
-    assert is_in_condition(Place(str(file), line, "act", 0, line, column, column + 1)) is expected
+    assert is_in_condition(SourceLocation(str(file), line, "act", 0, line, column, column + 1)) is expected
 
 
 def test_the_whole_of_a_thing_conflicts_with_each_of_its_keys() -> None:
     first, second = accesses_of("W0x R1y")
-    whole = Access(1, 1, 0, Op.READ, "state", None, 1, second.place)
+    whole = Access(1, 1, 0, Op.READ, "state", None, 1, second.location)
     assert conflicts_of([first, second]) == [set(), set()]
     assert conflicts_of([first, whole]) == [{1}, {0}]
 
@@ -119,8 +121,8 @@ def test_only_the_nearest_conflicts_are_marked() -> None:
 
 
 def blocked(task: int, target: str, holder: int | None, line: int = 7) -> Blocked:
-    place = Place("bank.py", line, "act", 0)
-    return Blocked(task, Op.ACQUIRE, target, 1, place, holder, place if holder is not None else None)
+    location = SourceLocation("bank.py", line, "act", 0)
+    return Blocked(task, Op.ACQUIRE, target, 1, location, holder, location if holder is not None else None)
 
 
 def test_a_cycle_of_locks_is_spelled_out() -> None:

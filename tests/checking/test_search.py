@@ -218,4 +218,4 @@ def test_with_and_finally_are_unwound_at_a_deadlock() -> None:
     assert not state.b.locked()
     blocked = deadlocks[0].blocked
     assert [(each.task, each.holder, each.target) for each in blocked] == [(0, 1, "state.b"), (1, 0, "state.a")]
-    assert all(each.holder_place is not None for each in blocked)
+    assert all(each.holder_location is not None for each in blocked)

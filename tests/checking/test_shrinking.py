@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from whilst.checking.engine.events import Access, Op, Place, Status
+from whilst.checking.engine.events import Access, Op, SourceLocation, Status
 from whilst.checking.explain.shrink import shrink
 from whilst.checking.explorer.explorer import Execution
 
@@ -23,9 +23,11 @@ class Toy(Execution):
         counts = [0] * 10
         made = []
         for index, task in enumerate(self.choices):
-            place = Place("t.py", 1, "t", 0)
+            location = SourceLocation("t.py", 1, "t", 0)
             can_switch = (task, counts[task]) not in self.firm
-            made.append(Access(index, task, counts[task], Op.WRITE, "x", "x", 1, place, can_switch_with_gil=can_switch))
+            made.append(
+                Access(index, task, counts[task], Op.WRITE, "x", "x", 1, location, can_switch_with_gil=can_switch)
+            )
             counts[task] += 1
         return tuple(made)
 

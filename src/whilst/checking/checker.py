@@ -258,7 +258,7 @@ class Inquiry:
         return text
 
     def digest(self, execution: Execution) -> str:
-        places = {(access.place.file, access.place.function) for access in execution.accesses()}
+        places = {(access.location.file, access.location.function) for access in execution.accesses()}
         return digest_of((self.question.setup, *self.question.tasks), places)
 
     def assumed(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-__all__ = ["Access", "Assumption", "Blocked", "Op", "Place", "Status", "TaskResult"]
+__all__ = ["Access", "Assumption", "Blocked", "Op", "SourceLocation", "Status", "TaskResult"]
 
 
 class Op(IntEnum):
@@ -44,7 +44,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLocation:
     """One bytecode instruction in the source."""
 
     file: str
@@ -75,7 +75,7 @@ class Access:
     target: str
     key: object
     object_id: int
-    place: Place
+    location: SourceLocation
     value: str | None = None
     did_succeed: bool = True
     can_switch_with_gil: bool = True
@@ -91,9 +91,9 @@ class Blocked:
     op: Op
     target: str
     object_id: int
-    place: Place
+    location: SourceLocation
     holder: int | None  # the task that holds it, where it has one holder
-    holder_place: Place | None  # where the holder took it
+    holder_location: SourceLocation | None  # where the holder took it
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +111,4 @@ class Assumption:
 
     what: str  # "zlib.compress"
     treated_as: str  # "a write of its arguments" | "without effect on shared state" | ...
-    place: Place | None = None
+    location: SourceLocation | None = None

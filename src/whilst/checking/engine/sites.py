@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from types import CodeType
 from typing import Any, NamedTuple
 
-from whilst.checking.engine.events import Place
+from whilst.checking.engine.events import SourceLocation
 from whilst.checking.instrument.bytecode import Positions
 
 __all__ = ["Mark", "Places", "Site"]
@@ -50,11 +50,11 @@ class Site:
         return f"{self.space.get('__name__', '')}:{code.co_qualname}:{checksum:x}:{self.offset}"
 
     @property
-    def place(self) -> Place:
+    def location(self) -> SourceLocation:
         """Where it is, for people."""
         line, end_line, column, end_column = self.position
         code = self.code
-        return Place(
+        return SourceLocation(
             file=code.co_filename,
             line=line or code.co_firstlineno,
             function=code.co_qualname,

@@ -184,8 +184,8 @@ class Turns:
             self.status = Status.SPINNING if self.idle else Status.DEADLOCK
             if self.idle:
                 task = min(self.idle)
-                place = self.pending[task][3].place
-                self.reason = f"task {self.outer[task]} goes round for ever at {place.file}:{place.line}"
+                location = self.pending[task][3].location
+                self.reason = f"task {self.outer[task]} goes round for ever at {location.file}:{location.line}"
         return -1
 
     # ------------------------------------------------------------------ choosing

@@ -103,7 +103,7 @@ class Watchdog:
     def _on_signal(self, _number: int, _frame: types.FrameType | None) -> None:
         """Whatever the task waits in has been interrupted by now, so what was raised in its thread arrives here."""
 
-    def _place_of(self, ident: int) -> str:
+    def _location_of(self, ident: int) -> str:
         """Where the task waits: the innermost line that is not of this package."""
         frame = sys._current_frames().get(ident)  # noqa: SLF001 - the only way to another thread's frame
         while frame is not None and _HERE in frame.f_code.co_filename:
@@ -128,7 +128,7 @@ class Watchdog:
                     asked = True
                     # What is raised there already must not be taken back, to be raised by the handler: that leaves
                     # a mark which CPython 3.11 goes round and round for ever where a trace function is set.
-                    self._scheduler.blocked_outside = self._place_of(ident)
+                    self._scheduler.blocked_outside = self._location_of(ident)
                     signal.pthread_kill(ident, _WAKING)
             else:
                 told, asked = deadline, False

@@ -39,7 +39,7 @@ def _lost_update(touched: Sequence[Touch], names: Sequence[str]) -> Named | None
     """R1(x) W2(x) W1(x)."""
     for read, write in _reads_then_writes(touched):
         foreign = written_between(touched, read, write)
-        if foreign is None or not overlap(read, write) or is_in_condition(read.access.place):
+        if foreign is None or not overlap(read, write) or is_in_condition(read.access.location):
             continue
         me, it = names[read.task], names[foreign.task]
         return Named(
@@ -54,7 +54,7 @@ def _lost_update(touched: Sequence[Touch], names: Sequence[str]) -> Named | None
 def _checked_itself(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) W2(x) W1(x) with the read in a condition: it decides on the very thing that it writes."""
     for read, write in _reads_then_writes(touched):
-        if overlap(read, write) and is_in_condition(read.access.place):
+        if overlap(read, write) and is_in_condition(read.access.location):
             foreign = written_between(touched, read, write)
             if foreign is not None:
                 return checked(read, foreign, write, names)
@@ -65,9 +65,9 @@ def _check_then_act(touched: Sequence[Touch], names: Sequence[str]) -> Named | N
     """R1(x) W2(x) with the read in a condition, and a later write of task 1 that may depend on it."""
     for read, write in _reads_then_writes(touched):
         foreign = written_between(touched, read, write)
-        if foreign is None or not is_in_condition(read.access.place):
+        if foreign is None or not is_in_condition(read.access.location):
             continue
-        if read.access.place.file == write.access.place.file:
+        if read.access.location.file == write.access.location.file:
             return checked(read, foreign, write, names)
     return None
 
@@ -76,8 +76,8 @@ def checked(read: Touch, foreign: Touch, act: Touch, names: Sequence[str]) -> Na
     me, it = names[read.task], names[foreign.task]
     return Named(
         "check-then-act",
-        f"{me} checks {read.access.target} in line {read.access.place.line}, and {it} changes it in line "
-        f"{foreign.access.place.line} before {me} acts on what it saw in line {act.access.place.line}.",
+        f"{me} checks {read.access.target} in line {read.access.location.line}, and {it} changes it in line "
+        f"{foreign.access.location.line} before {me} acts on what it saw in line {act.access.location.line}.",
         (read.index, foreign.index, act.index),
     )
 
@@ -95,7 +95,7 @@ def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
                     return Named(
                         "atomicity violation",
                         f"{me} changes {one.access.target} twice, in {where}, and {it} changes it in between, in line "
-                        f"{foreign.access.place.line}.",
+                        f"{foreign.access.location.line}.",
                         (one.index, foreign.index, two.index),
                     )
     return None
@@ -103,7 +103,7 @@ def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
 
 def _lines_of(one: Touch, two: Touch) -> str:
     """Where both stand, in words."""
-    first, second = one.access.place.line, two.access.place.line
+    first, second = one.access.location.line, two.access.location.line
     return f"lines {first} and {second}" if first != second else f"line {first}"
 
 
@@ -117,8 +117,8 @@ def too_early(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
             if late is not None:
                 return Named(
                     "order violation",
-                    f"{names[read.task]} reads {read.access.target} in line {read.access.place.line} before "
-                    f"{names[late.task]} writes it in line {late.access.place.line}, and nothing makes it wait.",
+                    f"{names[read.task]} reads {read.access.target} in line {read.access.location.line} before "
+                    f"{names[late.task]} writes it in line {late.access.location.line}, and nothing makes it wait.",
                     (read.index, late.index),
                 )
     return None
@@ -145,9 +145,9 @@ def _overwritten(touched: Sequence[Touch], names: Sequence[str]) -> Named | None
                     me, it = names[own.task], names[foreign.task]
                     return Named(
                         "atomicity violation",
-                        f"{me} changes {own.access.target} in line {own.access.place.line} and looks at it again in "
-                        f"line {read.access.place.line}; {it} changes it in between, in line "
-                        f"{foreign.access.place.line}.",
+                        f"{me} changes {own.access.target} in line {own.access.location.line} and looks at it again in "
+                        f"line {read.access.location.line}; {it} changes it in between, in line "
+                        f"{foreign.access.location.line}.",
                         (own.index, foreign.index, read.index),
                     )
     return None
@@ -226,7 +226,7 @@ def _unrepeatable(touched: Sequence[Touch], names: Sequence[str]) -> Named | Non
             if two.index <= one.index or two.task != one.task or not overlap(one, two):
                 continue
             foreign = written_between(touched, one, two)
-            if foreign is not None and is_in_condition(one.access.place):
+            if foreign is not None and is_in_condition(one.access.location):
                 return checked(one, foreign, two, names)
             if foreign is not None:
                 me, it = names[one.task], names[foreign.task]
@@ -257,7 +257,7 @@ def _skewed(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
                 continue
             me, it = names[old.task], names[late.task]
             indices = tuple(sorted((old.index, late.index, new.index, early.index)))
-            is_signal = new.access.op is Op.JOIN or is_in_condition(new.access.place)
+            is_signal = new.access.op is Op.JOIN or is_in_condition(new.access.location)
             if new.index < old.index and is_signal:
                 return Named(
                     "early publication",

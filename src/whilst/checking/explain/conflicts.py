@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from whilst.checking.engine.events import Access, Op, Place
+from whilst.checking.engine.events import Access, Op, SourceLocation
 
 __all__ = ["STRUCTURAL", "Named", "Touch", "conflicts_of", "is_foreign_write", "is_in_condition", "overlap", "touches"]
 
@@ -87,9 +87,9 @@ def is_foreign_write(touch: Touch, read: Touch) -> bool:
 
 
 # -------------------------------------------------------------------------------------------------- the source
-def is_in_condition(place: Place) -> bool:
+def is_in_condition(location: SourceLocation) -> bool:
     """Whether the instruction stands in the test of an if, while, assert, conditional expression or filter."""
-    return any(start <= (place.line, place.column) < end for start, end in _conditions(place.file))
+    return any(start <= (location.line, location.column) < end for start, end in _conditions(location.file))
 
 
 @functools.lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ import tokenize
 from collections.abc import Sequence
 from typing import Final
 
-from whilst.checking.engine.events import Access, Op, Place, Status
+from whilst.checking.engine.events import Access, Op, SourceLocation, Status
 from whilst.checking.explain.conflicts import conflicts_of
 from whilst.checking.explain.patterns import name_of
 from whilst.checking.explain.tokens import OWN_FOLDER
@@ -141,17 +141,17 @@ def _raised(task: int, error: BaseException) -> Moment:
 
 
 def _moment(access: Access, conflicts: tuple[int, ...], *, is_switch: bool, free_only: bool) -> Moment:
-    place = access.place
+    location = access.location
     return Moment(
         task=access.task,
         action=_ACTIONS[access.op],
         target=access.target.removesuffix("._lock") if access.op in _LOCKING else access.target,
         value=access.value,
-        file=place.file,
-        line=place.line,
-        function=place.function,
-        source=source_line(place),
-        statement=statement(place),
+        file=location.file,
+        line=location.line,
+        function=location.function,
+        source=source_line(location),
+        statement=statement(location),
         conflicts=conflicts,
         is_switch=is_switch,
         needs_free_threading=free_only,
@@ -159,9 +159,9 @@ def _moment(access: Access, conflicts: tuple[int, ...], *, is_switch: bool, free
     )
 
 
-def source_line(place: Place) -> str:
+def source_line(location: SourceLocation) -> str:
     """The line of the source, without indentation and comment; empty where there is none."""
-    return _without_comment(linecache.getline(place.file, place.line)).strip()
+    return _without_comment(linecache.getline(location.file, location.line)).strip()
 
 
 def _without_comment(line: str) -> str:
@@ -175,11 +175,11 @@ def _without_comment(line: str) -> str:
     return line
 
 
-def statement(place: Place) -> str:
+def statement(location: SourceLocation) -> str:
     """The part of the line that the instruction came from ("account.balance"); the line if that is not known."""
-    line = linecache.getline(place.file, place.line)
-    if place.line and place.end_line == place.line and place.end_column > place.column:
-        part = line.encode()[place.column : place.end_column].decode(errors="replace").strip()
+    line = linecache.getline(location.file, location.line)
+    if location.line and location.end_line == location.line and location.end_column > location.column:
+        part = line.encode()[location.column : location.end_column].decode(errors="replace").strip()
         if part:
             return part
     return line.strip()
@@ -191,13 +191,13 @@ def _blocked(execution: Execution) -> tuple[BlockedTask, ...]:
             task=each.task,
             action=_ACTIONS[each.op],
             target=each.target,
-            file=each.place.file,
-            line=each.place.line,
-            source=source_line(each.place),
+            file=each.location.file,
+            line=each.location.line,
+            source=source_line(each.location),
             holder=each.holder,
-            holder_file=each.holder_place.file if each.holder_place else "",
-            holder_line=each.holder_place.line if each.holder_place else 0,
-            holder_source=source_line(each.holder_place) if each.holder_place else "",
+            holder_file=each.holder_location.file if each.holder_location else "",
+            holder_line=each.holder_location.line if each.holder_location else 0,
+            holder_source=source_line(each.holder_location) if each.holder_location else "",
         )
         for each in execution.blocked
     )

@@ -26,15 +26,15 @@ def name_of_deadlock(execution: Execution, names: Sequence[str]) -> Named:
         return Named("deadlock", f"{'; '.join(said)}: each waits for the next.")
     for each in execution.blocked:
         if each.holder == each.task:
-            where = f" in line {each.holder_place.line}" if each.holder_place else ""
+            where = f" in line {each.holder_location.line}" if each.holder_location else ""
             return Named(
                 "deadlock",
-                f"{names[each.task]} waits for {each.target} (line {each.place.line}), which it has taken itself"
+                f"{names[each.task]} waits for {each.target} (line {each.location.line}), which it has taken itself"
                 f"{where}: this lock can't be taken twice.",
             )
     for each in execution.blocked:
         if each.holder is not None and each.holder not in blocked:
-            where = f" in line {each.holder_place.line}" if each.holder_place else ""
+            where = f" in line {each.holder_location.line}" if each.holder_location else ""
             return Named(
                 "lock never released",
                 f"{names[each.holder]} took {each.target}{where} and ended with it: {names[each.task]} waits for ever.",
@@ -47,9 +47,9 @@ def name_of_deadlock(execution: Execution, names: Sequence[str]) -> Named:
         each = execution.blocked[0]
         return Named(
             "waits for ever",
-            f"{names[each.task]} waits for {each.target} (line {each.place.line}), and nobody is left to end that.",
+            f"{names[each.task]} waits for {each.target} (line {each.location.line}), and nobody is left to end that.",
         )
-    said = [f"{names[each.task]} for {each.target} (line {each.place.line})" for each in execution.blocked]
+    said = [f"{names[each.task]} for {each.target} (line {each.location.line})" for each in execution.blocked]
     return Named("deadlock", f"Everybody waits: {', '.join(said)}.")
 
 
@@ -69,7 +69,7 @@ def _cycle(blocked: dict[int, Blocked]) -> list[int]:
 def _held(blocked: dict[int, Blocked], cycle: Sequence[int], at: int) -> str:
     """What the task at this place of the cycle holds: it is what the one before it waits for."""
     wait = blocked[cycle[at - 1]]
-    return f"{wait.target} (taken in line {wait.holder_place.line})" if wait.holder_place else wait.target
+    return f"{wait.target} (taken in line {wait.holder_location.line})" if wait.holder_location else wait.target
 
 
 _WAKERS: Final = re.compile(r"\.(notify|notify_all|set)\(")
@@ -90,25 +90,27 @@ def _lost_wake_up(execution: Execution, blocked: Blocked, names: Sequence[str]) 
         )
         if foreign is None:
             continue
-        it, line = names[foreign.task], foreign.access.place.line
+        it, line = names[foreign.task], foreign.access.location.line
         if foreign.access.object_id == blocked.object_id:
             return Named(
                 "check-then-act",
-                f"{me} looks at {read.access.target} in line {read.access.place.line}, {it} changes it in line {line}, "
-                f"and {me} then waits in line {blocked.place.line} for what is gone.",
+                f"{me} looks at {read.access.target} in line {read.access.location.line}, {it} changes it in line {line}, "
+                f"and {me} then waits in line {blocked.location.line} for what is gone.",
                 (read.index, foreign.index),
             )
         if foreign.index > since:  # it was waiting already
             continue
         return Named(
             "lost wake-up",
-            f"{me} looks at {read.access.target} in line {read.access.place.line}; {it} changes it in line {line} and "
-            f"wakes whoever waits; only then does {me} begin to wait (line {blocked.place.line}), for ever.",
+            f"{me} looks at {read.access.target} in line {read.access.location.line}; {it} changes it in line {line} and "
+            f"wakes whoever waits; only then does {me} begin to wait (line {blocked.location.line}), for ever.",
             (read.index, foreign.index),
         )
     for access in reversed(accesses):
-        if access.task != blocked.task and _WAKERS.search(linecache.getline(access.place.file, access.place.line)):
-            it, line = names[access.task], access.place.line
+        if access.task != blocked.task and _WAKERS.search(
+            linecache.getline(access.location.file, access.location.line)
+        ):
+            it, line = names[access.task], access.location.line
             if access.index < since:
                 text = f"{it} wakes nobody in line {line}: {me} begins to wait only after that, for ever."
             else:

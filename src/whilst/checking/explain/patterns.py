@@ -106,7 +106,7 @@ def _across_an_await(accesses: Sequence[Access], names: Sequence[str]) -> Named 
     if cancelled is not None:
         return Named(
             "cancelled half-way",
-            f"{names[cancelled.task]} is cancelled while it awaits in line {cancelled.place.line}: what it has begun "
+            f"{names[cancelled.task]} is cancelled while it awaits in line {cancelled.location.line}: what it has begun "
             f"before that stays as it is.",
             (cancelled.index,),
         )
@@ -125,7 +125,7 @@ def _checked_in_vain(touched: Sequence[Touch], task: int, names: Sequence[str]) 
     """A condition of the task that raised, which another task made untrue before the task's last access."""
     own = [t for t in touched if t.task == task]
     for read in own:
-        if not read.is_write and is_in_condition(read.access.place):
+        if not read.is_write and is_in_condition(read.access.location):
             foreign = written_between(touched, read, own[-1])
             if foreign is not None:
                 return checked(read, foreign, own[-1], names)
@@ -144,8 +144,8 @@ def _changed_while_iterated(
         if foreign is not None and overlap(one, two):
             return Named(
                 "changed while iterated",
-                f"{names[task]} goes through {one.access.target} in line {one.access.place.line}, and "
-                f"{names[foreign.task]} changes it in line {foreign.access.place.line} before it is through.",
+                f"{names[task]} goes through {one.access.target} in line {one.access.location.line}, and "
+                f"{names[foreign.task]} changes it in line {foreign.access.location.line} before it is through.",
                 (one.index, foreign.index, two.index),
             )
     return None
@@ -165,8 +165,8 @@ def _entered_twice(touched: Sequence[Touch], task: int, names: Sequence[str], er
         return None
     return Named(
         "generator entered twice",
-        f"{names[inside.task]} is inside {own.access.target} since line {inside.access.place.line} when "
-        f"{names[task]} asks it for more in line {own.access.place.line}.",
+        f"{names[inside.task]} is inside {own.access.target} since line {inside.access.location.line} when "
+        f"{names[task]} asks it for more in line {own.access.location.line}.",
         (inside.index, own.index),
     )
 
@@ -180,8 +180,8 @@ def _missed(accesses: Sequence[Access], names: Sequence[str]) -> Named | None:
                 me, it = names[access.task], names[taken[-1].task]
                 return Named(
                     "lock not had",
-                    f"{me} does not get {access.target} in line {access.place.line}, since {it} has it "
-                    f"(line {taken[-1].place.line}), and goes on without.",
+                    f"{me} does not get {access.target} in line {access.location.line}, since {it} has it "
+                    f"(line {taken[-1].location.line}), and goes on without.",
                     (taken[-1].index, access.index),
                 )
     return None

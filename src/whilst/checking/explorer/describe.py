@@ -192,7 +192,7 @@ class Describer:
             target=self._target(operation),
             key=key,
             object_id=thing_id,
-            place=site.place,
+            location=site.location,
             value=value,
             did_succeed=did_succeed,
             can_switch_with_gil=can_switch,
@@ -234,9 +234,9 @@ class Describer:
                     op=sync.kind if sync is not None else Op(operation[0]),
                     target=self._target(operation),
                     object_id=operation[1],
-                    place=operation[3].place,
+                    location=operation[3].location,
                     holder=outer.get(holder[1], holder[1]) if holder else None,
-                    holder_place=holder[2].place if holder else None,
+                    holder_location=holder[2].location if holder else None,
                 )
             )
         return tuple(out)

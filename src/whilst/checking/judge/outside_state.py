@@ -50,7 +50,7 @@ class Surroundings:
                 if log.writes:
                     self._writes.add((thing_id, _hashable(key)))
                     self._met(log.thing, key)
-                    places = (f"{site.place.file}:{site.place.line}" for site in log.sites)
+                    places = (f"{site.location.file}:{site.location.line}" for site in log.sites)
                     self._places.setdefault(thing_id, set()).update(places)
 
     def _met(self, thing: object, key: object) -> None:
@@ -88,7 +88,7 @@ class Surroundings:
         each = self._watched[label]
         ids = {each.holder_id, id(each.look_up())}
         ids |= set(self._places) & reachable_ids(each.look_up(), _MOST) if label not in self.too_large else set()
-        return min((place for thing_id in ids for place in self._places.get(thing_id, ())), default="")
+        return min((location for thing_id in ids for location in self._places.get(thing_id, ())), default="")
 
     def values(self) -> dict[str, object]:
         """What is watched, by name."""

@@ -21,7 +21,7 @@ from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Places, Site
 from whilst.checking.engine.spin_loops import local_state
 
-__all__ = ["Placeholder", "AccessLog"]
+__all__ = ["AccessLog", "Placeholder"]
 
 
 class LogEntry:

@@ -250,8 +250,8 @@ class Native(Admitting):
     def _assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
         """Nothing is known about it: a write of its self object and of every container among its arguments."""
         if what not in self.assumed:
-            place = site.place
-            self.assumed[what] = Assumption(what, "a write of its object and arguments", place)
+            location = site.location
+            self.assumed[what] = Assumption(what, "a write of its object and arguments", location)
 
         def call(*arguments: Any, **keywords: Any) -> Any:
             touched: list[tuple[int, Any, Any]] = []

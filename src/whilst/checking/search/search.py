@@ -355,10 +355,10 @@ def audit(explorer: Explorer, config: SearchConfig, on_audit: OnAudit, reached: 
                 continue
             reached.audited += 1
             if on_audit(execution):
-                place = _last_switch(execution)
+                location = _last_switch(execution)
                 reached.hidden.append(
                     "hidden state: a random schedule of single instructions ended in a way that no interleaving of "
-                    f"the accesses seen does; its last switch was at {place}"
+                    f"the accesses seen does; its last switch was at {location}"
                 )
                 return
 
@@ -367,5 +367,5 @@ def _last_switch(execution: Execution) -> str:
     accesses = execution.accesses()
     for earlier, later in zip(reversed(accesses[:-1]), reversed(accesses[1:]), strict=True):
         if earlier.task != later.task:
-            return f"{earlier.place.file}:{earlier.place.line}"
+            return f"{earlier.location.file}:{earlier.location.line}"
     return "?"

@@ -53,8 +53,8 @@ class Steps:
     def label(self, task: int, frame: FrameType | None) -> str:
         """The name of the step with which a task goes on there."""
         code: CodeType | None = frame.f_code if frame is not None else None
-        place = f"{code.co_qualname}:{frame.f_lasti}" if code is not None and frame is not None else "start"
-        return f"{_SIGN}{task}:{place}"
+        location = f"{code.co_qualname}:{frame.f_lasti}" if code is not None and frame is not None else "start"
+        return f"{_SIGN}{task}:{location}"
 
     def more(self, label: str) -> Accesses:
         """What an operation of that label touches, for others to overlap with."""
