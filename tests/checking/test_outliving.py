@@ -53,7 +53,7 @@ def fail() -> None:
     raise LookupError
 
 
-@pytest.mark.parametrize(
+@pytest.template.parametrize(
     ("call", "written"),
     [
         (partial(pure, "a b a"), []),

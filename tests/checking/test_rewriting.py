@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from whilst.checking.engine.sites import Places
+from whilst.checking.engine.sites import SiteTable
 from whilst.checking.instrument.bytecode import decode, version
 from whilst.checking.instrument.insert_hooks import Hooks
 from whilst.checking.instrument.shared_variables import SharedNames
@@ -36,7 +36,7 @@ def rewritten(function, *, is_fine=False):
     seen = Counter()
     names = SharedNames(function.__globals__)
     names.scan(function.__code__)
-    code = Rewriter(hooks_into(seen), Places(), is_fine=is_fine).rewrite(function.__code__, names)
+    code = Rewriter(hooks_into(seen), SiteTable(), is_fine=is_fine).rewrite(function.__code__, names)
     new = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     return new, seen
 
@@ -223,8 +223,8 @@ PROGRAMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("is_fine", [False, True], ids=["", "fine"])
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
+@pytest.template.parametrize("is_fine", [False, True], ids=["", "fine"])
+@pytest.template.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
 def test_rewritten_code_gives_what_the_original_gives(program, is_fine):
     new, seen = rewritten(program, is_fine=is_fine)
     arguments = (Derived(),) if program is Derived.name else ()
@@ -256,7 +256,7 @@ def test_elements_and_slices_are_told_apart():
     assert seen["get_item", "[]"] >= 4
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
+@pytest.template.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
 def test_no_rewritten_load_borrows(program):
     new, _ = rewritten(program)
     names = {item.name for item in decode(new.__code__)}
@@ -266,7 +266,7 @@ def test_no_rewritten_load_borrows(program):
         assert set(version().strong) == {name for name in dis.opmap if "BORROW" in name}
 
 
-@pytest.mark.skipif(sys.version_info < (3, 14), reason="template strings came with 3.14")
+@pytest.template.skipif(sys.version_info < (3, 14), reason="template strings came with 3.14")
 def test_template_strings_keep_what_they_hold():
     space = {}
     source = "[(p.value, p.conversion, p.format_spec) for p in t'{x!r:>{x}} {x}'.interpolations]"

@@ -1,7 +1,7 @@
-"""Places in the code: one for each hooked instruction, and what the running check has learnt about them.
+"""SiteTable in the code: one for each hooked instruction, and what the running check has learnt about them.
 
 Sites are constants of rewritten code, which is kept from check to check (see `machine`). What a check learns about
-them is written into them, where the hooks find it fastest; `Places` knows which ones, to make them forget.
+them is written into them, where the hooks find it fastest; `SiteTable` knows which ones, to make them forget.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from whilst.checking.engine.events import SourceLocation
 from whilst.checking.instrument.bytecode import Positions
 
-__all__ = ["Mark", "Places", "Site"]
+__all__ = ["Site", "SiteTable", "SiteTemplate"]
 
 
-class Mark(NamedTuple):
+class SiteTemplate(NamedTuple):
     """What a site says of its instruction, whoever watches it."""
 
     offset: int
@@ -31,9 +31,9 @@ class Site:
 
     __slots__ = ("again", "code", "how", "is_hot", "memo", "name", "offset", "position", "segment", "space")
 
-    def __init__(self, code: CodeType, mark: Mark, space: dict[str, object]) -> None:
+    def __init__(self, code: CodeType, template: SiteTemplate, space: dict[str, object]) -> None:
         self.code, self.space = code, space
-        self.offset, self.position, self.name, self.segment = mark
+        self.offset, self.position, self.name, self.segment = template
         self.is_hot = False
         self.memo: tuple[int, int, int] = (-1, -1, -1)  # id, task and execution of the latest access from here
         self.again = 0
@@ -68,7 +68,7 @@ class Site:
         return f"<{self.code.co_name}:{self.position[0]} {self.name}>"
 
 
-class Places:
+class SiteTable:
     """What sites have learnt in the running check: which are hot, which have cached something by type."""
 
     def __init__(self) -> None:

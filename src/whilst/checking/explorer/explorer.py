@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from whilst.checking.engine.events import Assumption, TaskResult
-from whilst.checking.engine.sites import Mark, Site
+from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.engine.watchdog import Watchdog
 from whilst.checking.explorer.describe import Describer, needs_free_threading_along, types_within
 from whilst.checking.explorer.execution import Execution, Limits, Program, Rest
@@ -136,7 +136,7 @@ class Explorer:
 
     def points_known(self) -> frozenset[str]:
         """The names of all places that count as events by now."""
-        return self.rewriter.places.points()
+        return self.rewriter.site_table.points()
 
     def adopt(self, points: Iterable[str]) -> None:
         """Let these places count as events, too: somebody else has learnt so."""
@@ -280,7 +280,7 @@ class Explorer:
             arguments, keywords = (*inner.args, *arguments), {**inner.keywords, **keywords}
             inner = inner.func
         code = _call_as_code.__code__
-        site = Site(code, Mark(0, (code.co_firstlineno + 2, None, None, None), "call", 0), {})
+        site = Site(code, SiteTemplate(0, (code.co_firstlineno + 2, None, None, None), "call", 0), {})
         site.is_hot = True
         return functools.partial(_call_as_code, self.caller, site, inner, arguments, keywords)
 
@@ -290,23 +290,25 @@ class Explorer:
         from whilst.checking.models.coroutines.steps import Steps
 
         if self.caller.steps is None and all(is_coroutine for _, _, is_coroutine in self._tasks):
-            self.caller.steps = Steps(self.watcher, self.rewriter.places)
+            self.caller.steps = Steps(self.watcher, self.rewriter.site_table)
         code = next(
             function.__code__
             for task, _, is_coroutine in self._tasks
             if is_coroutine
             for function in functions_behind(task)
         )
-        site = Site(code, Mark(0, (code.co_firstlineno, None, None, None), "resume", 0), {})
+        site = Site(code, SiteTemplate(0, (code.co_firstlineno, None, None, None), "resume", 0), {})
         site.is_hot = True
         loop = VirtualLoop(self.caller, site, self.caller.steps)
         loop.begin()
         return loop
 
     def _execution(self, state: object, describer: Describer | None) -> Execution:
-        scheduler, places = self.scheduler, self.rewriter.places
+        scheduler, site_table = self.scheduler, self.rewriter.site_table
         outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
-        rest = Rest(self, describer, outer, scheduler.stuck, self.caller.locks.held_at_end, places.hot, places.named)
+        rest = Rest(
+            self, describer, outer, scheduler.stuck, self.caller.locks.held_at_end, site_table.hot, site_table.named
+        )
         return Execution(
             tuple([outer[event[0]] for event in trace]),
             scheduler.status,

@@ -12,7 +12,7 @@ import threading
 from typing import Final
 
 from whilst.checking.engine.scheduler import Scheduler
-from whilst.checking.engine.sites import Places
+from whilst.checking.engine.sites import SiteTable
 from whilst.checking.instrument.functions import Instrumentation
 from whilst.checking.instrument.insert_hooks import Hooks
 from whilst.checking.instrument.templates import Rewriter
@@ -28,12 +28,12 @@ class Machine:
 
     def __init__(self, *, is_fine: bool) -> None:
         self.is_fine = is_fine
-        self.places = Places()
+        self.site_table = SiteTable()
         self.scheduler = Scheduler()
-        self.watcher = Watcher(self.scheduler, self.places)
+        self.watcher = Watcher(self.scheduler, self.site_table)
         self.caller = Caller(self.watcher)
         install(self.caller)
-        self.rewriter = Rewriter(_hooks(self.watcher, self.caller), self.places, is_fine=is_fine)
+        self.rewriter = Rewriter(_hooks(self.watcher, self.caller), self.site_table, is_fine=is_fine)
         self.instrumentation = Instrumentation(self.rewriter)
         self.caller.admit = self.instrumentation.admit
         self.caller.watch_returns = self.instrumentation.watch_returns
@@ -45,7 +45,7 @@ class Machine:
         self.watcher.forget()
         self.caller.forget()
         self.caller.threads.restore()
-        self.places.forget()
+        self.site_table.forget()
         self.scheduler.forget()
         return self.instrumentation.forget()
 

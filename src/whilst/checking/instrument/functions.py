@@ -165,7 +165,7 @@ class Instrumentation:
 
     def _name_points(self) -> None:
         """Sites are about to be replaced by others of the same names."""
-        self.rewriter.name_points(self.rewriter.places.points())
+        self.rewriter.name_points(self.rewriter.site_table.points())
 
     def _swap_again(self, swap: Swap) -> Swap:
         function = swap.function()

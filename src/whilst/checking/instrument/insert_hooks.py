@@ -23,7 +23,7 @@ from inspect import CO_GENERATOR
 from types import CodeType
 from typing import TYPE_CHECKING
 
-from whilst.checking.engine.sites import Mark, Site
+from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.instrument.bytecode import COMMON_CONSTANTS, OP, Instruction, Version, assemble, call_hook, decode
 from whilst.checking.instrument.shared_variables import SharedNames, cell_name
 
@@ -125,7 +125,7 @@ class CodeRewriter:
 
     def _site(self, item: Instruction, name: str, segment: int) -> Site:
         offset = item.offset if item.offset is not None else -1
-        site = Site(self.code, Mark(offset, item.position, name, segment), self.names.space)
+        site = Site(self.code, SiteTemplate(offset, item.position, name, segment), self.names.space)
         self.sites.append(site)
         return site
 

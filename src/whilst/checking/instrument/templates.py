@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from types import CodeType
 from typing import Final, NamedTuple
 
-from whilst.checking.engine.sites import Mark, Places, Site
+from whilst.checking.engine.sites import Site, SiteTable, SiteTemplate
 from whilst.checking.instrument.bytecode import version
 from whilst.checking.instrument.insert_hooks import CodeRewriter, Hooks
 from whilst.checking.instrument.shared_variables import SharedNames
@@ -31,8 +31,8 @@ class Cast(NamedTuple):
 class Rewriter:
     """Rewrites code objects; one for each (code, globals) pair, nested code objects included."""
 
-    def __init__(self, hooks: Hooks, places: Places, *, is_fine: bool = False) -> None:
-        self.hooks, self.places = hooks, places
+    def __init__(self, hooks: Hooks, site_table: SiteTable, *, is_fine: bool = False) -> None:
+        self.hooks, self.site_table = hooks, site_table
         self.is_fine = is_fine
         self.row = version()
         self.known_codes: set[int] = set()  # ids of what was made here; callers add what shall stay as it is
@@ -64,7 +64,7 @@ class Rewriter:
         self.known_codes.add(id(cast.new))
         self._own[id(cast.new)] = code
         self.site_count += len(cast.sites)
-        self.places.heat_named(cast.sites)
+        self.site_table.heat_named(cast.sites)
         return cast.new
 
     def own_code(self, new: CodeType) -> CodeType | None:
@@ -79,14 +79,14 @@ class Rewriter:
 
     def name_points(self, points: Iterable[str]) -> None:
         """Let the places of these names be hot, those of code to come as well."""
-        new = frozenset(points) - self.places.named
+        new = frozenset(points) - self.site_table.named
         if not new:
             return
-        self.places.named |= new
+        self.site_table.named |= new
         functions = {point.rpartition(":")[0] for point in new}
         for cast in list(self._casts.values()):
             if cast.sites and cast.sites[0].point.rpartition(":")[0] in functions:
-                self.places.heat_named(cast.sites)
+                self.site_table.heat_named(cast.sites)
 
 
 class _HookName(str):
@@ -104,7 +104,7 @@ class Mould:
 
     code: CodeType  # the original; held, so that its id stays its own
     form: CodeType
-    extra: tuple[object, ...]  # the constants that were added: `Mark` for a site, `_HookName` for a hook
+    extra: tuple[object, ...]  # the constants that were added: `SiteTemplate` for a site, `_HookName` for a hook
 
     @classmethod
     def of(cls, code: CodeType, new: CodeType, hooks: Hooks) -> Mould:
@@ -113,7 +113,7 @@ class Mould:
         extra: list[object] = []
         for const in new.co_consts[len(code.co_consts) :]:
             if isinstance(const, Site):
-                extra.append(Mark(const.offset, const.position, const.name, const.segment))
+                extra.append(SiteTemplate(const.offset, const.position, const.name, const.segment))
             elif id(const) in names:
                 extra.append(_HookName(names[id(const)]))
             else:
@@ -128,7 +128,7 @@ class Mould:
             owner.rewrite(const, names) if isinstance(const, CodeType) else const for const in self.code.co_consts
         ]
         for held in self.extra:
-            if isinstance(held, Mark):
+            if isinstance(held, SiteTemplate):
                 sites.append(Site(self.code, held, space))
                 consts.append(sites[-1])
             else:

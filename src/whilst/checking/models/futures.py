@@ -90,9 +90,9 @@ class Futures:
         """Until one of them is over."""
         for future in waited:
             self._note(future)
-        places = self.caller.watcher.places
-        if len(waited) > 1 and _ANY_OF not in places.named:
-            places.named |= {_ANY_OF}
+        site_table = self.caller.watcher.site_table
+        if len(waited) > 1 and _ANY_OF not in site_table.named:
+            site_table.named |= {_ANY_OF}
             self.caller.watcher.learned.add(site)
         ids = frozenset(id(future) for future in waited)
         is_patient = timeout is None
@@ -117,7 +117,7 @@ class Futures:
 
     def _before_others(self) -> tuple[Any, ...]:
         """Which of them is over first matters only to who waits for any of several; whether somebody does is learnt."""
-        return ((_ANY_OF, None, True),) if _ANY_OF in self.caller.watcher.places.named else ()
+        return ((_ANY_OF, None, True),) if _ANY_OF in self.caller.watcher.site_table.named else ()
 
     # ------------------------------------------------------------------ pools
 
@@ -136,7 +136,7 @@ class Futures:
         known.is_limited = known.is_limited or site.how.get(_Pool) == "limited"
         known.open += 1
         if known.open > known.workers and not known.is_limited:
-            self.caller.watcher.places.inform(site, _Pool, "limited")
+            self.caller.watcher.site_table.inform(site, _Pool, "limited")
             self.caller.watcher.learned.add(site)
         start = (id(future), "start")  # apart from the future: a call may start while another thread cancels it
         self.touch(site, future, Op.START, writes=True, more=((start, None, True),))

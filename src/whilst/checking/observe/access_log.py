@@ -18,7 +18,7 @@ from typing import Any
 
 from whilst.checking.engine.operations import Event, Operation, Sync, accesses_of
 from whilst.checking.engine.scheduler import Scheduler
-from whilst.checking.engine.sites import Places, Site
+from whilst.checking.engine.sites import Site, SiteTable
 from whilst.checking.engine.spin_loops import local_state
 
 __all__ = ["AccessLog", "Placeholder"]
@@ -53,9 +53,9 @@ class Placeholder:
 class AccessLog:
     """What every hook knows and tells; the hooks themselves are in the classes made of it."""
 
-    def __init__(self, scheduler: Scheduler, places: Places) -> None:
+    def __init__(self, scheduler: Scheduler, site_table: SiteTable) -> None:
         self.scheduler = scheduler
-        self.places = places
+        self.site_table = site_table
         self.logs: dict[int, dict[Any, LogEntry]] = {}
         self.learned: set[Site] = set()
         self.owner_of_dict: dict[int, object] = {}
@@ -107,7 +107,7 @@ class AccessLog:
         if kind not in self.dropped:
             self.dropped.add(kind)
             self._lasting.discard(kind)
-            self.places.forget_kind(kind)
+            self.site_table.forget_kind(kind)
 
     # ------------------------------------------------------------------ the two ways out
 
@@ -176,7 +176,7 @@ class AccessLog:
         """A cold place that has been passed very often in one and the same local state polls: make it a point."""
         local = local_state(Scheduler._work.__code__)  # noqa: SLF001
         if entry.local == local:
-            self.places.heat(site)
+            self.site_table.heat(site)
             self.learned.add(site)
         entry.local = local
 
@@ -190,7 +190,7 @@ class AccessLog:
                     self.log_id(site, is_write, thing_id, key)
                 return
             self.learned.add(site)
-            self.places.heat(site)
+            self.site_table.heat(site)
         self.scheduler.step(operation)
 
     def log_id(self, site: Site, is_write: bool, thing_id: int, key: Any) -> None:
@@ -257,9 +257,9 @@ class AccessLog:
         is_new = False
         for site in found:
             is_new = True
-            self.places.heat(site)
+            self.site_table.heat(site)
         if is_new:  # code that is made anew in every execution has new sites of the same names
-            self.places.named |= {site.point for site in found}
+            self.site_table.named |= {site.point for site in found}
         return is_new
 
     @staticmethod

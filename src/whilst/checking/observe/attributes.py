@@ -10,7 +10,7 @@ from typing import Any
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import READS, Sync
 from whilst.checking.engine.scheduler import Scheduler
-from whilst.checking.engine.sites import Places, Site
+from whilst.checking.engine.sites import Site, SiteTable
 from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.lookups import MISSING, PROXIES, defines_in_python, look_up, referent
 from whilst.inspecting.c_effects import family
@@ -23,8 +23,8 @@ _WRITES = Sync(Op.WRITE, writes=1)
 class Attributes(AccessLog):
     """Hooks of attributes."""
 
-    def __init__(self, scheduler: Scheduler, places: Places) -> None:
-        super().__init__(scheduler, places)
+    def __init__(self, scheduler: Scheduler, site_table: SiteTable) -> None:
+        super().__init__(scheduler, site_table)
         self.sharing_dicts: set[tuple[str, str]] = set()  # names of types whose instances some code gives a `__dict__`
 
     def forget(self) -> None:
@@ -39,7 +39,7 @@ class Attributes(AccessLog):
         how = site.how.get(type(thing))
         if how is None:
             how = self._unless_dropped(type(thing), self.how_to_read(type(thing), site.name))
-            self.places.inform(site, type(thing), how)
+            self.site_table.inform(site, type(thing), how)
         if how == "skip":
             return
         if how == "instance":
@@ -72,7 +72,7 @@ class Attributes(AccessLog):
         name = (kind.__module__, kind.__qualname__)
         if name not in self.sharing_dicts:
             self.sharing_dicts.add(name)
-            self.places.forget_kind(kind)
+            self.site_table.forget_kind(kind)
             self.owner_of_dict.clear()
             self.must_rewrite = True  # what was noted until now is known by the instances
 
@@ -164,7 +164,7 @@ class Attributes(AccessLog):
         how = site.how.get(kind)
         if how is None:
             self.meet(kind)
-            how = self.places.inform(site, kind, self._unless_dropped(kind, self._how_to_write(kind, site.name)))
+            how = self.site_table.inform(site, kind, self._unless_dropped(kind, self._how_to_write(kind, site.name)))
         if how == "instance":
             if site.is_hot:
                 self.scheduler.step((1, id(thing), site.name, site, thing, value))

@@ -214,7 +214,7 @@ class Native(Admitting):
         key = (type(thing), name)
         how = site.how.get(key)
         if how is None:
-            how = self.watcher.places.inform(site, key, self.watcher.how_to_read(type(thing), name))
+            how = self.watcher.site_table.inform(site, key, self.watcher.how_to_read(type(thing), name))
         self.watcher.read_attr(site, thing, name, str(how))
 
     def _reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:

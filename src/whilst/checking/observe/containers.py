@@ -50,7 +50,7 @@ class Containers(AccessLog):
         how = site.how.get(kind)
         if how is None:
             self.meet(kind)
-            how = self.places.inform(site, kind, self._how_to_index(kind, method))
+            how = self.site_table.inform(site, kind, self._how_to_index(kind, method))
         if how == "skip":
             return
         if how == "dict":

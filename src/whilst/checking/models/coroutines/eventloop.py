@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Operation, Sync
 from whilst.checking.engine.scheduler import Abort
-from whilst.checking.engine.sites import Mark, Site
+from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.instrument.bytecode import Positions
 from whilst.checking.models.coroutines.steps import where
 
@@ -159,7 +159,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
             positions: Positions = (frame.f_lineno, None, None, None)
             if at >= 0:
                 positions = next(itertools.islice(code.co_positions(), at // 2, None), positions)
-            known = sites[id(code), at] = Site(code, Mark(-2 - at, positions, "resume", 0), {})
+            known = sites[id(code), at] = Site(code, SiteTemplate(-2 - at, positions, "resume", 0), {})
         return known
 
     def _ready(self) -> frozenset[int]:

@@ -18,7 +18,7 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from whilst.checking.engine.operations import MIXED, STEPS_LOOP, Accesses
-from whilst.checking.engine.sites import Places
+from whilst.checking.engine.sites import SiteTable
 from whilst.checking.observe.variables import Watcher
 
 __all__ = ["Steps", "where"]
@@ -34,8 +34,8 @@ Touched = list[tuple[Any, Any, int]]
 class Steps:
     """Labels, and which of them are known to depend on each other."""
 
-    def __init__(self, watcher: Watcher, places: Places) -> None:
-        self._watcher, self._places = watcher, places
+    def __init__(self, watcher: Watcher, site_table: SiteTable) -> None:
+        self._watcher, self._site_table = watcher, site_table
         self._records: list[tuple[str, int, Touched]] = []
         self._known = -1
         self._more: dict[str, list[tuple[object, object, bool]]] = {}
@@ -43,7 +43,7 @@ class Steps:
     @property
     def are_mixed(self) -> bool:
         """Whether steps are not all there is: then every one depends on every other."""
-        return MIXED in self._places.named
+        return MIXED in self._site_table.named
 
     def begin(self) -> None:
         """A new execution."""
@@ -58,7 +58,7 @@ class Steps:
 
     def more(self, label: str) -> Accesses:
         """What an operation of that label touches, for others to overlap with."""
-        named = self._places.named
+        named = self._site_table.named
         if len(named) != self._known:
             self._known = len(named)
             self._more = {}
@@ -121,7 +121,7 @@ class Steps:
     @property
     def are_handed_out(self) -> bool:
         """Whether the end of a task may be waited for though nobody made it."""
-        return _HANDED_OUT in self._places.named
+        return _HANDED_OUT in self._site_table.named
 
     # ------------------------------------------------------------------ learning
 
@@ -142,8 +142,8 @@ class Steps:
             for one, other in _conflicts(keys):
                 if one.split(":")[1] != other.split(":")[1]:
                     found.add("|".join(sorted((one, other))))
-        new = found - self._places.named
-        self._places.named |= new
+        new = found - self._site_table.named
+        self._site_table.named |= new
         return bool(new)
 
 
