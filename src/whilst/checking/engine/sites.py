@@ -1,4 +1,4 @@
-"""SiteTable in the code: one for each hooked instruction, and what the running check has learnt about them.
+"""Sites in the code: one for each hooked instruction, and what the running check has learnt about them.
 
 Sites are constants of rewritten code, which is kept from check to check (see `machine`). What a check learns about
 them is written into them, where the hooks find it fastest; `SiteTable` knows which ones, to make them forget.

@@ -94,8 +94,8 @@ def _lost_wake_up(execution: Execution, blocked: Blocked, names: Sequence[str]) 
         if foreign.access.object_id == blocked.object_id:
             return Named(
                 "check-then-act",
-                f"{me} looks at {read.access.target} in line {read.access.location.line}, {it} changes it in line {line}, "
-                f"and {me} then waits in line {blocked.location.line} for what is gone.",
+                f"{me} looks at {read.access.target} in line {read.access.location.line}, {it} changes it in line "
+                f"{line}, and {me} then waits in line {blocked.location.line} for what is gone.",
                 (read.index, foreign.index),
             )
         if foreign.index > since:  # it was waiting already
