@@ -39,7 +39,7 @@ def search_all(program: Program) -> int:
 def test_what_one_check_found_to_be_shared_is_not_known_to_the_next() -> None:
     assert search_all(Program(Counter, (add, add))) > 1
     with Explorer(Program(Counter, (add,))) as explorer:
-        assert not explorer.points_known()
+        assert not explorer.known_site_keys()
         assert explorer.run().choices == ()
 
 

@@ -92,7 +92,7 @@ def test_choices_and_points_repeat_an_execution_elsewhere() -> None:
 
     with Explorer(Program(Counter, (add, add))) as explorer:
         search(explorer, SearchConfig(), note)
-    with Explorer(Program(Counter, (add, add)), points=lost[0].points) as explorer:
+    with Explorer(Program(Counter, (add, add)), site_keys=lost[0].site_keys) as explorer:
         again = explorer.run(lost[0].choices, record=True)
     assert again.choices == lost[0].choices
     assert again.state.value == 1

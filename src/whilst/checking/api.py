@@ -86,7 +86,7 @@ def replay(
     parsed = Token.parse(token)
     question = _question_of(token, parsed, setup, tasks, outcome, invariant)
     started = time.monotonic()
-    with Explorer(question.program, limits or Limits(), points=parsed.points) as explorer:
+    with Explorer(question.program, limits or Limits(), site_keys=parsed.site_keys) as explorer:
         inquiry = Inquiry(question, explorer, started)
         return inquiry.replay(parsed)
 

@@ -251,7 +251,7 @@ class Inquiry:
 
     def token(self, execution: Execution) -> str:
         where = self._references()
-        text = str(Token(self.digest(execution), execution.choices, execution.points, where))
+        text = str(Token(self.digest(execution), execution.choices, execution.site_keys, where))
         if len(REMEMBERED) >= _MOST_REMEMBERED:
             REMEMBERED.pop(next(iter(REMEMBERED)))
         REMEMBERED[text] = self.question

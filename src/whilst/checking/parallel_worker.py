@@ -62,7 +62,7 @@ def _explore_pieces(connection: Connection, explorer: Explorer, judge: Judge) ->
         message = connection.recv()
         if isinstance(message, Known):
             known = message
-            explorer.adopt(known.points)
+            explorer.adopt(known.site_keys)
             explorer.scheduler.task_numbers.clear()
             explorer.scheduler.task_numbers.update(known.task_numbers)
             continue
@@ -73,9 +73,9 @@ def _answer(connection: Connection, explorer: Explorer, judge: Judge, known: Kno
     endings, raised = set(judge.endings), set(judge.raised)
     piece = explore(explorer, known.gates, task, judge, _until(time.monotonic() + PIECE_S))
     new = frozenset(judge.endings - endings)
-    points = explorer.points_known() if piece.has_learnt else frozenset()
+    site_keys = explorer.known_site_keys() if piece.has_learnt else frozenset()
     connection.send_bytes(
-        _packed(Answered(known.epoch, task.number, piece, points, new, frozenset(judge.raised - raised)))
+        _packed(Answered(known.epoch, task.number, piece, site_keys, new, frozenset(judge.raised - raised)))
     )
 
 

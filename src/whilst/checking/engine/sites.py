@@ -40,7 +40,7 @@ class Site:
         self.how: dict[Any, object] = {}
 
     @property
-    def point(self) -> str:
+    def key(self) -> str:
         """Its name, the same in every process that runs the same code, wherever in its file that stands.
 
         Functions may share a qualified name (a property's getter and setter, lambdas): a checksum tells them apart.
@@ -94,15 +94,15 @@ class SiteTable:
         for site in self._informed:
             site.how.pop(kind, None)
 
-    def points(self) -> frozenset[str]:
+    def site_keys(self) -> frozenset[str]:
         """The names of all that are hot."""
-        return self.named | {site.point for site in self.hot}
+        return self.named | {site.key for site in self.hot}
 
     def heat_named(self, sites: Iterable[Site]) -> None:
         """Make those hot whose names are known to be."""
         if self.named:
             for site in sites:
-                if not site.is_hot and site.point in self.named:
+                if not site.is_hot and site.key in self.named:
                     self.heat(site)
 
     def forget(self) -> None:

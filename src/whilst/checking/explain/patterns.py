@@ -106,8 +106,8 @@ def _across_an_await(accesses: Sequence[Access], names: Sequence[str]) -> Named 
     if cancelled is not None:
         return Named(
             "cancelled half-way",
-            f"{names[cancelled.task]} is cancelled while it awaits in line {cancelled.location.line}: what it has begun "
-            f"before that stays as it is.",
+            f"{names[cancelled.task]} is cancelled while it awaits in line {cancelled.location.line}: what it has "
+            f"begun before that stays as it is.",
             (cancelled.index,),
         )
     for early, middle, late in itertools.combinations(resumed, 3):

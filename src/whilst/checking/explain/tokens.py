@@ -46,12 +46,12 @@ class Token:
 
     digest: str
     choices: tuple[int, ...]
-    points: tuple[str, ...] = ()
+    site_keys: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     python: str = f"{sys.version_info.major}{sys.version_info.minor}"
 
     def __str__(self) -> str:
-        names = "\0".join(("\n".join(self.where), "\n".join(_grouped(self.points))))
+        names = "\0".join(("\n".join(self.where), "\n".join(_grouped(self.site_keys))))
         prefix = _PREFIX if self.where else _PREFIX_PARTIAL
         return ".".join((prefix, self.digest, self.python, _pack(_to_bytes(self.choices)), _pack(names.encode())))
 
@@ -68,10 +68,10 @@ class Token:
             raise ReplayError(f"{_brief(text)} is no replay token: one begins with '{_PREFIX}.' and has five parts")
         _, digest, python, choices, names = parts
         try:
-            where, separator, points = _unpack(names).decode().partition("\0")
+            where, separator, site_keys = _unpack(names).decode().partition("\0")
             if not separator:
                 raise ValueError("no names")
-            found = cls(digest, _from_bytes(_unpack(choices)), tuple(_ungrouped(points)), _lines(where), python)
+            found = cls(digest, _from_bytes(_unpack(choices)), tuple(_ungrouped(site_keys)), _lines(where), python)
         except (ValueError, zlib.error) as error:
             raise ReplayError(f"the replay token {_brief(text)} is damaged: was it copied whole?") from error
         here = f"{sys.version_info.major}{sys.version_info.minor}"
@@ -87,11 +87,11 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(text.split("\n")) if text else ()
 
 
-def _grouped(points: Iterable[str]) -> list[str]:
+def _grouped(site_keys: Iterable[str]) -> list[str]:
     """ "m:f:10", "m:f:24" -> "m:f:10,24"."""
     grouped: dict[str, list[str]] = {}
-    for point in sorted(points):
-        function, _, offset = point.rpartition(":")
+    for key in sorted(site_keys):
+        function, _, offset = key.rpartition(":")
         grouped.setdefault(function, []).append(offset)
     return [f"{function}:{','.join(offsets)}" for function, offsets in grouped.items()]
 

@@ -59,10 +59,10 @@ class Execution:
         return describer.accesses(self._trace, rest.outer)
 
     @property
-    def points(self) -> tuple[str, ...]:
+    def site_keys(self) -> tuple[str, ...]:
         """The places whose accesses are events of this execution, by names that other processes understand."""
         rest = self._rest
-        return () if rest is None else _points_of(self._trace, rest.stuck, rest.hot, rest.named)
+        return () if rest is None else _site_keys_of(self._trace, rest.stuck, rest.hot, rest.named)
 
     @property
     def blocked(self) -> tuple[Blocked, ...]:
@@ -95,7 +95,7 @@ class Rest(NamedTuple):
     named: frozenset[str]
 
 
-def _points_of(
+def _site_keys_of(
     trace: list[Event], stuck: dict[int, Operation], hot: list[Site], named: frozenset[str]
 ) -> tuple[str, ...]:
     """Those of the events, and of what was waited for at the end: else it would not have been waited for there.
@@ -105,8 +105,8 @@ def _points_of(
     known = set(hot)
     operations = [*(event[5] for event in trace), *stuck.values()]
     sites = {operation[3] for operation in operations}
-    points = {site.point for site in sites if site in known or site.is_hot}
+    site_keys = {site.key for site in sites if site in known or site.is_hot}
     for operation in operations:
         if operation[0] == 2 and operation[5].is_step:
-            points.update(names_of(operation))
-    return tuple(sorted(points | ({MIXED} & named)))
+            site_keys.update(names_of(operation))
+    return tuple(sorted(site_keys | ({MIXED} & named)))

@@ -11,7 +11,7 @@ goes on as long as it can, then the lowest number that can. Nothing but the choi
 
 *Points* are the places in the code that count as events. Fresh, an explorer has none but locks that are waited for
 and threads that are started; `search` finds out which are needed and sets them. So choices mean something only
-together with their points: `Execution.points` names those that occur in it, and `Explorer(..., points=...)` with
+together with their points: `Execution.site_keys` names those that occur in it, and `Explorer(..., points=...)` with
 just these repeats it, in another process too.
 
 A time-out needs no choice of its own: an acquire with a time-out is an event that may be scheduled at any
@@ -57,13 +57,13 @@ class Explorer:
         program: Program,
         limits: Limits | None = None,
         *,
-        points: Iterable[str] | None = None,
+        site_keys: Iterable[str] | None = None,
         is_fine: bool = False,
     ) -> None:
-        """`points`: see above. `is_fine`: every instruction is an event, for audits."""
+        """`site_keys`: see above. `is_fine`: every instruction is an event, for audits."""
         self.program = program
         self.limits = limits or Limits()
-        self._is_fine, self._points = is_fine, points
+        self._is_fine, self._site_keys = is_fine, site_keys
         self._tasks = [(task, _is_plain(task), _is_coroutine(task)) for task in program.tasks]
         self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
         self._runs = 0
@@ -77,8 +77,8 @@ class Explorer:
         gc.disable()
         self._watchdog.start()
         try:
-            if self._points is not None:
-                self.rewriter.name_points(self._points)
+            if self._site_keys is not None:
+                self.rewriter.add_site_keys(self._site_keys)
             for target in (self.program.setup, *self.program.tasks):
                 for function in functions_behind(target):
                     self.instrumentation.admit(function)
@@ -134,13 +134,13 @@ class Explorer:
         self.instrumentation.share_globals(self.watcher.stored_module_names)
         return True
 
-    def points_known(self) -> frozenset[str]:
+    def known_site_keys(self) -> frozenset[str]:
         """The names of all places that count as events by now."""
-        return self.rewriter.site_table.points()
+        return self.rewriter.site_table.site_keys()
 
-    def adopt(self, points: Iterable[str]) -> None:
+    def adopt(self, site_keys: Iterable[str]) -> None:
         """Let these places count as events, too: somebody else has learnt so."""
-        self.rewriter.name_points(frozenset(points) - self.points_known())
+        self.rewriter.add_site_keys(frozenset(site_keys) - self.known_site_keys())
 
     @property
     def has_identity(self) -> bool:

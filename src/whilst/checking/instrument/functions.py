@@ -141,7 +141,7 @@ class Instrumentation:
         if own is None:  # it stays as it is
             return
         if id(own) not in self.rewriter.returning:
-            self._name_points()
+            self._add_site_keys()
             self.rewriter.returning.add(id(own))
         new = self.rewriter.rewrite(own, self._names_of(function))
         if function.__code__ is new:
@@ -158,14 +158,14 @@ class Instrumentation:
         """Some code stores into a module's namespace from outside: reads of those globals count from now on."""
         self._is_spent, self.is_stale = self._is_spent or bool(names), False
         self._sources.clear()
-        self._name_points()
+        self._add_site_keys()
         for each in self._names.values():
             each.add(frozenset(names))
         self._swapped = [[self._swap_again(swap) for swap in swaps] for swaps in self._swapped]
 
-    def _name_points(self) -> None:
+    def _add_site_keys(self) -> None:
         """Sites are about to be replaced by others of the same names."""
-        self.rewriter.name_points(self.rewriter.site_table.points())
+        self.rewriter.add_site_keys(self.rewriter.site_table.site_keys())
 
     def _swap_again(self, swap: Swap) -> Swap:
         function = swap.function()

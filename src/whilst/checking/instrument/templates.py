@@ -77,15 +77,15 @@ class Rewriter:
         self._own.clear()
         self._outdated.clear()
 
-    def name_points(self, points: Iterable[str]) -> None:
+    def add_site_keys(self, site_keys: Iterable[str]) -> None:
         """Let the places of these names be hot, those of code to come as well."""
-        new = frozenset(points) - self.site_table.named
+        new = frozenset(site_keys) - self.site_table.named
         if not new:
             return
         self.site_table.named |= new
-        functions = {point.rpartition(":")[0] for point in new}
+        functions = {key.rpartition(":")[0] for key in new}
         for cast in list(self._casts.values()):
-            if cast.sites and cast.sites[0].point.rpartition(":")[0] in functions:
+            if cast.sites and cast.sites[0].key.rpartition(":")[0] in functions:
                 self.site_table.heat_named(cast.sites)
 
 

@@ -259,7 +259,7 @@ class AccessLog:
             is_new = True
             self.site_table.heat(site)
         if is_new:  # code that is made anew in every execution has new sites of the same names
-            self.site_table.named |= {site.point for site in found}
+            self.site_table.named |= {site.key for site in found}
         return is_new
 
     @staticmethod

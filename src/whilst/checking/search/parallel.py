@@ -2,7 +2,7 @@
 
 A helper is a fork of this process where that is safe (Linux, no other threads), and goes on with what is known. Else it
 is a Python of its own, started afresh, that imports setup and tasks by name. It sees the same places as events
-(`points`) and is told what has been learnt. Whatever becomes of it, nothing is lost: a piece is
+(`site_keys`) and is told what has been learnt. Whatever becomes of it, nothing is lost: a piece is
 taken in whole or given to somebody else. A helper that sees other events than this process is not asked again.
 """
 
@@ -49,7 +49,7 @@ class Known:
     """What has been learnt so far; pieces of an earlier epoch count no more."""
 
     epoch: int
-    points: frozenset[str]
+    site_keys: frozenset[str]
     task_numbers: dict[tuple[int, int], int]
     gates: dict[int, int]
 
@@ -61,7 +61,7 @@ class Answered:
     epoch: int
     number: int
     piece: Piece
-    points: frozenset[str]
+    site_keys: frozenset[str]
     endings: frozenset[Any]
     raised: frozenset[tuple[int, str]]
 
@@ -260,7 +260,7 @@ def spread_out(
     def exchange(timeout_s: float) -> bool:
         """Take in what helpers have done and give them more; whether our own piece is to be shared or dropped."""
         for answered in spread.answers(frontier, known, timeout_s):
-            explorer.adopt(answered.points)
+            explorer.adopt(answered.site_keys)
             spread.note(answered)
             came.append(answered.piece)
             if not answered.piece.has_learnt:
@@ -301,7 +301,7 @@ def spread_out(
 
 def _known(explorer: Explorer, epoch: int, gates: Mapping[int, int]) -> Known:
     numbers = dict(explorer.scheduler.task_numbers)
-    return Known(epoch, explorer.points_known(), numbers, dict(gates))
+    return Known(epoch, explorer.known_site_keys(), numbers, dict(gates))
 
 
 def is_possible() -> bool:

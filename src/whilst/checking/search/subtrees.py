@@ -219,5 +219,5 @@ def prefixes_of(trace: Sequence[Event]) -> list[int]:
     """For each depth, a number for the events before it: task, place, and whether it writes."""
     out = [0]
     for event in trace:
-        out.append(zlib.crc32(f"{event[0]} {event[1]} {event[5][3].point}".encode(), out[-1]))
+        out.append(zlib.crc32(f"{event[0]} {event[1]} {event[5][3].key}".encode(), out[-1]))
     return out
