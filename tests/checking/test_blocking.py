@@ -20,7 +20,7 @@ from whilst.model.verdict import Answer
 LOCK = type(threading.Lock())
 
 
-@pytest.template.parametrize(
+@pytest.mark.parametrize(
     ("setup", "tasks", "answer"),
     [
         (lambda: threading.Barrier(2), [threading.Barrier.wait] * 2, Answer.INCONCLUSIVE),

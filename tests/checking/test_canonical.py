@@ -238,7 +238,7 @@ SAME_AND_OTHER: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
-@pytest.template.parametrize("name", SAME_AND_OTHER)
+@pytest.mark.parametrize("name", SAME_AND_OTHER)
 def test_equal_values_have_equal_forms_and_different_ones_do_not(name: str) -> None:
     one, same, other = SAME_AND_OTHER[name]
     assert canonical(one) == canonical(same)
@@ -248,7 +248,7 @@ def test_equal_values_have_equal_forms_and_different_ones_do_not(name: str) -> N
     assert canonical({"deep": [one]}) != canonical({"deep": [other]})
 
 
-@pytest.template.parametrize("name", SAME_AND_OTHER)
+@pytest.mark.parametrize("name", SAME_AND_OTHER)
 def test_the_graph_tier_draws_the_same_lines_as_the_tree_tier(name: str) -> None:
     one, same, other = SAME_AND_OTHER[name]
     assert room._graph(one) == room._graph(same)

@@ -202,7 +202,7 @@ def test_what_setup_raises_is_raised() -> None:
         whilst.check(setup, [deposit])
 
 
-@pytest.template.parametrize(
+@pytest.mark.parametrize(
     ("setup", "tasks", "said"),
     [(None, [deposit], "setup must be"), (Account, [], "nothing to check"), (Account, [3], "every task must be")],
 )
@@ -223,7 +223,7 @@ def test_too_large_a_state_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pass outcome=" in verdict.reason
 
 
-@pytest.template.parametrize(
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (3, (3, None)),
@@ -237,7 +237,7 @@ def test_budgets_are_read(text: Any, expected: object) -> None:
     assert parse_budget(text) == expected
 
 
-@pytest.template.parametrize("text", ["", "-3", "0", "three", "3 days"])
+@pytest.mark.parametrize("text", ["", "-3", "0", "three", "3 days"])
 def test_budgets_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(CheckError, match="budget is"):
         parse_budget(text)

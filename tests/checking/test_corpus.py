@@ -28,7 +28,7 @@ def cases() -> list[Any]:
                 expected = case.pop("expect", "not isolated" if kind == "racy" else "isolated")
                 pattern = case.pop("pattern", "")
                 label = f"{path.stem}: {name} ({kind})"
-                marks = [pytest.template.xfail(reason=OPEN[label])] if label in OPEN else []
+                marks = [pytest.mark.xfail(reason=OPEN[label])] if label in OPEN else []
                 if sys.version_info >= since:
                     found.append(pytest.param(case, expected, pattern, id=label, marks=marks))
     return found
@@ -46,7 +46,7 @@ def load(path: Path) -> Any:
     return sys.modules[name]
 
 
-@pytest.template.parametrize(("case", "expected", "pattern"), cases())
+@pytest.mark.parametrize(("case", "expected", "pattern"), cases())
 def test_a_race_is_caught_and_its_fixed_twin_is_proved(case: dict[str, Any], expected: str, pattern: str) -> None:
     verdict = whilst.check(**case, budget="20000 executions")
     assert verdict.answer == expected, verdict.to_text(width=120)

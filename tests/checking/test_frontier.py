@@ -49,7 +49,7 @@ def in_pieces(explorer: Explorer, draws: random.Random) -> list[frozenset[object
     return traces
 
 
-@pytest.template.parametrize("tasks", PROGRAMS, ids=[f"{n}" for n in range(len(PROGRAMS))])
+@pytest.mark.parametrize("tasks", PROGRAMS, ids=[f"{n}" for n in range(len(PROGRAMS))])
 def test_pieces_run_each_trace_exactly_once(tasks: list[list[str]]) -> None:
     whole: list[frozenset[object]] = []
     with Explorer(program(tasks)) as explorer:

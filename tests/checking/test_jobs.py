@@ -116,7 +116,7 @@ def test_twenty_programs_have_as_many_executions_in_two_processes(module: Any, s
     assert spreads
 
 
-@pytest.template.parametrize("forks", [True, False])
+@pytest.mark.parametrize("forks", [True, False])
 def test_helpers_do_their_share_of_a_large_tree(
     module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch, forks: bool
 ) -> None:

@@ -116,7 +116,7 @@ def test_checks_in_other_threads_have_machines_of_their_own() -> None:
     assert answers == [Answer.NOT_ISOLATED] * 4
 
 
-@pytest.template.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
 def test_the_timer_that_watches_over_a_check_gives_way_to_somebody_elses() -> None:
     def mine(*_: object) -> None:
         """Never called: the alarm is an hour away."""

@@ -417,7 +417,7 @@ def test_coroutine_against_a_thread() -> None:
     assert found == {"11", "1", "10"}
 
 
-@pytest.template.parametrize("kind", [ValueError, SystemExit])
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
 def test_exceptions_are_outcomes(kind: type[BaseException]) -> None:
     def fail(s: Shared) -> None:
         s.n += 1

@@ -18,7 +18,7 @@ MOST = 4_000
 PROGRAMS = list(random_programs(90, seed=11))
 
 
-@pytest.template.parametrize("tasks", PROGRAMS, ids=[f"{n}" for n in range(len(PROGRAMS))])
+@pytest.mark.parametrize("tasks", PROGRAMS, ids=[f"{n}" for n in range(len(PROGRAMS))])
 def test_runs_each_trace_exactly_once_and_reaches_every_outcome(tasks: list[list[str]]) -> None:
     seen: list[tuple[frozenset[object], str]] = []
 

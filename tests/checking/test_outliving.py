@@ -53,7 +53,7 @@ def fail() -> None:
     raise LookupError
 
 
-@pytest.template.parametrize(
+@pytest.mark.parametrize(
     ("call", "written"),
     [
         (partial(pure, "a b a"), []),

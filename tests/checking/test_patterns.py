@@ -65,7 +65,7 @@ def named(
     return name_of(answer, execution, NAMES)
 
 
-@pytest.template.parametrize(
+@pytest.mark.parametrize(
     ("text", "pattern"),
     [
         ("R0x R1x W1x W0x", "lost update"),
@@ -99,7 +99,7 @@ def test_a_read_in_a_condition_is_check_then_act(tmp_path: Path) -> None:
     assert named("R0x2 W1x3 R0x5", str(file)).pattern == "check-then-act"
 
 
-@pytest.template.parametrize(
+@pytest.mark.parametrize(
     ("line", "column", "expected"),
     [(2, 7, True), (3, 8, False), (4, 8, False), (6, 10, True), (7, 33, True), (7, 22, False), (8, 15, True)],
 )

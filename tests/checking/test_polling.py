@@ -35,7 +35,7 @@ def tries_thrice_by_map(items: list[int]) -> list[bool]:
     return list(map(lambda _: len(items) > 100, [None] * 4))  # noqa: C417 - C code that calls back is what is tested
 
 
-@pytest.template.parametrize("task", [total_by_generator, total_by_loop, tries_thrice_by_map])
+@pytest.mark.parametrize("task", [total_by_generator, total_by_loop, tries_thrice_by_map])
 def test_an_iteration_over_equal_things_is_no_polling(task: Any) -> None:
     assert check(lambda: [1, 5, 5], [task, grow, grow]).answer is Answer.ISOLATED
 

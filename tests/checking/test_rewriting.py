@@ -223,8 +223,8 @@ PROGRAMS = [
 ]  # fmt: skip
 
 
-@pytest.template.parametrize("is_fine", [False, True], ids=["", "fine"])
-@pytest.template.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
+@pytest.mark.parametrize("is_fine", [False, True], ids=["", "fine"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
 def test_rewritten_code_gives_what_the_original_gives(program, is_fine):
     new, seen = rewritten(program, is_fine=is_fine)
     arguments = (Derived(),) if program is Derived.name else ()
@@ -256,7 +256,7 @@ def test_elements_and_slices_are_told_apart():
     assert seen["get_item", "[]"] >= 4
 
 
-@pytest.template.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
 def test_no_rewritten_load_borrows(program):
     new, _ = rewritten(program)
     names = {item.name for item in decode(new.__code__)}
@@ -266,7 +266,7 @@ def test_no_rewritten_load_borrows(program):
         assert set(version().strong) == {name for name in dis.opmap if "BORROW" in name}
 
 
-@pytest.template.skipif(sys.version_info < (3, 14), reason="template strings came with 3.14")
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="template strings came with 3.14")
 def test_template_strings_keep_what_they_hold():
     space = {}
     source = "[(p.value, p.conversion, p.format_spec) for p in t'{x!r:>{x}} {x}'.interpolations]"

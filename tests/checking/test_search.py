@@ -45,14 +45,14 @@ def values(*tasks: Any, **how: Any) -> tuple[Any, set[int]]:
         return search(explorer, SearchConfig(**how), note), found
 
 
-@pytest.template.parametrize(("tasks", "runs"), [(2, 4), (3, 36), (4, 576)])
+@pytest.mark.parametrize(("tasks", "runs"), [(2, 4), (3, 36), (4, 576)])
 def test_lost_updates_take_as_many_executions_as_there_are_traces(tasks: int, runs: int) -> None:
     report, found = values(*[add] * tasks, is_symmetric=False)
     assert (report.executions, report.redundant) == (runs, 0)
     assert found == set(range(1, tasks + 1))
 
 
-@pytest.template.parametrize(("task", "tasks", "runs"), [(add, 4, 105), (add, 5, 945), (add_locked, 5, 1)])
+@pytest.mark.parametrize(("task", "tasks", "runs"), [(add, 4, 105), (add, 5, 945), (add_locked, 5, 1)])
 def test_identical_tasks_are_run_in_one_order_alone(task: Any, tasks: int, runs: int) -> None:
     report, found = values(*[task] * tasks)
     assert (report.executions, report.redundant) == (runs, 0)

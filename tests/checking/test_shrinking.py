@@ -86,7 +86,7 @@ def in_order(letters: str) -> Callable[[Execution], bool]:
     return fails
 
 
-@pytest.template.parametrize(
+@pytest.mark.parametrize(
     ("tasks", "order", "switches"),
     [
         (("abcdef", "uvwxyz"), "by", 1),
@@ -95,7 +95,7 @@ def in_order(letters: str) -> Callable[[Execution], bool]:
         (("abc", "klm", "uvw"), "akuc", 3),
     ],
 )
-@pytest.template.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_fewest_switches_are_found_and_proved(tasks: tuple[str, ...], order: str, switches: int, seed: int) -> None:
     run, fails = runner(tasks), in_order(order)
     rng = random.Random(seed)

@@ -107,7 +107,7 @@ def outcome(execution: Execution) -> str:
 PROGRAMS = list(random_programs(70, seed=5))
 
 
-@pytest.template.parametrize("tasks", PROGRAMS, ids=[f"{n}" for n in range(len(PROGRAMS))])
+@pytest.mark.parametrize("tasks", PROGRAMS, ids=[f"{n}" for n in range(len(PROGRAMS))])
 def test_each_trace_of_steps_is_run_once_and_every_outcome_reached(tasks: list[list[str]]) -> None:
     seen: list[tuple[frozenset[object], str]] = []
     with Explorer(program(tasks)) as explorer:

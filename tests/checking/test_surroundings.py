@@ -80,7 +80,7 @@ RACES = {
 }
 
 
-@pytest.template.parametrize("name", RACES)
+@pytest.mark.parametrize("name", RACES)
 def test_a_race_outside_the_state_is_caught_and_its_locked_twin_is_proved(name: str) -> None:
     task: Any = RACES[name]
 

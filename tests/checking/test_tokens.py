@@ -36,7 +36,7 @@ def test_a_token_is_short() -> None:
     assert len(str(Token("abcd1234", (0,) * 500 + (1,) * 300 + (0,) * 20))) < 60
 
 
-@pytest.template.parametrize("text", ["", "w1", "w2.a.b.c.d", "w1.a.311.$$$.", "hello", "w1.a.311.enoops."])
+@pytest.mark.parametrize("text", ["", "w1", "w2.a.b.c.d", "w1.a.311.$$$.", "hello", "w1.a.311.enoops."])
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(ReplayError):
         Token.parse(text)
@@ -47,7 +47,7 @@ def test_a_token_of_another_python_is_refused_by_name() -> None:
         Token.parse(str(Token("abcd1234", (0, 1), (), (), "39")))
 
 
-@pytest.template.parametrize("what", [Path, subprocess.run, partial(subprocess.run, ["ls"], check=True), None])
+@pytest.mark.parametrize("what", [Path, subprocess.run, partial(subprocess.run, ["ls"], check=True), None])
 def test_what_has_a_name_is_found_again(what: object) -> None:
     found = resolve(reference_to(what))
     if isinstance(what, partial):

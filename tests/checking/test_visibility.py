@@ -372,7 +372,7 @@ def look(s: Thing) -> str:
     return f"{plain} {s.slotted.v} {s.data.v} {s.prop.v} {Thing.made} {Module.value} {COUNT} {TABLE}"
 
 
-@pytest.template.parametrize("task", RACES, ids=lambda task: task.__name__)
+@pytest.mark.parametrize("task", RACES, ids=lambda task: task.__name__)
 def test_sees_the_race(task: Callable[[Thing], Any]) -> None:
     alone, _ = explore(Thing, [task], look)
     both, report = explore(Thing, [task, task], look)
@@ -384,7 +384,7 @@ def test_sees_the_race(task: Callable[[Thing], Any]) -> None:
     assert len(both) > 1, "a lost update that was not found"
 
 
-@pytest.template.parametrize("task", [task for task in RACES if task is not in_thread], ids=lambda task: task.__name__)
+@pytest.mark.parametrize("task", [task for task in RACES if task is not in_thread], ids=lambda task: task.__name__)
 def test_proves_the_locked_twin_safe(task: Callable[[Thing], Any]) -> None:
     def locked(s: Thing) -> Any:
         with s.lock:
@@ -420,7 +420,7 @@ def own_object(s: Thing) -> int:
     return sum(local)
 
 
-@pytest.template.parametrize(
+@pytest.mark.parametrize(
     "tasks",
     [[different_keys_a, different_keys_b], [read_only] * 3, [own_object] * 3, [slots, prop, data]],
     ids=["keys", "reads", "own", "attributes"],

@@ -103,7 +103,8 @@ def _lost_wake_up(execution: Execution, blocked: Blocked, names: Sequence[str]) 
         return Named(
             "lost wake-up",
             f"{me} looks at {read.access.target} in line {read.access.location.line}; {it} changes it in line "
-            f"{line} and wakes whoever waits; only then does {me} begin to wait (line {blocked.location.line}), for ever.",
+            f"{line} and wakes whoever waits; only then does {me} begin to wait (line {blocked.location.line}), for "
+            f"ever.",
             (read.index, foreign.index),
         )
     for access in reversed(accesses):
