@@ -27,14 +27,14 @@ class SiteTemplate(NamedTuple):
 
 
 class Site:
-    """One hooked instruction. `is_hot` turns its accesses into scheduling points; hooks cache by type in `how`."""
+    """One hooked instruction. `is_scheduling_point` turns its accesses into scheduling points; hooks cache by type in `how`."""
 
     __slots__ = ("again", "code", "how", "is_hot", "memo", "name", "offset", "position", "segment", "space")
 
     def __init__(self, code: CodeType, template: SiteTemplate, space: dict[str, object]) -> None:
         self.code, self.space = code, space
         self.offset, self.position, self.name, self.segment = template
-        self.is_hot = False
+        self.is_scheduling_point = False
         self.memo: tuple[int, int, int] = (-1, -1, -1)  # id, task and execution of the latest access from here
         self.again = 0
         self.how: dict[Any, object] = {}
@@ -69,18 +69,20 @@ class Site:
 
 
 class SiteTable:
-    """What sites have learnt in the running check: which are hot, which have cached something by type."""
+    """What sites have learnt in the running check: which are scheduling points, which have cached something by type."""
 
     def __init__(self) -> None:
-        self.named: frozenset[str] = frozenset()  # points that are hot from the start, wherever they turn up
-        self.hot: list[Site] = []
+        self.named: frozenset[str] = (
+            frozenset()
+        )  # keys of sites that are scheduling points from the start, wherever they turn up
+        self.scheduling_points: list[Site] = []
         self._informed: list[Site] = []
 
-    def heat(self, site: Site) -> None:
+    def promote(self, site: Site) -> None:
         """From now on its accesses are events."""
-        if not site.is_hot:
-            site.is_hot = True
-            self.hot.append(site)
+        if not site.is_scheduling_point:
+            site.is_scheduling_point = True
+            self.scheduling_points.append(site)
 
     def inform(self, site: Site, kind: Any, how: object) -> Any:
         """Let it remember how something of that kind is accessed there."""
@@ -95,20 +97,20 @@ class SiteTable:
             site.how.pop(kind, None)
 
     def site_keys(self) -> frozenset[str]:
-        """The names of all that are hot."""
-        return self.named | {site.key for site in self.hot}
+        """The keys of all scheduling points."""
+        return self.named | {site.key for site in self.scheduling_points}
 
-    def heat_named(self, sites: Iterable[Site]) -> None:
-        """Make those hot whose names are known to be."""
+    def promote_named(self, sites: Iterable[Site]) -> None:
+        """Promote those whose keys are known."""
         if self.named:
             for site in sites:
-                if not site.is_hot and site.key in self.named:
-                    self.heat(site)
+                if not site.is_scheduling_point and site.key in self.named:
+                    self.promote(site)
 
     def forget(self) -> None:
         """The check is over."""
-        for site in self.hot:
-            site.is_hot = False
+        for site in self.scheduling_points:
+            site.is_scheduling_point = False
         for site in self._informed:
             site.how.clear()
-        self.named, self.hot, self._informed = frozenset(), [], []
+        self.named, self.scheduling_points, self._informed = frozenset(), [], []

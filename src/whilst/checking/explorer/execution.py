@@ -62,7 +62,7 @@ class Execution:
     def site_keys(self) -> tuple[str, ...]:
         """The places whose accesses are events of this execution, by names that other processes understand."""
         rest = self._rest
-        return () if rest is None else _site_keys_of(self._trace, rest.stuck, rest.hot, rest.named)
+        return () if rest is None else _site_keys_of(self._trace, rest.stuck, rest.scheduling_points, rest.named)
 
     @property
     def blocked(self) -> tuple[Blocked, ...]:
@@ -91,21 +91,21 @@ class Rest(NamedTuple):
     outer: dict[int, int]
     stuck: dict[int, Operation]
     held: dict[int, Any]
-    hot: list[Site]
+    scheduling_points: list[Site]
     named: frozenset[str]
 
 
 def _site_keys_of(
-    trace: list[Event], stuck: dict[int, Operation], hot: list[Site], named: frozenset[str]
+    trace: list[Event], stuck: dict[int, Operation], scheduling_points: list[Site], named: frozenset[str]
 ) -> tuple[str, ...]:
     """Those of the events, and of what was waited for at the end: else it would not have been waited for there.
 
-    `hot` outlives the check, what sites know of themselves does not.
+    `scheduling_points` outlives the check, what sites know of themselves does not.
     """
-    known = set(hot)
+    known = set(scheduling_points)
     operations = [*(event[5] for event in trace), *stuck.values()]
     sites = {operation[3] for operation in operations}
-    site_keys = {site.key for site in sites if site in known or site.is_hot}
+    site_keys = {site.key for site in sites if site in known or site.is_scheduling_point}
     for operation in operations:
         if operation[0] == 2 and operation[5].is_step:
             site_keys.update(names_of(operation))

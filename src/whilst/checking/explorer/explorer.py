@@ -281,7 +281,7 @@ class Explorer:
             inner = inner.func
         code = _call_as_code.__code__
         site = Site(code, SiteTemplate(0, (code.co_firstlineno + 2, None, None, None), "call", 0), {})
-        site.is_hot = True
+        site.is_scheduling_point = True
         return functools.partial(_call_as_code, self.caller, site, inner, arguments, keywords)
 
     def _loop(self) -> VirtualLoop:
@@ -298,7 +298,7 @@ class Explorer:
             for function in functions_behind(task)
         )
         site = Site(code, SiteTemplate(0, (code.co_firstlineno, None, None, None), "resume", 0), {})
-        site.is_hot = True
+        site.is_scheduling_point = True
         loop = VirtualLoop(self.caller, site, self.caller.steps)
         loop.begin()
         return loop
@@ -307,7 +307,13 @@ class Explorer:
         scheduler, site_table = self.scheduler, self.rewriter.site_table
         outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
         rest = Rest(
-            self, describer, outer, scheduler.stuck, self.caller.locks.held_at_end, site_table.hot, site_table.named
+            self,
+            describer,
+            outer,
+            scheduler.stuck,
+            self.caller.locks.held_at_end,
+            site_table.scheduling_points,
+            site_table.named,
         )
         return Execution(
             tuple([outer[event[0]] for event in trace]),

@@ -64,7 +64,7 @@ class Rewriter:
         self.known_codes.add(id(cast.new))
         self._own[id(cast.new)] = code
         self.site_count += len(cast.sites)
-        self.site_table.heat_named(cast.sites)
+        self.site_table.promote_named(cast.sites)
         return cast.new
 
     def own_code(self, new: CodeType) -> CodeType | None:
@@ -78,7 +78,7 @@ class Rewriter:
         self._outdated.clear()
 
     def add_site_keys(self, site_keys: Iterable[str]) -> None:
-        """Let the places of these names be hot, those of code to come as well."""
+        """Promote the sites of these keys, those of code to come as well."""
         new = frozenset(site_keys) - self.site_table.named
         if not new:
             return
@@ -86,7 +86,7 @@ class Rewriter:
         functions = {key.rpartition(":")[0] for key in new}
         for cast in list(self._casts.values()):
             if cast.sites and cast.sites[0].key.rpartition(":")[0] in functions:
-                self.site_table.heat_named(cast.sites)
+                self.site_table.promote_named(cast.sites)
 
 
 class _HookName(str):

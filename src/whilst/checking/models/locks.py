@@ -94,7 +94,7 @@ class Locks:
         if type(lock) is RLOCK and self._take_again(lock):
             return True
         operation = (2, id(lock), None, site, lock, self.syncs(lock)[0])
-        if site.is_hot:
+        if site.is_scheduling_point:
             self.scheduler.step(operation)
         else:
             self.watcher.sync(site, operation)
@@ -131,7 +131,7 @@ class Locks:
                 lock.release()
                 return
         operation = (2, id(lock), None, site, lock, self.syncs(lock)[1])
-        if site.is_hot:
+        if site.is_scheduling_point:
             self.scheduler.step(operation)
         else:
             self.watcher.sync(site, operation)

@@ -1,9 +1,10 @@
 """The access log: who has touched what, told to the scheduler as an event or noted down.
 
-*Cold and hot.* A place in the code starts cold: its accesses are logged (who read, who wrote) but are no
-scheduling points. When a log shows that two tasks touched the same thing and one of them wrote, every place that
-touched it turns hot, and the search starts over. Cold accesses are compared with hot ones as well, so a search
-that ends without turning anything hot has seen every conflict there was; what only one task reaches costs nothing.
+*Scheduling points, and sites that are logged only.* At first the accesses of a site are logged (who read, who wrote);
+nobody switches there. When the log shows that two tasks touched the same thing and one of them wrote, every site that
+touched it is promoted to a scheduling point, and the search starts over. Logged accesses are compared with events as
+well, so a search that ends without promoting a site has seen every conflict there was. What only one task reaches
+costs nothing.
 
 A thing is known by `(id(object), key)`: an attribute's name, a dict's key, a list's index; None is the object as
 a whole and overlaps with all of its keys.
@@ -25,7 +26,7 @@ __all__ = ["AccessLog", "Placeholder"]
 
 
 class LogEntry:
-    """Who touched one thing from cold places: masks of tasks, and the places."""
+    """Who touched one thing from sites that are logged only: masks of tasks, and the sites."""
 
     __slots__ = ("count", "local", "reads", "sites", "thing", "writes")
 
@@ -113,7 +114,7 @@ class AccessLog:
 
     def touch(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
         """A plain access: code 0 reads, 1 writes."""
-        if site.is_hot:
+        if site.is_scheduling_point:
             self.scheduler.step((code, id(thing), key, site, self.held(thing), value))
         else:
             self.log(site, code, thing, key, value)
@@ -123,7 +124,7 @@ class AccessLog:
         return Placeholder(thing) if type(thing) in self.dropped else thing
 
     def log(self, site: Site, code: int, thing: Any, key: Any, value: Any = None) -> None:
-        """An access from a cold place: no scheduling point, but remembered."""
+        """An access from a site that is no scheduling point: it is remembered."""
         keys = self.logs.get(id(thing))
         if keys is None:
             keys = self.logs[id(thing)] = {}
@@ -173,24 +174,24 @@ class AccessLog:
                 self.learned |= entry.sites
 
     def _doubt_polling(self, site: Site, entry: LogEntry) -> None:
-        """A cold place that has been passed very often in one and the same local state polls: make it a point."""
+        """A logged site that is passed very often in one and the same local state polls: promote it."""
         local = local_state(Scheduler._work.__code__)  # noqa: SLF001
         if entry.local == local:
-            self.site_table.heat(site)
+            self.site_table.promote(site)
             self.learned.add(site)
         entry.local = local
 
     def sync(self, site: Site, operation: Operation) -> None:
         """A lock or the like: a scheduling point once two tasks use it, or when it has to wait."""
         sync: Sync = operation[5]
-        if not site.is_hot:
+        if not site.is_scheduling_point:
             if not sync.blocks or sync.needs is None or sync.measure is None or sync.needs(sync.measure()):
                 self.log(site, 1, operation[4], operation[2])
                 for thing_id, key, is_write in sync.more:
                     self.log_id(site, is_write, thing_id, key)
                 return
             self.learned.add(site)
-            self.site_table.heat(site)
+            self.site_table.promote(site)
         self.scheduler.step(operation)
 
     def log_id(self, site: Site, is_write: bool, thing_id: int, key: Any) -> None:
@@ -216,7 +217,7 @@ class AccessLog:
             code, thing, key = touched[0]
             self.touch(site, code, thing, key)
             return
-        if not site.is_hot:
+        if not site.is_scheduling_point:
             for code, thing, key in touched:
                 self.log(site, code, thing, key)
             return
@@ -243,7 +244,7 @@ class AccessLog:
     # ------------------------------------------------------------------ learning
 
     def learn(self) -> bool:
-        """After an execution: turn hot what took part in a conflict. True when anything did."""
+        """After an execution: promote the sites that took part in a conflict. True when there were any."""
         found = self.learned
         for keys in self.logs.values():
             for entry in keys.values():
@@ -257,7 +258,7 @@ class AccessLog:
         is_new = False
         for site in found:
             is_new = True
-            self.site_table.heat(site)
+            self.site_table.promote(site)
         if is_new:  # code that is made anew in every execution has new sites of the same names
             self.site_table.named |= {site.key for site in found}
         return is_new
@@ -273,7 +274,7 @@ class AccessLog:
                     found |= whole.sites | entry.sites
 
     def _learn_from_trace(self, found: set[Site]) -> None:
-        """Cold against hot: an event touched what somebody else touched from a cold place."""
+        """An event touched what another task touched from a site that is logged only."""
         logs = self.logs
         for event in self._meeting_logs():
             touched = accesses_of(event)
@@ -286,13 +287,13 @@ class AccessLog:
                             found |= entry.sites
 
     def _meeting_logs(self) -> Iterable[Event]:
-        """The events that touched what was also touched from cold places; mostly there are none."""
+        """The events that touched what was also logged; mostly there are none."""
         logs, trace = self.logs, self.scheduler.trace
         meeting = set()
         for thing in logs.keys() & {event[2] for event in trace}:
-            hot = {event[3] for event in trace if event[2] == thing}
-            cold = logs[thing]
-            if None in cold or None in hot or not hot.isdisjoint(cold):
+            keys = {event[3] for event in trace if event[2] == thing}
+            logged = logs[thing]
+            if None in logged or None in keys or not keys.isdisjoint(logged):
                 meeting.add(thing)
         return [event for event in trace if event[2] in meeting or (event[5][0] == 2 and event[5][5].more)]
 

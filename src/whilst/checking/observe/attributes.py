@@ -43,7 +43,7 @@ class Attributes(AccessLog):
         if how == "skip":
             return
         if how == "instance":
-            if site.is_hot:
+            if site.is_scheduling_point:
                 self.scheduler.step((0, id(thing), site.name, site, thing, None))
             elif site.memo == (id(thing), self.scheduler.cur, self.epoch):
                 self._log_again(site, thing)
@@ -81,7 +81,7 @@ class Attributes(AccessLog):
         if how in ("instance", "dropped instance"):
             self._touch_attr(site, 0, thing, name)
         elif how == "module":
-            if site.is_hot or name in self.stored_module_names:
+            if site.is_scheduling_point or name in self.stored_module_names:
                 self.touch(site, 0, vars(thing), name)
         elif how == "class":
             self._read_class(site, thing, name)
@@ -166,7 +166,7 @@ class Attributes(AccessLog):
             self.meet(kind)
             how = self.site_table.inform(site, kind, self._unless_dropped(kind, self._how_to_write(kind, site.name)))
         if how == "instance":
-            if site.is_hot:
+            if site.is_scheduling_point:
                 self.scheduler.step((1, id(thing), site.name, site, thing, value))
             elif site.memo == (id(thing), self.scheduler.cur, self.epoch):
                 self._log_again(site, thing)

@@ -219,7 +219,7 @@ class Native(Admitting):
 
     def _reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         self.hand_over(site, callee, (first, second))
-        if type(first) is types.GeneratorType and site.is_hot:
+        if type(first) is types.GeneratorType and site.is_scheduling_point:
             return self.watcher.through(site, first, callee)
         return callee
 

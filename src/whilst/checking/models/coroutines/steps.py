@@ -3,7 +3,7 @@
 A step runs from one await to the next, and what it touches is known only afterwards; but where it goes on is known
 before. So a step is known by its label (task, and where in the code it goes on), and labels are taken for independent
 until an execution shows that two of them touched the same thing, one writing. Then that pair is learnt, for good, and
-the search starts over: as with places that turn hot, a search that learns nothing has seen every conflict there was.
+the search starts over: as with sites that are promoted, a search that learns nothing has seen every conflict there was.
 
 What asyncio keeps to itself (locks, queues, futures) is one thing for all that use it, except for sleeps, which are
 nobody else's business. A task that is made, or cancelled, depends on whoever did that.
