@@ -32,11 +32,13 @@ def hooks_into(seen):
     return Hooks(**{field.name: hook(field.name) for field in dataclasses.fields(Hooks)})
 
 
-def rewritten(function, *, is_fine=False):
+def rewritten(function, *, at_every_instruction=False):
     seen = Counter()
     names = SharedNames(function.__globals__)
     names.scan(function.__code__)
-    code = Rewriter(hooks_into(seen), SiteTable(), is_fine=is_fine).rewrite(function.__code__, names)
+    code = Rewriter(hooks_into(seen), SiteTable(), at_every_instruction=at_every_instruction).rewrite(
+        function.__code__, names
+    )
     new = types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     return new, seen
 
@@ -223,10 +225,10 @@ PROGRAMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("is_fine", [False, True], ids=["", "fine"])
+@pytest.mark.parametrize("at_every_instruction", [False, True], ids=["", "fine"])
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__qualname__)
-def test_rewritten_code_gives_what_the_original_gives(program, is_fine):
-    new, seen = rewritten(program, is_fine=is_fine)
+def test_rewritten_code_gives_what_the_original_gives(program, at_every_instruction):
+    new, seen = rewritten(program, at_every_instruction=at_every_instruction)
     arguments = (Derived(),) if program is Derived.name else ()
     for _ in range(40):  # often enough for the interpreter to specialise its instructions
         assert new(*arguments) == program(*arguments)

@@ -1,6 +1,6 @@
 """Sites in the code: one for each hooked instruction, and what the running check has learnt about them.
 
-Sites are constants of rewritten code, which is kept from check to check (see `machine`). What a check learns about
+Sites are constants of rewritten code, which is kept from check to check (see `runtime`). What a check learns about
 them is written into them, where the hooks find it fastest; `SiteTable` knows which ones, to make them forget.
 """
 
@@ -27,9 +27,20 @@ class SiteTemplate(NamedTuple):
 
 
 class Site:
-    """One hooked instruction. `is_scheduling_point` turns its accesses into scheduling points; hooks cache by type in `how`."""
+    """One hooked instruction. Its accesses are events if `is_scheduling_point`, else logged; hooks cache by type."""
 
-    __slots__ = ("again", "code", "how", "is_hot", "memo", "name", "offset", "position", "segment", "space")
+    __slots__ = (
+        "again",
+        "code",
+        "how",
+        "is_scheduling_point",
+        "memo",
+        "name",
+        "offset",
+        "position",
+        "segment",
+        "space",
+    )
 
     def __init__(self, code: CodeType, template: SiteTemplate, space: dict[str, object]) -> None:
         self.code, self.space = code, space
@@ -72,9 +83,7 @@ class SiteTable:
     """What sites have learnt in the running check: which are scheduling points, which have cached something by type."""
 
     def __init__(self) -> None:
-        self.named: frozenset[str] = (
-            frozenset()
-        )  # keys of sites that are scheduling points from the start, wherever they turn up
+        self.named: frozenset[str] = frozenset()  # keys of sites that are scheduling points wherever they turn up
         self.scheduling_points: list[Site] = []
         self._informed: list[Site] = []
 

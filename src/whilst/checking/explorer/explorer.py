@@ -35,7 +35,7 @@ from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.engine.watchdog import Watchdog
 from whilst.checking.explorer.describe import Describer, needs_free_threading_along, types_within
 from whilst.checking.explorer.execution import Execution, Limits, Program, Rest
-from whilst.checking.explorer.runtime import Machine, borrow, give_back
+from whilst.checking.explorer.runtime import Runtime, borrow, give_back
 from whilst.checking.instrument.left_alone import functions_behind, is_trusted
 from whilst.checking.search.preemption_bound import Fingerprint
 
@@ -58,12 +58,12 @@ class Explorer:
         limits: Limits | None = None,
         *,
         site_keys: Iterable[str] | None = None,
-        is_fine: bool = False,
+        at_every_instruction: bool = False,
     ) -> None:
-        """`site_keys`: see above. `is_fine`: every instruction is an event, for audits."""
+        """`site_keys`: see above. `at_every_instruction`: every instruction is an event, for audits."""
         self.program = program
         self.limits = limits or Limits()
-        self._is_fine, self._site_keys = is_fine, site_keys
+        self._at_every_instruction, self._site_keys = at_every_instruction, site_keys
         self._tasks = [(task, _is_plain(task), _is_coroutine(task)) for task in program.tasks]
         self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
         self._runs = 0
@@ -72,7 +72,7 @@ class Explorer:
 
     def __enter__(self) -> Self:
         self._streams = _streams()
-        self._use(borrow(is_fine=self._is_fine))
+        self._use(borrow(at_every_instruction=self._at_every_instruction))
         self._had_gc = gc.isenabled()
         gc.disable()
         self._watchdog.start()
@@ -87,10 +87,10 @@ class Explorer:
             raise
         return self
 
-    def _use(self, machine: Machine) -> None:
-        self._machine = machine
-        self.scheduler, self.watcher, self.caller = machine.scheduler, machine.watcher, machine.caller
-        self.rewriter, self.instrumentation = machine.rewriter, machine.instrumentation
+    def _use(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.scheduler, self.watcher, self.caller = runtime.scheduler, runtime.watcher, runtime.caller
+        self.rewriter, self.instrumentation = runtime.rewriter, runtime.instrumentation
         self.scheduler.limit_steps, self.scheduler.limit_s = self.limits.steps, self.limits.seconds
         self._watchdog = Watchdog(self.scheduler)
 
@@ -100,7 +100,7 @@ class Explorer:
         self._watchdog.stop()
         self.instrumentation.restore()
         self.caller.threads.restore()
-        give_back(self._machine)
+        give_back(self._runtime)
         if self._had_gc:
             gc.enable()
         self._give_back_streams()
@@ -306,15 +306,8 @@ class Explorer:
     def _execution(self, state: object, describer: Describer | None) -> Execution:
         scheduler, site_table = self.scheduler, self.rewriter.site_table
         outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
-        rest = Rest(
-            self,
-            describer,
-            outer,
-            scheduler.stuck,
-            self.caller.locks.held_at_end,
-            site_table.scheduling_points,
-            site_table.named,
-        )
+        held = self.caller.locks.held_at_end
+        rest = Rest(self, describer, outer, scheduler.stuck, held, site_table.scheduling_points, site_table.named)
         return Execution(
             tuple([outer[event[0]] for event in trace]),
             scheduler.status,

@@ -20,20 +20,22 @@ from whilst.checking.models import install
 from whilst.checking.observe.calls import Caller
 from whilst.checking.observe.variables import Watcher
 
-__all__ = ["Machine", "borrow", "give_back"]
+__all__ = ["Runtime", "borrow", "give_back"]
 
 
-class Machine:
-    """The parts, put together. `is_fine`: every instruction is an event, for audits."""
+class Runtime:
+    """The parts, put together. `at_every_instruction`: every instruction is an event, for audits."""
 
-    def __init__(self, *, is_fine: bool) -> None:
-        self.is_fine = is_fine
+    def __init__(self, *, at_every_instruction: bool) -> None:
+        self.at_every_instruction = at_every_instruction
         self.site_table = SiteTable()
         self.scheduler = Scheduler()
         self.watcher = Watcher(self.scheduler, self.site_table)
         self.caller = Caller(self.watcher)
         install(self.caller)
-        self.rewriter = Rewriter(_hooks(self.watcher, self.caller), self.site_table, is_fine=is_fine)
+        self.rewriter = Rewriter(
+            _hooks(self.watcher, self.caller), self.site_table, at_every_instruction=at_every_instruction
+        )
         self.instrumentation = Instrumentation(self.rewriter)
         self.caller.admit = self.instrumentation.admit
         self.caller.watch_returns = self.instrumentation.watch_returns
@@ -55,21 +57,21 @@ class Machine:
         self.instrumentation.end()
 
 
-_IDLE: Final[dict[bool, Machine]] = {}
+_IDLE: Final[dict[bool, Runtime]] = {}
 
 
-def borrow(*, is_fine: bool) -> Machine:
+def borrow(*, at_every_instruction: bool) -> Runtime:
     """A machine that knows nothing of earlier checks."""
-    machine = _IDLE.pop(is_fine, None) if _is_main_thread() else None
-    return machine or Machine(is_fine=is_fine)
+    runtime = _IDLE.pop(at_every_instruction, None) if _is_main_thread() else None
+    return runtime or Runtime(at_every_instruction=at_every_instruction)
 
 
-def give_back(machine: Machine) -> None:
+def give_back(runtime: Runtime) -> None:
     """It may serve the next check."""
-    if machine.forget() and _is_main_thread() and machine.is_fine not in _IDLE:
-        _IDLE[machine.is_fine] = machine
+    if runtime.forget() and _is_main_thread() and runtime.at_every_instruction not in _IDLE:
+        _IDLE[runtime.at_every_instruction] = runtime
     else:
-        machine.end()
+        runtime.end()
 
 
 def _is_main_thread() -> bool:
@@ -96,7 +98,7 @@ def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
         call_spread=caller.call_spread,
         enter=caller.enter,
         loop=watcher.loop,
-        fine=watcher.fine,
+        instruction=watcher.instruction,
         leave=watcher.leave,
         await_for=caller.await_for,
         leave_generator=watcher.leave_generator,

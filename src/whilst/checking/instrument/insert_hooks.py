@@ -59,7 +59,7 @@ class Hooks:
     call_spread: Callable[..., object]
     enter: Callable[..., object]
     loop: Callable[..., object]
-    fine: Callable[..., object]
+    instruction: Callable[..., object]
     leave: Callable[..., object]
     await_for: Callable[..., object]
     leave_generator: Callable[..., object]
@@ -107,9 +107,9 @@ class CodeRewriter:
     def run(self) -> CodeType:
         """The code object with its hooks; its sites are in `sites`."""
         segment = 0
-        if self.owner.is_fine:
-            for index in fine_points(self.instructions):
-                self._watch(index, self._site(self.instructions[index], "step", 0), self.hooks.fine)
+        if self.owner.at_every_instruction:
+            for index in switchable(self.instructions):
+                self._watch(index, self._site(self.instructions[index], "step", 0), self.hooks.instruction)
         for index, item in enumerate(self.instructions):
             name = item.name
             self._hook(index, item, name, segment)
@@ -302,18 +302,18 @@ def _plain_method_loads(instructions: list[Instruction], row: Version) -> list[I
     return out
 
 
-def fine_points(instructions: list[Instruction]) -> Iterator[int]:
+def switchable(instructions: list[Instruction]) -> Iterator[int]:
     """Where an opcode-level audit may switch: ahead of everything that may touch an object."""
     has_begun = False
     for index, item in enumerate(instructions):
-        if has_begun and item.name in _FINE and item.offset is not None:
+        if has_begun and item.name in _SWITCHABLE and item.offset is not None:
             yield index
         has_begun = has_begun or item.name == "RESUME"
 
 
-_FINE_NAMES = """
+_SWITCHABLE_NAMES = """
     LOAD_ATTR STORE_ATTR DELETE_ATTR LOAD_GLOBAL STORE_GLOBAL LOAD_DEREF STORE_DEREF BINARY_SUBSCR STORE_SUBSCR
     DELETE_SUBSCR BINARY_SLICE STORE_SLICE CONTAINS_OP COMPARE_OP BINARY_OP GET_ITER FOR_ITER UNPACK_SEQUENCE
     BEFORE_WITH LOAD_SPECIAL STORE_FAST LOAD_FAST RETURN_VALUE UNARY_NOT IS_OP BUILD_LIST BUILD_MAP BUILD_TUPLE
 """
-_FINE = frozenset(_FINE_NAMES.split())
+_SWITCHABLE = frozenset(_SWITCHABLE_NAMES.split())

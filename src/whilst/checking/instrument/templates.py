@@ -1,7 +1,7 @@
 """Rewritten code objects: made once in a process as moulds, cast for each machine that runs them.
 
 Decoding and assembling take a millisecond a function; a mould is kept for the whole process. A cast is a mould with
-the hooks of one machine and sites of its own, and is kept as long as the machine (see `machine`).
+the hooks of one machine and sites of its own, and is kept as long as the machine (see `runtime`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Cast(NamedTuple):
 class Rewriter:
     """Rewrites code objects; one for each (code, globals) pair, nested code objects included."""
 
-    def __init__(self, hooks: Hooks, site_table: SiteTable, *, is_fine: bool = False) -> None:
+    def __init__(self, hooks: Hooks, site_table: SiteTable, *, at_every_instruction: bool = False) -> None:
         self.hooks, self.site_table = hooks, site_table
-        self.is_fine = is_fine
+        self.at_every_instruction = at_every_instruction
         self.row = version()
         self.known_codes: set[int] = set()  # ids of what was made here; callers add what shall stay as it is
         self.returning: set[int] = set()  # ids of code objects whose return is an event
@@ -51,7 +51,7 @@ class Rewriter:
             if known.version == names.version:
                 return known.new
             self._outdated.append(known)
-        form = (id(code), self.is_fine, is_returning, names.stored_globals, names.stored_cells)
+        form = (id(code), self.at_every_instruction, is_returning, names.stored_globals, names.stored_cells)
         mould = _MOULDS.get(form)
         if mould is None:
             writer = CodeRewriter(self, code, names)

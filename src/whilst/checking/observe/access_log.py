@@ -226,7 +226,7 @@ class AccessLog:
         more = tuple((id(other), k, bool(c)) for c, other, k in touched[1:])
         self.scheduler.step((2, id(thing), key, site, thing, Sync(sync.kind, writes=code, more=more)))
 
-    def fine(self, site: Site) -> None:
+    def instruction(self, site: Site) -> None:
         """In an audit: ahead of every instruction. It touches nothing but may switch."""
         scheduler = self.scheduler
         if scheduler.cur >= 0:

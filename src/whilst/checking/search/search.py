@@ -177,7 +177,7 @@ def search(
     elif spent.cut_short:
         reached.guarantee, reached.reason = Guarantee.NONE, spent.cut_short
     elif reached.guarantee is not Guarantee.NONE and on_audit is not None:
-        audit(explorer, config, on_audit, reached)
+        test_with_random_switches(explorer, config, on_audit, reached)
     if config.spread is not None and config.spread.trouble and not reached.reason:
         reached.reason = config.spread.trouble
     return SearchReport(
@@ -340,17 +340,17 @@ def _sample(explorer: Explorer, config: SearchConfig, spent: _Spent, reached: _R
     reached.reason = "the budget was used up"
 
 
-def audit(explorer: Explorer, config: SearchConfig, on_audit: OnAudit, reached: _Reached) -> None:
+def test_with_random_switches(explorer: Explorer, config: SearchConfig, on_audit: OnAudit, reached: _Reached) -> None:
     """Random schedules with a switch point ahead of every instruction: do they end in ways not known?"""
     limits = Limits(explorer.limits.steps * 20, explorer.limits.seconds)
-    with explorer.suspended(), Explorer(explorer.program, limits, is_fine=True) as fine:
-        strategy = RandomSwitches(config.seed, fine.scheduler)
-        fine.scheduler.picker = strategy.pick
+    with explorer.suspended(), Explorer(explorer.program, limits, at_every_instruction=True) as inner:
+        strategy = RandomSwitches(config.seed, inner.scheduler)
+        inner.scheduler.picker = strategy.pick
         for kind in explorer.watcher.dropped:
-            fine.watcher.let_go(kind)
+            inner.watcher.let_go(kind)
         for _ in range(config.audit_executions):
             strategy.begin()
-            execution = fine.run(())
+            execution = inner.run(())
             if execution.status not in (Status.DONE, Status.DEADLOCK):
                 continue
             reached.audited += 1
