@@ -1,4 +1,4 @@
-"""The pilot keeps clocks, canary, payload and writes of calls that others make."""
+"""The pilot keeps clocks, probe, payload and writes of calls that others make."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import time
 import pytest
 
 from whilst.measuring import clocks
-from whilst.measuring.gil_probe import Canary, Sightings
+from whilst.measuring.gil_probe import GilProbe, Sightings
 from whilst.measuring.payload import measure, measure_function
 from whilst.measuring.pilot import Pilot
 
 
 def test_a_canary_leaves_no_thread():
     before = threading.active_count()
-    canary = Canary()
-    canary.stop()
+    probe = GilProbe()
+    probe.stop()
     assert threading.active_count() == before
 
 

@@ -1,9 +1,9 @@
 """A thread that watches another one make its calls: does it hold the GIL, and if it waits, what for?
 
-At intervals the canary asks for the GIL. A thread that runs Python (or C that keeps the GIL) gives it up only
+At intervals the probe asks for the GIL. A thread that runs Python (or C that keeps the GIL) gives it up only
 after the switch interval, or when it happens to wait or to enter C code that releases it: an answer that comes late
 says "held". An answer at once may mean that the other thread works without the GIL, that it waits, or that it has
-no core. So the canary keeps the GIL for a tenth of a millisecond more and looks at the other thread's CPU clock: if
+no core. So the probe keeps the GIL for a tenth of a millisecond more and looks at the other thread's CPU clock: if
 that goes on, the work is done without the GIL. This tells zlib, hashlib and numpy from pure Python, which the ratio
 of CPU to wall time does not. Where the clock stands still it looks (Linux) at which system call the thread sits in:
 a sleep meets no limit however many sleep, a socket or a lock may.
@@ -23,7 +23,7 @@ from typing import Final
 
 from whilst.measuring.clocks import delay_ns
 
-__all__ = ["Canary", "Sightings"]
+__all__ = ["GilProbe", "Sightings"]
 
 _FIRST_S: Final = 0.0005
 _LONGEST_S: Final = 0.0015
@@ -53,7 +53,7 @@ _HAS_CLOCKS: Final = hasattr(time, "pthread_getcpuclockid")
 
 @dataclass(slots=True)
 class Sightings:
-    """What the canary saw: counts of its looks."""
+    """What the probe saw: counts of its looks."""
 
     held: int = 0
     """It had to wait for the GIL."""
@@ -83,7 +83,7 @@ class Sightings:
         return bool(self.waits) and set(self.waits) == {"sleep"}
 
 
-class Canary:
+class GilProbe:
     """Watch the thread that makes this object, until `stop`."""
 
     __slots__ = ("_clock", "_done", "_is_over", "_numbers", "_path", "seen")
@@ -101,7 +101,7 @@ class Canary:
         _thread.start_new_thread(self._watch, ())
 
     def stop(self) -> Sightings:
-        """End the canary and return what it saw. Its thread has left its last line when this returns."""
+        """End the probe and return what it saw. Its thread has left its last line when this returns."""
         self._done.release()
         self._is_over.acquire()
         return self.seen

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whilst.measuring import clocks
 from whilst.measuring.files.footprints import Footprints
-from whilst.measuring.gil_probe import Canary, Sightings
+from whilst.measuring.gil_probe import GilProbe, Sightings
 from whilst.measuring.printing import Ear
 from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.reachable import AROUND, Found, Reachable
@@ -73,7 +73,7 @@ class Pilot:
     _item_before: object = None
     _item_after: object = None
     _item_writes: tuple[Write, ...] = ()
-    _canary: Canary | None = None
+    _gil_probe: GilProbe | None = None
     _start: clocks.Reading | None = None
     _ear: Ear | None = None
     _input_prints: bool = False
@@ -100,11 +100,11 @@ class Pilot:
         return self.scan.sentinel
 
     def begin(self, item: object = ABSENT) -> None:
-        """A call is about to be made: look at what it may change, send the canary out, read the clocks."""
+        """A call is about to be made: look at what it may change, start the GIL probe, read the clocks."""
         if self._watchlist is not None:
             self._before = Surroundings.now()
             self._item_before = _print_of(item)
-            self._canary = Canary()
+            self._gil_probe = GilProbe()
         self.files.begin(item)
         if self._input_prints:
             self._ear = Ear()
@@ -119,9 +119,9 @@ class Pilot:
             self._strays[what] = Write(what, is_confirmed=True)
         self._ear = None
         self.files.end()
-        if self._canary is not None:
-            seen = self._canary.stop()
-            self._canary = None
+        if self._gil_probe is not None:
+            seen = self._gil_probe.stop()
+            self._gil_probe = None
             self._add(seen)
             lap.others_s = max(0.0, lap.others_s - seen.cpu_s)
             lap.most_wait_s = seen.most_wait_s(lap.wall_s)

@@ -1,7 +1,7 @@
 """The first calls of mode="auto": real ones, made in the caller's thread, measured while they are made.
 
 The first has nothing but clocks read around it: if it is over in microseconds, most often nothing else is ever looked
-into. The next ones are watched: a canary asks for the GIL, the code was scanned for what it writes, what can be
+into. The next ones are watched: a probe asks for the GIL, the code was scanned for what it writes, what can be
 reached is looked at before and after, and so are the files that are touched. One more is made with BLAS and OpenMP
 held to one thread where they were seen to fill other cores: it tells whether two such calls side by side would be
 faster. Makes calls and measures them; what follows from it is decided elsewhere.
@@ -36,7 +36,7 @@ __all__ = ["FirstCalls", "limited_native_threads"]
 _SLOW_S: Final = 1e-3
 """Items for longer calls are taken from an iterator one by one until it is decided."""
 _WATCHED_S: Final = 0.012
-"""So long is watched in all before the share of the GIL is believed (the canary looks every few milliseconds)."""
+"""So long is watched in all before the share of the GIL is believed (the GIL probe looks every few milliseconds)."""
 _MOST_CALLS: Final = 64
 _FILE_CALLS: Final = 4
 """So many calls that write files are watched: whose the files are, their names tell only together."""
@@ -180,7 +180,7 @@ class FirstCalls:
         return lap.wait_s > 0.5 * lap.alone_s and lap.children_s < 0.2 * lap.alone_s and not pilot.writes
 
     def another(self) -> Finished:
-        """Make one call (or some short ones together) under the canary."""
+        """Make one call (or some short ones together) under the GIL probe."""
         pilot = self.pilot
         first = self._source.next_id
         is_pulled = self._source.peek(1) is None
@@ -264,7 +264,7 @@ class FirstCalls:
             self.last = (items[0], finished.values[0])
 
     def _size(self) -> int:
-        """How many calls to watch together: short ones must add up to something the canary can see."""
+        """How many calls to watch together: short ones must add up to something the GIL probe can see."""
         if self._is_lazy or self.pilot.files.writes_files:
             return 1
         return max(1, min(_MOST_CALLS, math.ceil(0.5 * _WATCHED_S / max(self.call_s, 1e-6))))
