@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from whilst.inspecting import ownership
 
-__all__ = ["Innards"]
+__all__ = ["LibraryState"]
 
 _MOST_BYTES: Final = 4 << 20
 _MOST_ELEMENTS: Final = 4096
 
 
-class Innards:
+class LibraryState:
     """One look at many objects: of arrays only so many bytes are read in all."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from whilst.inspecting import ownership
-from whilst.inspecting.library_state import Innards
+from whilst.inspecting.library_state import LibraryState
 from whilst.inspecting.settings import settings_now
 from whilst.measuring.writes.abstract_value import ABSENT
 
@@ -118,7 +118,7 @@ class _Look:
         self.libraries: set[str] = set()
         self._todo: deque[tuple[str, object, int]] = deque()
         self._codes = 0
-        self._innards = Innards()
+        self._library_state = LibraryState()
         self._look_around()
         self._visit("fn", fn, 0)
         while self._todo and len(self.seen) < _MOST:
@@ -209,7 +209,7 @@ class _Look:
         if isinstance(value, threading.local):
             # Numbers and names only: a session that is opened once per thread is no matter, a counter is.
             return {name: held for name, held in vars(value).items() if isinstance(held, _ATOMS)}
-        special = self._innards.look(value)
+        special = self._library_state.look(value)
         if special is not None:
             return special
         kind = type(value)
