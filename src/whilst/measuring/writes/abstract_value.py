@@ -1,6 +1,6 @@
 """Where a value in somebody's bytecode comes from, as far as can be told without running it.
 
-The scan in `bytecode` walks a function with a stack of these instead of values. Globals, closure cells, default
+The walk in `abstract_interpreter` goes through a function with a stack of these instead of values. Globals, closure cells, default
 arguments and the attributes of objects that exist already are known as objects; what a call makes is fresh; all
 else is unknown. Only what is shared between calls can be spoilt by overlapping them.
 """

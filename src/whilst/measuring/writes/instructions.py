@@ -1,4 +1,4 @@
-"""What each instruction of CPython 3.11 to 3.14 does to the abstract stack of `bytecode`, one handler each.
+"""What each instruction of CPython 3.11 to 3.14 does to the abstract stack, one handler each.
 
 An instruction without a handler here is given its stack effect and no meaning.
 """

@@ -1,6 +1,6 @@
 """The second net: everything mutable that a function can get at by name, looked at before and after a few calls.
 
-`scanning` reads bytecode and knows what it recognises; whatever it does not (a method that is bound elsewhere,
+`scan` reads bytecode and knows what it recognises; whatever it does not (a method that is bound elsewhere,
 `numpy.copyto`, `super()`, `exec`, an operator of a class) would go unseen, and a write that goes unseen is a wrong
 result. So the state itself is looked at as well: closures, defaults, the globals that the code names, attributes of
 the objects it is bound to, transitively through the user's own functions and classes. Nothing is taken for granted

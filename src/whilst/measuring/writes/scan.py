@@ -2,7 +2,7 @@
 
 Follows the user's own functions transitively, with what they are passed: closures, partials, bound methods,
 classes, properties, handlers looked up in a table, functions handed to others. Library code is not followed.
-Finds suspects only (`noting` says what is one); `Scan.unscanned` says where the trail was lost.
+Finds suspects only (`suspicions` says what is one); `Scan.unscanned` says where the trail was lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from whilst.measuring.roundtrip import SAME_ANYWHERE
 from whilst.measuring.writes.abstract_interpreter import Call, Frame, walk
 from whilst.measuring.writes.abstract_value import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attribute, path_type, subscript
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
-from whilst.measuring.writes.suspicions import Notes, is_path, may_be_path, may_change
+from whilst.measuring.writes.suspicions import Suspicions, is_path, may_be_path, may_change
 
 __all__ = ["scan"]
 
@@ -64,7 +64,7 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
 
 @dataclass(slots=True)
 class _Scanner:
-    notes: Notes = field(default_factory=Notes)
+    suspicions: Suspicions = field(default_factory=Suspicions)
     seen: set[object] = field(default_factory=set)
     depth: int = 0
     functions: int = 0
@@ -77,7 +77,7 @@ class _Scanner:
 
     def result(self) -> Scan:
         unique: dict[tuple[object, ...], Suspect] = {}
-        for suspect in self.notes.suspects:
+        for suspect in self.suspicions.suspects:
             key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, suspect.settles)
             unique.setdefault(key, suspect)
         return Scan(
@@ -94,7 +94,7 @@ class _Scanner:
             return results[0]
         self._hand_over(call, where)
         if ownership.bound_generator(callee.value):
-            self.notes.draw(callee.value, call, where)
+            self.suspicions.draw(callee.value, call, where)
             return UNKNOWN
         target, bound = _unwrapped(callee)
         if isinstance(target, functools.partial):
@@ -137,7 +137,7 @@ class _Scanner:
 
     def _construct(self, kind: type, call: Call, where: str) -> Origin:
         made = Origin(made_by=kind)
-        self.notes.process_wide(kind, call, where)
+        self.suspicions.process_wide(kind, call, where)
         for name in ("__init__", "__post_init__"):
             method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None)
             if isinstance(method, types.FunctionType) and ownership.is_own_code(method.__code__.co_filename):
@@ -146,7 +146,7 @@ class _Scanner:
 
     def _call_library(self, target: object, call: Call, where: str) -> Origin:
         """A function that is not the user's: nothing is known of it beyond the tables in `ownership`."""
-        self.notes.process_wide(target, call, where)
+        self.suspicions.process_wide(target, call, where)
         name = getattr(target, "__name__", "")
         module = getattr(target, "__module__", None) or getattr(getattr(target, "__objclass__", None), "__module__", "")
         if name == "sleep" and module in ("time", "asyncio.tasks"):
@@ -156,25 +156,25 @@ class _Scanner:
         if name == "id" and module == "builtins" and call.arguments and call.arguments[0].is_argument:
             self.identity = self.identity or "it asks for the id() of its item"
         if name in ownership.CHANGES_FIRST_ARGUMENT:
-            self.notes.change_first_argument(call, where)
+            self.suspicions.change_first_argument(call, where)
         if name == "open" and module in ownership.DATABASES:
             path = call.arguments[0] if call.arguments else UNKNOWN
             if not path.from_item or path.is_cut:
-                self.notes.add_file(f"the database {path.value}" if path.is_known else "a database", call, where)
+                self.suspicions.add_file(f"the database {path.value}" if path.is_known else "a database", call, where)
         elif name == "open":
-            self.notes.open(call, where)
+            self.suspicions.open(call, where)
         elif name == "mkdir" and module in ("posix", "nt") and call.arguments:
             path = call.arguments[0]
             if path.is_cut or (not path.from_item and is_path(path.value)):
-                self.notes.add_file("a folder that several calls make", call, where)
+                self.suspicions.add_file("a folder that several calls make", call, where)
         elif name in ownership.WRITES_FILE and may_be_path(call.callee.owner):
-            self.notes.write_file(call, where)
+            self.suspicions.write_file(call, where)
         elif name in ownership.USES_DESCRIPTOR and module in ("posix", "nt") and call.arguments:
-            self.notes.use_descriptor(call, where)
+            self.suspicions.use_descriptor(call, where)
         elif name == "exec" and module == "builtins":
-            self.notes.execute(call, where)
+            self.suspicions.execute(call, where)
         elif name == "input":
-            self.notes.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
+            self.suspicions.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             return _derived(call.arguments)
         if isinstance(target, types.BuiltinMethodType) and not isinstance(target.__self__, types.ModuleType | None):
@@ -182,7 +182,7 @@ class _Scanner:
         if isinstance(target, types.MethodType | types.MethodDescriptorType):
             return self._call_unknown(call, where)
         if isinstance(target, types.FunctionType) and call.callee.owner is not None:
-            self.notes.use_library_object(call.callee.owner, name, call, where)
+            self.suspicions.use_library_object(call.callee.owner, name, call, where)
         return FRESH
 
     def _call_unknown(self, call: Call, where: str) -> Origin:
@@ -194,16 +194,16 @@ class _Scanner:
             return Origin(made_by=kind_of_path, from_item=owner.from_item, is_cut=owner.is_cut)
         if owner.made_by is not None:
             if issubclass(owner.made_by, PurePath) and name in (*ownership.WRITES_FILE, "open"):
-                (self.notes.open if name == "open" else self.notes.write_file)(call, where)
+                (self.suspicions.open if name == "open" else self.suspicions.write_file)(call, where)
             return self._call_method_of_class(owner, name, call)
         value = owner.value
         if isinstance(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
             return UNKNOWN
         kind = ownership.stateful_kind(value) if owner.is_known else ""
         if kind and owner.is_shared:
-            self.notes.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
+            self.suspicions.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
         elif name in ownership.MUTATORS and (owner.is_shared or owner.is_argument) and may_change(value):
-            self.notes.write(owner, call, where)
+            self.suspicions.write(owner, call, where)
         if name in ("get", "setdefault", "pop", "popitem", "__getitem__", "values", "items", "keys"):
             return subscript(replace(owner, value=value), call.arguments[0] if call.arguments else UNKNOWN)
         return FRESH
@@ -240,7 +240,7 @@ class _Scanner:
         place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
         frame = Frame(code, names, free, variables, is_locked=call.is_locked, guard=call.guard)
         frame.on_call = lambda inner: self.call(inner, place.format(line=inner.line))
-        frame.on_store = lambda store: self.notes.store(store, place.format(line=store.line), frame)
+        frame.on_store = lambda store: self.suspicions.store(store, place.format(line=store.line), frame)
         frame.is_lock = lambda origin: origin.is_known and ownership.is_lock(origin.value)
         self.depth += 1
         try:
@@ -277,7 +277,9 @@ class _Scanner:
                 if code is None or ownership.is_own_code(code.co_filename):
                     self.call(call._replace(callee=argument, arguments=(ITEM,), names=()), where)
             elif argument.is_shared and (kind := ownership.stateful_kind(argument.value)):
-                self.notes.suspect(Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where)
+                self.suspicions.suspect(
+                    Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where
+                )
 
 
 def callable_natively(target: object) -> bool:

@@ -1,6 +1,6 @@
 """What a function may write that outlives its call: suspects for `snapshots` to convict, and what else its code tells.
 
-Found by `scanning`, which follows the code; here are the words for it.
+Found by `scan`, which follows the code; here are the words for it.
 """
 
 from __future__ import annotations

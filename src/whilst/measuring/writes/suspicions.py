@@ -16,14 +16,14 @@ from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
 from whilst.measuring.writes.abstract_value import ABSENT, Origin
 from whilst.measuring.writes.suspects import SEED, Reach, Suspect
 
-__all__ = ["Notes", "is_path", "may_be_path", "may_change"]
+__all__ = ["Suspicions", "is_path", "may_be_path", "may_change"]
 
 _REVERTING = frozenset(["contextlib", "unittest.mock", "catch_warnings", "_RedirectStream", "alarm", "setitimer"])
 """Modules and names of what puts a setting back when it is over."""
 
 
 @dataclass(slots=True)
-class Notes:
+class Suspicions:
     """The suspects so far. `where` is a place in the code, for people."""
 
     suspects: list[Suspect] = field(default_factory=list)
