@@ -1,4 +1,4 @@
-"""One function's bytecode, walked once with origins instead of values: what it stores to and what it calls.
+"""One function's bytecode, walked once with abstract values instead of real ones: what it stores to and what it calls.
 
 An abstract interpretation in one pass (no fixpoint): the stack is tracked exactly inside basic blocks and carried
 along forward jumps, variables hold the join of what is stored to them. What is not understood becomes unknown,
@@ -22,7 +22,7 @@ from whilst.measuring.writes.abstract_value import (
     ABSENT,
     FRESH,
     UNKNOWN,
-    Origin,
+    AbstractValue,
     blended,
     is_cut,
     joined,
@@ -53,7 +53,7 @@ class Guard(NamedTuple):
 class Store(NamedTuple):
     """An assignment to something that outlives the call. `verb` is how: "sets", "deletes", "adds to"."""
 
-    target: Origin
+    target: AbstractValue
     line: int | None
     is_locked: bool
     guard: Guard | None
@@ -62,8 +62,8 @@ class Store(NamedTuple):
 class Call(NamedTuple):
     """A call made by the function: what is called, and with what."""
 
-    callee: Origin
-    arguments: tuple[Origin, ...]
+    callee: AbstractValue
+    arguments: tuple[AbstractValue, ...]
     names: tuple[str, ...]
     """Of the last arguments, those passed by keyword."""
     line: int | None
@@ -77,22 +77,22 @@ class Frame:
 
     code: types.CodeType
     globals: Mapping[str, object]
-    free: Mapping[str, Origin]
-    variables: dict[str, Origin]
+    free: Mapping[str, AbstractValue]
+    variables: dict[str, AbstractValue]
     is_locked: bool = False
     guard: Guard | None = None
-    on_call: Callable[[Call], Origin] = field(default=lambda _call: UNKNOWN)
+    on_call: Callable[[Call], AbstractValue] = field(default=lambda _call: UNKNOWN)
     on_store: Callable[[Store], None] = field(default=lambda _store: None)
-    on_return: Callable[[Origin], None] = field(default=lambda _origin: None)
-    on_identity: Callable[[Origin, Origin], None] = field(default=lambda _one, _other: None)
+    on_return: Callable[[AbstractValue], None] = field(default=lambda _abstract: None)
+    on_identity: Callable[[AbstractValue, AbstractValue], None] = field(default=lambda _one, _other: None)
     """`one is other`."""
-    is_lock: Callable[[Origin], bool] = field(default=lambda _origin: False)
-    returned: Origin | None = None
+    is_lock: Callable[[AbstractValue], bool] = field(default=lambda _abstract: False)
+    returned: AbstractValue | None = None
     nested: list[types.CodeType] = field(default_factory=list)
 
 
-def walk(frame: Frame) -> Origin:
-    """Report every store and call of `frame.code` to the frame, and return the origin of what it returns."""
+def walk(frame: Frame) -> AbstractValue:
+    """Report every store and call of `frame.code` to the frame, and return the abstract value of what it returns."""
     walker = Walker(frame)
     for instruction in instructions_of(frame.code):
         walker.step(instruction)
@@ -109,8 +109,8 @@ class Walker:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self.stack: list[Origin] = []
-        self.waiting: dict[int, list[Origin]] = {}  # the stack that a forward jump brings to its target
+        self.stack: list[AbstractValue] = []
+        self.waiting: dict[int, list[AbstractValue]] = {}  # the stack that a forward jump brings to its target
         self.guards: list[tuple[int, Guard]] = []  # (offset where it ends, guard)
         self.locked: list[tuple[int, int]] = []  # protected ranges of `with lock:`
         self.holds = frame.is_locked
@@ -124,13 +124,13 @@ class Walker:
 
     # ---------------------------------------------------------------- the stack
 
-    def push(self, origin: Origin) -> None:
-        self.stack.append(origin)
+    def push(self, abstract: AbstractValue) -> None:
+        self.stack.append(abstract)
 
-    def pop(self) -> Origin:
+    def pop(self) -> AbstractValue:
         return self.stack.pop() if self.stack else UNKNOWN
 
-    def pop_many(self, count: int) -> list[Origin]:
+    def pop_many(self, count: int) -> list[AbstractValue]:
         taken = [self.pop() for _ in range(count)]
         taken.reverse()
         return taken
@@ -171,7 +171,7 @@ class Walker:
                 if offset < end or returned_before
             ]
 
-    def _merged(self, one: Origin, other: Origin) -> Origin:
+    def _merged(self, one: AbstractValue, other: AbstractValue) -> AbstractValue:
         """Of two constants which one it is (`"a" if item else "b"`) may be the item's affair."""
         merged = joined(one, other)
         is_choice = self.asks_item and one.is_constant and other.is_constant and one.value != other.value
@@ -217,11 +217,13 @@ class Walker:
     def is_locked_at(self, offset: int) -> bool:
         return self.holds or self.lock_depth > 0 or any(start <= offset < end for start, end in self.locked)
 
-    def store(self, target: Origin, offset: int) -> None:
+    def store(self, target: AbstractValue, offset: int) -> None:
         if target.is_shared or target.is_argument:
             self.frame.on_store(Store(target, self.line, self.is_locked_at(offset), self.guard))
 
-    def call(self, callee: Origin, arguments: list[Origin], offset: int, names: tuple[str, ...] = ()) -> Origin:
+    def call(
+        self, callee: AbstractValue, arguments: list[AbstractValue], offset: int, names: tuple[str, ...] = ()
+    ) -> AbstractValue:
         if callee.attribute in ("acquire", "release") and callee.owner and self.frame.is_lock(callee.owner):
             self.lock_depth = max(0, self.lock_depth + (1 if callee.attribute == "acquire" else -1))
             return FRESH
@@ -235,34 +237,34 @@ class Walker:
 
     # ---------------------------------------------------------------- loads and stores
 
-    def load_variable(self, name: str) -> Origin:
+    def load_variable(self, name: str) -> AbstractValue:
         return self.frame.variables.get(name, UNKNOWN)
 
-    def store_variable(self, name: str, origin: Origin) -> None:
-        self.frame.variables[name] = joined(self.frame.variables.get(name), origin)
+    def store_variable(self, name: str, abstract: AbstractValue) -> None:
+        self.frame.variables[name] = joined(self.frame.variables.get(name), abstract)
 
-    def load_global(self, name: str) -> Origin:
+    def load_global(self, name: str) -> AbstractValue:
         value = self.frame.globals.get(name, ABSENT)
         if value is ABSENT:
             return _builtin(name)
-        return Origin(name=name, value=value, root=value, is_shared=True)
+        return AbstractValue(name=name, value=value, root=value, is_shared=True)
 
-    def load_cell(self, name: str) -> Origin:
+    def load_cell(self, name: str) -> AbstractValue:
         if name in self.frame.free:
             return self.frame.free[name]
         return self.load_variable(name)
 
-    def enter_with(self, instruction: dis.Instruction, manager: Origin) -> None:
+    def enter_with(self, instruction: dis.Instruction, manager: AbstractValue) -> None:
         if self.frame.is_lock(manager):
             self.locked += _protected(self.frame.code, instruction.offset)
 
 
 @functools.lru_cache(maxsize=256)
-def _builtin(name: str) -> Origin:
+def _builtin(name: str) -> AbstractValue:
     import builtins
 
     value = getattr(builtins, name, ABSENT)
-    return Origin(name=name, value=value)
+    return AbstractValue(name=name, value=value)
 
 
 def _protected(code: types.CodeType, offset: int) -> list[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """Where a value in somebody's bytecode comes from, as far as can be told without running it.
 
-The walk in `abstract_interpreter` goes through a function with a stack of these instead of values. Globals, closure cells, default
-arguments and the attributes of objects that exist already are known as objects; what a call makes is fresh; all
-else is unknown. Only what is shared between calls can be spoilt by overlapping them.
+The walk in `abstract_interpreter` keeps a stack of these instead of values. Globals, closure cells, default arguments
+and the attributes of objects that exist already are known as objects; what a call makes is fresh; all else is
+unknown. Only what is shared between calls can be spoilt by overlapping them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = [
     "FRESH",
     "ITEM",
     "UNKNOWN",
-    "Origin",
+    "AbstractValue",
     "attribute",
     "blended",
     "is_cut",
@@ -39,7 +39,7 @@ ABSENT: Final = _Absent()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Origin:
+class AbstractValue:
     """One value of the abstract stack.
 
     `name` is what people call it ("global VISITED", "self.done"); `root` is the object whose change would show
@@ -59,7 +59,7 @@ class Origin:
     is_null: bool = False
     is_constant: bool = False
     made_by: type | None = None
-    owner: Origin | None = None
+    owner: AbstractValue | None = None
     attribute: str = ""
     among: tuple[object, ...] = ()
     test: str = ""
@@ -74,14 +74,14 @@ class Origin:
         return 4 * self.is_shared + 2 * self.is_argument + self.from_item
 
 
-UNKNOWN: Final = Origin()
-FRESH: Final = Origin()
-NULL: Final = Origin(is_null=True)
-ITEM: Final = Origin(from_item=True)
-CONSTANT_NONE: Final = Origin(value=None, is_constant=True)
+UNKNOWN: Final = AbstractValue()
+FRESH: Final = AbstractValue()
+NULL: Final = AbstractValue(is_null=True)
+ITEM: Final = AbstractValue(from_item=True)
+CONSTANT_NONE: Final = AbstractValue(value=None, is_constant=True)
 
 
-def joined(left: Origin | None, right: Origin) -> Origin:
+def joined(left: AbstractValue | None, right: AbstractValue) -> AbstractValue:
     """Return what a variable is that may hold either: the one that can do more harm."""
     if left is None:
         return right
@@ -93,26 +93,26 @@ def joined(left: Origin | None, right: Origin) -> Origin:
     return replace(worse, is_cut=False) if worse.is_cut and other.from_item and not other.is_cut else worse
 
 
-def is_cut(parts: Sequence[Origin]) -> bool:
+def is_cut(parts: Sequence[AbstractValue]) -> bool:
     """Whether what is made of these has nothing more of the item than parts that other items have as well."""
     return any(part.from_item for part in parts) and all(part.is_cut for part in parts if part.from_item)
 
 
-def blended(*parts: Origin, test: str = "") -> Origin:
-    """Return the origin of a new value that is made of these."""
-    return Origin(from_item=any(part.from_item for part in parts), is_cut=is_cut(parts), test=test)
+def blended(*parts: AbstractValue, test: str = "") -> AbstractValue:
+    """Return the abstract value of a new value that is made of these."""
+    return AbstractValue(from_item=any(part.from_item for part in parts), is_cut=is_cut(parts), test=test)
 
 
-def path_type(origin: Origin) -> type | None:
+def path_type(abstract: AbstractValue) -> type | None:
     """The class of a path, known or made; None for what is none."""
-    kind = origin.made_by if origin.made_by is not None else type(origin.value)
+    kind = abstract.made_by if abstract.made_by is not None else type(abstract.value)
     return kind if issubclass(kind, PurePath) else None
 
 
-def attribute(owner: Origin, name: str) -> Origin:
-    """Return the origin of `owner.name`, looked up without running a property or `__getattr__`."""
+def attribute(owner: AbstractValue, name: str) -> AbstractValue:
+    """Return the abstract value of `owner.name`, looked up without running a property or `__getattr__`."""
     label = f"{owner.name}.{name}" if owner.name else ""
-    derived = Origin(
+    derived = AbstractValue(
         name=label,
         root=owner.root if owner.root is not ABSENT else owner.value,
         is_shared=owner.is_shared,
@@ -128,7 +128,7 @@ def attribute(owner: Origin, name: str) -> Origin:
     if value is ABSENT:
         return derived
     if isinstance(owner.value, types.ModuleType):
-        return Origin(name=label, value=value, root=value, is_shared=True, owner=owner, attribute=name)
+        return AbstractValue(name=label, value=value, root=value, is_shared=True, owner=owner, attribute=name)
     return replace(derived, value=value, root=value if _is_mutable(value) else derived.root)
 
 
@@ -156,10 +156,10 @@ def _is_mutable(value: object) -> bool:
     return not isinstance(value, (int, float, complex, str, bytes, bool, type(None), types.FunctionType))
 
 
-def subscript(owner: Origin, key: Origin) -> Origin:
-    """Return the origin of `owner[key]`; looked up for real only in plain dicts, lists and tuples."""
+def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
+    """Return the abstract value of `owner[key]`; looked up for real only in plain dicts, lists and tuples."""
     label = f"{owner.name}[…]" if owner.name else ""
-    derived = Origin(
+    derived = AbstractValue(
         name=label,
         root=owner.root if owner.root is not ABSENT else owner.value,
         is_shared=owner.is_shared,

@@ -18,7 +18,7 @@ from whilst.measuring.writes.abstract_value import (
     ITEM,
     NULL,
     UNKNOWN,
-    Origin,
+    AbstractValue,
     attribute,
     blended,
     joined,
@@ -59,7 +59,7 @@ def _load_const(walker: Walker, instruction: dis.Instruction) -> None:
     value = instruction.argval
     if isinstance(value, types.CodeType):
         walker.frame.nested.append(value)
-    walker.push(CONSTANT_NONE if value is None else Origin(value=value, is_constant=True))
+    walker.push(CONSTANT_NONE if value is None else AbstractValue(value=value, is_constant=True))
 
 
 @_on("LOAD_GLOBAL", "LOAD_NAME")
@@ -109,9 +109,11 @@ def _store_global(walker: Walker, instruction: dis.Instruction) -> None:
     if instruction.opname != "DELETE_GLOBAL":
         walker.pop()
     name = instruction.argval
-    origin = walker.load_global(name)
+    abstract = walker.load_global(name)
     root = walker.frame.globals
-    walker.store(replace(origin, name=name, root=root, value=root, attribute=name, is_shared=True), instruction.offset)
+    walker.store(
+        replace(abstract, name=name, root=root, value=root, attribute=name, is_shared=True), instruction.offset
+    )
 
 
 @_on("STORE_DEREF", "DELETE_DEREF")
@@ -134,7 +136,7 @@ def _load_attr(walker: Walker, instruction: dis.Instruction) -> None:
     walker.push(_read_property(walker, found, instruction.offset))
 
 
-def _read_property(walker: Walker, found: Origin, offset: int) -> Origin:
+def _read_property(walker: Walker, found: AbstractValue, offset: int) -> AbstractValue:
     if isinstance(found.value, property) and found.owner is not None and found.value.fget is not None:
         getter = replace(found, value=found.value.fget)
         return walker.call(getter, [], offset)
@@ -173,7 +175,7 @@ def _binary_subscr(walker: Walker, _instruction: dis.Instruction) -> None:
 def _binary_slice(walker: Walker, _instruction: dis.Instruction) -> None:
     owner, *_ = walker.pop_many(3)
     is_piece = owner.is_cut or (owner.from_item and isinstance(owner.value, (str, bytes)))
-    walker.push(Origin(from_item=owner.from_item, is_cut=is_piece))
+    walker.push(AbstractValue(from_item=owner.from_item, is_cut=is_piece))
 
 
 @_on("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE")
@@ -207,14 +209,16 @@ def _compare(walker: Walker, instruction: dis.Instruction) -> None:
     left, right = walker.pop_many(2)
     if instruction.opname == "IS_OP":
         walker.frame.on_identity(left, right)
-    tested = next((origin.name for origin in (right, left) if origin.is_shared), "")
+    tested = next((abstract.name for abstract in (right, left) if abstract.is_shared), "")
     walker.push(blended(left, right, test=tested))
 
 
 @_on("UNARY_NOT", "TO_BOOL")
 def _negate(walker: Walker, _instruction: dis.Instruction) -> None:
-    origin = walker.pop()
-    walker.push(Origin(from_item=origin.from_item, test=origin.test or (origin.name if origin.is_shared else "")))
+    abstract = walker.pop()
+    walker.push(
+        AbstractValue(from_item=abstract.from_item, test=abstract.test or (abstract.name if abstract.is_shared else ""))
+    )
 
 
 @_on("POP_JUMP_IF_NONE", "POP_JUMP_IF_NOT_NONE", "POP_JUMP_FORWARD_IF_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE")
@@ -229,7 +233,7 @@ def _import_name(walker: Walker, instruction: dis.Instruction) -> None:
     if not names.value:  # `import a.b` binds a, `from a.b import c` looks into a.b
         name = name.partition(".")[0]
     module = sys.modules.get(name, ABSENT)
-    walker.push(Origin(name=name, value=module, root=module, is_shared=module is not ABSENT))
+    walker.push(AbstractValue(name=name, value=module, root=module, is_shared=module is not ABSENT))
 
 
 @_on("IMPORT_FROM")
@@ -257,7 +261,7 @@ def _pop_top(walker: Walker, _instruction: dis.Instruction) -> None:
 
 @_on("GET_ITER", "GET_AWAITABLE", "GET_YIELD_FROM_ITER", "GET_AITER")
 def _get_iter(_walker: Walker, _instruction: dis.Instruction) -> None:
-    pass  # what is iterated over keeps its origin, so that `for node in TREE: node.seen = True` is seen
+    pass  # what is iterated over keeps its abstract value, so that `for node in TREE: node.seen = True` is seen
 
 
 @_on("FOR_ITER")
@@ -313,9 +317,9 @@ def _load_special(walker: Walker, instruction: dis.Instruction) -> None:
 
 @_on("RETURN_VALUE")
 def _return_value(walker: Walker, _instruction: dis.Instruction) -> None:
-    origin = walker.pop()
-    walker.frame.on_return(origin)
-    walker.frame.returned = joined(walker.frame.returned, origin)
+    abstract = walker.pop()
+    walker.frame.on_return(abstract)
+    walker.frame.returned = joined(walker.frame.returned, abstract)
 
 
 @_on("RETURN_CONST")

@@ -17,7 +17,16 @@ from typing import Final
 from whilst.inspecting import ownership
 from whilst.measuring.roundtrip import SAME_ANYWHERE
 from whilst.measuring.writes.abstract_interpreter import Call, Frame, walk
-from whilst.measuring.writes.abstract_value import ABSENT, FRESH, ITEM, UNKNOWN, Origin, attribute, path_type, subscript
+from whilst.measuring.writes.abstract_value import (
+    ABSENT,
+    FRESH,
+    ITEM,
+    UNKNOWN,
+    AbstractValue,
+    attribute,
+    path_type,
+    subscript,
+)
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 from whilst.measuring.writes.suspicions import Suspicions, is_path, may_be_path, may_change
 
@@ -39,13 +48,13 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
         how: "item" for fn(item), "star" for fn(*item).
     """
     scanner = _Scanner()
-    item = Origin(name="its argument", value=sample, root=sample, is_argument=True, from_item=True)
+    item = AbstractValue(name="its argument", value=sample, root=sample, is_argument=True, from_item=True)
     if sample is ABSENT or ownership.is_lock(sample):
         item = replace(item, value=ABSENT)
     arguments = [item]
     if how == "star" and isinstance(sample, (tuple, list)):
         arguments = [replace(item, value=part, root=part) for part in sample]
-    callee = Origin(name=getattr(fn, "__name__", type(fn).__name__), value=fn, root=fn, is_shared=True)
+    callee = AbstractValue(name=getattr(fn, "__name__", type(fn).__name__), value=fn, root=fn, is_shared=True)
     try:
         returned = scanner.call(Call(callee, tuple(arguments), (), None, is_locked=False, guard=None), "")
     except Exception as error:  # bytecode nobody foresaw: the run must go on, as if it might write anything
@@ -84,7 +93,7 @@ class _Scanner:
             tuple(unique.values()), self.sleeps, self.strangers, self.caches, self.functions, tuple(self.unscanned)
         )
 
-    def call(self, call: Call, where: str) -> Origin:
+    def call(self, call: Call, where: str) -> AbstractValue:
         """Follow one call; return what it gives back."""
         callee = call.callee
         if callee.among:
@@ -119,13 +128,15 @@ class _Scanner:
             return self._enter(own_call, [callee, *call.arguments], call)
         return self._call_library(target, call, where)
 
-    def _call_partial(self, target: functools.partial[object], call: Call, where: str) -> Origin:
-        def fixed(name: str, value: object) -> Origin:
-            return Origin(name=f"{name} of the partial", value=value, root=value, is_shared=True)
+    def _call_partial(self, target: functools.partial[object], call: Call, where: str) -> AbstractValue:
+        def fixed(name: str, value: object) -> AbstractValue:
+            return AbstractValue(name=f"{name} of the partial", value=value, root=value, is_shared=True)
 
         arguments = [fixed(f"argument {place + 1}", value) for place, value in enumerate(target.args)]
         named = {name: fixed(name, value) for name, value in target.keywords.items()}
-        inner = Origin(name=getattr(target.func, "__name__", "fn"), value=target.func, root=target.func, is_shared=True)
+        inner = AbstractValue(
+            name=getattr(target.func, "__name__", "fn"), value=target.func, root=target.func, is_shared=True
+        )
         return self.call(
             call._replace(
                 callee=inner,
@@ -135,8 +146,8 @@ class _Scanner:
             where,
         )
 
-    def _construct(self, kind: type, call: Call, where: str) -> Origin:
-        made = Origin(made_by=kind)
+    def _construct(self, kind: type, call: Call, where: str) -> AbstractValue:
+        made = AbstractValue(made_by=kind)
         self.suspicions.process_wide(kind, call, where)
         for name in ("__init__", "__post_init__"):
             method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None)
@@ -144,7 +155,7 @@ class _Scanner:
                 self._enter(method, [made, *(call.arguments if name == "__init__" else ())], call)
         return made
 
-    def _call_library(self, target: object, call: Call, where: str) -> Origin:
+    def _call_library(self, target: object, call: Call, where: str) -> AbstractValue:
         """A function that is not the user's: nothing is known of it beyond the tables in `ownership`."""
         self.suspicions.process_wide(target, call, where)
         name = getattr(target, "__name__", "")
@@ -185,13 +196,13 @@ class _Scanner:
             self.suspicions.use_library_object(call.callee.owner, name, call, where)
         return FRESH
 
-    def _call_unknown(self, call: Call, where: str) -> Origin:
+    def _call_unknown(self, call: Call, where: str) -> AbstractValue:
         """A method of something: on a container it may change it, on an open file it uses it up."""
         owner, name = call.callee.owner, call.callee.attribute
         if owner is None:
             return UNKNOWN
         if name in _PATHS_FROM_PATHS and (kind_of_path := path_type(owner)) is not None:
-            return Origin(made_by=kind_of_path, from_item=owner.from_item, is_cut=owner.is_cut)
+            return AbstractValue(made_by=kind_of_path, from_item=owner.from_item, is_cut=owner.is_cut)
         if owner.made_by is not None:
             if issubclass(owner.made_by, PurePath) and name in (*ownership.WRITES_FILE, "open"):
                 (self.suspicions.open if name == "open" else self.suspicions.write_file)(call, where)
@@ -208,14 +219,14 @@ class _Scanner:
             return subscript(replace(owner, value=value), call.arguments[0] if call.arguments else UNKNOWN)
         return FRESH
 
-    def _call_method_of_class(self, owner: Origin, name: str, call: Call) -> Origin:
+    def _call_method_of_class(self, owner: AbstractValue, name: str, call: Call) -> AbstractValue:
         kind = owner.made_by
         method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None) if kind else None
         if isinstance(method, types.FunctionType) and ownership.is_own_code(method.__code__.co_filename):
             return self._enter(method, [owner, *call.arguments], call)
         return UNKNOWN
 
-    def _enter(self, function: types.FunctionType, arguments: list[Origin], call: Call) -> Origin:
+    def _enter(self, function: types.FunctionType, arguments: list[AbstractValue], call: Call) -> AbstractValue:
         code = function.__code__
         variables = _bind(function, arguments, call.names)
         key = (code, call.is_locked, call.guard is None or call.guard.is_of_item, *_shape(variables, code))
@@ -233,15 +244,15 @@ class _Scanner:
         self,
         code: types.CodeType,
         names: Mapping[str, object],
-        free: Mapping[str, Origin],
-        variables: dict[str, Origin],
+        free: Mapping[str, AbstractValue],
+        variables: dict[str, AbstractValue],
         call: Call,
-    ) -> Origin:
+    ) -> AbstractValue:
         place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
         frame = Frame(code, names, free, variables, is_locked=call.is_locked, guard=call.guard)
         frame.on_call = lambda inner: self.call(inner, place.format(line=inner.line))
         frame.on_store = lambda store: self.suspicions.store(store, place.format(line=store.line), frame)
-        frame.is_lock = lambda origin: origin.is_known and ownership.is_lock(origin.value)
+        frame.is_lock = lambda abstract: abstract.is_known and ownership.is_lock(abstract.value)
         self.depth += 1
         try:
             frame.on_return = self._returns
@@ -257,14 +268,14 @@ class _Scanner:
             self.depth -= 1
         return returned
 
-    def _compare_identity(self, one: Origin, other: Origin) -> None:
+    def _compare_identity(self, one: AbstractValue, other: AbstractValue) -> None:
         for item, known in ((one, other), (other, one)):
             if item.is_argument and known.is_known and known.is_shared and not isinstance(known.value, SAME_ANYWHERE):
                 self.identity = self.identity or f"it asks whether its item is {known.name}"
 
-    def _returns(self, origin: Origin) -> None:
-        if self.depth == 1 and type(origin.value) is object and origin.is_shared:
-            self.sentinel = self.sentinel or origin.name
+    def _returns(self, abstract: AbstractValue) -> None:
+        if self.depth == 1 and type(abstract.value) is object and abstract.is_shared:
+            self.sentinel = self.sentinel or abstract.name
 
     def _hand_over(self, call: Call, where: str) -> None:
         """Functions passed to others are taken to be called; open files passed to others, to be used."""
@@ -286,7 +297,7 @@ def callable_natively(target: object) -> bool:
     return isinstance(target, types.BuiltinFunctionType | types.MethodDescriptorType | types.WrapperDescriptorType)
 
 
-def _unwrapped(callee: Origin) -> tuple[object, list[Origin]]:
+def _unwrapped(callee: AbstractValue) -> tuple[object, list[AbstractValue]]:
     """The function behind bound methods, static and class methods, with what it is bound to."""
     value = callee.value
     if isinstance(value, types.MethodType):
@@ -294,7 +305,7 @@ def _unwrapped(callee: Origin) -> tuple[object, list[Origin]]:
         name = callee.owner.name if callee.owner is not None and callee.owner.name else type(owner).__name__
         if not callee.owner:
             name = owner.__name__ if isinstance(owner, type) else "self"
-        return value.__func__, [Origin(name=name, value=owner, root=owner, is_shared=True)]
+        return value.__func__, [AbstractValue(name=name, value=owner, root=owner, is_shared=True)]
     if isinstance(value, staticmethod):
         return value.__func__, []
     if isinstance(value, classmethod):
@@ -306,7 +317,9 @@ def _unwrapped(callee: Origin) -> tuple[object, list[Origin]]:
             if owner_of
             else ABSENT
         )
-        return value.__func__, [Origin(name=getattr(kind, "__name__", "cls"), value=kind, root=kind, is_shared=True)]
+        return value.__func__, [
+            AbstractValue(name=getattr(kind, "__name__", "cls"), value=kind, root=kind, is_shared=True)
+        ]
     if isinstance(value, types.FunctionType) and callee.owner is not None:
         owner_value = callee.owner.value
         if callee.owner.is_known and not isinstance(owner_value, (types.ModuleType, type)):
@@ -318,58 +331,63 @@ def _unwrapped(callee: Origin) -> tuple[object, list[Origin]]:
     return value, []
 
 
-def _bind(function: types.FunctionType, arguments: list[Origin], names: tuple[str, ...]) -> dict[str, Origin]:
+def _bind(
+    function: types.FunctionType, arguments: list[AbstractValue], names: tuple[str, ...]
+) -> dict[str, AbstractValue]:
     """Give parameters what they are passed; the rest hold their defaults, which all calls share."""
     code = function.__code__
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    variables: dict[str, Origin] = {}
+    variables: dict[str, AbstractValue] = {}
     defaults = function.__defaults__ or ()
     for name, value in zip(parameters[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=False):
-        variables[name] = Origin(name=f"the default of {name}", value=value, root=value, is_shared=True)
+        variables[name] = AbstractValue(name=f"the default of {name}", value=value, root=value, is_shared=True)
     for name, value in (function.__kwdefaults__ or {}).items():
-        variables[name] = Origin(name=f"the default of {name}", value=value, root=value, is_shared=True)
+        variables[name] = AbstractValue(name=f"the default of {name}", value=value, root=value, is_shared=True)
     positional = arguments[: len(arguments) - len(names)] if names else arguments
-    for name, origin in zip(code.co_varnames[: code.co_argcount], positional, strict=False):
-        variables[name] = origin
-    for name, origin in zip(names, arguments[len(positional) :], strict=False):
+    for name, abstract in zip(code.co_varnames[: code.co_argcount], positional, strict=False):
+        variables[name] = abstract
+    for name, abstract in zip(names, arguments[len(positional) :], strict=False):
         if name in parameters:
-            variables[name] = origin
+            variables[name] = abstract
     if code.co_flags & 0x04:
         rest = positional[code.co_argcount :]
         variables[code.co_varnames[len(parameters)]] = ITEM if any(o.from_item for o in rest) else FRESH
     return variables
 
 
-def _shape(variables: Mapping[str, Origin], code: types.CodeType) -> tuple[object, ...]:
+def _shape(variables: Mapping[str, AbstractValue], code: types.CodeType) -> tuple[object, ...]:
     """What of the arguments makes a difference to the walk; two calls of one shape are walked once."""
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     chosen = [variables.get(name, UNKNOWN) for name in names]
     return tuple(
-        (origin.rank, id(origin.value) if origin.is_known and origin.is_shared else origin.made_by) for origin in chosen
+        (abstract.rank, id(abstract.value) if abstract.is_known and abstract.is_shared else abstract.made_by)
+        for abstract in chosen
     )
 
 
-def _cells(function: types.FunctionType) -> dict[str, Origin]:
-    free: dict[str, Origin] = {}
+def _cells(function: types.FunctionType) -> dict[str, AbstractValue]:
+    free: dict[str, AbstractValue] = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
         try:
             value = cell.cell_contents
         except ValueError:  # not filled yet
             continue
-        free[name] = Origin(name=name, value=value, root=value if may_change(value) else cell, is_shared=True)
+        free[name] = AbstractValue(name=name, value=value, root=value if may_change(value) else cell, is_shared=True)
     return free
 
 
-def _bound(callee: Origin, method: types.BuiltinMethodType) -> Origin:
+def _bound(callee: AbstractValue, method: types.BuiltinMethodType) -> AbstractValue:
     """A method of a built-in object (`SEEN.append`), however it was come by: with the object that it changes."""
     if callee.owner is not None and callee.owner.value is method.__self__:
         return callee
     value = method.__self__
     name = callee.name.removesuffix(f".{method.__name__}") or type(value).__name__
-    return replace(callee, owner=Origin(name=name, value=value, root=value, is_shared=True), attribute=method.__name__)
+    return replace(
+        callee, owner=AbstractValue(name=name, value=value, root=value, is_shared=True), attribute=method.__name__
+    )
 
 
-def _derived(arguments: tuple[Origin, ...]) -> Origin:
+def _derived(arguments: tuple[AbstractValue, ...]) -> AbstractValue:
     owner = arguments[0]
     if len(arguments) > 1 and arguments[1].is_constant and isinstance(arguments[1].value, str):
         return attribute(owner, arguments[1].value)

@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from whilst.inspecting import ownership
 from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
-from whilst.measuring.writes.abstract_value import ABSENT, Origin
+from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue
 from whilst.measuring.writes.suspects import SEED, Reach, Suspect
 
 __all__ = ["Suspicions", "is_path", "may_be_path", "may_change"]
@@ -46,7 +46,7 @@ class Suspicions:
         elif target.is_shared:
             self._add(Reach.SHARED, _labelled(target, frame), target, store, where)
 
-    def write(self, owner: Origin, call: Call, where: str) -> None:
+    def write(self, owner: AbstractValue, call: Call, where: str) -> None:
         if _is_environment(owner):
             self.suspect(Reach.PROCESS, "os.environ", owner, call, where)
         elif owner.is_argument:
@@ -91,7 +91,7 @@ class Suspicions:
         if owner is not None:
             self._write_named(owner, call, where)
 
-    def _write_named(self, path: Origin, call: Call, where: str) -> None:
+    def _write_named(self, path: AbstractValue, call: Call, where: str) -> None:
         """A file is written. Its name may be the item's own; one that is the same for several items is shared."""
         if path.from_item and path.is_cut:
             self.add_file("a file whose name several items give", call, where)
@@ -103,7 +103,7 @@ class Suspicions:
     def add_file(self, what: str, call: Call, where: str) -> None:
         self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
 
-    def use_library_object(self, owner: Origin, name: str, call: Call, where: str) -> None:
+    def use_library_object(self, owner: AbstractValue, name: str, call: Call, where: str) -> None:
         """A method, written in Python, of a library's object: a connection, a container, a logger."""
         kind = ownership.stateful_kind(owner.value) if owner.is_known else ""
         if kind and owner.is_shared:
@@ -145,20 +145,20 @@ class Suspicions:
         if getattr(target, "__name__", "") == "seed":
             self.suspect(Reach.PROCESS, SEED, call.callee, call, where)
             return
-        origin = Origin(name="the shared random generator", value=owner, root=owner, is_shared=True)
-        self.suspect(Reach.DRAWS, "the shared random generator", origin, call, where)
+        abstract = AbstractValue(name="the shared random generator", value=owner, root=owner, is_shared=True)
+        self.suspect(Reach.DRAWS, "the shared random generator", abstract, call, where)
 
     def suspect(
-        self, reach: Reach, what: str, target: Origin, call: Call, where: str, *, reverts: bool = False
+        self, reach: Reach, what: str, target: AbstractValue, call: Call, where: str, *, reverts: bool = False
     ) -> None:
         root = target.root if target.root is not ABSENT else target.value
         self.suspects.append(Suspect(what, where, reach, root, "", call.is_locked, call.guard, reverts))
 
-    def _add(self, reach: Reach, what: str, target: Origin, store: Store, where: str) -> None:
+    def _add(self, reach: Reach, what: str, target: AbstractValue, store: Store, where: str) -> None:
         self.suspects.append(Suspect(what, where, reach, target.root, target.attribute, store.is_locked, store.guard))
 
 
-def may_be_path(owner: Origin | None) -> bool:
+def may_be_path(owner: AbstractValue | None) -> bool:
     return owner is not None and (is_path(owner.value) or (owner.from_item and not owner.is_known))
 
 
@@ -171,11 +171,11 @@ def may_change(value: object) -> bool:
     return value is ABSENT or not isinstance(value, (*ownership.SETTLED_TYPES, tuple, frozenset))
 
 
-def _is_environment(origin: Origin) -> bool:
-    return origin.value is os.environ or origin.root is os.environ  # not by ==: an array would compare its elements
+def _is_environment(abstract: AbstractValue) -> bool:
+    return abstract.value is os.environ or abstract.root is os.environ  # not by ==: an array would compare its elements
 
 
-def _labelled(target: Origin, frame: Frame) -> str:
+def _labelled(target: AbstractValue, frame: Frame) -> str:
     if target.root is frame.globals or target.value is frame.globals:
         return f"the global {target.name}"
     return target.name or "something that all calls share"
