@@ -79,7 +79,6 @@ CIRCLES = [
     {"whilst.model.drawable", "whilst.model.report", "whilst.model.timeline"},  # of types only, and it stays
     # Still to be opened. Take away, never add.
     {"whilst.deaths", "whilst.errors"},
-    {"whilst.measuring.writes.abstract_interpreter", "whilst.measuring.writes.instructions"},
     {"whilst.checking.instrument.insert_hooks", "whilst.checking.instrument.templates"},
     {"whilst.checking.explorer.describe", "whilst.checking.explorer.execution", "whilst.checking.explorer.explorer"},
     {"whilst.checking.checker", "whilst.checking.parallel_worker"},

@@ -1,4 +1,4 @@
-"""One function's bytecode, walked once with abstract values instead of real ones: what it stores to and what it calls.
+"""The state of one walk through a function's bytecode: what the function stores to and what it calls.
 
 An abstract interpretation in one pass (no fixpoint): the stack is tracked exactly inside basic blocks and carried
 along forward jumps, variables hold the join of what is stored to them. What is not understood becomes unknown,
@@ -27,9 +27,8 @@ from whilst.measuring.writes.abstract_value import (
     is_cut,
     joined,
 )
-from whilst.measuring.writes.instructions import HANDLERS
 
-__all__ = ["Call", "Frame", "Guard", "Store", "Walker", "walk"]
+__all__ = ["Call", "Frame", "Guard", "Store", "Walker"]
 
 _RETURNS: Final = ("RETURN_VALUE", "RETURN_CONST")
 _NO_FALL_THROUGH: Final = (
@@ -91,19 +90,6 @@ class Frame:
     nested: list[types.CodeType] = field(default_factory=list)
 
 
-def walk(frame: Frame) -> AbstractValue:
-    """Report every store and call of `frame.code` to the frame, and return the abstract value of what it returns."""
-    walker = Walker(frame)
-    for instruction in instructions_of(frame.code):
-        walker.step(instruction)
-    return frame.returned or FRESH
-
-
-@functools.lru_cache(maxsize=512)
-def instructions_of(code: types.CodeType) -> tuple[dis.Instruction, ...]:
-    return tuple(dis.get_instructions(code))
-
-
 class Walker:
     """The state of one walk."""
 
@@ -137,22 +123,10 @@ class Walker:
 
     # ---------------------------------------------------------------- one instruction
 
-    def step(self, instruction: dis.Instruction) -> None:
+    def arrive(self, instruction: dis.Instruction) -> None:
+        """Keep the line, and take the stack that jumps bring here."""
         if instruction.starts_line:  # the line itself until 3.12, a flag since 3.13
             self.line = getattr(instruction, "line_number", None) or instruction.starts_line or self.line
-        self._arrive(instruction)
-        name = instruction.opname
-        handler = HANDLERS.get(name)
-        if handler is not None:
-            handler(self, instruction)
-        elif "JUMP" in name:
-            self.jump(instruction)
-        else:
-            self._unknown(instruction)
-        self.falls_through = name not in _NO_FALL_THROUGH
-        self.previous = name
-
-    def _arrive(self, instruction: dis.Instruction) -> None:
         offset = instruction.offset
         brought = self.waiting.pop(offset, None)
         if brought is not None:
@@ -171,13 +145,18 @@ class Walker:
                 if offset < end or returned_before
             ]
 
+    def leave(self, instruction: dis.Instruction) -> None:
+        self.falls_through = instruction.opname not in _NO_FALL_THROUGH
+        self.previous = instruction.opname
+
     def _merged(self, one: AbstractValue, other: AbstractValue) -> AbstractValue:
         """Of two constants which one it is (`"a" if item else "b"`) may be the item's affair."""
         merged = joined(one, other)
         is_choice = self.asks_item and one.is_constant and other.is_constant and one.value != other.value
         return replace(merged, from_item=True, is_cut=True) if is_choice else merged
 
-    def _unknown(self, instruction: dis.Instruction) -> None:
+    def unknown(self, instruction: dis.Instruction) -> None:
+        """An instruction without a handler: its stack effect alone."""
         try:
             effect = dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
         except ValueError:

@@ -6,15 +6,18 @@ An instruction without a handler here is given its stack effect and no meaning.
 from __future__ import annotations
 
 import dis
+import functools
 import sys
 import types
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from whilst.measuring.writes.abstract_interpreter import Frame, Walker
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
     CONSTANT_NONE,
+    FRESH,
     ITEM,
     NULL,
     UNKNOWN,
@@ -26,19 +29,37 @@ from whilst.measuring.writes.abstract_value import (
     subscript,
 )
 
-if TYPE_CHECKING:
-    from whilst.measuring.writes.abstract_interpreter import Walker
+__all__ = ["walk"]
 
-__all__ = ["HANDLERS"]
+_Handler: TypeAlias = Callable[[Walker, dis.Instruction], None]
+_HANDLERS: dict[str, _Handler] = {}
 
-_Handler: TypeAlias = "Callable[[Walker, dis.Instruction], None]"
-HANDLERS: dict[str, _Handler] = {}
+
+def walk(frame: Frame) -> AbstractValue:
+    """Report every store and call of `frame.code` to the frame, and return the abstract value of what it returns."""
+    walker = Walker(frame)
+    for instruction in _instructions_of(frame.code):
+        walker.arrive(instruction)
+        handler = _HANDLERS.get(instruction.opname)
+        if handler is not None:
+            handler(walker, instruction)
+        elif "JUMP" in instruction.opname:
+            walker.jump(instruction)
+        else:
+            walker.unknown(instruction)
+        walker.leave(instruction)
+    return frame.returned or FRESH
+
+
+@functools.lru_cache(maxsize=512)
+def _instructions_of(code: types.CodeType) -> tuple[dis.Instruction, ...]:
+    return tuple(dis.get_instructions(code))
 
 
 def _on(*names: str) -> Callable[[_Handler], _Handler]:
     def register(handler: _Handler) -> _Handler:
         for name in names:
-            HANDLERS[name] = handler
+            _HANDLERS[name] = handler
         return handler
 
     return register

@@ -16,7 +16,7 @@ from typing import Final
 
 from whilst.inspecting import ownership
 from whilst.measuring.roundtrip import SAME_ANYWHERE
-from whilst.measuring.writes.abstract_interpreter import Call, Frame, walk
+from whilst.measuring.writes.abstract_interpreter import Call, Frame
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
     FRESH,
@@ -27,6 +27,7 @@ from whilst.measuring.writes.abstract_value import (
     path_type,
     subscript,
 )
+from whilst.measuring.writes.instructions import walk
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 from whilst.measuring.writes.suspicions import Suspicions, is_path, may_be_path, may_change
 
