@@ -12,7 +12,7 @@ from _pickle import PicklingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from whilst.deaths import WorkerDiedError
+    from concurrent.futures import BrokenExecutor
 
 __all__ = [
     "CheckError",
@@ -85,11 +85,18 @@ class ReplayError(WhilstError, ValueError):
     """A replay token can't be honoured: it is malformed, or the code has changed since it was made."""
 
 
+if TYPE_CHECKING:
+
+    class WorkerDiedError(WhilstError, BrokenExecutor):
+        """As `__getattr__` makes it."""
+
+
 def __getattr__(name: str) -> object:
-    """Load the one whose base takes longer to import than all of whilst that a short run needs."""
+    """Make `WorkerDiedError` when it is asked for: its base imports more than all of whilst that a short run needs."""
     if name != "WorkerDiedError":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from whilst.deaths import WorkerDiedError
+    from concurrent.futures import BrokenExecutor
 
-    globals()[name] = WorkerDiedError
-    return WorkerDiedError
+    about = "A worker died with this call in its hands: the message names signal or exit code, item and stderr."
+    made = type(name, (WhilstError, BrokenExecutor), {"__doc__": about, "__module__": __name__})
+    return globals().setdefault(name, made)  # of two threads that ask at once, both get the first one's

@@ -13,7 +13,7 @@ import pytest
 from whilst.errors import MissingExtraError
 from whilst.model import Day, Mode, Task, wait, work
 from whilst.planning import plan
-from whilst.planning.policies import Policy
+from whilst.planning.dispatching import Policy
 from whilst.planning.problem import granularity_ns, likely_lengths_ns, make_problem
 from whilst.planning.solving import solve
 

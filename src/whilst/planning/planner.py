@@ -10,9 +10,9 @@ from os import PathLike
 from whilst.errors import DayError
 from whilst.model import Day, Mode, Task
 from whilst.planning.bounds import Bound, LowerBound
+from whilst.planning.dispatching import Policy
 from whilst.planning.picturing import make_timeline
 from whilst.planning.planned import Plan, Plans
-from whilst.planning.policies import Policy
 from whilst.planning.problem import Problem, Schedule, likely_lengths_ns, make_problem
 from whilst.planning.reading import read_day
 from whilst.planning.searching import Found, find_declared, find_schedule

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from whilst.planning.bounds import LowerBound
+from whilst.planning.dispatching import Policy
 from whilst.planning.paths import Paths
-from whilst.planning.policies import Policy
 from whilst.planning.problem import Problem, Schedule, reverse_problem
 
 __all__ = ["Found", "find_declared", "find_schedule"]

@@ -24,8 +24,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from whilst.errors import MissingExtraError
+from whilst.planning.dispatching import Policy
 from whilst.planning.paths import Paths, find_paths
-from whilst.planning.policies import Policy
 from whilst.planning.problem import Problem, Schedule, granularity_ns
 
 __all__ = ["Solved", "solve"]

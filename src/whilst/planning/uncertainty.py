@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from whilst.model import Day, Estimate, Mode
+from whilst.planning.dispatching import Policy
 from whilst.planning.planned import Percentiles
-from whilst.planning.policies import Policy
 from whilst.planning.problem import make_problem, to_ns
 
 __all__ = ["choose_draws", "draw_percentiles"]
