@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from whilst.running.api import map as whilst_map
-from whilst.running.calls.ordered_output import Speech
+from whilst.running.calls.ordered_output import OrderedOutput
 
 COUNT = 24
 
@@ -97,46 +97,46 @@ def test_whoever_makes_no_call_prints_as_always(capsys):
 def test_the_first_in_progress_writes_through(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
-    speech = Speech()
-    speech.install()
+    output = OrderedOutput()
+    output.install()
     try:
-        speech.open("a", (0,))
-        speech.open("b", (1,))
-        speech.enter("b")
+        output.open("a", (0,))
+        output.open("b", (1,))
+        output.enter("b")
         print("later")
         assert stream.getvalue() == ""
-        speech.enter("a")
+        output.enter("a")
         print("now")
         assert stream.getvalue() == "now\n"
-        speech.leave()
-        speech.close("a")
+        output.leave()
+        output.close("a")
         assert stream.getvalue() == "now\nlater\n"
-        speech.enter("b")
+        output.enter("b")
         print("at once")
         assert stream.getvalue().endswith("at once\n")
-        speech.leave()
-        speech.close("b")
+        output.leave()
+        output.close("b")
     finally:
-        speech.end()
+        output.end()
     assert sys.stdout is stream
 
 
 def test_a_call_that_is_made_again_holds_nobody_up(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
-    speech = Speech()
-    speech.install()
+    output = OrderedOutput()
+    output.install()
     try:
         for number in (0, 1):
-            speech.open(number, (number,))
-        speech.close(0, failed=(0,))
-        speech.enter(1)
+            output.open(number, (number,))
+        output.close(0, failed=(0,))
+        output.enter(1)
         print("one")
-        speech.leave()
-        speech.close(1)
+        output.leave()
+        output.close(1)
         assert stream.getvalue() == ""
-        speech.open(2, (0,))
-        speech.close(2)
+        output.open(2, (0,))
+        output.close(2)
         assert stream.getvalue() == "one\n"
     finally:
-        speech.end()
+        output.end()

@@ -203,7 +203,7 @@ class _Run:
             sink,
             Limits(options.retries, is_raising, True, options.timeout_s, is_lazy),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
-            partial(open_backend, in_background=is_lazy, speaks_in_turn=not isinstance(sink, UnorderedSink)),
+            partial(open_backend, in_background=is_lazy, keeps_order_of_output=not isinstance(sink, UnorderedSink)),
         )
 
         # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.

@@ -44,13 +44,13 @@ def mode_of(name: str) -> Mode:
     return Mode(BACKENDS[name][0])
 
 
-def open_backend(setup: Setup, *, in_background: bool = False, speaks_in_turn: bool = True) -> Backend:
+def open_backend(setup: Setup, *, in_background: bool = False, keeps_order_of_output: bool = True) -> Backend:
     """Make a back end. Nothing is started yet.
 
     Args:
         setup: which one, and what it is made with.
         in_background: calls must go on while nobody asks for events.
-        speaks_in_turn: what a call prints waits for all calls before it. Not where one of those may never end,
+        keeps_order_of_output: what a call prints waits for all calls before it. Not where one of those may never end,
             while others go on.
 
     Raises:
@@ -62,9 +62,9 @@ def open_backend(setup: Setup, *, in_background: bool = False, speaks_in_turn: b
         raise UnknownBackendError("'inline' is the caller itself: there is nothing to open.")
     keywords: dict[str, Any] = {}
     if setup.backend == "eventloop":
-        keywords = {"in_thread": in_background or None, "speaks_in_turn": speaks_in_turn}
+        keywords = {"in_thread": in_background or None, "keeps_order_of_output": keeps_order_of_output}
     elif setup.backend == "threads":
-        keywords = {"speaks_in_turn": speaks_in_turn}
+        keywords = {"keeps_order_of_output": keeps_order_of_output}
     elif setup.backend.startswith("processes"):
         keywords = {
             "slots": setup.slots,

@@ -17,7 +17,7 @@ from time import monotonic
 
 from whilst.running.backends.base import Batch, Event, WorkerReady, WorkerStopped
 from whilst.running.calls.coroutines import Flights
-from whilst.running.calls.ordered_output import Speech
+from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
 
@@ -36,20 +36,20 @@ class EventLoopBackend:
     overlaps = True
     takes_early = False
 
-    def __init__(self, *, in_thread: bool | None = None, speaks_in_turn: bool = False) -> None:
+    def __init__(self, *, in_thread: bool | None = None, keeps_order_of_output: bool = False) -> None:
         self._in_thread = in_thread
         self._hosts: dict[int, _Here | _InThread] = {}
         self._outbox: SimpleQueue[Event | None] = SimpleQueue()
-        self._speech = Speech() if speaks_in_turn else None
+        self._output = OrderedOutput() if keeps_order_of_output else None
 
     def start_worker(self, worker: int) -> None:
         is_apart = self._in_thread or self._hosts or _is_loop_running()
-        host = _InThread(worker, self._outbox, self._speech) if is_apart else _Here(worker, self._speech)
+        host = _InThread(worker, self._outbox, self._output) if is_apart else _Here(worker, self._output)
         self._hosts[worker] = host
 
     def send(self, worker: int, batch: Batch) -> None:
-        if self._speech is not None:
-            self._speech.install()
+        if self._output is not None:
+            self._output.install()
         self._hosts[worker].send(batch)
 
     def stop_worker(self, worker: int, *, kill: bool = False) -> None:
@@ -91,8 +91,8 @@ class EventLoopBackend:
                 self.events(0.1)
             self._hosts.clear()
         finally:
-            if self._speech is not None:
-                self._speech.end()
+            if self._output is not None:
+                self._output.end()
 
     def _from_outbox(self, timeout_s: float | None) -> list[Event]:
         found: list[Event] = []
@@ -119,13 +119,13 @@ def _is_loop_running() -> bool:
 class _Here:
     """A loop in the caller's thread, which runs while the caller waits for events."""
 
-    def __init__(self, worker: int, speech: Speech | None) -> None:
+    def __init__(self, worker: int, output: OrderedOutput | None) -> None:
         self.worker = worker
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
         self._found: deque[Event] = deque([WorkerReady(worker, os.getpid())])
         self._has_news = asyncio.Event()
-        self._flights = Flights(self._loop, worker, self._take, speech)
+        self._flights = Flights(self._loop, worker, self._take, output)
         self._is_stopping = False
 
     def _take(self, event: Event) -> None:
@@ -178,11 +178,11 @@ class _Here:
 class _InThread:
     """A loop in a thread of its own."""
 
-    def __init__(self, worker: int, outbox: SimpleQueue[Event | None], speech: Speech | None) -> None:
+    def __init__(self, worker: int, outbox: SimpleQueue[Event | None], output: OrderedOutput | None) -> None:
         self.worker = worker
         self._outbox = outbox
         self._loop = asyncio.new_event_loop()
-        self._flights = Flights(self._loop, worker, outbox.put, speech)
+        self._flights = Flights(self._loop, worker, outbox.put, output)
         self._stop = asyncio.Event()
         self._is_killing = False
         _thread.start_new_thread(self._run, ())

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from whilst.running.backends.base import Batch, Event, Finished, WorkerReady, WorkerStopped
-from whilst.running.calls.ordered_output import Speech
+from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.perform import Awaiter, Cell, perform
 from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
@@ -36,22 +36,22 @@ class ThreadBackend:
     overlaps = False
     takes_early = False
 
-    def __init__(self, *, speaks_in_turn: bool = False) -> None:
+    def __init__(self, *, keeps_order_of_output: bool = False) -> None:
         self._threads: dict[int, _Thread] = {}
         self._outbox: SimpleQueue[Event | None] = SimpleQueue()
-        self._speech = Speech() if speaks_in_turn else None
+        self._output = OrderedOutput() if keeps_order_of_output else None
 
     def start_worker(self, worker: int) -> None:
         # It is started with its first batch: a thread that has to be told when it is ready, and then waits for
         # work, is switched to twice more.
-        self._threads[worker] = _Thread(worker, self._outbox, self._speech)
+        self._threads[worker] = _Thread(worker, self._outbox, self._output)
         self._outbox.put(WorkerReady(worker, os.getpid()))
 
     def send(self, worker: int, batch: Batch) -> None:
         thread = self._threads[worker]
-        if self._speech is not None:
-            self._speech.install()
-            self._speech.open(batch.number, batch.ids)
+        if self._output is not None:
+            self._output.install()
+            self._output.open(batch.number, batch.ids)
         thread.inbox.put(batch)
         if thread.has_started:
             return
@@ -114,8 +114,8 @@ class ThreadBackend:
             # A call that sits in C code can't be ended. It runs to its end and its thread with it.
             self._threads.clear()
         finally:
-            if self._speech is not None:
-                self._speech.end()
+            if self._output is not None:
+                self._output.end()
 
     def _wait(self, patience_s: float | None) -> None:
         """Until all threads have ended, or the patience is over."""
@@ -130,16 +130,16 @@ class ThreadBackend:
 class _Thread:
     """One thread, from both sides: `run` and what it calls belong to the thread, the rest to the back end."""
 
-    __slots__ = ("_outbox", "_speech", "cell", "has_started", "ident", "inbox", "worker")
+    __slots__ = ("_outbox", "_output", "cell", "has_started", "ident", "inbox", "worker")
 
-    def __init__(self, worker: int, outbox: SimpleQueue[Event | None], speech: Speech | None) -> None:
+    def __init__(self, worker: int, outbox: SimpleQueue[Event | None], output: OrderedOutput | None) -> None:
         self.worker = worker
         self.inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self.cell = Cell()
         self.has_started = False
         self.ident: int | None = None
         self._outbox = outbox
-        self._speech = speech
+        self._output = output
 
     def stop(self) -> None:
         """End after what it has been given."""
@@ -173,16 +173,16 @@ class _Thread:
 
     def _serve(self, awaiter: Awaiter) -> None:
         put, get, cell, worker = self._outbox.put, self.inbox.get, self.cell, self.worker
-        speech = self._speech
+        output = self._output
         while (batch := get()) is not None:
             enter_worker(batch.job.nested_workers)
-            if speech is None:
+            if output is None:
                 put(perform(batch, worker, cell, awaiter))
             else:
-                speech.enter(batch.number)
+                output.enter(batch.number)
                 finished = perform(batch, worker, cell, awaiter)
-                speech.leave()
-                speech.close(batch.number, finished.errors if batch.job.stops_at_error else ())
+                output.leave()
+                output.close(batch.number, finished.errors if batch.job.stops_at_error else ())
                 put(finished)
                 del finished
             # Neither arguments nor results are kept alive while the thread waits for more.
@@ -212,12 +212,12 @@ class _Thread:
         except IndexError:
             pass
         back.reverse()
-        if self._speech is not None:
-            self._speech.owe([*back, *(each for batch in batches for each in batch.ids)])
+        if self._output is not None:
+            self._output.owe([*back, *(each for batch in batches for each in batch.ids)])
         for batch in batches:
             back += batch.ids
-            if self._speech is not None:
-                self._speech.close(batch.number)
+            if self._output is not None:
+                self._output.close(batch.number)
             self._outbox.put(Finished(self.worker, batch.number, (), (), 0, 0))
         return back
 

@@ -15,7 +15,7 @@ from typing import Any
 from whilst.errors import TimeoutExceededError
 from whilst.running.backends.base import Batch, Finished, Job
 from whilst.running.call_names import note_item, without_own_frames
-from whilst.running.calls.ordered_output import Speech
+from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.nesting import enter_worker
 
 __all__ = ["Flights"]
@@ -46,7 +46,7 @@ class Flights:
         loop: the running loop; everything here is called in its thread.
         worker: the number to answer under.
         answer: takes each `Finished`.
-        speech: keeps what calls say in the order of their items; None where somebody else does.
+        output: keeps what calls say in the order of their items; None where somebody else does.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Flights:
         loop: asyncio.AbstractEventLoop,
         worker: int,
         answer: Callable[[Finished], object],
-        speech: Speech | None = None,
+        output: OrderedOutput | None = None,
     ) -> None:
-        self._speech = speech
+        self._output = output
         self._loop = loop
         self._worker = worker
         self._answer = answer
@@ -80,8 +80,8 @@ class Flights:
             self._answer(Finished(self._worker, batch.number, (), (), 0, 0))
             return
         create, now_ns = self._loop.create_task, perf_counter_ns()
-        if self._speech is not None:
-            self._speech.open_each(batch.ids)
+        if self._output is not None:
+            self._output.open_each(batch.ids)
         for number, item in zip(batch.ids, batch.items, strict=True):
             context = None if job.context is None else job.context.copy()
             task = create(self._fly(job, number, item, landed), context=context)
@@ -97,8 +97,8 @@ class Flights:
 
     async def _fly(self, job: Job, number: int, item: Any, landed: _Landed) -> None:
         value: object = None
-        if self._speech is not None:
-            self._speech.enter_task(number)
+        if self._output is not None:
+            self._output.enter_task(number)
         start_ns = perf_counter_ns()
         try:
             coroutine = job.fn(item) if job.how == "item" else _call(job, item)
@@ -116,9 +116,9 @@ class Flights:
             note_item(error, job, number, item)
             landed.errors[number] = _without_loop_frames(error)
         landed.ends_ns.append(perf_counter_ns())
-        if self._speech is not None:
+        if self._output is not None:
             has_failed = landed.errors and number in landed.errors and job.stops_at_error
-            self._speech.close(number, (number,) if has_failed else ())
+            self._output.close(number, (number,) if has_failed else ())
         del self._tasks[number]
         if not landed.ids:
             self._landed[landed.batch.number] = landed

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
-__all__ = ["Speech"]
+__all__ = ["OrderedOutput"]
 
 
 class _Call:
@@ -35,15 +35,15 @@ class _Call:
 
 
 class _Here(threading.local):
-    speaker: tuple[Speech, Hashable] | None = None
+    speaker: tuple[OrderedOutput, Hashable] | None = None
 
 
 _here = _Here()
-_in_task: ContextVar[tuple[Speech, Hashable] | None] = ContextVar("whilst call that speaks", default=None)
+_in_task: ContextVar[tuple[OrderedOutput, Hashable] | None] = ContextVar("whilst call that speaks", default=None)
 """Of a coroutine: many of them share a thread."""
 
 
-class Speech:
+class OrderedOutput:
     """The order of what the calls of one back end say. `open` every call before it begins, `close` it in the end.
 
     Most calls never say anything. As long as nobody has, there is nothing but the numbers of those in progress, for
@@ -198,7 +198,7 @@ def _say(call: _Call) -> None:
         say()
 
 
-def _speaker() -> tuple[Speech, Hashable] | None:
+def _speaker() -> tuple[OrderedOutput, Hashable] | None:
     return _here.speaker or _in_task.get()
 
 
@@ -214,8 +214,8 @@ class _StandIn:
             return self._stream.write(text)
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        stream, (speech, key) = self._stream, speaker
-        speech.take(key, lambda: stream.write(text))
+        stream, (output, key) = self._stream, speaker
+        output.take(key, lambda: stream.write(text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:

@@ -72,7 +72,7 @@ class Engine:
             self._sink,
             Limits(options.retries, stops_at_error=False, stops_at_exit=False, timeout_s=options.timeout_s),
             Recorder(stem, perf_counter_ns() if start_ns is None else start_ns, is_lazy=True),
-            partial(open_backend, in_background=True, speaks_in_turn=False),
+            partial(open_backend, in_background=True, keeps_order_of_output=False),
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
