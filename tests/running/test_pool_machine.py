@@ -1,4 +1,4 @@
-"""Random histories of the pool, without a thread: whatever happens, each call is settled exactly once."""
+"""Random histories of a worker pool, without a thread: whatever happens, each call is settled exactly once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from whilst.running.core.messages import (
     Submitted,
     TimedOut,
 )
-from whilst.running.core.pool_state import Pool, Rules
+from whilst.running.core.pool_state import PoolState, Rules
 
 JOB = Job(1, len)
 
@@ -57,7 +57,7 @@ class PoolHistory(RuleBasedStateMachine):
         workers=st.integers(0, 4),
     )
     def begin(self, retries: int, stops: bool, overlaps: bool, takes_early: bool, workers: int) -> None:
-        self.pool = Pool(Rules(retries=retries, stops_at_error=stops, overlaps=overlaps, takes_early=takes_early))
+        self.state = PoolState(Rules(retries=retries, stops_at_error=stops, overlaps=overlaps, takes_early=takes_early))
         self.workers: dict[int, Worker] = {}
         self.submitted: set[int] = set()
         self.settled: set[int] = set()
@@ -67,7 +67,7 @@ class PoolHistory(RuleBasedStateMachine):
         self.do(Shaped(workers))
 
     def do(self, event: object) -> None:
-        todo = self.pool.handle(event)  # type: ignore[arg-type]
+        todo = self.state.handle(event)  # type: ignore[arg-type]
         while todo:
             instruction = todo.pop(0)
             match instruction:
@@ -76,7 +76,7 @@ class PoolHistory(RuleBasedStateMachine):
                     self.workers[worker] = Worker()
                 case Send():
                     worker = self.workers[instruction.worker]
-                    assert worker.is_ready or self.pool.rules.takes_early
+                    assert worker.is_ready or self.state.rules.takes_early
                     assert not worker.is_stopping
                     batch = instruction.batch
                     assert len(batch.ids) == len(batch.items) > 0
@@ -92,7 +92,7 @@ class PoolHistory(RuleBasedStateMachine):
                     if instruction.worker in self.workers:
                         self.workers[instruction.worker].is_stopping = True
                 case Recall():
-                    todo += self.pool.handle(Recalled(instruction.worker, self.recall(instruction.worker)))
+                    todo += self.state.handle(Recalled(instruction.worker, self.recall(instruction.worker)))
 
     def settle(self, number: int) -> None:
         assert number in self.submitted
@@ -116,7 +116,7 @@ class PoolHistory(RuleBasedStateMachine):
     def submit(self, count: int) -> None:
         first = len(self.submitted)
         ids = range(first, first + count)
-        if self.pool.failed_id is not None:
+        if self.state.failed_id is not None:
             return  # the driver takes nothing more from the input
         self.submitted.update(ids)
         self.do(Submitted(JOB, ids, [f"item {number}" for number in ids]))
@@ -145,7 +145,7 @@ class PoolHistory(RuleBasedStateMachine):
         is_last = len(done) == len(numbers)
         if fails and done:
             errors = {done[-1]: ValueError()}
-            if self.pool.rules.stops_at_error:
+            if self.state.rules.stops_at_error:
                 done, is_last = done[: len(done)], True
         numbers[:] = numbers[len(done) :]
         if is_last:
@@ -182,7 +182,7 @@ class PoolHistory(RuleBasedStateMachine):
         self.cancelled_from.append(number)
         self.do(Cancelled(number))
 
-    @precondition(lambda self: self.pool.rules.stops_at_error)
+    @precondition(lambda self: self.state.rules.stops_at_error)
     @rule(ahead=st.integers(0, 3))
     def fail_elsewhere(self, ahead: int) -> None:
         self.do(Failed(len(self.submitted) + ahead))
@@ -197,36 +197,36 @@ class PoolHistory(RuleBasedStateMachine):
 
     @rule()
     def rebalance(self) -> None:
-        for instruction in self.pool.rebalance():
+        for instruction in self.state.rebalance():
             assert isinstance(instruction, Recall)
             self.do(Recalled(instruction.worker, self.recall(instruction.worker)))
 
     @invariant()
     def counts_are_right(self) -> None:
-        pool = getattr(self, "pool", None)
-        if pool is None:
+        state = getattr(self, "state", None)
+        if state is None:
             return
-        open_calls = sum(len(held.open) for worker in pool.workers.values() for held in worker.held.values())
-        assert pool.in_hand == open_calls == sum(worker.calls for worker in pool.workers.values())
-        assert pool.starting == sum(not worker.is_ready for worker in pool.workers.values())
-        assert pool.ready == sum(worker.is_usable for worker in pool.workers.values())
-        assert pool.waiting == sum(len(each.ids) for each in pool._queue)
-        if pool.broken is None:
-            assert pool.ready + pool.starting >= 0
+        open_calls = sum(len(held.open) for worker in state.workers.values() for held in worker.held.values())
+        assert state.in_hand == open_calls == sum(worker.calls for worker in state.workers.values())
+        assert state.starting == sum(not worker.is_ready for worker in state.workers.values())
+        assert state.ready == sum(worker.is_usable for worker in state.workers.values())
+        assert state.waiting == sum(len(each.ids) for each in state._queue)
+        if state.broken is None:
+            assert state.ready + state.starting >= 0
 
     @invariant()
     def nobody_is_idle_while_calls_wait(self) -> None:
-        pool = getattr(self, "pool", None)
-        if pool is not None and pool.waiting:
-            assert not pool.idle
+        state = getattr(self, "state", None)
+        if state is not None and state.waiting:
+            assert not state.idle
 
     def teardown(self) -> None:
         """Let everything come to its end: no call may be left over."""
-        if not hasattr(self, "pool"):
+        if not hasattr(self, "state"):
             return
         self.do(Shaped(2))
         for _ in range(300):
-            if self.pool.broken is not None or (self.pool.is_idle and not self.pool.waiting):
+            if self.state.broken is not None or (self.state.is_idle and not self.state.waiting):
                 break
             for number, worker in list(self.workers.items()):
                 if not worker.is_ready:
@@ -241,12 +241,12 @@ class PoolHistory(RuleBasedStateMachine):
                     self.do(WorkerStopped(number))
         else:
             raise AssertionError("it never ends")
-        if self.pool.broken is not None:
+        if self.state.broken is not None:
             return
         left = self.submitted - self.settled
         ends = [*self.cancelled_from]
-        if self.pool.failed_id is not None:
-            ends.append(self.pool.failed_id)
+        if self.state.failed_id is not None:
+            ends.append(self.state.failed_id)
         assert all(any(number >= end for end in ends) for number in left), left
 
 

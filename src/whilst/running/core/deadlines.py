@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whilst.running.backends.base import Backend, Finished
-    from whilst.running.core.pool_state import Pool
+    from whilst.running.core.pool_state import PoolState
 
 __all__ = ["Deadlines", "fail_late"]
 
@@ -35,14 +35,14 @@ class Deadlines:
         """Until then no call can be over its time."""
         return max((self._next_check_ns - perf_counter_ns()) / 1e9, 0.001)
 
-    def overdue(self, pool: Pool, backend: Backend) -> Iterator[TimedOut]:
+    def overdue(self, state: PoolState, backend: Backend) -> Iterator[TimedOut]:
         """The calls that are over their time. Looked for when the first of them can be, not before."""
         now = perf_counter_ns()
         if now < self._next_check_ns:
             return
         limit = int(self._limit_s * 1e9)
         self._next_check_ns = now + limit
-        for number, worker in list(pool.workers.items()):
+        for number, worker in list(state.workers.items()):
             if worker.is_abandoned:
                 continue
             for call, start_ns in backend.running(number):

@@ -1,7 +1,7 @@
 """The driver: the one loop that moves a run on, in the thread of whoever wants the results.
 
 It owns the input, the sink and what the run's errors are; it asks the policy what to do (`core.policy`), has calls
-made here or by a crew of workers (`core.worker_pool`), and hands on what comes back. It decides nothing itself.
+made here or by a pool of workers (`core.worker_pool`), and hands on what comes back. It decides nothing itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from whilst.running.core.inputs import Source
     from whilst.running.core.outputs import Sink
     from whilst.running.core.recorder import Recorder
-    from whilst.running.core.worker_pool import Crew
+    from whilst.running.core.worker_pool import WorkerPool
 
 __all__ = ["Driver", "Limits"]
 
@@ -65,7 +65,7 @@ class Driver:
         self.view = View(started_ns=recorder.start_ns)
         self.on_progress: Callable[[int], None] | None = None
         self._open_backend = open_backend
-        self._crew: Crew | None = None
+        self._pool: WorkerPool | None = None
         self._setup = INLINE
         self._left: int | None = None
         """Of the input, when it was last looked at."""
@@ -89,7 +89,7 @@ class Driver:
             return self._is_over_after(self.failed_id)
         if not self.source.is_exhausted or self._leftover:
             return False
-        return self._crew is None or self._crew.pool.is_idle
+        return self._pool is None or self._pool.state.is_idle
 
     def _is_over_after(self, failed_id: int) -> bool:
         """This call has failed: only those before it may still have something to say."""
@@ -99,7 +99,7 @@ class Driver:
             return True
         if any(min(each.ids) < failed_id for each in self._leftover):
             return False
-        return self._crew is None or not self._crew.pool.has_open_below(failed_id)
+        return self._pool is None or not self._pool.state.has_open_below(failed_id)
 
     @property
     def error(self) -> BaseException | None:
@@ -122,17 +122,17 @@ class Driver:
         A process can be killed and a coroutine cancelled. A thread in a call can't be, so it is waited for, unless
         the program is to be left (Ctrl-C, sys.exit).
         """
-        error, crew = self.error, self._crew
+        error, pool = self.error, self._pool
         is_leaving = error is not None and not isinstance(error, Exception)
-        can_end = crew is not None and crew.can_end_calls
+        can_end = pool is not None and pool.can_end_calls
         self.close(kill=is_leaving or (error is not None and can_end))
 
     def close(self, *, kill: bool) -> None:
         """End what was started. With `kill` at once."""
         self.recorder.end_ns = perf_counter_ns()
-        crew, self._crew = self._crew, None
-        if crew is not None:
-            crew.close(kill=kill)
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close(kill=kill)
 
     # One step.
 
@@ -145,25 +145,25 @@ class Driver:
         orders = self._ask()
         if orders.setup != self._setup:
             self._change_setup(orders.setup)
-        if self._crew is not None and orders.setup == self._setup:
-            self._crew.shape(orders)
-            self._feed(self._crew, orders)
-        if self._leftover and self._crew is None:
+        if self._pool is not None and orders.setup == self._setup:
+            self._pool.shape(orders)
+            self._feed(self._pool, orders)
+        if self._leftover and self._pool is None:
             self._perform_leftover()
         elif orders.inline and self._left != 0 and self._may_take():
-            if orders.is_plain and self._is_read_directly and self._crew is None:
+            if orders.is_plain and self._is_read_directly and self._pool is None:
                 return orders.inline
             # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
             count = 1 if self.limits.is_lazy and self.limits.timeout_s is not None else orders.inline
             self._accept_inline(self._perform(count))
             wait = False
-        elif self._crew is None:
+        elif self._pool is None:
             if self.source.left == 0 and not self.source.is_exhausted:
                 self.source.wait()
             elif self._may_take():
                 self._accept_inline(self._perform(1))
-        if self._crew is not None and not self.is_over:
-            self._look(self._crew, self._patience_s(self._crew) if wait else 0)
+        if self._pool is not None and not self.is_over:
+            self._look(self._pool, self._patience_s(self._pool) if wait else 0)
         return 0
 
     def note(self, finished: Finished) -> None:
@@ -190,27 +190,27 @@ class Driver:
 
     def wake(self) -> None:
         """Have `advance` return, from any thread."""
-        crew = self._crew
-        if crew is not None:
-            crew.backend.wake()
+        pool = self._pool
+        if pool is not None:
+            pool.backend.wake()
 
     def poll(self) -> None:
         """Take in what has happened meanwhile and hand out more, without waiting."""
-        if self._crew is not None and not self.is_over:
-            self._look(self._crew, 0)
-            self._feed(self._crew, self._ask())
+        if self._pool is not None and not self.is_over:
+            self._look(self._pool, 0)
+            self._feed(self._pool, self._ask())
 
     def _ask(self) -> Orders:
-        view, crew = self.view, self._crew
+        view, pool = self.view, self._pool
         view.now_ns = perf_counter_ns()
         view.left = self._left = self.source.left
-        if crew is None:
+        if pool is None:
             view.in_hand = view.starting = view.ready = view.idle = 0
         else:
-            pool = crew.pool
-            view.in_hand, view.starting, view.ready, view.idle = pool.in_hand, pool.starting, pool.ready, pool.idle
+            state = pool.state
+            view.in_hand, view.starting, view.ready, view.idle = state.in_hand, state.starting, state.ready, state.idle
             if view.left is not None:
-                view.left += pool.waiting
+                view.left += state.waiting
         orders = self.policy.orders(view)
         view.blocked = self.limits.is_lazy and self._is_far_ahead(orders)
         return orders
@@ -219,103 +219,103 @@ class Driver:
         """The reader has enough to read, or the one it waits for holds up more than the workers need."""
         slots = orders.slots or orders.setup.slots
         at_once = max(orders.workers * (slots + orders.ahead) * orders.batch, 1)
-        out = 0 if self._crew is None else self._crew.pool.in_hand + self._crew.pool.waiting
+        out = 0 if self._pool is None else self._pool.state.in_hand + self._pool.state.waiting
         return self.sink.undelivered + out >= 2 * at_once
 
     def _may_take(self) -> bool:
         return self.failed_id is None and not self.source.is_exhausted and not self.view.blocked
 
-    # The crew.
+    # The pool.
 
     def _change_setup(self, setup: Setup) -> None:
         """Let what is in hand finish, then close this back end and open the next."""
-        if self._crew is not None:
-            self._leftover.extend(self._crew.retreat())
-            if self._crew.pool.in_hand:
+        if self._pool is not None:
+            self._leftover.extend(self._pool.retreat())
+            if self._pool.state.in_hand:
                 return
-            crew, self._crew = self._crew, None
-            crew.close(kill=False)
+            pool, self._pool = self._pool, None
+            pool.close(kill=False)
         self._setup = setup
         if setup.backend == "inline":
             return
-        from whilst.running.core.worker_pool import Crew
+        from whilst.running.core.worker_pool import WorkerPool
 
-        self._crew = Crew(self._open_backend(setup), self.limits, self, self.failed_id)
+        self._pool = WorkerPool(self._open_backend(setup), self.limits, self, self.failed_id)
         self.recorder.name_workers(setup.backend)
 
-    def _feed(self, crew: Crew, orders: Orders) -> None:
+    def _feed(self, pool: WorkerPool, orders: Orders) -> None:
         """Hand out calls as long as workers take some and the input has some."""
-        pool, sent = crew.pool, 0
-        while pool.is_hungry:
+        state, sent = pool.state, 0
+        while state.is_hungry:
             sent += 1
             if sent % _LOOK_EVERY == 0 and not self.is_over:
-                self._look(crew, 0)  # whoever has ended meanwhile is to be used again, before another is begun with
+                self._look(pool, 0)  # whoever has ended meanwhile is to be used again, before another is begun with
             if self._leftover:
                 each = self._leftover.popleft()
-                crew.submit(each.job, each.ids, each.items)
+                pool.submit(each.job, each.ids, each.items)
                 continue
             if not self._may_take():
                 break
             first = self.source.next_id
             job = self.source.job_of_next(self.job)
-            items = self.source.take(self._size(crew, orders))
+            items = self.source.take(self._size(pool, orders))
             if items:
-                crew.submit(job, range(first, first + len(items)), items)
+                pool.submit(job, range(first, first + len(items)), items)
             self._check_input()
             if not items:
                 break
             if self.limits.is_lazy:
                 self.view.blocked = self._is_far_ahead(orders)
-        if self.source.is_exhausted and not pool.is_input_over:
-            pool.is_input_over = True
+        if self.source.is_exhausted and not state.is_input_over:
+            state.is_input_over = True
 
-    def _size(self, crew: Crew, orders: Orders) -> int:
+    def _size(self, pool: WorkerPool, orders: Orders) -> int:
         """Batches get smaller toward the end, so that all workers end at about the same time."""
         left = self.source.left
         if left is None or orders.batch == 1:
             return orders.batch
-        share = 1 if crew.backend.overlaps else 2
+        share = 1 if pool.backend.overlaps else 2
         even = -(-left // (share * max(orders.workers, 1)))
         return min(orders.batch, max(even, orders.least))
 
-    def _patience_s(self, crew: Crew) -> float | None:
-        if self.source.left == 0 and crew.pool.is_idle and not crew.pool.starting:
+    def _patience_s(self, pool: WorkerPool) -> float | None:
+        if self.source.left == 0 and pool.state.is_idle and not pool.state.starting:
             return None  # an input that stays open: nothing happens until there is more of it
-        return crew.patience_s(_LONGEST_WAIT_S)
+        return pool.patience_s(_LONGEST_WAIT_S)
 
-    def _look(self, crew: Crew, patience_s: float | None) -> None:
+    def _look(self, pool: WorkerPool, patience_s: float | None) -> None:
         """Take in what the workers have to say."""
-        events = crew.backend.events(patience_s)
+        events = pool.backend.events(patience_s)
         for event in events:
-            self._take_in(crew, event)
+            self._take_in(pool, event)
         if events:
-            crew.rebalance()
-        if crew.end_overdue():
-            self._learn_of_failure(crew)
+            pool.rebalance()
+        if pool.end_overdue():
+            self._learn_of_failure(pool)
 
-    def _take_in(self, crew: Crew, event: Event) -> None:
+    def _take_in(self, pool: WorkerPool, event: Event) -> None:
         if isinstance(event, Finished):
             if event.errors:
-                crew.note_items(event)
-            self.view.in_hand = crew.pool.in_hand  # when it came: what it says may be due to the others
+                pool.note_items(event)
+            self.view.in_hand = pool.state.in_hand  # when it came: what it says may be due to the others
             if (event.errors or self.policy.is_wary) and (refused := self.policy.again(event)):
-                event = crew.turn_away(event, refused)
+                event = pool.turn_away(event, refused)
                 orders = self._ask()
                 if orders.setup == self._setup:
-                    crew.shape(orders)
+                    pool.shape(orders)
             self.policy.observe(event)
             self.recorder.add(event)
-        pool = crew.pool
-        ready = pool.ready + pool.starting
-        crew.handle(event)
-        self._learn_of_failure(crew)
-        if pool.ready + pool.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
+        state = pool.state
+        ready = state.ready + state.starting
+        pool.handle(event)
+        self._learn_of_failure(pool)
+        if state.ready + state.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
             self.policy.worker_lost(self.view)
 
-    def _learn_of_failure(self, crew: Crew) -> None:
-        self._broken = crew.pool.broken
-        if crew.pool.failed_id is not None:
-            self._note_failure(crew.pool.failed_id)
+    def _learn_of_failure(self, pool: WorkerPool) -> None:
+        self._broken = pool.state.broken
+        if pool.state.failed_id is not None:
+            self._note_failure(pool.state.failed_id)
 
     # Answers.
 
@@ -355,8 +355,8 @@ class Driver:
 
     def _end_by(self, number: int) -> None:
         self._note_failure(number)
-        if self._crew is not None:
-            self._crew.end_at(number)
+        if self._pool is not None:
+            self._pool.end_at(number)
 
     def _note_failure(self, number: int) -> None:
         if self.failed_id is None or number < self.failed_id:

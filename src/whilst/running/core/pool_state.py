@@ -1,4 +1,4 @@
-"""The pool: a pure state machine, fed with events, that says what is to be done.
+"""The state of a worker pool: a pure state machine, fed with events, that says what is to be done.
 
 It knows which workers there are, what each of them holds, which calls wait, which were tried how often, and
 whether the run has failed. It never sees a thread, a process, a clock, an iterator or a result's value: answers
@@ -48,13 +48,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Pool", "Rules"]
+__all__ = ["PoolState", "Rules"]
 
 _MOST_FAILED_STARTS = 3
 """So many workers in a row that die before they are ready mean that none ever will be."""
 
 
-class Pool:
+class PoolState:
     """See the module's text. Every input is answered with instructions, to be carried out in order."""
 
     def __init__(self, rules: Rules) -> None:

@@ -1,4 +1,4 @@
-"""The crew: the workers of one back end, the pool that keeps their books, and who carries out what the pool says.
+"""The workers of one back end: carries out what the state of the pool says, and tells it what happened.
 
 One for each back end that a run has. Loaded when the first worker is needed: a run of short calls in the caller's own
 thread never needs one. Decides nothing; answers go to the driver, which made it.
@@ -25,7 +25,7 @@ from whilst.running.core.messages import (
     Submitted,
     TurnedAway,
 )
-from whilst.running.core.pool_state import Pool, Rules
+from whilst.running.core.pool_state import PoolState, Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ if TYPE_CHECKING:
             """This call has failed without an answer."""
 
 
-__all__ = ["Crew"]
+__all__ = ["WorkerPool"]
 
 
-class Crew:
+class WorkerPool:
     """Opened with its back end; `close` ends both."""
 
     def __init__(self, backend: Backend, limits: Limits, settler: Settler, failed_id: int | None) -> None:
         self.backend = backend
-        self.pool = Pool(
+        self.state = PoolState(
             Rules(
                 retries=limits.retries,
                 stops_at_error=limits.stops_at_error,
@@ -64,7 +64,7 @@ class Crew:
                 takes_early=backend.takes_early,
             )
         )
-        self.pool.failed_id = failed_id
+        self.state.failed_id = failed_id
         self._settler = settler
         self._deadlines: Deadlines | None = None
         if limits.timeout_s is not None:
@@ -79,9 +79,9 @@ class Crew:
 
     def close(self, *, kill: bool) -> None:
         """End the workers. With `kill` at once."""
-        has_abandoned = any(worker.is_abandoned for worker in self.pool.workers.values())
+        has_abandoned = any(worker.is_abandoned for worker in self.state.workers.values())
         try:
-            self.backend.close(kill=kill or has_abandoned or self.pool.broken is not None)
+            self.backend.close(kill=kill or has_abandoned or self.state.broken is not None)
         except BaseException:
             self.backend.close(kill=True)
             raise
@@ -92,7 +92,7 @@ class Crew:
         """From now on so many workers, with such batches."""
         slots = orders.slots or orders.setup.slots
         shape = Shaped(orders.workers, orders.batch, orders.ahead, orders.is_timed, slots, orders.least)
-        if shape != self.pool.shape:
+        if shape != self.state.shape:
             self.handle(shape)
 
     def submit(self, job: Job, ids: Sequence[int], items: Sequence[object]) -> None:
@@ -100,19 +100,19 @@ class Crew:
         self.handle(Submitted(job, ids, items))
 
     def end_at(self, number: int) -> None:
-        """This call, which the crew did not make, has ended the run."""
+        """This call, which the pool did not make, has ended the run."""
         self.handle(Failed(number))
 
     def retreat(self) -> list[Batch]:
         """Take back what has not begun; return it, with what waits. What is in progress is still in hand."""
-        if self.pool.in_hand:
-            self._do([Recall(number) for number in list(self.pool.workers)], is_assigning=False)
-        return [Batch(-1, each.job, each.ids, each.items) for each in self.pool.take_waiting()]
+        if self.state.in_hand:
+            self._do([Recall(number) for number in list(self.state.workers)], is_assigning=False)
+        return [Batch(-1, each.job, each.ids, each.items) for each in self.state.take_waiting()]
 
     def rebalance(self) -> None:
         """Near the end of the input: whoever has nothing to do takes over from who holds most."""
-        if self.pool.is_input_over and self.pool.idle:
-            self._do(self.pool.rebalance())
+        if self.state.is_input_over and self.state.idle:
+            self._do(self.state.rebalance())
 
     # What has happened.
 
@@ -121,12 +121,12 @@ class Crew:
         return longest_s if self._deadlines is None else min(longest_s, self._deadlines.patience_s)
 
     def handle(self, event: Input | Event) -> None:
-        """Tell the pool, and carry out what it says."""
-        self._do(self.pool.handle(event))
+        """Tell the state of the pool, and carry out what it says."""
+        self._do(self.state.handle(event))
 
     def end_overdue(self) -> bool:
         """Give up the calls that are over their time, where there is such a time; True if there were any."""
-        overdue = list(self._deadlines.overdue(self.pool, self.backend)) if self._deadlines is not None else ()
+        overdue = list(self._deadlines.overdue(self.state, self.backend)) if self._deadlines is not None else ()
         for each in overdue:
             self.handle(each)
         return bool(overdue)
@@ -134,7 +134,7 @@ class Crew:
     def note_items(self, event: Finished) -> None:
         """Have each error name its item: here, where the items are, rather than in every worker."""
         for number, error in event.errors.items():
-            call = self.pool.find(event.worker, event.number, number)
+            call = self.state.find(event.worker, event.number, number)
             if call is not None:
                 note_item(error, call[0], number, call[1])
 
@@ -143,7 +143,7 @@ class Crew:
         gone = set(refused)
         kept = [position for position, number in enumerate(event.ids) if number not in gone]
         ids = [event.ids[position] for position in kept]
-        self.pool.handle(TurnedAway(event.worker, event.number, refused, ids, event.is_last))
+        self.state.handle(TurnedAway(event.worker, event.number, refused, ids, event.is_last))
         starts, ends = event.starts_ns, event.ends_ns
         return Finished(
             event.worker,
@@ -161,7 +161,7 @@ class Crew:
         )
 
     def _do(self, instructions: Iterable[Instruction], *, is_assigning: bool = True) -> None:
-        """Carry out what the pool says, and what follows from that."""
+        """Carry out these instructions, and those that follow from them."""
         backend = self.backend
         todo = deque(instructions)
         while todo:
@@ -177,6 +177,6 @@ class Crew:
                     backend.stop_worker(instruction.worker, kill=instruction.kill)
                 case Recall():
                     back = Recalled(instruction.worker, backend.recall(instruction.worker), is_assigning)
-                    todo.extend(self.pool.handle(back))
+                    todo.extend(self.state.handle(back))
                 case Fail():
                     self._settler.fail(instruction.job, instruction.id, instruction.item, instruction.error)
