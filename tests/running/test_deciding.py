@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from whilst.model import Machine, Mode, Profile, Write
 from whilst.running.policies.decide import decide, depends_on_later_calls, forecasts, hazards, is_another_call_worth_it
-from whilst.running.policies.decision_input import Circumstances
+from whilst.running.policies.decision_input import DecisionInput
 
 TWO = Machine(cores=2)
 EIGHT = Machine(cores=8)
@@ -19,9 +19,9 @@ def profile(work_s=0.0, wait_s=0.0, held=1.0, **fields):
     return Profile(work_s=work_s, wait_s=wait_s, gil_s=work_s * held, **fields)
 
 
-def chosen(call, machine=TWO, **circumstances):
-    circumstances.setdefault("left", 400)
-    return decide(call, machine, Circumstances(**circumstances))
+def chosen(call, machine=TWO, **given):
+    given.setdefault("left", 400)
+    return decide(call, machine, DecisionInput(**given))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ DRAWS = Write("the shared random generator", is_random=True)
 )
 def test_writes_rule_modes_out(write, modes):
     call = profile(work_s=0.015, wait_s=0.03, writes=(write,))
-    possible, rejected = forecasts(call, TWO, Circumstances(left=400))
+    possible, rejected = forecasts(call, TWO, DecisionInput(left=400))
     assert set(possible) == modes
     assert set(possible) | set(rejected) == set(Mode)
 
@@ -110,7 +110,7 @@ def test_seeded_draws_must_be_in_order_unless_the_run_has_a_seed_of_its_own():
 
 
 def test_hazards_say_what_and_where():
-    threads, processes = hazards((UNLOCKED,), Circumstances())
+    threads, processes = hazards((UNLOCKED,), DecisionInput())
     assert "SEEN" in threads
     assert "crawl.py line 7" in threads
     assert processes
@@ -169,7 +169,7 @@ _seconds = st.floats(0, 10, allow_nan=False)
 @example(work=1e-4, wait=0.02, held=1.0, native=0.0, children=0.0, left=0, cores=2, fork=True)  # none is left
 def test_every_profile_gets_a_decision_no_slower_than_sequential(work, wait, held, native, children, left, cores, fork):
     call = profile(work, wait, held, native_s=native, children_s=children)
-    where = Circumstances(left=left, can_fork=fork)
+    where = DecisionInput(left=left, can_fork=fork)
     decision = decide(call, Machine(cores=cores), where)
     assert decision.workers >= (0 if decision.mode is Mode.SEQUENTIAL else 1)
     assert decision.forecast_s[decision.mode] <= decision.forecast_s[Mode.SEQUENTIAL]
@@ -178,7 +178,7 @@ def test_every_profile_gets_a_decision_no_slower_than_sequential(work, wait, hel
 
 def test_first_calls_that_work_more_than_later_ones_send_nobody_to_processes():
     figures = {"work_s": 0.005, "wait_s": 0.020, "gil_s": 0.005, "calls": 1, "is_picklable": True}
-    cold = Circumstances(left=110, can_fork=True, cold=3.0)
+    cold = DecisionInput(left=110, can_fork=True, cold=3.0)
     decision = decide(Profile(**figures), TWO, cold)
     assert decision.mode is Mode.CONCURRENT
     assert "warmed up" in next(each.reason for each in decision.rejected if each.mode is Mode.COMBINED)
@@ -187,13 +187,13 @@ def test_first_calls_that_work_more_than_later_ones_send_nobody_to_processes():
 
 def test_processes_that_would_win_with_a_third_of_the_work_are_not_kept_waiting():
     figures = {"work_s": 0.100, "wait_s": 0.100, "gil_s": 0.100, "calls": 1, "is_picklable": True}
-    cold = Circumstances(left=400, can_fork=True, cold=3.0)
+    cold = DecisionInput(left=400, can_fork=True, cold=3.0)
     assert decide(Profile(**figures), TWO, cold).mode is Mode.COMBINED
 
 
 def test_blas_held_to_one_thread_where_that_was_tried_and_pays():
     figures = {"work_s": 0.018, "wait_s": 0.0, "gil_s": 0.001, "native_s": 0.018, "calls": 4, "is_picklable": True}
-    tried = Circumstances(left=100, can_fork=True, limited_native_s=0.020)
+    tried = DecisionInput(left=100, can_fork=True, limited_native_s=0.020)
     decision = decide(Profile(**figures), TWO, tried)
     assert decision.mode is Mode.CONCURRENT
     assert decision.native_threads == 1
@@ -202,7 +202,7 @@ def test_blas_held_to_one_thread_where_that_was_tried_and_pays():
 
 def test_one_more_call_is_made_where_much_depends_on_its_work():
     call = Profile(work_s=0.015, wait_s=0.030, gil_s=0.015, calls=1)
-    cold = Circumstances(left=63, can_fork=True, cold=3.0)
+    cold = DecisionInput(left=63, can_fork=True, cold=3.0)
     assert is_another_call_worth_it(call, TWO, cold)
     assert decide(call, TWO, cold._replace(cold=1.25)).mode is Mode.COMBINED  # the second worked as much
 
@@ -216,7 +216,7 @@ def test_one_more_call_is_made_where_much_depends_on_its_work():
     ],
 )
 def test_no_call_is_made_alone_where_nothing_depends_on_it(call, left):
-    assert not is_another_call_worth_it(call, TWO, Circumstances(left=left, can_fork=True, cold=3.0))
+    assert not is_another_call_worth_it(call, TWO, DecisionInput(left=left, can_fork=True, cold=3.0))
 
 
 def test_no_more_threads_than_the_rounds_need():
@@ -227,7 +227,7 @@ def test_no_more_threads_than_the_rounds_need():
 
 
 def test_later_calls_are_looked_at_only_where_something_depends_on_them():
-    cold = Circumstances(left=400, cold=3.0, waits_only_in_sleep=True, most_threads=256)
+    cold = DecisionInput(left=400, cold=3.0, waits_only_in_sleep=True, most_threads=256)
     sleeps = profile(work_s=1e-4, wait_s=0.02)
     assert not depends_on_later_calls(decide(sleeps, TWO, cold), sleeps, cold)
     mixed = profile(work_s=0.004, wait_s=0.02)

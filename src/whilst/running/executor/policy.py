@@ -27,7 +27,7 @@ from whilst.running.core.policy import Setup
 from whilst.running.executor.submissions import asked_for, make_calls
 from whilst.running.policies.choosing import cores, gives_coroutines, worker_memory_bytes
 from whilst.running.policies.decide import hazards
-from whilst.running.policies.decision_input import Circumstances
+from whilst.running.policies.decision_input import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
 from whilst.running.policies.pilot_in_worker import GuardedPolicy
 
@@ -183,7 +183,7 @@ def _why_not(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
     try:
         pilot.look_into(args)
         seeded = pilot.draws and is_seeded()
-        _, why_not = hazards(pilot.writes, Circumstances(is_seeded=seeded))
+        _, why_not = hazards(pilot.writes, DecisionInput(is_seeded=seeded))
         if not why_not:
             pilot.weigh(args, value)
             why_not = pilot.why_not_sent

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import View
     from whilst.running.options import Options
-    from whilst.running.policies.evidence import Grounds
+    from whilst.running.policies.evidence import EvidenceCollector
     from whilst.running.policies.pilot_coroutines import FirstFlights
 
 __all__ = ["AutoPolicy", "auto_policy"]
@@ -80,7 +80,7 @@ class AutoPolicy:
         self._awaiter = Awaiter()
         self._calls = FirstCalls(job, source, self._awaiter, is_lazy=is_lazy)
         self._steering = Steering()
-        self._known_grounds: Grounds | None = None
+        self._known_evidence: EvidenceCollector | None = None
         self._history: list[Change] = []
         self._stretch = 1
         self._call_s = 0.0
@@ -240,7 +240,7 @@ class AutoPolicy:
         if not (is_free or self._is_lazy):
             from whilst.running.policies.pilot_coroutines import FirstFlights
 
-            self._flights = FirstFlights(pilot, self._grounds, self._source)
+            self._flights = FirstFlights(pilot, self._evidence, self._source)
         steering.window = Window(0.0, max(1, start), max(1, most), is_fixed=is_free)
         steering.setup = Setup("eventloop", slots=max(1, count))
         steering.decision = model.Decision(
@@ -296,18 +296,18 @@ class AutoPolicy:
     # ---------------------------------------------------------------- deciding
 
     @property
-    def _grounds(self) -> Grounds:
-        if self._known_grounds is None:
-            from whilst.running.policies.evidence import Grounds
+    def _evidence(self) -> EvidenceCollector:
+        if self._known_evidence is None:
+            from whilst.running.policies.evidence import EvidenceCollector
 
-            self._known_grounds = Grounds(self._calls, self._source, self._options)
-        return self._known_grounds
+            self._known_evidence = EvidenceCollector(self._calls, self._source, self._options)
+        return self._known_evidence
 
     def _decide(self, *, is_first: bool = False) -> None:
         """Decide for what is left, and set the run up; or make one more call before, where much depends on it."""
-        grounds, calls, setup = self._grounds, self._calls, self._steering.setup
-        profile = grounds.profile(self._left, setup)
-        if is_first and grounds.want_another_call(profile, self._left, setup):
+        evidence, calls, setup = self._evidence, self._calls, self._steering.setup
+        profile = evidence.profile(self._left, setup)
+        if is_first and evidence.want_another_call(profile, self._left, setup):
             return
         self.is_wary = calls.pilot.files.has_connected
         if self.is_wary and calls.last is not None:
@@ -318,11 +318,11 @@ class AutoPolicy:
     def _adopt(self, profile: Profile, why: str) -> None:
         from whilst.running.policies.decide import decide, depends_on_later_calls
 
-        steering, pilot, grounds = self._steering, self._calls.pilot, self._grounds
+        steering, pilot, evidence = self._steering, self._calls.pilot, self._evidence
         before = steering.decision
         steering.profile = profile
-        circumstances = grounds.circumstances(self._left, steering.setup, trial=steering.trial)
-        decision = decide(profile, grounds.machine, circumstances)
+        given = evidence.decision_input(self._left, steering.setup, trial=steering.trial)
+        decision = decide(profile, evidence.machine, given)
         if self._stage is _Stage.RUN and why:
             if (decision.mode, decision.backend) == (before.mode, before.backend):
                 if self._left is None or decision.workers < self._left:  # not just for want of calls
@@ -331,18 +331,18 @@ class AutoPolicy:
                 return
             self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
         self._stage = _Stage.RUN
-        steering.start_s = circumstances.process_start_s
+        steering.start_s = given.process_start_s
         self._decided_s = profile.wall_s
         rejected = {each.mode for each in decision.rejected}
         self._is_spoilt = rejected >= {model.Mode.CONCURRENT, model.Mode.PARALLEL} and len(decision.forecast_s) == 1
         steering.take(
             decision,
             profile,
-            cores=grounds.machine.cores,
+            cores=evidence.machine.cores,
             waits_only_in_sleep=pilot.waits_only_in_sleep,
-            is_forked=decision.backend.startswith("processes") and circumstances.can_fork,
+            is_forked=decision.backend.startswith("processes") and given.can_fork,
         )
-        is_open = decision.backend == "threads" and depends_on_later_calls(decision, profile, circumstances)
+        is_open = decision.backend == "threads" and depends_on_later_calls(decision, profile, given)
         steering.watch(profile, pilot.core_share, is_provisional=is_open)
         if decision.mode is model.Mode.SEQUENTIAL:
             self._stretch = max(1, min(int(STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
@@ -363,7 +363,7 @@ class AutoPolicy:
         if window is not None and window.is_down_to_one and not window.refusals and not self.job.is_coroutine:
             self._give_up_overlap()  # coroutines stay on their loop: what they share may be bound to it
         elif news is not None and (self._left is None or self._left >= 4):
-            self._adopt(self._grounds.warmed_up(news[0]), news[1])
+            self._adopt(self._evidence.warmed_up(news[0]), news[1])
 
     def _give_up_overlap(self) -> None:
         self._note(

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
 from whilst.planning import likecalls as bounds
-from whilst.running.policies.decision_input import Circumstances
+from whilst.running.policies.decision_input import DecisionInput
 from whilst.running.policies.explain import evidence_of, given_up_by, reason_for, why_slower, write_in_words
 
 __all__ = [
@@ -54,11 +54,11 @@ class Forecast(NamedTuple):
     """Threads that BLAS and OpenMP of this process are to be held to."""
 
 
-def hazards(writes: tuple[Write, ...], circumstances: Circumstances) -> tuple[str, str]:
+def hazards(writes: tuple[Write, ...], given: DecisionInput) -> tuple[str, str]:
     """Return why calls must not overlap in this process, and why they must not move to another; "" where they may."""
     threads = processes = ""
     for write in writes:
-        if write.is_random and (circumstances.has_own_seed or not circumstances.is_seeded):
+        if write.is_random and (given.has_own_seed or not given.is_seeded):
             continue
         said = write_in_words(write)
         if write.spoils_threads:
@@ -68,20 +68,20 @@ def hazards(writes: tuple[Write, ...], circumstances: Circumstances) -> tuple[st
     return threads, processes
 
 
-def decide(profile: Profile, machine: Machine, circumstances: Circumstances) -> Decision:
+def decide(profile: Profile, machine: Machine, given: DecisionInput) -> Decision:
     """Choose mode, back end, workers and batch for the calls that are left.
 
     Args:
         profile: one call, measured (`profile.calls` >= 1).
         machine: cores and GIL.
-        circumstances: how many calls are left, and what else bears on it.
+        given: how many calls are left, and what else bears on it.
     Raises:
         UnmeasuredError: the profile has no pilot call.
     """
-    possible, rejected = forecasts(profile, machine, circumstances)
+    possible, rejected = forecasts(profile, machine, given)
     best = _choose(possible)
     reasons = dict(rejected)
-    if best.mode is Mode.COMBINED and is_provisional(profile, machine, circumstances):
+    if best.mode is Mode.COMBINED and is_provisional(profile, machine, given):
         reasons[Mode.COMBINED] = f"about {best.seconds:.3g} s by the first calls; looked into once calls have warmed up"
         best = possible[Mode.CONCURRENT]
     for mode, forecast in possible.items():
@@ -95,66 +95,62 @@ def decide(profile: Profile, machine: Machine, circumstances: Circumstances) -> 
         batch=best.batch,
         threads_per_worker=best.threads_per_worker,
         native_threads=best.native_threads,
-        reason=reason_for(best, possible, reasons, profile, circumstances),
-        evidence=evidence_of(profile, machine, circumstances),
+        reason=reason_for(best, possible, reasons, profile, given),
+        evidence=evidence_of(profile, machine, given),
         rejected=tuple(Rejection(mode, reasons[mode]) for mode in order),
         forecast_s={mode: round(forecast.seconds, 6) for mode, forecast in possible.items()},
-        given_up=given_up_by(profile, circumstances),
+        given_up=given_up_by(profile, given),
     )
 
 
-def is_provisional(profile: Profile, machine: Machine, circumstances: Circumstances) -> bool:
+def is_provisional(profile: Profile, machine: Machine, given: DecisionInput) -> bool:
     """Is it too early for processes that overlap calls?
 
     What speaks for them is the work of a call, and first calls do more of it than later ones: they import, open and
     cache. Threads overlap calls from the first moment on, and while they do they measure it at its usual length. So
     they come first, unless processes would win with the least work that later calls may have as well.
     """
-    cold = circumstances.cold
+    cold = given.cold
     if cold <= 1.0 or profile.work_s is None:
         return False
     held = None if profile.gil_s is None else profile.gil_s / cold
     lighter = replace(profile, work_s=profile.work_s / cold, gil_s=held)
-    possible, _ = forecasts(lighter, machine, circumstances)
+    possible, _ = forecasts(lighter, machine, given)
     return Mode.CONCURRENT in possible and _choose(possible).mode is not Mode.COMBINED
 
 
-def depends_on_later_calls(decision: Decision, profile: Profile, circumstances: Circumstances) -> bool:
+def depends_on_later_calls(decision: Decision, profile: Profile, given: DecisionInput) -> bool:
     """Would it be worth while to look at this choice of threads again, once calls have warmed up?"""
-    if circumstances.cold <= 1.0 or Mode.COMBINED not in decision.forecast_s:
+    if given.cold <= 1.0 or Mode.COMBINED not in decision.forecast_s:
         return False
     if (profile.wait_s or 0.0) <= 0.2 * profile.wall_s:
         return False
-    is_limited_by_work = not circumstances.waits_only_in_sleep and decision.workers < min(
-        circumstances.most_threads, circumstances.calls
-    )
+    is_limited_by_work = not given.waits_only_in_sleep and decision.workers < min(given.most_threads, given.calls)
     faster = decision.forecast_s[Mode.COMBINED] < decision.forecast_s[Mode.CONCURRENT] - _WORTH_PROCESSES_S
     return is_limited_by_work or faster
 
 
-def is_another_call_worth_it(profile: Profile, machine: Machine, circumstances: Circumstances) -> bool:
+def is_another_call_worth_it(profile: Profile, machine: Machine, given: DecisionInput) -> bool:
     """Shall one more call be made alone, to tell whether the first one worked more than the later ones will?
 
     It decides between threads and processes that overlap calls, and costs what threads would do meanwhile; changing
     from threads to processes later costs more, since these are then no forks of a program with one thread.
     """
-    if not is_provisional(profile, machine, circumstances):
+    if not is_provisional(profile, machine, given):
         return False
-    possible, _ = forecasts(profile, machine, circumstances)
+    possible, _ = forecasts(profile, machine, given)
     if _choose(possible).mode is not Mode.COMBINED:
         return False
     gain_s = possible[Mode.CONCURRENT].seconds - possible[Mode.COMBINED].seconds
     return gain_s > _WORTH_ANOTHER * profile.wall_s
 
 
-def forecasts(
-    profile: Profile, machine: Machine, circumstances: Circumstances
-) -> tuple[dict[Mode, Forecast], dict[Mode, str]]:
+def forecasts(profile: Profile, machine: Machine, given: DecisionInput) -> tuple[dict[Mode, Forecast], dict[Mode, str]]:
     """Return what the rest takes in every mode that keeps the results right, and why the other modes don't."""
-    no_threads, no_processes = hazards(profile.writes, circumstances)
+    no_threads, no_processes = hazards(profile.writes, given)
     if profile.is_picklable is False:
         no_processes = no_processes or profile.why_not or "it can't be pickled"
-    call = _Call.of(profile, machine, circumstances)
+    call = _Call.of(profile, machine, given)
     possible = {Mode.SEQUENTIAL: Forecast(Mode.SEQUENTIAL, call.sequential_s, "inline", 0)}
     rejected: dict[Mode, str] = {}
     if no_threads:
@@ -163,7 +159,7 @@ def forecasts(
         possible[Mode.CONCURRENT] = _concurrent(call)
     if no_processes:
         rejected[Mode.PARALLEL] = rejected[Mode.COMBINED] = no_processes
-    elif machine.cores < 2 or circumstances.most_workers == 1:
+    elif machine.cores < 2 or given.most_workers == 1:
         rejected[Mode.PARALLEL] = rejected[Mode.COMBINED] = "this process may use one core only"
     else:
         possible[Mode.PARALLEL] = _parallel(call, can_overlap=not no_threads)
@@ -190,10 +186,10 @@ class _Call(NamedTuple):
     cores: int
     is_coroutine: bool
     has_native_pool: bool
-    where: Circumstances
+    given: DecisionInput
 
     @classmethod
-    def of(cls, profile: Profile, machine: Machine, where: Circumstances) -> _Call:
+    def of(cls, profile: Profile, machine: Machine, given: DecisionInput) -> _Call:
         work, wait = profile.work_s or 0.0, profile.wait_s or 0.0
         native, children = profile.native_s or 0.0, profile.children_s or 0.0
         held = work if profile.gil_s is None or profile.is_coroutine else profile.gil_s
@@ -202,10 +198,10 @@ class _Call(NamedTuple):
         has_pool = native > 0.2 * (work + wait)
         payload = (profile.pickle_s or 0.0) * 2
         bytes_moved = (profile.argument_bytes or 0) + (profile.result_bytes or 0)
-        payload += bytes_moved * where.costs.byte_s
-        cores = machine.cores if where.most_workers is None else max(1, min(machine.cores, where.most_workers))
+        payload += bytes_moved * given.costs.byte_s
+        cores = machine.cores if given.most_workers is None else max(1, min(machine.cores, given.most_workers))
         return cls(
-            n=where.calls,
+            n=given.calls,
             wall_s=profile.wall_s,
             work_s=work,
             held_s=min(held, work),
@@ -215,7 +211,7 @@ class _Call(NamedTuple):
             cores=cores,
             is_coroutine=profile.is_coroutine,
             has_native_pool=has_pool,
-            where=where,
+            where=given,
         )
 
     @property
@@ -242,15 +238,15 @@ class _Call(NamedTuple):
 
 def _concurrent(call: _Call) -> Forecast:
     """Threads (or one event loop): waits overlap, and work without the GIL runs on all cores."""
-    where, costs = call.where, call.where.costs
+    given, costs = call.given, call.given.costs
     if call.is_coroutine:
-        in_flight = max(1, min(call.n, where.most_workers or 10_000))
+        in_flight = max(1, min(call.n, given.most_workers or 10_000))
         busy = call.bound_s(Mode.CONCURRENT, costs=bounds.Costs(handover_s=0.5 * costs.loop_call_s))
         seconds = max(busy, math.ceil(call.n / in_flight) * call.wall_s)
         return Forecast(Mode.CONCURRENT, seconds, "eventloop", 1, threads_per_worker=in_flight)
-    if call.has_native_pool and where.limited_native_s is not None:
+    if call.has_native_pool and given.limited_native_s is not None:
         threads = min(call.n, call.cores)
-        seconds = math.ceil(call.n / max(1, threads)) * where.limited_native_s * 1.05
+        seconds = math.ceil(call.n / max(1, threads)) * given.limited_native_s * 1.05
         note = "BLAS and OpenMP held to one thread each"
         return Forecast(Mode.CONCURRENT, seconds, "threads", max(1, threads), note=note, native_threads=1)
     threads = _threads_for(call)
@@ -262,7 +258,7 @@ def _concurrent(call: _Call) -> Forecast:
     # A waiting thread that comes back asks for the GIL, which a working one gives up only after 5 ms.
     convoy = 1.1 if call.held_s > 0.05 * call.wall_s else 1.0
     by_cores = call.n * load / call.cores
-    speedup = where.tried_threads
+    speedup = given.tried_threads
     if speedup is not None and call.wait_s < 0.2 * call.wall_s:
         by_cores = max(by_cores, call.sequential_s / max(0.5, speedup))
     by_waits = math.ceil(call.n / threads) * call.wall_s
@@ -279,10 +275,10 @@ def _threads_for(call: _Call) -> int:
     where = call.where
     if call.wait_s < 0.05 * call.wall_s:
         return max(1, min(call.n, call.cores))
-    by_start = math.sqrt(call.n * call.wall_s / where.costs.thread_start_s)
+    by_start = math.sqrt(call.n * call.wall_s / given.costs.thread_start_s)
     # First calls often work some times as much as the later ones: a limit that rests on them would hold those back.
-    useful = 1.5 * where.cold * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
-    most = where.most_workers or where.most_threads
+    useful = 1.5 * given.cold * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
+    most = given.most_workers or given.most_threads
     least = min(call.cores, call.n)
     room = max(1, min(call.n, most, max(least, int(useful))))
     rounds = max(math.ceil(call.n / room), round(call.n / max(by_start, 1.0)), 1)
@@ -292,22 +288,22 @@ def _threads_for(call: _Call) -> int:
 def _parallel(call: _Call, *, can_overlap: bool) -> Forecast:
     """Processes: the caller goes on inline while they start, then they make the rest."""
     workers = max(1, min(call.n, call.cores))
-    if not can_overlap and call.wait_s > 0.5 * call.wall_s and call.where.most_workers is None:
+    if not can_overlap and call.wait_s > 0.5 * call.wall_s and call.given.most_workers is None:
         # Where threads would mix calls up, more processes than cores overlap the waits: k of them take
         # k*start + n*wall/k, as threads do, but cost more to start.
-        by_start = math.sqrt(call.n * call.wall_s / call.where.costs.worker_s)
+        by_start = math.sqrt(call.n * call.wall_s / call.given.costs.worker_s)
         useful = 1.5 * call.cores * call.wall_s / max(call.load_s, 1e-4)
         workers = max(workers, min(call.n, _MOST_WAITING_PROCESSES, int(min(by_start, useful))))
     one = call.wall_s
     note = ""
     if call.has_native_pool:
         # Each worker's BLAS gets its share of the cores; a pool of threads spends some of what it uses on waiting.
-        one = call.where.limited_native_s or max(call.wall_s, 0.85 * call.load_s)
+        one = call.given.limited_native_s or max(call.wall_s, 0.85 * call.load_s)
         note = "BLAS and OpenMP held to their share of the cores"
     elif call.load_s > call.wall_s * 1.5:
         one = call.load_s
     batch = _batch_for(one, call)
-    each = one + call.where.costs.process_call_s + call.where.costs.batch_s / batch + call.payload_s
+    each = one + call.given.costs.process_call_s + call.given.costs.batch_s / batch + call.payload_s
     seconds = _after_start(call, each, workers)
     return Forecast(Mode.PARALLEL, seconds, "processes", workers, batch, note=note)
 
@@ -315,14 +311,14 @@ def _parallel(call: _Call, *, can_overlap: bool) -> Forecast:
 def _combined(call: _Call) -> Forecast:
     """Processes that each overlap waits."""
     workers = max(1, min(call.n, call.cores))
-    work = max(call.work_s, call.load_s) + call.where.costs.process_call_s + call.payload_s
-    most = call.where.most_threads // workers
+    work = max(call.work_s, call.load_s) + call.given.costs.process_call_s + call.payload_s
+    most = call.given.most_threads // workers
     # Threads that come back from their waits together share the core, are done together and wait together: of each
     # round of u + k*w the core works k*w. It takes k = 9u/w to have it work nine tenths of the time.
     useful = math.ceil(_BUSY * call.wait_s / max(call.work_s, 1e-4)) + 2
     inside = max(1, min(most, math.ceil(call.n / workers), useful))
     backend = "processes*eventloop" if call.is_coroutine else "processes*threads"
-    start = call.where.process_start_s  # meanwhile the caller makes calls one after the other
+    start = call.given.process_start_s  # meanwhile the caller makes calls one after the other
     done = min(call.n, int(start / max(call.wall_s, 1e-9)))
     rest = call.n - done
     by_work = call.bound_s(Mode.COMBINED, workers, n=rest, work_s=work)
@@ -333,19 +329,19 @@ def _combined(call: _Call) -> Forecast:
 
 def _after_start(call: _Call, each_s: float, workers: int) -> float:
     """The makespan when the caller works alone until the workers are there, each of whose calls takes `each_s`."""
-    start = call.where.process_start_s
+    start = call.given.process_start_s
     done = int(start / max(call.wall_s, 1e-9))
     if done >= call.n:
         return call.sequential_s + 0.1 * start  # all is over before they come; starting them was not free
     rest = call.n - done
     rounds = call.bound_s(Mode.PARALLEL, workers, n=rest, work_s=max(each_s - call.wait_s, 0.0))
     by_cores = rest * call.load_s / call.cores
-    return start + max(0, workers - call.cores) * call.where.costs.worker_s + max(rounds, by_cores)
+    return start + max(0, workers - call.cores) * call.given.costs.worker_s + max(rounds, by_cores)
 
 
 def _batch_for(one_s: float, call: _Call) -> int:
     """As many calls as hide the hand-over (below 2 % of the work), no more than some tens of milliseconds."""
-    costs = call.where.costs
+    costs = call.given.costs
     wanted = math.ceil(costs.batch_s / max(0.02 * one_s, 1e-9))
     longest = max(1, int(0.03 / max(one_s, 1e-9)))
     fair = max(1, call.n // (4 * call.cores))

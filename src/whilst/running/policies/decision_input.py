@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["UNKNOWN_COUNT", "Circumstances", "Costs"]
+__all__ = ["UNKNOWN_COUNT", "Costs", "DecisionInput"]
 
 UNKNOWN_COUNT: Final = 256
 """How many calls are taken to be left where the input does not know its length."""
@@ -28,7 +28,7 @@ class Costs(NamedTuple):
     """Per byte of a large buffer, through shared memory, one way."""
 
 
-class Circumstances(NamedTuple):
+class DecisionInput(NamedTuple):
     """What the decision depends on besides the call and the machine."""
 
     left: int | None = None

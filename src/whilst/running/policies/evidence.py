@@ -1,4 +1,4 @@
-"""What a decision of mode="auto" rests on: the profile of the first calls, the machine, and the circumstances.
+"""What a decision of mode="auto" rests on: the profile of the first calls, the machine, and what else bears on it.
 
 Looks things up when they are first asked for; what follows from them is `deciding`'s.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from whilst.measuring.machine import look_at_machine
 from whilst.running.policies.decide import is_another_call_worth_it
-from whilst.running.policies.decision_input import Circumstances
+from whilst.running.policies.decision_input import DecisionInput
 
 if TYPE_CHECKING:
     from typing import Final
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from whilst.running.options import Options
     from whilst.running.policies.pilot_calls import FirstCalls
 
-__all__ = ["Grounds"]
+__all__ = ["EvidenceCollector"]
 
 _MOST_WAITING: Final = 64
 """At once against something that may have a limit nobody knows."""
@@ -36,7 +36,7 @@ _LOOKED_AT: Final = 4096
 """Items to come."""
 
 
-class Grounds:
+class EvidenceCollector:
     """See the module's text.
 
     Args:
@@ -79,11 +79,11 @@ class Grounds:
             profile = self._checked_for_shared_items(pilot.profile())
         return profile
 
-    def circumstances(self, left: int | None, setup: Setup, *, trial: float | None = None) -> Circumstances:
+    def decision_input(self, left: int | None, setup: Setup, *, trial: float | None = None) -> DecisionInput:
         """What else bears on the decision. `trial`: how many times as fast as one thread several were."""
         options, pilot = self._options, self._calls.pilot
         workers_are_up = setup.backend.startswith("processes")
-        return Circumstances(
+        return DecisionInput(
             left=left,
             workers_are_up=workers_are_up,
             can_fork=self.can_fork(setup),
@@ -124,7 +124,7 @@ class Grounds:
 
     def want_another_call(self, profile: Profile, left: int | None, setup: Setup) -> bool:
         """Does much depend on what a call is like that is not the first?"""
-        return is_another_call_worth_it(profile, self.machine, self.circumstances(left, setup))
+        return is_another_call_worth_it(profile, self.machine, self.decision_input(left, setup))
 
     def _checked_for_shared_items(self, profile: Profile) -> Profile:
         """A call that changes its item is nobody else's affair only while no other call has the same item."""

@@ -9,7 +9,7 @@ from whilst.model import Evidence, Machine, Mode, Profile, Write
 
 if TYPE_CHECKING:
     from whilst.running.policies.decide import Forecast
-    from whilst.running.policies.decision_input import Circumstances
+    from whilst.running.policies.decision_input import DecisionInput
 
 __all__ = ["evidence_of", "given_up_by", "reason_for", "why_slower", "write_in_words"]
 
@@ -19,13 +19,13 @@ def reason_for(
     possible: Mapping[Mode, Forecast],
     reasons: Mapping[Mode, str],
     profile: Profile,
-    where: Circumstances,
+    given: DecisionInput,
 ) -> str:
-    count = f"{where.left} calls" if where.left is not None else "the calls"
+    count = f"{given.left} calls" if given.left is not None else "the calls"
     if best.mode is Mode.SEQUENTIAL:
         if set(reasons) >= {Mode.CONCURRENT, Mode.PARALLEL} and not (set(possible) - {Mode.SEQUENTIAL}):
             return "any other mode could change the results"
-        if where.left == 0:
+        if given.left == 0:
             return "all calls were made while it was found out what they are like"
         return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be faster by a tenth"
     saved = possible[Mode.SEQUENTIAL].seconds
@@ -44,7 +44,7 @@ def why_slower(forecast: Forecast, best: Forecast) -> str:
     return f"about {_seconds(forecast.seconds)}"
 
 
-def evidence_of(profile: Profile, machine: Machine, where: Circumstances) -> tuple[Evidence, ...]:
+def evidence_of(profile: Profile, machine: Machine, given: DecisionInput) -> tuple[Evidence, ...]:
     wall = profile.wall_s
     share = (profile.wait_s or 0.0) / wall if wall else 0.0
     found = [
@@ -68,18 +68,18 @@ def evidence_of(profile: Profile, machine: Machine, where: Circumstances) -> tup
     moved = (profile.argument_bytes or 0) + (profile.result_bytes or 0)
     if moved > 1 << 16:
         found.append(Evidence("payload", moved, "B", f"{moved / 1e6:.1f} MB to send and receive"))
-    if where.tried_threads is not None:
-        text = f"two threads at once were {where.tried_threads:.1f} times as fast as one"
-        found.append(Evidence("trial of two threads", where.tried_threads, "", text))
+    if given.tried_threads is not None:
+        text = f"two threads at once were {given.tried_threads:.1f} times as fast as one"
+        found.append(Evidence("trial of two threads", given.tried_threads, "", text))
     cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
     found.append(Evidence("cores", machine.cores, "", cores))
     return tuple(found)
 
 
-def given_up_by(profile: Profile, where: Circumstances) -> tuple[str, ...]:
+def given_up_by(profile: Profile, given: DecisionInput) -> tuple[str, ...]:
     given_up = []
     for write in profile.writes:
-        if write.is_random and not (where.has_own_seed or where.is_seeded):
+        if write.is_random and not (given.has_own_seed or given.is_seeded):
             given_up.append(
                 "Its random draws can't be repeated, since nobody seeds them; seed= gives the same draws in every mode"
             )
@@ -99,11 +99,11 @@ def write_in_words(write: Write) -> str:
     if write.is_random:
         return f"it draws from {write.what}, which this program seeds: only in order come the same draws"
     seen = "seen to change" if write.is_confirmed else "found in its code"
-    where = f", {_place(write.where)}" if write.where else ""
+    where = f", {_place(write.given)}" if write.where else ""
     return f"it changes {write.what} ({seen}{where})"
 
 
 def _place(where: str) -> str:
-    path, _, rest = where.rpartition(":")
+    path, _, rest = given.rpartition(":")
     line = rest.split(" ")[0]
     return f"{path.rsplit('/', 1)[-1]} line {line}" if path else where

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from whilst.running.backends.base import Finished
     from whilst.running.core.inputs import Source
     from whilst.running.policies.drift import News
-    from whilst.running.policies.evidence import Grounds
+    from whilst.running.policies.evidence import EvidenceCollector
 
 __all__ = ["FirstFlights"]
 
@@ -42,14 +42,14 @@ _PLAIN = (*SAME_ANYWHERE, int, float, complex, str, bytes, range, tuple, frozens
 class FirstFlights:
     """See the module's text. The loop runs in the thread that makes this object and calls it."""
 
-    def __init__(self, pilot: Pilot, grounds: Grounds, source: Source) -> None:
+    def __init__(self, pilot: Pilot, evidence: EvidenceCollector, source: Source) -> None:
         self._pilot = pilot
-        self._grounds = grounds
+        self._evidence = evidence
         self._source = source
         self._watch: LoopWatch | None = None
         items = source.peek(1)
         # The loop has connections of its own: whether this program may be forked is to be asked before there is one.
-        if not items or pilot.reachable is None or not _is_self_contained(pilot) or not grounds.can_fork(INLINE):
+        if not items or pilot.reachable is None or not _is_self_contained(pilot) or not evidence.can_fork(INLINE):
             return
         self._watch = LoopWatch()
         libraries = pilot.reachable.libraries | libraries_of(items[0])

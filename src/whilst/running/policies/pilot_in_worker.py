@@ -16,7 +16,7 @@ from whilst.model import Change, Decision, Evidence, Mode, Rejection
 from whilst.running.core.policy import Setup
 from whilst.running.options import OptionsError
 from whilst.running.policies.decide import hazards
-from whilst.running.policies.decision_input import Circumstances
+from whilst.running.policies.decision_input import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def guarded_policy(job: Job, source: Source, setup: Setup, workers: int) -> Guar
     sample = source.peek(1)
     if job.how != "call":
         pilot.look_into(sample[0] if sample else None)
-    no_threads, no_processes = hazards(pilot.writes, Circumstances(has_own_seed=job.seed is not None))
+    no_threads, no_processes = hazards(pilot.writes, DecisionInput(has_own_seed=job.seed is not None))
     if no_processes:
         raise OptionsError(
             f"pilot='worker' can't be had: {no_processes}, and a worker's changes are lost. "
