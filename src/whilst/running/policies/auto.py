@@ -6,7 +6,7 @@ first   one call with nothing but the clocks read around it. If it is over in mi
         else ever happens: calls go on inline, in stretches of a millisecond or two.
 pilot   a few more calls, watched (`piloting`). Real calls, made once, whose results are kept.
 run     as decided (`deciding.decide`), with the number of calls at once and the batches following what comes back
-        (`steering`). While processes start, calls go on inline. When calls turn out longer or shorter than those
+        (`controller`). While processes start, calls go on inline. When calls turn out longer or shorter than those
         the decision rests on, or threads don't bring what they promised, it is decided again for what is left.
 
 Every call that raises something counts as made, save one: a call that was turned away because too many were in
@@ -23,7 +23,7 @@ from whilst.running.backends.base import CALLER
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
 from whilst.running.core.policy import INLINE, Orders, Setup
-from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Steering, too_short
+from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Controller, too_short
 from whilst.running.policies.pilot_calls import FirstCalls
 
 # What a run of short calls never needs is imported where it is used: it would take longer than the run.
@@ -79,7 +79,7 @@ class AutoPolicy:
         self._stage = _Stage.FIRST
         self._awaiter = Awaiter()
         self._calls = FirstCalls(job, source, self._awaiter, is_lazy=is_lazy)
-        self._steering = Steering()
+        self._controller = Controller()
         self._known_evidence: EvidenceCollector | None = None
         self._history: list[Change] = []
         self._stretch = 1
@@ -109,8 +109,8 @@ class AutoPolicy:
                 self._begin_with_coroutines()
             elif self.job.how == "call":
                 self._begin_with_tasks()
-        if self._steering.setup is not INLINE:
-            return self._steering.orders(view, self._stretch, self._call_s)
+        if self._controller.setup is not INLINE:
+            return self._controller.orders(view, self._stretch, self._call_s)
         is_plain = self._stage in (_Stage.SHORT, _Stage.RUN)
         count = 1 if self._is_lazy and not is_plain else self._stretch
         return Orders(INLINE, inline=0 if view.blocked else count, is_plain=is_plain)
@@ -141,7 +141,7 @@ class AutoPolicy:
         if unsent:
             self._stay_here(finished.errors[unsent[0]])
             return unsent
-        window = self._steering.window
+        window = self._controller.window
         in_flight = 0 if self._view is None else self._view.in_hand
         if in_flight <= 1 and (window is None or window.target <= 1) and not self._refused:
             return ()  # alone it was turned away for itself, unless it was counted with others that just left
@@ -156,7 +156,7 @@ class AutoPolicy:
         begun_ns = dict(zip(finished.ids, finished.starts_ns or (), strict=False))
         for number, why in again.items():
             self._refused[number] = self._refused.get(number, 0) + 1
-            text = self._steering.refused(max(in_flight, 2), begun_ns.get(number, finished.start_ns))
+            text = self._controller.refused(max(in_flight, 2), begun_ns.get(number, finished.start_ns))
             if text:
                 self._note(f"{text} ({why})")
         return list(again)
@@ -167,7 +167,7 @@ class AutoPolicy:
     def decision(self) -> Decision:
         from dataclasses import replace
 
-        decision = self._steering.shown()
+        decision = self._controller.shown()
         given_up = list(decision.given_up)
         if self._options.timeout_s is not None and self._inline_calls:
             given_up.append(
@@ -183,7 +183,7 @@ class AutoPolicy:
 
     def decision_later(self) -> Callable[[], Decision]:
         """See `Policy.decision_later`."""
-        if not (self._steering.is_decided or self._history or self._refused):
+        if not (self._controller.is_decided or self._history or self._refused):
             return too_short
         decision = self.decision()
         return lambda: decision
@@ -191,7 +191,7 @@ class AutoPolicy:
     def close(self) -> None:
         if self._flights is not None:
             self._flights.close()
-        self._steering.close()
+        self._controller.close()
         self._awaiter.close()
 
     # ---------------------------------------------------------------- first calls
@@ -222,12 +222,12 @@ class AutoPolicy:
         """Coroutine functions wait by their nature: nothing is gained by waiting for a first one alone."""
         from whilst.running.policies.concurrency_limit import Window
 
-        pilot, steering = self._calls.pilot, self._steering
+        pilot, controller = self._calls.pilot, self._controller
         self._stage = _Stage.RUN
         pilot.look_into(None)
         writes = pilot.writes
         if writes and any(write.spoils_threads and not write.is_random for write in writes):
-            steering.decision = model.Decision(
+            controller.decision = model.Decision(
                 model.Mode.SEQUENTIAL, "inline", 0,
                 reason=f"it changes {writes[0].what}, which coroutines in flight would race for",
             )  # fmt: skip
@@ -241,9 +241,9 @@ class AutoPolicy:
             from whilst.running.policies.pilot_coroutines import FirstFlights
 
             self._flights = FirstFlights(pilot, self._evidence, self._source)
-        steering.window = Window(0.0, max(1, start), max(1, most), is_fixed=is_free)
-        steering.setup = Setup("eventloop", slots=max(1, count))
-        steering.decision = model.Decision(
+        controller.window = Window(0.0, max(1, start), max(1, most), is_fixed=is_free)
+        controller.setup = Setup("eventloop", slots=max(1, count))
+        controller.decision = model.Decision(
             model.Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
         )
 
@@ -255,8 +255,8 @@ class AutoPolicy:
             return
         workers = min(count, self._options.workers or 32)
         setup = Setup("eventloop", slots=workers) if self.job.is_coroutine else Setup("threads")
-        self._steering.setup = setup
-        self._steering.decision = model.Decision(
+        self._controller.setup = setup
+        self._controller.decision = model.Decision(
             model.Mode.CONCURRENT,
             setup.backend,
             workers,
@@ -274,7 +274,7 @@ class AutoPolicy:
         now = length_s / count
         before, self._call_s = self._call_s, now
         self._stretch = max(1, min(int(STRETCH_S / max(now, 1e-9)), 256 * count, _LONGEST_STRETCH))
-        if self._steering.setup is not INLINE or self._stage is _Stage.FIRST:
+        if self._controller.setup is not INLINE or self._stage is _Stage.FIRST:
             return
         left = self._left if self._left is not None else 4 * self._inline_calls
         if self._stage is _Stage.SHORT:
@@ -285,8 +285,8 @@ class AutoPolicy:
             if (works or waits) and left * now > 10 * _NOT_WORTH_S:
                 self._calls.call_s = now
                 self._stage, self._stretch = _Stage.PILOT, 1
-        elif self._decided_s > 0 and self._steering.decision.mode is model.Mode.SEQUENTIAL and not self._is_spoilt:
-            if (self._steering.profile.wait_s or 0.0) < 0.5 * self._decided_s:
+        elif self._decided_s > 0 and self._controller.decision.mode is model.Mode.SEQUENTIAL and not self._is_spoilt:
+            if (self._controller.profile.wait_s or 0.0) < 0.5 * self._decided_s:
                 now = (finished.cpu_ns or 0) / 1e9 / count
             if now > max(_DRIFT * self._decided_s, 2 * _WORTH_MOVING_S) and left * now > 10 * _NOT_WORTH_S:
                 self._note(f"calls take {now * 1e3:.3g} ms instead of {self._decided_s * 1e3:.3g} ms")
@@ -305,7 +305,7 @@ class AutoPolicy:
 
     def _decide(self, *, is_first: bool = False) -> None:
         """Decide for what is left, and set the run up; or make one more call before, where much depends on it."""
-        evidence, calls, setup = self._evidence, self._calls, self._steering.setup
+        evidence, calls, setup = self._evidence, self._calls, self._controller.setup
         profile = evidence.profile(self._left, setup)
         if is_first and evidence.want_another_call(profile, self._left, setup):
             return
@@ -318,24 +318,24 @@ class AutoPolicy:
     def _adopt(self, profile: Profile, why: str) -> None:
         from whilst.running.policies.decide import decide, depends_on_later_calls
 
-        steering, pilot, evidence = self._steering, self._calls.pilot, self._evidence
-        before = steering.decision
-        steering.profile = profile
-        given = evidence.decision_input(self._left, steering.setup, trial=steering.trial)
+        controller, pilot, evidence = self._controller, self._calls.pilot, self._evidence
+        before = controller.decision
+        controller.profile = profile
+        given = evidence.decision_input(self._left, controller.setup, trial=controller.trial)
         decision = decide(profile, evidence.machine, given)
         if self._stage is _Stage.RUN and why:
             if (decision.mode, decision.backend) == (before.mode, before.backend):
                 if self._left is None or decision.workers < self._left:  # not just for want of calls
-                    steering.go_on(decision)
-                steering.watch(profile, pilot.core_share)
+                    controller.go_on(decision)
+                controller.watch(profile, pilot.core_share)
                 return
             self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
         self._stage = _Stage.RUN
-        steering.start_s = given.process_start_s
+        controller.start_s = given.process_start_s
         self._decided_s = profile.wall_s
         rejected = {each.mode for each in decision.rejected}
         self._is_spoilt = rejected >= {model.Mode.CONCURRENT, model.Mode.PARALLEL} and len(decision.forecast_s) == 1
-        steering.take(
+        controller.take(
             decision,
             profile,
             cores=evidence.machine.cores,
@@ -343,23 +343,23 @@ class AutoPolicy:
             is_forked=decision.backend.startswith("processes") and given.can_fork,
         )
         is_open = decision.backend == "threads" and depends_on_later_calls(decision, profile, given)
-        steering.watch(profile, pilot.core_share, is_provisional=is_open)
+        controller.watch(profile, pilot.core_share, is_provisional=is_open)
         if decision.mode is model.Mode.SEQUENTIAL:
             self._stretch = max(1, min(int(STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
 
     # ---------------------------------------------------------------- answers of workers
 
     def _learn_from_workers(self, finished: Finished) -> None:
-        steering = self._steering
-        text, news = steering.learn(finished)
+        controller = self._controller
+        text, news = controller.learn(finished)
         if self._flights is not None:
-            if steering.setup.backend == "eventloop":
+            if controller.setup.backend == "eventloop":
                 news = self._flights.answered(finished)
             else:
                 self._flights.close()
         if text:
             self._note(text)
-        window = steering.window
+        window = controller.window
         if window is not None and window.is_down_to_one and not window.refusals and not self.job.is_coroutine:
             self._give_up_overlap()  # coroutines stay on their loop: what they share may be bound to it
         elif news is not None and (self._left is None or self._left >= 4):
@@ -369,7 +369,7 @@ class AutoPolicy:
         self._note(
             "overlapping brought nothing; sequential from here on: what they wait for lets one call in at a time"
         )
-        self._steering.go_inline()
+        self._controller.go_inline()
         self._is_spoilt = True
         self._stretch = 1
 
@@ -386,7 +386,7 @@ class AutoPolicy:
     def _stay_here(self, error: BaseException) -> None:
         from dataclasses import replace
 
-        profile = self._steering.profile
+        profile = self._controller.profile
         if profile.is_picklable is not False:
             why = "an argument can't be sent"
             if isinstance(error, NotPicklableError) and error.has_begun:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whilst.running.policies.concurrency_limit import Batches, Window
     from whilst.running.policies.drift import News, Watch
 
-__all__ = ["FIRST_AT_ONCE", "STRETCH_S", "Steering", "too_short"]
+__all__ = ["FIRST_AT_ONCE", "STRETCH_S", "Controller", "too_short"]
 
 STRETCH_S: Final = 0.002
 """So long may inline calls go on before the driver looks around."""
@@ -37,7 +37,7 @@ def too_short() -> Decision:
     return model.Decision(model.Mode.SEQUENTIAL, "inline", 0, reason="too short to be worth looking into")
 
 
-class Steering:
+class Controller:
     """From a decision to orders. `note` takes the words of what changes."""
 
     def __init__(self) -> None:

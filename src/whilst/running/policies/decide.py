@@ -211,7 +211,7 @@ class _Call(NamedTuple):
             cores=cores,
             is_coroutine=profile.is_coroutine,
             has_native_pool=has_pool,
-            where=given,
+            given=given,
         )
 
     @property
@@ -272,7 +272,7 @@ def _threads_for(call: _Call) -> int:
     k threads take k*start + n*wall/k, least at k = sqrt(n*wall/start); beyond wall/work of them the core is full
     (and a half more keeps it full while calls vary). Of those that need as many rounds the fewest are enough.
     """
-    where = call.where
+    given = call.given
     if call.wait_s < 0.05 * call.wall_s:
         return max(1, min(call.n, call.cores))
     by_start = math.sqrt(call.n * call.wall_s / given.costs.thread_start_s)

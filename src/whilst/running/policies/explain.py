@@ -99,11 +99,11 @@ def write_in_words(write: Write) -> str:
     if write.is_random:
         return f"it draws from {write.what}, which this program seeds: only in order come the same draws"
     seen = "seen to change" if write.is_confirmed else "found in its code"
-    where = f", {_place(write.given)}" if write.where else ""
+    where = f", {_place(write.where)}" if write.where else ""
     return f"it changes {write.what} ({seen}{where})"
 
 
 def _place(where: str) -> str:
-    path, _, rest = given.rpartition(":")
+    path, _, rest = where.rpartition(":")
     line = rest.split(" ")[0]
     return f"{path.rsplit('/', 1)[-1]} line {line}" if path else where
