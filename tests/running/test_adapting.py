@@ -1,4 +1,4 @@
-"""The window follows capacity: simulated servers with a virtual clock, no thread and no sleep."""
+"""The limit follows capacity: simulated servers with a virtual clock, no thread and no sleep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from whilst.running.policies.concurrency_limit import Batches, Phase, Window
+from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches, Phase
 
 
 class Server:
@@ -16,15 +16,15 @@ class Server:
     def __init__(self, latency_s=0.02, capacity=10**9, *, refuses=False, work_s=0.0):
         self.latency_s, self.capacity, self.refuses, self.work_s = latency_s, capacity, refuses, work_s
 
-    def run(self, window, calls):
-        """Make so many calls with as many in flight as the window says; return (seconds, refusals, levels)."""
+    def run(self, limit, calls):
+        """Make so many calls with as many in flight as the limit says; return (seconds, refusals, levels)."""
         now, begun, done, refused = 0.0, 0, 0, 0
         free = [0.0] * min(self.capacity, 4096)
         core = 0.0
         flying: list[tuple[float, float, bool]] = []
         levels = []
         while done < calls:
-            while len(flying) < window.target and begun < calls:
+            while len(flying) < limit.target and begun < calls:
                 if self.refuses and len(flying) >= self.capacity:
                     heapq.heappush(flying, (now + 0.001, now, False))
                 else:
@@ -36,37 +36,37 @@ class Server:
                 begun += 1
             end, start, is_good = heapq.heappop(flying)
             now = end
-            levels.append(window.target)
+            levels.append(limit.target)
             if is_good:
                 done += 1
-                window.answered(1, end - start, now)
+                limit.answered(1, end - start, now)
             else:
                 refused += 1
                 begun -= 1
-                window.refused(len(flying) + 1, start, now)
+                limit.refused(len(flying) + 1, start, now)
         return now, refused, levels
 
 
 def test_rises_like_slow_start_where_nothing_limits():
-    seconds, _, levels = Server().run(Window(0.02, 4, 256), 1000)
+    seconds, _, levels = Server().run(AdaptiveLimit(0.02, 4, 256), 1000)
     assert max(levels) == 256
     assert seconds < 0.02 * 14  # 4, 8, 16 … per round trip
 
 
 def test_a_queueing_server_is_not_flooded():
-    _, _, levels = Server(capacity=10).run(Window(0.02, 4, 256), 2000)
+    _, _, levels = Server(capacity=10).run(AdaptiveLimit(0.02, 4, 256), 2000)
     settled = levels[1000:]
     assert 8 <= sum(settled) / len(settled) <= 40
 
 
 def test_a_queueing_server_is_used_to_the_full():
-    seconds, _, _ = Server(capacity=10).run(Window(0.02, 4, 256), 1000)
+    seconds, _, _ = Server(capacity=10).run(AdaptiveLimit(0.02, 4, 256), 1000)
     assert seconds < 1.3 * 1000 / 10 * 0.02
 
 
 def test_one_at_a_time_ends_at_one():
-    window = Window(0.02, 4, 64)
-    _, _, levels = Server(capacity=1).run(window, 200)
+    limit = AdaptiveLimit(0.02, 4, 64)
+    _, _, levels = Server(capacity=1).run(limit, 200)
     assert min(levels) == 1
 
 
@@ -74,35 +74,35 @@ def test_one_at_a_time_ends_at_one():
 @pytest.mark.parametrize("capacity", [1, 2, 3, 5, 10, 14, 20, 33])
 def test_a_refusing_server_is_used_to_the_full_and_seldom_asked_for_more(capacity, start):
     """Many are refused together: those that were on their way before the retreat are no reason for another."""
-    seconds, refused, levels = Server(0.025, capacity=capacity, refuses=True).run(Window(0.025, start, 64), 500)
+    seconds, refused, levels = Server(0.025, capacity=capacity, refuses=True).run(AdaptiveLimit(0.025, start, 64), 500)
     assert refused <= 64
     assert levels[-1] <= capacity
     assert seconds < 2 * 500 * 0.025 / capacity
 
 
 def test_refusals_end_at_one_at_worst():
-    window = Window(0.02, 4, 64)
+    limit = AdaptiveLimit(0.02, 4, 64)
     for now in range(10):
-        window.refused(window.target, now, now)
-    assert window.target == 1
+        limit.refused(limit.target, now, now)
+    assert limit.target == 1
 
 
 def test_a_fixed_window_stays():
-    window = Window(0.02, 200, 200, is_fixed=True)
-    Server(capacity=3).run(window, 600)
-    assert (window.target, window.phase) == (200, Phase.FIXED)
+    limit = AdaptiveLimit(0.02, 200, 200, is_fixed=True)
+    Server(capacity=3).run(limit, 600)
+    assert (limit.target, limit.phase) == (200, Phase.FIXED)
 
 
 def test_never_beyond_the_most_or_below_one():
-    window = Window(0.0, 4, 16)
-    _, _, levels = Server().run(window, 500)
+    limit = AdaptiveLimit(0.0, 4, 16)
+    _, _, levels = Server().run(limit, 500)
     assert max(levels) <= 16
     assert min(levels) >= 1
 
 
 def test_a_saturated_core_of_ones_own_stops_the_growth():
-    window = Window(0.022, 4, 256)
-    _, _, levels = Server(0.02, work_s=0.002).run(window, 1000)
+    limit = AdaptiveLimit(0.022, 4, 256)
+    _, _, levels = Server(0.02, work_s=0.002).run(limit, 1000)
     assert max(levels[500:]) <= 80
 
 
@@ -120,47 +120,49 @@ def test_batches_follow_calls_that_become_longer():
 
 
 def test_a_limit_by_better_figures_holds_at_once_and_may_rise_again():
-    window = Window(0.01, 10, 40)
-    window.limit(6, 0.0)
-    assert window.target == 6
-    window.limit(30, 0.0)
-    assert window.ceiling == 30
+    limit = AdaptiveLimit(0.01, 10, 40)
+    limit.cap(6, 0.0)
+    assert limit.target == 6
+    limit.cap(30, 0.0)
+    assert limit.ceiling == 30
 
 
 def test_calls_that_share_a_core_are_not_taken_for_a_queue_elsewhere():
     """Each works 5 ms of its 25: ten of them take 70 ms, and the core still has time to spare at first."""
 
-    def in_flight_after(window, rounds):
+    def in_flight_after(limit, rounds):
         now = 0.0
         for _ in range(rounds):
-            level, alone_s, work_s = window.target, 0.025, 0.005
+            level, alone_s, work_s = limit.target, 0.025, 0.005
             latency_s = max(alone_s, level * work_s)
             now += latency_s
             for _ in range(level):
-                window.answered(1, latency_s, now)
-        return window.target
+                limit.answered(1, latency_s, now)
+        return limit.target
 
-    assert in_flight_after(Window(0.025, 4, 64, share_s=0.005), 1) > in_flight_after(Window(0.025, 4, 64), 0)
-    assert in_flight_after(Window(0.025, 10, 64, share_s=0.005), 1) > 10
-    assert in_flight_after(Window(0.025, 10, 64), 1) <= 13
+    assert in_flight_after(AdaptiveLimit(0.025, 4, 64, share_s=0.005), 1) > in_flight_after(
+        AdaptiveLimit(0.025, 4, 64), 0
+    )
+    assert in_flight_after(AdaptiveLimit(0.025, 10, 64, share_s=0.005), 1) > 10
+    assert in_flight_after(AdaptiveLimit(0.025, 10, 64), 1) <= 13
 
 
 def test_a_refusal_amid_calls_that_are_still_on_their_way_says_nothing_about_fewer():
-    window = Window(0.02, 10, 64)
-    assert window.refused(10, 0.0, 0.0) == "a call was refused with 10 in flight: 5 at once instead of 10"
-    assert window.refused(8, 1.0, 1.0) == ""
-    assert window.target == 5
+    limit = AdaptiveLimit(0.02, 10, 64)
+    assert limit.refused(10, 0.0, 0.0) == "a call was refused with 10 in flight: 5 at once instead of 10"
+    assert limit.refused(8, 1.0, 1.0) == ""
+    assert limit.target == 5
 
 
 def test_what_was_refused_by_chance_is_tried_again_ever_more_rarely():
-    window, now, tries = Window(0.02, 2, 64), 0.0, []
-    window.refused(2, now, now)
+    limit, now, tries = AdaptiveLimit(0.02, 2, 64), 0.0, []
+    limit.refused(2, now, now)
     for answer in range(2000):
-        if window.target > 1:
+        if limit.target > 1:
             tries.append(answer)
-            window.refused(2, now, now)
+            limit.refused(2, now, now)
         now += 0.02
-        window.answered(1, 0.02, now)
+        limit.answered(1, 0.02, now)
     gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert len(gaps) >= 3
     assert all(later >= earlier for earlier, later in itertools.pairwise(gaps))

@@ -141,9 +141,9 @@ class AutoPolicy:
         if unsent:
             self._stay_here(finished.errors[unsent[0]])
             return unsent
-        window = self._controller.window
+        limit = self._controller.limit
         in_flight = 0 if self._view is None else self._view.in_hand
-        if in_flight <= 1 and (window is None or window.target <= 1) and not self._refused:
+        if in_flight <= 1 and (limit is None or limit.target <= 1) and not self._refused:
             return ()  # alone it was turned away for itself, unless it was counted with others that just left
         from whilst.running.policies.throttling import refusal, turned_away
 
@@ -220,7 +220,7 @@ class AutoPolicy:
 
     def _begin_with_coroutines(self) -> None:
         """Coroutine functions wait by their nature: nothing is gained by waiting for a first one alone."""
-        from whilst.running.policies.concurrency_limit import Window
+        from whilst.running.policies.concurrency_limit import AdaptiveLimit
 
         pilot, controller = self._calls.pilot, self._controller
         self._stage = _Stage.RUN
@@ -241,7 +241,7 @@ class AutoPolicy:
             from whilst.running.policies.pilot_coroutines import FirstFlights
 
             self._flights = FirstFlights(pilot, self._evidence, self._source)
-        controller.window = Window(0.0, max(1, start), max(1, most), is_fixed=is_free)
+        controller.limit = AdaptiveLimit(0.0, max(1, start), max(1, most), is_fixed=is_free)
         controller.setup = Setup("eventloop", slots=max(1, count))
         controller.decision = model.Decision(
             model.Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
@@ -359,8 +359,8 @@ class AutoPolicy:
                 self._flights.close()
         if text:
             self._note(text)
-        window = controller.window
-        if window is not None and window.is_down_to_one and not window.refusals and not self.job.is_coroutine:
+        limit = controller.limit
+        if limit is not None and limit.is_down_to_one and not limit.refusals and not self.job.is_coroutine:
             self._give_up_overlap()  # coroutines stay on their loop: what they share may be bound to it
         elif news is not None and (self._left is None or self._left >= 4):
             self._adopt(self._evidence.warmed_up(news[0]), news[1])

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-__all__ = ["Batches", "Phase", "Window"]
+__all__ = ["AdaptiveLimit", "Batches", "Phase"]
 
 _HANDOVER_SHARE: Final = 0.02
 _LONGEST_BATCH_S: Final = 0.03
@@ -39,7 +39,7 @@ _LONGEST_PATIENCE: Final = 256
 
 
 class Phase(Enum):
-    """Where a window stands."""
+    """Where a limit stands."""
 
     FIXED = "fixed"
     """It is set once: nothing limits such calls."""
@@ -57,7 +57,7 @@ class _Round:
     latency_s: float = 0.0
 
 
-class Window:
+class AdaptiveLimit:
     """How many calls to have in progress at once.
 
     Args:
@@ -95,7 +95,7 @@ class Window:
         """One at a time turned out best, where more were allowed."""
         return self.target == 1 and self.phase is Phase.STEADY and self.most > 1
 
-    def limit(self, most: int, share_s: float) -> None:
+    def cap(self, most: int, share_s: float) -> None:
         """Never more than this from here on, with a better `share_s`; what was refused stays the ceiling."""
         self._share_s = share_s
         self.most = max(1, most)
@@ -211,9 +211,9 @@ class Window:
         self._before_step = throughput
         if self.refusals and level >= self.ceiling and self._quiet >= self._patience:
             self.ceiling = min(self.ceiling + 1, self.most)  # it was refused by chance, or there is more room now
-        limit = math.ceil(0.9 * self.ceiling) if self.refusals else self.ceiling
+        highest = math.ceil(0.9 * self.ceiling) if self.refusals else self.ceiling
         step = 1 if self.refusals else max(1, round(_STEP * level))
-        before, self.target = self.target, max(1, min(limit, self.target + self._direction * step))
+        before, self.target = self.target, max(1, min(highest, self.target + self._direction * step))
         is_news = abs(self.target - before) > max(2, 0.3 * before)
         return f"{self.target} at once instead of {before}: throughput says so" if is_news else ""
 

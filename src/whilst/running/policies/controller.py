@@ -1,7 +1,7 @@
 """A run that was decided, on its way: the back end it needs, the orders for it, and what its answers teach.
 
-Holds what follows answers while calls are made elsewhere: the number at once (`adapting.Window`), the batches
-(`adapting.Batches`), and the watch over whether calls are still what they were taken for (`watching.Watch`).
+Holds what follows answers while calls are made elsewhere: the number at once (`AdaptiveLimit`), the batches
+(`Batches`), and the watch over whether calls are still what they were taken for (`DriftDetector`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from whilst.model import Decision, Profile
     from whilst.running.backends.base import Finished
     from whilst.running.core.policy import View
-    from whilst.running.policies.concurrency_limit import Batches, Window
+    from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches
     from whilst.running.policies.drift import News, Watch
 
 __all__ = ["FIRST_AT_ONCE", "STRETCH_S", "Controller", "too_short"]
@@ -43,7 +43,7 @@ class Controller:
     def __init__(self) -> None:
         self._decision: Decision | None = None
         self.setup = INLINE
-        self.window: Window | None = None
+        self.limit: AdaptiveLimit | None = None
         self.batches: Batches | None = None
         self._profile: Profile | None = None
         self._cores = 1
@@ -55,7 +55,7 @@ class Controller:
         """What the start of processes takes."""
         self._watch: Watch | None = None
         self._warm: set[tuple[int, int]] = set()
-        self._limits: ExitStack | None = None
+        self._native_limit: ExitStack | None = None
 
     @property
     def is_decided(self) -> bool:
@@ -83,8 +83,8 @@ class Controller:
         self._profile = profile
 
     def close(self) -> None:
-        if self._limits is not None:
-            self._limits.close()
+        if self._native_limit is not None:
+            self._native_limit.close()
 
     # ---------------------------------------------------------------- setting up
 
@@ -92,12 +92,12 @@ class Controller:
         self, decision: Decision, profile: Profile, *, cores: int, waits_only_in_sleep: bool, is_forked: bool
     ) -> None:
         """Go on as decided."""
-        from whilst.running.policies.concurrency_limit import Batches, Window
+        from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches
         from whilst.running.policies.decision_input import Costs
 
         costs = Costs()
         self.decision, self.profile, self._cores = decision, profile, cores
-        self.window, self.batches = None, None
+        self.limit, self.batches = None, None
         self._warm.clear()
         self.close()
         if decision.mode is model.Mode.SEQUENTIAL:
@@ -109,7 +109,7 @@ class Controller:
             most = max(decision.workers, decision.threads_per_worker)
             is_free = waits_only_in_sleep or not waits
             start = most if is_free else min(FIRST_AT_ONCE, most)
-            self.window = Window(wall, start, most, is_fixed=is_free, share_s=self._shared_s(decision))
+            self.limit = AdaptiveLimit(wall, start, most, is_fixed=is_free, share_s=self._shared_s(decision))
             if not waits:
                 self.batches = Batches(wall, costs.thread_call_s)
             if decision.native_threads is not None:
@@ -117,14 +117,14 @@ class Controller:
 
                 from whilst.running.policies.pilot_calls import limited_native_threads
 
-                self._limits = ExitStack()
-                self._limits.enter_context(limited_native_threads(decision.native_threads))
+                self._native_limit = ExitStack()
+                self._native_limit.enter_context(limited_native_threads(decision.native_threads))
             self.setup = Setup(decision.backend, slots=decision.threads_per_worker)
             return
         if decision.mode is model.Mode.COMBINED:
             most = decision.workers * decision.threads_per_worker
             start = most if waits_only_in_sleep else max(FIRST_AT_ONCE, decision.workers)
-            self.window = Window(
+            self.limit = AdaptiveLimit(
                 wall, min(start, most), most, is_fixed=waits_only_in_sleep, share_s=self._shared_s(decision)
             )
         else:
@@ -154,8 +154,8 @@ class Controller:
     def go_on(self, decision: Decision) -> None:
         """The same mode by better figures: how many threads may be of use is one of them."""
         self.decision = decision
-        if self.window is not None and decision.backend == "threads":
-            self.window.limit(decision.workers, self._shared_s(decision))
+        if self.limit is not None and decision.backend == "threads":
+            self.limit.cap(decision.workers, self._shared_s(decision))
 
     def _shared_s(self, decision: Decision) -> float:
         """What of a call's work keeps others in progress from theirs, on average."""
@@ -179,17 +179,17 @@ class Controller:
             reason="calls that overlapped got in each other's way",
             rejected=tuple(model.Rejection(mode, why) for mode in model.Mode if mode is not alone),
         )
-        self.setup, self.window, self.batches = INLINE, None, None
+        self.setup, self.limit, self.batches = INLINE, None, None
         self.close()
 
     # ---------------------------------------------------------------- orders
 
     def orders(self, view: View, stretch: int, call_s: float) -> Orders:
         """What to do now, elsewhere than inline."""
-        decision, window = self.decision, self.window
+        decision, limit = self.decision, self.limit
         at_hand = None if view.left is None else max(1, view.left + view.in_hand)
         if self.setup.backend == "eventloop":
-            slots = max(1, window.target if window is not None else self.setup.slots)
+            slots = max(1, limit.target if limit is not None else self.setup.slots)
             # One message may begin many coroutines; small enough to leave room for others as they end.
             return Orders(self.setup, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
         batch = 1 if self.batches is None else self.batches.size
@@ -198,15 +198,15 @@ class Controller:
         workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
         call_s = self.batches.call_s if self.batches is not None else call_s
         inline = self._inline_while_starting(view, stretch, call_s)
-        if window is not None:
-            slots = max(1, min(self.setup.slots, math.ceil(window.target / workers)))
+        if limit is not None:
+            slots = max(1, min(self.setup.slots, math.ceil(limit.target / workers)))
             return Orders(self.setup, workers=workers, ahead=0, slots=slots, inline=inline)
         return Orders(self.setup, workers=workers, batch=batch, ahead=1, inline=inline, is_timed=call_s > 20e-6)
 
     def _orders_for_threads(self, view: View, at_hand: int | None, batch: int) -> Orders:
-        window = self.window
-        workers = window.target if window is not None else self.decision.workers
-        if window is not None and window.refusals:
+        limit = self.limit
+        workers = limit.target if limit is not None else self.decision.workers
+        if limit is not None and limit.refusals:
             # Calls of threads that were told to end after them are in flight as well: who refuses counts them.
             workers = max(1, workers - max(0, view.in_hand - (view.ready - view.idle)))
         if view.left != 0:
@@ -229,12 +229,12 @@ class Controller:
         """The decision with the numbers as they stand."""
         from dataclasses import replace
 
-        decision, window = self.decision, self.window
-        if window is None or decision.backend not in ("threads", "eventloop"):
+        decision, limit = self.decision, self.limit
+        if limit is None or decision.backend not in ("threads", "eventloop"):
             return decision
         if decision.backend == "threads":
-            return replace(decision, workers=window.target)
-        return replace(decision, threads_per_worker=window.target)
+            return replace(decision, workers=limit.target)
+        return replace(decision, threads_per_worker=limit.target)
 
     # ---------------------------------------------------------------- answers
 
@@ -248,8 +248,8 @@ class Controller:
         is_warm, text = lane in self._warm, ""
         # The first call in a process or thread may import or open what the later ones only use.
         self._warm.add(lane)
-        if self.window is not None and (is_warm or not self.setup.backend.startswith("processes")):
-            text = self.window.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
+        if self.limit is not None and (is_warm or not self.setup.backend.startswith("processes")):
+            text = self.limit.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
         if self.batches is not None:
             self.batches.answered(count, length_s)
         if self._watch is None:
@@ -260,8 +260,8 @@ class Controller:
 
     def refused(self, in_flight: int, begun_ns: int) -> str:
         """A call that began then was turned away with so many in flight; return what follows, in words."""
-        from whilst.running.policies.concurrency_limit import Window
+        from whilst.running.policies.concurrency_limit import AdaptiveLimit
 
-        if self.window is None:
-            self.window = Window(0.0, in_flight, in_flight)
-        return self.window.refused(in_flight, begun_ns / 1e9, time.perf_counter_ns() / 1e9)
+        if self.limit is None:
+            self.limit = AdaptiveLimit(0.0, in_flight, in_flight)
+        return self.limit.refused(in_flight, begun_ns / 1e9, time.perf_counter_ns() / 1e9)
