@@ -327,7 +327,7 @@ class AutoPolicy:
             if (decision.mode, decision.backend) == (before.mode, before.backend):
                 if self._left is None or decision.workers < self._left:  # not just for want of calls
                     controller.go_on(decision)
-                controller.watch(profile, pilot.core_share)
+                controller.watch_for_drift(profile, pilot.core_share)
                 return
             self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
         self._stage = _Stage.RUN
@@ -343,7 +343,7 @@ class AutoPolicy:
             is_forked=decision.backend.startswith("processes") and given.can_fork,
         )
         is_open = decision.backend == "threads" and depends_on_later_calls(decision, profile, given)
-        controller.watch(profile, pilot.core_share, is_provisional=is_open)
+        controller.watch_for_drift(profile, pilot.core_share, is_provisional=is_open)
         if decision.mode is model.Mode.SEQUENTIAL:
             self._stretch = max(1, min(int(STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
 
@@ -351,10 +351,10 @@ class AutoPolicy:
 
     def _learn_from_workers(self, finished: Finished) -> None:
         controller = self._controller
-        text, news = controller.learn(finished)
+        text, change = controller.learn(finished)
         if self._flights is not None:
             if controller.setup.backend == "eventloop":
-                news = self._flights.answered(finished)
+                change = self._flights.answered(finished)
             else:
                 self._flights.close()
         if text:
@@ -362,8 +362,8 @@ class AutoPolicy:
         limit = controller.limit
         if limit is not None and limit.is_down_to_one and not limit.refusals and not self.job.is_coroutine:
             self._give_up_overlap()  # coroutines stay on their loop: what they share may be bound to it
-        elif news is not None and (self._left is None or self._left >= 4):
-            self._adopt(self._evidence.warmed_up(news[0]), news[1])
+        elif change is not None and (self._left is None or self._left >= 4):
+            self._adopt(self._evidence.warmed_up(change[0]), change[1])
 
     def _give_up_overlap(self) -> None:
         self._note(

@@ -1,7 +1,7 @@
 """A run that was decided, on its way: the back end it needs, the orders for it, and what its answers teach.
 
 Holds what follows answers while calls are made elsewhere: the number at once (`AdaptiveLimit`), the batches
-(`Batches`), and the watch over whether calls are still what they were taken for (`DriftDetector`).
+(`Batches`), and whether calls are still what they were taken for (`DriftDetector`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from whilst.running.backends.base import Finished
     from whilst.running.core.policy import View
     from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches
-    from whilst.running.policies.drift import News, Watch
+    from whilst.running.policies.drift import DriftDetector, ProfileChange
 
 __all__ = ["FIRST_AT_ONCE", "STRETCH_S", "Controller", "too_short"]
 
@@ -53,7 +53,7 @@ class Controller:
         """How many times as fast as one thread several were."""
         self.start_s = 0.0
         """What the start of processes takes."""
-        self._watch: Watch | None = None
+        self._drift: DriftDetector | None = None
         self._warm: set[tuple[int, int]] = set()
         self._native_limit: ExitStack | None = None
 
@@ -142,12 +142,14 @@ class Controller:
             is_forked=is_forked,
         )
 
-    def watch(self, profile: Profile, core_share: float, *, is_provisional: bool = False) -> None:
+    def watch_for_drift(self, profile: Profile, core_share: float, *, is_provisional: bool = False) -> None:
         """From here on the answers are held against this profile."""
-        from whilst.running.policies.drift import Watch
+        from whilst.running.policies.drift import DriftDetector
 
         decision = self.decision
-        self._watch = Watch(profile, decision.backend, decision.workers, core_share, is_provisional=is_provisional)
+        self._drift = DriftDetector(
+            profile, decision.backend, decision.workers, core_share, is_provisional=is_provisional
+        )
         if self.batches is not None:
             self.batches.call_s = max(profile.wall_s, 1e-9)
 
@@ -238,8 +240,8 @@ class Controller:
 
     # ---------------------------------------------------------------- answers
 
-    def learn(self, finished: Finished) -> tuple[str, News | None]:
-        """Take in an answer; return what changed about the number at once, and what is news about the calls."""
+    def learn(self, finished: Finished) -> tuple[str, ProfileChange | None]:
+        """Take in an answer; return what changed about the number at once, and how the calls have changed."""
         count = len(finished.ids)
         length_s = (finished.end_ns - finished.start_ns) / 1e9
         if finished.starts_ns is not None and finished.ends_ns is not None and self.setup.backend.endswith("loop"):
@@ -252,11 +254,11 @@ class Controller:
             text = self.limit.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
         if self.batches is not None:
             self.batches.answered(count, length_s)
-        if self._watch is None:
+        if self._drift is None:
             return text, None
-        news = self._watch.answered(count, length_s, (finished.cpu_ns or 0) / 1e9, is_warm=is_warm)
-        self.trial = self._watch.trial if self._watch.trial is not None else self.trial
-        return text, news
+        change = self._drift.answered(count, length_s, (finished.cpu_ns or 0) / 1e9, is_warm=is_warm)
+        self.trial = self._drift.trial if self._drift.trial is not None else self.trial
+        return text, change
 
     def refused(self, in_flight: int, begun_ns: int) -> str:
         """A call that began then was turned away with so many in flight; return what follows, in words."""

@@ -8,9 +8,9 @@ from typing import Final, TypeAlias
 
 from whilst.model import Profile
 
-__all__ = ["LoopWatch", "News", "Watch"]
+__all__ = ["DriftDetector", "LoopDriftDetector", "ProfileChange"]
 
-News: TypeAlias = tuple[Profile, str]
+ProfileChange: TypeAlias = tuple[Profile, str]
 """What the calls are like by now, and how that differs from what they were taken for."""
 
 _DRIFT: Final = 2.0
@@ -27,7 +27,7 @@ _SATURATED: Final = 0.7
 """So much of its time is a core at work that has none left."""
 
 
-class Watch:
+class DriftDetector:
     """What has come back since the last decision.
 
     Args:
@@ -53,8 +53,8 @@ class Watch:
         self._work_s = 0.0
         self._is_provisional = is_provisional
 
-    def answered(self, count: int, wall_s: float, work_s: float, *, is_warm: bool = True) -> News | None:
-        """Take in that so many calls took so long together; return what they are like by now if that is news."""
+    def answered(self, count: int, wall_s: float, work_s: float, *, is_warm: bool = True) -> ProfileChange | None:
+        """Take in that so many calls took so long together; return what they are like by now if that has changed."""
         if self._is_provisional and not is_warm:
             return None
         self._answers += count
@@ -63,12 +63,12 @@ class Watch:
         if self._answers < _FEWEST or self.profile.work_s is None:
             return None
         if self._backend == "processes":
-            return self._news_of_processes(self.profile.work_s)
+            return self._change_of_processes(self.profile.work_s)
         if self._backend == "threads":
-            return self._news_of_threads(self.profile.work_s)
+            return self._change_of_threads(self.profile.work_s)
         return None
 
-    def _news_of_processes(self, was_s: float) -> News | None:
+    def _change_of_processes(self, was_s: float) -> ProfileChange | None:
         if self._wall_s < 0.03:
             return None
         now_s = self._work_s / self._answers  # a busy machine makes calls longer, but not their work
@@ -81,7 +81,7 @@ class Watch:
             self._answers, self._wall_s, self._work_s = 0, 0.0, 0.0
         return None
 
-    def _news_of_threads(self, was_s: float) -> News | None:
+    def _change_of_threads(self, was_s: float) -> ProfileChange | None:
         alone_s = self.profile.wall_s
         if self._is_provisional:
             return self._figures(self._work_s / self._answers)
@@ -99,7 +99,7 @@ class Watch:
         changed = replace(self.profile, work_s=work_s, gil_s=work_s, wait_s=max(alone_s - work_s, 0.0))
         return changed, f"a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
 
-    def _figures(self, work_s: float) -> News:
+    def _figures(self, work_s: float) -> ProfileChange:
         """What calls are like now that they are made over and over."""
         was_s = self.profile.work_s or 0.0
         share = 1.0 if self.profile.gil_s is None or not was_s else self.profile.gil_s / was_s
@@ -108,7 +108,7 @@ class Watch:
         return changed, f"after the first ones a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
 
 
-class LoopWatch:
+class LoopDriftDetector:
     """Is the core of an event loop what limits its coroutines? Fed with answers, until `is_over`."""
 
     def __init__(self) -> None:

@@ -21,14 +21,14 @@ from whilst.measuring.files.footprints import Footprints
 from whilst.measuring.roundtrip import SAME_ANYWHERE, parts_of
 from whilst.measuring.writes.reachable import libraries_of
 from whilst.running.core.policy import INLINE
-from whilst.running.policies.drift import LoopWatch
+from whilst.running.policies.drift import LoopDriftDetector
 
 if TYPE_CHECKING:
     from whilst.measuring.pilot import Pilot
     from whilst.model import Profile
     from whilst.running.backends.base import Finished
     from whilst.running.core.inputs import Source
-    from whilst.running.policies.drift import News
+    from whilst.running.policies.drift import ProfileChange
     from whilst.running.policies.evidence import EvidenceCollector
 
 __all__ = ["FirstFlights"]
@@ -46,27 +46,27 @@ class FirstFlights:
         self._pilot = pilot
         self._evidence = evidence
         self._source = source
-        self._watch: LoopWatch | None = None
+        self._drift: LoopDriftDetector | None = None
         items = source.peek(1)
         # The loop has connections of its own: whether this program may be forked is to be asked before there is one.
         if not items or pilot.reachable is None or not _is_self_contained(pilot) or not evidence.can_fork(INLINE):
             return
-        self._watch = LoopWatch()
+        self._drift = LoopDriftDetector()
         libraries = pilot.reachable.libraries | libraries_of(items[0])
         pilot.files = Footprints(is_watching=may_touch_files(pilot.reachable.names, libraries))
         pilot.files.begin(items[0])
 
-    def answered(self, finished: Finished) -> News | None:
+    def answered(self, finished: Finished) -> ProfileChange | None:
         """Take in an answer; return what the calls are like if their work is what limits them."""
-        if self._watch is None or finished.starts_ns is None or finished.ends_ns is None:
+        if self._drift is None or finished.starts_ns is None or finished.ends_ns is None:
             return None
         spent_ns = sum(end - start for start, end in zip(finished.starts_ns, finished.ends_ns, strict=True))
         count = len(finished.ids)
         busy_s = time.thread_time()
         idle_s = time.perf_counter() - busy_s - delay_ns() / 1e9
-        known = self._watch.answered(count, spent_ns / 1e9 / max(count, 1), busy_s, idle_s)
+        known = self._drift.answered(count, spent_ns / 1e9 / max(count, 1), busy_s, idle_s)
         items = self._source.peek(1)
-        if self._watch.is_over or finished.errors or not items:
+        if self._drift.is_over or finished.errors or not items:
             self.close()
         if known is None or not items or self._is_closed_by_files(items[0]):
             return None
@@ -81,13 +81,13 @@ class FirstFlights:
 
     def _is_closed_by_files(self, item: object) -> bool:
         """Have the calls changed files? Then one loop is to make them all."""
-        if self._watch is not None:
+        if self._drift is not None:
             self._pilot.files.end()
             if self._has_changed_files():
-                self._watch = None
+                self._drift = None
             else:
                 self._pilot.files.begin(item)
-        return self._watch is None
+        return self._drift is None
 
     def _has_changed_files(self) -> bool:
         calls = [footprint for _, footprint in self._pilot.files.calls]
@@ -95,8 +95,8 @@ class FirstFlights:
 
     def close(self) -> None:
         """Nobody watches any more."""
-        if self._watch is not None:
-            self._watch = None
+        if self._drift is not None:
+            self._drift = None
             self._pilot.files.end()
 
 
