@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from whilst.running.backends.base import Batch, Event, WorkerReady, WorkerStopped
-from whilst.running.calls.coroutines import Flights
+from whilst.running.calls.coroutines import CoroutineRunner
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
@@ -125,7 +125,7 @@ class _Here:
         self._loop = self._runner.get_loop()
         self._found: deque[Event] = deque([WorkerReady(worker, os.getpid())])
         self._has_news = asyncio.Event()
-        self._flights = Flights(self._loop, worker, self._take, output)
+        self._coroutines = CoroutineRunner(self._loop, worker, self._take, output)
         self._is_stopping = False
 
     def _take(self, event: Event) -> None:
@@ -133,23 +133,23 @@ class _Here:
         self._has_news.set()
 
     def send(self, batch: Batch) -> None:
-        self._loop.call_soon(self._flights.begin, batch)
+        self._loop.call_soon(self._coroutines.begin, batch)
 
     def stop(self, *, kill: bool) -> None:
         self._is_stopping = True
         if kill:
-            self._loop.call_soon(lambda: self._loop.create_task(self._flights.cancel()))
+            self._loop.call_soon(lambda: self._loop.create_task(self._coroutines.cancel()))
 
     def events(self, timeout_s: float | None) -> list[Event]:
         if not self._found:
             within = workers_left()
             self._loop.run_until_complete(self._news(timeout_s))
-            # What the flights set for this thread holds for their calls, not for the caller.
+            # What the coroutines set for this thread holds for their calls, not for the caller.
             leave_worker() if within is None else enter_worker(within)
         found = list(self._found)
         self._found.clear()
         self._has_news.clear()
-        if self._is_stopping and not self._flights.in_flight:
+        if self._is_stopping and not self._coroutines.in_flight:
             self.close(kill=False)
             found.append(WorkerStopped(self.worker))
         return found
@@ -169,7 +169,7 @@ class _Here:
     def close(self, *, kill: bool) -> None:
         if self._loop.is_closed():
             return
-        while self._flights.in_flight and not kill:
+        while self._coroutines.in_flight and not kill:
             self.events(None)
         # The runner cancels what is left, gives it its turn, and closes the loop.
         self._runner.close()
@@ -182,13 +182,13 @@ class _InThread:
         self.worker = worker
         self._outbox = outbox
         self._loop = asyncio.new_event_loop()
-        self._flights = Flights(self._loop, worker, outbox.put, output)
+        self._coroutines = CoroutineRunner(self._loop, worker, outbox.put, output)
         self._stop = asyncio.Event()
         self._is_killing = False
         _thread.start_new_thread(self._run, ())
 
     def send(self, batch: Batch) -> None:
-        self._loop.call_soon_threadsafe(self._flights.begin, batch)
+        self._loop.call_soon_threadsafe(self._coroutines.begin, batch)
 
     def stop(self, *, kill: bool) -> None:
         self._is_killing = self._is_killing or kill
@@ -208,9 +208,9 @@ class _InThread:
     async def _serve(self) -> None:
         self._outbox.put(WorkerReady(self.worker, os.getpid()))
         await self._stop.wait()
-        while self._flights.in_flight:
+        while self._coroutines.in_flight:
             if self._is_killing:
-                await self._flights.cancel()
+                await self._coroutines.cancel()
             else:
                 await asyncio.sleep(0.001)
         await asyncio.sleep(0)  # the last answers

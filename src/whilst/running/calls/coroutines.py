@@ -18,7 +18,7 @@ from whilst.running.call_names import note_item, without_own_frames
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.nesting import enter_worker
 
-__all__ = ["Flights"]
+__all__ = ["CoroutineRunner"]
 
 
 class _Landed:
@@ -39,7 +39,7 @@ class _Landed:
         self.errors: dict[int, BaseException] = {}
 
 
-class Flights:
+class CoroutineRunner:
     """Begins batches and answers for what has ended, at most once per turn of the loop and batch.
 
     Args:

@@ -29,7 +29,7 @@ from whilst.running.policies.choosing import cores, gives_coroutines, worker_mem
 from whilst.running.policies.decide import hazards
 from whilst.running.policies.decision_input import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
-from whilst.running.policies.pilot_in_worker import GuardedPolicy
+from whilst.running.policies.pilot_in_worker import PilotInWorkerPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,10 +161,10 @@ class ThreadsFirst(FixedPolicy):
             self._move()
 
 
-def processes_policy(options: Options) -> GuardedPolicy:
+def processes_policy(options: Options) -> PilotInWorkerPolicy:
     """Return the policy for calls that were found to work, perhaps with waiting in between."""
     workers = options.workers or cores()
-    return GuardedPolicy(Setup("processes", memory_limit_bytes=worker_memory_bytes(workers)), workers, "")
+    return PilotInWorkerPolicy(Setup("processes", memory_limit_bytes=worker_memory_bytes(workers)), workers, "")
 
 
 def _key_of(fn: Callable[..., Any]) -> FunctionType | None:

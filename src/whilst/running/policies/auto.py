@@ -24,7 +24,7 @@ from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
 from whilst.running.core.policy import INLINE, Orders, Setup
 from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Controller, too_short
-from whilst.running.policies.pilot_calls import FirstCalls
+from whilst.running.policies.pilot_calls import PilotCalls
 
 # What a run of short calls never needs is imported where it is used: it would take longer than the run.
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from whilst.running.core.policy import View
     from whilst.running.options import Options
     from whilst.running.policies.evidence import EvidenceCollector
-    from whilst.running.policies.pilot_coroutines import FirstFlights
+    from whilst.running.policies.pilot_coroutines import PilotCoroutines
 
 __all__ = ["AutoPolicy", "auto_policy"]
 
@@ -78,7 +78,7 @@ class AutoPolicy:
         self._start_ns = time.perf_counter_ns()
         self._stage = _Stage.FIRST
         self._awaiter = Awaiter()
-        self._calls = FirstCalls(job, source, self._awaiter, is_lazy=is_lazy)
+        self._calls = PilotCalls(job, source, self._awaiter, is_lazy=is_lazy)
         self._controller = Controller()
         self._known_evidence: EvidenceCollector | None = None
         self._history: list[Change] = []
@@ -95,7 +95,7 @@ class AutoPolicy:
         self._learned: Finished | None = None
         """The last inline answer, whose lesson is learned."""
         self.is_wary = False
-        self._flights: FirstFlights | None = None
+        self._pilot_coroutines: PilotCoroutines | None = None
         self._usual: object = None
         """What a call gave that was alone, where answers are looked at."""
 
@@ -189,8 +189,8 @@ class AutoPolicy:
         return lambda: decision
 
     def close(self) -> None:
-        if self._flights is not None:
-            self._flights.close()
+        if self._pilot_coroutines is not None:
+            self._pilot_coroutines.close()
         self._controller.close()
         self._awaiter.close()
 
@@ -238,9 +238,9 @@ class AutoPolicy:
         start = count if is_free else min(FIRST_AT_ONCE, count)
         most = most if is_free else min(most, 1024)
         if not (is_free or self._is_lazy):
-            from whilst.running.policies.pilot_coroutines import FirstFlights
+            from whilst.running.policies.pilot_coroutines import PilotCoroutines
 
-            self._flights = FirstFlights(pilot, self._evidence, self._source)
+            self._pilot_coroutines = PilotCoroutines(pilot, self._evidence, self._source)
         controller.limit = AdaptiveLimit(0.0, max(1, start), max(1, most), is_fixed=is_free)
         controller.setup = Setup("eventloop", slots=max(1, count))
         controller.decision = model.Decision(
@@ -352,11 +352,11 @@ class AutoPolicy:
     def _learn_from_workers(self, finished: Finished) -> None:
         controller = self._controller
         text, change = controller.learn(finished)
-        if self._flights is not None:
+        if self._pilot_coroutines is not None:
             if controller.setup.backend == "eventloop":
-                change = self._flights.answered(finished)
+                change = self._pilot_coroutines.answered(finished)
             else:
-                self._flights.close()
+                self._pilot_coroutines.close()
         if text:
             self._note(text)
         limit = controller.limit

@@ -102,7 +102,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         options, reason, is_auto = options._replace(mode="concurrent"), _ONE_BY_ONE, False
     if is_auto:
         if options.pilot == "worker" and left is None:
-            return _guarded(job, source, options)
+            return _pilot_in_worker(job, source, options)
         from whilst.running.policies.auto import auto_policy
 
         return auto_policy(job, source, options, is_lazy=is_lazy)
@@ -143,9 +143,9 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     )
 
 
-def _guarded(job: Job, source: Source, options: Options) -> Policy:
+def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
     from whilst.running.core.policy import Setup
-    from whilst.running.policies.pilot_in_worker import guarded_policy
+    from whilst.running.policies.pilot_in_worker import pilot_in_worker_policy
 
     workers = options.workers or cores()
     if source.length is not None:
@@ -154,7 +154,7 @@ def _guarded(job: Job, source: Source, options: Options) -> Policy:
     slots = _IN_FLIGHT_LAZY if job.is_coroutine else 1
     limit = worker_memory_bytes(workers)
     setup = Setup(backend, slots=slots, memory_limit_bytes=limit, is_forked=True)
-    return guarded_policy(job, source, setup, workers)
+    return pilot_in_worker_policy(job, source, setup, workers)
 
 
 def _nested(options: Options, left: int) -> tuple[Options, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import Setup
     from whilst.running.options import Options
-    from whilst.running.policies.pilot_calls import FirstCalls
+    from whilst.running.policies.pilot_calls import PilotCalls
 
 __all__ = ["EvidenceCollector"]
 
@@ -44,7 +44,7 @@ class EvidenceCollector:
         source: where the others come from.
     """
 
-    def __init__(self, calls: FirstCalls, source: Source, options: Options) -> None:
+    def __init__(self, calls: PilotCalls, source: Source, options: Options) -> None:
         self._calls = calls
         self._source = source
         self._options = options

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from whilst.running.calls.perform import Awaiter
     from whilst.running.core.inputs import Source
 
-__all__ = ["FirstCalls", "limited_native_threads"]
+__all__ = ["PilotCalls", "limited_native_threads"]
 
 _SLOW_S: Final = 1e-3
 """Items for longer calls are taken from an iterator one by one until it is decided."""
@@ -80,7 +80,7 @@ _WORTH_TRIAL: Final = 8
 """Fewer calls left than this do not pay for a trial with fewer native threads."""
 
 
-class FirstCalls:
+class PilotCalls:
     """Makes the first calls. `pilot` is what is known from them.
 
     Args:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from whilst.running.policies.drift import ProfileChange
     from whilst.running.policies.evidence import EvidenceCollector
 
-__all__ = ["FirstFlights"]
+__all__ = ["PilotCoroutines"]
 
 _ITEMS = 4096
 _MOST = 100
@@ -39,7 +39,7 @@ _MOST = 100
 _PLAIN = (*SAME_ANYWHERE, int, float, complex, str, bytes, range, tuple, frozenset, re.Pattern, types.CellType)
 
 
-class FirstFlights:
+class PilotCoroutines:
     """See the module's text. The loop runs in the thread that makes this object and calls it."""
 
     def __init__(self, pilot: Pilot, evidence: EvidenceCollector, source: Source) -> None:

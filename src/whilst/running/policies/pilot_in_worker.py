@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import Orders, View
 
-__all__ = ["GuardedPolicy", "guarded_policy"]
+__all__ = ["PilotInWorkerPolicy", "pilot_in_worker_policy"]
 
 _PILOT_CALLS: Final = 4
 _WAITS_FROM: Final = 0.5
@@ -34,7 +34,7 @@ _WAITS_FROM: Final = 0.5
 _CALLS_AT_ONCE: Final = 16
 
 
-def guarded_policy(job: Job, source: Source, setup: Setup, workers: int) -> GuardedPolicy:
+def pilot_in_worker_policy(job: Job, source: Source, setup: Setup, workers: int) -> PilotInWorkerPolicy:
     """Return the policy for one call of a verb.
 
     Raises:
@@ -50,10 +50,10 @@ def guarded_policy(job: Job, source: Source, setup: Setup, workers: int) -> Guar
             f"pilot='worker' can't be had: {no_processes}, and a worker's changes are lost. "
             f"Leave it out, or have the function return what it writes."
         )
-    return GuardedPolicy(setup, workers, no_threads)
+    return PilotInWorkerPolicy(setup, workers, no_threads)
 
 
-class GuardedPolicy(FixedPolicy):
+class PilotInWorkerPolicy(FixedPolicy):
     """Processes from the first call on; overlapping calls in each once they are found to wait."""
 
     def __init__(self, setup: Setup, workers: int, no_threads: str) -> None:
