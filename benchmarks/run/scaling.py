@@ -23,7 +23,7 @@ from whilst.running.backends.base import Batch, Event, Finished, Job, WorkerRead
 from whilst.running.backends.processes import ProcessBackend
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink
-from whilst.running.core.policy import Setup
+from whilst.running.core.policy import BackendConfig
 from whilst.running.core.recorder import Recorder
 from whilst.running.policies.fixed import FixedPolicy
 
@@ -188,8 +188,8 @@ def simulate(lengths: Sequence[float], workers: int, costs: Costs) -> float:
     clock = VirtualClock()
     real, driver_module.perf_counter_ns = driver_module.perf_counter_ns, clock.now_ns
     try:
-        setup = Setup("processes")
-        policy = FixedPolicy(setup, workers, "simulated", is_batched=True)
+        config = BackendConfig("processes")
+        policy = FixedPolicy(config, workers, "simulated", is_batched=True)
         recorder = Recorder("nothing", clock.now_ns())
         driver = driver_module.Driver(
             Job(0, nothing),

@@ -7,7 +7,7 @@ import time
 import whilst
 from whilst.running.backends.base import Batch, Finished, Job
 from whilst.running.core.holding import Held
-from whilst.running.core.policy import Setup, View
+from whilst.running.core.policy import BackendConfig, View
 from whilst.running.policies.fixed import FixedPolicy
 
 JOB = Job(0, abs)
@@ -34,7 +34,7 @@ def test_calls_from_the_midst_are_told_apart() -> None:
 
 
 def policy(*, is_lazy: bool, workers: int = 2) -> FixedPolicy:
-    return FixedPolicy(Setup("processes"), workers, "as asked", is_batched=True, is_lazy=is_lazy)
+    return FixedPolicy(BackendConfig("processes"), workers, "as asked", is_batched=True, is_lazy=is_lazy)
 
 
 def view(left: int | None) -> View:

@@ -11,7 +11,7 @@ import whilst
 from whilst.measuring.machine import look_at_machine
 from whilst.running import api as mapping
 from whilst.running import backends
-from whilst.running.core.policy import Setup
+from whilst.running.core.policy import BackendConfig
 from whilst.running.policies import choosing
 
 HOARD: list[bytearray] = []
@@ -33,22 +33,22 @@ def double(x: int) -> int:
 
 
 @pytest.fixture
-def setups(monkeypatch: pytest.MonkeyPatch) -> list[Setup]:
+def configs(monkeypatch: pytest.MonkeyPatch) -> list[BackendConfig]:
     """The set-ups with which back ends are opened."""
-    seen: list[Setup] = []
+    seen: list[BackendConfig] = []
 
-    def opened(setup: Setup, **keywords: Any) -> Any:
-        seen.append(setup)
-        return backends.open_backend(setup, **keywords)
+    def opened(config: BackendConfig, **keywords: Any) -> Any:
+        seen.append(config)
+        return backends.open_backend(config, **keywords)
 
     monkeypatch.setattr(mapping, "open_backend", opened)
     return seen
 
 
 @pytest.mark.parametrize("mode", ["parallel", "combined", "auto"])
-def test_every_worker_process_has_a_limit(mode: Any, setups: list[Setup]) -> None:
+def test_every_worker_process_has_a_limit(mode: Any, configs: list[BackendConfig]) -> None:
     assert whilst.map(double, range(40), mode=mode, workers=2) == [2 * x for x in range(40)]
-    limits = [setup.memory_limit_bytes for setup in setups if setup.backend.startswith("processes")]
+    limits = [config.memory_limit_bytes for config in configs if config.backend.startswith("processes")]
     memory_bytes = look_at_machine().memory_bytes
     if mode != "auto":  # which may have better ideas than processes
         assert limits
@@ -56,9 +56,9 @@ def test_every_worker_process_has_a_limit(mode: Any, setups: list[Setup]) -> Non
     assert all(limit == int(memory_bytes * 0.9) // 2 for limit in limits)
 
 
-def test_threads_have_none(setups: list[Setup]) -> None:
+def test_threads_have_none(configs: list[BackendConfig]) -> None:
     whilst.map(double, range(4), mode="concurrent", workers=2)
-    assert [setup.memory_limit_bytes for setup in setups] == [None]
+    assert [config.memory_limit_bytes for config in configs] == [None]
 
 
 def test_workers_that_leak_are_replaced_and_no_call_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from whilst.model import Mode
     from whilst.running.backends.base import Backend
-    from whilst.running.core.policy import Setup
+    from whilst.running.core.policy import BackendConfig
 
 __all__ = ["BACKENDS", "UnknownBackendError", "check_backend", "mode_of", "open_backend"]
 
-# Name: (mode that it realises, module, class, keywords of `Setup` that it takes beyond none).
+# Name: (mode that it realises, module, class, keywords of `BackendConfig` that it takes beyond none).
 BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
     "inline": ("sequential", "", ""),
     "threads": ("concurrent", "threads", "ThreadBackend"),
@@ -44,11 +44,11 @@ def mode_of(name: str) -> Mode:
     return Mode(BACKENDS[name][0])
 
 
-def open_backend(setup: Setup, *, in_background: bool = False, keeps_order_of_output: bool = True) -> Backend:
+def open_backend(config: BackendConfig, *, in_background: bool = False, keeps_order_of_output: bool = True) -> Backend:
     """Make a back end. Nothing is started yet.
 
     Args:
-        setup: which one, and what it is made with.
+        config: which one, and what it is made with.
         in_background: calls must go on while nobody asks for events.
         keeps_order_of_output: what a call prints waits for all calls before it. Not where one of those may never end,
             while others go on.
@@ -56,22 +56,22 @@ def open_backend(setup: Setup, *, in_background: bool = False, keeps_order_of_ou
     Raises:
         UnknownBackendError: there is none of that name, or only the caller itself ("inline").
     """
-    check_backend(setup.backend)
-    _, module, name = BACKENDS[setup.backend]
+    check_backend(config.backend)
+    _, module, name = BACKENDS[config.backend]
     if not module:
         raise UnknownBackendError("'inline' is the caller itself: there is nothing to open.")
     keywords: dict[str, Any] = {}
-    if setup.backend == "eventloop":
+    if config.backend == "eventloop":
         keywords = {"in_thread": in_background or None, "keeps_order_of_output": keeps_order_of_output}
-    elif setup.backend == "threads":
+    elif config.backend == "threads":
         keywords = {"keeps_order_of_output": keeps_order_of_output}
-    elif setup.backend.startswith("processes"):
+    elif config.backend.startswith("processes"):
         keywords = {
-            "slots": setup.slots,
-            "overlaps": setup.backend.endswith("eventloop"),
-            "native_threads": setup.native_threads,
-            "memory_limit_bytes": setup.memory_limit_bytes,
-            "is_forked": setup.is_forked,
+            "slots": config.slots,
+            "overlaps": config.backend.endswith("eventloop"),
+            "native_threads": config.native_threads,
+            "memory_limit_bytes": config.memory_limit_bytes,
+            "is_forked": config.is_forked,
         }
     backend: Backend = getattr(__import__(f"{__name__}.{module}", fromlist=[name]), name)(**keywords)
     return backend

@@ -13,7 +13,7 @@ from whilst._record import Record
 from whilst.running.backends.base import CALLER, Backend, Batch, Finished, Job
 from whilst.running.call_names import note_item
 from whilst.running.calls.perform import Awaiter, Cell, perform
-from whilst.running.core.policy import INLINE, Orders, Policy, Setup, View
+from whilst.running.core.policy import INLINE, BackendConfig, Orders, Policy, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Driver:
         sink: Sink,
         limits: Limits,
         recorder: Recorder,
-        open_backend: Callable[[Setup], Backend],
+        open_backend: Callable[[BackendConfig], Backend],
     ) -> None:
         self.job, self.source, self.policy, self.sink, self.limits = job, source, policy, sink, limits
         self.recorder = recorder
@@ -66,7 +66,7 @@ class Driver:
         self.on_progress: Callable[[int], None] | None = None
         self._open_backend = open_backend
         self._pool: WorkerPool | None = None
-        self._setup = INLINE
+        self._config = INLINE
         self._left: int | None = None
         """Of the input, when it was last looked at."""
         self._broken: BaseException | None = None
@@ -143,9 +143,9 @@ class Driver:
             How many calls the reader of a lazy run may make itself now, one by one (`note` is to follow); mostly 0.
         """
         orders = self._ask()
-        if orders.setup != self._setup:
-            self._change_setup(orders.setup)
-        if self._pool is not None and orders.setup == self._setup:
+        if orders.config != self._config:
+            self._change_backend(orders.config)
+        if self._pool is not None and orders.config == self._config:
             self._pool.shape(orders)
             self._feed(self._pool, orders)
         if self._leftover and self._pool is None:
@@ -217,7 +217,7 @@ class Driver:
 
     def _is_far_ahead(self, orders: Orders) -> bool:
         """The reader has enough to read, or the one it waits for holds up more than the workers need."""
-        slots = orders.slots or orders.setup.slots
+        slots = orders.slots or orders.config.slots
         at_once = max(orders.workers * (slots + orders.ahead) * orders.batch, 1)
         out = 0 if self._pool is None else self._pool.state.in_hand + self._pool.state.waiting
         return self.sink.undelivered + out >= 2 * at_once
@@ -227,7 +227,7 @@ class Driver:
 
     # The pool.
 
-    def _change_setup(self, setup: Setup) -> None:
+    def _change_backend(self, config: BackendConfig) -> None:
         """Let what is in hand finish, then close this back end and open the next."""
         if self._pool is not None:
             self._leftover.extend(self._pool.retreat())
@@ -235,13 +235,13 @@ class Driver:
                 return
             pool, self._pool = self._pool, None
             pool.close(kill=False)
-        self._setup = setup
-        if setup.backend == "inline":
+        self._config = config
+        if config.backend == "inline":
             return
         from whilst.running.core.worker_pool import WorkerPool
 
-        self._pool = WorkerPool(self._open_backend(setup), self.limits, self, self.failed_id)
-        self.recorder.name_workers(setup.backend)
+        self._pool = WorkerPool(self._open_backend(config), self.limits, self, self.failed_id)
+        self.recorder.name_workers(config.backend)
 
     def _feed(self, pool: WorkerPool, orders: Orders) -> None:
         """Hand out calls as long as workers take some and the input has some."""
@@ -301,7 +301,7 @@ class Driver:
             if (event.errors or self.policy.is_wary) and (refused := self.policy.again(event)):
                 event = pool.turn_away(event, refused)
                 orders = self._ask()
-                if orders.setup == self._setup:
+                if orders.config == self._config:
                     pool.shape(orders)
             self.policy.observe(event)
             self.recorder.add(event)

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["INLINE", "Orders", "Policy", "Setup", "View"]
+__all__ = ["INLINE", "BackendConfig", "Orders", "Policy", "View"]
 
 
-class Setup(Record):
-    """Which back end, and what it is made with. Two setups that differ mean two back ends, one after the other."""
+class BackendConfig(Record):
+    """Which back end, and what it is made with. Two configs that differ mean two back ends, one after the other."""
 
     backend: str = "inline"
     """"inline", "threads", "eventloop", "processes", "processes*threads", "processes*eventloop", …"""
@@ -40,17 +40,17 @@ class Setup(Record):
     """Workers come from a fork of this program rather than from a clean server: it has no other thread."""
 
 
-INLINE = Setup()
+INLINE = BackendConfig()
 
 
 class Orders:
     """What the driver is to do until the next orders."""
 
-    __slots__ = ("ahead", "batch", "inline", "is_plain", "is_timed", "least", "setup", "slots", "workers")
+    __slots__ = ("ahead", "batch", "config", "inline", "is_plain", "is_timed", "least", "slots", "workers")
 
     def __init__(
         self,
-        setup: Setup = INLINE,
+        config: BackendConfig = INLINE,
         *,
         workers: int = 0,
         batch: int = 1,
@@ -61,7 +61,7 @@ class Orders:
         is_plain: bool = False,
         is_timed: bool = True,
     ) -> None:
-        self.setup = setup
+        self.config = config
         """The back end to have open. "inline" has none: nothing is started."""
         self.workers = workers
         """How many workers there should be. Growing starts some; shrinking lets some end after what they hold."""
@@ -72,7 +72,7 @@ class Orders:
         self.ahead = ahead
         """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
         self.slots = slots
-        """Calls that one worker of an event loop back end has in flight at once; None: as in the setup."""
+        """Calls that one worker of an event loop back end has in flight at once; None: as in the config."""
         self.inline = inline
         """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
         self.is_plain = is_plain

@@ -90,7 +90,7 @@ class WorkerPool:
 
     def shape(self, orders: Orders) -> None:
         """From now on so many workers, with such batches."""
-        slots = orders.slots or orders.setup.slots
+        slots = orders.slots or orders.config.slots
         shape = Shaped(orders.workers, orders.batch, orders.ahead, orders.is_timed, slots, orders.least)
         if shape != self.state.shape:
             self.handle(shape)

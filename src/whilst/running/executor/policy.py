@@ -23,7 +23,7 @@ from whilst.measuring.roundtrip import why_unlike_sent
 from whilst.measuring.writes.seeds import is_seeded
 from whilst.model import Change, Decision, Mode, Rejection
 from whilst.running.call_names import name_of
-from whilst.running.core.policy import Setup
+from whilst.running.core.policy import BackendConfig
 from whilst.running.executor.submissions import asked_for, make_calls
 from whilst.running.policies.choosing import cores, gives_coroutines, worker_memory_bytes
 from whilst.running.policies.decide import hazards
@@ -82,7 +82,9 @@ class ThreadsFirst(FixedPolicy):
 
     def __init__(self, source: OpenInput, options: Options, move: Callable[[], None]) -> None:
         self._most_threads: int = options.workers or _MOST_THREADS
-        super().__init__(Setup("threads"), min(cores() + _MORE_THAN_CORES, self._most_threads), "", is_batched=True)
+        super().__init__(
+            BackendConfig("threads"), min(cores() + _MORE_THAN_CORES, self._most_threads), "", is_batched=True
+        )
         self._source = source
         self._move = move
         self._start_ns = self._since_ns = time.perf_counter_ns()
@@ -164,7 +166,7 @@ class ThreadsFirst(FixedPolicy):
 def processes_policy(options: Options) -> PilotInWorkerPolicy:
     """Return the policy for calls that were found to work, perhaps with waiting in between."""
     workers = options.workers or cores()
-    return PilotInWorkerPolicy(Setup("processes", memory_limit_bytes=worker_memory_bytes(workers)), workers, "")
+    return PilotInWorkerPolicy(BackendConfig("processes", memory_limit_bytes=worker_memory_bytes(workers)), workers, "")
 
 
 def _key_of(fn: Callable[..., Any]) -> FunctionType | None:

@@ -22,7 +22,7 @@ from whilst.errors import NotPicklableError
 from whilst.running.backends.base import CALLER
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
-from whilst.running.core.policy import INLINE, Orders, Setup
+from whilst.running.core.policy import INLINE, BackendConfig, Orders
 from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Controller, too_short
 from whilst.running.policies.pilot_calls import PilotCalls
 
@@ -109,7 +109,7 @@ class AutoPolicy:
                 self._begin_with_coroutines()
             elif self.job.how == "call":
                 self._begin_with_tasks()
-        if self._controller.setup is not INLINE:
+        if self._controller.config is not INLINE:
             return self._controller.orders(view, self._stretch, self._call_s)
         is_plain = self._stage in (_Stage.SHORT, _Stage.RUN)
         count = 1 if self._is_lazy and not is_plain else self._stretch
@@ -242,7 +242,7 @@ class AutoPolicy:
 
             self._pilot_coroutines = PilotCoroutines(pilot, self._evidence, self._source)
         controller.limit = AdaptiveLimit(0.0, max(1, start), max(1, most), is_fixed=is_free)
-        controller.setup = Setup("eventloop", slots=max(1, count))
+        controller.config = BackendConfig("eventloop", slots=max(1, count))
         controller.decision = model.Decision(
             model.Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
         )
@@ -254,11 +254,11 @@ class AutoPolicy:
         if count < 2:
             return
         workers = min(count, self._options.workers or 32)
-        setup = Setup("eventloop", slots=workers) if self.job.is_coroutine else Setup("threads")
-        self._controller.setup = setup
+        config = BackendConfig("eventloop", slots=workers) if self.job.is_coroutine else BackendConfig("threads")
+        self._controller.config = config
         self._controller.decision = model.Decision(
             model.Mode.CONCURRENT,
-            setup.backend,
+            config.backend,
             workers,
             reason="different tasks, each made once: nothing to measure first",
         )
@@ -274,7 +274,7 @@ class AutoPolicy:
         now = length_s / count
         before, self._call_s = self._call_s, now
         self._stretch = max(1, min(int(STRETCH_S / max(now, 1e-9)), 256 * count, _LONGEST_STRETCH))
-        if self._controller.setup is not INLINE or self._stage is _Stage.FIRST:
+        if self._controller.config is not INLINE or self._stage is _Stage.FIRST:
             return
         left = self._left if self._left is not None else 4 * self._inline_calls
         if self._stage is _Stage.SHORT:
@@ -305,9 +305,9 @@ class AutoPolicy:
 
     def _decide(self, *, is_first: bool = False) -> None:
         """Decide for what is left, and set the run up; or make one more call before, where much depends on it."""
-        evidence, calls, setup = self._evidence, self._calls, self._controller.setup
-        profile = evidence.profile(self._left, setup)
-        if is_first and evidence.want_another_call(profile, self._left, setup):
+        evidence, calls, config = self._evidence, self._calls, self._controller.config
+        profile = evidence.profile(self._left, config)
+        if is_first and evidence.want_another_call(profile, self._left, config):
             return
         self.is_wary = calls.pilot.files.has_connected
         if self.is_wary and calls.last is not None:
@@ -321,7 +321,7 @@ class AutoPolicy:
         controller, pilot, evidence = self._controller, self._calls.pilot, self._evidence
         before = controller.decision
         controller.profile = profile
-        given = evidence.decision_input(self._left, controller.setup, trial=controller.trial)
+        given = evidence.decision_input(self._left, controller.config, trial=controller.trial)
         decision = decide(profile, evidence.machine, given)
         if self._stage is _Stage.RUN and why:
             if (decision.mode, decision.backend) == (before.mode, before.backend):
@@ -353,7 +353,7 @@ class AutoPolicy:
         controller = self._controller
         text, change = controller.learn(finished)
         if self._pilot_coroutines is not None:
-            if controller.setup.backend == "eventloop":
+            if controller.config.backend == "eventloop":
                 change = self._pilot_coroutines.answered(finished)
             else:
                 self._pilot_coroutines.close()

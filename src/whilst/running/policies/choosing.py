@@ -125,15 +125,15 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         )
     if source.length is not None and name != "eventloop":
         workers = max(min(workers, source.length), 1)
-    from whilst.running.core.policy import Setup
+    from whilst.running.core.policy import BackendConfig
     from whilst.running.policies.caveats import Caveats
 
-    setup = Setup(name, slots=slots)
+    config = BackendConfig(name, slots=slots)
     if name.startswith("processes"):
         # Whether the program may be forked is looked at when it comes to that.
-        setup = Setup(name, slots=slots, memory_limit_bytes=worker_memory_bytes(workers), is_forked=True)
+        config = BackendConfig(name, slots=slots, memory_limit_bytes=worker_memory_bytes(workers), is_forked=True)
     return FixedPolicy(
-        setup,
+        config,
         workers,
         reason,
         is_batched=options.timeout_s is None,
@@ -144,7 +144,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
 
 
 def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
-    from whilst.running.core.policy import Setup
+    from whilst.running.core.policy import BackendConfig
     from whilst.running.policies.pilot_in_worker import pilot_in_worker_policy
 
     workers = options.workers or cores()
@@ -153,8 +153,8 @@ def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
     backend = "processes*eventloop" if job.is_coroutine else "processes"
     slots = _IN_FLIGHT_LAZY if job.is_coroutine else 1
     limit = worker_memory_bytes(workers)
-    setup = Setup(backend, slots=slots, memory_limit_bytes=limit, is_forked=True)
-    return pilot_in_worker_policy(job, source, setup, workers)
+    config = BackendConfig(backend, slots=slots, memory_limit_bytes=limit, is_forked=True)
+    return pilot_in_worker_policy(job, source, config, workers)
 
 
 def _nested(options: Options, left: int) -> tuple[Options, str]:

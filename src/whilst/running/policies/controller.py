@@ -10,7 +10,7 @@ import math
 import time
 
 from whilst import model
-from whilst.running.core.policy import INLINE, Orders, Setup
+from whilst.running.core.policy import INLINE, BackendConfig, Orders
 
 # A run of short calls needs none of this: it would wait for the import longer than for its calls.
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ class Controller:
 
     def __init__(self) -> None:
         self._decision: Decision | None = None
-        self.setup = INLINE
+        self.config = INLINE
         self.limit: AdaptiveLimit | None = None
         self.batches: Batches | None = None
         self._profile: Profile | None = None
@@ -101,7 +101,7 @@ class Controller:
         self._warm.clear()
         self.close()
         if decision.mode is model.Mode.SEQUENTIAL:
-            self.setup = INLINE
+            self.config = INLINE
             return
         wall = max(profile.wall_s, 1e-9)
         if decision.backend in ("threads", "eventloop"):
@@ -119,7 +119,7 @@ class Controller:
 
                 self._native_limit = ExitStack()
                 self._native_limit.enter_context(limited_native_threads(decision.native_threads))
-            self.setup = Setup(decision.backend, slots=decision.threads_per_worker)
+            self.config = BackendConfig(decision.backend, slots=decision.threads_per_worker)
             return
         if decision.mode is model.Mode.COMBINED:
             most = decision.workers * decision.threads_per_worker
@@ -134,7 +134,7 @@ class Controller:
         native = None
         if profile.native_s and profile.native_s > 0.2 * wall:
             native = max(1, cores // decision.workers)
-        self.setup = Setup(
+        self.config = BackendConfig(
             decision.backend,
             slots=decision.threads_per_worker,
             native_threads=native,
@@ -181,7 +181,7 @@ class Controller:
             reason="calls that overlapped got in each other's way",
             rejected=tuple(model.Rejection(mode, why) for mode in model.Mode if mode is not alone),
         )
-        self.setup, self.limit, self.batches = INLINE, None, None
+        self.config, self.limit, self.batches = INLINE, None, None
         self.close()
 
     # ---------------------------------------------------------------- orders
@@ -190,20 +190,20 @@ class Controller:
         """What to do now, elsewhere than inline."""
         decision, limit = self.decision, self.limit
         at_hand = None if view.left is None else max(1, view.left + view.in_hand)
-        if self.setup.backend == "eventloop":
-            slots = max(1, limit.target if limit is not None else self.setup.slots)
+        if self.config.backend == "eventloop":
+            slots = max(1, limit.target if limit is not None else self.config.slots)
             # One message may begin many coroutines; small enough to leave room for others as they end.
-            return Orders(self.setup, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
+            return Orders(self.config, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
         batch = 1 if self.batches is None else self.batches.size
-        if self.setup.backend == "threads":
+        if self.config.backend == "threads":
             return self._orders_for_threads(view, at_hand, batch)
         workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
         call_s = self.batches.call_s if self.batches is not None else call_s
         inline = self._inline_while_starting(view, stretch, call_s)
         if limit is not None:
-            slots = max(1, min(self.setup.slots, math.ceil(limit.target / workers)))
-            return Orders(self.setup, workers=workers, ahead=0, slots=slots, inline=inline)
-        return Orders(self.setup, workers=workers, batch=batch, ahead=1, inline=inline, is_timed=call_s > 20e-6)
+            slots = max(1, min(self.config.slots, math.ceil(limit.target / workers)))
+            return Orders(self.config, workers=workers, ahead=0, slots=slots, inline=inline)
+        return Orders(self.config, workers=workers, batch=batch, ahead=1, inline=inline, is_timed=call_s > 20e-6)
 
     def _orders_for_threads(self, view: View, at_hand: int | None, batch: int) -> Orders:
         limit = self.limit
@@ -217,7 +217,7 @@ class Controller:
             # Each has its last call in hand, and is to end after it without being woken up once more.
             self._is_ending = True
         workers = 0 if self._is_ending else max(1, workers if at_hand is None else min(workers, at_hand))
-        return Orders(self.setup, workers=workers, batch=batch, ahead=0, is_timed=batch > 1)
+        return Orders(self.config, workers=workers, batch=batch, ahead=0, is_timed=batch > 1)
 
     def _inline_while_starting(self, view: View, stretch: int, call_s: float) -> int:
         """The caller goes on while workers start, unless one more call would take longer than they do."""
@@ -244,13 +244,13 @@ class Controller:
         """Take in an answer; return what changed about the number at once, and how the calls have changed."""
         count = len(finished.ids)
         length_s = (finished.end_ns - finished.start_ns) / 1e9
-        if finished.starts_ns is not None and finished.ends_ns is not None and self.setup.backend.endswith("loop"):
+        if finished.starts_ns is not None and finished.ends_ns is not None and self.config.backend.endswith("loop"):
             length_s = sum(e - s for s, e in zip(finished.starts_ns, finished.ends_ns, strict=True)) / 1e9
         lane = (finished.worker, finished.lane)
         is_warm, text = lane in self._warm, ""
         # The first call in a process or thread may import or open what the later ones only use.
         self._warm.add(lane)
-        if self.limit is not None and (is_warm or not self.setup.backend.startswith("processes")):
+        if self.limit is not None and (is_warm or not self.config.backend.startswith("processes")):
             text = self.limit.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
         if self.batches is not None:
             self.batches.answered(count, length_s)

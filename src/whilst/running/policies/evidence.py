@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from whilst.model import Machine, Profile
     from whilst.running.core.inputs import Source
-    from whilst.running.core.policy import Setup
+    from whilst.running.core.policy import BackendConfig
     from whilst.running.options import Options
     from whilst.running.policies.pilot_calls import PilotCalls
 
@@ -60,12 +60,12 @@ class EvidenceCollector:
             self._machine = look_at_machine()
         return self._machine
 
-    def profile(self, left: int | None, setup: Setup) -> Profile:
+    def profile(self, left: int | None, config: BackendConfig) -> Profile:
         """What the calls to come are like, as far as the first ones tell.
 
         Args:
             left: how many there are.
-            setup: where calls are made now.
+            config: where calls are made now.
         """
         pilot = self._calls.pilot
         if self._seeded is None and pilot.draws:
@@ -75,18 +75,18 @@ class EvidenceCollector:
         pilot.rest = self._source.peek(_LOOKED_AT)
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and _may_need_processes(profile, left):
-            pilot.weigh(*self._calls.last, is_forked=self.can_fork(setup))
+            pilot.weigh(*self._calls.last, is_forked=self.can_fork(config))
             profile = self._checked_for_shared_items(pilot.profile())
         return profile
 
-    def decision_input(self, left: int | None, setup: Setup, *, trial: float | None = None) -> DecisionInput:
+    def decision_input(self, left: int | None, config: BackendConfig, *, trial: float | None = None) -> DecisionInput:
         """What else bears on the decision. `trial`: how many times as fast as one thread several were."""
         options, pilot = self._options, self._calls.pilot
-        workers_are_up = setup.backend.startswith("processes")
+        workers_are_up = config.backend.startswith("processes")
         return DecisionInput(
             left=left,
             workers_are_up=workers_are_up,
-            can_fork=self.can_fork(setup),
+            can_fork=self.can_fork(config),
             server_start_s=_import_s(),
             first_call_extra_s=pilot.first_extra_s,
             waits_only_in_sleep=pilot.waits_only_in_sleep,
@@ -109,12 +109,12 @@ class EvidenceCollector:
             return profile
         return replace(profile, is_picklable=False, why_not="nobody has looked whether it can be sent to a process")
 
-    def can_fork(self, setup: Setup) -> bool:
+    def can_fork(self, config: BackendConfig) -> bool:
         """May workers be forks of this program?"""
         from whilst.measuring.fork_safety import why_not_fork
 
         # What hinders it goes on hindering it, and what the run itself has open ends before a process starts.
-        if not self._fork_hindrance and setup.backend not in ("threads", "eventloop"):
+        if not self._fork_hindrance and config.backend not in ("threads", "eventloop"):
             self._fork_hindrance = why_not_fork()
             if self._fork_hindrance and self._calls.pilot.calls > 1:
                 # The thread that watched the last call has said that it is done, and may still be on its way out.
@@ -122,9 +122,9 @@ class EvidenceCollector:
                 self._fork_hindrance = why_not_fork()
         return not self._fork_hindrance
 
-    def want_another_call(self, profile: Profile, left: int | None, setup: Setup) -> bool:
+    def want_another_call(self, profile: Profile, left: int | None, config: BackendConfig) -> bool:
         """Does much depend on what a call is like that is not the first?"""
-        return is_another_call_worth_it(profile, self.machine, self.decision_input(left, setup))
+        return is_another_call_worth_it(profile, self.machine, self.decision_input(left, config))
 
     def _checked_for_shared_items(self, profile: Profile) -> Profile:
         """A call that changes its item is nobody else's affair only while no other call has the same item."""

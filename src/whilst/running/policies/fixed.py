@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from whilst.model import Decision
     from whilst.running.backends.base import Finished, Job
     from whilst.running.core.inputs import Source
-    from whilst.running.core.policy import Setup, View
+    from whilst.running.core.policy import BackendConfig, View
 
 __all__ = ["FixedPolicy", "InlinePolicy"]
 
@@ -139,7 +139,7 @@ class FixedPolicy:
 
     def __init__(
         self,
-        setup: Setup,
+        config: BackendConfig,
         workers: int,
         reason: str,
         *,
@@ -148,7 +148,7 @@ class FixedPolicy:
         is_lazy: bool = True,
         caveats: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
-        self._setup = setup
+        self._config = config
         self._caveats = caveats
         self._workers = workers
         self._reason = reason
@@ -156,10 +156,10 @@ class FixedPolicy:
         self._is_always_timed = is_timed
         self._length = _Length()
         # Coroutines of one batch are in flight together, so nothing is lost by a big one.
-        self._is_overlapping = setup.backend.endswith("eventloop")
+        self._is_overlapping = config.backend.endswith("eventloop")
         self._batch = _LOOP_BATCH if self._is_overlapping else 1
         self._awaiter = Awaiter()
-        is_near = setup.backend in ("threads", "eventloop")
+        is_near = config.backend in ("threads", "eventloop")
         self._least = 1
         self._least_ns = 0 if is_near else _LEAST_NS
         self._batch_ns = _NEAR_BATCH_NS if is_near else _BATCH_NS
@@ -174,9 +174,9 @@ class FixedPolicy:
             self._has_begun = True
             self._batch = max(1, min(_FIRST, view.left // (_FIRST_SHARE * self._workers)))
         # Idle threads may end while others still work; a process that has ended would be missed if one more died.
-        self._enough = wanted if self._setup.backend == "threads" else max(self._enough, wanted)
+        self._enough = wanted if self._config.backend == "threads" else max(self._enough, wanted)
         return Orders(
-            self._setup,
+            self._config,
             workers=self._enough,
             batch=self._batch,
             least=self._least,
@@ -193,7 +193,7 @@ class FixedPolicy:
         """No more workers than there are calls for them."""
         if view.left is None:
             return self._workers
-        return min(self._workers, max(-(-(view.left + view.in_hand) // self._setup.slots), 1))
+        return min(self._workers, max(-(-(view.left + view.in_hand) // self._config.slots), 1))
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         return perform_inline(job, source, count, self._awaiter)
@@ -220,25 +220,25 @@ class FixedPolicy:
 
     def decision_later(self) -> Callable[[], Decision]:
         """See `Policy.decision_later`."""
-        return partial(_as_asked, self._setup, self._workers, self._batch, self._reason, self._caveats)
+        return partial(_as_asked, self._config, self._workers, self._batch, self._reason, self._caveats)
 
     def close(self) -> None:
         self._awaiter.close()
 
 
 def _as_asked(
-    setup: Setup, workers: int, batch: int, reason: str, caveats: Callable[[], tuple[str, ...]] = tuple
+    config: BackendConfig, workers: int, batch: int, reason: str, caveats: Callable[[], tuple[str, ...]] = tuple
 ) -> Decision:
     # Loaded once somebody looks at a decision.
     from whilst.model import Decision
     from whilst.running.backends import mode_of
 
     return Decision(
-        mode_of(setup.backend),
-        setup.backend,
+        mode_of(config.backend),
+        config.backend,
         workers,
         batch=batch,
-        threads_per_worker=setup.slots,
+        threads_per_worker=config.slots,
         reason=reason,
         given_up=caveats(),
         is_asked=True,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whilst.measuring.pilot import Pilot
 from whilst.model import Change, Decision, Evidence, Mode, Rejection
-from whilst.running.core.policy import Setup
+from whilst.running.core.policy import BackendConfig
 from whilst.running.options import OptionsError
 from whilst.running.policies.decide import hazards
 from whilst.running.policies.decision_input import DecisionInput
@@ -34,7 +34,7 @@ _WAITS_FROM: Final = 0.5
 _CALLS_AT_ONCE: Final = 16
 
 
-def pilot_in_worker_policy(job: Job, source: Source, setup: Setup, workers: int) -> PilotInWorkerPolicy:
+def pilot_in_worker_policy(job: Job, source: Source, config: BackendConfig, workers: int) -> PilotInWorkerPolicy:
     """Return the policy for one call of a verb.
 
     Raises:
@@ -50,14 +50,14 @@ def pilot_in_worker_policy(job: Job, source: Source, setup: Setup, workers: int)
             f"pilot='worker' can't be had: {no_processes}, and a worker's changes are lost. "
             f"Leave it out, or have the function return what it writes."
         )
-    return PilotInWorkerPolicy(setup, workers, no_threads)
+    return PilotInWorkerPolicy(config, workers, no_threads)
 
 
 class PilotInWorkerPolicy(FixedPolicy):
     """Processes from the first call on; overlapping calls in each once they are found to wait."""
 
-    def __init__(self, setup: Setup, workers: int, no_threads: str) -> None:
-        super().__init__(setup, workers, "its first calls were made in workers, as asked", is_batched=True)
+    def __init__(self, config: BackendConfig, workers: int, no_threads: str) -> None:
+        super().__init__(config, workers, "its first calls were made in workers, as asked", is_batched=True)
         self._no_threads = no_threads
         self._calls = 0
         self._wall_ns = self._cpu_ns = 0
@@ -73,7 +73,7 @@ class PilotInWorkerPolicy(FixedPolicy):
     def observe(self, finished: Finished) -> None:
         """See `Policy.observe`."""
         super().observe(finished)
-        if self._setup.slots > 1 or self._changes:
+        if self._config.slots > 1 or self._changes:
             return
         self._calls += len(finished.ids)
         self._wall_ns += finished.end_ns - finished.start_ns
@@ -87,7 +87,7 @@ class PilotInWorkerPolicy(FixedPolicy):
         return max(0.0, 1 - self._cpu_ns / self._wall_ns) if self._wall_ns else 0.0
 
     def _overlap(self, now_ns: int) -> None:
-        self._setup = self._setup._replace(backend="processes*threads", slots=_CALLS_AT_ONCE)
+        self._config = self._config._replace(backend="processes*threads", slots=_CALLS_AT_ONCE)
         at_s = (now_ns - (self._start_ns or now_ns)) / 1e9
         text = f"{_CALLS_AT_ONCE} calls at once in each process, since {self._waits:.0%} of a call is waiting"
         self._changes = (Change(round(at_s, 4), text),)
@@ -103,7 +103,7 @@ class PilotInWorkerPolicy(FixedPolicy):
             Rejection(Mode.SEQUENTIAL, "a call that ends its process would take the program with it"),
             Rejection(Mode.CONCURRENT, "a call that ends its process would take the program with it"),
         ]
-        if self._setup.slots == 1:
+        if self._config.slots == 1:
             why = self._no_threads or f"{self._waits:.0%} of a call is waiting"
             rejected.append(Rejection(Mode.COMBINED, why))
         evidence: tuple[Evidence, ...] = ()
