@@ -7,7 +7,7 @@ import time
 import whilst
 from whilst.running.backends.base import Batch, Finished, Job
 from whilst.running.core.holding import Held
-from whilst.running.core.policy import BackendConfig, View
+from whilst.running.core.policy import BackendConfig, RunStatus
 from whilst.running.policies.fixed import FixedPolicy
 
 JOB = Job(0, abs)
@@ -37,8 +37,8 @@ def policy(*, is_lazy: bool, workers: int = 2) -> FixedPolicy:
     return FixedPolicy(BackendConfig("processes"), workers, "as asked", is_batched=True, is_lazy=is_lazy)
 
 
-def view(left: int | None) -> View:
-    now = View()
+def status(left: int | None) -> RunStatus:
+    now = RunStatus()
     now.left = left
     return now
 
@@ -48,19 +48,19 @@ def quick(count: int) -> Finished:
 
 
 def test_a_run_over_many_items_begins_with_batches() -> None:
-    assert policy(is_lazy=False).orders(view(20_000)).batch == 5_000
-    assert policy(is_lazy=False).orders(view(64)).batch == 16
-    assert policy(is_lazy=False).orders(view(3)).batch == 1
-    assert policy(is_lazy=False).orders(view(None)).batch == 1
+    assert policy(is_lazy=False).directives(status(20_000)).batch == 5_000
+    assert policy(is_lazy=False).directives(status(64)).batch == 16
+    assert policy(is_lazy=False).directives(status(3)).batch == 1
+    assert policy(is_lazy=False).directives(status(None)).batch == 1
 
 
 def test_work_that_shares_its_core_with_others_does_not_shrink_batches() -> None:
     def size_after(length_ns: int, cpu_ns: int) -> int:
         fixed = policy(is_lazy=False)
-        fixed.orders(view(1_000_000))
+        fixed.directives(status(1_000_000))
         for _ in range(3):
             fixed.observe(Finished(0, 0, range(1000), [None] * 1000, 0, length_ns, cpu_ns=cpu_ns))
-        return fixed.orders(view(1_000_000)).batch
+        return fixed.directives(status(1_000_000)).batch
 
     alone = size_after(10_000_000, 10_000_000)
     assert size_after(20_000_000, 10_000_000) == alone
@@ -68,15 +68,15 @@ def test_work_that_shares_its_core_with_others_does_not_shrink_batches() -> None
 
 
 def test_a_reader_s_first_result_waits_for_no_batch() -> None:
-    assert policy(is_lazy=True).orders(view(20_000)).batch == 1
+    assert policy(is_lazy=True).directives(status(20_000)).batch == 1
 
 
 def test_a_lazy_run_holds_no_more_calls_the_shorter_they_are() -> None:
     for workers in (2, 32):
         lazy = policy(is_lazy=True, workers=workers)
         for _ in range(5):
-            lazy.observe(quick(lazy.orders(view(None)).batch))
-        assert 64 <= lazy.orders(view(None)).batch * workers <= 8192
+            lazy.observe(quick(lazy.directives(status(None)).batch))
+        assert 64 <= lazy.directives(status(None)).batch * workers <= 8192
 
 
 def test_calls_that_turn_out_long_are_shared_though_they_were_sent_together() -> None:

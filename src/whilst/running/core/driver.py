@@ -13,7 +13,7 @@ from whilst._record import Record
 from whilst.running.backends.base import CALLER, Backend, Batch, Finished, Job
 from whilst.running.call_names import note_item
 from whilst.running.calls.perform import Awaiter, Cell, perform
-from whilst.running.core.policy import INLINE, BackendConfig, Orders, Policy, View
+from whilst.running.core.policy import INLINE, BackendConfig, Directives, Policy, RunStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Driver:
     ) -> None:
         self.job, self.source, self.policy, self.sink, self.limits = job, source, policy, sink, limits
         self.recorder = recorder
-        self.view = View(started_ns=recorder.start_ns)
+        self.status = RunStatus(started_ns=recorder.start_ns)
         self.on_progress: Callable[[int], None] | None = None
         self._open_backend = open_backend
         self._pool: WorkerPool | None = None
@@ -142,19 +142,19 @@ class Driver:
         Returns:
             How many calls the reader of a lazy run may make itself now, one by one (`note` is to follow); mostly 0.
         """
-        orders = self._ask()
-        if orders.config != self._config:
-            self._change_backend(orders.config)
-        if self._pool is not None and orders.config == self._config:
-            self._pool.shape(orders)
-            self._feed(self._pool, orders)
+        directives = self._ask()
+        if directives.config != self._config:
+            self._change_backend(directives.config)
+        if self._pool is not None and directives.config == self._config:
+            self._pool.shape(directives)
+            self._feed(self._pool, directives)
         if self._leftover and self._pool is None:
             self._perform_leftover()
-        elif orders.inline and self._left != 0 and self._may_take():
-            if orders.is_plain and self._is_read_directly and self._pool is None:
-                return orders.inline
+        elif directives.inline and self._left != 0 and self._may_take():
+            if directives.is_plain and self._is_read_directly and self._pool is None:
+                return directives.inline
             # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
-            count = 1 if self.limits.is_lazy and self.limits.timeout_s is not None else orders.inline
+            count = 1 if self.limits.is_lazy and self.limits.timeout_s is not None else directives.inline
             self._accept_inline(self._perform(count))
             wait = False
         elif self._pool is None:
@@ -172,7 +172,7 @@ class Driver:
         count = len(finished.ids)
         if count:
             self.recorder.add(finished)
-            self.view.done += count
+            self.status.done += count
             self.sink.skip(count)
             if self.on_progress is not None:
                 self.on_progress(count)
@@ -200,30 +200,35 @@ class Driver:
             self._look(self._pool, 0)
             self._feed(self._pool, self._ask())
 
-    def _ask(self) -> Orders:
-        view, pool = self.view, self._pool
-        view.now_ns = perf_counter_ns()
-        view.left = self._left = self.source.left
+    def _ask(self) -> Directives:
+        status, pool = self.status, self._pool
+        status.now_ns = perf_counter_ns()
+        status.left = self._left = self.source.left
         if pool is None:
-            view.in_hand = view.starting = view.ready = view.idle = 0
+            status.in_hand = status.starting = status.ready = status.idle = 0
         else:
             state = pool.state
-            view.in_hand, view.starting, view.ready, view.idle = state.in_hand, state.starting, state.ready, state.idle
-            if view.left is not None:
-                view.left += state.waiting
-        orders = self.policy.orders(view)
-        view.blocked = self.limits.is_lazy and self._is_far_ahead(orders)
-        return orders
+            status.in_hand, status.starting, status.ready, status.idle = (
+                state.in_hand,
+                state.starting,
+                state.ready,
+                state.idle,
+            )
+            if status.left is not None:
+                status.left += state.waiting
+        directives = self.policy.directives(status)
+        status.blocked = self.limits.is_lazy and self._is_far_ahead(directives)
+        return directives
 
-    def _is_far_ahead(self, orders: Orders) -> bool:
+    def _is_far_ahead(self, directives: Directives) -> bool:
         """The reader has enough to read, or the one it waits for holds up more than the workers need."""
-        slots = orders.slots or orders.config.slots
-        at_once = max(orders.workers * (slots + orders.ahead) * orders.batch, 1)
+        slots = directives.slots or directives.config.slots
+        at_once = max(directives.workers * (slots + directives.ahead) * directives.batch, 1)
         out = 0 if self._pool is None else self._pool.state.in_hand + self._pool.state.waiting
         return self.sink.undelivered + out >= 2 * at_once
 
     def _may_take(self) -> bool:
-        return self.failed_id is None and not self.source.is_exhausted and not self.view.blocked
+        return self.failed_id is None and not self.source.is_exhausted and not self.status.blocked
 
     # The pool.
 
@@ -243,7 +248,7 @@ class Driver:
         self._pool = WorkerPool(self._open_backend(config), self.limits, self, self.failed_id)
         self.recorder.name_workers(config.backend)
 
-    def _feed(self, pool: WorkerPool, orders: Orders) -> None:
+    def _feed(self, pool: WorkerPool, directives: Directives) -> None:
         """Hand out calls as long as workers take some and the input has some."""
         state, sent = pool.state, 0
         while state.is_hungry:
@@ -258,25 +263,25 @@ class Driver:
                 break
             first = self.source.next_id
             job = self.source.job_of_next(self.job)
-            items = self.source.take(self._size(pool, orders))
+            items = self.source.take(self._size(pool, directives))
             if items:
                 pool.submit(job, range(first, first + len(items)), items)
             self._check_input()
             if not items:
                 break
             if self.limits.is_lazy:
-                self.view.blocked = self._is_far_ahead(orders)
+                self.status.blocked = self._is_far_ahead(directives)
         if self.source.is_exhausted and not state.is_input_over:
             state.is_input_over = True
 
-    def _size(self, pool: WorkerPool, orders: Orders) -> int:
+    def _size(self, pool: WorkerPool, directives: Directives) -> int:
         """Batches get smaller toward the end, so that all workers end at about the same time."""
         left = self.source.left
-        if left is None or orders.batch == 1:
-            return orders.batch
+        if left is None or directives.batch == 1:
+            return directives.batch
         share = 1 if pool.backend.overlaps else 2
-        even = -(-left // (share * max(orders.workers, 1)))
-        return min(orders.batch, max(even, orders.least))
+        even = -(-left // (share * max(directives.workers, 1)))
+        return min(directives.batch, max(even, directives.least))
 
     def _patience_s(self, pool: WorkerPool) -> float | None:
         if self.source.left == 0 and pool.state.is_idle and not pool.state.starting:
@@ -297,12 +302,12 @@ class Driver:
         if isinstance(event, Finished):
             if event.errors:
                 pool.note_items(event)
-            self.view.in_hand = pool.state.in_hand  # when it came: what it says may be due to the others
-            if (event.errors or self.policy.is_wary) and (refused := self.policy.again(event)):
+            self.status.in_hand = pool.state.in_hand  # when it came: what it says may be due to the others
+            if (event.errors or self.policy.inspects_values) and (refused := self.policy.retry_refused(event)):
                 event = pool.turn_away(event, refused)
-                orders = self._ask()
-                if orders.config == self._config:
-                    pool.shape(orders)
+                directives = self._ask()
+                if directives.config == self._config:
+                    pool.shape(directives)
             self.policy.observe(event)
             self.recorder.add(event)
         state = pool.state
@@ -310,7 +315,7 @@ class Driver:
         pool.handle(event)
         self._learn_of_failure(pool)
         if state.ready + state.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
-            self.policy.worker_lost(self.view)
+            self.policy.worker_lost(self.status)
 
     def _learn_of_failure(self, pool: WorkerPool) -> None:
         self._broken = pool.state.broken
@@ -392,7 +397,7 @@ class Driver:
                     settled.append((number, error))
             ids, values = [number for number, _ in settled], [value for _, value in settled]
         if ids:
-            self.view.done += len(ids)
+            self.status.done += len(ids)
             self.sink.deliver(ids, values, errors)
             if self.on_progress is not None:
                 self.on_progress(len(ids))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from whilst.model import Decision
     from whilst.running.backends.base import Finished, Job
     from whilst.running.core.outputs import Sink
-    from whilst.running.core.policy import Orders, Policy, View
+    from whilst.running.core.policy import Directives, Policy, RunStatus
 
 __all__ = ["Journal", "JournalPolicy", "JournalSink", "JournalSource", "journaled"]
 
@@ -323,11 +323,11 @@ class JournalPolicy:
         self._inner = inner
         self._journal = journal
 
-    def orders(self, view: View) -> Orders:
-        """See `Policy.orders`."""
-        orders = self._inner.orders(view)
-        orders.batch, orders.inline = 1, min(orders.inline, 1)
-        return orders
+    def directives(self, status: RunStatus) -> Directives:
+        """See `Policy.directives`."""
+        directives = self._inner.directives(status)
+        directives.batch, directives.inline = 1, min(directives.inline, 1)
+        return directives
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         """See `Policy.perform`."""
@@ -338,17 +338,17 @@ class JournalPolicy:
         self._inner.observe(finished)
 
     @property
-    def is_wary(self) -> bool:
-        """See `Policy.is_wary`."""
-        return self._inner.is_wary
+    def inspects_values(self) -> bool:
+        """See `Policy.inspects_values`."""
+        return self._inner.inspects_values
 
-    def again(self, finished: Finished) -> Sequence[int]:
-        """See `Policy.again`."""
-        return self._inner.again(finished)
+    def retry_refused(self, finished: Finished) -> Sequence[int]:
+        """See `Policy.retry_refused`."""
+        return self._inner.retry_refused(finished)
 
-    def worker_lost(self, view: View) -> None:
+    def worker_lost(self, status: RunStatus) -> None:
         """See `Policy.worker_lost`."""
-        self._inner.worker_lost(view)
+        self._inner.worker_lost(status)
 
     def decision(self) -> Decision:
         """See `Policy.decision`."""

@@ -1,10 +1,10 @@
 """What the driver asks while a run goes on: how many workers now, how big a batch, may the caller help?
 
 The driver (`running.core.driver`) owns the input, the back end and the results; a policy owns none of them. It is
-shown a `View`, answers with `Orders`, and is told every answer that comes in. `mode="auto"` is a policy that
-makes the first calls inline, decides, and goes on adapting; a mode that was asked for is one that hardly ever
-changes its orders (`policies.fixed`). Orders may change at any time, the back end included: the driver lets what
-is in hand finish and goes on with the new one.
+shown a `RunStatus`, answers with `Directives`, and is told every answer that comes in. `mode="auto"` is a policy that
+makes the first calls inline, decides, and goes on adapting; the policy of a mode that was asked for
+(`policies.fixed`) hardly ever changes its directives. Directives may change at any time, the back end included: the
+driver lets what is in hand finish and goes on with the new one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["INLINE", "BackendConfig", "Orders", "Policy", "View"]
+__all__ = ["INLINE", "BackendConfig", "Directives", "Policy", "RunStatus"]
 
 
 class BackendConfig(Record):
@@ -43,8 +43,8 @@ class BackendConfig(Record):
 INLINE = BackendConfig()
 
 
-class Orders:
-    """What the driver is to do until the next orders."""
+class Directives:
+    """What the driver is to do until the next directives."""
 
     __slots__ = ("ahead", "batch", "config", "inline", "is_plain", "is_timed", "least", "slots", "workers")
 
@@ -83,7 +83,7 @@ class Orders:
         """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
 
 
-class View:
+class RunStatus:
     """The run as it stands. One object, kept up to date by the driver: read it, don't keep it."""
 
     __slots__ = ("blocked", "done", "idle", "in_hand", "left", "now_ns", "ready", "started_ns", "starting")
@@ -110,14 +110,14 @@ class Policy(Protocol):
     """Decides, and never acts: it starts nothing and waits for nothing (its inline calls excepted)."""
 
     @property
-    def is_wary(self) -> bool:
-        """Answers without errors are to be shown to `again` as well: a server may say no in a result."""
+    def inspects_values(self) -> bool:
+        """Also pass answers without errors to `retry_refused`: a refusal may be a return value."""
 
-    def orders(self, view: View) -> Orders:
+    def directives(self, status: RunStatus) -> Directives:
         """What to do now. Asked before every wait, thus often: must cost microseconds."""
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
-        """Make up to `count` calls here, in the caller's thread, because `orders` said so (`inline`).
+        """Make up to `count` calls here, in the caller's thread, because `directives` said so (`inline`).
 
         `running.core.inline.perform_inline(job, source, count)` does it the fast way; a pilot measures around it, or
         takes the items with `source.take(count)` and makes the calls as it likes: every item taken must be
@@ -128,13 +128,13 @@ class Policy(Protocol):
     def observe(self, finished: Finished) -> None:
         """An answer came in, from a worker or from `perform`."""
 
-    def again(self, finished: Finished) -> Sequence[int]:
-        """Of an answer with errors (`is_wary`: of any), the calls to be made again: turned away, not carried out.
+    def retry_refused(self, finished: Finished) -> Sequence[int]:
+        """Return the calls of an answer that were refused rather than carried out, and are to be made again.
 
-        Asked before `observe`.
+        Asked before `observe`, of every answer with errors; of all answers where the policy `inspects_values`.
         """
 
-    def worker_lost(self, view: View) -> None:
+    def worker_lost(self, status: RunStatus) -> None:
         """A worker died or could not be started."""
 
     def decision(self) -> Decision:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from whilst.running.backends.base import Backend, Event, Job
     from whilst.running.core.deadlines import Deadlines
     from whilst.running.core.driver import Limits
-    from whilst.running.core.policy import Orders
+    from whilst.running.core.policy import Directives
 
     class Settler(Protocol):
         """Who takes what has become of calls."""
@@ -88,10 +88,12 @@ class WorkerPool:
 
     # What is to be done.
 
-    def shape(self, orders: Orders) -> None:
+    def shape(self, directives: Directives) -> None:
         """From now on so many workers, with such batches."""
-        slots = orders.slots or orders.config.slots
-        shape = Shaped(orders.workers, orders.batch, orders.ahead, orders.is_timed, slots, orders.least)
+        slots = directives.slots or directives.config.slots
+        shape = Shaped(
+            directives.workers, directives.batch, directives.ahead, directives.is_timed, slots, directives.least
+        )
         if shape != self.state.shape:
             self.handle(shape)
 

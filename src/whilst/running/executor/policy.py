@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from whilst.running.backends.base import Finished
-    from whilst.running.core.policy import Orders, View
+    from whilst.running.core.policy import Directives, RunStatus
     from whilst.running.executor.submissions import Call, OpenInput
     from whilst.running.options import Options
 
@@ -93,16 +93,16 @@ class ThreadsFirst(FixedPolicy):
         self._verdicts: WeakKeyDictionary[FunctionType, Verdict] = WeakKeyDictionary()
         self._changes: list[Change] = []
 
-    def orders(self, view: View) -> Orders:
-        """See `Policy.orders`."""
-        elapsed_ns = view.now_ns - self._since_ns
+    def directives(self, status: RunStatus) -> Directives:
+        """See `Policy.directives`."""
+        elapsed_ns = status.now_ns - self._since_ns
         if elapsed_ns >= _WINDOW_NS:
             cpu_ns = _others_cpu_ns()
             self._load = (cpu_ns - self._cpu_ns) / elapsed_ns
-            self._since_ns, self._cpu_ns = view.now_ns, cpu_ns
-            if self._load < _IDLE and view.left:  # it is asked when one has come back: all had something in hand
+            self._since_ns, self._cpu_ns = status.now_ns, cpu_ns
+            if self._load < _IDLE and status.left:  # it is asked when one has come back: all had something in hand
                 self._workers = min(int(self._workers / max(self._load, _LEAST_LOAD)), self._most_threads)
-        return super().orders(view)
+        return super().directives(status)
 
     def observe(self, finished: Finished) -> None:
         """See `Policy.observe`."""

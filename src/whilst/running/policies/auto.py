@@ -22,7 +22,7 @@ from whilst.errors import NotPicklableError
 from whilst.running.backends.base import CALLER
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
-from whilst.running.core.policy import INLINE, BackendConfig, Orders
+from whilst.running.core.policy import INLINE, BackendConfig, Directives
 from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Controller, too_short
 from whilst.running.policies.pilot_calls import PilotCalls
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from whilst.model import Change, Decision, Profile
     from whilst.running.backends.base import Finished, Job
     from whilst.running.core.inputs import Source
-    from whilst.running.core.policy import View
+    from whilst.running.core.policy import RunStatus
     from whilst.running.options import Options
     from whilst.running.policies.evidence import EvidenceCollector
     from whilst.running.policies.pilot_coroutines import PilotCoroutines
@@ -51,7 +51,7 @@ _NOT_WORTH_S: Final = 0.005
 """Less than this in all: no other mode can gain anything."""
 _DRIFT: Final = 2.0
 """Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
-_MOST_AGAIN: Final = 16
+_MOST_RETRIES_OF_REFUSED: Final = 16
 
 
 def auto_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) -> AutoPolicy:
@@ -90,30 +90,30 @@ class AutoPolicy:
         self._is_spoilt = False
         """No other mode would keep the results right."""
         self._refused: dict[int, int] = {}
-        self._view: View | None = None
+        self._status: RunStatus | None = None
         self._inline_calls = 0
         self._learned: Finished | None = None
         """The last inline answer, whose lesson is learned."""
-        self.is_wary = False
+        self.inspects_values = False
         self._pilot_coroutines: PilotCoroutines | None = None
         self._usual: object = None
         """What a call gave that was alone, where answers are looked at."""
 
     # ---------------------------------------------------------------- the driver asks
 
-    def orders(self, view: View) -> Orders:
-        self._left = view.left
-        self._view = view
+    def directives(self, status: RunStatus) -> Directives:
+        self._left = status.left
+        self._status = status
         if self._stage is _Stage.FIRST:
             if self.job.is_coroutine:
                 self._begin_with_coroutines()
             elif self.job.how == "call":
                 self._begin_with_tasks()
         if self._controller.config is not INLINE:
-            return self._controller.orders(view, self._stretch, self._call_s)
+            return self._controller.directives(status, self._stretch, self._call_s)
         is_plain = self._stage in (_Stage.SHORT, _Stage.RUN)
         count = 1 if self._is_lazy and not is_plain else self._stretch
-        return Orders(INLINE, inline=0 if view.blocked else count, is_plain=is_plain)
+        return Directives(INLINE, inline=0 if status.blocked else count, is_plain=is_plain)
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         if self._stage is _Stage.SHORT or self._stage is _Stage.RUN:
@@ -135,24 +135,28 @@ class AutoPolicy:
         elif finished.ids:
             self._learn_from_workers(finished)
 
-    def again(self, finished: Finished) -> Sequence[int]:
+    def retry_refused(self, finished: Finished) -> Sequence[int]:
         """Return the calls of an answer that were turned away and are to be made again, with fewer at once."""
         unsent = [number for number, error in finished.errors.items() if self._may_be_made_here(error)]
         if unsent:
             self._stay_here(finished.errors[unsent[0]])
             return unsent
         limit = self._controller.limit
-        in_flight = 0 if self._view is None else self._view.in_hand
+        in_flight = 0 if self._status is None else self._status.in_hand
         if in_flight <= 1 and (limit is None or limit.target <= 1) and not self._refused:
             return ()  # alone it was turned away for itself, unless it was counted with others that just left
         from whilst.running.policies.throttling import refusal, turned_away
 
         again = {number: refusal(error) for number, error in finished.errors.items()}
-        if self.is_wary:
+        if self.inspects_values:
             for number, value in zip(finished.ids, finished.values, strict=True):
                 if number not in again and turned_away(value, self._usual):
                     again[number] = "its result is such an answer"
-        again = {number: why for number, why in again.items() if why and self._refused.get(number, 0) < _MOST_AGAIN}
+        again = {
+            number: why
+            for number, why in again.items()
+            if why and self._refused.get(number, 0) < _MOST_RETRIES_OF_REFUSED
+        }
         begun_ns = dict(zip(finished.ids, finished.starts_ns or (), strict=False))
         for number, why in again.items():
             self._refused[number] = self._refused.get(number, 0) + 1
@@ -161,7 +165,7 @@ class AutoPolicy:
                 self._note(f"{text} ({why})")
         return list(again)
 
-    def worker_lost(self, view: View) -> None:
+    def worker_lost(self, status: RunStatus) -> None:
         """The pool replaces it; nothing to change."""
 
     def decision(self) -> Decision:
@@ -309,8 +313,8 @@ class AutoPolicy:
         profile = evidence.profile(self._left, config)
         if is_first and evidence.want_another_call(profile, self._left, config):
             return
-        self.is_wary = calls.pilot.files.has_connected
-        if self.is_wary and calls.last is not None:
+        self.inspects_values = calls.pilot.files.has_connected
+        if self.inspects_values and calls.last is not None:
             self._usual = calls.last[1]
         calls.last = None
         self._adopt(profile, "")

@@ -1,4 +1,4 @@
-"""A run that was decided, on its way: the back end it needs, the orders for it, and what its answers teach.
+"""A run that was decided, on its way: the back end it needs, the directives for it, and what its answers teach.
 
 Holds what follows answers while calls are made elsewhere: the number at once (`AdaptiveLimit`), the batches
 (`Batches`), and whether calls are still what they were taken for (`DriftDetector`).
@@ -10,7 +10,7 @@ import math
 import time
 
 from whilst import model
-from whilst.running.core.policy import INLINE, BackendConfig, Orders
+from whilst.running.core.policy import INLINE, BackendConfig, Directives
 
 # A run of short calls needs none of this: it would wait for the import longer than for its calls.
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from whilst.model import Decision, Profile
     from whilst.running.backends.base import Finished
-    from whilst.running.core.policy import View
+    from whilst.running.core.policy import RunStatus
     from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches
     from whilst.running.policies.drift import DriftDetector, ProfileChange
 
@@ -38,7 +38,7 @@ def too_short() -> Decision:
 
 
 class Controller:
-    """From a decision to orders. `note` takes the words of what changes."""
+    """Turns a Decision into Directives, and follows the answers."""
 
     def __init__(self) -> None:
         self._decision: Decision | None = None
@@ -184,44 +184,44 @@ class Controller:
         self.config, self.limit, self.batches = INLINE, None, None
         self.close()
 
-    # ---------------------------------------------------------------- orders
+    # ---------------------------------------------------------------- directives
 
-    def orders(self, view: View, stretch: int, call_s: float) -> Orders:
+    def directives(self, status: RunStatus, stretch: int, call_s: float) -> Directives:
         """What to do now, elsewhere than inline."""
         decision, limit = self.decision, self.limit
-        at_hand = None if view.left is None else max(1, view.left + view.in_hand)
+        at_hand = None if status.left is None else max(1, status.left + status.in_hand)
         if self.config.backend == "eventloop":
             slots = max(1, limit.target if limit is not None else self.config.slots)
             # One message may begin many coroutines; small enough to leave room for others as they end.
-            return Orders(self.config, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
+            return Directives(self.config, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
         batch = 1 if self.batches is None else self.batches.size
         if self.config.backend == "threads":
-            return self._orders_for_threads(view, at_hand, batch)
+            return self._directives_for_threads(status, at_hand, batch)
         workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
         call_s = self.batches.call_s if self.batches is not None else call_s
-        inline = self._inline_while_starting(view, stretch, call_s)
+        inline = self._inline_while_starting(status, stretch, call_s)
         if limit is not None:
             slots = max(1, min(self.config.slots, math.ceil(limit.target / workers)))
-            return Orders(self.config, workers=workers, ahead=0, slots=slots, inline=inline)
-        return Orders(self.config, workers=workers, batch=batch, ahead=1, inline=inline, is_timed=call_s > 20e-6)
+            return Directives(self.config, workers=workers, ahead=0, slots=slots, inline=inline)
+        return Directives(self.config, workers=workers, batch=batch, ahead=1, inline=inline, is_timed=call_s > 20e-6)
 
-    def _orders_for_threads(self, view: View, at_hand: int | None, batch: int) -> Orders:
+    def _directives_for_threads(self, status: RunStatus, at_hand: int | None, batch: int) -> Directives:
         limit = self.limit
         workers = limit.target if limit is not None else self.decision.workers
         if limit is not None and limit.refusals:
             # Calls of threads that were told to end after them are in flight as well: who refuses counts them.
-            workers = max(1, workers - max(0, view.in_hand - (view.ready - view.idle)))
-        if view.left != 0:
+            workers = max(1, workers - max(0, status.in_hand - (status.ready - status.idle)))
+        if status.left != 0:
             self._is_ending = False
-        elif not view.idle and view.in_hand <= view.ready:
+        elif not status.idle and status.in_hand <= status.ready:
             # Each has its last call in hand, and is to end after it without being woken up once more.
             self._is_ending = True
         workers = 0 if self._is_ending else max(1, workers if at_hand is None else min(workers, at_hand))
-        return Orders(self.config, workers=workers, batch=batch, ahead=0, is_timed=batch > 1)
+        return Directives(self.config, workers=workers, batch=batch, ahead=0, is_timed=batch > 1)
 
-    def _inline_while_starting(self, view: View, stretch: int, call_s: float) -> int:
+    def _inline_while_starting(self, status: RunStatus, stretch: int, call_s: float) -> int:
         """The caller goes on while workers start, unless one more call would take longer than they do."""
-        if view.ready or not view.starting or view.blocked:
+        if status.ready or not status.starting or status.blocked:
             return 0
         if call_s > 0.5 * self.start_s:
             return 0

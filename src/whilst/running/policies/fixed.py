@@ -6,7 +6,7 @@ from functools import partial
 
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
-from whilst.running.core.policy import INLINE, Orders
+from whilst.running.core.policy import INLINE, Directives
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from whilst.model import Decision
     from whilst.running.backends.base import Finished, Job
     from whilst.running.core.inputs import Source
-    from whilst.running.core.policy import BackendConfig, View
+    from whilst.running.core.policy import BackendConfig, RunStatus
 
 __all__ = ["FixedPolicy", "InlinePolicy"]
 
@@ -86,7 +86,7 @@ class _Length:
 class InlinePolicy:
     """All calls in the caller's thread, one after the other: a `for` loop that looks up now and then."""
 
-    is_wary = False
+    inspects_values = False
 
     def __init__(self, reason: str, *, is_lazy: bool, is_timed: bool = False) -> None:
         self._count = 1
@@ -96,10 +96,10 @@ class InlinePolicy:
         self._reason = reason
         self._awaiter = Awaiter()
 
-    def orders(self, view: View) -> Orders:
+    def directives(self, status: RunStatus) -> Directives:
         if self._is_lazy:
-            return Orders(INLINE, inline=0 if view.blocked else min(self._count, _LAZY_STRETCH), is_plain=True)
-        return Orders(INLINE, inline=self._count)
+            return Directives(INLINE, inline=0 if status.blocked else min(self._count, _LAZY_STRETCH), is_plain=True)
+        return Directives(INLINE, inline=self._count)
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         is_timed = self._is_always_timed or self._is_timed
@@ -114,11 +114,11 @@ class InlinePolicy:
         wanted = int(_INLINE_NS * count / max(length_ns, 1))
         self._count = max(min(wanted, self._count * _INLINE_GROWTH), 1)
 
-    def again(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
+    def retry_refused(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
         """Nothing overlaps here."""
         return ()
 
-    def worker_lost(self, view: View) -> None:
+    def worker_lost(self, status: RunStatus) -> None:
         """There is none."""
 
     def decision(self) -> Decision:
@@ -135,7 +135,7 @@ class InlinePolicy:
 class FixedPolicy:
     """So many workers of one back end. Batches follow the measured length of a call."""
 
-    is_wary = False
+    inspects_values = False
 
     def __init__(
         self,
@@ -168,14 +168,14 @@ class FixedPolicy:
         self._has_begun = not is_batched or is_near or is_lazy
         self._most = max(_LAZY_CALLS // workers, 64) if is_lazy else None
 
-    def orders(self, view: View) -> Orders:
-        wanted = self._workers_for(view)
-        if not self._has_begun and view.left is not None:
+    def directives(self, status: RunStatus) -> Directives:
+        wanted = self._workers_for(status)
+        if not self._has_begun and status.left is not None:
             self._has_begun = True
-            self._batch = max(1, min(_FIRST, view.left // (_FIRST_SHARE * self._workers)))
+            self._batch = max(1, min(_FIRST, status.left // (_FIRST_SHARE * self._workers)))
         # Idle threads may end while others still work; a process that has ended would be missed if one more died.
         self._enough = wanted if self._config.backend == "threads" else max(self._enough, wanted)
-        return Orders(
+        return Directives(
             self._config,
             workers=self._enough,
             batch=self._batch,
@@ -189,11 +189,11 @@ class FixedPolicy:
         # Many at once that nobody knows yet are timed if they turn out to be long: who makes them sees to that.
         return self._batch == 1 if self._length.call_ns is None else self._length.call_ns > _TIMED_FROM_NS
 
-    def _workers_for(self, view: View) -> int:
+    def _workers_for(self, status: RunStatus) -> int:
         """No more workers than there are calls for them."""
-        if view.left is None:
+        if status.left is None:
             return self._workers
-        return min(self._workers, max(-(-(view.left + view.in_hand) // self._config.slots), 1))
+        return min(self._workers, max(-(-(status.left + status.in_hand) // self._config.slots), 1))
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         return perform_inline(job, source, count, self._awaiter)
@@ -208,11 +208,11 @@ class FixedPolicy:
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
         self._least = max(min(int(self._least_ns / max(call_ns, 1.0)), self._batch), 1)
 
-    def again(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
+    def retry_refused(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
         """Who asks for a mode has what comes of it."""
         return ()
 
-    def worker_lost(self, view: View) -> None:
+    def worker_lost(self, status: RunStatus) -> None:
         """The pool replaces it; nothing to change."""
 
     def decision(self) -> Decision:

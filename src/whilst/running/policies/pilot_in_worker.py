@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from whilst.running.backends.base import Finished, Job
     from whilst.running.core.inputs import Source
-    from whilst.running.core.policy import Orders, View
+    from whilst.running.core.policy import Directives, RunStatus
 
 __all__ = ["PilotInWorkerPolicy", "pilot_in_worker_policy"]
 
@@ -64,11 +64,11 @@ class PilotInWorkerPolicy(FixedPolicy):
         self._changes: tuple[Change, ...] = ()
         self._start_ns: int | None = None
 
-    def orders(self, view: View) -> Orders:
-        """See `Policy.orders`."""
+    def directives(self, status: RunStatus) -> Directives:
+        """See `Policy.directives`."""
         if self._start_ns is None:
-            self._start_ns = view.started_ns
-        return super().orders(view)
+            self._start_ns = status.started_ns
+        return super().directives(status)
 
     def observe(self, finished: Finished) -> None:
         """See `Policy.observe`."""
