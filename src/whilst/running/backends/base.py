@@ -182,7 +182,7 @@ class Finished:
         self.end_ns = end_ns
         self.errors: Mapping[int, BaseException] = {} if errors is None else errors
         """By call id. Always an exception that can be raised here, with the note that names the item
-        (`running.calls.perform.perform` adds it; what else makes an error adds it by `naming.note_item`)."""
+        (`running.calls.perform.perform` adds it; what else makes an error adds it by `call_names.note_item`)."""
         self.starts_ns = starts_ns
         """When each call began and ended, where the batch was timed; else None."""
         self.ends_ns = ends_ns

@@ -1,7 +1,7 @@
 """Executor: a `concurrent.futures.Executor` over the same pool, for code that takes one.
 
-A thread of its own runs the driver's loop (`engine`); `submit` puts calls into an open input that the driver takes
-from, and answers go to futures instead of a list.
+A thread of its own runs the driver's loop (`executor.thread`). `submit` puts calls into an open input, from which the
+driver takes them; answers go to futures instead of a list.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, Unpack, cast
 
 from whilst.model import Decision, Timeline
 from whilst.running.executor.submissions import make_calls
-from whilst.running.executor.thread import LOOKS_UP_EVERY_S, ExecutorClosedError, engine_for
+from whilst.running.executor.thread import LOOKS_UP_EVERY_S, ExecutorClosedError, open_thread
 from whilst.running.options import Keywords, Options
 
 __all__ = ["Executor", "ExecutorClosedError"]
@@ -39,9 +39,9 @@ class Executor(concurrent.futures.Executor):
         options = Options.of("Executor", keywords)
         if options.mode == "sequential" and options.backend is None:
             options = options._replace(mode="concurrent", workers=1)
-        self._engine = engine_for(options)
+        self._thread = open_thread(options)
         # Whoever forgets to shut down must not keep the thread for ever, nor lose calls at the end of the program.
-        self._finalizer = weakref.finalize(self, self._engine.finish)
+        self._finalizer = weakref.finalize(self, self._thread.finish)
         self._finalizer.atexit = False
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
@@ -51,7 +51,7 @@ class Executor(concurrent.futures.Executor):
             ExecutorClosedError: the executor was shut down.
         """
         future: Future[R] = Future()
-        self._engine.submit(cast(Future[Any], future), (fn, args, kwargs))
+        self._thread.submit(cast(Future[Any], future), (fn, args, kwargs))
         return future
 
     def map(
@@ -100,19 +100,19 @@ class Executor(concurrent.futures.Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; end the workers once all is done (or what has begun is, with `cancel_futures`)."""
         self._finalizer.detach()
-        self._engine.finish(cancel_futures=cancel_futures)
+        self._thread.finish(cancel_futures=cancel_futures)
         if wait:
-            self._engine.join()
+            self._thread.join()
 
     @property
     def decision(self) -> Decision:
         """How calls are run, as of now."""
-        return self._engine.decision()
+        return self._thread.decision()
 
     @property
     def timeline(self) -> Timeline:
         """Who made which call when, so far."""
-        return self._engine.timeline()
+        return self._thread.timeline()
 
 
 def _results(

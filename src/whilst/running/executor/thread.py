@@ -28,7 +28,7 @@ from whilst.running.executor.submissions import Call, Entry, FutureSink, OpenInp
 from whilst.running.options import Options
 from whilst.running.policies.choosing import choose_policy, has_no_mode
 
-__all__ = ["LOOKS_UP_EVERY_S", "Engine", "ExecutorClosedError", "engine_for"]
+__all__ = ["LOOKS_UP_EVERY_S", "ExecutorClosedError", "ExecutorThread", "open_thread"]
 
 LOOKS_UP_EVERY_S = 0.5
 """No wait for a thread or a future is longer: after each the main thread looks whether a signal came."""
@@ -38,7 +38,7 @@ class ExecutorClosedError(WhilstError, RuntimeError):
     """A call was submitted to an Executor that was shut down."""
 
 
-def engine_for(options: Options) -> Engine:
+def open_thread(options: Options) -> ExecutorThread:
     """Return what runs an Executor with these options.
 
     Raises:
@@ -46,11 +46,11 @@ def engine_for(options: Options) -> Engine:
     """
     # Draws go by the number of a call, which has another one elsewhere; and a time limit is for the call as submitted.
     if has_no_mode(options) and options.seed is None and options.timeout_s is None:
-        return SortingEngine(options)
-    return Engine(options)
+        return SortingThread(options)
+    return ExecutorThread(options)
 
 
-class Engine:
+class ExecutorThread:
     """Makes the calls that are submitted, in the mode that the options ask for or by the policy given."""
 
     def __init__(self, options: Options, stem: str = "call", start_ns: int | None = None) -> None:
@@ -128,10 +128,10 @@ class Engine:
         if thread is not None and thread is not threading.current_thread():
             while thread.is_alive():
                 thread.join(LOOKS_UP_EVERY_S)
-            _engines.discard(self)
+            _threads.discard(self)
 
     def _begin(self) -> None:
-        _engines.add(self)
+        _threads.add(self)
         # A daemon: the interpreter must not wait for it before `_finish_all` has told it that nothing more comes.
         context = Context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="whilst-executor", daemon=True)
@@ -174,15 +174,15 @@ class Engine:
         self._sink.fail_all(error)
 
 
-class SortingEngine(Engine):
-    """Makes calls in threads, and has those made in processes that are better made there; see `routing`."""
+class SortingThread(ExecutorThread):
+    """Makes calls in threads, and has those made in processes that are better made there (`executor.policy`)."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._moving = threading.Lock()
         """Held while calls are between the two: then nobody cancels those that wait."""
         self._is_cancelled = False
-        self._processes: _FedEngine | None = None
+        self._processes: _FedThread | None = None
         super().__init__(options)
 
     def _policy(self, job: Job, options: Options) -> Policy:  # noqa: ARG002 - every call has its own function
@@ -192,7 +192,7 @@ class SortingEngine(Engine):
         return self._routes
 
     def decision(self) -> Decision:
-        """See `Engine.decision`."""
+        """See `ExecutorThread.decision`."""
         processes = self._processes
         if processes is None:
             return super().decision()
@@ -203,7 +203,7 @@ class SortingEngine(Engine):
         return replace(processes.decision(), reason=reason, rejected=threads.rejected, history=threads.history)
 
     def timeline(self) -> Timeline:
-        """See `Engine.timeline`."""
+        """See `ExecutorThread.timeline`."""
         own, processes = super().timeline(), self._processes
         if processes is None:
             return own
@@ -220,13 +220,13 @@ class SortingEngine(Engine):
             if self._is_cancelled:
                 return
             if self._processes is None:
-                self._processes = _FedEngine(self._options, "moved call", self.driver.recorder.start_ns)
+                self._processes = _FedThread(self._options, "moved call", self.driver.recorder.start_ns)
             moved = self._source.withdraw(self._routes.goes_to_processes)
             if not self._processes.feed(moved):
                 self._source.put_again(moved)
 
     def cancel_all(self) -> None:
-        """See `Engine.cancel_all`."""
+        """See `ExecutorThread.cancel_all`."""
         with self._moving:
             self._is_cancelled = True
             super().cancel_all()
@@ -234,7 +234,7 @@ class SortingEngine(Engine):
                 self._processes.cancel_all()
 
     def join(self) -> None:
-        """See `Engine.join`."""
+        """See `ExecutorThread.join`."""
         super().join()
         if self._processes is not None:
             self._processes.join()
@@ -245,8 +245,8 @@ class SortingEngine(Engine):
             self._processes.finish()
 
 
-class _FedEngine(Engine):
-    """Makes calls in processes that another engine gives it, which ends it, too."""
+class _FedThread(ExecutorThread):
+    """Makes calls in processes that another thread gives it, which ends it, too."""
 
     def _policy(self, job: Job, options: Options) -> Policy:  # noqa: ARG002 - every call has its own function
         from whilst.running.executor.policy import processes_policy
@@ -275,7 +275,7 @@ class _FedEngine(Engine):
 
     def _begin(self) -> None:
         super()._begin()
-        _engines.discard(self)  # whoever feeds it ends it
+        _threads.discard(self)  # whoever feeds it ends it
 
 
 @contextmanager
@@ -297,15 +297,15 @@ def _not_called(*_: object) -> None:
     raise AssertionError("an Executor's calls bring their own functions")
 
 
-_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_threads: weakref.WeakSet[ExecutorThread] = weakref.WeakSet()
 
 
 def _finish_all() -> None:
     """At the end of the program: what was submitted is done, as with the executors of the standard library."""
-    for engine in list(_engines):
-        engine.finish()
-    for engine in list(_engines):
-        engine.join()
+    for thread in list(_threads):
+        thread.finish()
+    for thread in list(_threads):
+        thread.join()
 
 
 # Before the interpreter joins threads and refuses new ones. The standard library's executors use the same hook.

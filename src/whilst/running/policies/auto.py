@@ -4,13 +4,13 @@ A policy for the driver: it starts nothing and waits for nothing. Its stages:
 
 first   one call with nothing but the clocks read around it. If it is over in microseconds, most often nothing
         else ever happens: calls go on inline, in stretches of a millisecond or two.
-pilot   a few more calls, watched (`piloting`). Real calls, made once, whose results are kept.
-run     as decided (`deciding.decide`), with the number of calls at once and the batches following what comes back
+pilot   a few more calls, watched (`pilot_calls`). Real calls, made once, whose results are kept.
+run     as decided (`decide`), with the number of calls at once and the batches following what comes back
         (`controller`). While processes start, calls go on inline. When calls turn out longer or shorter than those
         the decision rests on, or threads don't bring what they promised, it is decided again for what is left.
 
 Every call that raises something counts as made, save one: a call that was turned away because too many were in
-flight (`refusals`) is made again with fewer.
+flight (`throttling`) is made again with fewer.
 """
 
 from __future__ import annotations

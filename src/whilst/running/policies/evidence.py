@@ -1,6 +1,6 @@
 """What a decision of mode="auto" rests on: the profile of the first calls, the machine, and what else bears on it.
 
-Looks things up when they are first asked for; what follows from them is `deciding`'s.
+Looks things up when they are first asked for; `decide` says what follows from them.
 """
 
 from __future__ import annotations
