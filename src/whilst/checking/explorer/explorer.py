@@ -36,7 +36,7 @@ from whilst.checking.engine.watchdog import Watchdog
 from whilst.checking.explorer.describe import Describer, needs_free_threading_along, types_within
 from whilst.checking.explorer.execution import Execution, Limits, Program, Rest
 from whilst.checking.explorer.runtime import Runtime, borrow, give_back
-from whilst.checking.instrument.left_alone import functions_behind, is_trusted
+from whilst.checking.instrument.left_alone import functions_behind, is_module_left_alone
 from whilst.checking.search.preemption_bound import Fingerprint
 
 if TYPE_CHECKING:
@@ -150,11 +150,11 @@ class Explorer:
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
         """What was not seen into, over all executions so far."""
-        trusted = [
+        left_alone = [
             Assumption(f"module {name}", "without effect on shared state")
-            for name in sorted(self.instrumentation.trusted_seen)
+            for name in sorted(self.instrumentation.left_alone_seen)
         ]
-        return (*self.caller.assumed.values(), *self.caller.virtual.values(), *trusted)
+        return (*self.caller.assumed.values(), *self.caller.virtual.values(), *left_alone)
 
     # ------------------------------------------------------------------ for the search
 
@@ -347,7 +347,7 @@ def _is_foreign(task: Any) -> bool:
     """Whether a callable is C, or a function of a module that stays as it is."""
     function = getattr(task, "__func__", task)
     if isinstance(function, types.FunctionType):
-        return is_trusted(function.__module__ or "")
+        return is_module_left_alone(function.__module__ or "")
     return isinstance(function, (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType))
 
 

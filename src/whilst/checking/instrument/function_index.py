@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Final
 
-from whilst.checking.instrument.left_alone import is_trusted
+from whilst.checking.instrument.left_alone import is_module_left_alone
 
 __all__ = ["Known", "functions_like", "nested"]
 
@@ -62,7 +62,11 @@ def _look_through(file: str) -> list[types.FunctionType]:
     things = gc.get_objects()
     are_functions = map(operator.is_, map(type, things), itertools.repeat(types.FunctionType))
     functions = itertools.compress(things, are_functions)
-    return [each for each in functions if each.__code__.co_filename == file and not is_trusted(each.__module__ or "")]
+    return [
+        each
+        for each in functions
+        if each.__code__.co_filename == file and not is_module_left_alone(each.__module__ or "")
+    ]
 
 
 def nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from whilst.checking.engine.sites import Site
 from whilst.checking.instrument.function_index import Known, functions_like
-from whilst.checking.instrument.left_alone import MODELLED, is_left
+from whilst.checking.instrument.left_alone import MODELLED, is_left_alone
 from whilst.checking.instrument.shared_variables import SharedNames
 from whilst.checking.instrument.templates import Rewriter
 
@@ -51,7 +51,7 @@ class Instrumentation:
 
     def __init__(self, rewriter: Rewriter) -> None:
         self.rewriter = rewriter
-        self.trusted_seen: set[str] = set()
+        self.left_alone_seen: set[str] = set()
         self._names: dict[int, SharedNames] = {}
         self._plans: dict[str, _Plan] = {}
         # Of the running check:
@@ -71,10 +71,10 @@ class Instrumentation:
         known_codes = self.rewriter.known_codes
         if id(code) in known_codes:
             return
-        if is_left(function):
+        if is_left_alone(function):
             module = function.__module__ or ""
             if module.partition(".")[0] not in MODELLED:
-                self.trusted_seen.add(module)
+                self.left_alone_seen.add(module)
             known_codes.add(id(code))
             self._left_alone.append(code)
             return
@@ -203,7 +203,7 @@ class Instrumentation:
         """The check is over; whether what was rewritten may serve the next one."""
         self.rewriter.returning.clear()
         self.rewriter.known_codes.difference_update(map(id, self._left_alone))
-        self.trusted_seen = set()
+        self.left_alone_seen = set()
         self._swapped, self._files, self._left_alone = [], set(), []
         self.is_stale = False
         is_small = self.rewriter.site_count < _MOST_SITES

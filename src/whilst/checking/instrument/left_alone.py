@@ -12,7 +12,7 @@ __all__ = ["MODELLED", "functions_behind", "is_left", "is_modelled", "is_trusted
 
 # Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
 # (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
-TRUSTED = (
+LEFT_ALONE = (
     "whilst", "greenlet", "threading", "_thread", "queue", "logging", "importlib", "_frozen_importlib", "re",
     "enum", "typing", "abc", "_abc", "_py_abc", "warnings", "linecache", "traceback",
     "tokenize", "inspect", "dis", "opcode", "ast", "gc", "encodings", "codecs", "io", "_io", "_pyio",
@@ -26,24 +26,24 @@ TRUSTED = (
 _SEEN_INTO = frozenset({("logging", "Handler.handle"), ("logging", "Handler.acquire"), ("logging", "Handler.release")})
 # A module of theirs that has no effect but on what it is given.
 _PLAIN = frozenset({"multiprocessing.sharedctypes"})
-_NAMES = frozenset(TRUSTED)
-_PREFIXES = (*(f"{name}." for name in TRUSTED), "sre_")
+_NAMES = frozenset(LEFT_ALONE)
+_PREFIXES = (*(f"{name}." for name in LEFT_ALONE), "sre_")
 
 
-def is_trusted(module: str) -> bool:
+def is_module_left_alone(module: str) -> bool:
     """Whether functions of that module run as they are."""
     return (module in _NAMES or module.startswith(_PREFIXES)) and module not in _PLAIN
 
 
-def is_left(function: types.FunctionType) -> bool:
+def is_left_alone(function: types.FunctionType) -> bool:
     """Whether that function runs as it is."""
     module = function.__module__ or ""
-    return is_trusted(module) and (module, function.__qualname__) not in _SEEN_INTO
+    return is_module_left_alone(module) and (module, function.__qualname__) not in _SEEN_INTO
 
 
 def is_modelled(module: str) -> bool:
     """Whether that module runs as it is since what matters of it is modelled."""
-    return module.partition(".")[0] in MODELLED and is_trusted(module)
+    return module.partition(".")[0] in MODELLED and is_module_left_alone(module)
 
 
 MODELLED: Final = frozenset({"threading", "queue", "asyncio", "concurrent", "random", "whilst", "_thread"})
