@@ -15,7 +15,7 @@ import pytest
 from whilst.checking import api as verbs
 from whilst.checking import check
 from whilst.checking.search import parallel as spreading
-from whilst.checking.search.parallel import Known, Spread
+from whilst.checking.search.parallel import FileFunctions, Spread
 from whilst.checking.search.search import SearchConfig
 from whilst.checking.search.subtrees import Frontier
 from whilst.model.verdict import Answer
@@ -93,7 +93,7 @@ def patient(spreads: list[Spread], monkeypatch: pytest.MonkeyPatch) -> list[Spre
     def and_wait(self: Spread) -> None:
         start(self)
         while not all(helper.is_ready or helper.is_dead for helper in self.helpers):
-            self.answers(Frontier(), Known(0, frozenset(), {}, {}), 10)
+            self.answers(Frontier(), FileFunctions(0, frozenset(), {}, {}), 10)
 
     monkeypatch.setattr(Spread, "start", and_wait)
     return spreads

@@ -13,7 +13,7 @@ import pytest
 from whilst.checking.engine.sites import SiteTable
 from whilst.checking.instrument.bytecode import decode, version
 from whilst.checking.instrument.insert_hooks import Hooks
-from whilst.checking.instrument.shared_variables import SharedNames
+from whilst.checking.instrument.shared_variables import SharedVariables
 from whilst.checking.instrument.templates import Rewriter
 
 REPLACING = {"call", "call_spread", "enter", "loop"}
@@ -34,7 +34,7 @@ def hooks_into(seen):
 
 def rewritten(function, *, at_every_instruction=False):
     seen = Counter()
-    names = SharedNames(function.__globals__)
+    names = SharedVariables(function.__globals__)
     names.scan(function.__code__)
     code = Rewriter(hooks_into(seen), SiteTable(), at_every_instruction=at_every_instruction).rewrite(
         function.__code__, names

@@ -15,7 +15,7 @@ from whilst.checking.checker import Inquiry
 from whilst.checking.explain.tokens import resolve
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.question import Judge, Question
-from whilst.checking.search.parallel import PIECE_S, Answered, Assignment, Known
+from whilst.checking.search.parallel import PIECE_S, Answered, Assignment, KnownSites
 from whilst.checking.search.subtrees import Task, explore
 
 __all__ = ["go_on", "main"]
@@ -57,10 +57,10 @@ def go_on(connection: Connection, explorer: Explorer, judge: Judge) -> None:
 
 
 def _explore_pieces(connection: Connection, explorer: Explorer, judge: Judge) -> None:
-    known = Known(-1, frozenset(), {}, {})
+    known = KnownSites(-1, frozenset(), {}, {})
     while True:
         message = connection.recv()
-        if isinstance(message, Known):
+        if isinstance(message, KnownSites):
             known = message
             explorer.adopt(known.site_keys)
             explorer.scheduler.task_numbers.clear()
@@ -69,7 +69,7 @@ def _explore_pieces(connection: Connection, explorer: Explorer, judge: Judge) ->
         _answer(connection, explorer, judge, known, message)
 
 
-def _answer(connection: Connection, explorer: Explorer, judge: Judge, known: Known, task: Task) -> None:
+def _answer(connection: Connection, explorer: Explorer, judge: Judge, known: KnownSites, task: Task) -> None:
     endings, raised = set(judge.endings), set(judge.raised)
     piece = explore(explorer, known.gates, task, judge, _until(time.monotonic() + PIECE_S))
     new = frozenset(judge.endings - endings)

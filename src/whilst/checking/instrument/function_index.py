@@ -18,12 +18,12 @@ from typing import Final
 
 from whilst.checking.instrument.left_alone import is_module_left_alone
 
-__all__ = ["Known", "functions_like", "nested"]
+__all__ = ["FileFunctions", "functions_like", "nested"]
 
 _MOST_FILES: Final = 256
 
 
-class Known:
+class FileFunctions:
     """The functions of one file, as far as they were alive when it was looked through."""
 
     def __init__(self, functions: list[types.FunctionType]) -> None:
@@ -43,17 +43,17 @@ class Known:
         return [function for each in self.functions if (function := each()) is not None]
 
 
-_KNOWN: Final[dict[str, Known]] = {}
+_FILES: Final[dict[str, FileFunctions]] = {}
 
 
-def functions_like(function: types.FunctionType) -> Known:
+def functions_like(function: types.FunctionType) -> FileFunctions:
     """The functions of the file that this one comes from, itself included unless it was made since."""
     file = function.__code__.co_filename
-    known = _KNOWN.get(file)
+    known = _FILES.get(file)
     if known is None or id(function.__code__) not in known.codes:
-        if len(_KNOWN) >= _MOST_FILES:
-            _KNOWN.clear()
-        known = _KNOWN[file] = Known(_look_through(file))
+        if len(_FILES) >= _MOST_FILES:
+            _FILES.clear()
+        known = _FILES[file] = FileFunctions(_look_through(file))
     return known
 
 

@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from whilst.checking.engine.sites import Site
-from whilst.checking.instrument.function_index import Known, functions_like
+from whilst.checking.instrument.function_index import FileFunctions, functions_like
 from whilst.checking.instrument.left_alone import MODELLED, is_left_alone
-from whilst.checking.instrument.shared_variables import SharedNames
+from whilst.checking.instrument.shared_variables import SharedVariables
 from whilst.checking.instrument.templates import Rewriter
 
 __all__ = ["Instrumentation"]
@@ -38,8 +38,8 @@ class Swap(NamedTuple):
 class _Plan(NamedTuple):
     """What the functions of one file are exchanged for, as long as the shared names stay at these versions."""
 
-    known: Known
-    versions: list[tuple[SharedNames, int]]
+    known: FileFunctions
+    versions: list[tuple[SharedVariables, int]]
     swaps: list[Swap]
 
     def is_current(self) -> bool:
@@ -52,7 +52,7 @@ class Instrumentation:
     def __init__(self, rewriter: Rewriter) -> None:
         self.rewriter = rewriter
         self.left_alone_seen: set[str] = set()
-        self._names: dict[int, SharedNames] = {}
+        self._names: dict[int, SharedVariables] = {}
         self._plans: dict[str, _Plan] = {}
         # Of the running check:
         self._swapped: list[list[Swap]] = []
@@ -92,7 +92,7 @@ class Instrumentation:
             for inner in _held_by(function):
                 self.admit(inner)
 
-    def _exchange(self, file: str, known: Known) -> None:
+    def _exchange(self, file: str, known: FileFunctions) -> None:
         plan = self._plans.get(file)
         if plan is None or plan.known is not known or not plan.is_current():
             plan = self._plans[file] = self._plan(known)
@@ -102,21 +102,21 @@ class Instrumentation:
             if function is not None and function.__code__ is code:
                 function.__code__ = new
 
-    def _plan(self, known: Known) -> _Plan:
+    def _plan(self, known: FileFunctions) -> _Plan:
         functions = [each for each in known.alive() if id(each.__code__) not in self.rewriter.known_codes]
         spaces = {id(each.__globals__): self._names_of(each) for each in functions}
         swaps = [self._swap_of(each, spaces[id(each.__globals__)]) for each in functions]
         return _Plan(known, [(names, names.version) for names in spaces.values()], swaps)
 
-    def _names_of(self, function: types.FunctionType) -> SharedNames:
+    def _names_of(self, function: types.FunctionType) -> SharedVariables:
         """The shared names of its module, with those that it stores."""
         names = self._names.get(id(function.__globals__))
         if names is None:
-            names = self._names[id(function.__globals__)] = SharedNames(function.__globals__)
+            names = self._names[id(function.__globals__)] = SharedVariables(function.__globals__)
         names.scan(function.__code__)
         return names
 
-    def _swap_of(self, function: types.FunctionType, names: SharedNames) -> Swap:
+    def _swap_of(self, function: types.FunctionType, names: SharedVariables) -> Swap:
         return Swap(weakref.ref(function), function.__code__, self.rewriter.rewrite(function.__code__, names))
 
     def rewrite_source(self, source: object, mode: str, space: dict[str, Any]) -> types.CodeType:
@@ -127,7 +127,7 @@ class Instrumentation:
             text: Any = source
             self._compiled[key] = text if isinstance(text, types.CodeType) else compile(text, "<string>", mode)
         if key not in self._sources:
-            names = SharedNames(space)
+            names = SharedVariables(space)
             names.scan(self._compiled[key])
             self._sources[key] = self.rewriter.rewrite(self._compiled[key], names)
         _set_space(self._sources[key], space)
@@ -210,7 +210,7 @@ class Instrumentation:
         return is_small and not self._is_spent and all(map(_is_of_a_module, self._names.values()))
 
 
-def _is_of_a_module(names: SharedNames) -> bool:
+def _is_of_a_module(names: SharedVariables) -> bool:
     """Whether the namespace is a module's that is still there: others are not to be kept alive."""
     module = sys.modules.get(str(names.space.get("__name__")))
     return module is not None and vars(module) is names.space

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.instrument.bytecode import COMMON_CONSTANTS, OP, Instruction, Version, assemble, call_hook, decode
-from whilst.checking.instrument.shared_variables import SharedNames, cell_name
+from whilst.checking.instrument.shared_variables import SharedVariables, cell_name
 
 if TYPE_CHECKING:
     from whilst.checking.instrument.templates import Rewriter
@@ -93,7 +93,7 @@ _ALREADY_BOOL = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "TO_BOOL")
 class CodeRewriter:
     """One code object on its way through."""
 
-    def __init__(self, owner: Rewriter, code: CodeType, names: SharedNames) -> None:
+    def __init__(self, owner: Rewriter, code: CodeType, names: SharedVariables) -> None:
         self.owner, self.code, self.names = owner, code, names
         self.hooks, self.row = owner.hooks, owner.row
         self.sites: list[Site] = []

@@ -8,12 +8,12 @@ from typing import Final
 from whilst.checking.instrument.bytecode import decode
 from whilst.checking.instrument.function_index import nested
 
-__all__ = ["SharedNames", "cell_name"]
+__all__ = ["SharedVariables", "cell_name"]
 
 _MOST: Final = 20_000
 
 
-class SharedNames:
+class SharedVariables:
     """The globals and closure cells that code of one module stores. `version` counts how often more were found."""
 
     __slots__ = ("space", "stored_cells", "stored_globals", "version")

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from whilst.checking.engine.sites import Site, SiteTable, SiteTemplate
 from whilst.checking.instrument.bytecode import version
 from whilst.checking.instrument.insert_hooks import CodeRewriter, Hooks
-from whilst.checking.instrument.shared_variables import SharedNames
+from whilst.checking.instrument.shared_variables import SharedVariables
 
 __all__ = ["Rewriter"]
 
@@ -42,7 +42,7 @@ class Rewriter:
         self._own: dict[int, CodeType] = {}  # id of what was made here -> what it was made of
         self._outdated: list[Cast] = []  # code that may still run, so that its id stays its own
 
-    def rewrite(self, code: CodeType, names: SharedNames) -> CodeType:
+    def rewrite(self, code: CodeType, names: SharedVariables) -> CodeType:
         """The code object to run instead of `code` in functions whose globals are those of `names`."""
         is_returning = id(code) in self.returning
         key = (id(code), id(names.space), is_returning)
@@ -120,7 +120,7 @@ class Mould:
                 extra.append(const)
         return cls(code, new.replace(co_consts=()), tuple(extra))
 
-    def cast(self, owner: Rewriter, names: SharedNames) -> Cast:
+    def cast(self, owner: Rewriter, names: SharedVariables) -> Cast:
         """The code object with the hooks of `owner` and sites of its own."""
         space = names.space
         sites: list[Site] = []

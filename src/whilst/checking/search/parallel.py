@@ -26,7 +26,7 @@ from typing import Any, Final
 from whilst.checking.explorer.explorer import Execution, Explorer
 from whilst.checking.search.subtrees import Frontier, Piece, explore
 
-__all__ = ["Answered", "Assignment", "Known", "Spread", "is_possible", "spread_out"]
+__all__ = ["Answered", "Assignment", "KnownSites", "Spread", "is_possible", "spread_out"]
 
 PIECE_S: Final = 0.15  # how long a piece is explored before what is left of it is shared
 _OWN_PIECE_S: Final = 0.5  # the same for ours, of which we share as soon as somebody has nothing to do
@@ -45,7 +45,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownSites:
     """What has been learnt so far; pieces of an earlier epoch count no more."""
 
     epoch: int
@@ -192,7 +192,7 @@ class Spread:
         """Whether somebody has nothing to do."""
         return any(each.is_ready and not each.is_dead and not each.given for each in self.helpers)
 
-    def hand_out(self, frontier: Frontier, known: Known) -> None:
+    def hand_out(self, frontier: Frontier, known: KnownSites) -> None:
         """Give every idle helper something to do, then every one something to do next: it never waits for us."""
         for most in range(1, _AHEAD + 1):
             for helper in self.helpers:
@@ -208,7 +208,7 @@ class Spread:
                 if not helper.send(task):
                     self._lose(helper, frontier, known)
 
-    def _lose(self, helper: _Helper, frontier: Frontier, known: Known) -> None:
+    def _lose(self, helper: _Helper, frontier: Frontier, known: KnownSites) -> None:
         """It is gone; what it was at, others may do."""
         for epoch, number in helper.given:
             if epoch == known.epoch:
@@ -217,7 +217,7 @@ class Spread:
         helper.is_dead = True
         self.trouble = self.trouble or "a process that shared the search ended early"
 
-    def answers(self, frontier: Frontier, known: Known, timeout_s: float) -> list[Answered]:
+    def answers(self, frontier: Frontier, known: KnownSites, timeout_s: float) -> list[Answered]:
         """What has come in; pieces of helpers that are gone go back."""
         talking = self._talking()
         out = []
@@ -299,9 +299,9 @@ def spread_out(
     return True
 
 
-def _known(explorer: Explorer, epoch: int, gates: Mapping[int, int]) -> Known:
+def _known(explorer: Explorer, epoch: int, gates: Mapping[int, int]) -> KnownSites:
     numbers = dict(explorer.scheduler.task_numbers)
-    return Known(epoch, explorer.known_site_keys(), numbers, dict(gates))
+    return KnownSites(epoch, explorer.known_site_keys(), numbers, dict(gates))
 
 
 def is_possible() -> bool:
