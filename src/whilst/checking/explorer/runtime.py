@@ -1,9 +1,9 @@
 """What executions run on: scheduler, hooks, models and the code that calls these hooks.
 
-Making one, and casting the code of a module for it, takes longer than most checks. So a machine serves one check
-after the other: `borrow` gives one that knows nothing of earlier checks except code, `give_back` makes it forget.
-One that holds what the next check must not see, or must not keep alive, is dropped instead. All but the main thread
-use a machine once, since greenlets belong to the thread that made them and would outlive it.
+Making one, and instantiating the code of a module for it, takes longer than most checks. So a runtime serves one
+check after the other: `borrow` gives one that knows nothing of earlier checks except code, `give_back` makes it
+forget. One that holds what the next check must not see, or must not keep alive, is dropped instead. All but the main
+thread use a runtime once, since greenlets belong to the thread that made them and would outlive it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Runtime:
         self.caller.known_codes = self.rewriter.known_codes
 
     def forget(self) -> bool:
-        """The check is over; whether the machine may serve another one."""
+        """The check is over; whether the runtime may serve another one."""
         self.watcher.forget()
         self.caller.forget()
         self.caller.threads.restore()
@@ -61,7 +61,7 @@ _IDLE: Final[dict[bool, Runtime]] = {}
 
 
 def borrow(*, at_every_instruction: bool) -> Runtime:
-    """A machine that knows nothing of earlier checks."""
+    """A runtime that knows nothing of earlier checks."""
     runtime = _IDLE.pop(at_every_instruction, None) if _is_main_thread() else None
     return runtime or Runtime(at_every_instruction=at_every_instruction)
 

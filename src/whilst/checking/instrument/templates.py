@@ -1,7 +1,7 @@
-"""Rewritten code objects: made once in a process as moulds, cast for each machine that runs them.
+"""Rewritten code objects: a template for the whole process, and an instance for each runtime that runs it.
 
-Decoding and assembling take a millisecond a function; a mould is kept for the whole process. A cast is a mould with
-the hooks of one machine and sites of its own, and is kept as long as the machine (see `runtime`).
+Decoding and assembling take a millisecond a function, so a template is kept as long as the process lives. An instance
+is a template with the hooks of one runtime and sites of its own; it is kept as long as the runtime (see `runtime`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from whilst.checking.instrument.shared_variables import SharedVariables
 __all__ = ["Rewriter"]
 
 
-class Cast(NamedTuple):
+class Instance(NamedTuple):
     """One code object as it runs in one module: `code` is the original, held so that its id stays its own."""
 
     code: CodeType
@@ -38,34 +38,34 @@ class Rewriter:
         self.known_codes: set[int] = set()  # ids of what was made here; callers add what shall stay as it is
         self.returning: set[int] = set()  # ids of code objects whose return is an event
         self.site_count = 0
-        self._casts: dict[tuple[int, int, bool], Cast] = {}
+        self._instances: dict[tuple[int, int, bool], Instance] = {}
         self._own: dict[int, CodeType] = {}  # id of what was made here -> what it was made of
-        self._outdated: list[Cast] = []  # code that may still run, so that its id stays its own
+        self._outdated: list[Instance] = []  # code that may still run, so that its id stays its own
 
     def rewrite(self, code: CodeType, names: SharedVariables) -> CodeType:
         """The code object to run instead of `code` in functions whose globals are those of `names`."""
         is_returning = id(code) in self.returning
         key = (id(code), id(names.space), is_returning)
-        known = self._casts.get(key)
+        known = self._instances.get(key)
         if known is not None:
             if known.version == names.version:
                 return known.new
             self._outdated.append(known)
         form = (id(code), self.at_every_instruction, is_returning, names.stored_globals, names.stored_cells)
-        mould = _MOULDS.get(form)
-        if mould is None:
+        template = _TEMPLATES.get(form)
+        if template is None:
             writer = CodeRewriter(self, code, names)
             new = writer.run()
-            cast = Cast(code, new, writer.sites, names.version)
-            _keep_mould(form, Mould.of(code, new, self.hooks))
+            instance = Instance(code, new, writer.sites, names.version)
+            _keep_template(form, Template.of(code, new, self.hooks))
         else:
-            cast = mould.cast(self, names)
-        self._casts[key] = cast
-        self.known_codes.add(id(cast.new))
-        self._own[id(cast.new)] = code
-        self.site_count += len(cast.sites)
-        self.site_table.promote_named(cast.sites)
-        return cast.new
+            instance = template.instantiate(self, names)
+        self._instances[key] = instance
+        self.known_codes.add(id(instance.new))
+        self._own[id(instance.new)] = code
+        self.site_count += len(instance.sites)
+        self.site_table.promote_named(instance.sites)
+        return instance.new
 
     def own_code(self, new: CodeType) -> CodeType | None:
         """What that was made of, if it was made here."""
@@ -73,7 +73,7 @@ class Rewriter:
 
     def end(self) -> None:
         """Let go of all code: it holds the hooks, which lead back here."""
-        self._casts.clear()
+        self._instances.clear()
         self._own.clear()
         self._outdated.clear()
 
@@ -84,9 +84,9 @@ class Rewriter:
             return
         self.site_table.named |= new
         functions = {key.rpartition(":")[0] for key in new}
-        for cast in list(self._casts.values()):
-            if cast.sites and cast.sites[0].key.rpartition(":")[0] in functions:
-                self.site_table.promote_named(cast.sites)
+        for instance in list(self._instances.values()):
+            if instance.sites and instance.sites[0].key.rpartition(":")[0] in functions:
+                self.site_table.promote_named(instance.sites)
 
 
 class _HookName(str):
@@ -96,7 +96,7 @@ class _HookName(str):
 
 
 @dataclass(frozen=True, slots=True)
-class Mould:
+class Template:
     """A code object's rewritten form without what belongs to one explorer: its hooks and sites.
 
     Assembling takes most of the time of entering an explorer, and a module of tests is entered once a test.
@@ -107,7 +107,7 @@ class Mould:
     extra: tuple[object, ...]  # the constants that were added: `SiteTemplate` for a site, `_HookName` for a hook
 
     @classmethod
-    def of(cls, code: CodeType, new: CodeType, hooks: Hooks) -> Mould:
+    def of(cls, code: CodeType, new: CodeType, hooks: Hooks) -> Template:
         """Take the form of what was just assembled."""
         names = {id(getattr(hooks, field.name)): field.name for field in fields(hooks)}
         extra: list[object] = []
@@ -120,7 +120,7 @@ class Mould:
                 extra.append(const)
         return cls(code, new.replace(co_consts=()), tuple(extra))
 
-    def cast(self, owner: Rewriter, names: SharedVariables) -> Cast:
+    def instantiate(self, owner: Rewriter, names: SharedVariables) -> Instance:
         """The code object with the hooks of `owner` and sites of its own."""
         space = names.space
         sites: list[Site] = []
@@ -133,14 +133,14 @@ class Mould:
                 consts.append(sites[-1])
             else:
                 consts.append(getattr(owner.hooks, held) if isinstance(held, _HookName) else held)
-        return Cast(self.code, self.form.replace(co_consts=tuple(consts)), sites, names.version)
+        return Instance(self.code, self.form.replace(co_consts=tuple(consts)), sites, names.version)
 
 
-_MOST_MOULDS: Final = 20_000
-_MOULDS: Final[dict[tuple[object, ...], Mould]] = {}
+_MOST_TEMPLATES: Final = 20_000
+_TEMPLATES: Final[dict[tuple[object, ...], Template]] = {}
 
 
-def _keep_mould(key: tuple[object, ...], mould: Mould) -> None:
-    if len(_MOULDS) >= _MOST_MOULDS:
-        _MOULDS.clear()
-    _MOULDS[key] = mould
+def _keep_template(key: tuple[object, ...], template: Template) -> None:
+    if len(_TEMPLATES) >= _MOST_TEMPLATES:
+        _TEMPLATES.clear()
+    _TEMPLATES[key] = template
