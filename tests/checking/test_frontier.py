@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from brute_force import program, random_programs, searched, trace_of
 
 from whilst.checking.explorer.explorer import Execution, Explorer
-from whilst.checking.search.subtrees import Frontier, Piece, Task, explore
+from whilst.checking.search.subtrees import Frontier, SubtreeResult, SubtreeTask, explore
 
 PROGRAMS = list(random_programs(60, seed=23))
 
@@ -33,7 +33,7 @@ def in_pieces(explorer: Explorer, draws: random.Random) -> list[frozenset[object
         return False
 
     frontier = Frontier()
-    out: list[tuple[Task, Piece]] = []
+    out: list[tuple[SubtreeTask, SubtreeResult]] = []
     while out or not frontier.is_over:
         task = frontier.take() if len(out) < 3 else None
         if task is not None:

@@ -15,7 +15,7 @@ import pytest
 from whilst.checking import api as verbs
 from whilst.checking import check
 from whilst.checking.search import parallel as spreading
-from whilst.checking.search.parallel import FileFunctions, Spread
+from whilst.checking.search.parallel import FileFunctions, ParallelSearch
 from whilst.checking.search.search import SearchConfig
 from whilst.checking.search.subtrees import Frontier
 from whilst.model.verdict import Answer
@@ -71,31 +71,33 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def spreads(monkeypatch: pytest.MonkeyPatch) -> list[Spread]:
+def spreads(monkeypatch: pytest.MonkeyPatch) -> list[ParallelSearch]:
     """Start helpers at once, and wait for them before going on alone."""
-    monkeypatch.setattr(verbs, "SearchConfig", functools.partial(SearchConfig, spread_after_s=0.0, audit_executions=0))
-    made: list[Spread] = []
-    init = Spread.__init__
+    monkeypatch.setattr(
+        verbs, "SearchConfig", functools.partial(SearchConfig, parallel_after_s=0.0, audit_executions=0)
+    )
+    made: list[ParallelSearch] = []
+    init = ParallelSearch.__init__
 
-    def noted(self: Spread, *args: Any) -> None:
+    def noted(self: ParallelSearch, *args: Any) -> None:
         init(self, *args)
         made.append(self)
 
-    monkeypatch.setattr(Spread, "__init__", noted)
+    monkeypatch.setattr(ParallelSearch, "__init__", noted)
     return made
 
 
 @pytest.fixture
-def patient(spreads: list[Spread], monkeypatch: pytest.MonkeyPatch) -> list[Spread]:
+def patient(spreads: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch) -> list[ParallelSearch]:
     """Go on only when the helpers are ready, so that they get their share."""
-    start = Spread.start
+    start = ParallelSearch.start
 
-    def and_wait(self: Spread) -> None:
+    def and_wait(self: ParallelSearch) -> None:
         start(self)
         while not all(helper.is_ready or helper.is_dead for helper in self.helpers):
             self.answers(Frontier(), FileFunctions(0, frozenset(), {}, {}), 10)
 
-    monkeypatch.setattr(Spread, "start", and_wait)
+    monkeypatch.setattr(ParallelSearch, "start", and_wait)
     return spreads
 
 
@@ -108,7 +110,7 @@ NAMES = ("locked_1", "locked_2", "locked_3", "plain_1", "plain_2", "plain_3", "s
 PAIRS = list(itertools.combinations(NAMES, 2))
 
 
-def test_twenty_programs_have_as_many_executions_in_two_processes(module: Any, spreads: list[Spread]) -> None:
+def test_twenty_programs_have_as_many_executions_in_two_processes(module: Any, spreads: list[ParallelSearch]) -> None:
     for tasks in PAIRS:
         alone, shared = checked(module, tasks, 1), checked(module, tasks, 2)
         assert (shared.answer, shared.executions) == (alone.answer, alone.executions), tasks
@@ -118,7 +120,7 @@ def test_twenty_programs_have_as_many_executions_in_two_processes(module: Any, s
 
 @pytest.mark.parametrize("forks", [True, False])
 def test_helpers_do_their_share_of_a_large_tree(
-    module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch, forks: bool
+    module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch, forks: bool
 ) -> None:
     if not forks:  # where there are other threads, a helper is a fresh interpreter
         monkeypatch.setattr(spreading, "can_fork", lambda: False)
@@ -130,27 +132,27 @@ def test_helpers_do_their_share_of_a_large_tree(
 
 
 def test_a_helper_that_is_killed_loses_nothing(
-    module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch
+    module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hand_out = Spread.hand_out
+    hand_out = ParallelSearch.hand_out
 
-    def and_kill(self: Spread, *args: Any) -> None:
+    def and_kill(self: ParallelSearch, *args: Any) -> None:
         hand_out(self, *args)
         for helper in self.helpers:
             if helper.doing is not None and not helper.is_dead:
                 helper.process.kill()
 
-    monkeypatch.setattr(Spread, "hand_out", and_kill)
+    monkeypatch.setattr(ParallelSearch, "hand_out", and_kill)
     verdict = checked(module, ("locked_1", "locked_2", "locked_3"), 3)
     assert verdict.executions == 560
     assert patient[0].trouble
 
 
-def test_ctrl_c_leaves_no_helper(module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: Spread, *_: Any) -> None:
+def test_ctrl_c_leaves_no_helper(module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: ParallelSearch, *_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Spread, "answers", interrupted)
+    monkeypatch.setattr(ParallelSearch, "answers", interrupted)
     with pytest.raises(KeyboardInterrupt):
         checked(module, ("locked_1", "locked_2", "locked_3"), 3)
     assert patient
@@ -164,7 +166,7 @@ def test_local_functions_are_checked_in_one_process_and_the_verdict_says_so() ->
 
 
 def test_a_search_goes_on_from_where_it_was_when_helpers_come(
-    module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch
+    module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handed_over: list[int] = []
     going_on = Frontier.going_on
@@ -179,17 +181,17 @@ def test_a_search_goes_on_from_where_it_was_when_helpers_come(
 
 
 def test_a_helper_that_is_gone_before_it_is_given_anything_loses_nothing(
-    module: Any, patient: list[Spread], monkeypatch: pytest.MonkeyPatch
+    module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = Spread.start
+    start = ParallelSearch.start
 
-    def and_kill(self: Spread) -> None:
+    def and_kill(self: ParallelSearch) -> None:
         start(self)
         for helper in self.helpers:
             helper.process.kill()
             helper.process.wait()
 
-    monkeypatch.setattr(Spread, "start", and_kill)
+    monkeypatch.setattr(ParallelSearch, "start", and_kill)
     verdict = checked(module, ("locked_1", "locked_2", "locked_3"), 3)
     assert verdict.executions == 560
     assert patient[0].trouble

@@ -11,7 +11,7 @@ import pytest
 
 from whilst.checking import api as verbs
 from whilst.checking import check, replay
-from whilst.checking import checker as inquiry
+from whilst.checking import checker as checker
 from whilst.checking.question import Question
 from whilst.errors import ReplayError
 
@@ -31,7 +31,7 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(str(tmp_path))
     remembered: dict[str, Question] = {}
-    for module in (inquiry, verbs):
+    for module in (checker, verbs):
         monkeypatch.setattr(module, "REMEMBERED", remembered)
     return tmp_path / "edited_bank.py"
 
@@ -50,7 +50,7 @@ def load(file: Path, text: str) -> str | None:
     importlib.invalidate_caches()
     module = importlib.import_module("edited_bank")
     token = check(module.Account, [module.deposit] * 2).token
-    inquiry.REMEMBERED.clear()  # as in another process
+    checker.REMEMBERED.clear()  # as in another process
     return token
 
 

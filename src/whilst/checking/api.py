@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from whilst.checking.checker import REMEMBERED, Inquiry
+from whilst.checking.checker import REMEMBERED, Checker
 from whilst.checking.explain.tokens import Token, resolve
 from whilst.checking.explorer.explorer import Explorer, Limits
 from whilst.checking.question import Question
@@ -58,13 +58,13 @@ def check(
     started = time.monotonic()
     limits = limits or Limits()
     with Explorer(question.program, limits) as explorer:
-        inquiry = Inquiry(question, explorer, started)
-        spread = inquiry.spread(jobs, limits) if jobs > 1 else None
+        checker = Checker(question, explorer, started)
+        parallel = checker.parallel(jobs, limits) if jobs > 1 else None
         try:
-            return inquiry.run(replace(config, spread=spread))
+            return checker.run(replace(config, parallel=parallel))
         finally:
-            if spread is not None:
-                spread.close()
+            if parallel is not None:
+                parallel.close()
 
 
 def replay(
@@ -87,8 +87,8 @@ def replay(
     question = _question_of(token, parsed, setup, tasks, outcome, invariant)
     started = time.monotonic()
     with Explorer(question.program, limits or Limits(), site_keys=parsed.site_keys) as explorer:
-        inquiry = Inquiry(question, explorer, started)
-        return inquiry.replay(parsed)
+        checker = Checker(question, explorer, started)
+        return checker.replay(parsed)
 
 
 def _question_of(

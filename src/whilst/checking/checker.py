@@ -21,7 +21,7 @@ from whilst.checking.judge.canonical import StateTooLargeError, opaque_types
 from whilst.checking.judge.outside_state import Surroundings
 from whilst.checking.judge.sequential import ENDLESS
 from whilst.checking.question import Finding, Judge, Question
-from whilst.checking.search.parallel import Answered, Assignment, Spread, is_possible
+from whilst.checking.search.parallel import Answered, Assignment, ParallelSearch, is_possible
 from whilst.checking.search.search import DivergedError, Guarantee, SearchConfig, SearchReport, search
 from whilst.errors import ReplayError
 from whilst.model.verdict import Answer, Counterexample, Verdict
@@ -29,7 +29,7 @@ from whilst.model.verdict import Answer, Counterexample, Verdict
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-__all__ = ["REMEMBERED", "Inquiry"]
+__all__ = ["REMEMBERED", "Checker"]
 
 _MOST_REMEMBERED: Final = 256
 _SETTLING: Final = 20
@@ -41,7 +41,7 @@ class _LearntError(Exception):
     """An execution outside the search showed that more places count as events than were known."""
 
 
-class Inquiry:
+class Checker:
     """One question put to one explorer, from the first execution to the verdict."""
 
     def __init__(self, question: Question, explorer: Explorer, started: float) -> None:
@@ -86,12 +86,12 @@ class Inquiry:
             self.judge.tell_tasks_apart()
         return endless
 
-    def spread(self, jobs: int, limits: Limits) -> Spread | None:
+    def parallel(self, jobs: int, limits: Limits) -> ParallelSearch | None:
         """Helpers for the search, if other processes can import what it is about; else the verdict says why not."""
         where = self._references()
         if where and is_possible():
             assignment = Assignment(where, self.question.orders, limits, tuple(sys.path))
-            return Spread(assignment, jobs - 1, self._note, self._help)
+            return ParallelSearch(assignment, jobs - 1, self._note, self._serve)
         why = "setup or tasks have no name that another process could import them by" if not where else "not on Windows"
         self._unseen.append(f"jobs={jobs} was not used, one process was: {why}")
         return None
@@ -100,7 +100,7 @@ class Inquiry:
         self.judge.endings |= answered.endings
         self.judge.raised |= answered.raised
 
-    def _help(self, connection: Connection) -> None:
+    def _serve(self, connection: Connection) -> None:
         from whilst.checking.parallel_worker import go_on  # which imports this module
 
         go_on(connection, self.explorer, self.judge)

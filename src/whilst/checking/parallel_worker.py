@@ -11,12 +11,12 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from whilst.checking.checker import Inquiry
+from whilst.checking.checker import Checker
 from whilst.checking.explain.tokens import resolve
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.question import Judge, Question
 from whilst.checking.search.parallel import PIECE_S, Answered, Assignment, KnownSites
-from whilst.checking.search.subtrees import Task, explore
+from whilst.checking.search.subtrees import SubtreeTask, explore
 
 __all__ = ["go_on", "main"]
 
@@ -38,12 +38,12 @@ def _serve(connection: Connection) -> None:
         _refuse(connection, f"another process could not import setup and tasks: {error!r}")
         return
     with Explorer(question.program, assignment.limits) as explorer:  # type: ignore[arg-type]
-        inquiry = Inquiry(question, explorer, time.monotonic())
-        if inquiry.prepare() is not None:
+        checker = Checker(question, explorer, time.monotonic())
+        if checker.prepare() is not None:
             _refuse(connection, "the tasks do not come to an end in another process")
             return
         connection.send_bytes(pickle.dumps(None))  # ready
-        _explore_pieces(connection, explorer, inquiry.judge)
+        _explore_pieces(connection, explorer, checker.judge)
 
 
 def go_on(connection: Connection, explorer: Explorer, judge: Judge) -> None:
@@ -69,7 +69,7 @@ def _explore_pieces(connection: Connection, explorer: Explorer, judge: Judge) ->
         _answer(connection, explorer, judge, known, message)
 
 
-def _answer(connection: Connection, explorer: Explorer, judge: Judge, known: KnownSites, task: Task) -> None:
+def _answer(connection: Connection, explorer: Explorer, judge: Judge, known: KnownSites, task: SubtreeTask) -> None:
     endings, raised = set(judge.endings), set(judge.raised)
     piece = explore(explorer, known.gates, task, judge, _until(time.monotonic() + PIECE_S))
     new = frozenset(judge.endings - endings)

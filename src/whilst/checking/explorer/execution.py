@@ -14,7 +14,7 @@ from whilst.checking.explorer.describe import Describer, needs_free_threading
 if TYPE_CHECKING:
     from whilst.checking.explorer.explorer import Explorer
 
-__all__ = ["Execution", "Limits", "Program", "Rest"]
+__all__ = ["DescriptionSource", "Execution", "Limits", "Program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +48,31 @@ class Execution:
     results: tuple[TaskResult, ...]
     reason: str = ""  # for SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
     _trace: list[Event] = field(default_factory=list, repr=False)
-    _rest: Rest | None = field(default=None, repr=False)
+    _source: DescriptionSource | None = field(default=None, repr=False)
 
     def accesses(self) -> tuple[Access, ...]:
         """Every event in order; values are there when the run was recorded (`run(..., record=True)`)."""
-        rest = self._rest
-        if rest is None:
+        source = self._source
+        if source is None:
             return ()
-        describer = rest.describer or Describer(rest.explorer, self.state)
-        return describer.accesses(self._trace, rest.outer)
+        describer = source.describer or Describer(source.explorer, self.state)
+        return describer.accesses(self._trace, source.outer)
 
     @property
     def site_keys(self) -> tuple[str, ...]:
         """The places whose accesses are events of this execution, by names that other processes understand."""
-        rest = self._rest
-        return () if rest is None else _site_keys_of(self._trace, rest.stuck, rest.scheduling_points, rest.named)
+        source = self._source
+        return (
+            () if source is None else _site_keys_of(self._trace, source.stuck, source.scheduling_points, source.named)
+        )
 
     @property
     def blocked(self) -> tuple[Blocked, ...]:
         """At a deadlock: who waits for whom."""
-        rest = self._rest
-        if rest is None or self.status is not Status.DEADLOCK:
+        source = self._source
+        if source is None or self.status is not Status.DEADLOCK:
             return ()
-        return Describer(rest.explorer, self.state).blocked(rest.stuck, rest.held, rest.outer)
+        return Describer(source.explorer, self.state).blocked(source.stuck, source.held, source.outer)
 
     @property
     def needs_free_threading(self) -> bool:
@@ -83,7 +85,7 @@ class Execution:
         return sum(a != b for a, b in zip(self.choices, self.choices[1:], strict=False))
 
 
-class Rest(NamedTuple):
+class DescriptionSource(NamedTuple):
     """What a description of an execution is made from, if somebody asks for one."""
 
     explorer: Explorer

@@ -34,7 +34,7 @@ from whilst.checking.engine.events import Assumption, TaskResult
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.engine.watchdog import Watchdog
 from whilst.checking.explorer.describe import Describer, needs_free_threading_along, types_within
-from whilst.checking.explorer.execution import Execution, Limits, Program, Rest
+from whilst.checking.explorer.execution import DescriptionSource, Execution, Limits, Program
 from whilst.checking.explorer.runtime import Runtime, borrow, give_back
 from whilst.checking.instrument.left_alone import functions_behind, is_module_left_alone
 from whilst.checking.search.preemption_bound import Fingerprint
@@ -304,10 +304,9 @@ class Explorer:
         return loop
 
     def _execution(self, state: object, describer: Describer | None) -> Execution:
-        scheduler, site_table = self.scheduler, self.rewriter.site_table
+        scheduler, sites, held = self.scheduler, self.rewriter.site_table, self.caller.locks.held_at_end
         outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
-        held = self.caller.locks.held_at_end
-        rest = Rest(self, describer, outer, scheduler.stuck, held, site_table.scheduling_points, site_table.named)
+        source = DescriptionSource(self, describer, outer, scheduler.stuck, held, sites.scheduling_points, sites.named)
         return Execution(
             tuple([outer[event[0]] for event in trace]),
             scheduler.status,
@@ -315,7 +314,7 @@ class Explorer:
             tuple([results.get(task, _CUT_SHORT) for task in scheduler.numbers]),
             scheduler.reason,
             trace,
-            rest,
+            source,
         )
 
 

@@ -61,12 +61,8 @@ def _look_through(file: str) -> list[types.FunctionType]:
     """Without a Python-level loop over everything: a large process has a million objects."""
     things = gc.get_objects()
     are_functions = map(operator.is_, map(type, things), itertools.repeat(types.FunctionType))
-    functions = itertools.compress(things, are_functions)
-    return [
-        each
-        for each in functions
-        if each.__code__.co_filename == file and not is_module_left_alone(each.__module__ or "")
-    ]
+    functions = [each for each in itertools.compress(things, are_functions) if each.__code__.co_filename == file]
+    return [each for each in functions if not is_module_left_alone(each.__module__ or "")]
 
 
 def nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -30,7 +30,7 @@ from collections.abc import Mapping, Sequence
 from whilst.checking.engine.events import Status
 from whilst.checking.engine.operations import Event, HeldOff, Operation, accesses_of, accesses_wanted
 from whilst.checking.search.happens_before import HappensBefore
-from whilst.checking.search.wakeup_tree import Branch, Node, Reversal, View, Work, insert, uncovered
+from whilst.checking.search.wakeup_tree import Branch, Node, Reversal, Subtree, View, insert, uncovered
 
 __all__ = ["Optimal"]
 
@@ -42,8 +42,8 @@ class Optimal:
     the next, False when every trace has been seen.
     """
 
-    def __init__(self, gates: Mapping[int, int], work: Work | None = None) -> None:
-        work = work or Work()
+    def __init__(self, gates: Mapping[int, int], work: Subtree | None = None) -> None:
+        work = work or Subtree()
         self.gates = gates
         self.root = work.root  # nodes above are somebody else's: their races go to `reversals`
         self.asleep: list[int] = list(work.above)  # at each depth of the path, as it was come to

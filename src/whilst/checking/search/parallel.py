@@ -1,9 +1,9 @@
-"""Several processes explore one tree: this one gives pieces to helpers and explores some itself.
+"""Several processes explore one tree: this one gives pieces to workers and explores some itself.
 
-A helper is a fork of this process where that is safe (Linux, no other threads), and goes on with what is known. Else it
+A worker is a fork of this process where that is safe (Linux, no other threads), and goes on with what is known. Else it
 is a Python of its own, started afresh, that imports setup and tasks by name. It sees the same places as events
 (`site_keys`) and is told what has been learnt. Whatever becomes of it, nothing is lost: a piece is
-taken in whole or given to somebody else. A helper that sees other events than this process is not asked again.
+taken in whole or given to somebody else. A worker that sees other events than this process is not asked again.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Final
 
 from whilst.checking.explorer.explorer import Execution, Explorer
-from whilst.checking.search.subtrees import Frontier, Piece, explore
+from whilst.checking.search.subtrees import Frontier, SubtreeResult, explore
 
-__all__ = ["Answered", "Assignment", "KnownSites", "Spread", "is_possible", "spread_out"]
+__all__ = ["Answered", "Assignment", "KnownSites", "ParallelSearch", "is_possible", "search_in_parallel"]
 
 PIECE_S: Final = 0.15  # how long a piece is explored before what is left of it is shared
 _OWN_PIECE_S: Final = 0.5  # the same for ours, of which we share as soon as somebody has nothing to do
 _LOOK_EVERY: Final = 4  # executions of our own between two looks for answers
-_AHEAD: Final = 2  # pieces that a helper is given at a time
+_AHEAD: Final = 2  # pieces that a worker is given at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What a helper needs to begin with: references (see `tokens`), and the rest of the question."""
+    """What a worker needs to begin with: references (see `tokens`), and the rest of the question."""
 
     where: tuple[str, ...]
     orders: object
@@ -56,11 +56,11 @@ class KnownSites:
 
 @dataclass(slots=True)
 class Answered:
-    """A helper's answer: what came of a piece, and what it knows by now."""
+    """A worker's answer: what came of a piece, and what it knows by now."""
 
     epoch: int
     number: int
-    piece: Piece
+    piece: SubtreeResult
     site_keys: frozenset[str]
     endings: frozenset[Any]
     raised: frozenset[tuple[int, str]]
@@ -93,7 +93,7 @@ class _Fork:
             os.waitpid(self._pid, 0)
 
 
-class _Helper:
+class _Worker:
     """A process and our end of the pipe to it."""
 
     def __init__(self, assignment: Assignment, serve: Callable[[Connection], object] | None) -> None:
@@ -147,8 +147,8 @@ def can_fork() -> bool:
     return len(threading.enumerate()) == 1 and len(sys._current_frames()) <= 2  # noqa: SLF001  # a bare watchdog
 
 
-class Spread:
-    """The helpers, from the first time they are needed until `close`.
+class ParallelSearch:
+    """The workers, from the first time they are needed until `close`.
 
     `serve` is what a fork of this process does with its end of the pipe; a fresh interpreter imports all it needs.
     """
@@ -156,119 +156,119 @@ class Spread:
     def __init__(
         self,
         assignment: Assignment,
-        helpers: int,
+        workers: int,
         note: Callable[[Answered], None],
         serve: Callable[[Connection], object] | None = None,
     ) -> None:
-        self._assignment, self._count, self.note = assignment, helpers, note
+        self._assignment, self._count, self.note = assignment, workers, note
         self._serve = serve
-        self.helpers: list[_Helper] = []
-        self.executions = 0  # by helpers
+        self.workers: list[_Worker] = []
+        self.executions = 0  # by workers
         self.trouble = ""
 
     def start(self) -> None:
         serve = self._serve_alone if self._serve is not None and can_fork() else None
-        while len(self.helpers) < self._count:
-            self.helpers.append(_Helper(self._assignment, serve))
+        while len(self.workers) < self._count:
+            self.workers.append(_Worker(self._assignment, serve))
 
     def _serve_alone(self, connection: Connection) -> None:
-        """In a fork: what its elder siblings' pipes are there for is none of its business."""
+        """In a fork: close the pipes of workers that were started earlier."""
         assert self._serve is not None
-        for helper in self.helpers:
-            helper.connection.close()
+        for worker in self.workers:
+            worker.connection.close()
         self._serve(connection)
 
     def close(self) -> None:
         """Leave no process behind."""
-        while self.helpers:
-            self.helpers.pop().end()
+        while self.workers:
+            self.workers.pop().end()
 
-    def _talking(self) -> dict[Connection, _Helper]:
-        some = [each for each in self.helpers if not each.is_dead and (each.given or not each.is_ready)]
+    def _talking(self) -> dict[Connection, _Worker]:
+        some = [each for each in self.workers if not each.is_dead and (each.given or not each.is_ready)]
         return {each.connection: each for each in some}
 
     @property
     def is_hungry(self) -> bool:
         """Whether somebody has nothing to do."""
-        return any(each.is_ready and not each.is_dead and not each.given for each in self.helpers)
+        return any(each.is_ready and not each.is_dead and not each.given for each in self.workers)
 
     def hand_out(self, frontier: Frontier, known: KnownSites) -> None:
-        """Give every idle helper something to do, then every one something to do next: it never waits for us."""
+        """Give every idle worker something to do, then every one something to do next: it never waits for us."""
         for most in range(1, _AHEAD + 1):
-            for helper in self.helpers:
-                if not helper.is_ready or helper.is_dead or len(helper.given) >= most:
+            for worker in self.workers:
+                if not worker.is_ready or worker.is_dead or len(worker.given) >= most:
                     continue
                 task = frontier.take()
                 if task is None:
                     return
-                if helper.epoch != known.epoch:
-                    helper.epoch = known.epoch
-                    helper.send(known)
-                helper.given.append((known.epoch, task.number))
-                if not helper.send(task):
-                    self._lose(helper, frontier, known)
+                if worker.epoch != known.epoch:
+                    worker.epoch = known.epoch
+                    worker.send(known)
+                worker.given.append((known.epoch, task.number))
+                if not worker.send(task):
+                    self._lose(worker, frontier, known)
 
-    def _lose(self, helper: _Helper, frontier: Frontier, known: KnownSites) -> None:
+    def _lose(self, worker: _Worker, frontier: Frontier, known: KnownSites) -> None:
         """It is gone; what it was at, others may do."""
-        for epoch, number in helper.given:
+        for epoch, number in worker.given:
             if epoch == known.epoch:
                 frontier.give_back(number)
-        helper.given.clear()
-        helper.is_dead = True
+        worker.given.clear()
+        worker.is_dead = True
         self.trouble = self.trouble or "a process that shared the search ended early"
 
     def answers(self, frontier: Frontier, known: KnownSites, timeout_s: float) -> list[Answered]:
-        """What has come in; pieces of helpers that are gone go back."""
+        """What has come in; pieces of workers that are gone go back."""
         talking = self._talking()
         out = []
         for connection in wait(list(talking), timeout_s) if talking else ():
             assert isinstance(connection, Connection)
-            helper = talking[connection]
+            worker = talking[connection]
             try:
                 answered = pickle.loads(connection.recv_bytes())  # from our own process
             except (EOFError, OSError):
-                self._lose(helper, frontier, known)
+                self._lose(worker, frontier, known)
                 continue
             if answered is None:
-                helper.is_ready = True
+                worker.is_ready = True
             elif isinstance(answered, str):
                 self.trouble = self.trouble or answered
-                self._lose(helper, frontier, known)
+                self._lose(worker, frontier, known)
             elif answered.piece.differs and answered.epoch == known.epoch:
                 self.trouble = self.trouble or answered.piece.differs
-                self._lose(helper, frontier, known)
+                self._lose(worker, frontier, known)
             else:
-                helper.given.remove((answered.epoch, answered.number))
+                worker.given.remove((answered.epoch, answered.number))
                 if answered.epoch == known.epoch:
                     self.executions += answered.piece.executions
                     out.append(answered)
         return out
 
 
-def spread_out(
+def search_in_parallel(
     explorer: Explorer,
-    spread: Spread,
+    parallel: ParallelSearch,
     frontier: Frontier,
     gates_of: Callable[[], Mapping[int, int]],
     take: Callable[[Execution], bool],
-    report: Callable[[Piece | None], bool],
+    report: Callable[[SubtreeResult | None], bool],
 ) -> bool:
-    """Explore everything; `report(piece)` counts a helper's piece (None: start over), true to stop. True at the end."""
+    """Explore everything; `report(piece)` counts a worker's piece (None: start over), true to stop. True at the end."""
     known = _known(explorer, 0, gates_of())
-    came: list[Piece] = []
+    came: list[SubtreeResult] = []
 
     def exchange(timeout_s: float) -> bool:
-        """Take in what helpers have done and give them more; whether our own piece is to be shared or dropped."""
-        for answered in spread.answers(frontier, known, timeout_s):
+        """Take in what workers have done and give them more; whether our own piece is to be shared or dropped."""
+        for answered in parallel.answers(frontier, known, timeout_s):
             explorer.adopt(answered.site_keys)
-            spread.note(answered)
+            parallel.note(answered)
             came.append(answered.piece)
             if not answered.piece.has_learnt:
                 frontier.take_in(answered.number, answered.piece)
-        spread.hand_out(frontier, known)
-        return spread.is_hungry or any(each.has_learnt or each.stopped_at is not None for each in came)
+        parallel.hand_out(frontier, known)
+        return parallel.is_hungry or any(each.has_learnt or each.stopped_at is not None for each in came)
 
-    spread.start()
+    parallel.start()
     while not frontier.is_over:
         exchange(0.0)
         task = frontier.take()
@@ -294,7 +294,7 @@ def spread_out(
         if (own is not None and (own.has_learnt or own.differs)) or any(each.has_learnt for each in pieces):
             frontier, known = Frontier(), _known(explorer, known.epoch + 1, gates_of())
             report(None)
-        elif any(report(each) for each in pieces) or report(Piece()):
+        elif any(report(each) for each in pieces) or report(SubtreeResult()):
             return False
     return True
 

@@ -16,11 +16,11 @@ from enum import StrEnum
 from whilst.checking.engine.events import Status
 from whilst.checking.explorer.explorer import Execution, Explorer, Limits
 from whilst.checking.search.optimal_dpor import Optimal
-from whilst.checking.search.parallel import Spread, spread_out
+from whilst.checking.search.parallel import ParallelSearch, search_in_parallel
 from whilst.checking.search.pct import Pct, odds_of
 from whilst.checking.search.preemption_bound import PreemptionBound
 from whilst.checking.search.random_switches import RandomSwitches
-from whilst.checking.search.subtrees import Frontier, Piece
+from whilst.checking.search.subtrees import Frontier, SubtreeResult
 from whilst.errors import WhilstError
 
 __all__ = ["Guarantee", "Progress", "SearchConfig", "SearchReport", "search"]
@@ -58,8 +58,8 @@ class SearchConfig:
     budget_executions: int | None = None
     preemptions: int | None = None  # None: no bound; the search falls back to bounds by itself out of budget
     jobs: int = 1
-    spread: Spread | None = None  # the helpers for that; without them one process is used, and the report says so
-    spread_after_s: float = 0.3  # what is over by then is not worth starting processes for
+    parallel: ParallelSearch | None = None  # its workers; without them one process is used, and the report says so
+    parallel_after_s: float = 0.3  # what is over by then is not worth starting processes for
     seed: int = 0
     is_symmetric: bool = True  # run one permutation of identical tasks only
     audit_executions: int = 20  # random opcode-level schedules after an exhausted search
@@ -138,7 +138,7 @@ class _Spent:
         self.tell(strategy)
 
     def take_again(self, execution: Execution) -> None:
-        """One that a helper has counted, and found to answer the question."""
+        """One that a worker has counted, and found to answer the question."""
         if not self.on_execution(execution):
             raise DivergedError("an execution ended otherwise in another process")
         self.is_stopped = True
@@ -178,8 +178,8 @@ def search(
         reached.guarantee, reached.reason = Guarantee.NONE, spent.cut_short
     elif reached.guarantee is not Guarantee.NONE and on_audit is not None:
         test_with_random_switches(explorer, config, on_audit, reached)
-    if config.spread is not None and config.spread.trouble and not reached.reason:
-        reached.reason = config.spread.trouble
+    if config.parallel is not None and config.parallel.trouble and not reached.reason:
+        reached.reason = config.parallel.trouble
     return SearchReport(
         guarantee=reached.guarantee,
         executions=spent.executions,
@@ -243,23 +243,25 @@ def _search_optimally(explorer: Explorer, config: SearchConfig, spent: _Spent) -
             spent.share = strategy.explored_share()
         if spent.executions == _ESTIMATE_AT and spent.share:
             spent.estimate = spent.executions / spent.share
-        if config.spread is not None and spent.elapsed_s >= config.spread_after_s and not spent.is_out_of_budget():
+        if config.parallel is not None and spent.elapsed_s >= config.parallel_after_s and not spent.is_out_of_budget():
             frontier = Frontier.going_on(strategy, scheduler.trace)
-            return _search_spread(explorer, config, spent, config.spread, frontier)
+            return _search_in_parallel(explorer, config, spent, config.parallel, frontier)
         if spent.is_out_of_budget(_SHARE_OF_BUDGET):
             share = strategy.explored_share()
             spent.estimate = spent.executions / share if share else None
             return False
 
 
-def _search_spread(explorer: Explorer, config: SearchConfig, spent: _Spent, spread: Spread, frontier: Frontier) -> bool:
-    """The same with helpers; True when every trace has been seen."""
+def _search_in_parallel(
+    explorer: Explorer, config: SearchConfig, spent: _Spent, parallel: ParallelSearch, frontier: Frontier
+) -> bool:
+    """The same with workers; True when every trace has been seen."""
 
     def take(execution: Execution) -> bool:
         spent.take(execution, "every interleaving")
         return spent.is_stopped
 
-    def report(piece: Piece | None) -> bool:
+    def report(piece: SubtreeResult | None) -> bool:
         if piece is None:
             spent.forget()
             return False
@@ -274,7 +276,7 @@ def _search_spread(explorer: Explorer, config: SearchConfig, spent: _Spent, spre
     def gates_of() -> dict[int, int]:
         return explorer.gates() if config.is_symmetric else {}
 
-    return spread_out(explorer, spread, frontier, gates_of, take, report)
+    return search_in_parallel(explorer, parallel, frontier, gates_of, take, report)
 
 
 def _search_bounded(explorer: Explorer, spent: _Spent, reached: _Reached, bounds: Iterable[int]) -> None:

@@ -1,6 +1,6 @@
 """The tree of the optimal search in pieces, for several processes: who explores which subtree.
 
-A *piece* is what one process explores at a time: a subtree (`Work`), up to a bound. What is left of it then (the
+A *piece* is what one process explores at a time: a subtree (`Subtree`), up to a bound. What is left of it then (the
 nodes on its current path, with their sleep sets and wakeup trees) becomes common property, like the nodes above it:
 any branch of a common node is work for anyone. Races whose first event lies above a piece come back as `Reversal`s
 and are put into the tree of the common node there.
@@ -27,39 +27,39 @@ from whilst.checking.engine.events import Status
 from whilst.checking.engine.operations import Event
 from whilst.checking.explorer.explorer import Execution, Explorer
 from whilst.checking.search.optimal_dpor import Optimal
-from whilst.checking.search.wakeup_tree import Branch, Node, Sent, Work, insert
+from whilst.checking.search.wakeup_tree import Branch, Node, Sent, Subtree, insert
 
-__all__ = ["Frontier", "Left", "Piece", "Task", "explore"]
+__all__ = ["Frontier", "Remainder", "SubtreeResult", "SubtreeTask", "explore"]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class SubtreeTask:
     """A subtree to explore, and what the events of its prefix look like, for processes that see different ones."""
 
     number: int
-    work: Work
+    work: Subtree
     prefix: int = 0
 
 
 @dataclass(slots=True)
-class Left:
+class Remainder:
     """What is unexplored of a piece: the nodes on its path (their tasks explored or in the plan are asleep), the
     work to go on with, and a digest of the events for each depth."""
 
     nodes: list[tuple[int, list[Branch]]]
-    work: Work
+    work: Subtree
     prefixes: list[int]
 
 
 @dataclass(slots=True)
-class Piece:
+class SubtreeResult:
     """What came of exploring a subtree for a while."""
 
     executions: int = 0
     events: int = 0
     redundant: int = 0
     sent: list[Sent] = field(default_factory=list)
-    left: Left | None = None
+    left: Remainder | None = None
     stopped_at: tuple[int, ...] | None = None  # the choices of an execution that answers the question
     cut_short: str = ""
     has_learnt: bool = False  # more places are events than were known: everything starts over
@@ -84,9 +84,9 @@ class Frontier:
     def __init__(self) -> None:
         self._numbers = count()
         self._open: dict[int, _Common] = {}  # by id: nodes that have a branch to give
-        self._out: dict[int, tuple[Task, Sequence[_Common]]] = {}
-        self._ready: deque[tuple[Task, Sequence[_Common]]] = deque()
-        self._ready.append((Task(next(self._numbers), Work()), ()))
+        self._out: dict[int, tuple[SubtreeTask, Sequence[_Common]]] = {}
+        self._ready: deque[tuple[SubtreeTask, Sequence[_Common]]] = deque()
+        self._ready.append((SubtreeTask(next(self._numbers), Subtree()), ()))
 
     @classmethod
     def going_on(cls, strategy: Optimal, trace: Sequence[Event]) -> Frontier:
@@ -94,7 +94,7 @@ class Frontier:
         frontier = cls()
         task = frontier.take()
         assert task is not None
-        frontier.take_in(task.number, Piece(left=_left_of(strategy, trace)))
+        frontier.take_in(task.number, SubtreeResult(left=_remainder_of(strategy, trace)))
         return frontier
 
     @property
@@ -102,7 +102,7 @@ class Frontier:
         """Whether every trace has been run."""
         return not self._out and not self._ready and not self._open
 
-    def take(self) -> Task | None:
+    def take(self) -> SubtreeTask | None:
         """A subtree nobody is at; None while there is none."""
         if not self._ready and self._open:
             self._give_branch()
@@ -127,15 +127,15 @@ class Frontier:
             following = below.pop(0)
             plan.append(following.task)
             below = following.below
-        work = Work(tuple(plan), node.sleep, len(node.path) + 1, tuple(trees))
+        work = Subtree(tuple(plan), node.sleep, len(node.path) + 1, tuple(trees))
         node.sleep |= 1 << branch.task
-        self._ready.append((Task(next(self._numbers), work, node.prefix), node.chain))
+        self._ready.append((SubtreeTask(next(self._numbers), work, node.prefix), node.chain))
 
     def give_back(self, number: int) -> None:
         """Whoever had it is gone: anyone may explore it."""
         self._ready.append(self._out.pop(number))
 
-    def take_in(self, number: int, piece: Piece) -> None:
+    def take_in(self, number: int, piece: SubtreeResult) -> None:
         """A piece is done, as far as it goes."""
         _, above = self._out.pop(number)
         for sent in piece.sent:
@@ -152,7 +152,7 @@ class Frontier:
             depth = len(chain)
             chain = _Common(chain, left.work.plan[:depth], found, left.prefixes[depth]).chain
         self._note_open(chain)
-        self._ready.append((Task(next(self._numbers), left.work, left.prefixes[left.work.root - 1]), chain))
+        self._ready.append((SubtreeTask(next(self._numbers), left.work, left.prefixes[left.work.root - 1]), chain))
 
     def _note_open(self, nodes: Sequence[_Common]) -> None:
         self._open.update({id(node): node for node in nodes if node.tree})
@@ -161,14 +161,14 @@ class Frontier:
 def explore(
     explorer: Explorer,
     gates: Mapping[int, int],
-    task: Task,
+    task: SubtreeTask,
     take: Callable[[Execution], bool],
     is_enough: Callable[[int], bool],
-) -> Piece:
+) -> SubtreeResult:
     """Explore a subtree until `take(execution)` or `is_enough(executions)` says to stop, or to its end."""
     scheduler = explorer.scheduler
     strategy = Optimal(gates, task.work)
-    piece = Piece()
+    piece = SubtreeResult()
     known = len(scheduler.task_numbers)
     is_first = True
     while True:
@@ -201,18 +201,18 @@ def explore(
         if not has_more or is_enough(piece.executions):
             piece.sent = [view.sent(reversals) for view, reversals in strategy.reversals]
             if has_more:
-                piece.left = _left_of(strategy, trace)
+                piece.left = _remainder_of(strategy, trace)
             return piece
 
 
-def _left_of(strategy: Optimal, trace: Sequence[Event]) -> Left:
+def _remainder_of(strategy: Optimal, trace: Sequence[Event]) -> Remainder:
     plan = tuple(strategy.plan)
     nodes = []
     for depth in range(strategy.root, len(strategy.asleep)):
         node = strategy.nodes.get(depth)
         nodes.append((strategy.asleep[depth] | 1 << plan[depth], node.tree if node is not None else []))
-    work = Work(plan, strategy.sleep, strategy.sleep_from + 1, tuple(strategy.path))
-    return Left(nodes, work, prefixes_of(trace[: strategy.sleep_from]))
+    work = Subtree(plan, strategy.sleep, strategy.sleep_from + 1, tuple(strategy.path))
+    return Remainder(nodes, work, prefixes_of(trace[: strategy.sleep_from]))
 
 
 def prefixes_of(trace: Sequence[Event]) -> list[int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from whilst.checking.engine.operations import Accesses, Event, Operation, accesses_of, accesses_wanted, overlap
 
-__all__ = ["Branch", "Node", "Reversal", "Sent", "View", "Work", "insert", "uncovered"]
+__all__ = ["Branch", "Node", "Reversal", "Sent", "Subtree", "View", "insert", "uncovered"]
 
 
 class Branch:
@@ -27,7 +27,7 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Subtree:
     """A subtree to explore: everything below the last choice of `plan[: root]` (all there is, for the default).
 
     `sleep` holds at depth `root - 1`, ahead of that choice; `plan` goes on as the wakeup tree wants it, whose other
@@ -65,7 +65,7 @@ class Node:
         self.done = 0  # branches explored to their end
 
 
-def uncovered(node: Node, view: View, reversal: Reversal) -> _Rest | None:
+def uncovered(node: Node, view: View, reversal: Reversal) -> _Remaining | None:
     """v = notdep(first) . task, unless a task in the node's sleep set could begin an equivalent of it."""
     first, task = reversal.first, reversal.task
     if node.sleep:
@@ -76,7 +76,7 @@ def uncovered(node: Node, view: View, reversal: Reversal) -> _Rest | None:
     mask = 0
     for index in sequence:
         mask |= 1 << index
-    rest = _Rest(view, sequence, mask, task, reversal.past, reversal.last)
+    rest = _Remaining(view, sequence, mask, task, reversal.past, reversal.last)
     sleeping, other = node.sleep, 0
     while sleeping:
         counts = sleeping & 1 and (not (node.foreign >> other) & 1 or other in rest.tasks())
@@ -223,7 +223,7 @@ class _SentView(View):
         return self._waiting[task]
 
 
-class _Rest:
+class _Remaining:
     """What is left of v while it is led down the wakeup tree."""
 
     __slots__ = ("_last", "_mask", "_past", "_sequence", "_task", "_view")
