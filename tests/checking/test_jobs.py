@@ -15,7 +15,7 @@ import pytest
 from whilst.checking import api as verbs
 from whilst.checking import check
 from whilst.checking.search import parallel as spreading
-from whilst.checking.search.parallel import FileFunctions, ParallelSearch
+from whilst.checking.search.parallel import KnownSites, ParallelSearch
 from whilst.checking.search.search import SearchConfig
 from whilst.checking.search.subtrees import Frontier
 from whilst.model.verdict import Answer
@@ -95,7 +95,7 @@ def patient(spreads: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch) -> l
     def and_wait(self: ParallelSearch) -> None:
         start(self)
         while not all(helper.is_ready or helper.is_dead for helper in self.helpers):
-            self.answers(Frontier(), FileFunctions(0, frozenset(), {}, {}), 10)
+            self.answers(Frontier(), KnownSites(0, frozenset(), {}, {}), 10)
 
     monkeypatch.setattr(ParallelSearch, "start", and_wait)
     return spreads
