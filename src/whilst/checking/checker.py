@@ -187,6 +187,8 @@ class Checker:
             why = self._without_comparison(report)
         elif report.hidden:
             why = f"not proved: {'; '.join(report.hidden)}"
+        elif self.explorer.unseen_code.left:
+            why = f"not proved: Python code ran that can't be seen into: {', '.join(self.explorer.unseen_code.left)}"
         elif report.guarantee is not Guarantee.EVERY_INTERLEAVING:
             why = f"{report.reason or 'the budget is used up'}; no counterexample among what was run"
         else:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Execution", "Explorer", "Limits", "Program"]
 
 _COLLECT_EVERY = 500  # executions between two collections of garbage, which is put off while tasks run
+_PROFILED = 12  # first executions of a check that are looked at call by call, where nothing cheaper is to be had
 _COLLECT_MORE_EVERY = 20 * _COLLECT_EVERY
 
 
@@ -76,6 +77,7 @@ class Explorer:
         self._had_gc = gc.isenabled()
         gc.disable()
         self._watchdog.start()
+        self.unseen_code.start()
         try:
             if self._site_keys is not None:
                 self.rewriter.add_site_keys(self._site_keys)
@@ -91,6 +93,7 @@ class Explorer:
         self._runtime = runtime
         self.scheduler, self.watcher, self.caller = runtime.scheduler, runtime.watcher, runtime.caller
         self.rewriter, self.instrumentation = runtime.rewriter, runtime.instrumentation
+        self.unseen_code = runtime.unseen_code
         self.scheduler.limit_steps, self.scheduler.limit_s = self.limits.steps, self.limits.seconds
         self._watchdog = Watchdog(self.scheduler)
 
@@ -98,6 +101,7 @@ class Explorer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._watchdog.stop()
+        self.unseen_code.stop()
         self.instrumentation.restore()
         self.caller.threads.restore()
         give_back(self._runtime)
@@ -122,6 +126,8 @@ class Explorer:
     def learn(self) -> bool:
         """Turn places into points that the last execution showed to be shared; True when there were any."""
         is_new = self.watcher.learn()
+        if self.unseen_code.has_learnt:
+            self.unseen_code.has_learnt, is_new = False, True
         if self.caller.steps is not None and self.caller.steps.learn():
             is_new = True
         return self.catch_up() or is_new
@@ -261,9 +267,12 @@ class Explorer:
             else self._job(task, state)
             for task, is_plain, is_coroutine in self._tasks
         ]
+        is_profiling = self._runs <= _PROFILED and self.unseen_code.begin_profile()
         try:
             scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
         finally:
+            if is_profiling:
+                self.unseen_code.end_profile()
             scheduler.on_event = self.watcher.on_log = None
             self.caller.locks.end()
             self.watcher.end()

@@ -16,6 +16,7 @@ from whilst.checking.engine.sites import SiteTable
 from whilst.checking.instrument.functions import Instrumentation
 from whilst.checking.instrument.insert_hooks import Hooks
 from whilst.checking.instrument.templates import Rewriter
+from whilst.checking.instrument.unseen_code import UnseenCode
 from whilst.checking.models import install
 from whilst.checking.observe.calls import Caller
 from whilst.checking.observe.variables import Watcher
@@ -41,6 +42,8 @@ class Runtime:
         self.caller.watch_returns = self.instrumentation.watch_returns
         self.caller.rewrite_source = self.instrumentation.rewrite_source
         self.caller.known_codes = self.rewriter.known_codes
+        self.unseen_code = UnseenCode(self.scheduler, self.instrumentation)
+        self.caller.call_unknown = self.unseen_code.during
 
     def forget(self) -> bool:
         """The check is over; whether the runtime may serve another one."""

@@ -18,7 +18,7 @@ from typing import Final
 
 from whilst.checking.instrument.left_alone import is_module_left_alone
 
-__all__ = ["FileFunctions", "functions_like", "nested"]
+__all__ = ["FileFunctions", "functions_like", "functions_with", "nested"]
 
 _MOST_FILES: Final = 256
 
@@ -55,6 +55,11 @@ def functions_like(function: types.FunctionType) -> FileFunctions:
             _FILES.clear()
         known = _FILES[file] = FileFunctions(_look_through(file))
     return known
+
+
+def functions_with(code: types.CodeType) -> list[types.FunctionType]:
+    """Every function that runs this code, whatever its module."""
+    return [each for each in gc.get_referrers(code) if isinstance(each, types.FunctionType) and each.__code__ is code]
 
 
 def _look_through(file: str) -> list[types.FunctionType]:

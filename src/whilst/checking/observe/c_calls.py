@@ -260,7 +260,7 @@ class Native(Admitting):
             for argument in itertools.chain(arguments, keywords.values()):
                 touched += self._handed(1, argument, 3)
             self.watcher.touch_all(site, touched, _CALLS)
-            return callee(*arguments, **keywords)
+            return self.call_unknown(callee, *arguments, **keywords)
 
         return call
 

@@ -24,6 +24,7 @@ class Admitting:
         self.watcher = watcher
         self.scheduler = watcher.scheduler
         self.admit: Callable[[types.FunctionType], None] = lambda _: None
+        self.call_unknown: Callable[..., Any] = lambda callee, *arguments, **keywords: callee(*arguments, **keywords)
         watcher.admit_class = self.admit_class
         self.watch_returns: Callable[[types.FunctionType], None] = lambda _: None
         self.rewrite_source: Callable[[object, str, dict[str, Any]], types.CodeType]  # for exec and eval
