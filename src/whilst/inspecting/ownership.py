@@ -24,11 +24,13 @@ __all__ = [
     "DATABASES",
     "MUTATORS",
     "NEVER_WAITING",
+    "OWN_FOLDER",
     "PROCESS_WIDE",
     "SETTLED_TYPES",
     "USES_DESCRIPTOR",
     "WRITES_FILE",
     "bound_generator",
+    "is_foreign",
     "is_generator",
     "is_lock",
     "is_own_code",
@@ -149,6 +151,17 @@ def _library_folders() -> tuple[str, ...]:
     folders.add(str(Path(__file__).resolve().parent.parent))  # whilst itself
     real = {str(Path(folder).resolve()) for folder in folders}
     return tuple(sorted(folder.rstrip("/") + "/" for folder in folders | real))
+
+
+OWN_FOLDER: Final = str(Path(__file__).parents[1])
+_STANDARD_LIBRARY: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))
+
+
+def is_foreign(file: str) -> bool:
+    """Whether the file belongs to the standard library or to this package: its code is not the user's."""
+    if file.startswith(OWN_FOLDER):
+        return True
+    return file.startswith(_STANDARD_LIBRARY) and "site-packages" not in file
 
 
 @functools.lru_cache(maxsize=2048)

@@ -13,10 +13,10 @@ from typing import Final
 from whilst.checking.engine.events import Access, Op, SourceLocation, Status
 from whilst.checking.explain.conflicts import conflicts_of
 from whilst.checking.explain.patterns import name_of
-from whilst.checking.explain.tokens import OWN_FOLDER
 from whilst.checking.explorer.describe import TIME_OUT
 from whilst.checking.explorer.explorer import Execution
 from whilst.checking.judge.outcome import Measure, short
+from whilst.inspecting.ownership import OWN_FOLDER
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment
 
 __all__ = ["all_names", "counterexample_of"]

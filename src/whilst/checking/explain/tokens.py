@@ -20,7 +20,6 @@ import importlib.machinery
 import importlib.util
 import linecache
 import sys
-import sysconfig
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,13 +30,12 @@ from types import CodeType, ModuleType
 from typing import Final
 
 from whilst.errors import ReplayError
+from whilst.inspecting.ownership import is_foreign
 
-__all__ = ["OWN_FOLDER", "Token", "digest_of", "is_foreign", "load_file", "reference_to", "resolve"]
+__all__ = ["Token", "digest_of", "load_file", "reference_to", "resolve"]
 
 _PREFIX: Final = "w1"
 _PREFIX_PARTIAL: Final = "w1p"  # setup and tasks have to be passed to a replay
-_STDLIB: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))
-OWN_FOLDER: Final = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +152,6 @@ def digest_of(functions: Iterable[Callable[..., object]], places: Iterable[tuple
     for file, name in sorted(wanted, key=lambda pair: (Path(pair[0]).name, pair[1])):
         rest.update(f"{Path(file).name}\n{name}\n{_syntax(file, name)}\n".encode())
     return base64.urlsafe_b64encode(rest.digest()).decode()
-
-
-def is_foreign(file: str) -> bool:
-    """Whether the file belongs to the standard library or to this package: its code is not the user's."""
-    if file.startswith(OWN_FOLDER):
-        return True
-    return file.startswith(_STDLIB) and "site-packages" not in file
 
 
 def _code_of(function: object) -> CodeType | None:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from whilst.checking.engine.scheduler import Scheduler
-from whilst.checking.explain.tokens import OWN_FOLDER, is_foreign
 from whilst.checking.instrument.function_index import functions_with
 from whilst.checking.instrument.functions import Instrumentation
 from whilst.checking.instrument.left_alone import is_trusted
+from whilst.inspecting.ownership import OWN_FOLDER, is_foreign
 
 __all__ = ["UnseenCode"]
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from whilst.checking.explain.tokens import is_foreign
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.canonical import StateTooLargeError, reachable_ids
+from whilst.inspecting.ownership import is_foreign
 
 __all__ = ["Surroundings"]
 

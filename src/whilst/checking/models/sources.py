@@ -12,8 +12,8 @@ import types
 from typing import Any
 
 from whilst.checking.engine.sites import Site
-from whilst.checking.explain.tokens import is_foreign
 from whilst.checking.observe.calls import Caller
+from whilst.inspecting.ownership import is_foreign
 
 __all__ = ["install"]
 
