@@ -22,7 +22,7 @@ from typing import Any, Final
 from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.instrument.function_index import functions_with
 from whilst.checking.instrument.functions import Instrumentation
-from whilst.checking.instrument.left_alone import is_trusted
+from whilst.checking.instrument.left_alone import is_module_left_alone
 from whilst.inspecting.ownership import OWN_FOLDER, is_foreign
 
 __all__ = ["UnseenCode"]
@@ -112,7 +112,7 @@ class UnseenCode:
         """Whether this code is worth another look, when it runs again."""
         code = frame.f_code
         module = str(frame.f_globals.get("__name__", ""))
-        if code.co_filename.startswith(OWN_FOLDER) or is_trusted(module) or not code.co_flags & _NEW_LOCALS:
+        if code.co_filename.startswith(OWN_FOLDER) or is_module_left_alone(module) or not code.co_flags & _NEW_LOCALS:
             return False
         if not self._is_of_a_task(frame):
             return True
@@ -139,7 +139,7 @@ class UnseenCode:
             if back.f_code.co_filename.startswith(OWN_FOLDER):
                 if is_library and not module.endswith(_PASSING):
                     return False
-            elif is_trusted(module):
+            elif is_module_left_alone(module):
                 return not is_library
             elif id(back.f_code) in self._known:
                 return True
