@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from whilst.running.backends.base import Job
 
-__all__ = ["as_raised", "describe_call", "name_of", "note_item", "without_own_frames"]
+__all__ = ["add_note", "as_raised", "describe_call", "name_of", "note_item", "without_own_frames"]
 
 
 def without_own_frames(error: BaseException) -> BaseException:
@@ -18,8 +18,8 @@ def without_own_frames(error: BaseException) -> BaseException:
     trace: TracebackType | None = error.__traceback__
     while trace is not None and trace.tb_next is not None and trace.tb_frame.f_globals.get("__name__") in _OWN:
         trace = trace.tb_next
-    error.__traceback__ = trace
-    return error
+    # Not by assignment: an exception whose attributes can't be set (a frozen dataclass) has a traceback all the same.
+    return BaseException.with_traceback(error, trace)
 
 
 _OWN = {"whilst.running.calls.perform", "whilst.running.core.inline", "asyncio.runners", "asyncio.base_events"}
@@ -59,6 +59,13 @@ def as_raised(error: BaseException, job: Job, number: int, item: object) -> Base
 
 def note_item(error: BaseException, job: Job, number: int, item: object) -> None:
     """Add the note that names the item, once."""
-    note = f"whilst: raised by {describe_call(job, number, item)}"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+    add_note(error, f"whilst: raised by {describe_call(job, number, item)}")
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note, unless it has it already, or takes none."""
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except Exception:  # noqa: S110 - a frozen dataclass, a `__setattr__` of its own: the error matters more than a note
+        pass

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from whilst.running.backends.base import Batch, Event, Finished, WorkerReady, WorkerStopped
+from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerReady, WorkerStopped
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.perform import Awaiter, Cell, perform
 from whilst.running.calls.raw_threads import forget_this_thread
@@ -87,7 +87,7 @@ class ThreadBackend:
         while True:
             if event is not None:
                 found.append(event)
-                if type(event) is WorkerStopped:
+                if type(event) is WorkerStopped or type(event) is WorkerDied:
                     self._threads.pop(event.worker, None)
             elif not found:
                 return found
@@ -130,13 +130,15 @@ class ThreadBackend:
 class _Thread:
     """One thread, from both sides: `run` and what it calls belong to the thread, the rest to the back end."""
 
-    __slots__ = ("_outbox", "_output", "cell", "has_started", "ident", "inbox", "worker")
+    __slots__ = ("_outbox", "_output", "cell", "has_started", "ident", "in_hand", "inbox", "is_interrupted", "worker")
 
     def __init__(self, worker: int, outbox: SimpleQueue[Event | None], output: OrderedOutput | None) -> None:
         self.worker = worker
         self.inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self.cell = Cell()
-        self.has_started = False
+        self.has_started = self.is_interrupted = False
+        self.in_hand: Sequence[int] = ()
+        """The calls of the batch that it is at."""
         self.ident: int | None = None
         self._outbox = outbox
         self._output = output
@@ -150,16 +152,29 @@ class _Thread:
 
     def run(self) -> None:
         awaiter = Awaiter()
+        end: Event = WorkerStopped(self.worker)
         try:
             self.ident = _thread.get_ident()
             self._serve(awaiter)
-        except BaseException:  # noqa: S110 - `interrupt` came between two calls: it wants just this end
-            pass
+        except BaseException as error:
+            if not self.is_interrupted:  # else it came between two calls, and wants just this end
+                end = self._death(error)
         finally:
             self.ident = None
             awaiter.close()
             forget_this_thread()
-            self._outbox.put(WorkerStopped(self.worker))
+            self._outbox.put(end)
+
+    def _death(self, error: BaseException) -> WorkerDied:
+        """What is raised outside of the calls is nobody's answer: whoever waits for them has to learn of it."""
+        import traceback
+
+        waiting: list[int] = []
+        while not self.inbox.empty():
+            batch = self.inbox.get()
+            waiting += batch.ids if batch is not None else ()
+        tail = "".join(traceback.format_exception(error))
+        return WorkerDied(self.worker, self.in_hand, waiting, stderr_tail=tail, reason="its thread broke down")
 
     def serve_here(self) -> None:
         """Make the calls in the driver's thread, because this one can't be started."""
@@ -175,6 +190,7 @@ class _Thread:
         put, get, cell, worker = self._outbox.put, self.inbox.get, self.cell, self.worker
         output = self._output
         while (batch := get()) is not None:
+            self.in_hand = batch.ids
             enter_worker(batch.job.nested_workers)
             if output is None:
                 put(perform(batch, worker, cell, awaiter))
@@ -187,6 +203,7 @@ class _Thread:
                 del finished
             # Neither arguments nor results are kept alive while the thread waits for more.
             del batch
+            self.in_hand = ()
 
     def recall(self) -> Sequence[int]:
         back: list[int] = []
@@ -223,5 +240,6 @@ class _Thread:
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the call, as Ctrl-C does in a `for` loop."""
+        self.is_interrupted = True
         if self.ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(KeyboardInterrupt))

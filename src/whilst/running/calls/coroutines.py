@@ -181,5 +181,4 @@ def _without_loop_frames(error: BaseException) -> BaseException:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
         trace = trace.tb_next
-    error.__traceback__ = trace
-    return without_own_frames(error)
+    return without_own_frames(BaseException.with_traceback(error, trace))

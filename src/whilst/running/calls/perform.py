@@ -12,7 +12,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
 from whilst.running.backends.base import CALLER, Finished
-from whilst.running.call_names import as_raised, name_of, without_own_frames
+from whilst.running.call_names import add_note, as_raised, name_of, without_own_frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -268,5 +268,5 @@ def await_strays(job: Job, numbers: Sequence[int], made: Made, awaiter: Awaiter)
                 made.values[position] = awaiter(value)
             except BaseException as error:
                 made.values[position] = None
-                error.add_note(f"whilst: raised by call {numbers[position]} of {name_of(job.fn)}")
+                add_note(error, f"whilst: raised by call {numbers[position]} of {name_of(job.fn)}")
                 made.errors[position] = without_own_frames(error)

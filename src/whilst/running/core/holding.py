@@ -90,19 +90,19 @@ def death(event: WorkerDied, is_running: bool, retried: int = 0) -> WorkerDiedEr
     from whilst.errors import WorkerDiedError
 
     code = event.exit_code
-    how = "for an unknown cause"
+    how, why = " for an unknown cause", ""
     if event.reason:
-        how = event.reason
+        how, why = "", f" ({event.reason})"
     elif code is not None and code < 0:
-        how = f"by signal {-code}{_signal_name(-code)}"
+        how = f" by signal {-code}{_signal_name(-code)}"
     elif code is not None:
-        how = f"with exit code {code}"
+        how = f" with exit code {code}"
     what = "while it made this call" if is_running else "with this call in its hands"
     tail = f" The last it wrote to stderr: {event.stderr_tail.strip()}" if event.stderr_tail.strip() else ""
     remedy = "Pass retries=1 to make such calls again, if they may be made twice; errors='return'"
     if retried:
         remedy = f"It was begun {retried + 1} times, and each time the worker died. Pass errors='return'"
-    return WorkerDiedError(f"Worker {event.worker} died {how} {what}.{tail} {remedy} to get the other results.")
+    return WorkerDiedError(f"Worker {event.worker} died{how} {what}{why}.{tail} {remedy} to get the other results.")
 
 
 def _signal_name(number: int) -> str:

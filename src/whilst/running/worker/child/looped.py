@@ -9,7 +9,7 @@ from time import perf_counter_ns
 
 from whilst.running.worker.child.main import light_import
 from whilst.running.worker.child.serial import call_of
-from whilst.running.worker.child.styles import Style
+from whilst.running.worker.child.styles import Style, vital
 from whilst.running.worker.child.threaded import Collected
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
@@ -69,14 +69,15 @@ class Looped(Style):
         self._begin()
 
     def _hear(self) -> None:
-        try:
-            more = self._worker.receive(MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        if not more:
-            self._is_over = True
-            self._loop.remove_reader(self._worker.sock.fileno())
-            self._finish()
+        with vital:
+            try:
+                more = self._worker.receive(MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            if not more:
+                self._is_over = True
+                self._loop.remove_reader(self._worker.sock.fileno())
+                self._finish()
 
     def _begin(self) -> None:
         while self._waiting and self._free:
@@ -115,14 +116,15 @@ class Looped(Style):
             value, error = None, raised
             collected.has_failed = True
         ended = perf_counter_ns()
-        data = None if error is not None else dumps_short(value)
-        if data is not None:
-            self._worker.cell.keep(work.head.first_serial + position, data)
-        self._words[at] = NOTHING
-        self._free.append(slot)
-        collected.add(position, value, error, begun, ended)
-        self._report(collected)
-        self._begin()
+        with vital:
+            data = None if error is not None else dumps_short(value)
+            if data is not None:
+                self._worker.cell.keep(work.head.first_serial + position, data)
+            self._words[at] = NOTHING
+            self._free.append(slot)
+            collected.add(position, value, error, begun, ended)
+            self._report(collected)
+            self._begin()
 
     def _report(self, collected: Collected) -> None:
         """Answer in the loop's next turn, with whatever else ends in this one; a little later if it just has."""
@@ -135,12 +137,13 @@ class Looped(Style):
             self._ended.append(collected)
 
     def _send(self) -> None:
-        self._sent_s = self._loop.time()
-        ended, self._ended = self._ended, []
-        for collected in ended:
-            self._worker.answer(collected.work.head, collected.take())
-        self._worker.cell.forget()
-        self._finish()
+        with vital:
+            self._sent_s = self._loop.time()
+            ended, self._ended = self._ended, []
+            for collected in ended:
+                self._worker.answer(collected.work.head, collected.take())
+            self._worker.cell.forget()
+            self._finish()
 
     def _finish(self) -> None:
         is_busy = self._ended or self._waiting or len(self._free) < self._worker.cell.slots

@@ -15,6 +15,7 @@ from _socket import socket
 from _thread import RLock
 from types import CoroutineType
 
+from whilst.running import nesting
 from whilst.running import process_role as share
 from whilst.running.worker.captured_output import Echoes
 from whilst.running.worker.child import environment as ambient
@@ -130,9 +131,7 @@ class Worker:
         context = ambient.settle(head.surroundings, head.native_threads, is_guest=self._is_guest)
         self.echoes.settle(*ambient.log_settings(head.surroundings))
         share.nested_workers = head.nested_workers
-        nesting = sys.modules.get("whilst.running.nesting")
-        if nesting is not None:
-            nesting.enter_worker(head.nested_workers)
+        nesting.enter_worker(head.nested_workers)
         return context
 
     def _take_batch(self, frame: Frame) -> None:
@@ -359,18 +358,23 @@ def leave(code: int) -> None:
         os._exit(code)
 
 
+_loading = RLock()
+
+
 def light_import(name: str) -> Any:
-    """Import a module of whilst without importing whilst itself, which takes longer than to fork a worker."""
+    """Import a module of whilst that needs no other, without whilst itself, which takes longer than to fork a worker.
+
+    Nothing stands in for whilst meanwhile: a call in another thread may be importing the real one.
+    """
     if "whilst" in sys.modules:
         return __import__(name, fromlist=["_"])
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    stand_ins = {"whilst": root, "whilst.running": os.path.join(root, "running")}
-    try:
-        for each, path in stand_ins.items():
-            module: Any = type(sys)(each)
-            module.__path__ = [path]
-            sys.modules[each] = module
-        return __import__(name, fromlist=["_"])
-    finally:
-        for each in stand_ins:
-            sys.modules.pop(each, None)
+    with _loading:
+        module = sys.modules.get(name)
+        if module is None:
+            from _frozen_importlib import _load  # type: ignore[attr-defined]
+            from _frozen_importlib_external import spec_from_file_location
+
+            root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+            file = os.path.join(root, *name.split(".")[1:]) + ".py"
+            module = _load(spec_from_file_location(name, file))
+    return module

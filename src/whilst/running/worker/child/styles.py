@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from whilst._record import Record
 
 TYPE_CHECKING = False
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.transport.messages import BatchHead, JobHead
 
-__all__ = ["Job", "Made", "Style", "Work"]
+__all__ = ["Job", "Made", "Style", "Work", "vital"]
+
+_BROKEN_EXIT = 70
 
 
 class Job:
@@ -68,6 +72,25 @@ class Made:
         """By this the coroutines among the values are awaited. Nobody has looked yet whether there are any."""
         self.is_last = False
         self.lane = 0
+
+
+class _Vital:
+    """What a thread or a loop of a worker lives by: should it raise, the worker dies, so that its parent learns of it.
+
+    A thread that ended by itself, or a callback whose error a loop only logs, would leave calls that nobody answers.
+    """
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            import traceback
+
+            os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
+            os._exit(_BROKEN_EXIT)
+
+
+vital = _Vital()
 
 
 class Style:

@@ -11,9 +11,10 @@ from _queue import SimpleQueue
 from contextlib import nullcontext
 from time import perf_counter_ns
 
+from whilst.running import nesting
 from whilst.running.worker.child.main import light_import
 from whilst.running.worker.child.serial import Awaiter, one_argument
-from whilst.running.worker.child.styles import Made, Style
+from whilst.running.worker.child.styles import Made, Style, vital
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
 
@@ -110,6 +111,10 @@ class Threaded(Style):
         work.items.clear()
 
     def _work(self, slot: int) -> None:
+        with vital:
+            self._serve(slot)
+
+    def _serve(self, slot: int) -> None:
         at = FIRST_SLOT + 2 * slot
         words, here, awaits, cell = self._words, self._here, Awaiter(), self._worker.cell
         while (entry := self._queue.get()) is not None:
@@ -125,9 +130,7 @@ class Threaded(Style):
             if is_over:
                 self._skip(collected, at)
             else:
-                nesting = _nesting()
-                if nesting is not None:
-                    nesting.enter_worker(work.job.head.nested_workers)
+                nesting.enter_worker(work.job.head.nested_workers)
                 value, error = None, None
                 ids = work.head.ids
                 call = one_argument(work.job, None if ids is None else [ids[position]], awaits)
@@ -188,9 +191,3 @@ def _own_draws(work: Work) -> AbstractContextManager[None]:
     if work.job.head.seed is None:
         return nullcontext()
     return light_import("whilst.running.calls.seeding").own_draws(work.job.fn)  # type: ignore[no-any-return]
-
-
-def _nesting() -> Any:
-    import sys
-
-    return sys.modules.get("whilst.running.nesting")

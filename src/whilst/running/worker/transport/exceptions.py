@@ -17,6 +17,7 @@ from whilst.running.worker.transport import serialization as payload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import CodeType, TracebackType
     from typing import Any
 
@@ -44,7 +45,10 @@ class _Description(Record):
     type_name: str
     text: str
     pickled: bytes | None
-    parts: tuple[bytes, list[bytes], dict[str, bytes]] | None
+    parts: tuple[bytes, list[bytes]] | None
+    """Class and arguments, where there is no such pickle."""
+    attributes: list[tuple[bool, str, bytes]]
+    """What it has and its pickle (or parts) would not bring back: (is a slot, name, value)."""
     lines: list[_Line]
     cause: Any
     context: Any
@@ -59,7 +63,7 @@ def describe(error: BaseException) -> bytes:
         return dumps(_as_plain(_describe(error, 0, set())), 5)
     except Exception:
         text = f"(and it can't be described: {type(error).__name__})"
-        return dumps(_as_plain(_Description(_type_name(error), text, None, None, [], None, None, True, None)), 5)
+        return dumps(_as_plain(_Description(_type_name(error), text, None, None, [], [], None, None, True, None)), 5)
 
 
 def rebuild(data: bytes) -> BaseException:
@@ -77,9 +81,13 @@ def _as_plain(description: _Description | None) -> Any:
     if description is None:
         return None
     values = list(description)
-    values[4] = [tuple(line) for line in description.lines]
-    values[5], values[6] = _as_plain(description.cause), _as_plain(description.context)
-    values[8] = [_as_plain(each) for each in description.members] if description.members is not None else None
+    for index, name in enumerate(_Description._fields):
+        if name == "lines":
+            values[index] = [tuple(line) for line in description.lines]
+        elif name in {"cause", "context"}:
+            values[index] = _as_plain(values[index])
+        elif name == "members" and description.members is not None:
+            values[index] = [_as_plain(each) for each in description.members]
     return tuple(values)
 
 
@@ -87,7 +95,7 @@ def _describe(error: BaseException | None, depth: int, seen: set[int]) -> _Descr
     if error is None or depth > _MAX_DEPTH or id(error) in seen:
         return None
     seen.add(id(error))
-    pickled = _rebuildable_pickle(error)
+    pickled, again = _rebuildable_pickle(error)
     members = None
     if isinstance(error, BaseExceptionGroup):
         members = [_describe(each, depth + 1, seen) for each in error.exceptions]
@@ -96,6 +104,7 @@ def _describe(error: BaseException | None, depth: int, seen: set[int]) -> _Descr
         _text_of(error),
         pickled,
         _parts_of(error) if pickled is None else None,
+        _attributes_beyond(again, error),
         _lines_of(error.__traceback__),
         _describe(error.__cause__, depth + 1, seen),
         _describe(error.__context__, depth + 1, seen) if error.__context__ is not error.__cause__ else None,
@@ -118,17 +127,17 @@ def _text_of(error: BaseException) -> str:
         return f"(its str() raises {type(second).__name__})"
 
 
-def _rebuildable_pickle(error: BaseException) -> bytes | None:
-    """Its pickle, if loading that gives the same again."""
+def _rebuildable_pickle(error: BaseException) -> tuple[bytes | None, BaseException | None]:
+    """Its pickle and what loading that gives, if it is the same again."""
     try:
         data = _dumps(error)
         again = loads(data)
         same = type(again).__qualname__ == type(error).__qualname__ and len(again.args) == len(error.args)
         if same and all(map(_is_alike, again.args, error.args)) and str(again) == str(error):
-            return data
+            return data, again
     except Exception:  # noqa: S110 - whatever it was: in parts, then
         pass
-    return None
+    return None, None
 
 
 def _is_alike(one: object, other: object) -> bool:
@@ -137,36 +146,68 @@ def _is_alike(one: object, other: object) -> bool:
     return type(one).__qualname__ == type(other).__qualname__
 
 
-def _parts_of(error: BaseException) -> tuple[bytes, list[bytes], dict[str, bytes]] | None:
-    """Class, args and attributes apart; a part that can't travel is replaced by its repr."""
+def _parts_of(error: BaseException) -> tuple[bytes, list[bytes]] | None:
+    """Class and args apart; an argument that can't travel is replaced by its repr."""
     try:
         kind = _dumps(type(error))
         loads(kind)
-        return (
-            kind,
-            [_part(each) for each in _args_of(error)],
-            {str(key): _part(value) for key, value in error.__dict__.items()},
-        )
+        return kind, [_part(each) for each in error.args]
     except Exception:
         return None
 
 
-def _args_of(error: BaseException) -> tuple[object, ...]:
-    """What its built-in base is made with: an OSError keeps its file's name apart from `args`."""
-    if isinstance(error, OSError) and error.filename is not None and len(error.args) == 2:
-        return (*error.args, error.filename)
-    return error.args
+def _attributes_beyond(again: BaseException | None, error: BaseException) -> list[tuple[bool, str, bytes]]:
+    """The attributes that `again` has not, or has otherwise: a pickle keeps `args` and `__dict__` at best."""
+    found = []
+    for is_slot, name, value, is_builtin in _attributes_of(error):
+        try:
+            own = getattr(again, name)
+            if type(own) is type(value) and (own is value or _part(own) == _part(value)):
+                continue
+        except Exception:  # noqa: S110 - it has no such attribute, or none that can be compared
+            pass
+        # `AttributeError.obj` must not be a text that stands for it.
+        data = _portable(value) if is_builtin else _part(value)
+        if data is not None:
+            found.append((is_slot, name, data))
+    return found
+
+
+def _attributes_of(error: BaseException) -> Iterator[tuple[bool, str, object, bool]]:
+    """(is a slot, name, value, is Python's own slot): `__dict__`, and the slots of its classes (`NameError.name`)."""
+    for name, value in list(error.__dict__.items()):
+        yield False, name, value, False
+    for kind in type(error).__mro__:
+        if kind in {BaseException, BaseExceptionGroup}:
+            continue
+        for name, slot in list(vars(kind).items()):
+            if type(slot).__name__ in {"member_descriptor", "getset_descriptor"} and not name.startswith("__"):
+                try:
+                    value = slot.__get__(error)
+                except Exception:  # noqa: S112 - not set
+                    continue
+                is_builtin = kind.__module__ == "builtins"
+                if value is not None or not is_builtin:
+                    yield True, name, value, is_builtin
 
 
 def _part(value: object) -> bytes:
+    """A pickle that was rebuilt; that of its repr, where it has none."""
+    data = _portable(value)
+    if data is None:
+        try:
+            data = dumps(repr(value), 5)
+        except Exception:
+            data = dumps(f"<{type(value).__name__}>", 5)
+    return data
+
+
+def _portable(value: object) -> bytes | None:
     try:
         data = _dumps(value)
         loads(data)
     except Exception:
-        try:
-            return dumps(repr(value), 5)
-        except Exception:
-            return dumps(f"<{type(value).__name__}>", 5)
+        return None
     return data
 
 
@@ -203,18 +244,31 @@ def _rebuild(plain: Any) -> BaseException:
     described = _Description(*plain)
     error = _instance(described)
     try:
-        error.__traceback__ = _traceback(described.lines)
+        # Past the `__setattr__` of its class, which may refuse (a frozen dataclass).
+        put = object.__setattr__
+        put(error, "__traceback__", _traceback(described.lines))
         if described.context is not None:
-            error.__context__ = _rebuild(described.context)
+            put(error, "__context__", _rebuild(described.context))
         if described.cause is not None:
-            error.__cause__ = _rebuild(described.cause)
-        error.__suppress_context__ = described.is_context_suppressed
+            put(error, "__cause__", _rebuild(described.cause))
+        put(error, "__suppress_context__", described.is_context_suppressed)
         if described.members is not None and isinstance(error, BaseExceptionGroup):
             for member, again in zip(error.exceptions, described.members, strict=True):
-                member.__traceback__ = _traceback(_Description(*again).lines)
+                put(member, "__traceback__", _traceback(_Description(*again).lines))
     except Exception:  # noqa: S110 - the exception itself matters more than what hangs on it
         pass
     return error
+
+
+def _put_attributes(error: BaseException, attributes: list[tuple[bool, str, bytes]]) -> None:
+    for is_slot, name, data in attributes:
+        try:
+            if is_slot:
+                object.__setattr__(error, name, loads(data))
+            else:
+                error.__dict__[name] = loads(data)
+        except Exception:  # noqa: S112 - one that can't be set
+            continue
 
 
 def _instance(described: _Description) -> BaseException:
@@ -222,12 +276,13 @@ def _instance(described: _Description) -> BaseException:
         try:
             error = loads(described.pickled)
             if isinstance(error, BaseException):
+                _put_attributes(error, described.attributes)
                 return error
         except BaseException:  # noqa: S110 - even a SystemExit out of somebody's __setstate__
             pass
     if described.parts is not None:
         try:
-            pickled_kind, args, state = described.parts
+            pickled_kind, args = described.parts
             kind = loads(pickled_kind)
             if described.members is not None:  # its own __init__ never sees them, nor do they pass through a pickle
                 members = [_rebuild(each) for each in described.members]
@@ -238,7 +293,7 @@ def _instance(described: _Description) -> BaseException:
                 error = base.__new__(kind)
                 base.__init__(error, *(loads(each) for each in args))
             assert isinstance(error, BaseException)
-            error.__dict__.update({key: loads(value) for key, value in state.items()})
+            _put_attributes(error, described.attributes)
             if _text_of(error) == described.text or error.args:
                 return error
         except BaseException:  # noqa: S110 - as above
