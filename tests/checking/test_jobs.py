@@ -14,7 +14,7 @@ import pytest
 
 from whilst.checking import api as verbs
 from whilst.checking import check
-from whilst.checking.search import parallel as spreading
+from whilst.checking.search import parallel as parallel
 from whilst.checking.search.parallel import KnownSites, ParallelSearch
 from whilst.checking.search.search import SearchConfig
 from whilst.checking.search.subtrees import Frontier
@@ -71,8 +71,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def spreads(monkeypatch: pytest.MonkeyPatch) -> list[ParallelSearch]:
-    """Start helpers at once, and wait for them before going on alone."""
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[ParallelSearch]:
+    """Start workers at once, and wait for them before going on alone."""
     monkeypatch.setattr(
         verbs, "SearchConfig", functools.partial(SearchConfig, parallel_after_s=0.0, audit_executions=0)
     )
@@ -88,17 +88,17 @@ def spreads(monkeypatch: pytest.MonkeyPatch) -> list[ParallelSearch]:
 
 
 @pytest.fixture
-def patient(spreads: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch) -> list[ParallelSearch]:
-    """Go on only when the helpers are ready, so that they get their share."""
+def patient(searches: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch) -> list[ParallelSearch]:
+    """Go on only when the workers are ready, so that they get their share."""
     start = ParallelSearch.start
 
     def and_wait(self: ParallelSearch) -> None:
         start(self)
-        while not all(helper.is_ready or helper.is_dead for helper in self.helpers):
+        while not all(worker.is_ready or worker.is_dead for worker in self.workers):
             self.answers(Frontier(), KnownSites(0, frozenset(), {}, {}), 10)
 
     monkeypatch.setattr(ParallelSearch, "start", and_wait)
-    return spreads
+    return searches
 
 
 def checked(module: ModuleType, tasks: tuple[str, ...], jobs: int) -> Any:
@@ -110,20 +110,20 @@ NAMES = ("locked_1", "locked_2", "locked_3", "plain_1", "plain_2", "plain_3", "s
 PAIRS = list(itertools.combinations(NAMES, 2))
 
 
-def test_twenty_programs_have_as_many_executions_in_two_processes(module: Any, spreads: list[ParallelSearch]) -> None:
+def test_twenty_programs_have_as_many_executions_in_two_processes(module: Any, searches: list[ParallelSearch]) -> None:
     for tasks in PAIRS:
         alone, shared = checked(module, tasks, 1), checked(module, tasks, 2)
         assert (shared.answer, shared.executions) == (alone.answer, alone.executions), tasks
         assert not shared.reason
-    assert spreads
+    assert searches
 
 
 @pytest.mark.parametrize("forks", [True, False])
-def test_helpers_do_their_share_of_a_large_tree(
+def test_workers_do_their_share_of_a_large_tree(
     module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch, forks: bool
 ) -> None:
-    if not forks:  # where there are other threads, a helper is a fresh interpreter
-        monkeypatch.setattr(spreading, "can_fork", lambda: False)
+    if not forks:  # where there are other threads, a worker is a fresh interpreter
+        monkeypatch.setattr(parallel, "can_fork", lambda: False)
     tasks = ("locked_1", "locked_2", "locked_3")
     alone, shared = checked(module, tasks, 1), checked(module, tasks, 2)
     assert shared.executions == alone.executions == 560
@@ -131,16 +131,16 @@ def test_helpers_do_their_share_of_a_large_tree(
     assert patient[0].executions > 0
 
 
-def test_a_helper_that_is_killed_loses_nothing(
+def test_a_worker_that_is_killed_loses_nothing(
     module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hand_out = ParallelSearch.hand_out
 
     def and_kill(self: ParallelSearch, *args: Any) -> None:
         hand_out(self, *args)
-        for helper in self.helpers:
-            if helper.doing is not None and not helper.is_dead:
-                helper.process.kill()
+        for worker in self.workers:
+            if worker.doing is not None and not worker.is_dead:
+                worker.process.kill()
 
     monkeypatch.setattr(ParallelSearch, "hand_out", and_kill)
     verdict = checked(module, ("locked_1", "locked_2", "locked_3"), 3)
@@ -156,7 +156,7 @@ def test_ctrl_c_leaves_no_helper(module: Any, patient: list[ParallelSearch], mon
     with pytest.raises(KeyboardInterrupt):
         checked(module, ("locked_1", "locked_2", "locked_3"), 3)
     assert patient
-    assert not patient[0].helpers
+    assert not patient[0].workers
 
 
 def test_local_functions_are_checked_in_one_process_and_the_verdict_says_so() -> None:
@@ -165,7 +165,7 @@ def test_local_functions_are_checked_in_one_process_and_the_verdict_says_so() ->
     assert any("jobs=4 was not used" in each for each in verdict.assumed)
 
 
-def test_a_search_goes_on_from_where_it_was_when_helpers_come(
+def test_a_search_goes_on_from_where_it_was_when_workers_come(
     module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handed_over: list[int] = []
@@ -180,16 +180,16 @@ def test_a_search_goes_on_from_where_it_was_when_helpers_come(
     assert handed_over
 
 
-def test_a_helper_that_is_gone_before_it_is_given_anything_loses_nothing(
+def test_a_worker_that_is_gone_before_it_is_given_anything_loses_nothing(
     module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = ParallelSearch.start
 
     def and_kill(self: ParallelSearch) -> None:
         start(self)
-        for helper in self.helpers:
-            helper.process.kill()
-            helper.process.wait()
+        for worker in self.workers:
+            worker.process.kill()
+            worker.process.wait()
 
     monkeypatch.setattr(ParallelSearch, "start", and_kill)
     verdict = checked(module, ("locked_1", "locked_2", "locked_3"), 3)
