@@ -60,14 +60,7 @@ MAY_IMPORT_WITHIN: dict[str, dict[str, set[str]]] = {
 }
 
 ARROWS_BACK = {
-    ("whilst.running.calls.coroutines", "whilst.running.backends.base"),
-    ("whilst.running.calls.perform", "whilst.running.backends.base"),
     ("whilst.running.worker.child.main", "whilst.running.worker.parent.culprit"),
-    ("whilst.running.worker.parent.pickle_errors", "whilst.running.backends.base"),
-    ("whilst.running.worker.parent.jobs", "whilst.running.backends.base"),
-    ("whilst.running.worker.parent.in_flight", "whilst.running.backends.base"),
-    ("whilst.running.worker.parent.task_channel", "whilst.running.backends.base"),
-    ("whilst.running.backends", "whilst.running.core.policy"),
     ("whilst.checking.engine.sites", "whilst.checking.instrument.bytecode"),
     ("whilst.checking.explorer.explorer", "whilst.checking.search.preemption_bound"),
 }

@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import whilst.running.core.driver as driver_module
-from whilst.running.backends.base import Batch, Event, Finished, Job, WorkerReady, WorkerStopped
+from whilst.running.backends.base import BackendConfig
 from whilst.running.backends.processes import ProcessBackend
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink
-from whilst.running.core.policy import BackendConfig
 from whilst.running.core.recorder import Recorder
+from whilst.running.jobs import Batch, Event, Finished, Job, WorkerReady, WorkerStopped
 from whilst.running.policies.fixed import FixedPolicy
 
 RUNS = 5

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
-from whilst.running.backends.base import WorkerReady
 from whilst.running.backends.processes import ProcessBackend
+from whilst.running.jobs import WorkerReady
 from whilst.running.worker.parent.fork_server_client import lease
 
 

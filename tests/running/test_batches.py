@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import whilst
-from whilst.running.backends.base import Batch, Finished, Job
+from whilst.running.backends.base import BackendConfig
 from whilst.running.core.holding import Held
-from whilst.running.core.policy import BackendConfig, RunStatus
+from whilst.running.core.policy import RunStatus
+from whilst.running.jobs import Batch, Finished, Job
 from whilst.running.policies.fixed import FixedPolicy
 
 JOB = Job(0, abs)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import whilst
-from whilst.running.backends.base import Job
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import perform_inline
 from whilst.running.core.inputs import Source
+from whilst.running.jobs import Job
 
 MANY = 30_000
 WAYS: list[Any] = ["auto", "sequential"]

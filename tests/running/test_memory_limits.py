@@ -11,7 +11,7 @@ import whilst
 from whilst.measuring.machine import look_at_machine
 from whilst.running import api as mapping
 from whilst.running import backends
-from whilst.running.core.policy import BackendConfig
+from whilst.running.backends.base import BackendConfig
 from whilst.running.policies import choosing
 
 HOARD: list[bytearray] = []

@@ -7,15 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from whilst.errors import WorkerDiedError
-from whilst.running.backends.base import (
-    Batch,
-    Finished,
-    Job,
-    WorkerDied,
-    WorkerFailed,
-    WorkerReady,
-    WorkerStopped,
-)
 from whilst.running.core.messages import (
     Cancelled,
     Deliver,
@@ -31,6 +22,7 @@ from whilst.running.core.messages import (
     TimedOut,
 )
 from whilst.running.core.pool_state import PoolState, Rules
+from whilst.running.jobs import Batch, Finished, Job, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
 
 JOB = Job(1, len)
 

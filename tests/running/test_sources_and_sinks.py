@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whilst.model import Kind
-from whilst.running.backends.base import CALLER, Finished, Job
 from whilst.running.call_names import describe_call
 from whilst.running.callers import is_iterating
 from whilst.running.calls.perform import Awaiter
@@ -20,6 +19,7 @@ from whilst.running.core.inline import perform_inline, perform_lazily
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink, OrderedSink, UnorderedSink
 from whilst.running.core.recorder import Recorder
+from whilst.running.jobs import CALLER, Finished, Job
 from whilst.running.results import Results
 
 

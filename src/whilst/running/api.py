@@ -14,7 +14,6 @@ from itertools import count
 from time import perf_counter_ns
 
 from whilst.running.backends import open_backend
-from whilst.running.backends.base import Job
 from whilst.running.call_names import name_of
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.driver import Driver, Limits
@@ -22,6 +21,7 @@ from whilst.running.core.inline import perform_lazily
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink, OrderedSink, Sink, UnorderedSink
 from whilst.running.core.recorder import Recorder
+from whilst.running.jobs import Job
 from whilst.running.options import Options, OptionsError
 from whilst.running.policies.choosing import choose_policy, gives_coroutines
 from whilst.running.results import Results
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar, Unpack, overload
 
     from whilst.model import Decision, Timeline
-    from whilst.running.backends.base import How
+    from whilst.running.jobs import How
     from whilst.running.options import Keywords
 
     T = TypeVar("T")

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from whilst.running.backends.base import Job
+    from whilst.running.jobs import Job
 
 __all__ = ["add_note", "as_raised", "describe_call", "name_of", "note_item", "without_own_frames"]
 

@@ -19,16 +19,8 @@ import psutil
 import pytest
 
 from whilst.errors import NotPicklableError
-from whilst.running.backends.base import (
-    Batch,
-    Event,
-    Finished,
-    Job,
-    WorkerDied,
-    WorkerReady,
-    WorkerStopped,
-)
 from whilst.running.backends.processes import ProcessBackend
+from whilst.running.jobs import Batch, Event, Finished, Job, WorkerDied, WorkerReady, WorkerStopped
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 PATIENCE_S = 30.0

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from whilst.errors import NotPicklableError, WhilstError
-from whilst.running.backends.base import Job, WorkerStopped
 from whilst.running.backends.subinterpreters import SubinterpreterBackend, are_available
+from whilst.running.jobs import Job, WorkerStopped
 
 from .test_processes import Runner
 

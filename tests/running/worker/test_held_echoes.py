@@ -6,7 +6,7 @@ from pickle import dumps
 
 import pytest
 
-from whilst.running.backends.base import Job
+from whilst.running.jobs import Job
 from whilst.running.worker import captured_output as echoing
 from whilst.running.worker.captured_output import HeldEchoes
 

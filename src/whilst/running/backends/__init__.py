@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from whilst.model import Mode
-    from whilst.running.backends.base import Backend
-    from whilst.running.core.policy import BackendConfig
+    from whilst.running.backends.base import Backend, BackendConfig
 
 __all__ = ["BACKENDS", "UnknownBackendError", "check_backend", "mode_of", "open_backend"]
 

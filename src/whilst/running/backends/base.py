@@ -1,236 +1,45 @@
-"""What every back end speaks: jobs and batches in, events out.
+"""What every back end speaks, and what one is made with.
 
 A back end acts and decides nothing. It starts workers, hands them batches, says what happened, and leaves
 nothing behind when it is closed. Who gets what, what is tried again and what a death means is decided in
-`running.core.pool_state`, which is fed the events below and never sees a thread or a process.
-
-One message is one batch, never one call: a worker answers with columns, because an object per call costs
-more than the call where calls are short.
+`running.core.pool_state`, which is fed the events of `running.jobs` and never sees a thread or a process.
 """
 
 from __future__ import annotations
 
 from whilst._record import Record
 
-# Neither typing nor dataclasses at run time: to import them takes longer than a run of short calls.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextvars import Context
-    from typing import Literal, Protocol, TypeAlias
+    from collections.abc import Sequence
+    from typing import Protocol
 
-    How: TypeAlias = Literal["item", "star", "call"]
+    from whilst.running.jobs import Batch, Event
 else:
     Protocol = object
 
-__all__ = [
-    "CALLER",
-    "Backend",
-    "Batch",
-    "Event",
-    "Finished",
-    "Job",
-    "WorkerDied",
-    "WorkerFailed",
-    "WorkerReady",
-    "WorkerStopped",
-]
-
-CALLER = -1
-"""The worker number of the caller itself, which makes calls inline."""
+__all__ = ["Backend", "BackendConfig"]
 
 
-class Job:
-    """What all calls of one map share. Sent to each worker once, known there by its `id` afterwards.
+class BackendConfig(Record):
+    """Which back end, and what it is made with. Two configs that differ mean two back ends, one after the other."""
 
-    `how` says what an item is: `fn(item)`, `fn(*item)`, or, for "call", the item is a whole call
-    `(function, args, kwargs)` and `fn` is not used (Executor and gather: every item its own function).
-    A call may return a coroutine whatever `is_coroutine` says: who runs the call awaits it too.
-    """
-
-    __slots__ = (
-        "context",
-        "cwd",
-        "env",
-        "fn",
-        "how",
-        "id",
-        "is_coroutine",
-        "is_detached",
-        "native_threads",
-        "nested_workers",
-        "seed",
-        "stops_at_error",
-        "timeout_s",
-    )
-
-    def __init__(
-        self,
-        id: int,  # noqa: A002 - the attribute's name
-        fn: Callable[..., object],
-        how: How = "item",
-        is_coroutine: bool = False,
-        context: Context | None = None,
-        seed: int | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        native_threads: int | None = None,
-        stops_at_error: bool = False,
-        timeout_s: float | None = None,
-        nested_workers: int = 1,
-    ) -> None:
-        self.id = id
-        self.fn = fn
-        self.how = how
-        self.is_coroutine = is_coroutine
-        """Every call gives a coroutine: known before the first one is made."""
-        self.context = context
-        """The caller's variables. Each batch runs in a copy; to another process goes what can be pickled."""
-        self.seed = seed
-        """The draws of item k depend on (seed, k) alone; see `running.calls.seeding`."""
-        self.cwd = cwd
-        """The working directory at the call; None: no need to change it."""
-        self.env = env
-        """`os.environ` at the call; None: no need to change it."""
-        self.native_threads = native_threads
-        """How many threads BLAS or OpenMP may use inside one worker process; None: as they like."""
-        self.stops_at_error = stops_at_error
-        """A batch ends at its first error: the rest of it does not begin, and is not answered."""
-        self.timeout_s = timeout_s
-        """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
-        self.nested_workers = nested_workers
-        """How many workers a map made inside one of these calls may use (1: it runs inline)."""
-        self.is_detached = False
-        """Each call is made in a copy of `context`, whoever makes it: the thread that moves the run on is nobody's."""
-
-    def in_context(self, id: int, context: Context) -> Job:  # noqa: A002 - as above
-        """The same job for calls that were asked for in this context, wherever they are made."""
-        job = Job(id, self.fn)
-        for name in self.__slots__:
-            setattr(job, name, getattr(self, name))
-        job.id, job.context, job.is_detached = id, context, True
-        return job
-
-
-class Batch:
-    """Calls that travel together. `number` is unique in a run; `ids[k]` is the call of `items[k]`."""
-
-    __slots__ = ("ids", "is_timed", "items", "job", "number")
-
-    def __init__(
-        self, number: int, job: Job, ids: Sequence[int], items: Sequence[object], is_timed: bool = True
-    ) -> None:
-        self.number = number
-        self.job = job
-        self.ids = ids
-        self.items = items
-        self.is_timed = is_timed
-        """Read the clock around every call. False where calls are too short for that: the batch as a whole."""
-
-
-class WorkerReady(Record):
-    """A worker can take calls. `pid` is its process (the caller's own for threads)."""
-
-    worker: int
-    pid: int | None = None
-
-
-class Finished:
-    """Answers of one batch, whole or in part, in columns that are as long as `ids`.
-
-    A batch may be answered in parts (long calls, coroutines that overtake each other): `is_last` says that
-    nothing more follows. `ids` are in the order of completion; `values[k]` is None where `errors` has
-    `ids[k]`.
-    """
-
-    __slots__ = (
-        "cpu_ns",
-        "end_ns",
-        "ends_ns",
-        "errors",
-        "ids",
-        "is_last",
-        "lane",
-        "number",
-        "start_ns",
-        "starts_ns",
-        "values",
-        "worker",
-    )
-
-    def __init__(
-        self,
-        worker: int,
-        number: int,
-        ids: Sequence[int],
-        values: Sequence[object],
-        start_ns: int,
-        end_ns: int,
-        errors: Mapping[int, BaseException] | None = None,
-        starts_ns: Sequence[int] | None = None,
-        ends_ns: Sequence[int] | None = None,
-        cpu_ns: int | None = None,
-        lane: int = 0,
-        is_last: bool = True,
-    ) -> None:
-        self.worker = worker
-        self.number = number
-        self.ids = ids
-        self.values = values
-        self.start_ns = start_ns
-        """`time.perf_counter_ns`, which Linux lets all processes compare, when the first of these calls began."""
-        self.end_ns = end_ns
-        self.errors: Mapping[int, BaseException] = {} if errors is None else errors
-        """By call id. Always an exception that can be raised here, with the note that names the item
-        (`running.calls.perform.perform` adds it; what else makes an error adds it by `call_names.note_item`)."""
-        self.starts_ns = starts_ns
-        """When each call began and ended, where the batch was timed; else None."""
-        self.ends_ns = ends_ns
-        self.cpu_ns = cpu_ns
-        """CPU time of the thread over all of these calls together; None where calls share a thread."""
-        self.lane = lane
-        """Which thread of the worker did it (0 where there is one)."""
-        self.is_last = is_last
-
-
-class WorkerDied(Record):
-    """A worker is gone, with calls in its hands. Every unanswered call is in one of the three sequences."""
-
-    worker: int
-    running: Sequence[int] = ()
-    """Begun and not ended, as far as can be known: these may have killed it."""
-    not_begun: Sequence[int] = ()
-    """Certain not to have begun: safe to give to another worker."""
-    lost: Sequence[int] = ()
-    """Ended (or may have), but the answer died with the worker."""
-    exit_code: int | None = None
-    """As `multiprocessing.Process.exitcode`: negative is the signal; None is unknown."""
-    stderr_tail: str = ""
-    reason: str = ""
-    """Where there is more to say than the exit code, e.g. "over its memory limit"."""
-
-
-class WorkerStopped(Record):
-    """A worker has ended as asked, with nothing in its hands (or has been recycled between two batches)."""
-
-    worker: int
-
-
-class WorkerFailed(Record):
-    """A worker could not be started. The pool goes on with the others, or fails when there are none."""
-
-    worker: int
-    error: BaseException
-
-
-Event: TypeAlias = WorkerReady | Finished | WorkerDied | WorkerStopped | WorkerFailed
+    backend: str = "inline"
+    """"inline", "threads", "eventloop", "processes", "processes*threads", "processes*eventloop", …"""
+    slots: int = 1
+    """Calls that one worker has in progress at once: threads in a process, coroutines in flight in a loop."""
+    native_threads: int | None = None
+    """Threads that BLAS or OpenMP may use inside each worker process; None: as they like."""
+    memory_limit_bytes: int | None = None
+    """A worker process that has grown by more than this since its start is recycled between two batches."""
+    is_forked: bool = False
+    """Workers come from a fork of this program rather than from a clean server: it has no other thread."""
 
 
 class Backend(Protocol):
     """Starts workers and carries batches. Used by one thread, `wake` excepted.
 
-    Back ends are made by `running.backends.open_backend(name, slots=…, …)`: keyword arguments only, each with
-    a default, so that `Backend()` alone works. Making one is cheap and starts nothing.
+    Back ends are made by `running.backends.open_backend(config)`. Making one is cheap and starts nothing.
 
     Nothing here waits, `events` and `close` excepted, and nothing raises because of a user's object: what
     can't be pickled comes back as a `Finished` that holds the error.

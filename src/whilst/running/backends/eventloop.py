@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from whilst.running.backends.base import Batch, Event, WorkerReady, WorkerStopped
 from whilst.running.calls.coroutines import CoroutineRunner
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.raw_threads import forget_this_thread
+from whilst.running.jobs import Batch, Event, WorkerReady, WorkerStopped
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
 
 __all__ = ["EventLoopBackend"]

@@ -20,7 +20,7 @@ import time
 from _socket import MSG_DONTWAIT, socketpair
 
 from whilst.errors import WhilstError
-from whilst.running.backends.base import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
 from whilst.running.worker.parent import fork as forking
 from whilst.running.worker.parent.fork import Forks
 from whilst.running.worker.parent.in_flight import Hands

@@ -13,9 +13,9 @@ from time import perf_counter_ns
 from typing import Any
 
 from whilst.errors import TimeoutExceededError
-from whilst.running.backends.base import Batch, Finished, Job
 from whilst.running.call_names import note_item, without_own_frames
 from whilst.running.calls.ordered_output import OrderedOutput
+from whilst.running.jobs import Batch, Finished, Job
 from whilst.running.nesting import enter_worker
 
 __all__ = ["CoroutineRunner"]

@@ -11,8 +11,8 @@ from collections import deque
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
-from whilst.running.backends.base import CALLER, Finished
 from whilst.running.call_names import add_note, as_raised, name_of, without_own_frames
+from whilst.running.jobs import CALLER, Finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from whilst.running.backends.base import Batch, Job
+    from whilst.running.jobs import Batch, Job
 
 __all__ = ["Awaiter", "Cell", "await_strays", "drawing", "in_copies", "make_plain", "one_argument", "perform"]
 

@@ -15,8 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whilst.running.backends.base import Backend, Finished
+    from whilst.running.backends.base import Backend
     from whilst.running.core.pool_state import PoolState
+    from whilst.running.jobs import Finished
 
 __all__ = ["Deadlines", "fail_late"]
 

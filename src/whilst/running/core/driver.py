@@ -10,20 +10,21 @@ from collections import deque
 from time import perf_counter_ns
 
 from whilst._record import Record
-from whilst.running.backends.base import CALLER, Backend, Batch, Finished, Job
+from whilst.running.backends.base import Backend, BackendConfig
 from whilst.running.call_names import note_item
 from whilst.running.calls.perform import Awaiter, Cell, perform
-from whilst.running.core.policy import INLINE, BackendConfig, Directives, Policy, RunStatus
+from whilst.running.core.policy import INLINE, Directives, Policy, RunStatus
+from whilst.running.jobs import CALLER, Batch, Finished, Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from whilst.running.backends.base import Event
     from whilst.running.core.inputs import Source
     from whilst.running.core.outputs import Sink
     from whilst.running.core.recorder import Recorder
     from whilst.running.core.worker_pool import WorkerPool
+    from whilst.running.jobs import Event
 
 __all__ = ["Driver", "Limits"]
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whilst.errors import WorkerDiedError
-    from whilst.running.backends.base import Batch, WorkerDied
+    from whilst.running.jobs import Batch, WorkerDied
 
 __all__ = ["Held", "Worker", "death"]
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
-from whilst.running.backends.base import CALLER, Finished
 from whilst.running.call_names import as_raised
 from whilst.running.calls.perform import Made, await_strays, drawing, in_copies, make_plain, one_argument
+from whilst.running.jobs import CALLER, Finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
     from typing import Any
 
-    from whilst.running.backends.base import Job
     from whilst.running.calls.perform import Awaiter
     from whilst.running.core.inputs import Source
+    from whilst.running.jobs import Job
 
 __all__ = ["looks_up_by_itself", "perform_inline", "perform_lazily"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-    from whilst.running.backends.base import Job
+    from whilst.running.jobs import Job
 
 __all__ = ["Source"]
 

@@ -28,9 +28,9 @@ from whilst.running.core.inputs import Source
 
 if TYPE_CHECKING:
     from whilst.model import Decision
-    from whilst.running.backends.base import Finished, Job
     from whilst.running.core.outputs import Sink
     from whilst.running.core.policy import Directives, Policy, RunStatus
+    from whilst.running.jobs import Finished, Job
 
 __all__ = ["Journal", "JournalPolicy", "JournalSink", "JournalSource", "journaled"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whilst._record import Record
-from whilst.running.backends.base import Batch, Event, Finished, Job
+from whilst.running.jobs import Batch, Event, Finished, Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ driver lets what is in hand finish and goes on with the new one.
 
 from __future__ import annotations
 
-from whilst._record import Record
+from whilst.running.backends.base import BackendConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,27 +17,12 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from whilst.model import Decision
-    from whilst.running.backends.base import Finished, Job
     from whilst.running.core.inputs import Source
+    from whilst.running.jobs import Finished, Job
 else:
     Protocol = object
 
-__all__ = ["INLINE", "BackendConfig", "Directives", "Policy", "RunStatus"]
-
-
-class BackendConfig(Record):
-    """Which back end, and what it is made with. Two configs that differ mean two back ends, one after the other."""
-
-    backend: str = "inline"
-    """"inline", "threads", "eventloop", "processes", "processes*threads", "processes*eventloop", …"""
-    slots: int = 1
-    """Calls that one worker has in progress at once: threads in a process, coroutines in flight in a loop."""
-    native_threads: int | None = None
-    """Threads that BLAS or OpenMP may use inside each worker process; None: as they like."""
-    memory_limit_bytes: int | None = None
-    """A worker process that has grown by more than this since its start is recycled between two batches."""
-    is_forked: bool = False
-    """Workers come from a fork of this program rather than from a clean server: it has no other thread."""
+__all__ = ["INLINE", "Directives", "Policy", "RunStatus"]
 
 
 INLINE = BackendConfig()

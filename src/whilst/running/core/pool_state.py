@@ -13,15 +13,6 @@ Invariants (held by tests/running/test_pool_machine.py over random histories):
 
 from __future__ import annotations
 
-from whilst.running.backends.base import (
-    Batch,
-    Finished,
-    Job,
-    WorkerDied,
-    WorkerFailed,
-    WorkerReady,
-    WorkerStopped,
-)
 from whilst.running.core.holding import Held, Worker, death
 from whilst.running.core.messages import (
     Cancelled,
@@ -43,6 +34,7 @@ from whilst.running.core.messages import (
 )
 from whilst.running.core.queue import Queue
 from whilst.running.core.roster import Roster
+from whilst.running.jobs import Batch, Finished, Job, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

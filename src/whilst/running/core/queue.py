@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from whilst.running.backends.base import Job
+    from whilst.running.jobs import Job
 
 __all__ = ["Queue"]
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import deque
 
 from whilst._record import Record
-from whilst.running.backends.base import CALLER
+from whilst.running.jobs import CALLER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from whilst.model import Timeline, TimelineBuilder
-    from whilst.running.backends.base import Finished
+    from whilst.running.jobs import Finished
 
 __all__ = ["Recorder"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 
-from whilst.running.backends.base import Batch, Finished
 from whilst.running.call_names import note_item
 from whilst.running.core.messages import (
     Deliver,
@@ -26,16 +25,18 @@ from whilst.running.core.messages import (
     TurnedAway,
 )
 from whilst.running.core.pool_state import PoolState, Rules
+from whilst.running.jobs import Batch, Finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Protocol
 
-    from whilst.running.backends.base import Backend, Event, Job
+    from whilst.running.backends.base import Backend
     from whilst.running.core.deadlines import Deadlines
     from whilst.running.core.driver import Limits
     from whilst.running.core.policy import Directives
+    from whilst.running.jobs import Event, Job
 
     class Settler(Protocol):
         """Who takes what has become of calls."""

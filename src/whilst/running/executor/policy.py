@@ -22,8 +22,8 @@ from whilst.measuring.pilot import Pilot
 from whilst.measuring.roundtrip import why_unlike_sent
 from whilst.measuring.writes.seeds import is_seeded
 from whilst.model import Change, Decision, Mode, Rejection
+from whilst.running.backends.base import BackendConfig
 from whilst.running.call_names import name_of
-from whilst.running.core.policy import BackendConfig
 from whilst.running.executor.submissions import asked_for, make_calls
 from whilst.running.policies.choosing import cores, gives_coroutines, worker_memory_bytes
 from whilst.running.policies.decide import hazards
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final
 
-    from whilst.running.backends.base import Finished
     from whilst.running.core.policy import Directives, RunStatus
     from whilst.running.executor.submissions import Call, OpenInput
+    from whilst.running.jobs import Finished
     from whilst.running.options import Options
 
 __all__ = ["ThreadsFirst", "Verdict", "processes_policy"]

@@ -10,8 +10,8 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from whilst.running.api import next_job_id
-from whilst.running.backends.base import Job
 from whilst.running.core.inputs import Source
+from whilst.running.jobs import Job
 
 __all__ = ["Call", "Entry", "FutureSink", "OpenInput", "asked_for", "make_calls"]
 

@@ -19,10 +19,11 @@ import time
 
 from whilst import model
 from whilst.errors import NotPicklableError
-from whilst.running.backends.base import CALLER
+from whilst.running.backends.base import BackendConfig
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
-from whilst.running.core.policy import INLINE, BackendConfig, Directives
+from whilst.running.core.policy import INLINE, Directives
+from whilst.running.jobs import CALLER
 from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Controller, too_short
 from whilst.running.policies.pilot_calls import PilotCalls
 
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whilst.model import Change, Decision, Profile
-    from whilst.running.backends.base import Finished, Job
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import RunStatus
+    from whilst.running.jobs import Finished, Job
     from whilst.running.options import Options
     from whilst.running.policies.evidence import EvidenceCollector
     from whilst.running.policies.pilot_coroutines import PilotCoroutines

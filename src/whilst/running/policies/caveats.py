@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from whilst.running.backends.base import Job
+    from whilst.running.jobs import Job
 
 __all__ = ["Caveats"]
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from whilst.running.backends.base import Job
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import Policy
+    from whilst.running.jobs import Job
     from whilst.running.options import Options
 
 __all__ = ["choose_policy", "cores", "gives_coroutines", "has_no_mode", "worker_memory_bytes"]
@@ -125,7 +125,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         )
     if source.length is not None and name != "eventloop":
         workers = max(min(workers, source.length), 1)
-    from whilst.running.core.policy import BackendConfig
+    from whilst.running.backends.base import BackendConfig
     from whilst.running.policies.caveats import Caveats
 
     config = BackendConfig(name, slots=slots)
@@ -144,7 +144,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
 
 
 def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
-    from whilst.running.core.policy import BackendConfig
+    from whilst.running.backends.base import BackendConfig
     from whilst.running.policies.pilot_in_worker import pilot_in_worker_policy
 
     workers = options.workers or cores()

@@ -10,7 +10,8 @@ import math
 import time
 
 from whilst import model
-from whilst.running.core.policy import INLINE, BackendConfig, Directives
+from whilst.running.backends.base import BackendConfig
+from whilst.running.core.policy import INLINE, Directives
 
 # A run of short calls needs none of this: it would wait for the import longer than for its calls.
 TYPE_CHECKING = False
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whilst.model import Decision, Profile
-    from whilst.running.backends.base import Finished
     from whilst.running.core.policy import RunStatus
+    from whilst.running.jobs import Finished
     from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches
     from whilst.running.policies.drift import DriftDetector, ProfileChange
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whilst.model import Machine, Profile
+    from whilst.running.backends.base import BackendConfig
     from whilst.running.core.inputs import Source
-    from whilst.running.core.policy import BackendConfig
     from whilst.running.options import Options
     from whilst.running.policies.pilot_calls import PilotCalls
 

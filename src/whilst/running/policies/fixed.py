@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whilst.model import Decision
-    from whilst.running.backends.base import Finished, Job
+    from whilst.running.backends.base import BackendConfig
     from whilst.running.core.inputs import Source
-    from whilst.running.core.policy import BackendConfig, RunStatus
+    from whilst.running.core.policy import RunStatus
+    from whilst.running.jobs import Finished, Job
 
 __all__ = ["FixedPolicy", "InlinePolicy"]
 

@@ -14,8 +14,8 @@ import time
 from types import CodeType, FunctionType
 
 from whilst.measuring import clocks
-from whilst.running.backends.base import CALLER, Batch, Finished
 from whilst.running.calls.perform import Cell, perform
+from whilst.running.jobs import CALLER, Batch, Finished
 
 # What a run of short calls never needs is imported where it is used: it would take longer than the run.
 TYPE_CHECKING = False
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from whilst.measuring.files.footprints import Footprints
     from whilst.measuring.pilot import Pilot
     from whilst.measuring.writes.reachable import Reachable
-    from whilst.running.backends.base import Job
     from whilst.running.calls.perform import Awaiter
     from whilst.running.core.inputs import Source
+    from whilst.running.jobs import Job
 
 __all__ = ["PilotCalls", "limited_native_threads"]
 

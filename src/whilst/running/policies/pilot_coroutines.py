@@ -26,8 +26,8 @@ from whilst.running.policies.drift import LoopDriftDetector
 if TYPE_CHECKING:
     from whilst.measuring.pilot import Pilot
     from whilst.model import Profile
-    from whilst.running.backends.base import Finished
     from whilst.running.core.inputs import Source
+    from whilst.running.jobs import Finished
     from whilst.running.policies.drift import ProfileChange
     from whilst.running.policies.evidence import EvidenceCollector
 

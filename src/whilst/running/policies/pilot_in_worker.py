@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whilst.measuring.pilot import Pilot
 from whilst.model import Change, Decision, Evidence, Mode, Rejection
-from whilst.running.core.policy import BackendConfig
+from whilst.running.backends.base import BackendConfig
 from whilst.running.options import OptionsError
 from whilst.running.policies.decide import hazards
 from whilst.running.policies.decision_input import DecisionInput
@@ -22,9 +22,9 @@ from whilst.running.policies.fixed import FixedPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whilst.running.backends.base import Finished, Job
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import Directives, RunStatus
+    from whilst.running.jobs import Finished, Job
 
 __all__ = ["PilotInWorkerPolicy", "pilot_in_worker_policy"]
 

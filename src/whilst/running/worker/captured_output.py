@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from whilst.running.backends.base import Job
+    from whilst.running.jobs import Job
     from whilst.running.worker.transport.status_page import Cell
 
 __all__ = ["Echoes", "HeldEchoes"]

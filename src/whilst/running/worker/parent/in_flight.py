@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from whilst.running.backends.base import Batch, Job
+    from whilst.running.jobs import Batch, Job
     from whilst.running.worker.parent.task_channel import Parcels
     from whilst.running.worker.transport.status_page import Cell
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.errors import NotPicklableError
-    from whilst.running.backends.base import Job
+    from whilst.running.jobs import Job
     from whilst.running.worker.transport.serialization import Packed
 
 __all__ = ["JobState"]

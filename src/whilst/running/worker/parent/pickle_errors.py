@@ -7,7 +7,7 @@ from whilst.running.worker.parent.culprit import find_culprit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from whilst.running.backends.base import Job
+    from whilst.running.jobs import Job
 
 __all__ = ["not_picklable", "noun_of", "refusal", "unloadable"]
 

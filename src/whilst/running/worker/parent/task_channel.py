@@ -10,8 +10,8 @@ import array
 import itertools
 from _pickle import loads
 
-from whilst.running.backends.base import Batch, Event, Finished, Job
 from whilst.running.call_names import describe_call
+from whilst.running.jobs import Batch, Event, Finished, Job
 from whilst.running.worker.captured_output import HeldEchoes
 from whilst.running.worker.parent.in_flight import OpenBatch, Waiting
 from whilst.running.worker.parent.jobs import JobState
