@@ -231,13 +231,21 @@ def test_waits_overlap():
 def test_an_error_is_that_of_the_loop():
     seen, caught = [], None
     try:
-        for value in whilst_map(raises_in_the_middle, range(80)):
+        for value in imap(raises_in_the_middle, range(80)):
             seen.append(value)
     except LookupError as error:
         caught = error
     assert seen == list(range(37))
     assert caught is not None
     assert caught.args == ("bad", 37)
+
+
+def test_map_raises_the_first_error_wherever_its_results_go():
+    seen = []
+    with pytest.raises(LookupError) as caught:  # noqa: PT012 - the loop is what is tested
+        for value in whilst_map(raises_in_the_middle, range(80)):
+            seen.append(value)
+    assert (seen, caught.value.args) == ([], ("bad", 37))
 
 
 def test_results_that_can_not_travel_are_made_here():

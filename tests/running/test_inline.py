@@ -38,7 +38,7 @@ def test_a_loop_sees_what_came_before_the_error(mode: Any) -> None:
         return 1 // (20_000 - k)
 
     def read() -> None:
-        for value in whilst.map(call, list(range(MANY)), mode=mode):
+        for value in whilst.imap(call, list(range(MANY)), mode=mode):
             seen.append(value)
 
     with pytest.raises(ZeroDivisionError) as caught:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from whilst.model import Kind
 from whilst.running.call_names import describe_call
-from whilst.running.callers import is_iterating
 from whilst.running.calls.perform import Awaiter
 from whilst.running.calls.seeding import own_draws, reseed, seed_of
 from whilst.running.core.inline import perform_inline, perform_lazily
@@ -154,17 +153,3 @@ def test_a_description_survives_a_repr_that_raises() -> None:
 
     assert "for <Shy instance" in describe_call(Job(1, len), 3, Shy())
     assert describe_call(Job(1, len, "call"), 0, (divmod, (7,), {"b": 2})) == "call 0, divmod(7, b=2)"
-
-
-def test_only_a_loop_over_the_call_counts_as_iterating() -> None:
-    import sys
-
-    def looked() -> list[bool]:
-        return [is_iterating(sys._getframe(1))]
-
-    assert next(iter([answer for answer in looked()])) is True  # noqa: C416
-    kept = looked()
-    assert kept == [False]
-    assert list(looked()) == [False]
-    first, *_ = looked()
-    assert first is False

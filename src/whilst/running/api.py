@@ -6,7 +6,6 @@ imap_unordered as far as the reader asks.
 
 from __future__ import annotations
 
-import sys
 from _contextvars import copy_context
 from collections.abc import Awaitable, Iterable
 from functools import partial
@@ -31,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from contextlib import AbstractContextManager
-    from types import FrameType, TracebackType
+    from types import TracebackType
     from typing import Any, TypeVar, Unpack, overload
 
     from whilst.model import Decision, Timeline
@@ -71,8 +70,7 @@ def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Ke
         A list with `.decision`, `.timeline` and `.report()`.
     Raises:
         Whatever a call raised: the first item, in their order, whose call fails ends the run, with a note that
-        names the item. In `for result in whilst.map(...)` the results before it are given first. With
-        errors="return" errors stand in the list instead.
+        names the item. `imap` gives the results before it first; with errors="return" errors stand in the list.
         WorkerDiedError, TimeoutExceededError, NotPicklableError: a call could not be made or ended.
     """
     return _map("map", fn, items, "item", keywords)
@@ -242,24 +240,14 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
     with run:
         driver.run()
     error = driver.error
-    if error is not None and not _is_raised_by_a_loop(error, sys._getframe(2)):  # noqa: SLF001 - no public way
+    if error is not None:
         try:
             raise error
         finally:
             # The error's traceback holds this frame: without this the frame would hold the error.
             del error, run, driver, sink, results
-    if error is not None:
-        sink.cut(driver.failed_id)
     length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
-    return results.complete(driver.policy.decision_later(), run.timeline, length_s, error)
-
-
-def _is_raised_by_a_loop(error: BaseException, frame: FrameType) -> bool:
-    """The caller loops over the results at once: it meets the error where a loop over the items would have."""
-    from whilst.running.callers import is_iterating
-
-    # No iterator may raise StopIteration: the loop would take it for its end.
-    return not isinstance(error, StopIteration) and is_iterating(frame)
+    return results.complete(driver.policy.decision_later(), run.timeline, length_s)
 
 
 def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:

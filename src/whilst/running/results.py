@@ -7,7 +7,7 @@ from whilst.model.drawable import Drawable
 # A run of short calls is over before `typing` could be imported, or what describes it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
     from whilst.model import Decision, Timeline
@@ -70,24 +70,15 @@ class Results(list[R]):
     made it.
     """
 
-    __slots__ = ("_decision", "_error", "_length_s", "_timeline")
-
-    def __init__(self, values: Iterable[R] = ()) -> None:
-        super().__init__(values)
-        self._error: BaseException | None = None
+    __slots__ = ("_decision", "_length_s", "_timeline")
 
     def complete(
-        self,
-        decision: Callable[[], Decision],
-        timeline: Callable[[], Timeline],
-        length_s: float,
-        error: BaseException | None = None,
+        self, decision: Callable[[], Decision], timeline: Callable[[], Timeline], length_s: float
     ) -> Results[R]:
         """Say how the run went by which this list was filled; return it."""
         self._decision: Decision | Callable[[], Decision] = decision
         self._timeline: Timeline | Callable[[], Timeline] = timeline
         self._length_s = length_s
-        self._error = error
         return self
 
     @property
@@ -108,14 +99,6 @@ class Results(list[R]):
         """Decision, picture and figures together; print it, or `.show()` it."""
         failed = sum(isinstance(value, BaseException) for value in self)
         return RunReport(self.decision, self.timeline, len(self), failed, self._length_s)
-
-    def __iter__(self) -> Iterator[R]:
-        # Only a `for` loop over the call itself ever sees results of a run that failed: see `running.api`.
-        return super().__iter__() if self._error is None else self._until_error(self._error)
-
-    def _until_error(self, error: BaseException) -> Iterator[R]:
-        yield from super().__iter__()
-        raise error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (list(self),)

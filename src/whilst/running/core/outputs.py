@@ -73,12 +73,6 @@ class ListSink:
     def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
         raise AssertionError("every value has its place in the list")
 
-    def cut(self, end: int | None) -> None:
-        """The run ended before its time: keep what a `for` loop would have seen of it, up to `end` or a gap."""
-        del self.values[end or 0 :]
-        gaps = (number for number, value in enumerate(self.values) if value is _GAP)
-        del self.values[next(gaps, len(self.values)) :]
-
 
 class OrderedSink:
     """A stream in the order of the items: values wait for those before them."""
