@@ -11,7 +11,7 @@ import pytest
 from whilst.errors import WorkerDiedError
 from whilst.running.api import map  # noqa: A004
 from whilst.running.backends import threads
-from whilst.running.backends.base import Batch, Finished
+from whilst.running.jobs import Batch, Finished
 from whilst.running.nesting import workers_left
 
 
