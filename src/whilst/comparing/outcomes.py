@@ -13,6 +13,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, is_dataclass
 from typing import Final
 
+from whilst.inspecting.objects import attributes_of
+
 __all__ = ["Failure", "Outcome", "describe_difference", "is_same"]
 
 _DEEPEST: Final = 60
@@ -128,12 +130,9 @@ def _same_object(one: object, other: object, depth: int) -> bool | None:
         return True
     if type(one).__eq__ is not object.__eq__ and not is_dataclass(one):
         return found  # its own equality has the last word; a dataclass's may be misled by a NaN in a field
-    mine, theirs = getattr(one, "__dict__", None), getattr(other, "__dict__", None)
-    if mine is not None and theirs is not None and mine:
+    mine, theirs = dict(attributes_of(one)), dict(attributes_of(other))
+    if mine or theirs:
         return is_same(mine, theirs, depth + 1)
-    slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
-    if slots:
-        return _all(is_same(getattr(one, name, None), getattr(other, name, None), depth + 1) for name in slots)
     try:
         return True if pickle.dumps(one) == pickle.dumps(other) else None
     except Exception:

@@ -33,6 +33,8 @@ class LibraryState:
             return self._array(value)
         if kind.__module__.startswith("numpy.random") and hasattr(value, "bit_generator"):
             return repr(value.bit_generator.state)
+        if kind.__module__.startswith("numpy.random") and hasattr(value, "get_state"):
+            return repr(value.get_state())
         if kind.__module__.startswith("numpy.random") and hasattr(value, "n_children_spawned"):
             return value.n_children_spawned
         if kind.__module__.partition(".")[0] == "pandas" and hasattr(value, "_mgr"):

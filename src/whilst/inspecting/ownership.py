@@ -16,7 +16,7 @@ import threading
 import types
 from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 __all__ = [
     "CHANGES_FIRST_ARGUMENT",
@@ -34,6 +34,8 @@ __all__ = [
     "is_generator",
     "is_lock",
     "is_own_code",
+    "is_own_function",
+    "is_own_module",
     "is_own_type",
     "is_value",
     "stateful_kind",
@@ -174,6 +176,16 @@ def is_own_code(filename: str) -> bool:
     if filename.startswith(_library_folders()):
         return False
     return "/site-packages/" not in filename and "/dist-packages/" not in filename
+
+
+def is_own_function(value: object) -> TypeGuard[types.FunctionType]:
+    """Is it a Python function of the user's own?"""
+    return isinstance(value, types.FunctionType) and is_own_code(value.__code__.co_filename)
+
+
+def is_own_module(module: types.ModuleType) -> bool:
+    """Is it a module of the user's own? One without a file (built in, or made at run time) is not."""
+    return is_own_code(getattr(module, "__file__", None) or "<frozen>")
 
 
 def is_own_type(kind: type) -> bool:

@@ -6,11 +6,12 @@ very first call is kept apart: it may load a model or open a connection that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from whilst.inspecting.settings import settings_now
 from whilst.measuring import clocks
 from whilst.measuring.files.footprints import Footprints
 from whilst.measuring.gil_probe import GilProbe, Sightings
@@ -18,7 +19,7 @@ from whilst.measuring.printing import Ear
 from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.reachable import AROUND, Found, Reachable
 from whilst.measuring.writes.scan import scan
-from whilst.measuring.writes.snapshots import Surroundings, Watchlist, fingerprint
+from whilst.measuring.writes.snapshots import Watchlist, fingerprint, settings_left
 from whilst.measuring.writes.suspects import Scan
 from whilst.model import Profile, Write
 
@@ -69,7 +70,7 @@ class Pilot:
     """The first call left nothing changed that the scan knows nothing of."""
     _strays: dict[str, Write] = field(default_factory=dict)
     _watchlist: Watchlist | None = None
-    _before: Surroundings | None = None
+    _before: Mapping[str, object] | None = None
     _item_before: object = None
     _item_after: object = None
     _item_writes: tuple[Write, ...] = ()
@@ -102,7 +103,7 @@ class Pilot:
     def begin(self, item: object = ABSENT) -> None:
         """A call is about to be made: look at what it may change, start the GIL probe, read the clocks."""
         if self._watchlist is not None:
-            self._before = Surroundings.now()
+            self._before = settings_now()
             self._item_before = _print_of(item)
             self._gil_probe = GilProbe()
         self.files.begin(item)
@@ -138,7 +139,7 @@ class Pilot:
     def _compare(self, item: object) -> None:
         if self._watchlist is not None and self._before is not None:
             self._watchlist.look()
-            found = {write.what: write for write in (*self.surroundings, *Surroundings.now().writes(self._before))}
+            found = {write.what: write for write in (*self.surroundings, *settings_left(self._before, settings_now()))}
             self.surroundings = tuple(found.values())
             assert self.reachable is not None
             for name in self._unexplained(self.reachable.look()):

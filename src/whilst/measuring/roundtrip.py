@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import pickle
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 from whilst.inspecting import ownership
+from whilst.inspecting.objects import attributes_of
 
 __all__ = ["SAME_ANYWHERE", "parts_of", "why_unlike", "why_unlike_sent"]
 
@@ -82,7 +84,7 @@ def parts_of(value: object) -> Iterable[object]:
         elif isinstance(part, (list, tuple, set, frozenset)):
             todo += list(part)[:_MOST_OF_ONE]
         if ownership.is_own_type(type(part)):
-            todo += list(_state(part).values())[:_MOST_OF_ONE]
+            todo += [held for _, held in islice(attributes_of(part), _MOST_OF_ONE)]
 
 
 def _may_change(value: object) -> bool:
@@ -121,7 +123,7 @@ def _lost(part: object) -> str:
                 return ""
         except Exception:  # noqa: S110 - then by what it holds
             pass
-    before, after = _state(part), _state(again)
+    before, after = dict(attributes_of(part)), dict(attributes_of(again))
     for name, value in before.items():
         if name not in after or not _is_like(value, after[name]):
             if _can_do_without(value):
@@ -149,24 +151,6 @@ def _can_do_without(value: object) -> bool:
     except Exception:
         return True
     return False
-
-
-def _state(part: object) -> dict[str, object]:
-    state: dict[str, object] = {}
-    try:
-        own = object.__getattribute__(part, "__dict__")
-    except AttributeError:
-        own = None
-    if isinstance(own, Mapping):
-        state.update(own)
-    for base in type(part).__mro__:
-        for name, slot in base.__dict__.items():
-            if isinstance(slot, types.MemberDescriptorType):
-                try:
-                    state[name] = slot.__get__(part)
-                except AttributeError:
-                    continue
-    return state
 
 
 def _name_of(part: object) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from whilst.inspecting.settings import settings_now
 from whilst.measuring.writes.scan import scan
-from whilst.measuring.writes.snapshots import Surroundings, Watchlist, fingerprint
+from whilst.measuring.writes.snapshots import Watchlist, fingerprint, settings_left
 
 
 class Holder:
@@ -149,13 +150,13 @@ def test_who_asks_a_set_first_decides_even_under_a_lock():
 
 def test_surroundings_notice_directory_environment_and_draws(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    before = Surroundings.now()
-    assert Surroundings.now().writes(before) == ()
+    before = settings_now()
+    assert settings_left(before, settings_now()) == ()
     (tmp_path / "sub").mkdir()
     os.chdir("sub")
     monkeypatch.setenv("WHILST_TEST", "1")
     random.random()
-    assert [write.what for write in Surroundings.now().writes(before)] == [
+    assert [write.what for write in settings_left(before, settings_now())] == [
         "the working directory",
         "os.environ",
         "the shared random generator",
@@ -206,9 +207,9 @@ def test_a_setting_that_no_watched_call_changed_may_stay_changed():
 
 
 def test_surroundings_notice_a_signal_handler_that_stays():
-    before = Surroundings.now()
+    before = settings_now()
     old = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     try:
-        assert [write.what for write in Surroundings.now().writes(before)] == ["signal handlers"]
+        assert [write.what for write in settings_left(before, settings_now())] == ["signal handlers"]
     finally:
         signal.signal(signal.SIGUSR1, old)

@@ -16,6 +16,7 @@ from whilst.checking.engine.events import Access, Blocked, Op
 from whilst.checking.engine.operations import Event, Operation, accesses_of
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.access_log import Placeholder
+from whilst.inspecting.objects import attributes_of, look_up
 
 if TYPE_CHECKING:
     from whilst.checking.explorer.explorer import Explorer
@@ -69,14 +70,7 @@ class Describer:
             return [(f"{path}[{index}]", value) for index, value in enumerate(thing)]
         if isinstance(thing, (set, frozenset)):
             return [(f"{path}{{...}}", value) for value in thing]
-        out = [(f"{path}.{key}", value) for key, value in list(getattr(thing, "__dict__", {}).items())]
-        for base in type(thing).__mro__:
-            for key, member in vars(base).items():
-                if isinstance(member, types.MemberDescriptorType):
-                    try:
-                        out.append((f"{path}.{key}", member.__get__(thing)))
-                    except AttributeError:  # a slot that was never filled
-                        continue
+        out = [(f"{path}.{key}", value) for key, value in attributes_of(thing)]
         if not out and not isinstance(thing, type):
             out = [(f"{path}...", value) for value in gc.get_referents(thing) if not isinstance(value, type)]
         return out
@@ -314,15 +308,12 @@ def _repr(value: object) -> str:
 
 def _class_value(thing: object, key: str) -> object:
     """A slot's or a class's value; a property or the like is not asked, since asking runs code."""
-    for base in type(thing).__mro__:
-        if key in vars(base):
-            found = vars(base)[key]
-            if isinstance(found, types.MemberDescriptorType):
-                return found.__get__(thing)
-            if hasattr(type(found), "__get__"):
-                raise AttributeError(key)
-            return found
-    raise AttributeError(key)
+    found = look_up(type(thing), key, _ABSENT)
+    if isinstance(found, types.MemberDescriptorType):
+        return found.__get__(thing)
+    if found is _ABSENT or hasattr(type(found), "__get__"):
+        raise AttributeError(key)
+    return found
 
 
 def _read(operation: Operation) -> str | None:

@@ -29,7 +29,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from whilst.checking.judge.foreign import FOREIGN
-from whilst.checking.judge.parts import Parts, attributes, slots_of, type_name
+from whilst.checking.judge.parts import Parts, attributes, type_name
+from whilst.inspecting.objects import slots_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.canonical import StateTooLargeError, reachable_ids
+from whilst.inspecting.objects import names_of
 from whilst.inspecting.ownership import is_foreign
 
 __all__ = ["Surroundings"]
@@ -120,7 +121,7 @@ class Surroundings:
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
             yield _Candidate(name, id(cell), None, partial(_contents, cell))
             yield from self._of_inner(_contents(cell))
-        yield from self._of_names(function.__globals__, set(_names_of(function.__code__)))
+        yield from self._of_names(function.__globals__, set(names_of(function.__code__)))
 
     def _of_names(self, space: dict[str, Any], names: set[str]) -> Iterator[_Candidate]:
         for name in names & space.keys():
@@ -163,13 +164,6 @@ def _contents(cell: types.CellType) -> object:
         return cell.cell_contents
     except ValueError:  # not yet bound
         return None
-
-
-def _names_of(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from _names_of(const)
 
 
 def _hashable(key: object) -> object:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import types
-import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from whilst.inspecting.objects import attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-__all__ = ["Parts", "attributes", "slots_of", "type_name"]
+__all__ = ["Parts", "attributes", "type_name"]
 
 
 class Parts(NamedTuple):
@@ -29,15 +29,7 @@ def type_name(kind: type) -> str:
 
 def attributes(value: object) -> list[tuple[str, Any]]:
     """What an instance holds in `__dict__` and in slots, sorted by name; no property is called."""
-    try:
-        held = dict(object.__getattribute__(value, "__dict__"))
-    except (AttributeError, TypeError, ValueError):
-        held = {}
-    for name, slot in slots_of(type(value)):
-        try:
-            held[name] = slot.__get__(value)
-        except AttributeError:  # a slot that has never been written
-            continue
+    held = dict(attributes_of(value))
     if _is_loop_bound(type(value)):  # who waits, and on which loop, is a matter of the schedule
         held = {name: item for name, item in held.items() if name not in _LOOP_BOUND}
     return sorted(held.items(), key=lambda pair: str(pair[0]))
@@ -49,21 +41,3 @@ _LOOP_BOUND: Final = ("_loop", "_waiters", "_getters", "_putters")
 def _is_loop_bound(kind: type) -> bool:
     """asyncio's Lock, Event, Condition, Semaphore, Queue, Barrier; asyncio itself need not be loaded."""
     return kind.__module__.startswith("asyncio.") or any(base.__module__ == "asyncio.mixins" for base in kind.__mro__)
-
-
-def slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
-    """The slots that Python classes declare; a C type's members are its own business."""
-    slots = _SLOTS.get(kind)
-    if slots is None:
-        slots = _SLOTS[kind] = tuple(
-            (name, member)
-            for base in kind.__mro__
-            if "__slots__" in vars(base)
-            for name, member in vars(base).items()
-            if type(member) is types.MemberDescriptorType
-        )
-    return slots
-
-
-# Weak keys: a check of classes made in a function must not keep them alive.
-_SLOTS: Final[weakref.WeakKeyDictionary[type, tuple[tuple[str, Any], ...]]] = weakref.WeakKeyDictionary()

@@ -12,8 +12,9 @@ from whilst.checking.engine.operations import READS, Sync
 from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Site, SiteTable
 from whilst.checking.observe.access_log import AccessLog
-from whilst.checking.observe.lookups import MISSING, PROXIES, defines_in_python, look_up, referent
+from whilst.checking.observe.lookups import MISSING, PROXIES, defines_in_python, referent
 from whilst.inspecting.c_effects import family
+from whilst.inspecting.objects import look_up
 
 __all__ = ["Attributes"]
 
@@ -137,7 +138,7 @@ class Attributes(AccessLog):
             return "dict" if kind.__dictoffset__ else "skip"
         if name == "__class__" or defines_in_python(kind, "__getattribute__"):
             return "skip"
-        found = look_up(kind, name)
+        found = look_up(kind, name, MISSING)
         if found is MISSING:
             return "instance" if kind.__dictoffset__ else "skip"
         if isinstance(found, types.MemberDescriptorType):
@@ -182,7 +183,7 @@ class Attributes(AccessLog):
             return "special"
         if defines_in_python(kind, "__setattr__"):
             return "skip"
-        found = look_up(kind, name)
+        found = look_up(kind, name, MISSING)
         if found is not MISSING:
             self.meet(type(found))
         has_setter = found is not MISSING and defines_in_python(type(found), "__set__")
@@ -209,7 +210,7 @@ class Attributes(AccessLog):
         elif not is_inner and defines_in_python(kind, "__setattr__"):
             return
         else:
-            found = look_up(kind, name)
+            found = look_up(kind, name, MISSING)
             if isinstance(found, property) or (found is not MISSING and defines_in_python(type(found), "__set__")):
                 return
             if name == "__dict__":

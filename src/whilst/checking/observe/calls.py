@@ -20,6 +20,7 @@ from whilst.checking.observe.lookups import plain_key
 from whilst.checking.observe.registry import Model
 from whilst.inspecting import c_effects as effects
 from whilst.inspecting.c_effects import PURE, READERS, family
+from whilst.inspecting.objects import look_up
 
 __all__ = ["Caller", "Model"]
 
@@ -184,7 +185,7 @@ class Caller(Native):
 
     def _how_to_enter(self, kind: type) -> Model:
         self.meet_module(kind.__module__)
-        enter, leave = _attribute(kind, "__enter__"), _attribute(kind, "__exit__")
+        enter, leave = look_up(kind, "__enter__"), look_up(kind, "__exit__")
         for function in (enter, leave):
             self.admit_value(function)
         if id(enter) in self.models:
@@ -236,13 +237,6 @@ class _Unbound:
 
     def __call__(self, _owner: Any, *arguments: Any, **keywords: Any) -> Any:
         return self.bound(*arguments, **keywords)
-
-
-def _attribute(kind: type, name: str) -> Any:
-    for base in kind.__mro__:
-        if name in vars(base):
-            return vars(base)[name]
-    return None
 
 
 _LRU = type(functools.lru_cache(lambda: None))

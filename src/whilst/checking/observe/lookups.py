@@ -6,7 +6,9 @@ import types
 import weakref
 from typing import Any
 
-__all__ = ["MISSING", "PROXIES", "defines_in_python", "look_up", "plain_key", "referent"]
+from whilst.inspecting.objects import look_up
+
+__all__ = ["MISSING", "PROXIES", "defines_in_python", "plain_key", "referent"]
 
 MISSING = object()
 PROXIES = weakref.ProxyTypes
@@ -24,13 +26,6 @@ def plain_key(key: Any) -> Any:
         return None if None in parts else parts
     compares_by_identity = look_up(kind, "__eq__") is vars(object)["__eq__"]
     return ("id", id(key)) if compares_by_identity else None
-
-
-def look_up(kind: type, name: str) -> Any:
-    for base in kind.__mro__:
-        if name in vars(base):
-            return vars(base)[name]
-    return MISSING
 
 
 def defines_in_python(kind: type, method: str) -> bool:

@@ -14,17 +14,18 @@ they do to themselves (a session's pool, a compiled pattern's cache).
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import threading
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from whilst.inspecting import ownership
 from whilst.inspecting.library_state import LibraryState
+from whilst.inspecting.objects import attributes_of, names_of
 from whilst.inspecting.settings import settings_now
 from whilst.measuring.writes.abstract_value import ABSENT
 
@@ -149,20 +150,7 @@ class _Look:
 
     def _look_around(self) -> None:
         """What belongs to the whole process, and library code may change without being named."""
-        around: dict[str, object] = {}
-        try:
-            around["cwd"] = os.getcwd()  # noqa: PTH109 - a Path would be built for nothing
-        except OSError:
-            around["cwd"] = None
-        around["environ"] = dict(os.environ)
-        around["settings"] = settings_now()
-        draws, numpy_draws = sys.modules.get("random"), sys.modules.get("numpy.random.mtrand")
-        around["random"] = None if draws is None else hash(draws.getstate())
-        generator = getattr(numpy_draws, "_rand", None)
-        if generator is not None:
-            inner = generator.get_state(legacy=False).get("state", {})
-            around["numpy.random"] = (inner.get("pos"), hash(inner["key"].tobytes()) if "key" in inner else None)
-        for name, state in around.items():
+        for name, state in settings_now().items():
             self.seen[name] = _Seen(name, AROUND, state, 0)
 
     # ---------------------------------------------------------------- by kind
@@ -238,22 +226,8 @@ class _Look:
 
     def _attributes(self, name: str, value: Any, key: int) -> object:
         """An instance's attributes, without asking it for them."""
-        state: dict[str, object] = {}
-        try:
-            own = object.__getattribute__(value, "__dict__")
-        except (AttributeError, TypeError):
-            own = None
-        if type(own) is dict:
-            for attribute, held in list(own.items())[:_MOST_OF_ONE]:
-                state[attribute] = self._add(f"{name}.{attribute}", held, key)
-        for base in type(value).__mro__:
-            for attribute, slot in base.__dict__.items():
-                if isinstance(slot, types.MemberDescriptorType) and ownership.is_own_type(base):
-                    try:
-                        state[attribute] = self._add(f"{name}.{attribute}", slot.__get__(value), key)
-                    except AttributeError:
-                        state[attribute] = ABSENT
-        return state
+        held = islice(attributes_of(value), _MOST_OF_ONE)
+        return {attribute: self._add(f"{name}.{attribute}", each, key) for attribute, each in held}
 
     def _class(self, name: str, kind: type, key: int) -> object:
         state: dict[str, object] = {}
@@ -280,10 +254,10 @@ class _Look:
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._add(f"a default of {function.__name__}", default, key)
         names = function.__globals__
-        self.names.update(_names_of(code))
+        self.names.update(names_of(code))
         if not {"import_module", "__import__", "modules"}.isdisjoint(code.co_names):
             self._modules_of_his_own(key)
-        for used in (*_names_of(code), *_words_of(code, names)):
+        for used in dict.fromkeys((*names_of(code), *_words_of(code, names))):
             held = names.get(used, ABSENT)
             if held is not ABSENT and isinstance(held, types.ModuleType):
                 self._module(used, held, code, key)
@@ -295,11 +269,11 @@ class _Look:
 
     def _module(self, name: str, module: types.ModuleType, code: types.CodeType, key: int) -> None:
         """Names looked up in the user's own modules."""
-        if not ownership.is_own_code(getattr(module, "__file__", None) or "<frozen>"):
+        if not ownership.is_own_module(module):
             self.libraries.add(module.__name__.partition(".")[0])
             return
         names = vars(module)
-        for used in _names_of(code):
+        for used in dict.fromkeys(names_of(code)):
             held = names.get(used, ABSENT)
             if held is not ABSENT and not isinstance(held, types.ModuleType):
                 state = {used: self._add(f"{name}.{used}", held, key)}
@@ -340,15 +314,6 @@ def libraries_of(value: object) -> set[str]:
     else:
         is_own = isinstance(home, type) and ownership.is_own_type(home)
     return set() if is_own else {str(getattr(home, "__module__", None)).partition(".")[0]}
-
-
-def _names_of(code: types.CodeType) -> list[str]:
-    """All names that the code and the code within it looks up or sets."""
-    names = dict.fromkeys(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names.update(dict.fromkeys(_names_of(constant)))
-    return list(names)
 
 
 def _words_of(code: types.CodeType, names: dict[str, object]) -> list[str]:

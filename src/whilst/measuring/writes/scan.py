@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Final
 
 from whilst.inspecting import ownership
+from whilst.inspecting.objects import look_up
 from whilst.measuring.roundtrip import SAME_ANYWHERE
 from whilst.measuring.writes.abstract_interpreter import Call, Frame
 from whilst.measuring.writes.abstract_value import (
@@ -115,7 +116,7 @@ class _Scanner:
         if isinstance(target, types.FunctionType):
             if not ownership.is_own_code(target.__code__.co_filename):
                 within = getattr(target, "__wrapped__", None)  # a library's wrapper around a function of the user's
-                if isinstance(within, types.FunctionType) and ownership.is_own_code(within.__code__.co_filename):
+                if ownership.is_own_function(within):
                     self._enter(within, [*bound, *call.arguments], call)
                 return self._call_library(target, call, where)
             return self._enter(target, [*bound, *call.arguments], call)
@@ -125,7 +126,7 @@ class _Scanner:
             self.strangers += callee.owner is None or not isinstance(callee.owner.value, _PLAIN)
             return self._call_unknown(call, where)
         own_call = type(target).__dict__.get("__call__") if not callable_natively(target) else None
-        if isinstance(own_call, types.FunctionType) and ownership.is_own_code(own_call.__code__.co_filename):
+        if ownership.is_own_function(own_call):
             return self._enter(own_call, [callee, *call.arguments], call)
         return self._call_library(target, call, where)
 
@@ -151,8 +152,8 @@ class _Scanner:
         made = AbstractValue(made_by=kind)
         self.suspicions.process_wide(kind, call, where)
         for name in ("__init__", "__post_init__"):
-            method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None)
-            if isinstance(method, types.FunctionType) and ownership.is_own_code(method.__code__.co_filename):
+            method = look_up(kind, name)
+            if ownership.is_own_function(method):
                 self._enter(method, [made, *(call.arguments if name == "__init__" else ())], call)
         return made
 
@@ -222,8 +223,8 @@ class _Scanner:
 
     def _call_method_of_class(self, owner: AbstractValue, name: str, call: Call) -> AbstractValue:
         kind = owner.made_by
-        method = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None) if kind else None
-        if isinstance(method, types.FunctionType) and ownership.is_own_code(method.__code__.co_filename):
+        method = look_up(kind, name) if kind else None
+        if ownership.is_own_function(method):
             return self._enter(method, [owner, *call.arguments], call)
         return UNKNOWN
 

@@ -7,27 +7,24 @@ never cleared.
 
 from __future__ import annotations
 
-import array
-import os
-import sys
 import types
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from whilst.inspecting import ownership
-from whilst.inspecting.settings import settings_now
+from whilst.inspecting.library_state import LibraryState
+from whilst.inspecting.objects import attributes_of
+from whilst.inspecting.settings import DIRECTORY, ENVIRONMENT, GENERATOR
 from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 from whilst.model import Write
 
-__all__ = ["Surroundings", "Watchlist", "fingerprint", "suspected"]
+__all__ = ["Watchlist", "fingerprint", "settings_left", "suspected"]
 
 _MOST_ENTRIES: Final = 256
 _DEEPEST: Final = 2
-_BIG_BYTES: Final = 1 << 16
-_TOLD: Final = ("the working directory", "os.environ")
+_TOLD: Final = (DIRECTORY, ENVIRONMENT)
 """Settings whose changes are seen while they are made."""
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
 
@@ -50,38 +47,22 @@ def fingerprint(value: object, slot: str = "", depth: int = _DEEPEST) -> object:
             return ABSENT
     if isinstance(value, (types.FunctionType, types.ModuleType, type)) and not slot and depth < _DEEPEST:
         return id(value)
-    if ownership.is_generator(value):
-        return _state_of(value)
     if isinstance(value, Mapping):
         return (id(value), len(value), _entries(_first(value.items()), depth))
     if isinstance(value, (list, tuple, deque)):
         return (id(value), len(value), _entries(_ends(value), depth))
     if isinstance(value, (set, frozenset)):
         return (id(value), len(value), tuple(map(id, _first(value))))
-    if isinstance(value, (bytearray, array.array)):
-        return (id(value), len(value), hash(bytes(memoryview(value)[:_BIG_BYTES])))
     return _fingerprint_of_object(value, depth)
 
 
 def _fingerprint_of_object(value: object, depth: int) -> object:
-    kind = type(value)
-    if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
-        return (id(value), *_array_state(value))
-    if ownership.is_value(kind):
+    if ownership.is_value(type(value)):
         return id(value)
-    if kind.__module__.startswith("numpy.random"):
-        return _state_of(value)
-    own = getattr(value, "__dict__", None)
-    slots = {name: getattr(value, name) for name in _slots(kind) if hasattr(value, name)}
-    if not isinstance(own, Mapping) and not slots:
-        return id(value)
-    return (id(value), _entries(_first({**(own or {}), **slots}.items()), depth))
-
-
-def _slots(kind: type) -> Iterable[str]:
-    for base in kind.__mro__:
-        names = base.__dict__.get("__slots__", ())
-        yield from ([names] if isinstance(names, str) else names)
+    state = LibraryState().look(value)
+    if state is not None:
+        return (id(value), state)
+    return (id(value), _entries(_first(attributes_of(value)), depth))
 
 
 def _slot_of(value: object, slot: str) -> object:
@@ -127,68 +108,13 @@ def _ends(entries: list[object] | tuple[object, ...] | deque[object]) -> list[ob
     return [entries[k] for k in (*range(half), *range(len(entries) - half, len(entries)))]
 
 
-def _array_state(value: object) -> tuple[object, ...]:
-    size = int(getattr(value, "nbytes", 0))
-    if size <= _BIG_BYTES:
-        return (value.tobytes(),)  # type: ignore[attr-defined]  # an ndarray, by the caller's test
-    flat = value.ravel()  # type: ignore[attr-defined]
-    step = max(1, len(flat) // 4096)
-    return (size, flat[::step].tobytes())
-
-
-def _state_of(generator: object) -> object:
-    getter = getattr(generator, "getstate", None) or getattr(generator, "get_state", None)
-    if getter is not None:
-        state = getter()
-        return repr(state) if not ownership.is_generator(generator) else hash(state)
-    inner = getattr(generator, "bit_generator", None)
-    return repr(inner.state) if inner is not None else id(generator)
-
-
-def _draws() -> int | None:
-    random = sys.modules.get("random")
-    return None if random is None else hash(random.getstate())
-
-
-class Surroundings(NamedTuple):
-    """Settings of the whole process that a call may leave changed: found without any scan."""
-
-    cwd: str = ""
-    environment: Mapping[str, str] = MappingProxyType({})
-    draws: object = None
-    numpy_draws: object = None
-    settings: Mapping[str, object] = MappingProxyType({})
-    """Others of the whole process, or of the calling thread."""
-
-    @classmethod
-    def now(cls) -> Surroundings:
-        """Take about 10 µs (40 µs with numpy loaded)."""
-        try:
-            cwd = os.getcwd()  # noqa: PTH109 - a Path would be built for nothing
-        except OSError:
-            cwd = ""
-        mtrand = sys.modules.get("numpy.random.mtrand")
-        generator = getattr(mtrand, "_rand", None)
-        position = None
-        if generator is not None:
-            state = generator.get_state(legacy=False)
-            inner = state.get("state", {})
-            position = (inner.get("pos"), hash(inner["key"].tobytes()) if "key" in inner else None, state.get("gauss"))
-        return cls(cwd, dict(os.environ), _draws(), position, settings_now())
-
-    def writes(self, before: Surroundings) -> tuple[Write, ...]:
-        """Return what a call that ran between the two left changed."""
-        found: list[Write] = []
-        if self.cwd != before.cwd:
-            found.append(Write("the working directory", is_confirmed=True, spoils_processes=False))
-        if self.environment != before.environment:
-            found.append(Write("os.environ", is_confirmed=True))
-        if (self.draws, self.numpy_draws) != (before.draws, before.numpy_draws):
-            found.append(Write("the shared random generator", is_confirmed=True, is_random=True))
-        for what, value in self.settings.items():
-            if before.settings.get(what, value) != value:
-                found.append(Write(what, is_confirmed=True))
-        return tuple(found)
+def settings_left(before: Mapping[str, object], now: Mapping[str, object]) -> tuple[Write, ...]:
+    """Return what calls changed in the whole process, or for the calling thread: two looks of `settings_now`."""
+    return tuple(
+        Write(what, is_confirmed=True, is_random=what == GENERATOR, spoils_processes=what != DIRECTORY)
+        for what, value in now.items()
+        if before.get(what, value) != value
+    )
 
 
 class Watchlist:

@@ -33,9 +33,7 @@ class Suspicions:
         if target.owner is not None and isinstance(target.owner.value, threading.local):
             return
         module = target.owner.value if target.owner is not None else None
-        if isinstance(module, types.ModuleType) and not ownership.is_own_code(
-            getattr(module, "__file__", None) or "<frozen>"
-        ):
+        if isinstance(module, types.ModuleType) and not ownership.is_own_module(module):
             self._add(Reach.PROCESS, target.name, target, store, where)
             return
         if _is_environment(target):

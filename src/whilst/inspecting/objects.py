@@ -1,0 +1,59 @@
+"""What objects and code hold, seen without running any code of theirs: attributes, slots, class members, names."""
+
+from __future__ import annotations
+
+import types
+import weakref
+from collections.abc import Iterator
+from typing import Any, Final
+
+__all__ = ["attributes_of", "look_up", "names_of", "slots_of"]
+
+
+def look_up(kind: type, name: str, default: Any = None) -> Any:
+    """What the class or the first of its bases has under that name: a descriptor, not what it would give."""
+    for base in kind.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return default
+
+
+def slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
+    """The slots that Python classes declare, with their descriptors; a C type's members are its own business."""
+    slots = _SLOTS.get(kind)
+    if slots is None:
+        slots = _SLOTS[kind] = tuple(
+            (name, member)
+            for base in kind.__mro__
+            if "__slots__" in vars(base)
+            for name, member in vars(base).items()
+            if type(member) is types.MemberDescriptorType
+        )
+    return slots
+
+
+# Weak keys: classes made in a function must not be kept alive.
+_SLOTS: Final[weakref.WeakKeyDictionary[type, tuple[tuple[str, Any], ...]]] = weakref.WeakKeyDictionary()
+
+
+def attributes_of(value: object) -> Iterator[tuple[str, Any]]:
+    """Yield what an object's `__dict__` and its slots hold; slots that were never filled are left out."""
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except (AttributeError, TypeError):
+        own = None
+    if isinstance(own, (dict, types.MappingProxyType)):
+        yield from list(own.items())
+    for name, slot in slots_of(type(value)):
+        try:
+            yield name, slot.__get__(value)
+        except AttributeError:
+            continue
+
+
+def names_of(code: types.CodeType) -> Iterator[str]:
+    """Yield every name that the code, or code within it, looks up or sets; some of them more than once."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from names_of(constant)
