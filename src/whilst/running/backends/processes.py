@@ -24,6 +24,7 @@ from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerFailed
 from whilst.running.worker.parent import fork as forking
 from whilst.running.worker.parent.fork import Forks
 from whilst.running.worker.parent.in_flight import Hands
+from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.task_channel import Parcels
 from whilst.running.worker.transport import messages as frames
 from whilst.running.worker.transport.messages import Spawn
@@ -131,6 +132,7 @@ class ProcessBackend:
         self._poll = select.poll()
         self._served: Served | None = None
         self._forks = Forks(self._poll)
+        self._tracker = TrackerPipe(self._poll)
         self._woken, self._wakes = os.pipe()
         for fd in (self._woken, self._wakes):
             os.set_blocking(fd, False)
@@ -216,7 +218,9 @@ class ProcessBackend:
     def _look(self, timeout_s: float | None) -> bool:
         """Wait for something to read or write, and do that; True if it was `wake`."""
         is_woken = False
-        for fd, what in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
+        ready = self._poll.poll(None if timeout_s is None else timeout_s * 1000)
+        self._tracker.forward()
+        for fd, what in ready:
             if fd == self._woken:
                 self._drain_wakes()
                 is_woken = True
@@ -243,6 +247,7 @@ class ProcessBackend:
             # In a fork that the user has made: the workers are the parent's.
             if self._served is not None:
                 self._served.abandon()
+            self._tracker.drop()
             self._let_go()
             return
         try:
@@ -251,6 +256,7 @@ class ProcessBackend:
             self._forks.close()
             if self._served is not None:
                 self._served.close()
+            self._tracker.close()
             self._parcels.close()
             self._let_go()
 
@@ -292,7 +298,7 @@ class ProcessBackend:
         """Start a worker on its ends of the socket, the cell and stderr, which are its to close."""
         assert worker.starter is not None
         spawn = Spawn(worker.number, self._style, self.slots, self._memory_limit_bytes)
-        worker.starter.start(spawn, (*fds, _standard_output()))
+        worker.starter.start(spawn, (*fds, _standard_output(), self._tracker.writing_end()))
 
     def _watch_writing(self, worker: _Worker) -> None:
         if not worker.has_ended:

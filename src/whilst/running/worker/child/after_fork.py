@@ -14,6 +14,7 @@ import sys
 from _socket import socket
 
 from whilst.running.worker.child import main as entering
+from whilst.running.worker.child.resource_tracker import share_tracker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def become_worker(spawn: Spawn, fds: tuple[int, ...], lifeline: int, parent: int
 
     Args:
         spawn: what kind of worker.
-        fds: its socket, its cell, its stderr, its stdout.
+        fds: its socket, its cell, its stderr, its stdout, and where its resource tracker reads.
         lifeline: the reading end of a pipe of which `parent` alone holds the other.
         parent: the process that forked.
     """
@@ -41,10 +42,11 @@ def become_worker(spawn: Spawn, fds: tuple[int, ...], lifeline: int, parent: int
         _signal.set_wakeup_fd(-1)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         _hold(lifeline)
-        sock_fd, cell_fd, stderr_fd, stdout_fd = fds
+        sock_fd, cell_fd, stderr_fd, stdout_fd, tracker_fd = fds
         os.dup2(stdout_fd, 1)
         os.dup2(stderr_fd, 2)
         os.close(stdout_fd)
+        share_tracker(tracker_fd)
         if os.getppid() != parent:  # it had ended before it could be said that this is to end with it
             os._exit(0)
         numpy_random: Any = sys.modules.get("numpy.random")

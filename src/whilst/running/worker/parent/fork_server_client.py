@@ -40,7 +40,7 @@ import whilst.running.worker.child.fork_server as server
 del sys.modules["whilst"], sys.modules["whilst.running"]
 server.main({_FD})
 """
-_USUAL_FINDERS = {"_frozen_importlib", "_frozen_importlib_external", "importlib._bootstrap", "_pytest", "six"}
+_USUAL_FINDERS = {"_frozen_importlib", "_frozen_importlib_external", "importlib._bootstrap", "_pytest", "six", "whilst"}
 
 
 class Lease:

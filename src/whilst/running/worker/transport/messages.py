@@ -100,7 +100,7 @@ class Answer(Record):
 
 
 class Spawn(Record):
-    """A worker to be forked. Descriptors: its socket, its cell, its stderr, its stdout."""
+    """A worker to be forked. Descriptors: its socket, cell, stderr, stdout, and resource tracker."""
 
     token: int
     style: str
