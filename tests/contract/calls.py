@@ -82,6 +82,10 @@ def environment(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def set_environment(name: str, value: str) -> None:
+    os.environ[name] = value
+
+
 def draw(_: int) -> tuple[float, int]:
     first = random.random()
     time.sleep(0.001)

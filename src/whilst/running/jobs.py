@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from contextvars import Context
     from typing import Literal, TypeAlias
 
+    from whilst.running.calls.process_state import ProcessState
+
     How: TypeAlias = Literal["item", "star", "call"]
 
 __all__ = [
@@ -43,8 +45,6 @@ class Job:
 
     __slots__ = (
         "context",
-        "cwd",
-        "env",
         "fn",
         "how",
         "id",
@@ -52,6 +52,7 @@ class Job:
         "is_detached",
         "native_threads",
         "nested_workers",
+        "process_state",
         "seed",
         "stops_at_error",
         "timeout_s",
@@ -65,12 +66,11 @@ class Job:
         is_coroutine: bool = False,
         context: Context | None = None,
         seed: int | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
         native_threads: int | None = None,
         stops_at_error: bool = False,
         timeout_s: float | None = None,
         nested_workers: int = 1,
+        process_state: ProcessState | None = None,
     ) -> None:
         self.id = id
         self.fn = fn
@@ -81,10 +81,6 @@ class Job:
         """The caller's variables. Each batch runs in a copy; to another process goes what can be pickled."""
         self.seed = seed
         """The draws of item k depend on (seed, k) alone; see `running.calls.seeding`."""
-        self.cwd = cwd
-        """The working directory at the call; None: no need to change it."""
-        self.env = env
-        """`os.environ` at the call; None: no need to change it."""
         self.native_threads = native_threads
         """How many threads BLAS or OpenMP may use inside one worker process; None: as they like."""
         self.stops_at_error = stops_at_error
@@ -93,15 +89,17 @@ class Job:
         """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
         self.nested_workers = nested_workers
         """How many workers a map made inside one of these calls may use (1: it runs inline)."""
+        self.process_state = process_state
+        """In which its calls were asked for; None: that of the moment in which the first of them is sent."""
         self.is_detached = False
         """Each call is made in a copy of `context`, whoever makes it: the thread that moves the run on is nobody's."""
 
-    def in_context(self, id: int, context: Context) -> Job:  # noqa: A002 - as above
-        """The same job for calls that were asked for in this context, wherever they are made."""
+    def asked_in(self, id: int, context: Context, state: ProcessState) -> Job:  # noqa: A002 - as above
+        """The same job for calls that were asked for in this context and state, wherever they are made."""
         job = Job(id, self.fn)
         for name in self.__slots__:
             setattr(job, name, getattr(self, name))
-        job.id, job.context, job.is_detached = id, context, True
+        job.id, job.context, job.process_state, job.is_detached = id, context, state, True
         return job
 
 

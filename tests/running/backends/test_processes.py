@@ -20,6 +20,7 @@ import pytest
 
 from whilst.errors import NotPicklableError
 from whilst.running.backends.processes import ProcessBackend
+from whilst.running.calls.process_state import ProcessState
 from whilst.running.jobs import Batch, Event, Finished, Job, WorkerDied, WorkerReady, WorkerStopped
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -229,12 +230,12 @@ def test_context_variables_are_those_of_the_caller(any_runner: Runner) -> None:
 
 def test_directory_and_environment_are_those_of_the_call(runner: Runner, tmp_path: Path) -> None:
     runner.start(0)
-    env = {"PATH": os.environ["PATH"], "ONLY": "this"}
+    env = {b"PATH": os.environb[b"PATH"], b"ONLY": b"this"}
 
     def look(x: int) -> tuple[str, str | None, int]:
         return str(Path.cwd()), os.environ.get("ONLY"), len(os.environ)
 
-    assert runner.call(look, [0], cwd=str(tmp_path), env=env)[0] == (str(tmp_path), "this", 2)
+    assert runner.call(look, [0], process_state=ProcessState(str(tmp_path), env))[0] == (str(tmp_path), "this", 2)
 
 
 def test_threads_of_native_libraries_are_limited_and_nobody_sees_it() -> None:

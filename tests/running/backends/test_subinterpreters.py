@@ -14,6 +14,7 @@ import pytest
 
 from whilst.errors import NotPicklableError, WhilstError
 from whilst.running.backends.subinterpreters import SubinterpreterBackend, are_available
+from whilst.running.calls.process_state import ProcessState
 from whilst.running.jobs import Job, WorkerStopped
 
 from .test_processes import Runner
@@ -71,8 +72,10 @@ def test_what_can_t_cross_fails_alone(runner: Runner) -> None:
 def test_directory_and_environment_stay_the_program_s(runner: Runner) -> None:
     before = os.getcwd(), dict(os.environ)  # noqa: PTH109 - the string as it is
     runner.start(0)
-    runner.call(abs, [1], cwd="/", env={"ONLY": "this"})
+    state = ProcessState("/", {b"ONLY": b"this"})
+    assert runner.call(lambda x: dict(os.environ), [1], process_state=state) == {0: {"ONLY": "this"}}
     assert (os.getcwd(), dict(os.environ)) == before  # noqa: PTH109 - as above
+    assert os.getenv("PATH") == before[1]["PATH"]
 
 
 @needs_them

@@ -10,21 +10,22 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from whilst.running.api import next_job_id
+from whilst.running.calls.process_state import ProcessState
 from whilst.running.core.inputs import Source
 from whilst.running.jobs import Job
 
 __all__ = ["Call", "Entry", "FutureSink", "OpenInput", "asked_for", "make_calls"]
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-Entry = tuple[Future[Any], Call, Context]
-"""What was submitted, and in which context."""
+Entry = tuple[Future[Any], Call, Context, ProcessState]
+"""What was submitted, and in which context and state of the process."""
 _KNOWN_CONTEXTS = 8
 
 
 class OpenInput(Source):
     """An input that is put into from any thread, and may be empty without being over."""
 
-    __slots__ = ("_jobs", "_queue", "is_asleep", "is_closed", "news", "taken")
+    __slots__ = ("_jobs", "_queue", "_state", "is_asleep", "is_closed", "news", "taken")
 
     def __init__(self) -> None:
         super().__init__(())
@@ -32,7 +33,8 @@ class OpenInput(Source):
         self._length = None
         self._queue: deque[Entry] = deque()
         self._jobs: deque[Job] = deque(maxlen=_KNOWN_CONTEXTS)
-        """One for each context in which calls were submitted, the last one last."""
+        """One for each context and state in which calls were submitted, the last one last."""
+        self._state: ProcessState | None = None
         self.taken: dict[int, Entry] = {}
         """The calls that were taken and are not answered."""
         self.is_closed = False
@@ -49,7 +51,8 @@ class OpenInput(Source):
         return self.is_closed and not self._queue
 
     def put(self, future: Future[Any], call: Call) -> None:
-        self._queue.append((future, call, copy_context()))
+        self._state = state = ProcessState.now(self._state)
+        self._queue.append((future, call, copy_context(), state))
 
     def put_again(self, entries: Iterable[Entry]) -> None:
         """What was put into another input."""
@@ -69,26 +72,30 @@ class OpenInput(Source):
         return found
 
     def job_of_next(self, job: Job) -> Job:
-        """Calls that were submitted in the same context are of one job."""
+        """Calls that were submitted in the same context and state are of one job."""
         try:
-            context = self._queue[0][2]
+            _, _, context, state = self._queue[0]
         except IndexError:
             return job
         for each in reversed(self._jobs):
-            if _are_alike(context, each.context):
+            if _are_alike(context, each.context) and each.process_state == state:
                 return each
-        self._jobs.append(job.in_context(next_job_id(), context))
+        self._jobs.append(job.asked_in(next_job_id(), context, state))
         return self._jobs[-1]
 
     def take(self, count: int) -> Sequence[object]:
         taken: list[object] = []
         context: Context | None = None
+        state: ProcessState | None = None
         while len(taken) < count:
             try:
                 entry = self._queue[0]
-                own = entry[2]
-                context = own if context is None else context
+                _, _, own, own_state = entry
+                if context is None:
+                    context, state = own, own_state
                 if own is not context and not _are_alike(own, context):
+                    break
+                if own_state is not state and own_state != state:
                     break
                 self._queue.popleft()
             except IndexError:
@@ -160,6 +167,6 @@ class FutureSink:
                 future.set_result(value)
 
     def fail_all(self, error: BaseException) -> None:
-        for future, _, _ in list(self._taken.values()):
+        for future, *_ in list(self._taken.values()):
             future.set_exception(error)
         self._taken.clear()

@@ -11,6 +11,7 @@ import os
 import sys
 from _pickle import dumps, loads
 
+from whilst.running.calls.process_state import raw_environment
 from whilst.running.worker.child import warning_filters as filters
 from whilst.running.worker.transport import byvalue
 from whilst.running.worker.transport.serialization import dumps_one
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextvars import Context
     from typing import Any
+
+    from whilst.running.calls.process_state import ProcessState
 
 __all__ = ["capture", "settle"]
 
@@ -34,7 +37,7 @@ _THREAD_LIMITS = (
 _DECIMAL = "decimal_context"
 
 
-def capture(context: Context | None, cwd: str | None, env: Mapping[str, str] | None) -> bytes:
+def capture(context: Context | None, state: ProcessState) -> bytes:
     """The parent's surroundings, pickled."""
     variables = []
     for variable, value in context.items() if context is not None else ():
@@ -50,8 +53,8 @@ def capture(context: Context | None, cwd: str | None, env: Mapping[str, str] | N
             "path": list(sys.path),
             "argv": list(getattr(sys, "argv", [])),
             "recursion_limit": sys.getrecursionlimit(),
-            "cwd": cwd,
-            "env": dict(env) if env is not None else None,
+            "cwd": state.cwd,
+            "env": state.env,
             "variables": variables,
             "log_levels": _log_levels(),
             "warning_filters": filters.written(),
@@ -95,8 +98,7 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
     sys.argv = found["argv"]
     if sys.getrecursionlimit() != found["recursion_limit"]:
         sys.setrecursionlimit(found["recursion_limit"])
-    if found["env"] is not None and not is_guest:
-        set_environment(found["env"])
+    set_environment(found["env"], is_guest=is_guest)
     if found["cwd"] is not None and not is_guest:
         set_directory(found["cwd"])
     if native_threads is not None and not is_guest:
@@ -117,15 +119,28 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
     return context
 
 
-def set_environment(env: Mapping[str, str]) -> None:
-    """Make `os.environ` the same, touching only what differs."""
-    if os.environ == env:
+_given_env: Mapping[bytes, bytes] | None = None
+"""The parent's environment, as far as is known here. What calls and imports here have set themselves stays."""
+
+
+def set_environment(env: Mapping[bytes, bytes], *, is_guest: bool = False) -> None:
+    """Change in `os.environ` what has changed in the parent's. `is_guest`: C's environment is the parent's own."""
+    global _given_env
+    before = dict(raw_environment()) if _given_env is None else _given_env
+    _given_env = env
+    if before == env:
         return
-    for name in [name for name in os.environ if name not in env]:
-        del os.environ[name]
-    for name, value in env.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
+    for name in {*before, *env}:
+        value = env.get(name)
+        if value == before.get(name):
+            continue
+        if is_guest:
+            own: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
+            own.pop(name, None) if value is None else own.update({name: value})
+        elif value is None:
+            os.environ.pop(os.fsdecode(name), None)
+        else:
+            os.environ[os.fsdecode(name)] = os.fsdecode(value)
 
 
 def set_directory(cwd: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whilst.running.call_names import name_of
+from whilst.running.calls.process_state import ProcessState
 from whilst.running.worker.child import environment as ambient
 from whilst.running.worker.transport import byvalue
 from whilst.running.worker.transport import serialization as payload
@@ -27,7 +28,7 @@ class JobState:
         self.job = job
         self.key = key
         """Jobs of one backend have keys of their own: ids may be used again."""
-        self.surroundings = ambient.capture(job.context, job.cwd, job.env)
+        self.surroundings = ambient.capture(job.context, job.process_state or ProcessState.now())
         self.is_careful = False
         """Modules that only this program can import go by value, since a worker could not."""
         module = _module_of(job.fn)
