@@ -12,27 +12,16 @@ from __future__ import annotations
 
 import _thread
 from importlib import import_module
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from whilst.errors import WhilstError
 from whilst.running.backends.processes import ProcessBackend, _Worker
+from whilst.running.worker.bare import code_to_run
 
 __all__ = ["SubinterpreterBackend", "are_available"]
 
-_ROOT = Path(__file__).parents[2]
-_CODE = """
-import sys
-if "whilst" not in sys.modules:
-    for name, path in (("whilst", {root!r}), ("whilst.running", {root!r} + "/running")):
-        module = type(sys)(name)
-        module.__path__ = [path]
-        sys.modules[name] = module
-    from whilst.running.worker import entering, serial, share
-    del sys.modules["whilst"], sys.modules["whilst.running"]
-entering.inhabit({sock}, {cell}, {stderr})
-"""
+_MAIN = "whilst.running.worker.child.main"
 
 
 def are_available() -> bool:
@@ -85,9 +74,7 @@ class SubinterpreterBackend(ProcessBackend):
         try:
             interpreter = self._interpreters.create("isolated")
             try:
-                failure = self._interpreters.exec(
-                    interpreter, _CODE.format(root=str(_ROOT), sock=fds[0], cell=fds[1], stderr=fds[2])
-                )
+                failure = self._interpreters.exec(interpreter, code_to_run(_MAIN, "inhabit", *fds))
                 code, reason = (0, "") if failure is None else (1, str(getattr(failure, "formatted", failure)))
             finally:
                 self._interpreters.destroy(interpreter)

@@ -7,7 +7,7 @@ from _socket import MSG_DONTWAIT
 from collections import deque
 from time import perf_counter_ns
 
-from whilst.running.worker.child.main import light_import
+from whilst.running.worker.bare import light_import
 from whilst.running.worker.child.serial import call_of
 from whilst.running.worker.child.styles import Style, vital
 from whilst.running.worker.child.threaded import Collected

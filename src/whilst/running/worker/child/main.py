@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.transport.wire import Frame
 
-__all__ = ["Job", "Made", "Style", "Work", "Worker", "enter", "inhabit", "light_import"]
+__all__ = ["Job", "Made", "Style", "Work", "Worker", "enter", "inhabit"]
 
 _FAILED_EXIT = 70
 _RSS_EVERY_NS = 50_000_000
@@ -356,25 +356,3 @@ def leave(code: int) -> None:
         pass
     finally:
         os._exit(code)
-
-
-_loading = RLock()
-
-
-def light_import(name: str) -> Any:
-    """Import a module of whilst that needs no other, without whilst itself, which takes longer than to fork a worker.
-
-    Nothing stands in for whilst meanwhile: a call in another thread may be importing the real one.
-    """
-    if "whilst" in sys.modules:
-        return __import__(name, fromlist=["_"])
-    with _loading:
-        module = sys.modules.get(name)
-        if module is None:
-            from _frozen_importlib import _load  # type: ignore[attr-defined]
-            from _frozen_importlib_external import spec_from_file_location
-
-            root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-            file = os.path.join(root, *name.split(".")[1:]) + ".py"
-            module = _load(spec_from_file_location(name, file))
-    return module

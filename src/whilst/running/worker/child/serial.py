@@ -12,7 +12,7 @@ from _contextvars import Context
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
-from whilst.running.worker.child.main import light_import
+from whilst.running.worker.bare import light_import
 from whilst.running.worker.child.styles import Made, Style
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import (

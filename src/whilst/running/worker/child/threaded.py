@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from time import perf_counter_ns
 
 from whilst.running import nesting
-from whilst.running.worker.child.main import light_import
+from whilst.running.worker.bare import light_import
 from whilst.running.worker.child.serial import Awaiter, one_argument
 from whilst.running.worker.child.styles import Made, Style, vital
 from whilst.running.worker.transport.serialization import dumps_short

@@ -14,6 +14,7 @@ from _socket import MSG_DONTWAIT, socket, socketpair
 from _thread import allocate_lock
 
 from whilst.errors import WhilstError
+from whilst.running.worker.bare import code_to_run
 from whilst.running.worker.parent import fork as forking
 from whilst.running.worker.transport import messages as frames
 from whilst.running.worker.transport.wire import FrameReader, FrameWriter, encode, send_all
@@ -26,20 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Lease", "Served", "lease"]
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 _FD = 3
 _SIGINT = 2
-_BOOT = f"""
-import sys
-root = sys.argv[1]
-for name, path in (("whilst", root), ("whilst.running", root + "/running")):
-    module = type(sys)(name)
-    module.__path__ = [path]
-    sys.modules[name] = module
-import whilst.running.worker.child.fork_server as server
-del sys.modules["whilst"], sys.modules["whilst.running"]
-server.main({_FD})
-"""
+_SERVER = "whilst.running.worker.child.fork_server"
 _USUAL_FINDERS = {"_frozen_importlib", "_frozen_importlib_external", "importlib._bootstrap", "_pytest", "six", "whilst"}
 
 
@@ -234,7 +224,7 @@ def _start(fd: int) -> int:
         flags.append("-S")
     return os.posix_spawn(
         executable,
-        [executable, *flags, "-c", _BOOT, _ROOT],
+        [executable, *flags, "-c", code_to_run(_SERVER, "main", _FD)],
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
