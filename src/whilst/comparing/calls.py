@@ -6,13 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from whilst.comparing.comparison import Comparison, Row
-from whilst.comparing.inline import run_inline
-from whilst.comparing.looping import run_on_loop
+from whilst.comparing.driving import sample_calls
 from whilst.comparing.measures import Usage, measured
 from whilst.comparing.outcomes import Outcome, describe_difference
-from whilst.comparing.processes import run_on_processes
 from whilst.comparing.recording import Run, make_timeline
-from whilst.comparing.threads import run_on_threads
 from whilst.errors import WhilstError
 from whilst.measuring.machine import look_at_machine
 from whilst.model import Mode, Profile
@@ -83,25 +80,17 @@ class _Ticker:
         self._done = 0
         on_progress(f"{mode.value}: starting")
 
-    def __call__(self) -> None:
-        self._done += 1
-        self._on_progress(f"{self._mode.value}: {self._done} of {self._count} calls done")
+    def __call__(self, count: int) -> None:
+        for _ in range(count):
+            self._done += 1
+            self._on_progress(f"{self._mode.value}: {self._done} of {self._count} calls done")
 
 
 def _perform(
     fn: Callable[[object], object], items: Sequence[object], mode: Mode, shape: Shape, tick: _Ticker
 ) -> tuple[Run, Usage]:
     with measured() as usage:
-        if mode is Mode.SEQUENTIAL:
-            run = run_inline(fn, items, tick)
-        elif mode is Mode.PARALLEL:
-            run = run_on_processes(fn, items, (shape.workers, 1), tick)
-        elif mode is Mode.COMBINED:
-            run = run_on_processes(fn, items, (shape.workers, shape.overlap), tick)
-        elif gives_coroutines(fn):
-            run = run_on_loop(fn, items, shape.overlap, tick)  # type: ignore[arg-type]  # it is one
-        else:
-            run = run_on_threads(fn, items, shape.overlap, tick)
+        run = sample_calls(fn, items, mode, shape.workers, shape.overlap, tick)
     return run, usage
 
 

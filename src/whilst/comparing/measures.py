@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from whilst.running.calls.sampling import peak_memory_bytes
+
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Usage", "measured", "peak_memory_bytes"]
+__all__ = ["Usage", "measured"]
 
-_STATUS: Final = Path("/proc/self/status")
 _CLEAR: Final = Path("/proc/self/clear_refs")
 
 
@@ -67,17 +68,6 @@ def measured() -> Iterator[Usage]:
         usage.peak_bytes = peak_memory_bytes() if can_reset else None
         printed.flush()
         usage.printed_lines = counter.lines
-
-
-def peak_memory_bytes() -> int | None:
-    """The most resident memory this process had since the last reset, else since it started; None if unknown."""
-    try:
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
 
 
 def _reset_peak() -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Final
 
 from whilst.inspecting.objects import attributes_of
+from whilst.running.calls.sampling import describe_error
 
 __all__ = ["Failure", "Outcome", "describe_difference", "is_same"]
 
@@ -30,12 +31,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        try:
-            return cls(name, str(error))
-        except Exception as further:  # a broken __str__ must not break the report
-            return cls(name, f"(its message can't be read: {type(further).__name__})")
+        return cls(*describe_error(error))
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.message}" if self.message else self.type_name

@@ -140,9 +140,9 @@ def test_arrays_and_nan_travel_and_compare() -> None:
 def test_what_cannot_be_pickled_is_a_row_that_says_so() -> None:
     lock = threading.Lock()
     for fn, items, said in (
-        (lambda item: lock.locked(), [1], "The function can't be sent"),
-        (lambda item: 1, [lock], "Item 0 can't be sent"),
-        (lambda item: threading.Lock(), [1], "The result of item 0 can't be sent back"),
+        (lambda item: lock.locked(), [1], "<lambda> can't cross to another process: it holds a _thread.lock"),
+        (lambda item: 1, [lock], "can't cross to another process: its argument is a _thread.lock"),
+        (lambda item: threading.Lock(), [1], "can't cross to another process: its result holds a _thread.lock"),
     ):
         result = compare(fn, items, modes=["concurrent", "parallel"])  # type: ignore[arg-type]  # of three types
         assert result["concurrent"].error == ""
@@ -164,7 +164,7 @@ def test_a_result_that_cannot_be_loaded_is_a_row_that_says_so() -> None:
             return only_abroad, ()
 
     result = compare(lambda item: Sticky(), [1], modes=["parallel"])
-    assert "The result of item 0 can't be loaded here: RuntimeError: not at home" in result["parallel"].error
+    assert "its result was pickled but can't be rebuilt here (RuntimeError: not at home)" in result["parallel"].error
 
 
 def test_a_process_that_dies_is_a_row_that_says_how() -> None:
@@ -190,7 +190,7 @@ def test_what_a_function_prints_stays_out_of_the_report(capfd: pytest.CaptureFix
 
     result = compare(talkative, range(3), workers=1)
     assert capfd.readouterr().out == ""
-    assert any("sequential 3, concurrent 3" in note for note in result.notes())
+    assert any("sequential 3, concurrent 3, parallel 3, combined 3" in note for note in result.notes())
 
 
 def test_a_function_that_reads_stdin_does_not_read_what_is_meant_for_its_worker() -> None:

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from whilst.model import Kind
+from whilst.running.calls.sampling import queued_ns
 
-__all__ = ["HELD_NS", "Recorder", "Row", "burn", "never", "queued_ns"]
+__all__ = ["HELD_NS", "Recorder", "Row", "burn", "never"]
 
 Row = tuple[int, int, int, int, str, str]
 """(task number, kind, start_ns, end_ns, label, detail): a span on its way to a timeline."""
@@ -25,7 +25,6 @@ HELD_NS: Final = 500_000
 """Being off the core for less is counted as work: an interrupt, not a competitor (the GIL's turn takes 5 ms)."""
 _POLL_NS: Final = 200_000
 _GRAIN: Final = range(60)  # about 1 µs: as little as keeps reading two clocks from being most of the work
-_SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
 
 def never(now_ns: int) -> bool:  # noqa: ARG001 (the shape of a call at an interruption point)
@@ -89,14 +88,6 @@ def burn(
             poll = now + _POLL_NS
     recorder.add_work(task, stretch, now, label)
     return began, used - first, now
-
-
-def queued_ns() -> int | None:
-    """How long this thread has been ready without a core, ever; None where the kernel doesn't say."""
-    try:
-        return int(_SCHEDSTAT.read_bytes().split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def _reason(off_ns: int, before: int | None, after: int | None) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Job
     from whilst.running.options import Options
 
-__all__ = ["choose_policy", "cores", "gives_coroutines", "has_no_mode", "worker_memory_bytes"]
+__all__ = ["choose_policy", "cores", "gives_coroutines", "has_no_mode", "usual_backend", "worker_memory_bytes"]
 
 _THREADS: Final = 32
 """Threads for waiting calls where nobody said how many, and nothing was measured."""
@@ -68,6 +68,11 @@ def gives_coroutines(fn: Callable[..., object]) -> bool:
     return _is_coroutine_function(fn) or _is_coroutine_function(getattr(fn, "__call__", None))  # noqa: B004
 
 
+def usual_backend(mode: str, *, is_coroutine: bool) -> str:
+    """Return the back end of a mode that was asked for by name."""
+    return _BACKENDS[mode][is_coroutine]
+
+
 def has_no_mode(options: Options) -> bool:
     """Is it to be found out how calls are made that come one by one, by whom there is room for more workers?"""
     is_open = options.backend is None and options.mode == "auto" and options.pilot == "inline"
@@ -110,7 +115,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
 
     name = options.backend
     if name is None:
-        name = _BACKENDS[options.mode][job.is_coroutine]
+        name = usual_backend(options.mode, is_coroutine=job.is_coroutine)
     else:
         from whilst.running.backends import check_backend
 

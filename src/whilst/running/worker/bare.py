@@ -1,4 +1,4 @@
-"""Modules of whilst in an interpreter that has not loaded whilst itself, which would take longer than to fork a worker."""
+"""Modules of whilst in an interpreter that has not loaded whilst itself: to load all would outlast forking a worker."""
 
 from __future__ import annotations
 
