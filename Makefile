@@ -7,10 +7,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Exact versions and hashes of all that is installed. Another list can be given: `.ci/run` does that.
+LOCK ?= requirements/dev.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL_LOCKED := $(INSTALL) --require-hashes --only-binary :all: --no-deps -r
+# How `make lock` decides: for every Python and platform at once, from the lowest Python that we admit.
+RESOLVE ?= --universal --python-version 3.11
 PYTEST_ARGS ?=
 COVERAGE ?= yes
 
-.PHONY: help demo test lint types check bench clean
+.PHONY: help demo test lint types check bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,17 +25,18 @@ help:
 	@echo "make lint   ruff: style and format"
 	@echo "make types  mypy --strict"
 	@echo "make bench  print every figure that the project claims (about 20 minutes)"
+	@echo "make lock   renew requirements/: the newest versions that pyproject.toml admits, with their hashes"
 	@echo "make clean  remove the virtual environment and everything made"
 	@echo "PYTHON=python3.12 VENV=.venv-3.12 make test   the same on another Python"
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "whilst needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 2; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (once; about a minute) ..."
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "$(PYTHON) can't make virtual environments; on Debian or Ubuntu: apt install python3-venv"; exit 2; }
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --editable ".[optimal,postgres]" --group dev
+	@$(INSTALL_LOCKED) $(LOCK)
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
 demo: $(READY)
@@ -53,8 +60,22 @@ types: $(READY)
 check: lint types test
 
 bench: $(READY)
-	@$(BIN)/python -m pip install --quiet --group bench
+	@$(INSTALL_LOCKED) requirements/bench.txt
 	@$(BIN)/python benchmarks/run_all.py
+
+# Needs no list itself: uv only writes the lists, any pip that comes with a Python reads them.
+.venv-lock/bin/uv:
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+
+COMPILE := .venv-lock/bin/uv pip compile --quiet --upgrade --generate-hashes --only-binary :all: --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: .venv-lock/bin/uv
+	@$(COMPILE) $(RESOLVE) pyproject.toml --extra optimal --extra postgres --group dev --output-file $(LOCK)
+ifeq ($(LOCK),requirements/dev.txt)
+	@$(COMPILE) $(RESOLVE) --group bench --constraint $(LOCK) --output-file requirements/bench.txt
+endif
 
 clean:
 	rm -rf .venv .venv-* out build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
