@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
-from whilst.cli.entry import main
+import sys
+
+from whilst import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if list(given) == ["--version"]:  # scripts ask for it: it needs neither click nor a command
+        sys.stdout.write(f"whilst, version {__version__}\n")
+        return 0
+    from whilst.cli import entry
+
+    return entry.main(arguments)
