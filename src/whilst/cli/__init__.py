@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from whilst import __version__
+import whilst
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     if list(given) == ["--version"]:  # scripts ask for it: it needs neither click nor a command
-        sys.stdout.write(f"whilst, version {__version__}\n")
+        sys.stdout.write(f"whilst, version {whilst.__version__}\n")
         return 0
     from whilst.cli import entry
 
