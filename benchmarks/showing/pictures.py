@@ -62,10 +62,10 @@ def measure(spans: int, runs: int, directory: Path) -> None:
     page, trace = directory / "page.html", directory / "trace.json"
     print(f"{len(timeline):,} spans, {len(timeline.executors)} executors")
     row("terminal text, 120 columns", timed(lambda: renderers.text(timeline, width=120), runs))
-    seconds = timed(lambda: renderers.write_html(timeline, page), runs)
+    seconds = timed(lambda: renderers.write(timeline, "html", page), runs)
     size = page.stat().st_size
     row("page written", seconds, f"{size:,} bytes, {size / len(timeline):.2f} a span")
-    seconds = timed(lambda: renderers.write_perfetto(timeline, trace), runs)
+    seconds = timed(lambda: renderers.write(timeline, "perfetto", trace), runs)
     row("Perfetto trace written", seconds, f"{trace.stat().st_size:,} bytes")
     program = find_browser()
     if program is None:

@@ -19,7 +19,7 @@ HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"
 
 def written(value: Any, tmp_path: Path) -> Path:
     page = tmp_path / "page.html"
-    renderers.write_html(value, page)
+    renderers.write(value, "html", page)
     return page
 
 

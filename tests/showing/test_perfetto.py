@@ -19,7 +19,7 @@ from whilst.showing.perfetto import lanes_of
 
 def events_of(value: Any, tmp_path: Path) -> list[dict[str, Any]]:
     path = tmp_path / "trace.json"
-    renderers.write_perfetto(value, path)
+    renderers.write(value, "perfetto", path)
     return list(json.loads(path.read_text(encoding="utf-8"))["traceEvents"])
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from whilst.cli import main
+from whilst.errors import WhilstError
 from whilst.model import Timeline, timeline_from_json, timeline_to_json
+from whilst.showing.renderers import FORMATS
 
 
 def saved(timeline: Timeline, path: Path) -> str:
@@ -25,6 +28,19 @@ def test_it_draws_and_writes_what_is_asked(
     assert "makespan 9 h" in capsys.readouterr().out
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+
+
+def test_a_format_is_one_entry_and_the_commands_offer_it(
+    concurrent: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMATS, "again", FORMATS["html"])
+    monkeypatch.delitem(sys.modules, "whilst.cli.options")
+    monkeypatch.delitem(sys.modules, "whilst.cli.show")
+    page = tmp_path / "out.txt"
+    assert main(["show", saved(concurrent, tmp_path / "t.json"), "--again", str(page)]) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    with pytest.raises(WhilstError, match="'svg' is no format to write; pass one of 'html', 'perfetto', 'again'"):
+        concurrent.to_file(page, "svg")
 
 
 def test_json_gives_the_timeline_back(concurrent: Timeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import click
 
 from whilst.model import Drawable, Timeline, timeline_to_json
+from whilst.showing.renderers import FORMATS
 
 __all__ = ["Output", "output_options"]
 
@@ -31,15 +32,17 @@ class Output:
     """Where a result goes: to the terminal as a picture or as JSON, and to files."""
 
     as_json: bool = False
-    html: Path | None = None
-    perfetto: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Format: path."""
 
     def write(self, value: Drawable) -> None:
         """Show the value as asked. Paths of files written go to stderr, so that stdout stays one document."""
-        if self.html is not None:
-            self._to_file(value.to_html, self.html)
-        if self.perfetto is not None:
-            self._to_file(value.to_perfetto, self.perfetto)
+        for form, path in self.files.items():
+            try:
+                value.to_file(path, form)
+            except OSError as error:
+                raise click.ClickException(f"Can't write {path}: {error.strerror or error}.") from error
+            click.echo(f"wrote {path}", err=True)
         if not self.as_json:
             value.show()
         elif isinstance(value, Timeline):
@@ -50,22 +53,17 @@ class Output:
         else:
             raise click.ClickException(f"A {type(value).__name__} can't be written as JSON.")
 
-    def _to_file(self, write: Callable[[Path], None], path: Path) -> None:
-        try:
-            write(path)
-        except OSError as error:
-            raise click.ClickException(f"Can't write {path}: {error.strerror or error}.") from error
-        click.echo(f"wrote {path}", err=True)
-
 
 def output_options(command: Callable[..., object]) -> Callable[..., object]:
-    """Add `--json`, `--html FILE` and `--perfetto FILE`; the command receives one `output: Output`."""
+    """Add `--json`, and an option for each format of a file; the command receives one `output: Output`."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a picture.")
-    @click.option("--html", type=_FILE, metavar="FILE", help="Also write one self-contained page; it opens from disk.")
-    @click.option("--perfetto", type=_FILE, metavar="FILE", help="Also write a trace to open at ui.perfetto.dev.")
     @functools.wraps(command)
-    def with_output(*args: object, as_json: bool, html: Path | None, perfetto: Path | None, **rest: object) -> object:
-        return command(*args, output=Output(as_json, html, perfetto), **rest)
+    def with_output(*args: object, as_json: bool, **rest: Any) -> object:
+        paths = {form: rest.pop(form) for form in FORMATS}
+        files = {form: path for form, path in paths.items() if path is not None}
+        return command(*args, output=Output(as_json, files), **rest)
 
+    for form, (_, what) in FORMATS.items():
+        with_output = click.option(f"--{form}", type=_FILE, metavar="FILE", help=f"Also write {what}.")(with_output)
     return with_output

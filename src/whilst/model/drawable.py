@@ -43,11 +43,15 @@ class Drawable:
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write one self-contained page to `path`; it opens from disk and needs no network."""
-        _renderers().write_html(self, path)
+        self.to_file(path, "html")
 
     def to_perfetto(self, path: str | PathLike[str]) -> None:
         """Write Chrome's trace-event JSON to `path`; open it at ui.perfetto.dev or in chrome://tracing."""
-        _renderers().write_perfetto(self, path)
+        self.to_file(path, "perfetto")
+
+    def to_file(self, path: str | PathLike[str], form: str) -> None:
+        """Write this to `path` in any of the formats that `whilst.showing.renderers.FORMATS` lists."""
+        _renderers().write(self, form, path)
 
 
 def _renderers() -> Renderers:

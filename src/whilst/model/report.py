@@ -22,11 +22,8 @@ class Renderers(Protocol):
     def text(self, value: Drawable, /, *, width: int | None = None) -> str:
         """The same picture as plain text."""
 
-    def write_html(self, value: Drawable, path: str | PathLike[str], /) -> None:
-        """Write one self-contained page."""
-
-    def write_perfetto(self, value: Drawable, path: str | PathLike[str], /) -> None:
-        """Write Chrome's trace-event JSON, which Perfetto opens."""
+    def write(self, value: Drawable, form: str, path: str | PathLike[str], /) -> None:
+        """Write a file of that format."""
 
 
 @runtime_checkable
