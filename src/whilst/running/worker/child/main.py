@@ -243,7 +243,7 @@ class Worker:
         for index, error in made.errors.items():
             told.append((index, frames.RAISED, describe(error)))
         for index, error in packed.failures.items():
-            from whilst.running.worker.parent.culprit import find_culprit
+            from whilst.running.worker.transport.culprit import find_culprit
 
             told.append((index, frames.UNPICKLABLE, (*find_culprit(made.values[index]), describe(error))))
         return told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whilst.errors import NotPicklableError
-from whilst.running.worker.parent.culprit import find_culprit
+from whilst.running.worker.transport.culprit import find_culprit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
