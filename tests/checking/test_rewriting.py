@@ -11,10 +11,11 @@ from contextlib import contextmanager
 import pytest
 
 from whilst.checking.engine.sites import SiteTable
-from whilst.checking.instrument.bytecode import decode, version
+from whilst.checking.instrument.bytecode import decode
 from whilst.checking.instrument.insert_hooks import Hooks
 from whilst.checking.instrument.shared_variables import SharedVariables
 from whilst.checking.instrument.templates import Rewriter
+from whilst.inspecting.cpython import version
 
 REPLACING = {"call", "call_spread", "enter", "loop"}
 

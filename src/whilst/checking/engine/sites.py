@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from whilst.checking.engine.events import SourceLocation
-from whilst.checking.instrument.bytecode import Positions
+from whilst.inspecting.cpython import Positions
 
 __all__ = ["Site", "SiteTable", "SiteTemplate"]
 

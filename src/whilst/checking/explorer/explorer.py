@@ -31,13 +31,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from whilst.checking.engine.events import Assumption, TaskResult
+from whilst.checking.engine.fingerprint import Fingerprint
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.engine.watchdog import Watchdog
 from whilst.checking.explorer.describe import Describer, needs_free_threading_along, types_within
 from whilst.checking.explorer.execution import DescriptionSource, Execution, Limits, Program
 from whilst.checking.explorer.runtime import Runtime, borrow, give_back
 from whilst.checking.instrument.left_alone import functions_behind, is_module_left_alone
-from whilst.checking.search.preemption_bound import Fingerprint
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop

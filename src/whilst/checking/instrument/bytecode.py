@@ -1,7 +1,7 @@
 """Code objects taken apart and put together again, with instructions inserted in between.
 
-One small table (`_VERSION`) holds all that differs between CPython 3.11, 3.12, 3.13, 3.14 and 3.15; a version that
-is not in it is refused, since wrong bytecode crashes the interpreter rather than raising.
+What differs between versions of CPython stands in `inspecting.cpython`; a version that is not known there is refused,
+since wrong bytecode crashes the interpreter rather than raising.
 
 `decode` gives instructions with absolute jump targets, `assemble` lays them out again, lets jumps land on what
 was inserted before their target, widens EXTENDED_ARGs until nothing moves, and rewrites the position and the
@@ -10,107 +10,24 @@ exception tables (formats: CPython's Objects/locations.md and Objects/exception_
 
 from __future__ import annotations
 
-import dis
-import opcode
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import CodeType
-from typing import Any, cast
 
-from whilst.errors import WhilstError
+from whilst.inspecting.cpython import (
+    BACKWARD,
+    CACHES,
+    EXTENDED_ARG,
+    JUMPS,
+    NAME,
+    OP,
+    Positions,
+    Version,
+    exception_table_of,
+)
 
-__all__ = [
-    "COMMON_CONSTANTS",
-    "Instruction",
-    "UnsupportedPythonError",
-    "Version",
-    "assemble",
-    "call_hook",
-    "decode",
-    "version",
-]
+__all__ = ["Instruction", "assemble", "call_hook", "decode"]
 
-Positions = tuple[int | None, int | None, int | None, int | None]
 _NO_POSITION: Positions = (None, None, None, None)
-
-
-class UnsupportedPythonError(WhilstError, RuntimeError):
-    """This interpreter's bytecode is not known to the rewriter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """What differs between interpreters."""
-
-    null_first: bool  # a call's NULL lies below the callee (3.11, 3.12), or above it (3.13)
-    has_precall: bool
-    has_method_bit: bool  # LOAD_ATTR's lowest bit asks for a method (3.12 on); 3.11 has LOAD_METHOD
-    load_cell: str  # the instruction that pushes a cell itself
-    enters_by_call: bool = False  # `with` looks its two methods up (LOAD_SPECIAL) and calls them (3.14)
-    exit_arguments: int = 2  # what the CALL of a with block's ordinary exit counts
-    spreads_keywords: bool = False  # CALL_FUNCTION_EX has a slot for keywords, used or not (3.14)
-    subscript: int = -1  # BINARY_OP's argument that reads an element: 3.14 has no BINARY_SUBSCR
-    strong: Mapping[str, str] = field(default_factory=dict)  # loads that borrow (3.14) -> those that own
-
-
-_PLAIN_3_13 = Version(null_first=False, has_precall=False, has_method_bit=True, load_cell="LOAD_FAST")
-_SINCE_3_14 = replace(
-    _PLAIN_3_13,
-    enters_by_call=True,
-    exit_arguments=3,
-    spreads_keywords=True,
-    subscript=26,  # NB_SUBSCR
-    strong={
-        "LOAD_FAST_BORROW": "LOAD_FAST",
-        "LOAD_FAST_BORROW_LOAD_FAST_BORROW": "LOAD_FAST_LOAD_FAST",
-    },
-)
-
-_VERSION = {
-    (3, 11): Version(null_first=True, has_precall=True, has_method_bit=False, load_cell="LOAD_CLOSURE"),
-    (3, 12): Version(null_first=True, has_precall=False, has_method_bit=True, load_cell="LOAD_CLOSURE"),
-    (3, 13): _PLAIN_3_13,
-    (3, 14): _SINCE_3_14,
-    (3, 15): _SINCE_3_14,
-}
-
-
-def version() -> Version:
-    """The table's row for this interpreter.
-
-    Raises:
-        UnsupportedPythonError: there is none.
-    """
-    found = _VERSION.get(sys.version_info[:2])
-    if found is None or sys.implementation.name != "cpython":
-        known = ", ".join(f"{major}.{minor}" for major, minor in _VERSION)
-        raise UnsupportedPythonError(
-            f"whilst.check rewrites bytecode and knows that of CPython {known}, "
-            f"not that of {sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}. "
-            "Run the check on one of those."
-        )
-    return found
-
-
-OP: Mapping[str, int] = dis.opmap
-NAME: Sequence[str] = dis.opname
-COMMON_CONSTANTS: Sequence[object] = getattr(opcode, "_common_constants", ())  # of LOAD_COMMON_CONSTANT, by argument
-_EXTENDED_ARG = OP["EXTENDED_ARG"]
-_JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
-_BACKWARD = frozenset(  # 3.14's END_ASYNC_FOR names the place it came from
-    code for name, code in OP.items() if ("BACKWARD" in name or name == "END_ASYNC_FOR") and code in _JUMPS
-)
-
-
-def _cache_sizes() -> dict[int, int]:
-    entries = cast(Any, opcode)._inline_cache_entries  # noqa: SLF001  # the only place that has them
-    if isinstance(entries, Mapping):  # by name, from 3.13 on; from 3.15 on it is no dict
-        return {OP[name]: size for name, size in entries.items() if name in OP and size}
-    return {code: size for code, size in enumerate(entries) if size}
-
-
-_CACHES = _cache_sizes()
 
 
 class Instruction:
@@ -146,12 +63,12 @@ def decode(code: CodeType) -> list[Instruction]:
         op, low = raw[at], raw[at + 1]
         if start < 0:
             start = at
-        if op == _EXTENDED_ARG:
+        if op == EXTENDED_ARG:
             extended, at = (extended | low) << 8, at + 2
             continue
-        arg, end, target = extended | low, at + 2 + 2 * _CACHES.get(op, 0), None
-        if op in _JUMPS:
-            target = end - 2 * arg if op in _BACKWARD else end + 2 * arg
+        arg, end, target = extended | low, at + 2 + 2 * CACHES.get(op, 0), None
+        if op in JUMPS:
+            target = end - 2 * arg if op in BACKWARD else end + 2 * arg
         out.append(Instruction(op, arg, start, end, target, positions[at // 2]))
         extended, start, at = 0, -1, end
     return out
@@ -198,8 +115,8 @@ def assemble(
     lines: list[tuple[int, Positions]] = []
     for item in sequence:
         for shift in range(item.extended, 0, -1):
-            raw += bytes((_EXTENDED_ARG, (item.arg >> (8 * shift)) & 255))
-        caches = _CACHES.get(item.op, 0)
+            raw += bytes((EXTENDED_ARG, (item.arg >> (8 * shift)) & 255))
+        caches = CACHES.get(item.op, 0)
         raw += bytes((item.op, item.arg & 255)) + bytes(2 * caches)
         length = item.extended + 1 + caches
         if lines and lines[-1][1] is item.position:
@@ -227,13 +144,13 @@ def _lay_out(sequence: Sequence[Instruction], head: Mapping[int, Instruction]) -
         at, has_grown = 0, False
         for item in sequence:
             item.new_start = at
-            at += 2 * item.extended + 2 + 2 * _CACHES.get(item.op, 0)
+            at += 2 * item.extended + 2 + 2 * CACHES.get(item.op, 0)
             item.new_end = at
         for item in sequence:
             if item.target is None:
                 continue
             goal = head[item.target].new_start if item.target in head else at
-            distance = item.new_end - goal if item.op in _BACKWARD else goal - item.new_end
+            distance = item.new_end - goal if item.op in BACKWARD else goal - item.new_end
             assert distance >= 0, (item.name, distance)
             item.arg = distance // 2
             if _extra_args(item.arg) > item.extended:
@@ -283,7 +200,7 @@ def _exception_table(code: CodeType, head: Mapping[int, Instruction], total: int
         for index, part in enumerate(reversed(parts)):
             out.append(part | (64 if index < len(parts) - 1 else 0) | (marker if index == 0 else 0))
 
-    for entry in cast(Any, dis)._parse_exception_table(code):  # noqa: SLF001  # dis has no public way
+    for entry in exception_table_of(code):
         start = head[entry.start].new_start
         end = head[entry.end].new_start if entry.end in head else total
         big_endian(start // 2, 128)

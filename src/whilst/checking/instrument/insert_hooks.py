@@ -24,8 +24,9 @@ from types import CodeType
 from typing import TYPE_CHECKING
 
 from whilst.checking.engine.sites import Site, SiteTemplate
-from whilst.checking.instrument.bytecode import COMMON_CONSTANTS, OP, Instruction, Version, assemble, call_hook, decode
+from whilst.checking.instrument.bytecode import Instruction, assemble, call_hook, decode
 from whilst.checking.instrument.shared_variables import SharedVariables, cell_name
+from whilst.inspecting.cpython import COMMON_CONSTANTS, OP, Version
 
 if TYPE_CHECKING:
     from whilst.checking.instrument.templates import Rewriter

@@ -12,9 +12,9 @@ from types import CodeType
 from typing import Final, NamedTuple
 
 from whilst.checking.engine.sites import Site, SiteTable, SiteTemplate
-from whilst.checking.instrument.bytecode import version
 from whilst.checking.instrument.insert_hooks import CodeRewriter, Hooks
 from whilst.checking.instrument.shared_variables import SharedVariables
+from whilst.inspecting.cpython import version
 
 __all__ = ["Rewriter"]
 

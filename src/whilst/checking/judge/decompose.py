@@ -21,7 +21,6 @@ import logging
 import pathlib
 import queue
 import re
-import sys
 import threading
 import types
 import uuid
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whilst.checking.judge.foreign import FOREIGN
 from whilst.checking.judge.parts import Parts, attributes, type_name
+from whilst.inspecting.cpython import SIMPLE_QUEUE_HOLDS_A_LIST
 from whilst.inspecting.objects import slots_of
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _simple_queue(value: Any) -> Parts:
     # 3.13, the items themselves from 3.13 on. Its type, which the collector reports too, is no item.
     seen = gc.get_referents(value)
     items: Sequence[object] = [item for item in seen if item is not type(value)]
-    if sys.version_info < (3, 13):
+    if SIMPLE_QUEUE_HOLDS_A_LIST:
         items = next((item for item in seen if type(item) is list), [])
     return Parts(type_name(type(value)), items[len(items) - value.qsize() :])
 

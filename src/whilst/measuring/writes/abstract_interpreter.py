@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from whilst.inspecting.cpython import exception_table_of, line_of
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
     FRESH,
@@ -125,8 +126,7 @@ class Walker:
 
     def arrive(self, instruction: dis.Instruction) -> None:
         """Keep the line, and take the stack that jumps bring here."""
-        if instruction.starts_line:  # the line itself until 3.12, a flag since 3.13
-            self.line = getattr(instruction, "line_number", None) or instruction.starts_line or self.line
+        self.line = line_of(instruction) or self.line
         offset = instruction.offset
         brought = self.waiting.pop(offset, None)
         if brought is not None:
@@ -248,7 +248,7 @@ def _builtin(name: str) -> AbstractValue:
 
 def _protected(code: types.CodeType, offset: int) -> list[tuple[int, int]]:
     """The ranges whose exceptions go where those of the instruction after `offset` go: the body of the `with`."""
-    entries = dis._parse_exception_table(code)  # type: ignore[attr-defined]  # noqa: SLF001 - no public reader exists
+    entries = exception_table_of(code)
     inside = [entry for entry in entries if entry.start > offset and entry.start - offset <= 16]
     if not inside:
         return []

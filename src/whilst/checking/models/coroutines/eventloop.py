@@ -25,8 +25,8 @@ from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Operation, Sync
 from whilst.checking.engine.scheduler import Abort
 from whilst.checking.engine.sites import Site, SiteTemplate
-from whilst.checking.instrument.bytecode import Positions
 from whilst.checking.models.coroutines.steps import where
+from whilst.inspecting.cpython import Positions
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.steps import Steps, Touched

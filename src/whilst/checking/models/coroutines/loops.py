@@ -8,9 +8,8 @@ loop of the task that goes on the running one, and what it was in the midst of t
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import greenlet
 
@@ -19,11 +18,9 @@ from whilst.checking.observe.calls import Caller
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop
+from whilst.inspecting.cpython import HAS_ONE_CURRENT_TASK
 
 __all__ = ["install"]
-
-_HAS_ONE_CURRENT_TASK: Final = sys.version_info >= (3, 14)
-"""Before, each loop had one."""
 
 
 class Loops:
@@ -95,7 +92,7 @@ class Loops:
         running = asyncio._get_running_loop()
         if running is loop:
             return
-        if running is not None and _HAS_ONE_CURRENT_TASK:
+        if running is not None and HAS_ONE_CURRENT_TASK:
             self._current[running] = _swap_current_task(running, None)
         asyncio._set_running_loop(loop)
         current = self._current.pop(loop, None)
