@@ -50,7 +50,8 @@ MUTATORS: Final = _words(
     """
     add append appendleft clear difference_update discard extend extendleft insert intersection_update pop popitem
     popleft put put_nowait remove reverse rotate setdefault sort symmetric_difference_update subtract update
-    move_to_end __setitem__ __delitem__ fill itemset frombytes fromlist resize setflags spawn
+    move_to_end __setitem__ __delitem__ __iadd__ __imul__ __ior__ __iand__ __isub__ __ixor__
+    byteswap fill itemset frombytes fromfile fromlist resize setflags spawn
     setLevel addHandler removeHandler addFilter removeFilter register
     """
 )
@@ -58,8 +59,8 @@ MUTATORS: Final = _words(
 
 CHANGES_FIRST_ARGUMENT: Final = _words(
     """
-    next setattr delattr setitem delitem iadd heappush heappop heapreplace heappushpop insort insort_left
-    insort_right shuffle SubElement
+    next setattr delattr setitem delitem iadd iconcat ior iand isub heapify heappush heappop heapreplace heappushpop
+    insort insort_left insort_right shuffle SubElement
     """
 )
 """Library functions that change what they are given first."""
