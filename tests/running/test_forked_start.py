@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import whilst
-from whilst.measuring.fork_safety import why_not_fork
+from whilst.inspecting.fork_safety import why_not_fork
 
 SOURCE = str(Path(whilst.__file__).parent.parent)
 

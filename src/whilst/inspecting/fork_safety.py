@@ -50,7 +50,7 @@ def _threads() -> int:
 
 def _surviving_threads() -> int:
     """Native threads that come through a fork: OpenBLAS starts its own again, OpenMP does not."""
-    from whilst.measuring.machine import native_pools
+    from whilst.inspecting.native_pools import native_pools
 
     pools = native_pools()
     if any(pool.api == "openmp" for pool in pools):

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whilst.model import Machine, NativePool
+    from whilst.model import Machine
 
     StrPath = str | os.PathLike[str]
 
@@ -23,17 +23,16 @@ __all__ = [
     "cgroup_cores",
     "cgroup_memory_bytes",
     "look_at_machine",
-    "native_pools",
     "usable_cores",
     "usable_memory_bytes",
 ]
 
-_MODULES_WITH_NATIVE_POOLS = ("numpy", "scipy", "sklearn", "torch", "mkl", "faiss", "cv2", "numexpr", "xgboost")
 _UNLIMITED_BYTES = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63
 
 
 def look_at_machine() -> Machine:
     """Return the machine as this process may use it now. Takes about 50 µs, the first time 1 ms."""
+    from whilst.inspecting.native_pools import native_pools
     from whilst.model import Machine
 
     return Machine(
@@ -142,24 +141,3 @@ def _read(path: StrPath) -> str:
             return file.read().strip()
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def native_pools() -> tuple[NativePool, ...]:
-    """Return the thread pools of BLAS and OpenMP libraries that are loaded; empty where none can be."""
-    loaded = tuple(name for name in _MODULES_WITH_NATIVE_POOLS if name in sys.modules)
-    return _native_pools(loaded) if loaded else ()
-
-
-@functools.lru_cache(maxsize=4)
-def _native_pools(_loaded: tuple[str, ...]) -> tuple[NativePool, ...]:
-    """Keyed by what is loaded: walking the process's libraries takes some milliseconds."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:  # pragma: no cover - a required dependency, but nothing here is worth failing for
-        return ()
-    from whilst.model import NativePool
-
-    return tuple(
-        NativePool(api=str(pool["user_api"]), threads=int(pool["num_threads"]), path=str(pool["filepath"]))
-        for pool in threadpool_info()
-    )

@@ -26,7 +26,7 @@ _MODULES: Final = (
     "whilst.running.policies.evidence",
     "whilst.running.policies.concurrency_limit",
     "whilst.running.policies.drift",
-    "whilst.measuring.fork_safety",
+    "whilst.inspecting.fork_safety",
     "whilst.running.core.worker_pool",
     "whilst.running.backends.threads",
 )

@@ -111,7 +111,7 @@ class EvidenceCollector:
 
     def can_fork(self, config: BackendConfig) -> bool:
         """May workers be forks of this program?"""
-        from whilst.measuring.fork_safety import why_not_fork
+        from whilst.inspecting.fork_safety import why_not_fork
 
         # What hinders it goes on hindering it, and what the run itself has open ends before a process starts.
         if not self._fork_hindrance and config.backend not in ("threads", "eventloop"):

@@ -1,6 +1,6 @@
 """Workers that are forks of this program: the fastest start there is, and they have all that it has loaded and set.
 
-Only for a program that may be forked (`measuring.fork_safety`), which is looked at again before every fork: the other
+Only for a program that may be forked (`inspecting.fork_safety`), which is looked at again before every fork: the other
 way is the clean server (`launching`). A fork inherits every descriptor, so those that only this program is to hold
 are noted in `private`: a worker that kept its neighbour's socket open would keep the neighbour from seeing its end.
 """
@@ -37,7 +37,7 @@ _lifelines: set[int] = set()
 
 def can_fork() -> bool:
     """A fork of this program, as it stands, would be a good worker."""
-    from whilst.measuring.fork_safety import why_not_fork
+    from whilst.inspecting.fork_safety import why_not_fork
 
     return hasattr(os, "pidfd_open") and not why_not_fork(private)
 
