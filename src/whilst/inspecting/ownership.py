@@ -1,7 +1,7 @@
-"""What is the user's own, and what is known of the rest: which library calls touch what all calls share.
+"""Which code is the user's, and which library calls change shared state.
 
-The scan follows only the user's functions; the standard library and installed packages are taken to be as good
-as their word, save for the few tables here of what belongs to the whole process or can't be shared.
+The scan follows the user's functions alone. Library functions are taken to change nothing that calls share, except
+what the tables here name.
 """
 
 from __future__ import annotations

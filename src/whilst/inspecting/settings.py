@@ -1,4 +1,4 @@
-"""What belongs to the whole process and some call may leave set: cheap to look at, and lost or mixed up elsewhere."""
+"""Settings of the whole process that a call may leave changed: a worker loses the change, threads mix it up."""
 
 from __future__ import annotations
 

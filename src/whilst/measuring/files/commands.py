@@ -33,7 +33,7 @@ _TICK_NS: Final = 10_000_000
 _IGNORED: Final = ("/dev/", "/proc/", "/sys/")
 
 
-class _Look(NamedTuple):
+class _FileState(NamedTuple):
     inode: int
     size_bytes: int
     changed_ns: int
@@ -51,7 +51,7 @@ class Commands:
     """The programs that one call starts: `start` before each, `changed` and `have_printed` once the call is over."""
 
     def __init__(self) -> None:
-        self._before: dict[str, _Look] = {}
+        self._before: dict[str, _FileState] = {}
         self._places: dict[str, None] = {}
         """Files and folders that the commands were told of, those that are not there yet as well."""
         self._may_print = False
@@ -80,7 +80,7 @@ class Commands:
 
     def changed(self) -> set[str]:
         """Files that are not what they were before the commands, those excepted that this process has open."""
-        now: dict[str, _Look] = {}
+        now: dict[str, _FileState] = {}
         for place in self._places:
             _look_at(place, now)
         found = set()
@@ -101,14 +101,14 @@ class Commands:
         return written is not None and written > self._written
 
 
-def _look_at(place: str, looks: dict[str, _Look], depth: int = _DEEPEST) -> None:
+def _look_at(place: str, looks: dict[str, _FileState], depth: int = _DEEPEST) -> None:
     """Look at a file, or at those in a folder."""
     if place in looks or len(looks) >= _MOST_LOOKS or place.startswith(_IGNORED):
         return
     try:
         status = os.stat(place)  # noqa: PTH116 - a Path would be built for nothing
         if not stat.S_ISDIR(status.st_mode):
-            looks[place] = _Look(status.st_ino, status.st_size, status.st_mtime_ns)
+            looks[place] = _FileState(status.st_ino, status.st_size, status.st_mtime_ns)
         elif depth > 0:
             for name in sorted(os.listdir(place))[:_MOST_ENTRIES]:  # noqa: PTH208
                 _look_at(os.path.join(place, name), looks, depth - 1)  # noqa: PTH118

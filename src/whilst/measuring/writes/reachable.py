@@ -1,4 +1,4 @@
-"""The second net: everything mutable that a function can get at by name, looked at before and after a few calls.
+"""A second net: everything mutable that a function can reach by name, compared before and after a few calls.
 
 `scan` reads bytecode and knows what it recognises; whatever it does not (a method that is bound elsewhere,
 `numpy.copyto`, `super()`, `exec`, an operator of a class) would go unseen, and a write that goes unseen is a wrong

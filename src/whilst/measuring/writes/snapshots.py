@@ -1,4 +1,4 @@
-"""What the suspects look like before and after a call: convicted if they changed, cleared if they settled.
+"""Compares suspects before and after calls: one that changed is convicted, one that stopped changing is cleared.
 
 A fingerprint is cheap and shallow on purpose (some microseconds, a few hundred entries, two levels deep): it is
 taken around pilot calls only, and around calls that last long enough to pay for it. What is too big to compare is

@@ -1,6 +1,6 @@
-"""What a function may write that outlives its call: suspects for `snapshots` to convict, and what else its code tells.
+"""The nouns of a scan: what a function may write that outlives its call, and what else its code tells.
 
-Found by `scan`, which follows the code; here are the words for it.
+`scan` finds suspects, `snapshots` convicts or clears them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What of a function's stores and calls is worth a suspicion: containers that change, files, settings, draws.
+"""Turns a store or a call into a suspect: containers that change, files, settings, draws of random numbers.
 
-Knows the tables of `ownership` and follows nothing itself.
+It asks the tables of `ownership`; following the code is the scan's work.
 """
 
 from __future__ import annotations
