@@ -103,7 +103,7 @@ class Describer:
         operation = event[5]
         if operation[0] == 2 and operation[5].kind is Op.RESUME:
             self._resumed[event[0]] = len(self._values)
-            is_cancelled = any(loop.is_cancelled(event[0]) for loop in self.explorer.caller.loops)
+            is_cancelled = any(loop.is_cancelled(event[0]) for loop in self.explorer.registry.loops)
             self._values.append("cancelled" if is_cancelled else None)
         else:
             self._values.append(self._value(operation))
@@ -112,7 +112,7 @@ class Describer:
         """Just before an access that is no event; it matters if it is a part of a coroutine's step."""
         step = self._resumed.get(self.scheduler.cur)
         if step is not None:
-            operation = (code, id(thing), key, site, self.explorer.watcher.held(thing), value)
+            operation = (code, id(thing), key, site, self.explorer.access_log.held(thing), value)
             self._within.setdefault(step, []).append((operation, self._value(operation)))
 
     def _value(self, operation: Operation) -> str | None:

@@ -41,7 +41,7 @@ from whilst.checking.instrument.left_alone import functions_behind, is_module_le
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop
-    from whilst.checking.observe.calls import Caller
+    from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["Execution", "Explorer", "Limits", "Program"]
 
@@ -91,7 +91,7 @@ class Explorer:
 
     def _use(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.scheduler, self.watcher, self.caller = runtime.scheduler, runtime.watcher, runtime.caller
+        self.scheduler, self.access_log, self.registry = runtime.scheduler, runtime.access_log, runtime.registry
         self.rewriter, self.instrumentation = runtime.rewriter, runtime.instrumentation
         self.unseen_code = runtime.unseen_code
         self.scheduler.limit_steps, self.scheduler.limit_s = self.limits.steps, self.limits.seconds
@@ -103,7 +103,7 @@ class Explorer:
         self._watchdog.stop()
         self.unseen_code.stop()
         self.instrumentation.restore()
-        self.caller.threads.restore()
+        self.registry.threads.restore()
         give_back(self._runtime)
         if self._had_gc:
             gc.enable()
@@ -125,19 +125,19 @@ class Explorer:
 
     def learn(self) -> bool:
         """Turn places into points that the last execution showed to be shared; True when there were any."""
-        is_new = self.watcher.learn()
+        is_new = self.access_log.learn()
         if self.unseen_code.has_learnt:
             self.unseen_code.has_learnt, is_new = False, True
-        if self.caller.steps is not None and self.caller.steps.learn():
+        if self.registry.steps is not None and self.registry.steps.learn():
             is_new = True
         return self.catch_up() or is_new
 
     def catch_up(self) -> bool:
         """Rewrite the code that reads globals which turned out to be stored from outside; True when there was any."""
-        if not self.watcher.must_rewrite and not self.instrumentation.is_stale:
+        if not self.access_log.must_rewrite and not self.instrumentation.is_stale:
             return False
-        self.watcher.must_rewrite = False
-        self.instrumentation.share_globals(self.watcher.stored_module_names)
+        self.access_log.must_rewrite = False
+        self.instrumentation.share_globals(self.access_log.stored_module_names)
         return True
 
     def known_site_keys(self) -> frozenset[str]:
@@ -151,7 +151,7 @@ class Explorer:
     @property
     def has_identity(self) -> bool:
         """Whether a task asked who it is, or drew random numbers: then no two tasks are interchangeable."""
-        return self.caller.has_identity
+        return self.registry.has_identity
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
@@ -160,7 +160,7 @@ class Explorer:
             Assumption(f"module {name}", "without effect on shared state")
             for name in sorted(self.instrumentation.left_alone_seen)
         ]
-        return (*self.caller.assumed.values(), *self.caller.virtual.values(), *left_alone)
+        return (*self.registry.assumed.values(), *self.registry.virtual.values(), *left_alone)
 
     # ------------------------------------------------------------------ for the search
 
@@ -174,7 +174,7 @@ class Explorer:
         """For a while every function has its own code back, and another explorer may run."""
         self._watchdog.stop()
         self.instrumentation.restore()
-        self.caller.threads.restore()
+        self.registry.threads.restore()
         try:
             yield
         finally:
@@ -249,15 +249,14 @@ class Explorer:
         if self._runs % _COLLECT_EVERY == 0:  # what is new, and now and then what has lasted for a while
             gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
         self._give_back_streams()
-        self.watcher.begin()
-        self.caller.begin()
+        self._runtime.begin()
         state = self.program.setup()
         if self._runs == 1:
             for kind in types_within(state):
-                self.watcher.meet(kind)
+                self.access_log.meet(kind)
         describer = Describer(self, state) if record else None
         scheduler.on_event = describer.note if describer is not None else None
-        self.watcher.on_log = describer.note_within if describer is not None and self._has_coroutines else None
+        self.access_log.on_log = describer.note_within if describer is not None and self._has_coroutines else None
         loop = self._loop() if self._has_coroutines else None
         jobs = [
             functools.partial(task, state)
@@ -273,9 +272,9 @@ class Explorer:
         finally:
             if is_profiling:
                 self.unseen_code.end_profile()
-            scheduler.on_event = self.watcher.on_log = None
-            self.caller.locks.end()
-            self.watcher.end()
+            scheduler.on_event = self.access_log.on_log = None
+            self.registry.locks.end()
+            self._runtime.attributes.end()
             if loop is not None:
                 loop.end()
         return self._execution(state, describer)
@@ -291,15 +290,15 @@ class Explorer:
         code = _call_as_code.__code__
         site = Site(code, SiteTemplate(0, (code.co_firstlineno + 2, None, None, None), "call", 0), {})
         site.is_scheduling_point = True
-        return functools.partial(_call_as_code, self.caller, site, inner, arguments, keywords)
+        return functools.partial(_call_as_code, self.registry, site, inner, arguments, keywords)
 
     def _loop(self) -> VirtualLoop:
         """An event loop for the coroutine tasks; asyncio is loaded for them alone."""
         from whilst.checking.models.coroutines.eventloop import VirtualLoop
         from whilst.checking.models.coroutines.steps import Steps
 
-        if self.caller.steps is None and all(is_coroutine for _, _, is_coroutine in self._tasks):
-            self.caller.steps = Steps(self.watcher, self.rewriter.site_table)
+        if self.registry.steps is None and all(is_coroutine for _, _, is_coroutine in self._tasks):
+            self.registry.steps = Steps(self.access_log, self.rewriter.site_table)
         code = next(
             function.__code__
             for task, _, is_coroutine in self._tasks
@@ -308,12 +307,12 @@ class Explorer:
         )
         site = Site(code, SiteTemplate(0, (code.co_firstlineno, None, None, None), "resume", 0), {})
         site.is_scheduling_point = True
-        loop = VirtualLoop(self.caller, site, self.caller.steps)
+        loop = VirtualLoop(self.registry, site, self.registry.steps)
         loop.begin()
         return loop
 
     def _execution(self, state: object, describer: Describer | None) -> Execution:
-        scheduler, sites, held = self.scheduler, self.rewriter.site_table, self.caller.locks.held_at_end
+        scheduler, sites, held = self.scheduler, self.rewriter.site_table, self.registry.locks.held_at_end
         outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
         source = DescriptionSource(self, describer, outer, scheduler.stuck, held, sites.scheduling_points, sites.named)
         return Execution(
@@ -335,12 +334,12 @@ _CUT_SHORT = TaskResult(has_finished=False)
 
 
 def _call_as_code(
-    caller: Caller, site: Site, task: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    registry: ModelRegistry, site: Site, task: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> object:
     """Call a task that no code of the user calls."""
     if isinstance(task, types.MethodDescriptorType) and arguments:
         task, arguments = task.__get__(arguments[0], type(arguments[0])), arguments[1:]  # CPython asks for both
-    return caller.call(site, task, *arguments[:2])(*arguments, **keywords)
+    return registry.call(site, task, *arguments[:2])(*arguments, **keywords)
 
 
 def _is_plain(task: Any) -> bool:

@@ -18,8 +18,12 @@ from whilst.checking.instrument.insert_hooks import Hooks
 from whilst.checking.instrument.templates import Rewriter
 from whilst.checking.instrument.unseen_code import UnseenCode
 from whilst.checking.models import install
-from whilst.checking.observe.calls import Caller
-from whilst.checking.observe.variables import Watcher
+from whilst.checking.observe.access_log import AccessLog
+from whilst.checking.observe.attributes import Attributes
+from whilst.checking.observe.calls import Calls
+from whilst.checking.observe.containers import Containers
+from whilst.checking.observe.registry import ModelRegistry
+from whilst.checking.observe.variables import Variables
 
 __all__ = ["Runtime", "borrow", "give_back"]
 
@@ -31,25 +35,27 @@ class Runtime:
         self.at_every_instruction = at_every_instruction
         self.site_table = SiteTable()
         self.scheduler = Scheduler()
-        self.watcher = Watcher(self.scheduler, self.site_table)
-        self.caller = Caller(self.watcher)
-        install(self.caller)
-        self.rewriter = Rewriter(
-            _hooks(self.watcher, self.caller), self.site_table, at_every_instruction=at_every_instruction
-        )
+        self.access_log = AccessLog(self.scheduler, self.site_table)
+        self.attributes, self.containers = Attributes(self.access_log), Containers(self.access_log)
+        self.variables = Variables(self.access_log, self.containers)
+        self.registry = ModelRegistry(self.access_log, self.attributes, self.containers, self.variables)
+        self.calls = Calls(self.registry)
+        install(self.registry)
+        self.rewriter = Rewriter(self._hooks(), self.site_table, at_every_instruction=at_every_instruction)
         self.instrumentation = Instrumentation(self.rewriter)
-        self.caller.admit = self.instrumentation.admit
-        self.caller.watch_returns = self.instrumentation.watch_returns
-        self.caller.rewrite_source = self.instrumentation.rewrite_source
-        self.caller.known_codes = self.rewriter.known_codes
+        self.registry.admit = self.instrumentation.admit
+        self.registry.watch_returns = self.instrumentation.watch_returns
+        self.registry.rewrite_source = self.instrumentation.rewrite_source
+        self.rewriter.known_codes = self.registry.known_codes
         self.unseen_code = UnseenCode(self.scheduler, self.instrumentation)
-        self.caller.call_unknown = self.unseen_code.during
+        self.registry.call_unknown = self.unseen_code.during
 
     def forget(self) -> bool:
         """The check is over; whether the runtime may serve another one."""
-        self.watcher.forget()
-        self.caller.forget()
-        self.caller.threads.restore()
+        self.variables.begin()
+        for part in (self.access_log, self.attributes, self.registry, self.calls):
+            part.forget()
+        self.registry.threads.restore()
         self.site_table.forget()
         self.scheduler.forget()
         return self.instrumentation.forget()
@@ -58,6 +64,38 @@ class Runtime:
         """It won't be used again. Greenlets that are alive and code objects are left alone by the collector."""
         self.scheduler.end()
         self.instrumentation.end()
+
+    def begin(self) -> None:
+        """A new execution."""
+        self.access_log.begin()
+        self.variables.begin()
+        self.registry.begin()
+
+    def _hooks(self) -> Hooks:
+        return Hooks(
+            get_attr=self.attributes.get_attr,
+            set_attr=self.attributes.set_attr,
+            get_global=self.variables.get_global,
+            set_global=self.variables.set_global,
+            get_cell=self.variables.get_cell,
+            set_cell=self.variables.set_cell,
+            get_name=self.variables.get_name,
+            set_name=self.variables.set_name,
+            get_item=self.containers.get_item,
+            set_item=self.containers.set_item,
+            contains=self.containers.contains,
+            look=self.containers.look,
+            operate=self.containers.operate,
+            operate_in_place=self.containers.operate_in_place,
+            call=self.calls.call,
+            call_spread=self.calls.call_spread,
+            enter=self.calls.enter,
+            loop=self.variables.loop,
+            instruction=self.access_log.instruction,
+            leave=self.variables.leave,
+            await_for=self.calls.await_for,
+            leave_generator=self.variables.leave_generator,
+        )
 
 
 _IDLE: Final[dict[bool, Runtime]] = {}
@@ -79,30 +117,3 @@ def give_back(runtime: Runtime) -> None:
 
 def _is_main_thread() -> bool:
     return threading.get_ident() == threading.main_thread().ident
-
-
-def _hooks(watcher: Watcher, caller: Caller) -> Hooks:
-    return Hooks(
-        get_attr=watcher.get_attr,
-        set_attr=watcher.set_attr,
-        get_global=watcher.get_global,
-        set_global=watcher.set_global,
-        get_cell=watcher.get_cell,
-        set_cell=watcher.set_cell,
-        get_name=watcher.get_name,
-        set_name=watcher.set_name,
-        get_item=watcher.get_item,
-        set_item=watcher.set_item,
-        contains=watcher.contains,
-        look=watcher.look,
-        operate=watcher.operate,
-        operate_in_place=watcher.operate_in_place,
-        call=caller.call,
-        call_spread=caller.call_spread,
-        enter=caller.enter,
-        loop=watcher.loop,
-        instruction=watcher.instruction,
-        leave=watcher.leave,
-        await_for=caller.await_for,
-        leave_generator=watcher.leave_generator,
-    )

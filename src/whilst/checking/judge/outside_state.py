@@ -46,7 +46,7 @@ class Surroundings:
             if is_write:
                 self._writes.add((thing_id, _hashable(key)))
                 self._met(operation[4], key)
-        for thing_id, keys in explorer.watcher.logs.items():
+        for thing_id, keys in explorer.access_log.logs.items():
             for key, log in keys.items():
                 if log.writes:
                     self._writes.add((thing_id, _hashable(key)))

@@ -9,12 +9,12 @@ called instead of the function it stands for only from rewritten code and only w
 from __future__ import annotations
 
 from whilst.checking.models import callbacks, clocks, futures, late, locks, queues, signals, sources, threads
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
 
 
-def install(caller: Caller) -> None:
-    """Tell the caller about every model."""
+def install(registry: ModelRegistry) -> None:
+    """Tell the registry about every model."""
     for room in (locks, signals, threads, queues, clocks, futures, callbacks, sources, late):
-        room.install(caller)
+        room.install(registry)

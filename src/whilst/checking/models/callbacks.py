@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting.c_effects import PURE
 
 __all__ = ["install", "seen"]
@@ -44,17 +44,17 @@ _TAKERS: Final[dict[Any, tuple[int | None, str]]] = {
 }
 
 
-def seen(caller: Caller, site: Site, function: Any) -> Any:
+def seen(registry: ModelRegistry, site: Site, function: Any) -> Any:
     """What C code shall call instead, so that what the function touches is seen."""
     if function is None or not callable(function):
         return function
     if isinstance(function, (type, types.BuiltinFunctionType)) and _is_pure(function):
         return function
-    if isinstance(function, (types.FunctionType, types.MethodType)) and caller.call(site, function) is function:
+    if isinstance(function, (types.FunctionType, types.MethodType)) and registry.call(site, function) is function:
         return function
 
     def call(*arguments: Any, **keywords: Any) -> Any:
-        return caller.call(site, function, *arguments[:2])(*arguments, **keywords)
+        return registry.call(site, function, *arguments[:2])(*arguments, **keywords)
 
     return call
 
@@ -64,21 +64,21 @@ def _is_pure(function: Any) -> bool:
     return (isinstance(function, type) or isinstance(owner, types.ModuleType)) and function in PURE
 
 
-def _take(taker: Any, caller: Caller, site: Site, *arguments: Any, **keywords: Any) -> Any:
+def _take(taker: Any, registry: ModelRegistry, site: Site, *arguments: Any, **keywords: Any) -> Any:
     """A call of a function that takes a function."""
     at, name = _TAKERS[taker]
     if at is not None and at < len(arguments) and (taker is not iter or len(arguments) > 1):
-        arguments = (*arguments[:at], seen(caller, site, arguments[at]), *arguments[at + 1 :])
+        arguments = (*arguments[:at], seen(registry, site, arguments[at]), *arguments[at + 1 :])
     if keywords.get(name) is not None:
-        keywords[name] = seen(caller, site, keywords[name])
-    caller.hand_over(site, taker, arguments)
+        keywords[name] = seen(registry, site, keywords[name])
+    registry.hand_over(site, taker, arguments)
     return taker(*arguments, **keywords)
 
 
 # ---------------------------------------------------------------------- getters
 
 
-def _get_attributes(caller: Caller, site: Site, getter: Any) -> Callable[[Any], Any]:
+def _get_attributes(registry: ModelRegistry, site: Site, getter: Any) -> Callable[[Any], Any]:
     names = getter.__reduce__()[1]
 
     def get(thing: Any) -> Any:
@@ -86,7 +86,7 @@ def _get_attributes(caller: Caller, site: Site, getter: Any) -> Callable[[Any], 
         for name in names:
             value = thing
             for part in name.split("."):
-                caller.call(site, getattr, value, part)
+                registry.call(site, getattr, value, part)
                 value = getattr(value, part)
             values.append(value)
         return values[0] if len(values) == 1 else tuple(values)
@@ -94,50 +94,50 @@ def _get_attributes(caller: Caller, site: Site, getter: Any) -> Callable[[Any], 
     return get
 
 
-def _get_items(caller: Caller, site: Site, getter: Any) -> Callable[[Any], Any]:
+def _get_items(registry: ModelRegistry, site: Site, getter: Any) -> Callable[[Any], Any]:
     keys = getter.__reduce__()[1]
 
     def get(thing: Any) -> Any:
         values = []
         for key in keys:
-            caller.watcher.get_item(site, thing, key)
+            registry.containers.get_item(site, thing, key)
             values.append(thing[key])
         return values[0] if len(values) == 1 else tuple(values)
 
     return get
 
 
-def _call_by_name(caller: Caller, site: Site, getter: Any) -> Callable[[Any], Any]:
+def _call_by_name(registry: ModelRegistry, site: Site, getter: Any) -> Callable[[Any], Any]:
     maker, arguments = getter.__reduce__()
     keywords = maker.keywords if isinstance(maker, functools.partial) else {}
     name, *rest = (*maker.args, *arguments) if isinstance(maker, functools.partial) else arguments
 
     def call(thing: Any) -> Any:
         method = getattr(thing, name)
-        return caller.call(site, method, *rest[:2])(*rest, **keywords)
+        return registry.call(site, method, *rest[:2])(*rest, **keywords)
 
     return call
 
 
-def _print(caller: Caller, site: Site, *values: Any, file: Any = None, **how: Any) -> None:
+def _print(registry: ModelRegistry, site: Site, *values: Any, file: Any = None, **how: Any) -> None:
     """print: to `sys.stdout`, which a task may have exchanged (`contextlib.redirect_stdout`)."""
-    caller.hand_over(site, print, values)
+    registry.hand_over(site, print, values)
     if file is None:
-        caller.watcher.read_attr(site, sys, "stdout", "module")
+        registry.attributes.read_attr(site, sys, "stdout", "module")
     where = sys.stdout if file is None else file
     if isinstance(where, (io.StringIO, io.BytesIO)):
-        caller.watcher.touch(site, 1, where, None)
+        registry.access_log.touch(site, 1, where, None)
     elif where is not None:
-        caller.call(site, where.write)
+        registry.call(site, where.write)
     print(*values, file=file, **how)
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model what takes functions, and the getters of `operator`."""
-    caller.models[id(print)] = _print
+    registry.models[id(print)] = _print
     for taker in _TAKERS:
-        caller.models[id(taker)] = functools.partial(_take, taker)
-    caller.getters[operator.attrgetter] = _get_attributes
-    caller.getters[operator.itemgetter] = _get_items
-    caller.getters[operator.methodcaller] = _call_by_name
-    caller.seen = functools.partial(seen, caller)
+        registry.models[id(taker)] = functools.partial(_take, taker)
+    registry.getters[operator.attrgetter] = _get_attributes
+    registry.getters[operator.itemgetter] = _get_items
+    registry.getters[operator.methodcaller] = _call_by_name
+    registry.seen = functools.partial(seen, registry)

@@ -16,7 +16,7 @@ from typing import Any
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
 
@@ -61,8 +61,8 @@ def _pickled(item: object) -> bytes:
 class Channels:
     """The queues of the running execution."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
         self.known: dict[int, tuple[Any, _Channel]] = {}  # by id; with the queue, so that the id stays its own
 
     def begin(self) -> None:
@@ -79,10 +79,16 @@ class Channels:
         needs = None if at is None else (lambda state: bool(state[at]))
         writes = 0 if kind in (Op.READ, Op.JOIN) else 2 if kind is Op.TRY else 1
         sync = Sync(kind, self._of(q).measure, needs, blocks=blocks, writes=writes)
-        self.caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+        self.registry.access_log.sync(site, (2, id(q), None, site, q, sync))
 
     def put(
-        self, _caller: Caller, site: Site, q: Any, item: object, block: bool = True, timeout: float | None = None
+        self,
+        _registry: ModelRegistry,
+        site: Site,
+        q: Any,
+        item: object,
+        block: bool = True,
+        timeout: float | None = None,
     ) -> None:
         """Queue.put."""
         channel = self._of(q)
@@ -96,7 +102,9 @@ class Channels:
         channel.items.append(data)
         channel.unfinished += 1
 
-    def get(self, _caller: Caller, site: Site, q: Any, block: bool = True, timeout: float | None = None) -> Any:
+    def get(
+        self, _registry: ModelRegistry, site: Site, q: Any, block: bool = True, timeout: float | None = None
+    ) -> Any:
         """Queue.get."""
         channel = self._of(q)
         is_patient = block and timeout is None
@@ -105,21 +113,21 @@ class Channels:
             raise queue.Empty
         return ForkingPickler.loads(channel.items.popleft())
 
-    def size(self, _caller: Caller, site: Site, q: Any) -> int:
+    def size(self, _registry: ModelRegistry, site: Site, q: Any) -> int:
         """Queue.qsize."""
         self._sync(site, q, Op.READ)
         return len(self._of(q).items)
 
-    def is_empty(self, caller: Caller, site: Site, q: Any) -> bool:
+    def is_empty(self, registry: ModelRegistry, site: Site, q: Any) -> bool:
         """Queue.empty."""
-        return not self.size(caller, site, q)
+        return not self.size(registry, site, q)
 
-    def is_full(self, caller: Caller, site: Site, q: Any) -> bool:
+    def is_full(self, registry: ModelRegistry, site: Site, q: Any) -> bool:
         """Queue.full."""
-        self.size(caller, site, q)
+        self.size(registry, site, q)
         return not self._of(q).has_room()
 
-    def task_done(self, _caller: Caller, site: Site, q: Any) -> None:
+    def task_done(self, _registry: ModelRegistry, site: Site, q: Any) -> None:
         """JoinableQueue.task_done."""
         self._sync(site, q, Op.RELEASE)
         channel = self._of(q)
@@ -127,15 +135,15 @@ class Channels:
             raise ValueError("task_done() called too many times")
         channel.unfinished -= 1
 
-    def join(self, _caller: Caller, site: Site, q: Any) -> None:
+    def join(self, _registry: ModelRegistry, site: Site, q: Any) -> None:
         """JoinableQueue.join."""
         self._sync(site, q, Op.JOIN, 2, blocks=True)
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model the three classes."""
-    channels = Channels(caller)
-    caller.later.append(channels)
+    channels = Channels(registry)
+    registry.later.append(channels)
 
     def at_once(model: Any) -> Any:
         return functools.partial(_at_once, model)
@@ -157,8 +165,8 @@ def install(caller: Caller) -> None:
         (simple.empty, channels.is_empty),
     ]
     for function, model in table:
-        caller.models[id(function)] = model
+        registry.models[id(function)] = model
 
 
-def _at_once(model: Any, caller: Caller, site: Site, q: Any, *item: object) -> Any:
-    return model(caller, site, q, *item, block=False)
+def _at_once(model: Any, registry: ModelRegistry, site: Site, q: Any, *item: object) -> Any:
+    return model(registry, site, q, *item, block=False)

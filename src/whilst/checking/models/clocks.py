@@ -14,7 +14,7 @@ from typing import Any
 
 from whilst.checking.engine.events import Assumption
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["Clocks", "install"]
 
@@ -28,9 +28,9 @@ _RANDOM = Assumption("random", "the same draws in every interleaving, from a gen
 class Clocks:
     """One clock and one random generator a task, in the running execution."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
-        self.scheduler = caller.scheduler
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
+        self.scheduler = registry.scheduler
         self.now_ns: dict[int, int] = {}
         self.draws: dict[int, random.Random] = {}
 
@@ -39,7 +39,7 @@ class Clocks:
         self.now_ns.clear()
         self.draws.clear()
 
-    def sleep(self, _caller: Caller, _site: Site, seconds: float) -> None:
+    def sleep(self, _registry: ModelRegistry, _site: Site, seconds: float) -> None:
         """time.sleep."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
@@ -48,15 +48,15 @@ class Clocks:
 
     def look(self) -> int:
         """Nanoseconds since the start of the execution, on the running task's clock."""
-        self.caller.virtual.setdefault("time", _TIME)
+        self.registry.virtual.setdefault("time", _TIME)
         task = self.scheduler.cur
         self.now_ns[task] = now = self.now_ns.get(task, 0) + _TICK_NS
         return now
 
     def generator(self) -> random.Random:
         """The running task's stand-in for the hidden generator behind `random.random` and its kin."""
-        self.caller.has_identity = True
-        self.caller.virtual.setdefault("random", _RANDOM)
+        self.registry.has_identity = True
+        self.registry.virtual.setdefault("random", _RANDOM)
         task = self.scheduler.outer[self.scheduler.cur]
         found = self.draws.get(task)
         if found is None:
@@ -64,24 +64,24 @@ class Clocks:
         return found
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model `time` and the module-level functions of `random`."""
-    clocks = Clocks(caller)
-    caller.clocks = clocks
-    models = caller.models
+    clocks = Clocks(registry)
+    registry.clocks = clocks
+    models = registry.models
     models[id(time.sleep)] = clocks.sleep
     for function in (time.monotonic, time.perf_counter, time.process_time, time.thread_time):
-        models[id(function)] = lambda _caller, _site: clocks.look() / 1e9
+        models[id(function)] = lambda _registry, _site: clocks.look() / 1e9
     for function in (time.monotonic_ns, time.perf_counter_ns, time.process_time_ns, time.thread_time_ns):
-        models[id(function)] = lambda _caller, _site: clocks.look()
-    models[id(time.time)] = lambda _caller, _site: (_EPOCH_NS + clocks.look()) / 1e9
-    models[id(time.time_ns)] = lambda _caller, _site: _EPOCH_NS + clocks.look()
+        models[id(function)] = lambda _registry, _site: clocks.look()
+    models[id(time.time)] = lambda _registry, _site: (_EPOCH_NS + clocks.look()) / 1e9
+    models[id(time.time_ns)] = lambda _registry, _site: _EPOCH_NS + clocks.look()
     hidden = random.random.__self__  # type: ignore[attr-defined]  # the instance behind the module's functions
-    caller.redirected[id(hidden)] = clocks.generator
+    registry.redirected[id(hidden)] = clocks.generator
     for name in ("random", "getrandbits"):
 
-        def draw(_caller: Caller, _site: Site, *arguments: Any, _name: str = name) -> Any:
+        def draw(_registry: ModelRegistry, _site: Site, *arguments: Any, _name: str = name) -> Any:
             return getattr(clocks.generator(), _name)(*arguments)
 
         models[id(getattr(random, name))] = draw
-    caller.redirect = lambda method: types.MethodType(method.__func__, clocks.generator())
+    registry.redirect = lambda method: types.MethodType(method.__func__, clocks.generator())

@@ -17,7 +17,7 @@ from typing import Any
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
 
@@ -47,9 +47,9 @@ class _Pool:
 class Futures:
     """The futures and pools of the running execution."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
-        self.scheduler = caller.scheduler
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
+        self.scheduler = registry.scheduler
         self.over: dict[int, _Future] = {}
         self.pools: dict[int, _Pool] = {}
         self.submitted: dict[int, list[_Future]] = {}
@@ -90,10 +90,10 @@ class Futures:
         """Until one of them is over."""
         for future in waited:
             self._note(future)
-        site_table = self.caller.watcher.site_table
+        site_table = self.registry.access_log.site_table
         if len(waited) > 1 and _ANY_OF not in site_table.named:
             site_table.named |= {_ANY_OF}
-            self.caller.watcher.learned.add(site)
+            self.registry.access_log.learned.add(site)
         ids = frozenset(id(future) for future in waited)
         is_patient = timeout is None
         more = tuple((id(future), None, False) for future in waited[1:])
@@ -117,11 +117,11 @@ class Futures:
 
     def _before_others(self) -> tuple[Any, ...]:
         """Which of them is over first matters only to who waits for any of several; whether somebody does is learnt."""
-        return ((_ANY_OF, None, True),) if _ANY_OF in self.caller.watcher.site_table.named else ()
+        return ((_ANY_OF, None, True),) if _ANY_OF in self.registry.access_log.site_table.named else ()
 
     # ------------------------------------------------------------------ pools
 
-    def submit(self, _caller: Caller, site: Site, pool: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def submit(self, _registry: ModelRegistry, site: Site, pool: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Executor.submit: a task that may start at once."""
         return self.submit_to(site, pool, pool._shutdown, functools.partial(fn, *args, **kwargs))
 
@@ -136,8 +136,8 @@ class Futures:
         known.is_limited = known.is_limited or site.how.get(_Pool) == "limited"
         known.open += 1
         if known.open > known.workers and not known.is_limited:
-            self.caller.watcher.site_table.inform(site, _Pool, "limited")
-            self.caller.watcher.learned.add(site)
+            self.registry.access_log.site_table.inform(site, _Pool, "limited")
+            self.registry.access_log.learned.add(site)
         start = (id(future), "start")  # apart from the future: a call may start while another thread cancels it
         self.touch(site, future, Op.START, writes=True, more=((start, None, True),))
         run = functools.partial(self._run, site, (pool, known), future, call)
@@ -164,7 +164,7 @@ class Futures:
                 return None
             try:
                 if isinstance(call, functools.partial):
-                    value = self.caller.call(site, call.func, *call.args[:2])(*call.args, **call.keywords)
+                    value = self.registry.call(site, call.func, *call.args[:2])(*call.args, **call.keywords)
                 else:
                     value = call()
                 change = functools.partial(future.set_result, value)
@@ -200,20 +200,20 @@ class Futures:
         return lambda: self.calling.get(id(future), True)
 
     def map(
-        self, caller: Caller, site: Site, pool: Any, fn: Any, *iterables: Any, timeout: Any = None, **_: Any
+        self, registry: ModelRegistry, site: Site, pool: Any, fn: Any, *iterables: Any, timeout: Any = None, **_: Any
     ) -> Iterator[Any]:
         """Executor.map."""
         del timeout
-        started = [self.submit(caller, site, pool, fn, *args) for args in zip(*iterables, strict=False)]
+        started = [self.submit(registry, site, pool, fn, *args) for args in zip(*iterables, strict=False)]
 
         def results() -> Iterator[Any]:
             for future in started:
-                yield self.result(caller, site, future)
+                yield self.result(registry, site, future)
 
         return results()
 
     def shutdown(
-        self, _caller: Caller, site: Site, pool: Any, wait: bool = True, *, cancel_futures: bool = False
+        self, _registry: ModelRegistry, site: Site, pool: Any, wait: bool = True, *, cancel_futures: bool = False
     ) -> None:
         """Executor.shutdown."""
         pool._shutdown = True
@@ -223,27 +223,27 @@ class Futures:
         """Cancel what has not begun, wait for the rest."""
         for future in self.submitted.get(id(pool), ()):
             if cancel_futures:
-                self.cancel(self.caller, site, future)
+                self.cancel(self.registry, site, future)
             if wait:
                 self.await_one(site, future, None)
                 if id(future) in self.calling:
                     over = Sync(Op.JOIN, self._has_called(future), bool, blocks=True, writes=0)
                     self.scheduler.step((2, *self._end_of(future), site, future, over))
 
-    def leave(self, caller: Caller, site: Site, pool: Any, *_details: object) -> bool:
+    def leave(self, registry: ModelRegistry, site: Site, pool: Any, *_details: object) -> bool:
         """The end of a `with` over an executor."""
-        caller.call(site, pool.shutdown)()
+        registry.call(site, pool.shutdown)()
         return False
 
     # ------------------------------------------------------------------ futures
 
-    def result(self, _caller: Caller, site: Site, future: Any, timeout: float | None = None) -> Any:
+    def result(self, _registry: ModelRegistry, site: Site, future: Any, timeout: float | None = None) -> Any:
         """Future.result."""
         if not self.await_one(site, future, timeout):
             raise TimeoutError
         return future.result(0)
 
-    def exception(self, _caller: Caller, site: Site, future: Any, timeout: float | None = None) -> Any:
+    def exception(self, _registry: ModelRegistry, site: Site, future: Any, timeout: float | None = None) -> Any:
         """Future.exception."""
         if not self.await_one(site, future, timeout):
             raise TimeoutError
@@ -252,35 +252,40 @@ class Futures:
     def look(self, name: str) -> Callable[..., Any]:
         """done, running, cancelled."""
 
-        def model(_caller: Caller, site: Site, future: Any) -> Any:
+        def model(_registry: ModelRegistry, site: Site, future: Any) -> Any:
             self.touch(site, future, Op.READ, writes=False)
             return getattr(future, name)()
 
         return model
 
-    def cancel(self, _caller: Caller, site: Site, future: Any) -> bool:
+    def cancel(self, _registry: ModelRegistry, site: Site, future: Any) -> bool:
         """Future.cancel."""
         self.touch(site, future, Op.WRITE, writes=True, more=self._before_others())
         done = bool(future.cancel())
         self._note(future)
         return done
 
-    def add_done_callback(self, caller: Caller, site: Site, future: Any, callback: Any) -> None:
+    def add_done_callback(self, registry: ModelRegistry, site: Site, future: Any, callback: Any) -> None:
         """Future.add_done_callback."""
-        caller.admit_value(callback)
+        registry.admit_value(callback)
         self.touch(site, future, Op.WRITE, writes=True)
         future.add_done_callback(callback)
 
     def end(self, name: str) -> Callable[..., Any]:
         """set_result, set_exception, set_running_or_notify_cancel by the user's own code."""
 
-        def model(_caller: Caller, site: Site, future: Any, *args: Any) -> Any:
+        def model(_registry: ModelRegistry, site: Site, future: Any, *args: Any) -> Any:
             return self.finish(site, future, functools.partial(getattr(future, name), *args))
 
         return model
 
     def wait(
-        self, _caller: Caller, site: Site, fs: Iterable[Any], timeout: Any = None, return_when: str = "ALL_COMPLETED"
+        self,
+        _registry: ModelRegistry,
+        site: Site,
+        fs: Iterable[Any],
+        timeout: Any = None,
+        return_when: str = "ALL_COMPLETED",
     ) -> Any:
         """concurrent.futures.wait."""
         waited = list(dict.fromkeys(fs))
@@ -299,7 +304,7 @@ class Futures:
         return futures_._base.DoneAndNotDoneFutures(done, set(waited) - done)
 
     def as_completed(
-        self, _caller: Caller, site: Site, fs: Iterable[Any], timeout: float | None = None
+        self, _registry: ModelRegistry, site: Site, fs: Iterable[Any], timeout: float | None = None
     ) -> Iterator[Any]:
         """concurrent.futures.as_completed."""
         left = list(dict.fromkeys(fs))
@@ -311,16 +316,16 @@ class Futures:
             left = [future for future in left if future not in done]
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model thread pools and futures."""
-    model = Futures(caller)
-    caller.futures = model
+    model = Futures(registry)
+    registry.futures = model
     pool, future = thread_.ThreadPoolExecutor, futures_.Future
     table: list[tuple[object, Any]] = [
         (pool.submit, model.submit),
         (pool.shutdown, model.shutdown),
         (futures_.Executor.map, model.map),
-        (futures_.Executor.__enter__, lambda _caller, _site, executor: executor),
+        (futures_.Executor.__enter__, lambda _registry, _site, executor: executor),
         (futures_.Executor.__exit__, model.leave),
         (future.result, model.result),
         (future.exception, model.exception),
@@ -334,4 +339,4 @@ def install(caller: Caller) -> None:
     for name in ("set_result", "set_exception"):
         table.append((getattr(future, name), model.end(name)))
     for function, each in table:
-        caller.models[id(function)] = each
+        registry.models[id(function)] = each

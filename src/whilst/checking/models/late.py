@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Final
 
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
 
@@ -22,16 +22,16 @@ _ROOMS: Final = {
 }
 
 
-def install(caller: Caller) -> None:
-    """Tell the caller where models are, by the module that they are of."""
+def install(registry: ModelRegistry) -> None:
+    """Tell the registry where models are, by the module that they are of."""
 
     def load(room: str) -> Any:
-        def loaded(caller: Caller) -> None:
+        def loaded(registry: ModelRegistry) -> None:
             for module, other in _ROOMS.items():
                 if other == room:
-                    caller.late.pop(module, None)
-            importlib.import_module(f"whilst.checking.models.{room}").install(caller)
+                    registry.late.pop(module, None)
+            importlib.import_module(f"whilst.checking.models.{room}").install(registry)
 
         return loaded
 
-    caller.late.update({module: load(room) for module, room in _ROOMS.items()})
+    registry.late.update({module: load(room) for module, room in _ROOMS.items()})

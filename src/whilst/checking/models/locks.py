@@ -11,7 +11,7 @@ from typing import Any
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["RLOCK", "Locks", "install"]
 
@@ -23,9 +23,9 @@ Owner = list[int]  # [task, how often]
 class Locks:
     """Who holds what, in the running execution."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.scheduler = caller.scheduler
-        self.watcher = caller.watcher
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.scheduler = registry.scheduler
+        self.access_log = registry.access_log
         self.owners: dict[int, Owner] = {}  # of RLocks, by id
         self.held: dict[int, tuple[Any, int, Site]] = {}  # id -> lock, task, where it was taken
         self._syncs: dict[int, tuple[Sync, Sync]] = {}
@@ -86,7 +86,7 @@ class Locks:
         if timeout < 0 and timeout != -1:
             raise ValueError("timeout value must be a non-negative number")
         measure, needs = self._state_of(lock)
-        self.watcher.sync(site, (2, id(lock), None, site, lock, Sync(Op.TRY, measure, needs, writes=2)))
+        self.access_log.sync(site, (2, id(lock), None, site, lock, Sync(Op.TRY, measure, needs, writes=2)))
         return bool(needs(measure())) and self.take(site, lock)
 
     def wait_for(self, site: Site, lock: Any) -> bool:
@@ -97,7 +97,7 @@ class Locks:
         if site.is_scheduling_point:
             self.scheduler.step(operation)
         else:
-            self.watcher.sync(site, operation)
+            self.access_log.sync(site, operation)
         return self.take(site, lock)
 
     def _take_again(self, lock: Any) -> bool:
@@ -134,7 +134,7 @@ class Locks:
         if site.is_scheduling_point:
             self.scheduler.step(operation)
         else:
-            self.watcher.sync(site, operation)
+            self.access_log.sync(site, operation)
         self._let_go(lock)
         lock.release()
 
@@ -148,7 +148,7 @@ class Locks:
     def is_held(self, site: Site, lock: Any) -> bool:
         """As lock.locked."""
         measure, _ = self._state_of(lock)
-        self.watcher.sync(site, (2, id(lock), None, site, lock, Sync(Op.READ, measure, writes=0)))
+        self.access_log.sync(site, (2, id(lock), None, site, lock, Sync(Op.READ, measure, writes=0)))
         if type(lock) is RLOCK:
             return id(lock) in self.owners
         return bool(lock.locked())
@@ -164,7 +164,7 @@ class Locks:
         """Let go of it however often it was taken; how often that was."""
         owner = self.owners.get(id(lock))
         count = owner[1] if owner is not None else 1
-        self.watcher.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[1]))
+        self.access_log.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[1]))
         self._let_go(lock)
         for _ in range(count):
             lock.release()
@@ -172,7 +172,7 @@ class Locks:
 
     def acquire_again(self, site: Site, lock: Any, count: int) -> None:
         """Take it as often as it was held before a wait."""
-        self.watcher.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[0]))
+        self.access_log.sync(site, (2, id(lock), None, site, lock, self.syncs(lock)[0]))
         self.take(site, lock)
         if type(lock) is RLOCK:
             for _ in range(count - 1):
@@ -180,12 +180,12 @@ class Locks:
             self.owners[id(lock)][1] = count
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model the methods of both lock types, and `with` over them."""
-    locks = Locks(caller)
-    caller.locks = locks
+    locks = Locks(registry)
+    registry.locks = locks
 
-    def method(_caller: Caller, site: Site, bound: Any) -> Any:
+    def method(_registry: ModelRegistry, site: Site, bound: Any) -> Any:
         name, lock = bound.__name__, bound.__self__
         if name in ("acquire", "__enter__", "acquire_lock"):
             return functools.partial(locks.acquire, site, lock)
@@ -199,12 +199,12 @@ def install(caller: Caller) -> None:
             return functools.partial(locks.is_mine, lock)
         return bound
 
-    def stand_in(_caller: Caller, site: Site, lock: Any) -> Any:
+    def stand_in(_registry: ModelRegistry, site: Site, lock: Any) -> Any:
         return _HeldLock(locks, site, lock)
 
     for kind in (LOCK, RLOCK):
-        caller.type_models[kind] = method
-        caller.managers[kind] = stand_in
+        registry.type_models[kind] = method
+        registry.managers[kind] = stand_in
 
 
 class _HeldLock:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
 
@@ -48,8 +48,8 @@ class _Result:
 class Pools:
     """What stands for each ThreadPool of the running execution."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
         self.executors: dict[int, ThreadPoolExecutor] = {}
 
     def begin(self) -> None:
@@ -57,7 +57,12 @@ class Pools:
         self.executors.clear()
 
     def make(
-        self, caller: Caller, site: Site, processes: int | None = None, initializer: Any = None, initargs: Any = ()
+        self,
+        registry: ModelRegistry,
+        site: Site,
+        processes: int | None = None,
+        initializer: Any = None,
+        initargs: Any = (),
     ) -> Any:
         """ThreadPool()."""
         pool: Any = object.__new__(pool_.ThreadPool)
@@ -65,13 +70,13 @@ class Pools:
         pool._pool, pool._processes = [], processes or _WORKERS
         self._executor(pool)
         for _ in range(pool._processes if initializer is not None else 0):
-            caller.call(site, initializer, *initargs[:2])(*initargs)
+            registry.call(site, initializer, *initargs[:2])(*initargs)
         return pool
 
     def _executor(self, pool: Any) -> ThreadPoolExecutor:
         known = self.executors.get(id(pool))
         if known is None:
-            self.caller.scheduler.keep.append(pool)
+            self.registry.scheduler.keep.append(pool)
             known = self.executors[id(pool)] = ThreadPoolExecutor(pool._processes)
         return known
 
@@ -79,34 +84,34 @@ class Pools:
         self, site: Site, pool: Any, calls: Iterable[functools.partial[Any]], *, is_single: bool, then: Any = None
     ) -> _Result:
         """Start calls; `then` is called with what they came to, by whichever is the last."""
-        caller, executor = self.caller, self._executor(pool)
+        registry, executor = self.registry, self._executor(pool)
         values: dict[int, Any] = {}
         every = list(calls)
 
         def run(at: int, call: functools.partial[Any]) -> Any:
-            value = caller.call(site, call.func, *call.args[:2])(*call.args, **call.keywords)
+            value = registry.call(site, call.func, *call.args[:2])(*call.args, **call.keywords)
             values[at] = value
             if then is not None and len(values) == len(every):
-                caller.call(site, then)(value if is_single else [values[k] for k in range(len(every))])
+                registry.call(site, then)(value if is_single else [values[k] for k in range(len(every))])
             return value
 
         futures = [
-            caller.futures.submit(caller, site, executor, functools.partial(run, at, call))
+            registry.futures.submit(registry, site, executor, functools.partial(run, at, call))
             for at, call in enumerate(every)
         ]
         return _Result(functools.partial(self._wait, site), futures, is_single=is_single)
 
     def _wait(self, site: Site, future: Any, timeout: float | None) -> Any:
-        return self.caller.futures.result(self.caller, site, future, timeout)
+        return self.registry.futures.result(self.registry, site, future, timeout)
 
     # ------------------------------------------------------------------ its methods
 
-    def apply(self, _: Caller, site: Site, pool: Any, func: Any, args: Any = (), kwds: Any = None) -> Any:
+    def apply(self, _: ModelRegistry, site: Site, pool: Any, func: Any, args: Any = (), kwds: Any = None) -> Any:
         return self.apply_async(_, site, pool, func, args, kwds).get()
 
     def apply_async(
         self,
-        _: Caller,
+        _: ModelRegistry,
         site: Site,
         pool: Any,
         func: Any,
@@ -117,12 +122,12 @@ class Pools:
     ) -> _Result:
         return self.start(site, pool, [functools.partial(func, *args, **kwds or {})], is_single=True, then=callback)
 
-    def map(self, _: Caller, site: Site, pool: Any, func: Any, iterable: Any, chunksize: Any = None) -> Any:
+    def map(self, _: ModelRegistry, site: Site, pool: Any, func: Any, iterable: Any, chunksize: Any = None) -> Any:
         return self.map_async(_, site, pool, func, iterable, chunksize).get()
 
     def map_async(
         self,
-        _: Caller,
+        _: ModelRegistry,
         site: Site,
         pool: Any,
         func: Any,
@@ -135,12 +140,12 @@ class Pools:
         calls = [functools.partial(func, each) for each in iterable]
         return self.start(site, pool, calls, is_single=False, then=callback)
 
-    def starmap(self, _: Caller, site: Site, pool: Any, func: Any, iterable: Any, chunksize: Any = None) -> Any:
+    def starmap(self, _: ModelRegistry, site: Site, pool: Any, func: Any, iterable: Any, chunksize: Any = None) -> Any:
         return self.starmap_async(_, site, pool, func, iterable, chunksize).get()
 
     def starmap_async(
         self,
-        _: Caller,
+        _: ModelRegistry,
         site: Site,
         pool: Any,
         func: Any,
@@ -153,32 +158,34 @@ class Pools:
         calls = [functools.partial(func, *each) for each in iterable]
         return self.start(site, pool, calls, is_single=False, then=callback)
 
-    def imap(self, _: Caller, site: Site, pool: Any, func: Any, iterable: Any, chunksize: int = 1) -> Iterator[Any]:
+    def imap(
+        self, _: ModelRegistry, site: Site, pool: Any, func: Any, iterable: Any, chunksize: int = 1
+    ) -> Iterator[Any]:
         del chunksize
         started = self.start(site, pool, [functools.partial(func, each) for each in iterable], is_single=False)
         return (self._wait(site, future, None) for future in started._futures)
 
     def imap_unordered(
-        self, caller: Caller, site: Site, pool: Any, func: Any, iterable: Any, chunksize: int = 1
+        self, registry: ModelRegistry, site: Site, pool: Any, func: Any, iterable: Any, chunksize: int = 1
     ) -> Iterator[Any]:
         del chunksize
         started = self.start(site, pool, [functools.partial(func, each) for each in iterable], is_single=False)
-        return (future.result(0) for future in caller.futures.as_completed(caller, site, started._futures))
+        return (future.result(0) for future in registry.futures.as_completed(registry, site, started._futures))
 
-    def close(self, _: Caller, _site: Site, pool: Any) -> None:
+    def close(self, _: ModelRegistry, _site: Site, pool: Any) -> None:
         self._executor(pool)._shutdown = True
 
-    def join(self, _: Caller, site: Site, pool: Any) -> None:
-        self.caller.futures.end_pool(site, self._executor(pool), wait=True, cancel_futures=False)
+    def join(self, _: ModelRegistry, site: Site, pool: Any) -> None:
+        self.registry.futures.end_pool(site, self._executor(pool), wait=True, cancel_futures=False)
 
-    def terminate(self, _: Caller, site: Site, pool: Any) -> None:
+    def terminate(self, _: ModelRegistry, site: Site, pool: Any) -> None:
         self._executor(pool)._shutdown = True
-        self.caller.futures.end_pool(site, self._executor(pool), wait=True, cancel_futures=True)
+        self.registry.futures.end_pool(site, self._executor(pool), wait=True, cancel_futures=True)
 
-    def enter(self, _: Caller, _site: Site, pool: Any) -> Any:
+    def enter(self, _: ModelRegistry, _site: Site, pool: Any) -> Any:
         return pool
 
-    def leave(self, _: Caller, site: Site, pool: Any, *_details: object) -> None:
+    def leave(self, _: ModelRegistry, site: Site, pool: Any, *_details: object) -> None:
         self.terminate(_, site, pool)
 
 
@@ -187,19 +194,19 @@ _METHODS = """
 """
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model `ThreadPool`."""
-    pools = Pools(caller)
-    caller.later.append(pools)
-    caller.models[id(pool_.ThreadPool)] = pools.make
+    pools = Pools(registry)
+    registry.later.append(pools)
+    registry.models[id(pool_.ThreadPool)] = pools.make
 
     def of_threads(function: Any, model: Any) -> None:
-        def call(caller: Caller, site: Site, pool: Any, *arguments: Any, **keywords: Any) -> Any:
+        def call(registry: ModelRegistry, site: Site, pool: Any, *arguments: Any, **keywords: Any) -> Any:
             if isinstance(pool, pool_.ThreadPool):
-                return model(caller, site, pool, *arguments, **keywords)
+                return model(registry, site, pool, *arguments, **keywords)
             return function(pool, *arguments, **keywords)
 
-        caller.models[id(function)] = call
+        registry.models[id(function)] = call
 
     kind: Any = pool_.Pool
     for name in _METHODS.split():

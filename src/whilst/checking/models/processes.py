@@ -14,7 +14,7 @@ from typing import Any
 
 from whilst.checking.engine.events import Assumption
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
 
@@ -24,31 +24,31 @@ _ASSUMED = Assumption("calls in a ProcessPoolExecutor", "the same result for the
 class Processes:
     """What calls in other processes came to."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
         self._known: dict[bytes, bytes] = {}  # over all executions
 
-    def submit(self, caller: Caller, site: Site, pool: Any, fn: Any, /, *args: Any, **keywords: Any) -> Any:
+    def submit(self, registry: ModelRegistry, site: Site, pool: Any, fn: Any, /, *args: Any, **keywords: Any) -> Any:
         """ProcessPoolExecutor.submit."""
-        return caller.futures.submit_to(site, pool, pool._shutdown_thread, self.remote(pool, fn, *args, **keywords))
+        return registry.futures.submit_to(site, pool, pool._shutdown_thread, self.remote(pool, fn, *args, **keywords))
 
     def remote(self, pool: Any, fn: Any, /, *args: Any, **keywords: Any) -> _Remote:
         """A call to be made in a process of that pool."""
-        self.caller.virtual.setdefault("processes", _ASSUMED)
+        self.registry.virtual.setdefault("processes", _ASSUMED)
         start = (pool._initializer, pool._initargs) if getattr(pool, "_initializer", None) else None
         return _Remote(self, start, fn, args, keywords)
 
     def shutdown(
-        self, caller: Caller, site: Site, pool: Any, wait: bool = True, *, cancel_futures: bool = False
+        self, registry: ModelRegistry, site: Site, pool: Any, wait: bool = True, *, cancel_futures: bool = False
     ) -> Any:
         """ProcessPoolExecutor.shutdown."""
         pool._shutdown_thread = True
-        caller.futures.end_pool(site, pool, wait=wait, cancel_futures=cancel_futures)
+        registry.futures.end_pool(site, pool, wait=wait, cancel_futures=cancel_futures)
 
-    def map(self, caller: Caller, site: Site, pool: Any, fn: Any, *iterables: Any, **_: Any) -> Any:
+    def map(self, registry: ModelRegistry, site: Site, pool: Any, fn: Any, *iterables: Any, **_: Any) -> Any:
         """ProcessPoolExecutor.map."""
-        started = [self.submit(caller, site, pool, fn, *args) for args in zip(*iterables, strict=False)]
-        return (caller.futures.result(caller, site, future) for future in started)
+        started = [self.submit(registry, site, pool, fn, *args) for args in zip(*iterables, strict=False)]
+        return (registry.futures.result(registry, site, future) for future in started)
 
     def call(self, asked: bytes) -> Any:
         """The result of a call, or its exception raised."""
@@ -66,7 +66,7 @@ class Processes:
             child = os.fork()
         if not child:
             try:
-                self.caller.scheduler.cur = -1  # what runs here is not checked
+                self.registry.scheduler.cur = -1  # what runs here is not checked
                 os.close(ours)
                 with os.fdopen(theirs, "wb") as out:
                     out.write(_answer(asked))
@@ -102,13 +102,13 @@ def _answer(asked: bytes) -> bytes:
         return pickle.dumps((None, error))
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model `ProcessPoolExecutor`."""
     if not hasattr(os, "fork"):
         return
-    model = Processes(caller)
-    caller.remote = model.remote
+    model = Processes(registry)
+    registry.remote = model.remote
     pool = process_.ProcessPoolExecutor
-    caller.models[id(pool.submit)] = model.submit
-    caller.models[id(pool.shutdown)] = model.shutdown
-    caller.models[id(pool.map)] = model.map
+    registry.models[id(pool.submit)] = model.submit
+    registry.models[id(pool.shutdown)] = model.shutdown
+    registry.models[id(pool.map)] = model.map

@@ -13,7 +13,7 @@ from typing import Any
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
 
@@ -49,7 +49,9 @@ def _is_patient(block: bool, timeout: float | None) -> bool:
     return block and timeout is None
 
 
-def _put(caller: Caller, site: Site, q: Any, item: object, block: bool = True, timeout: float | None = None) -> None:
+def _put(
+    registry: ModelRegistry, site: Site, q: Any, item: object, block: bool = True, timeout: float | None = None
+) -> None:
     patient = _is_patient(block, timeout)
 
     def needs(state: _State) -> bool:
@@ -57,7 +59,7 @@ def _put(caller: Caller, site: Site, q: Any, item: object, block: bool = True, t
 
     kind = Op.ACQUIRE if patient else Op.TRY
     sync = Sync(kind, functools.partial(_state, q), needs, blocks=patient, writes=1 if patient else 2)
-    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
     if _is_shut_down(q):
         raise queue.ShutDown  # type: ignore[attr-defined,unused-ignore]  # from 3.13 on
     if not _has_room(_state(q)):
@@ -66,7 +68,7 @@ def _put(caller: Caller, site: Site, q: Any, item: object, block: bool = True, t
     q.unfinished_tasks += 1
 
 
-def _get(caller: Caller, site: Site, q: Any, block: bool = True, timeout: float | None = None) -> Any:
+def _get(registry: ModelRegistry, site: Site, q: Any, block: bool = True, timeout: float | None = None) -> Any:
     patient = _is_patient(block, timeout)
 
     def needs(state: _State) -> bool:
@@ -74,7 +76,7 @@ def _get(caller: Caller, site: Site, q: Any, block: bool = True, timeout: float 
 
     kind = Op.ACQUIRE if patient else Op.TRY
     sync = Sync(kind, functools.partial(_state, q), needs, blocks=patient, writes=1 if patient else 2)
-    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
     if not _has_item(_state(q)):
         if _is_shut_down(q):
             raise queue.ShutDown  # type: ignore[attr-defined,unused-ignore]  # from 3.13 on
@@ -82,49 +84,49 @@ def _get(caller: Caller, site: Site, q: Any, block: bool = True, timeout: float 
     return q._get()
 
 
-def _put_nowait(caller: Caller, site: Site, q: Any, item: object) -> None:
-    _put(caller, site, q, item, block=False)
+def _put_nowait(registry: ModelRegistry, site: Site, q: Any, item: object) -> None:
+    _put(registry, site, q, item, block=False)
 
 
-def _get_nowait(caller: Caller, site: Site, q: Any) -> Any:
-    return _get(caller, site, q, block=False)
+def _get_nowait(registry: ModelRegistry, site: Site, q: Any) -> Any:
+    return _get(registry, site, q, block=False)
 
 
-def _look(caller: Caller, site: Site, q: Any) -> None:
+def _look(registry: ModelRegistry, site: Site, q: Any) -> None:
     sync = Sync(Op.READ, functools.partial(_state, q), writes=0)
-    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
 
 
-def _size(caller: Caller, site: Site, q: Any) -> int:
-    _look(caller, site, q)
+def _size(registry: ModelRegistry, site: Site, q: Any) -> int:
+    _look(registry, site, q)
     return len(q.queue)
 
 
-def _is_empty(caller: Caller, site: Site, q: Any) -> bool:
-    _look(caller, site, q)
+def _is_empty(registry: ModelRegistry, site: Site, q: Any) -> bool:
+    _look(registry, site, q)
     return not q.queue
 
 
-def _is_full(caller: Caller, site: Site, q: Any) -> bool:
-    _look(caller, site, q)
+def _is_full(registry: ModelRegistry, site: Site, q: Any) -> bool:
+    _look(registry, site, q)
     return bool(0 < q.maxsize <= len(q.queue))
 
 
-def _task_done(caller: Caller, site: Site, q: Any) -> None:
+def _task_done(registry: ModelRegistry, site: Site, q: Any) -> None:
     sync = Sync(Op.RELEASE, functools.partial(_state, q))
-    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
     if q.unfinished_tasks <= 0:
         raise ValueError("task_done() called too many times")
     q.unfinished_tasks -= 1
 
 
-def _join(caller: Caller, site: Site, q: Any) -> None:
+def _join(registry: ModelRegistry, site: Site, q: Any) -> None:
     sync = Sync(Op.JOIN, functools.partial(_state, q), _is_done, blocks=True, writes=0)
-    caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
 
 
-def _shut_down(caller: Caller, site: Site, q: Any, immediate: bool = False) -> None:
-    caller.watcher.sync(site, (2, id(q), None, site, q, Sync(Op.RELEASE, functools.partial(_state, q))))
+def _shut_down(registry: ModelRegistry, site: Site, q: Any, immediate: bool = False) -> None:
+    registry.access_log.sync(site, (2, id(q), None, site, q, Sync(Op.RELEASE, functools.partial(_state, q))))
     q.is_shutdown = True
     if immediate:
         while q.queue:
@@ -133,7 +135,7 @@ def _shut_down(caller: Caller, site: Site, q: Any, immediate: bool = False) -> N
                 q.unfinished_tasks -= 1
 
 
-def _simple(caller: Caller, site: Site, bound: Any) -> Any:
+def _simple(registry: ModelRegistry, site: Site, bound: Any) -> Any:
     """SimpleQueue, which is C."""
     q, name = bound.__self__, bound.__name__
     measure = q.qsize
@@ -142,15 +144,15 @@ def _simple(caller: Caller, site: Site, bound: Any) -> Any:
         patient = block and timeout is None
         kind = Op.ACQUIRE if patient else Op.TRY
         sync = Sync(kind, measure, bool, blocks=patient, writes=1 if patient else 2)
-        caller.watcher.sync(site, (2, id(q), None, site, q, sync))
+        registry.access_log.sync(site, (2, id(q), None, site, q, sync))
         return q.get(False)
 
     def put(item: object, _block: bool = True, _timeout: float | None = None) -> None:
-        caller.watcher.sync(site, (2, id(q), None, site, q, Sync(Op.RELEASE, measure)))
+        registry.access_log.sync(site, (2, id(q), None, site, q, Sync(Op.RELEASE, measure)))
         q.put(item)
 
     def look() -> Any:
-        caller.watcher.sync(site, (2, id(q), None, site, q, Sync(Op.READ, measure, writes=0)))
+        registry.access_log.sync(site, (2, id(q), None, site, q, Sync(Op.READ, measure, writes=0)))
         return bound()
 
     if name in ("get", "get_nowait"):
@@ -158,7 +160,7 @@ def _simple(caller: Caller, site: Site, bound: Any) -> Any:
     return put if name in ("put", "put_nowait") else look
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model the queues."""
     kind = queue.Queue
     table: list[tuple[object, Any]] = [
@@ -175,5 +177,5 @@ def install(caller: Caller) -> None:
     if hasattr(kind, "shutdown"):
         table.append((kind.shutdown, _shut_down))
     for function, model in table:
-        caller.models[id(function)] = model
-    caller.type_models[queue.SimpleQueue] = _simple
+        registry.models[id(function)] = model
+    registry.type_models[queue.SimpleQueue] = _simple

@@ -15,7 +15,7 @@ from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.models.signals import Conditions
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
 
@@ -25,9 +25,9 @@ _RECURSIVE = 0  # the kind of an RLock
 class Semaphores:
     """Who holds which in the running execution."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
-        self.scheduler = caller.scheduler
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
+        self.scheduler = registry.scheduler
         self.owners: dict[int, list[int]] = {}  # id of one that is held -> [who took it last, how often at a time]
         self.taken: dict[int, list[Any]] = {}  # id -> [it, how often]
 
@@ -49,7 +49,7 @@ class Semaphores:
         is_patient = block and timeout is None
         kind, writes = (Op.ACQUIRE, 1) if is_patient else (Op.TRY, 2)
         sync = Sync(kind, lambda: not semaphore._is_zero(), bool, blocks=is_patient, writes=writes)
-        self.caller.watcher.sync(site, (2, id(semaphore), None, site, semaphore, sync))
+        self.registry.access_log.sync(site, (2, id(semaphore), None, site, semaphore, sync))
         return self._take(semaphore)
 
     def _take(self, semaphore: Any) -> bool:
@@ -74,7 +74,7 @@ class Semaphores:
 
     def _give_back(self, site: Site, semaphore: Any) -> None:
         sync = Sync(Op.RELEASE, lambda: not semaphore._is_zero())
-        self.caller.watcher.sync(site, (2, id(semaphore), None, site, semaphore, sync))
+        self.registry.access_log.sync(site, (2, id(semaphore), None, site, semaphore, sync))
         semaphore.release()
         self.owners.pop(id(semaphore), None)
         known = self.taken.get(id(semaphore))
@@ -110,44 +110,44 @@ class Semaphores:
 class Events:
     """Event: a semaphore of one says whether it is set."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
 
     def _sync(self, site: Site, event: Any, kind: Op, *, blocks: bool = False, writes: int = 0) -> bool:
         flag = event._flag._semlock
         needs = bool if kind in (Op.JOIN, Op.TRY) else None
         sync = Sync(kind, lambda: not flag._is_zero(), needs, blocks=blocks, writes=writes)
-        self.caller.watcher.sync(site, (2, id(event), None, site, event, sync))
+        self.registry.access_log.sync(site, (2, id(event), None, site, event, sync))
         return not flag._is_zero()
 
-    def wait(self, _caller: Caller, site: Site, event: Any, timeout: float | None = None) -> bool:
+    def wait(self, _registry: ModelRegistry, site: Site, event: Any, timeout: float | None = None) -> bool:
         """Event.wait."""
         is_patient = timeout is None
         return self._sync(site, event, Op.JOIN if is_patient else Op.TRY, blocks=is_patient)
 
-    def is_set(self, _caller: Caller, site: Site, event: Any) -> bool:
+    def is_set(self, _registry: ModelRegistry, site: Site, event: Any) -> bool:
         """Event.is_set."""
         return self._sync(site, event, Op.READ)
 
-    def set(self, _caller: Caller, site: Site, event: Any) -> None:
+    def set(self, _registry: ModelRegistry, site: Site, event: Any) -> None:
         """Event.set."""
         if not self._sync(site, event, Op.RELEASE, writes=1):
             event._flag._semlock.release()
 
-    def clear(self, _caller: Caller, site: Site, event: Any) -> None:
+    def clear(self, _registry: ModelRegistry, site: Site, event: Any) -> None:
         """Event.clear."""
         if self._sync(site, event, Op.RELEASE, writes=1):
             event._flag._semlock.acquire(False)
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model what the functions of `multiprocessing` of these names make."""
-    semaphores = Semaphores(caller)
-    conditions = Conditions(caller, semaphores, AssertionError)
-    events = Events(caller)
-    caller.later += [semaphores, conditions]
+    semaphores = Semaphores(registry)
+    conditions = Conditions(registry, semaphores, AssertionError)
+    events = Events(registry)
+    registry.later += [semaphores, conditions]
 
-    def method(_caller: Caller, site: Site, bound: Any) -> Any:
+    def method(_registry: ModelRegistry, site: Site, bound: Any) -> Any:
         name, semaphore = bound.__name__, bound.__self__
         if name in ("acquire", "__enter__"):
             return functools.partial(semaphores.acquire, site, semaphore)
@@ -155,17 +155,17 @@ def install(caller: Caller) -> None:
             return lambda *_: semaphores.release(site, semaphore)
         return bound
 
-    def enter(_caller: Caller, site: Site, lock: Any) -> bool:
+    def enter(_registry: ModelRegistry, site: Site, lock: Any) -> bool:
         return semaphores.acquire(site, lock._semlock)
 
-    def leave(_caller: Caller, site: Site, lock: Any, *_details: object) -> None:
+    def leave(_registry: ModelRegistry, site: Site, lock: Any, *_details: object) -> None:
         semaphores.release(site, lock._semlock)
 
-    def enter_condition(caller: Caller, site: Site, condition: Any) -> bool:
-        return enter(caller, site, condition._lock)
+    def enter_condition(registry: ModelRegistry, site: Site, condition: Any) -> bool:
+        return enter(registry, site, condition._lock)
 
-    def leave_condition(caller: Caller, site: Site, condition: Any, *_details: object) -> None:
-        leave(caller, site, condition._lock)
+    def leave_condition(registry: ModelRegistry, site: Site, condition: Any, *_details: object) -> None:
+        leave(registry, site, condition._lock)
 
     kind: Any = synchronize.SemLock
     condition: Any = synchronize.Condition
@@ -185,6 +185,6 @@ def install(caller: Caller) -> None:
         (event.clear, events.clear),
     ]
     for function, model in table:
-        caller.models[id(function)] = model
+        registry.models[id(function)] = model
     raw: Any = getattr(synchronize, "_multiprocessing")  # noqa: B009  # not in typeshed
-    caller.type_models[raw.SemLock] = method
+    registry.type_models[raw.SemLock] = method

@@ -16,7 +16,7 @@ from typing import Any
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["Conditions", "install", "wait_event"]
 
@@ -36,10 +36,10 @@ class _Waiter:
 class Conditions:
     """The waiters of every Condition in the running execution (the real `_waiters` hold none)."""
 
-    def __init__(self, caller: Caller, locks: Any = None, refusal: type[Exception] = RuntimeError) -> None:
+    def __init__(self, registry: ModelRegistry, locks: Any = None, refusal: type[Exception] = RuntimeError) -> None:
         """`locks`: the model of the locks under them; `refusal`: what they raise if that is not held."""
-        self.caller = caller
-        self.locks = locks if locks is not None else caller.locks
+        self.registry = registry
+        self.locks = locks if locks is not None else registry.locks
         self.refusal = refusal
         self.waiters: dict[int, deque[_Waiter]] = {}
 
@@ -47,7 +47,7 @@ class Conditions:
         """A new execution."""
         self.waiters.clear()
 
-    def wait(self, caller: Caller, site: Site, condition: Any, timeout: float | None = None) -> bool:
+    def wait(self, registry: ModelRegistry, site: Site, condition: Any, timeout: float | None = None) -> bool:
         """Condition.wait."""
         locks = self.locks
         lock = condition._lock  # the model works on the real object's state
@@ -55,12 +55,12 @@ class Conditions:
             raise self.refusal("cannot wait on un-acquired lock")
         waiter = _Waiter()
         self.waiters.setdefault(id(condition), deque()).append(waiter)
-        caller.scheduler.keep.append(condition)
+        registry.scheduler.keep.append(condition)
         count = locks.release_all(site, lock)
         is_patient = timeout is None
         sync = Sync(Op.ACQUIRE if is_patient else Op.TRY, waiter.measure, bool, blocks=is_patient, writes=1)
         try:
-            caller.scheduler.step((2, id(waiter), None, site, condition, sync))
+            registry.scheduler.step((2, id(waiter), None, site, condition, sync))
         finally:
             was_notified = waiter.is_notified
             if not was_notified and waiter in self.waiters[id(condition)]:
@@ -70,22 +70,22 @@ class Conditions:
 
     def wait_for(
         self,
-        caller: Caller,
+        registry: ModelRegistry,
         site: Site,
         condition: Any,
         predicate: Callable[[], Any],
         timeout: float | None = None,
     ) -> Any:
         """Condition.wait_for; one time-out ends it."""
-        caller.admit_value(predicate)
+        registry.admit_value(predicate)
         result = predicate()
         while not result:
-            if not self.wait(caller, site, condition, timeout):
+            if not self.wait(registry, site, condition, timeout):
                 return predicate()
             result = predicate()
         return result
 
-    def notify(self, caller: Caller, site: Site, condition: Any, n: int = 1) -> None:
+    def notify(self, registry: ModelRegistry, site: Site, condition: Any, n: int = 1) -> None:
         """Condition.notify. The lock is held, so nothing comes in between."""
         if not self.locks.is_mine(condition._lock):
             raise self.refusal("cannot notify on un-acquired lock")
@@ -94,27 +94,27 @@ class Conditions:
             waiter = waiters.popleft()
             n -= 1
             sync = Sync(Op.RELEASE, waiter.measure)
-            caller.scheduler.step((2, id(waiter), None, site, condition, sync))
+            registry.scheduler.step((2, id(waiter), None, site, condition, sync))
             waiter.is_notified = True
 
-    def notify_all(self, caller: Caller, site: Site, condition: Any) -> None:
+    def notify_all(self, registry: ModelRegistry, site: Site, condition: Any) -> None:
         """Condition.notify_all."""
-        self.notify(caller, site, condition, len(self.waiters.get(id(condition), ())))
+        self.notify(registry, site, condition, len(self.waiters.get(id(condition), ())))
 
 
-def _enter_condition(caller: Caller, site: Site, condition: Any) -> Any:
-    return caller.locks.acquire(site, condition._lock)
+def _enter_condition(registry: ModelRegistry, site: Site, condition: Any) -> Any:
+    return registry.locks.acquire(site, condition._lock)
 
 
-def _leave_condition(caller: Caller, site: Site, condition: Any, *_details: object) -> None:
-    caller.locks.release(site, condition._lock)
+def _leave_condition(registry: ModelRegistry, site: Site, condition: Any, *_details: object) -> None:
+    registry.locks.release(site, condition._lock)
 
 
 # ---------------------------------------------------------------------- semaphores
 
 
 def _acquire_semaphore(
-    caller: Caller, site: Site, semaphore: Any, blocking: bool = True, timeout: float | None = None
+    registry: ModelRegistry, site: Site, semaphore: Any, blocking: bool = True, timeout: float | None = None
 ) -> bool:
     if not blocking and timeout is not None:
         raise ValueError("can't specify timeout for non-blocking acquire")
@@ -122,26 +122,26 @@ def _acquire_semaphore(
     is_patient = blocking and timeout is None
     kind = Op.ACQUIRE if is_patient else Op.TRY
     sync = Sync(kind, measure, _POSITIVE, blocks=is_patient, writes=1 if is_patient else 2)
-    caller.watcher.sync(site, (2, id(semaphore), None, site, semaphore, sync))
+    registry.access_log.sync(site, (2, id(semaphore), None, site, semaphore, sync))
     if semaphore._value <= 0:
         return False
     semaphore._value -= 1
     return True
 
 
-def _release_semaphore(caller: Caller, site: Site, semaphore: Any, n: int = 1) -> None:
+def _release_semaphore(registry: ModelRegistry, site: Site, semaphore: Any, n: int = 1) -> None:
     if n < 1:
         raise ValueError("n must be one or more")
     measure = functools.partial(getattr, semaphore, "_value")
-    caller.watcher.sync(site, (2, id(semaphore), None, site, semaphore, Sync(Op.RELEASE, measure)))
+    registry.access_log.sync(site, (2, id(semaphore), None, site, semaphore, Sync(Op.RELEASE, measure)))
     bound = getattr(semaphore, "_initial_value", None)
     if bound is not None and semaphore._value + n > bound:
         raise ValueError("Semaphore released too many times")
     semaphore._value += n
 
 
-def _leave_semaphore(caller: Caller, site: Site, semaphore: Any, *_details: object) -> None:
-    _release_semaphore(caller, site, semaphore)
+def _leave_semaphore(registry: ModelRegistry, site: Site, semaphore: Any, *_details: object) -> None:
+    _release_semaphore(registry, site, semaphore)
 
 
 _POSITIVE = functools.partial(operator.lt, 0)
@@ -153,23 +153,23 @@ def _flag(event: Any) -> Callable[[], Any]:
     return functools.partial(getattr, event, "_flag")
 
 
-def wait_event(caller: Caller, site: Site, event: Any, timeout: float | None = None) -> bool:
+def wait_event(registry: ModelRegistry, site: Site, event: Any, timeout: float | None = None) -> bool:
     """Event.wait."""
     is_patient = timeout is None
     sync = Sync(Op.JOIN if is_patient else Op.TRY, _flag(event), bool, blocks=is_patient, writes=0)
-    caller.watcher.sync(site, (2, id(event), None, site, event, sync))
+    registry.access_log.sync(site, (2, id(event), None, site, event, sync))
     return bool(event._flag)
 
 
-def _is_set(caller: Caller, site: Site, event: Any) -> bool:
-    caller.watcher.sync(site, (2, id(event), None, site, event, Sync(Op.READ, _flag(event), writes=0)))
+def _is_set(registry: ModelRegistry, site: Site, event: Any) -> bool:
+    registry.access_log.sync(site, (2, id(event), None, site, event, Sync(Op.READ, _flag(event), writes=0)))
     return bool(event._flag)
 
 
 def _change_event(value: bool) -> Any:
-    def change(caller: Caller, site: Site, event: Any) -> None:
+    def change(registry: ModelRegistry, site: Site, event: Any) -> None:
         sync = Sync(Op.RELEASE, _flag(event))
-        caller.watcher.sync(site, (2, id(event), None, site, event, sync))
+        registry.access_log.sync(site, (2, id(event), None, site, event, sync))
         event._flag = value
 
     return change
@@ -178,22 +178,22 @@ def _change_event(value: bool) -> Any:
 # ---------------------------------------------------------------------- barriers
 
 
-def _wait_barrier(caller: Caller, site: Site, barrier: Any, timeout: float | None = None) -> int:
+def _wait_barrier(registry: ModelRegistry, site: Site, barrier: Any, timeout: float | None = None) -> int:
     """Barrier.wait: an arrival, and for all but the last a wait for the generation to be let through.
 
     `_state` is the real one's: 0 filling, 1 draining, -1 resetting, -2 broken. The model lets a full barrier
     through at the last arrival, so that the real object is never seen draining.
     """
-    scheduler = caller.scheduler
-    generations = caller.generations
-    caller.watcher.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
+    scheduler = registry.scheduler
+    generations = registry.generations
+    registry.access_log.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
     scheduler.keep.append(barrier)
     if barrier._state < 0:
         raise threading.BrokenBarrierError
     index = barrier._count
     generation = generations.setdefault(id(barrier), [_Generation()])[-1]
     if index + 1 >= barrier._parties:
-        return _let_through(caller, site, barrier, index)
+        return _let_through(registry, site, barrier, index)
     barrier._count += 1
     is_patient = timeout is None and barrier._timeout is None
     sync = Sync(Op.JOIN if is_patient else Op.TRY, generation.measure, bool, blocks=is_patient, writes=0)
@@ -201,7 +201,7 @@ def _wait_barrier(caller: Caller, site: Site, barrier: Any, timeout: float | Non
     if generation.state == "open":
         return int(index)
     if not generation.state:  # the time is out
-        _break(caller, site, barrier)
+        _break(registry, site, barrier)
     raise threading.BrokenBarrierError
 
 
@@ -217,50 +217,50 @@ class _Generation:
         return self.state
 
 
-def _let_through(caller: Caller, site: Site, barrier: Any, index: int) -> int:
+def _let_through(registry: ModelRegistry, site: Site, barrier: Any, index: int) -> int:
     if barrier._action is not None:
         try:
-            caller.call(site, barrier._action)()
+            registry.call(site, barrier._action)()
         except BaseException:
-            _break(caller, site, barrier)
+            _break(registry, site, barrier)
             raise
-    _finish_generation(caller, site, barrier, "open")
+    _finish_generation(registry, site, barrier, "open")
     barrier._count = 0
     return index
 
 
-def _finish_generation(caller: Caller, site: Site, barrier: Any, state: str) -> None:
-    generations = caller.generations[id(barrier)]
+def _finish_generation(registry: ModelRegistry, site: Site, barrier: Any, state: str) -> None:
+    generations = registry.generations[id(barrier)]
     generation = generations[-1]
     generations.append(_Generation())
     sync = Sync(Op.RELEASE, generation.measure)
-    caller.scheduler.step((2, id(generation), None, site, barrier, sync))
+    registry.scheduler.step((2, id(generation), None, site, barrier, sync))
     generation.state = state
 
 
-def _break(caller: Caller, site: Site, barrier: Any) -> None:
+def _break(registry: ModelRegistry, site: Site, barrier: Any) -> None:
     barrier._state = -2
-    caller.generations.setdefault(id(barrier), [_Generation()])
-    _finish_generation(caller, site, barrier, "broken")
+    registry.generations.setdefault(id(barrier), [_Generation()])
+    _finish_generation(registry, site, barrier, "broken")
 
 
-def _abort_barrier(caller: Caller, site: Site, barrier: Any) -> None:
-    caller.watcher.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
-    _break(caller, site, barrier)
+def _abort_barrier(registry: ModelRegistry, site: Site, barrier: Any) -> None:
+    registry.access_log.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
+    _break(registry, site, barrier)
 
 
-def _reset_barrier(caller: Caller, site: Site, barrier: Any) -> None:
-    caller.watcher.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
-    caller.generations.setdefault(id(barrier), [_Generation()])
+def _reset_barrier(registry: ModelRegistry, site: Site, barrier: Any) -> None:
+    registry.access_log.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
+    registry.generations.setdefault(id(barrier), [_Generation()])
     if barrier._count:
-        _finish_generation(caller, site, barrier, "broken")
+        _finish_generation(registry, site, barrier, "broken")
     barrier._count, barrier._state = 0, 0
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model the classes of `threading` that wait."""
-    conditions = Conditions(caller)
-    caller.conditions = conditions
+    conditions = Conditions(registry)
+    registry.conditions = conditions
     table: list[tuple[object, Any]] = [
         (threading.Condition.wait, conditions.wait),
         (threading.Condition.wait_for, conditions.wait_for),
@@ -281,4 +281,4 @@ def install(caller: Caller) -> None:
         (threading.Barrier.reset, _reset_barrier),
     ]
     for function, model in table:
-        caller.models[id(function)] = model
+        registry.models[id(function)] = model

@@ -12,13 +12,13 @@ import types
 from typing import Any
 
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting.ownership import is_foreign
 
 __all__ = ["install"]
 
 
-def _run(mode: str, caller: Caller, site: Site, source: Any, *spaces: Any, **keywords: Any) -> Any:
+def _run(mode: str, registry: ModelRegistry, site: Site, source: Any, *spaces: Any, **keywords: Any) -> Any:
     """exec (mode "exec") or eval ("eval"), called from code of the user's."""
     run = exec if mode == "exec" else eval
     if is_foreign(site.code.co_filename) or not isinstance(source, (str, bytes, types.CodeType)):
@@ -26,11 +26,11 @@ def _run(mode: str, caller: Caller, site: Site, source: Any, *spaces: Any, **key
     space, names = _spaces(spaces, keywords)
     if isinstance(source, (str, bytes)) and mode == "eval":
         source = source.strip()
-    return run(caller.rewrite_source(source, mode, space), space, names, **keywords)
+    return run(registry.rewrite_source(source, mode, space), space, names, **keywords)
 
 
 def _spaces(given: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, Any]:
-    """Globals and locals, those of the caller's frame where they are not given."""
+    """Globals and locals, those of the registry's frame where they are not given."""
     first, second, *_ = (*given, None, None)
     space, names = keywords.pop("globals", first), keywords.pop("locals", second)
     if space is None:
@@ -42,7 +42,7 @@ def _spaces(given: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, Any]
     return space, space if names is None else names
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model `exec` and `eval`."""
-    caller.models[id(exec)] = functools.partial(_run, "exec")
-    caller.models[id(eval)] = functools.partial(_run, "eval")
+    registry.models[id(exec)] = functools.partial(_run, "exec")
+    registry.models[id(eval)] = functools.partial(_run, "eval")

@@ -11,7 +11,7 @@ from typing import Any
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["Threads", "install"]
 
@@ -36,9 +36,9 @@ class Finish:
 class Threads:
     """Which Thread object stands for which task, in the running execution."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
-        self.scheduler = caller.scheduler
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
+        self.scheduler = registry.scheduler
         self.of_task: dict[int, threading.Thread] = {}
         self.finish: dict[int, Finish] = {}  # id of Thread -> Finish
         self.started: dict[int, int] = {}  # id of Thread -> task
@@ -67,7 +67,7 @@ class Threads:
         self.made[task] = number = self.made.get(task, 0) + 1
         if task < 0:
             return number
-        self.caller.has_identity = True
+        self.registry.has_identity = True
         return (self.scheduler.outer[task] + 1) * 1_000 + number
 
     def spawn(
@@ -97,7 +97,7 @@ class Threads:
             scheduler.daemons.add(task)
         return task, finish
 
-    def start(self, _caller: Caller, site: Site, thread: Any) -> None:
+    def start(self, _registry: ModelRegistry, site: Site, thread: Any) -> None:
         """Thread.start."""
         if not thread._initialized:  # the model works on the real object's state
             raise RuntimeError("thread.__init__() not called")
@@ -110,7 +110,7 @@ class Threads:
         elif run is threading.Thread.run:
             body = functools.partial(self._run_target, site, thread)
         else:
-            self.caller.admit_value(run)
+            self.registry.admit_value(run)
         self.started[id(thread)] = -1
         task, finish = self.spawn(site, body, thread, is_daemon=thread.daemon)
         self.started[id(thread)] = task
@@ -123,21 +123,21 @@ class Threads:
         target = thread._target
         if target is not None:
             arguments, keywords = thread._args, thread._kwargs
-            self.caller.call(site, target, *arguments[:2])(*arguments, **keywords)
+            self.registry.call(site, target, *arguments[:2])(*arguments, **keywords)
 
     def _run_timer(self, site: Site, timer: Any) -> None:
         """It goes off at any moment after its start, unless it was cancelled before."""
         from whilst.checking.models.signals import wait_event
 
-        if not wait_event(self.caller, site, timer.finished, timer.interval):
-            self.caller.call(site, timer.function, *timer.args[:2])(*timer.args, **timer.kwargs)
-        self.caller.call(site, timer.finished.set)()
+        if not wait_event(self.registry, site, timer.finished, timer.interval):
+            self.registry.call(site, timer.function, *timer.args[:2])(*timer.args, **timer.kwargs)
+        self.registry.call(site, timer.finished.set)()
 
-    def cancel(self, caller: Caller, site: Site, timer: Any) -> None:
+    def cancel(self, registry: ModelRegistry, site: Site, timer: Any) -> None:
         """Timer.cancel."""
-        caller.call(site, timer.finished.set)()
+        registry.call(site, timer.finished.set)()
 
-    def join(self, _caller: Caller, site: Site, thread: Any, timeout: float | None = None) -> None:
+    def join(self, _registry: ModelRegistry, site: Site, thread: Any, timeout: float | None = None) -> None:
         """Thread.join."""
         finish = self.finish.get(id(thread))
         if finish is None:
@@ -156,7 +156,7 @@ class Threads:
         self.scheduler.step((2, id(finish), "end", site, thing, sync))
         return finish.is_over
 
-    def is_alive(self, _caller: Caller, site: Site, thread: Any) -> bool:
+    def is_alive(self, _registry: ModelRegistry, site: Site, thread: Any) -> bool:
         """Thread.is_alive."""
         finish = self.finish.get(id(thread))
         if finish is None:
@@ -165,14 +165,14 @@ class Threads:
         self.scheduler.step((2, id(finish), "end", site, thread, sync))
         return not finish.is_over
 
-    def ident(self, _caller: Caller, _site: Site) -> int:
+    def ident(self, _registry: ModelRegistry, _site: Site) -> int:
         """threading.get_ident."""
-        self.caller.has_identity = True
+        self.registry.has_identity = True
         return _FIRST_IDENT + self.scheduler.outer[self.scheduler.cur]
 
-    def current(self, _caller: Caller, _site: Site) -> threading.Thread:
+    def current(self, _registry: ModelRegistry, _site: Site) -> threading.Thread:
         """threading.current_thread."""
-        self.caller.has_identity = True
+        self.registry.has_identity = True
         task = self.scheduler.cur
         thread = self.of_task.get(task)
         if thread is None:
@@ -183,10 +183,10 @@ class Threads:
         return thread
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model `threading.Thread` and what tells threads apart."""
-    threads = Threads(caller)
-    caller.threads = threads
+    threads = Threads(registry)
+    registry.threads = threads
     table: list[tuple[object, Any]] = [
         (threading.Thread.start, threads.start),
         (threading.Thread.join, threads.join),
@@ -198,4 +198,4 @@ def install(caller: Caller) -> None:
         (threading.get_native_id, threads.ident),
     ]
     for function, model in table:
-        caller.models[id(function)] = model
+        registry.models[id(function)] = model

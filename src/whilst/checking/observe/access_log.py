@@ -52,7 +52,7 @@ class Placeholder:
 
 
 class AccessLog:
-    """What every hook knows and tells; the hooks themselves are in the classes made of it."""
+    """What every hook knows and tells. The hooks are in `attributes`, `containers`, `variables` and `calls`."""
 
     def __init__(self, scheduler: Scheduler, site_table: SiteTable) -> None:
         self.scheduler = scheduler
@@ -60,30 +60,21 @@ class AccessLog:
         self.logs: dict[int, dict[Any, LogEntry]] = {}
         self.learned: set[Site] = set()
         self.owner_of_dict: dict[int, object] = {}
-        self.locals: dict[int, list[Any]] = {}
-        self.stored_class_names: set[str] = set()
         self.stored_module_names: set[str] = set()
         self.must_rewrite = False
         self.epoch = 0  # of the execution: what a site remembers of an earlier one does not count
-        self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
-        self.changes_class = False  # whether some code stores into `__class__`
-        self.inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
         self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
         self._lasting: set[type] = set()  # what is, of those that were asked about
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.step: list[tuple[Any, Any, int]] | None = None  # what the running step of a coroutine touches
         self.on_log: Callable[[Site, int, Any, Any, Any], None] | None = None  # of accesses that are no events
         self.admit_class: Callable[[type], None] = lambda _: None
-        self.watch_factory: Callable[[Any, Site, Any, Any], None] = lambda *_: None
 
     def begin(self) -> None:
         """Forget the last execution; its objects may go now."""
         self.epoch += 1
         self.logs.clear()
         self.owner_of_dict.clear()
-        self.locals.clear()
-        self.stores.clear()
-        self.inside.clear()
 
     def forget(self) -> None:
         """The check is over."""
@@ -91,8 +82,7 @@ class AccessLog:
         self.step = None
         self.learned = set()
         self.dropped, self._lasting = {types.GeneratorType}, set()
-        self.changes_class = False
-        self.stored_class_names, self.stored_module_names, self.met = set(), set(), set()
+        self.stored_module_names, self.met = set(), set()
         self.must_rewrite = False
 
     def meet(self, kind: type) -> None:
@@ -147,7 +137,7 @@ class AccessLog:
         if not entry.count & 255:
             self._doubt_polling(site, entry)
 
-    def _log_again(self, site: Site, thing: Any) -> None:
+    def log_again(self, site: Site, thing: Any) -> None:
         """The same place, thing and task as the last time here: all that is new is that it happened again."""
         site.again += 1
         if not site.again & 255:
@@ -235,7 +225,7 @@ class AccessLog:
             else:
                 scheduler.step((1, id(site), scheduler.cur, site, site, None))
 
-    def _store_global(self, name: str) -> None:
+    def store_global(self, name: str) -> None:
         """A store into a module's namespace that is no STORE_GLOBAL: reads of the name count from now on."""
         if name not in self.stored_module_names:
             self.stored_module_names.add(name)

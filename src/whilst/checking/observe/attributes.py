@@ -9,8 +9,7 @@ from typing import Any
 
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import READS, Sync
-from whilst.checking.engine.scheduler import Scheduler
-from whilst.checking.engine.sites import Site, SiteTable
+from whilst.checking.engine.sites import Site
 from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.lookups import MISSING, PROXIES, defines_in_python, referent
 from whilst.inspecting.c_effects import family
@@ -21,17 +20,20 @@ __all__ = ["Attributes"]
 _WRITES = Sync(Op.WRITE, writes=1)
 
 
-class Attributes(AccessLog):
+class Attributes:
     """Hooks of attributes."""
 
-    def __init__(self, scheduler: Scheduler, site_table: SiteTable) -> None:
-        super().__init__(scheduler, site_table)
-        self.sharing_dicts: set[tuple[str, str]] = set()  # names of types whose instances some code gives a `__dict__`
+    def __init__(self, access_log: AccessLog) -> None:
+        self.access_log, self.scheduler, self.site_table = access_log, access_log.scheduler, access_log.site_table
+        self.touch, self.touch_all, self.meet = access_log.touch, access_log.touch_all, access_log.meet
+        self._locals: dict[int, list[Any]] = {}  # by id of a `threading.local`: it, whose it is now, those of others
+        self.forget()
 
     def forget(self) -> None:
         """The check is over."""
-        super().forget()
-        self.sharing_dicts = set()
+        self.sharing_dicts: set[tuple[str, str]] = set()  # names of types whose instances some code gives a `__dict__`
+        self.stored_class_names: set[str] = set()
+        self.changes_class = False  # whether some code stores into `__class__`
 
     def get_attr(self, site: Site, thing: Any) -> None:
         """LOAD_ATTR is about to read `site.name` of it."""
@@ -46,18 +48,18 @@ class Attributes(AccessLog):
         if how == "instance":
             if site.is_scheduling_point:
                 self.scheduler.step((0, id(thing), site.name, site, thing, None))
-            elif site.memo == (id(thing), self.scheduler.cur, self.epoch):
-                self._log_again(site, thing)
+            elif site.memo == (id(thing), self.scheduler.cur, self.access_log.epoch):
+                self.access_log.log_again(site, thing)
             else:
-                self.log(site, 0, thing, site.name)
-                site.memo = (id(thing), self.scheduler.cur, self.epoch)
+                self.access_log.log(site, 0, thing, site.name)
+                site.memo = (id(thing), self.scheduler.cur, self.access_log.epoch)
                 site.again = 0
         else:
             self.read_attr(site, thing, site.name, str(how))
 
     def _unless_dropped(self, kind: type, how: str) -> str:
         """The short way through `get_attr` and `set_attr` keeps what it touches, and knows it by the instance."""
-        is_odd = kind in self.dropped or (kind.__module__, kind.__qualname__) in self.sharing_dicts
+        is_odd = kind in self.access_log.dropped or (kind.__module__, kind.__qualname__) in self.sharing_dicts
         return "dropped instance" if how == "instance" and is_odd else how
 
     def _touch_attr(self, site: Site, code: int, thing: Any, name: str, value: Any = None) -> None:
@@ -74,15 +76,15 @@ class Attributes(AccessLog):
         if name not in self.sharing_dicts:
             self.sharing_dicts.add(name)
             self.site_table.forget_kind(kind)
-            self.owner_of_dict.clear()
-            self.must_rewrite = True  # what was noted until now is known by the instances
+            self.access_log.owner_of_dict.clear()
+            self.access_log.must_rewrite = True  # what was noted until now is known by the instances
 
     def read_attr(self, site: Site, thing: Any, name: str, how: str) -> None:
         """The less common ways an attribute can be read."""
         if how in ("instance", "dropped instance"):
             self._touch_attr(site, 0, thing, name)
         elif how == "module":
-            if site.is_scheduling_point or name in self.stored_module_names:
+            if site.is_scheduling_point or name in self.access_log.stored_module_names:
                 self.touch(site, 0, vars(thing), name)
         elif how == "class":
             self._read_class(site, thing, name)
@@ -102,7 +104,7 @@ class Attributes(AccessLog):
             if (type(thing).__module__, type(thing).__qualname__) in self.sharing_dicts:
                 self.touch(site, 0, thing, "__dict__")
             else:
-                self.owner_of_dict[id(inner)] = thing
+                self.access_log.owner_of_dict[id(inner)] = thing
             self.scheduler.keep.append(inner)
         elif how == "local":
             self.swap_local(thing)
@@ -169,11 +171,11 @@ class Attributes(AccessLog):
         if how == "instance":
             if site.is_scheduling_point:
                 self.scheduler.step((1, id(thing), site.name, site, thing, value))
-            elif site.memo == (id(thing), self.scheduler.cur, self.epoch):
-                self._log_again(site, thing)
+            elif site.memo == (id(thing), self.scheduler.cur, self.access_log.epoch):
+                self.access_log.log_again(site, thing)
             else:
-                self.log(site, 1, thing, site.name, value)
-                site.memo = (id(thing), self.scheduler.cur, self.epoch)
+                self.access_log.log(site, 1, thing, site.name, value)
+                site.memo = (id(thing), self.scheduler.cur, self.access_log.epoch)
                 site.again = 0
         elif how != "skip":
             self.write_attr(site, thing, site.name, value)
@@ -195,10 +197,10 @@ class Attributes(AccessLog):
         if isinstance(thing, type):
             if name not in self.stored_class_names:
                 self.stored_class_names.add(name)
-                self.must_rewrite = True
+                self.access_log.must_rewrite = True
             self.touch(site, 1, thing, name, value)
         elif kind is types.ModuleType:
-            self._store_global(name)
+            self.access_log.store_global(name)
             self.touch(site, 1, vars(thing), name, value)
         elif isinstance(thing, _local):
             self.swap_local(thing)
@@ -222,10 +224,10 @@ class Attributes(AccessLog):
     def swap_local(self, thing: Any) -> None:
         """Give a `threading.local` the attributes that belong to the running task."""
         task = self.scheduler.cur
-        record = self.locals.get(id(thing))
+        record = self._locals.get(id(thing))
         if record is None:
             # What setup stored belongs to the thread that ran setup, and to no task.
-            record = self.locals[id(thing)] = [thing, -1, {}]
+            record = self._locals[id(thing)] = [thing, -1, {}]
         if record[1] == task:
             return
         inner = vars(thing)
@@ -242,9 +244,9 @@ class Attributes(AccessLog):
 
     def end(self) -> None:
         """The execution is over; what is left of a `threading.local` is what the thread sees that ran setup."""
-        for thing, task, held in self.locals.values():
+        for thing, task, held in self._locals.values():
             if task != -1:
                 inner = vars(thing)
                 inner.clear()
                 inner.update(held.get(-1, {}))
-        self.locals.clear()
+        self._locals.clear()

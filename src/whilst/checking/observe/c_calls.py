@@ -18,44 +18,44 @@ from whilst.checking.engine.events import Assumption, Op
 from whilst.checking.engine.operations import READS, Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.lookups import plain_key
-from whilst.checking.observe.registry import Admitting
-from whilst.checking.observe.variables import Watcher
+from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting import c_effects as effects
 from whilst.inspecting.c_effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
 
-__all__ = ["NOTHING", "Native"]
+__all__ = ["NOTHING", "CCalls"]
 
 NOTHING: Any = object()  # no such argument
 _CALLS = Sync(Op.CALL, writes=1)
 
 
-class Native(Admitting):
+class CCalls:
     """Callees that can't be rewritten."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        super().__init__(watcher)
-        watcher.watch_factory = self._watch_factory
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry, self.scheduler, self.access_log = registry, registry.scheduler, registry.access_log
+        self.attributes, self.containers, self.variables = registry.attributes, registry.containers, registry.variables
+        self.containers.watch_factory = self._watch_factory
+        registry.hand_over = self.hand_over
 
-    def _call_builtin(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+    def call_builtin(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         owner = callee.__self__
         kind = type(owner)
-        model = self.models.get(id(callee))
+        model = self.registry.models.get(id(callee))
         if model is not None:
-            return functools.partial(model, self, site)
+            return functools.partial(model, self.registry, site)
         if kind is types.ModuleType or owner is None:
             return self._call_function(site, callee, first, second)
-        typed = self.type_models.get(kind)
+        typed = self.registry.type_models.get(kind)
         if typed is not None:
-            return typed(self, site, callee)
+            return typed(self.registry, site, callee)
         if kind is type or isinstance(owner, type):
             return self._call_class_method(site, callee, first, second)
-        return self._c_method(site, callee, owner, callee.__name__, first, second)
+        return self.c_method(site, callee, owner, callee.__name__, first, second)
 
-    def _c_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
+    def c_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
         """A bound method of a C type: look its effect up along the type's bases."""
-        watcher = self.watcher
         if type(owner) is types.MappingProxyType:
-            owner = watcher.behind(owner)
+            owner = self.containers.behind(owner)
         for base in type(owner).__mro__:
             effect = METHODS.get((base, name))
             if effect is not None:
@@ -67,15 +67,15 @@ class Native(Admitting):
             return callee
         if is_keyed:
             if name not in effects.VIEWS:
-                watcher.item(site, int(is_write), owner, first, _KEYED.get(name, ""))
+                self.containers.item(site, int(is_write), owner, first, _KEYED.get(name, ""))
             return callee
         touched = [(int(is_write), self._aliased(owner), None)]
         if name in effects.TWO_CONTAINERS and first is not NOTHING:
-            touched += watcher.contents(0, first)
+            touched += self.containers.contents(0, first)
         elif name in _COMPARING:
             touched += self._handed(0, first, 0)
-            touched += watcher.contents(0, owner, 1)[1:]
-        watcher.touch_all(site, touched, _CALLS)
+            touched += self.containers.contents(0, owner, 1)[1:]
+        self.access_log.touch_all(site, touched, _CALLS)
         if name == "sort" and first is not NOTHING:
             return functools.partial(self._sort, site, callee)
         return callee
@@ -84,7 +84,7 @@ class Native(Admitting):
         """`d.setdefault(k, v)` with k there, `queue.popleft()` on an empty one: whether it changes anything is known
         only when it happens. Whoever polls with such a call waits for somebody else; it is a look."""
         how = (type(owner), name)
-        if how not in _MAYBE_IDLE or id(owner) in self.watcher.owner_of_dict:
+        if how not in _MAYBE_IDLE or id(owner) in self.access_log.owner_of_dict:
             return False
         needs: Callable[[Any], Any] = bool
         key = None
@@ -97,43 +97,43 @@ class Native(Admitting):
             measure = functools.partial(owner.__contains__, first)
             needs = operator.not_ if how in effects.IDLE_IF_THERE else bool
         sync = Sync(Op.READ, measure, needs, writes=2)
-        self.watcher.sync(site, (2, id(owner), key, site, owner, sync))
+        self.access_log.sync(site, (2, id(owner), key, site, owner, sync))
         return True
 
     def _sort(self, site: Site, method: Any, *, key: Any = None, reverse: bool = False) -> None:
-        method(key=self.seen(site, key), reverse=reverse)
+        method(key=self.registry.seen(site, key), reverse=reverse)
 
     def _watch_factory(self, factory: Any, site: Site, thing: Any, key: Any) -> None:
         """A defaultdict is about to call its factory; what that returns is stored by no instruction."""
         while isinstance(factory, functools.partial):
             factory = factory.func
         function = getattr(factory, "__func__", factory)
-        if not isinstance(function, types.FunctionType) or id(function) in self.models:
+        if not isinstance(function, types.FunctionType) or id(function) in self.registry.models:
             return
-        if id(function.__code__) not in self.known_codes:
-            self.admit(function)
-        self.watch_returns(function)
-        self.watcher.stores.setdefault(self.scheduler.cur, []).append((function, site, thing, key))
+        if id(function.__code__) not in self.registry.known_codes:
+            self.registry.admit(function)
+        self.registry.watch_returns(function)
+        self.variables.stores.setdefault(self.scheduler.cur, []).append((function, site, thing, key))
 
     def _aliased(self, owner: Any) -> Any:
         """The object whose `__dict__` this is, or the container itself."""
-        return self.watcher.owner_of_dict.get(id(owner), owner)
+        return self.access_log.owner_of_dict.get(id(owner), owner)
 
     def _unknown_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
         kind = type(owner)
-        if self.late and self.meet_module(kind.__module__):
-            return self._call_builtin(site, callee, first, second)
+        if self.registry.late and self.registry.meet_module(kind.__module__):
+            return self.call_builtin(site, callee, first, second)
         if kind is types.GeneratorType:
-            self.watcher.touch(site, 1, owner, None)
-            return self.watcher.through(site, owner, callee)
+            self.access_log.touch(site, 1, owner, None)
+            return self.variables.through(site, owner, callee)
         if kind is types.CoroutineType:
-            self.watcher.touch(site, 1, owner, None)
+            self.access_log.touch(site, 1, owner, None)
             return callee
         if name in ("__setattr__", "__delattr__"):
-            self.watcher.write_attr(site, owner, first, second, is_inner=True)
+            self.attributes.write_attr(site, owner, first, second, is_inner=True)
             return callee
         if name == "__getattribute__":
-            self.watcher.touch(site, 0, owner, first if type(first) is str else None)
+            self.access_log.touch(site, 0, owner, first if type(first) is str else None)
             return callee
         if kind is types.MemberDescriptorType and first is not NOTHING:
             (self._get_attr if name == "__get__" else self._set_slot)(site, first, owner.__name__)
@@ -143,29 +143,29 @@ class Native(Admitting):
         if held == "immutable":
             if name in ("format", "format_map"):
                 return functools.partial(self._format, site, callee)
-            return self._reads(site, callee, first, second)
+            return self.reads(site, callee, first, second)
         if effect == "nothing":
             return callee
         if effect == "reads":
-            self.watcher.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], READS)
+            self.access_log.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], READS)
             return callee
         if kind.__module__ in _OUTSIDE_MODULES and kind.__name__ not in ("StringIO", "BytesIO"):
             self._touch_outside(site, name)
             return callee
         if name == "__next__":
-            self.watcher.touch_all(site, self.watcher.contents(1, owner), _CALLS)
+            self.access_log.touch_all(site, self.containers.contents(1, owner), _CALLS)
             return callee
-        return self._assume(site, callee, f"{kind.__module__}.{kind.__qualname__}.{name}", owner)
+        return self.assume(site, callee, f"{kind.__module__}.{kind.__qualname__}.{name}", owner)
 
     def _set_slot(self, site: Site, thing: Any, name: str) -> None:
-        self.watcher.touch(site, 1, thing, name)
+        self.access_log.touch(site, 1, thing, name)
 
     def _call_class_method(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         name = callee.__name__
         if name == "__setattr__" and first is not NOTHING:
-            self.watcher.write_attr(site, callee.__self__, first, second)
+            self.attributes.write_attr(site, callee.__self__, first, second)
             return callee
-        return self._reads(site, callee, first, second)
+        return self.reads(site, callee, first, second)
 
     def _format(self, site: Site, method: Any, *arguments: Any, **keywords: Any) -> Any:
         """str.format, format_map: what it is given is turned into text, and "{0.a[k]}" reads it."""
@@ -174,38 +174,39 @@ class Native(Admitting):
         touched = list(_read_by_format(method.__self__, arguments, named))
         for _, thing, name in touched:
             if type(name) is str and family(type(thing)) == "python":
-                self.watcher.meet(type(thing))
-        self.watcher.touch_all(site, touched, READS)
+                self.access_log.meet(type(thing))
+        self.access_log.touch_all(site, touched, READS)
         return method(*arguments, **keywords)
 
     def _call_function(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         """A C function of a module."""
-        watcher = self.watcher
         if callee in READERS:
-            return self._reads(site, callee, first, second)
+            return self.reads(site, callee, first, second)
         if callee is weakref.proxy and first is not NOTHING:
-            watcher.let_go(type(first))
+            self.access_log.let_go(type(first))
             return callee
         if callee in PURE:
             if callee is vars and first is not NOTHING:
-                watcher.read_attr(site, first, "__dict__", "dict" if hasattr(first, "__dict__") else "skip")
+                self.attributes.read_attr(site, first, "__dict__", "dict" if hasattr(first, "__dict__") else "skip")
             return callee
         if callee in WRITERS or callee is next:
             compared = self._handed(0, second, 0) if callee is not next else []
-            watcher.touch_all(site, [*watcher.contents(1, first, int(callee is not next)), *compared], _CALLS)
+            self.access_log.touch_all(
+                site, [*self.containers.contents(1, first, int(callee is not next)), *compared], _CALLS
+            )
             if type(first) is types.GeneratorType:
-                return watcher.through(site, first, callee)
+                return self.variables.through(site, first, callee)
         elif callee is setattr or callee is delattr:
-            watcher.write_attr(site, first, second, None)
+            self.attributes.write_attr(site, first, second, None)
         elif callee is getattr or callee is hasattr:
             self._get_attr(site, first, second)
         elif callee is open or callee.__module__ in ("posix", "nt"):
             self._touch_outside(site, callee.__name__)
         else:
             module = getattr(callee, "__module__", None) or "builtins"
-            if self.late and self.meet_module(module):
-                return self._call_builtin(site, callee, first, second)
-            return self._assume(site, callee, f"{module}.{callee.__name__}", None)
+            if self.registry.late and self.registry.meet_module(module):
+                return self.call_builtin(site, callee, first, second)
+            return self.assume(site, callee, f"{module}.{callee.__name__}", None)
         return callee
 
     def _get_attr(self, site: Site, thing: Any, name: Any) -> None:
@@ -214,13 +215,13 @@ class Native(Admitting):
         key = (type(thing), name)
         how = site.how.get(key)
         if how is None:
-            how = self.watcher.site_table.inform(site, key, self.watcher.how_to_read(type(thing), name))
-        self.watcher.read_attr(site, thing, name, str(how))
+            how = self.access_log.site_table.inform(site, key, self.attributes.how_to_read(type(thing), name))
+        self.attributes.read_attr(site, thing, name, str(how))
 
-    def _reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
+    def reads(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         self.hand_over(site, callee, (first, second))
         if type(first) is types.GeneratorType and site.is_scheduling_point:
-            return self.watcher.through(site, first, callee)
+            return self.variables.through(site, first, callee)
         return callee
 
     def hand_over(self, site: Site, callee: Any, arguments: tuple[Any, ...]) -> None:
@@ -230,28 +231,28 @@ class Native(Admitting):
             if argument is not NOTHING and type(argument) not in ATOMS:
                 touched += self._handed(int(callee in WRITERS and not touched), argument, effects.depth_of(callee))
         if touched:
-            self.watcher.touch_all(site, touched, READS if callee not in WRITERS else _CALLS)
+            self.access_log.touch_all(site, touched, READS if callee not in WRITERS else _CALLS)
 
     def _handed(self, code: int, argument: Any, depth: int) -> list[tuple[int, Any, Any]]:
         if argument is NOTHING:
             return []
         if family(type(argument)) == "python":
-            self.watcher.meet(type(argument))
+            self.access_log.meet(type(argument))
             return []
-        return self.watcher.contents(code, argument, depth)
+        return self.containers.contents(code, argument, depth)
 
     def _touch_outside(self, site: Site, name: str) -> None:
         """Files, sockets, databases: one thing for all of them, read or written as a whole."""
         if name in _HARMLESS_OUTSIDE:
             return
-        self.virtual.setdefault("outside", _OUTSIDE_ASSUMED)
-        self.watcher.touch(site, int(name not in _READING_OUTSIDE), _OUTSIDE, None)
+        self.registry.virtual.setdefault("outside", _OUTSIDE_ASSUMED)
+        self.access_log.touch(site, int(name not in _READING_OUTSIDE), _OUTSIDE, None)
 
-    def _assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
+    def assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
         """Nothing is known about it: a write of its self object and of every container among its arguments."""
-        if what not in self.assumed:
+        if what not in self.registry.assumed:
             location = site.location
-            self.assumed[what] = Assumption(what, "a write of its object and arguments", location)
+            self.registry.assumed[what] = Assumption(what, "a write of its object and arguments", location)
 
         def call(*arguments: Any, **keywords: Any) -> Any:
             touched: list[tuple[int, Any, Any]] = []
@@ -259,8 +260,8 @@ class Native(Admitting):
                 touched.append((1, owner, None))
             for argument in itertools.chain(arguments, keywords.values()):
                 touched += self._handed(1, argument, 3)
-            self.watcher.touch_all(site, touched, _CALLS)
-            return self.call_unknown(callee, *arguments, **keywords)
+            self.access_log.touch_all(site, touched, _CALLS)
+            return self.registry.call_unknown(callee, *arguments, **keywords)
 
         return call
 

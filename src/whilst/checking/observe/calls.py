@@ -15,21 +15,32 @@ from collections.abc import Callable
 from typing import Any
 
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.c_calls import NOTHING, Native
+from whilst.checking.observe.c_calls import NOTHING, CCalls
 from whilst.checking.observe.lookups import plain_key
-from whilst.checking.observe.registry import Model
+from whilst.checking.observe.registry import Model, ModelRegistry
 from whilst.inspecting import c_effects as effects
 from whilst.inspecting.c_effects import PURE, READERS, family
 from whilst.inspecting.objects import look_up
 
-__all__ = ["Caller", "Model"]
+__all__ = ["Calls"]
 
 _BuiltIn = types.BuiltinFunctionType
 _Wrapper = types.MethodWrapperType
 
 
-class Caller(Native):
-    """The hooks of calls, `with` blocks, and of `getattr` and its kin."""
+class Calls:
+    """The hooks of calls and of `with` blocks."""
+
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry, self.scheduler, self.access_log = registry, registry.scheduler, registry.access_log
+        self._models, self._known_codes = registry.models, registry.known_codes
+        self._c_calls = CCalls(registry)
+        self._managers: dict[type, Model] = {}  # context managers of the user's, as the running check finds them
+        registry.call = self.call
+
+    def forget(self) -> None:
+        """The check is over."""
+        self._managers = {}
 
     # ------------------------------------------------------------------ hooks
 
@@ -37,21 +48,21 @@ class Caller(Native):
         """CALL, CALL_KW: the callee to use."""
         if self.scheduler.cur < 0:
             return callee
-        if self.watcher.step is not None:
-            self.steps.note_call(callee)
+        if self.access_log.step is not None:
+            self.registry.steps.note_call(callee)
         kind = type(callee)
         if kind is types.FunctionType:
-            if id(callee) in self.models:
-                return functools.partial(self.models[id(callee)], self, site)
-            if id(callee.__code__) not in self.known_codes:
-                if self.late and self.meet_module(callee.__module__):
+            if id(callee) in self._models:
+                return functools.partial(self._models[id(callee)], self.registry, site)
+            if id(callee.__code__) not in self._known_codes:
+                if self.registry.late and self.registry.meet_module(callee.__module__):
                     return self.call(site, callee, first, second)
-                self.admit(callee)
+                self.registry.admit(callee)
             return callee
         if kind is types.MethodType:
             return self._call_method(site, callee, first)
         if kind is _BuiltIn or kind is _Wrapper or kind is _SIMPLE_METHOD:
-            return self._call_builtin(site, callee, first, second)
+            return self._c_calls.call_builtin(site, callee, first, second)
         if isinstance(callee, type):
             return self._call_type(site, callee, first, second)
         return self._call_other(site, callee, first, second)
@@ -62,7 +73,7 @@ class Caller(Native):
             return callee
         items = arguments if type(arguments) is tuple else ()
         if type(arguments) is not tuple:  # f(*shared)
-            self.hand_over(site, tuple, (arguments,))
+            self._c_calls.hand_over(site, tuple, (arguments,))
             items = tuple(arguments) if type(arguments) is list else ()
         return self.call(site, callee, *items[:2])
 
@@ -71,55 +82,55 @@ class Caller(Native):
         if self.scheduler.cur < 0:
             return manager
         kind = type(manager)
-        if self.watcher.step is not None:
-            self.steps.note_call(kind)
-        make = self.managers.get(kind) or self._own_managers.get(kind)
+        if self.access_log.step is not None:
+            self.registry.steps.note_call(kind)
+        make = self.registry.managers.get(kind) or self._managers.get(kind)
         if make is None:
-            make = self._own_managers[kind] = self._how_to_enter(kind)
-        return make(self, site, manager)
+            make = self._managers[kind] = self._how_to_enter(kind)
+        return make(self.registry, site, manager)
 
     def await_for(self, _site: Site, thing: Any) -> None:
         """GET_AWAITABLE, GET_AITER, GET_ANEXT."""
-        if self.watcher.step is not None:
-            self.steps.note_await(thing)
+        if self.access_log.step is not None:
+            self.registry.steps.note_await(thing)
 
     # ------------------------------------------------------------------ by kind of callee
 
     def _call_method(self, site: Site, callee: types.MethodType, first: Any = NOTHING) -> Any:
         function = callee.__func__
-        if id(callee.__self__) in self.redirected:
-            return self.redirect(callee)
+        if id(callee.__self__) in self.registry.redirected:
+            return self.registry.redirect(callee)
         if type(function) is types.FunctionType:
-            model = self.models.get(id(function))
+            model = self._models.get(id(function))
             if model is not None:
-                return functools.partial(model, self, site, callee.__self__)
-            if id(function.__code__) not in self.known_codes:
-                if self.late and self.meet_module(function.__module__):
+                return functools.partial(model, self.registry, site, callee.__self__)
+            if id(function.__code__) not in self._known_codes:
+                if self.registry.late and self.registry.meet_module(function.__module__):
                     return self._call_method(site, callee)
-                self.admit(function)
+                self.registry.admit(function)
         elif not isinstance(function, type):  # ExitStack binds a lock's `__exit__`, a class an lru_cache
             inner = self.call(site, function, callee.__self__, first)
             return callee if inner is function else functools.partial(inner, callee.__self__)
         return callee
 
     def _call_type(self, site: Site, kind: Any, first: Any, second: Any) -> Any:
-        model = self.models.get(id(kind))
+        model = self._models.get(id(kind))
         if model is not None:
-            return functools.partial(model, self, site)
-        if self.late and self.meet_module(kind.__module__):
+            return functools.partial(model, self.registry, site)
+        if self.registry.late and self.registry.meet_module(kind.__module__):
             return self._call_type(site, kind, first, second)
         if issubclass(kind, weakref.ref) and first is not NOTHING:
-            self.watcher.let_go(type(first))
+            self.access_log.let_go(type(first))
         if kind in READERS:  # ahead of what was met: `list` is met as the type of an argument, too
-            return self._reads(site, kind, first, second)
+            return self._c_calls.reads(site, kind, first, second)
         if kind in PURE:
             return kind
         if effects.is_made_in_c(kind):
             if not issubclass(kind, BaseException):
-                return self._reads(site, kind, first, second)
+                return self._c_calls.reads(site, kind, first, second)
             return kind
-        if kind not in self.watcher.met:
-            self.watcher.meet(kind)
+        if kind not in self.access_log.met:
+            self.access_log.meet(kind)
         return kind
 
     def _call_other(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
@@ -128,28 +139,28 @@ class Caller(Native):
         if kind is types.MethodDescriptorType or kind is types.WrapperDescriptorType:
             if first is NOTHING:
                 return callee
-            typed = self.type_models.get(type(first))
+            typed = self.registry.type_models.get(type(first))
             if typed is not None:
-                return _Unbound(typed(self, site, callee.__get__(first, type(first))))
-            self._c_method(site, callee, first, callee.__name__, second, NOTHING)
+                return _Unbound(typed(self.registry, site, callee.__get__(first, type(first))))
+            self._c_calls.c_method(site, callee, first, callee.__name__, second, NOTHING)
             return callee
         if kind is functools.partial:
             return self._call_partial(site, callee, first, second)
-        if kind in self.getters:
-            return self.getters[kind](self, site, callee)
+        if kind in self.registry.getters:
+            return self.registry.getters[kind](self.registry, site, callee)
         if kind is _LRU:
             return self._call_cached(site, callee)
         function = getattr(kind, "__call__", None)  # noqa: B004  # the function itself is wanted
         if isinstance(function, types.FunctionType):
-            model = self.models.get(id(function))
+            model = self._models.get(id(function))
             if model is not None:
-                return functools.partial(model, self, site, callee)
-            if id(function.__code__) not in self.known_codes:
-                self.admit(function)
+                return functools.partial(model, self.registry, site, callee)
+            if id(function.__code__) not in self._known_codes:
+                self.registry.admit(function)
             return callee
         if kind in _PLAIN_CALLABLES or isinstance(callee, weakref.ref) or not callable(callee):
             return callee
-        return self._assume(site, callee, f"{kind.__module__}.{kind.__qualname__}", callee)
+        return self._c_calls.assume(site, callee, f"{kind.__module__}.{kind.__qualname__}", callee)
 
     def _call_partial(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         given = (*callee.args, first, second)
@@ -162,17 +173,17 @@ class Caller(Native):
         """An `lru_cache`: looked up now; stored when the function returns, which is an access of its own."""
         wrapped = getattr(callee.__wrapped__, "__func__", callee.__wrapped__)
         if not isinstance(wrapped, types.FunctionType):
-            self.watcher.touch(site, 0, callee, None)
+            self.access_log.touch(site, 0, callee, None)
             return callee
-        if id(wrapped.__code__) not in self.known_codes:
-            self.admit(wrapped)
-        self.watch_returns(wrapped)
-        stores = self.watcher.stores.setdefault(self.scheduler.cur, [])
+        if id(wrapped.__code__) not in self._known_codes:
+            self.registry.admit(wrapped)
+        self.registry.watch_returns(wrapped)
+        stores = self.registry.variables.stores.setdefault(self.scheduler.cur, [])
 
         def call(*arguments: Any, **keywords: Any) -> Any:
             depth = len(stores)
             key = None if keywords else plain_key(arguments)
-            self.watcher.touch(site, 0, callee, key)
+            self.access_log.touch(site, 0, callee, key)
             stores.append((wrapped, site, callee, key))
             try:
                 return callee(*arguments, **keywords)
@@ -184,25 +195,25 @@ class Caller(Native):
     # ------------------------------------------------------------------ context managers
 
     def _how_to_enter(self, kind: type) -> Model:
-        self.meet_module(kind.__module__)
+        self.registry.meet_module(kind.__module__)
         enter, leave = look_up(kind, "__enter__"), look_up(kind, "__exit__")
         for function in (enter, leave):
-            self.admit_value(function)
-        if id(enter) in self.models:
-            entering, leaving = self.models[id(enter)], self.models.get(id(leave))
+            self.registry.admit_value(function)
+        if id(enter) in self._models:
+            entering, leaving = self._models[id(enter)], self._models.get(id(leave))
 
-            def stand_in(caller: Caller, site: Site, manager: Any) -> Any:
-                finish = functools.partial(leaving, caller, site, manager) if leaving else manager.__exit__
-                return _StandIn(functools.partial(entering, caller, site, manager), finish)
+            def stand_in(registry: ModelRegistry, site: Site, manager: Any) -> Any:
+                finish = functools.partial(leaving, registry, site, manager) if leaving else manager.__exit__
+                return _StandIn(functools.partial(entering, registry, site, manager), finish)
 
             return stand_in
         if isinstance(enter, types.FunctionType) or enter is None or family(kind) == "python":
-            return lambda _caller, _site, manager: manager
+            return lambda _registry, _site, manager: manager
 
-        def opaque(caller: Caller, site: Site, manager: Any) -> Any:
+        def opaque(registry: ModelRegistry, site: Site, manager: Any) -> Any:
             def touched(method: Any) -> Any:
                 def call(*arguments: Any) -> Any:
-                    caller.watcher.touch(site, 1, manager, None)
+                    registry.access_log.touch(site, 1, manager, None)
                     return method(*arguments)
 
                 return call

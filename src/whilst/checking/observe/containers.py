@@ -7,6 +7,7 @@ import collections
 import gc
 import itertools
 import types
+from collections.abc import Callable
 from typing import Any
 
 from whilst.checking.engine.operations import READS
@@ -23,8 +24,14 @@ _MAX_DEPTH = 3  # of containers inside containers that one C call may look into
 _FORMATS = frozenset({"format_value", "format_simple", "convert_value"})
 
 
-class Containers(AccessLog):
+class Containers:
     """Hooks of containers."""
+
+    def __init__(self, access_log: AccessLog) -> None:
+        self.access_log, self.scheduler = access_log, access_log.scheduler
+        self.touch, self.touch_all, self.meet = access_log.touch, access_log.touch_all, access_log.meet
+        self.owner_of_dict = access_log.owner_of_dict
+        self.watch_factory: Callable[[Any, Site, Any, Any], None] = lambda *_: None
 
     def get_item(self, site: Site, thing: Any, key: Any) -> None:
         """BINARY_SUBSCR."""
@@ -39,7 +46,7 @@ class Containers(AccessLog):
     def contains(self, site: Site, thing: Any, key: Any) -> None:
         """CONTAINS_OP."""
         if self.scheduler.cur >= 0:
-            if type(key) not in ATOMS and self._holds(key) and family(type(thing)) == "list":
+            if type(key) not in ATOMS and self.holds(key) and family(type(thing)) == "list":
                 self.touch_all(site, [*self.contents(0, thing, 1), *self.contents(0, key)], READS)
                 return
             self.item(site, 0, thing, key, "__contains__")
@@ -50,7 +57,7 @@ class Containers(AccessLog):
         how = site.how.get(kind)
         if how is None:
             self.meet(kind)
-            how = self.site_table.inform(site, kind, self._how_to_index(kind, method))
+            how = self.access_log.site_table.inform(site, kind, self._how_to_index(kind, method))
         if how == "skip":
             return
         if how == "dict":
@@ -59,7 +66,7 @@ class Containers(AccessLog):
                 self.touch(site, code, owner, key if type(key) is str else None, value)
                 return
             if code and kind is dict and "__builtins__" in thing and type(key) is str:
-                self._store_global(key)
+                self.access_log.store_global(key)
             is_made = method == "__getitem__" and not code and issubclass(kind, collections.defaultdict)
             if is_made and not dict.__contains__(thing, key):
                 self.touch(site, 1, thing, plain_key(key), value)
@@ -101,7 +108,7 @@ class Containers(AccessLog):
             return
         if site.name in _FORMATS:
             self.touch_all(site, self.contents(0, thing, _MAX_DEPTH), READS)
-        elif self._holds(thing):
+        elif self.holds(thing):
             self.touch_all(site, self.contents(0, thing), READS)
         elif site.name == "match_class" and family(type(thing)) == "python":
             self.touch(site, 0, thing, None)
@@ -126,14 +133,14 @@ class Containers(AccessLog):
         if self.scheduler.cur < 0:
             return
         touched: list[tuple[int, Any, Any]] = []
-        if self._holds(left):
+        if self.holds(left):
             touched.append((1, left, None))
-        if self._holds(right):
+        if self.holds(right):
             touched += self.contents(0, right)
         if touched:
             self.touch_all(site, touched, READS)
 
-    def _holds(self, thing: Any) -> bool:
+    def holds(self, thing: Any) -> bool:
         """Whether C code finds something in it that may change; what is made in Python is rewritten instead."""
         held = family(type(thing))
         if held == "python":

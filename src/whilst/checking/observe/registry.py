@@ -9,29 +9,35 @@ from typing import Any
 from whilst.checking.engine.events import Assumption
 from whilst.checking.engine.sites import Site
 from whilst.checking.instrument.left_alone import is_modelled
-from whilst.checking.observe.variables import Watcher
+from whilst.checking.observe.access_log import AccessLog
+from whilst.checking.observe.attributes import Attributes
+from whilst.checking.observe.containers import Containers
+from whilst.checking.observe.variables import Variables
 from whilst.inspecting import c_effects as effects
 
-__all__ = ["Admitting", "Model"]
+__all__ = ["Model", "ModelRegistry"]
 
-Model = Callable[..., Any]  # model(caller, site, *arguments of the call), self first for methods
+Model = Callable[..., Any]  # model(registry, site, *arguments of the call), self first for methods
 
 
-class Admitting:
-    """The models, and the way in for functions and classes."""
+class ModelRegistry:
+    """The models, what they work with, and the way in for functions and classes."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        self.watcher = watcher
-        self.scheduler = watcher.scheduler
+    def __init__(
+        self, access_log: AccessLog, attributes: Attributes, containers: Containers, variables: Variables
+    ) -> None:
+        self.access_log, self.scheduler = access_log, access_log.scheduler
+        self.attributes, self.containers, self.variables = attributes, containers, variables
+        self.call: Callable[..., Any]  # (site, callee, first, second): what to call in its stead, see `calls`
+        self.hand_over: Callable[[Site, Any, tuple[Any, ...]], None]  # see `c_calls`
         self.admit: Callable[[types.FunctionType], None] = lambda _: None
         self.call_unknown: Callable[..., Any] = lambda callee, *arguments, **keywords: callee(*arguments, **keywords)
-        watcher.admit_class = self.admit_class
+        access_log.admit_class = self.admit_class
         self.watch_returns: Callable[[types.FunctionType], None] = lambda _: None
         self.rewrite_source: Callable[[object, str, dict[str, Any]], types.CodeType]  # for exec and eval
         self.models: dict[int, Model] = {}  # id of a function -> its model
         self.type_models: dict[type, Callable[[Any, Site, Any], Any]] = {}  # of C methods, by type of self
         self.managers: dict[type, Model] = {}  # type of a context manager -> what makes its stand-in
-        self._own_managers: dict[type, Model] = {}  # those that are found out in the running check
         self.known_codes: set[int] = set()
         self.assumed: dict[str, Assumption] = {}
         self.virtual: dict[str, Assumption] = {}  # what was given a stand-in of another nature
@@ -71,7 +77,6 @@ class Admitting:
         """The check is over."""
         self.begin()
         self.assumed, self.virtual, self.has_identity = {}, {}, False
-        self._own_managers = {}
         self.steps, self.step_sites = None, {}
 
     def admit_class(self, kind: type) -> None:

@@ -1,7 +1,4 @@
-"""The hooks: what an instruction is about to touch, told to the scheduler.
-
-Those of attributes and of containers stand in files of their own; here are those of names, and of loops.
-"""
+"""The hooks of variables (globals, closure cells, names that exec runs), of loops and of generators."""
 
 from __future__ import annotations
 
@@ -13,16 +10,27 @@ from typing import Any
 
 from whilst.checking.engine.operations import READS
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.attributes import Attributes
+from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.containers import Containers
 
-__all__ = ["Watcher"]
+__all__ = ["Variables"]
 
 _COROUTINES = (types.CoroutineType, types.AsyncGeneratorType)
 
 
-class Watcher(Attributes, Containers):
-    """Sorts out what is touched. Its methods are the hooks of variables and containers."""
+class Variables:
+    """Hooks of variables, loops and generators."""
+
+    def __init__(self, access_log: AccessLog, containers: Containers) -> None:
+        self.access_log, self.containers, self.scheduler = access_log, containers, access_log.scheduler
+        self.touch, self.touch_all = access_log.touch, access_log.touch_all
+        self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
+        self._inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
+
+    def begin(self) -> None:
+        """A new execution, or none any more."""
+        self.stores.clear()
+        self._inside.clear()
 
     # ------------------------------------------------------------------ globals and closures
 
@@ -60,7 +68,7 @@ class Watcher(Attributes, Containers):
         if self.scheduler.cur >= 0:
             frame = sys._getframe(1)  # noqa: SLF001  # as above
             if frame.f_locals is frame.f_globals and "__builtins__" in frame.f_globals:
-                self._store_global(site.name)
+                self.access_log.store_global(site.name)
             self.touch(site, 1, frame.f_locals, site.name, value)
 
     def leave(self, site: Site) -> None:
@@ -81,11 +89,11 @@ class Watcher(Attributes, Containers):
         if self.scheduler.cur < 0:
             return thing
         kind = type(thing)
-        if not self._holds(thing):
+        if not self.containers.holds(thing):
             return thing
         if kind in _COROUTINES:
             return thing
-        touched = self.contents(0, thing)
+        touched = self.containers.contents(0, thing)
         if kind is types.GeneratorType:
             return self._watched_generator(site, thing)
         if kind is not list and not hasattr(kind, "__next__"):
@@ -109,7 +117,7 @@ class Watcher(Attributes, Containers):
         def enter_and_leave(*arguments: Any, **keywords: Any) -> Any:
             if generator.gi_running or generator.gi_frame is None:
                 return call(*arguments, **keywords)
-            inside = self.inside.setdefault(self.scheduler.cur, [])
+            inside = self._inside.setdefault(self.scheduler.cur, [])
             inside.append(generator)
             try:
                 return call(*arguments, **keywords)
@@ -124,7 +132,7 @@ class Watcher(Attributes, Containers):
 
     def leave_generator(self, site: Site) -> None:
         """A generator that was entered by `through` is about to yield or to return."""
-        inside = self.inside.get(self.scheduler.cur)
+        inside = self._inside.get(self.scheduler.cur)
         if inside and self.scheduler.cur >= 0 and inside[-1].gi_code.co_firstlineno == site.code.co_firstlineno:
             self.touch(site, 1, inside[-1], None)
 

@@ -348,8 +348,8 @@ def test_with_random_switches(explorer: Explorer, config: SearchConfig, on_audit
     with explorer.suspended(), Explorer(explorer.program, limits, at_every_instruction=True) as inner:
         strategy = RandomSwitches(config.seed, inner.scheduler)
         inner.scheduler.picker = strategy.pick
-        for kind in explorer.watcher.dropped:
-            inner.watcher.let_go(kind)
+        for kind in explorer.access_log.dropped:
+            inner.access_log.let_go(kind)
         for _ in range(config.audit_executions):
             strategy.begin()
             execution = inner.run(())

@@ -30,7 +30,7 @@ from whilst.inspecting.cpython import Positions
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.steps import Steps, Touched
-    from whilst.checking.observe.calls import Caller
+    from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["VirtualLoop"]
 
@@ -66,12 +66,12 @@ def _ends_sleep(callback: Any) -> bool:
 class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed alone
     """The loop of one execution."""
 
-    def __init__(self, caller: Caller, site: Site, steps: Steps | None = None) -> None:
+    def __init__(self, registry: ModelRegistry, site: Site, steps: Steps | None = None) -> None:
         """`steps`: where coroutines are all there is."""
-        self._caller = caller
+        self._registry = registry
         self._steps = steps if steps is not None and not steps.are_mixed else None
         self._all_steps = steps
-        self._scheduler = caller.scheduler
+        self._scheduler = registry.scheduler
         self._site = site
         self._handles: dict[int, deque[asyncio.Handle]] = {}  # of the scheduler's tasks
         self._soon: deque[asyncio.Handle] = deque()
@@ -153,7 +153,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def _site_of(self, frame: FrameType) -> Site:
         """A place of its own, apart from those of what is hooked there."""
         code, at = frame.f_code, frame.f_lasti
-        sites = self._caller.step_sites
+        sites = self._registry.step_sites
         known = sites.get((id(code), at))
         if known is None:
             positions: Positions = (frame.f_lineno, None, None, None)
@@ -246,7 +246,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def begin(self) -> None:
         """Make this the running loop of the thread."""
-        self._caller.loops.append(self)
+        self._registry.loops.append(self)
         if self._all_steps is not None:
             self._all_steps.begin()
         asyncio._set_running_loop(self)  # public in all but name: for event loops
@@ -254,8 +254,8 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def end(self) -> None:
         """There is no running loop any more."""
         asyncio._set_running_loop(None)
-        if self in self._caller.loops:
-            self._caller.loops.remove(self)
+        if self in self._registry.loops:
+            self._registry.loops.remove(self)
         for made in self._made:
             if not made.done():
                 self._abandon(made)
@@ -334,13 +334,13 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         """A call in a thread of its own (asyncio.to_thread too), or in a process of the executor's."""
         future = self.create_future()
         if type(executor).__module__ == "concurrent.futures.process":
-            self._caller.meet_module("concurrent.futures.process")
-            func, args = self._caller.remote(executor, func, *args), ()
+            self._registry.meet_module("concurrent.futures.process")
+            func, args = self._registry.remote(executor, func, *args), ()
 
         def body() -> Any:
             error, value = None, None
             try:
-                value = self._caller.call(self._site, func, *args[:2])(*args)
+                value = self._registry.call(self._site, func, *args[:2])(*args)
             except Exception as caught:  # it belongs to whoever awaits the future
                 error = caught
             sync = Sync(Op.RELEASE, self._ready)
@@ -352,7 +352,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
                     future.set_result(value)
             return value
 
-        self._caller.threads.spawn(self._site, body, future)
+        self._registry.threads.spawn(self._site, body, future)
         return future
 
     # ------------------------------------------------------------------ what asyncio asks of any loop

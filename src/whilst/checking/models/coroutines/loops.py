@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import greenlet
 
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.calls import Caller
+from whilst.checking.observe.registry import ModelRegistry
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop
@@ -26,20 +26,20 @@ __all__ = ["install"]
 class Loops:
     """The loops that tasks run for themselves."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, registry: ModelRegistry) -> None:
+        self._registry = registry
         self._depth = 0
         self._current: dict[Any, Any] = {}  # of loops that are not the running one: the current task
 
-    def run(self, _caller: Caller, site: Site, main: Any, **_: Any) -> Any:
+    def run(self, _registry: ModelRegistry, site: Site, main: Any, **_: Any) -> Any:
         """asyncio.run."""
         return self._run(self._new(site), main, "asyncio.run()")
 
-    def run_in_runner(self, _caller: Caller, site: Site, _runner: Any, main: Any, **_: Any) -> Any:
+    def run_in_runner(self, _registry: ModelRegistry, site: Site, _runner: Any, main: Any, **_: Any) -> Any:
         """asyncio.Runner.run; a loop for each, since what a loop remembers between two runs is next to nothing."""
         return self._run(self._new(site), main, "Runner.run()")
 
-    def new(self, _caller: Caller, site: Site) -> Any:
+    def new(self, _registry: ModelRegistry, site: Site) -> Any:
         """asyncio.new_event_loop, which is then asked to `run_until_complete`."""
         loop = self._new(site)
         loop.run_until_complete = functools.partial(self._run, loop, name="run_until_complete()")
@@ -49,12 +49,12 @@ class Loops:
     def _new(self, site: Site) -> VirtualLoop:
         from whilst.checking.models.coroutines.eventloop import VirtualLoop
 
-        return VirtualLoop(self._caller, site)
+        return VirtualLoop(self._registry, site)
 
     def _run(self, loop: VirtualLoop, main: Coroutine[Any, Any, Any], name: str) -> Any:
         import asyncio
 
-        if self._loop_of(self._caller.scheduler.cur) is not None:
+        if self._loop_of(self._registry.scheduler.cur) is not None:
             main.close()
             raise RuntimeError(f"{name} cannot be called from a running event loop")
         if not asyncio.iscoroutine(main):
@@ -71,7 +71,7 @@ class Loops:
             self._stop_following(before)
 
     def _loop_of(self, task: int) -> Any:
-        return next((loop for loop in self._caller.loops if task in loop.members), None)
+        return next((loop for loop in self._registry.loops if task in loop.members), None)
 
     def _follow(self) -> Callable[..., Any] | None:
         self._depth += 1
@@ -81,10 +81,10 @@ class Loops:
         self._depth -= 1
         if self._depth == 0:
             greenlet.settrace(before)
-            self._set_running(next(iter(self._caller.loops), None))  # that of the coroutine tasks, if there are any
+            self._set_running(next(iter(self._registry.loops), None))  # that of the coroutine tasks, if there are any
 
     def _switched(self, _event: str, _greenlets: object) -> None:
-        self._set_running(self._loop_of(self._caller.scheduler.cur))
+        self._set_running(self._loop_of(self._registry.scheduler.cur))
 
     def _set_running(self, loop: Any) -> None:
         import asyncio
@@ -110,28 +110,28 @@ def _nothing(*_: Any) -> None:
     """A loop that is made of tasks of the check has nothing to give back."""
 
 
-def _as_it_is(function: Callable[[], Any], _caller: Caller, _site: Site) -> Any:
+def _as_it_is(function: Callable[[], Any], _registry: ModelRegistry, _site: Site) -> Any:
     return function()
 
 
-def _as_completed(_caller: Caller, _site: Site, fs: Iterable[Any], **keywords: Any) -> Any:
+def _as_completed(_registry: ModelRegistry, _site: Site, fs: Iterable[Any], **keywords: Any) -> Any:
     """asyncio.as_completed starts coroutines in the order of a set, by address; here in the order given."""
     import asyncio
 
     return asyncio.as_completed([asyncio.ensure_future(each) for each in fs], **keywords)
 
 
-def install(caller: Caller) -> None:
+def install(registry: ModelRegistry) -> None:
     """Model what starts event loops."""
     import asyncio
 
-    loops = Loops(caller)
-    models = caller.models
+    loops = Loops(registry)
+    models = registry.models
     models[id(asyncio.run)] = loops.run
     models[id(asyncio.Runner.run)] = loops.run_in_runner
-    models[id(asyncio.Runner.__enter__)] = lambda _caller, _site, runner: runner
+    models[id(asyncio.Runner.__enter__)] = lambda _registry, _site, runner: runner
     for function in (asyncio.Runner.__exit__, asyncio.Runner.close, asyncio.set_event_loop):
-        models[id(function)] = lambda _caller, _site, *_: None
+        models[id(function)] = lambda _registry, _site, *_: None
     models[id(asyncio.new_event_loop)] = loops.new
     for read in (asyncio.get_running_loop, asyncio._get_running_loop):
         models[id(read)] = functools.partial(_as_it_is, read)

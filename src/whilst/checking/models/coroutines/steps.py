@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from whilst.checking.engine.operations import MIXED, STEPS_LOOP, Accesses
 from whilst.checking.engine.sites import SiteTable
-from whilst.checking.observe.variables import Watcher
+from whilst.checking.observe.access_log import AccessLog
 
 __all__ = ["Steps", "where"]
 
@@ -34,8 +34,8 @@ Touched = list[tuple[Any, Any, int]]
 class Steps:
     """Labels, and which of them are known to depend on each other."""
 
-    def __init__(self, watcher: Watcher, site_table: SiteTable) -> None:
-        self._watcher, self._site_table = watcher, site_table
+    def __init__(self, access_log: AccessLog, site_table: SiteTable) -> None:
+        self._access_log, self._site_table = access_log, site_table
         self._records: list[tuple[str, int, Touched]] = []
         self._known = -1
         self._more: dict[str, list[tuple[object, object, bool]]] = {}
@@ -48,7 +48,7 @@ class Steps:
     def begin(self) -> None:
         """A new execution."""
         self._records.clear()
-        self._watcher.step = None
+        self._access_log.step = None
 
     def label(self, task: int, frame: FrameType | None) -> str:
         """The name of the step with which a task goes on there."""
@@ -80,24 +80,24 @@ class Steps:
 
     def start(self, touched: Touched, *, uses_loop: bool) -> None:
         """From now on what is touched belongs to the step that was announced so."""
-        self._watcher.step = touched
-        self._watcher.epoch += 1  # so that every access is told again
+        self._access_log.step = touched
+        self._access_log.epoch += 1  # so that every access is told again
         if uses_loop:
             self.touch_loop()
 
     def stop(self) -> None:
         """The step is over."""
-        self._watcher.step = None
+        self._access_log.step = None
 
     def touch_loop(self) -> None:
         """The step does something with asyncio."""
-        if self._watcher.step is not None:
-            self._watcher.step.append((STEPS_LOOP, None, 1))
+        if self._access_log.step is not None:
+            self._access_log.step.append((STEPS_LOOP, None, 1))
 
     def touch_task(self, task: int) -> None:
         """The step makes or cancels that task."""
-        if self._watcher.step is not None:
-            self._watcher.step.append(((STEPS_LOOP, task), None, 1))
+        if self._access_log.step is not None:
+            self._access_log.step.append(((STEPS_LOOP, task), None, 1))
 
     def note_mixed(self) -> None:
         """Something else happened within a step."""
