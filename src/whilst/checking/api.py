@@ -11,6 +11,7 @@ from typing import Any
 from whilst.checking.checker import REMEMBERED, Checker
 from whilst.checking.explain.tokens import Token, resolve
 from whilst.checking.explorer.explorer import Explorer, Limits
+from whilst.checking.parallel_worker import go_on
 from whilst.checking.question import Question
 from whilst.checking.search.search import Progress, SearchConfig
 from whilst.errors import CheckError
@@ -59,7 +60,7 @@ def check(
     limits = limits or Limits()
     with Explorer(question.program, limits) as explorer:
         checker = Checker(question, explorer, started)
-        parallel = checker.parallel(jobs, limits) if jobs > 1 else None
+        parallel = checker.parallel(jobs, limits, go_on) if jobs > 1 else None
         try:
             return checker.run(replace(config, parallel=parallel))
         finally:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from whilst.checking.engine.events import Status
 from whilst.checking.explain.counterexample import counterexample_of
@@ -35,6 +35,9 @@ _MOST_REMEMBERED: Final = 256
 _SETTLING: Final = 20
 _LOOKS: Final = 2  # executions of each kind that show what tasks change outside the state
 REMEMBERED: Final[dict[str, Question]] = {}  # by token: a check of local functions can be replayed where it ran
+
+
+Serve: TypeAlias = "Callable[[Connection, Checker], object]"  # what a fork does with its end of a pipe
 
 
 class _LearntError(Exception):
@@ -86,12 +89,12 @@ class Checker:
             self.judge.tell_tasks_apart()
         return endless
 
-    def parallel(self, jobs: int, limits: Limits) -> ParallelSearch | None:
+    def parallel(self, jobs: int, limits: Limits, serve: Serve) -> ParallelSearch | None:
         """Helpers for the search, if other processes can import what it is about; else the verdict says why not."""
         where = self._references()
         if where and is_possible():
             assignment = Assignment(where, self.question.orders, limits, tuple(sys.path))
-            return ParallelSearch(assignment, jobs - 1, self._note, self._serve)
+            return ParallelSearch(assignment, jobs - 1, self._note, lambda connection: serve(connection, self))
         why = "setup or tasks have no name that another process could import them by" if not where else "not on Windows"
         self._unseen.append(f"jobs={jobs} was not used, one process was: {why}")
         return None
@@ -99,11 +102,6 @@ class Checker:
     def _note(self, answered: Answered) -> None:
         self.judge.endings |= answered.endings
         self.judge.raised |= answered.raised
-
-    def _serve(self, connection: Connection) -> None:
-        from whilst.checking.parallel_worker import go_on  # which imports this module
-
-        go_on(connection, self.explorer, self.judge)
 
     def _references(self) -> tuple[str, ...]:
         question = self.question

@@ -46,14 +46,14 @@ def _serve(connection: Connection) -> None:
         _explore_pieces(connection, explorer, checker.judge)
 
 
-def go_on(connection: Connection, explorer: Explorer, judge: Judge) -> None:
+def go_on(connection: Connection, checker: Checker) -> None:
     """In a fork of the process that asked."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):
         os.dup2(null, standard)
-    explorer.begin_in_fork()
+    checker.explorer.begin_in_fork()
     with connection, contextlib.suppress(EOFError, OSError):
-        _explore_pieces(connection, explorer, judge)
+        _explore_pieces(connection, checker.explorer, checker.judge)
 
 
 def _explore_pieces(connection: Connection, explorer: Explorer, judge: Judge) -> None:

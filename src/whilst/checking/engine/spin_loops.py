@@ -16,13 +16,15 @@ import functools
 import sys
 import types
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Event, Operation, accesses_of
 
-__all__ = ["LOCKING", "ROUNDS", "Polling", "local_state"]
+__all__ = ["LOCKING", "OWN_FOLDER", "ROUNDS", "Polling", "local_state"]
 
+OWN_FOLDER: Final = str(Path(__file__).parents[1])  # frames of code below it are the engine's
 ROUNDS: Final = 3  # looks at one thing from one place after which a task is suspected to poll
 LOCKING: Final = frozenset({Op.ACQUIRE, Op.RELEASE})  # writes of a task that look again all the same
 _LOOKS: Final = frozenset({Op.TRY, Op.READ, Op.ACQUIRE})
@@ -122,7 +124,7 @@ def local_state(root: types.CodeType) -> object:
         code = frame.f_code
         if code is root:
             break
-        if "/whilst/checking/" not in code.co_filename:
+        if not code.co_filename.startswith(OWN_FOLDER):
             if is_while is None:
                 is_while = _is_in_while(code, frame.f_lasti)
                 if is_while is False:

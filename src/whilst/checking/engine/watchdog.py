@@ -20,17 +20,16 @@ import sys
 import threading
 import time
 import types
-from pathlib import Path
 from typing import Any
 
 from whilst.checking.engine.scheduler import Overdue, Scheduler
+from whilst.checking.engine.spin_loops import OWN_FOLDER
 
 __all__ = ["Watchdog"]
 
 _RAW: Any = importlib.import_module("_signal")  # without the enums of `signal`, which cost as much as all the rest
 _WAKING: Any = getattr(signal, "SIGURG", None)
 _TIMER: Any = getattr(signal, "ITIMER_REAL", None)
-_HERE = str(Path(__file__).parents[1])
 _LOOK_EVERY_S = 0.2
 _GRACE_S = 0.5  # the scheduler itself ends an execution that is late but reaches events
 _FREE = (signal.SIG_DFL, signal.SIG_IGN)
@@ -106,7 +105,7 @@ class Watchdog:
     def _location_of(self, ident: int) -> str:
         """Where the task waits: the innermost line that is not of this package."""
         frame = sys._current_frames().get(ident)  # noqa: SLF001 - the only way to another thread's frame
-        while frame is not None and _HERE in frame.f_code.co_filename:
+        while frame is not None and frame.f_code.co_filename.startswith(OWN_FOLDER):
             frame = frame.f_back
         return "?" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

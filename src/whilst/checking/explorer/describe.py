@@ -10,18 +10,17 @@ import gc
 import re
 import types
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from whilst.checking.engine.events import Access, Blocked, Op
 from whilst.checking.engine.operations import Event, Operation, accesses_of
+from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Site
-from whilst.checking.observe.access_log import Placeholder
+from whilst.checking.observe.access_log import AccessLog, Placeholder
+from whilst.checking.observe.c_calls import OUTSIDE
 from whilst.inspecting.objects import attributes_of, look_up
 
-if TYPE_CHECKING:
-    from whilst.checking.explorer.explorer import Explorer
-
-__all__ = ["TIME_OUT", "Describer", "needs_free_threading", "types_within"]
+__all__ = ["TIME_OUT", "Describer", "DescriptionSource", "needs_free_threading", "types_within"]
 
 _Inner = tuple[Operation, str | None]  # an access within a step, and the value that it read or wrote
 _MOST_OBJECTS = 20_000  # how far the search for names goes
@@ -32,12 +31,19 @@ _ABSENT = object()
 _ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")  # of another object in every execution: says nothing
 
 
+class DescriptionSource(NamedTuple):
+    """What the parts of a runtime say of an execution beyond its trace."""
+
+    scheduler: Scheduler
+    access_log: AccessLog
+    loops: Sequence[Any]  # the event loops that run in it
+
+
 class Describer:
     """Names objects by the path that leads to them from the state, and notes values while events happen."""
 
-    def __init__(self, explorer: Explorer, state: object) -> None:
-        self.explorer = explorer
-        self.scheduler = explorer.scheduler
+    def __init__(self, source: DescriptionSource, state: object) -> None:
+        self._source, self._scheduler = source, source.scheduler
         self.names: dict[int, str] = {}
         self._keep: list[object] = []
         self._state = state
@@ -86,7 +92,7 @@ class Describer:
             name = str(thing["__name__"])
         elif isinstance(thing, types.CellType):
             name = "closure"
-        elif type(thing).__module__ == "whilst.checking.observe.c_calls":  # what stands for all files and sockets
+        elif thing is OUTSIDE:
             name = repr(thing)
         else:
             kind = thing.name if isinstance(thing, Placeholder) else type(thing).__name__
@@ -103,26 +109,26 @@ class Describer:
         operation = event[5]
         if operation[0] == 2 and operation[5].kind is Op.RESUME:
             self._resumed[event[0]] = len(self._values)
-            is_cancelled = any(loop.is_cancelled(event[0]) for loop in self.explorer.registry.loops)
+            is_cancelled = any(loop.is_cancelled(event[0]) for loop in self._source.loops)
             self._values.append("cancelled" if is_cancelled else None)
         else:
             self._values.append(self._value(operation))
 
     def note_within(self, site: Site, code: int, thing: Any, key: Any, value: Any) -> None:
         """Just before an access that is no event; it matters if it is a part of a coroutine's step."""
-        step = self._resumed.get(self.scheduler.cur)
+        step = self._resumed.get(self._scheduler.cur)
         if step is not None:
-            operation = (code, id(thing), key, site, self.explorer.access_log.held(thing), value)
+            operation = (code, id(thing), key, site, self._source.access_log.held(thing), value)
             self._within.setdefault(step, []).append((operation, self._value(operation)))
 
     def _value(self, operation: Operation) -> str | None:
-        cur, self.scheduler.cur = self.scheduler.cur, -1  # reprs run user code, which must not count
+        cur, self._scheduler.cur = self._scheduler.cur, -1  # reprs run user code, which must not count
         try:
             if operation[0] == 1:
                 return _repr(operation[5]) if operation[5] is not None else None
             return _read(operation) if operation[0] == 0 else None
         finally:
-            self.scheduler.cur = cur
+            self._scheduler.cur = cur
 
     # ------------------------------------------------------------------ events
 

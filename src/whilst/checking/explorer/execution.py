@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from whilst.checking.engine.events import Access, Blocked, Status, TaskResult
 from whilst.checking.engine.operations import MIXED, Event, Operation, names_of
 from whilst.checking.engine.sites import Site
-from whilst.checking.explorer.describe import Describer, needs_free_threading
+from whilst.checking.explorer.describe import Describer, DescriptionSource, needs_free_threading
 
-if TYPE_CHECKING:
-    from whilst.checking.explorer.explorer import Explorer
-
-__all__ = ["DescriptionSource", "Execution", "Limits", "Program"]
+__all__ = ["Ending", "Execution", "Limits", "Program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +45,31 @@ class Execution:
     results: tuple[TaskResult, ...]
     reason: str = ""  # for SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
     _trace: list[Event] = field(default_factory=list, repr=False)
-    _source: DescriptionSource | None = field(default=None, repr=False)
+    _ending: Ending | None = field(default=None, repr=False)
 
     def accesses(self) -> tuple[Access, ...]:
         """Every event in order; values are there when the run was recorded (`run(..., record=True)`)."""
-        source = self._source
-        if source is None:
+        ending = self._ending
+        if ending is None:
             return ()
-        describer = source.describer or Describer(source.explorer, self.state)
-        return describer.accesses(self._trace, source.outer)
+        describer = ending.describer or Describer(ending.source, self.state)
+        return describer.accesses(self._trace, ending.outer)
 
     @property
     def site_keys(self) -> tuple[str, ...]:
         """The places whose accesses are events of this execution, by names that other processes understand."""
-        source = self._source
+        ending = self._ending
         return (
-            () if source is None else _site_keys_of(self._trace, source.stuck, source.scheduling_points, source.named)
+            () if ending is None else _site_keys_of(self._trace, ending.stuck, ending.scheduling_points, ending.named)
         )
 
     @property
     def blocked(self) -> tuple[Blocked, ...]:
         """At a deadlock: who waits for whom."""
-        source = self._source
-        if source is None or self.status is not Status.DEADLOCK:
+        ending = self._ending
+        if ending is None or self.status is not Status.DEADLOCK:
             return ()
-        return Describer(source.explorer, self.state).blocked(source.stuck, source.held, source.outer)
+        return Describer(ending.source, self.state).blocked(ending.stuck, ending.held, ending.outer)
 
     @property
     def needs_free_threading(self) -> bool:
@@ -85,10 +82,10 @@ class Execution:
         return sum(a != b for a, b in zip(self.choices, self.choices[1:], strict=False))
 
 
-class DescriptionSource(NamedTuple):
-    """What a description of an execution is made from, if somebody asks for one."""
+class Ending(NamedTuple):
+    """How things stood at the end of an execution: what a description of it is made from, if somebody asks."""
 
-    explorer: Explorer
+    source: DescriptionSource
     describer: Describer | None
     outer: dict[int, int]
     stuck: dict[int, Operation]

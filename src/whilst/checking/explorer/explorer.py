@@ -34,8 +34,8 @@ from whilst.checking.engine.events import Assumption, TaskResult
 from whilst.checking.engine.fingerprint import Fingerprint
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.engine.watchdog import Watchdog
-from whilst.checking.explorer.describe import Describer, needs_free_threading_along, types_within
-from whilst.checking.explorer.execution import DescriptionSource, Execution, Limits, Program
+from whilst.checking.explorer.describe import Describer, DescriptionSource, needs_free_threading_along, types_within
+from whilst.checking.explorer.execution import Ending, Execution, Limits, Program
 from whilst.checking.explorer.runtime import Runtime, borrow, give_back
 from whilst.checking.instrument.left_alone import functions_behind, is_module_left_alone
 
@@ -95,6 +95,7 @@ class Explorer:
         self.rewriter, self.instrumentation = runtime.rewriter, runtime.instrumentation
         self.unseen_code = runtime.unseen_code
         self.scheduler.limit_steps, self.scheduler.limit_s = self.limits.steps, self.limits.seconds
+        self._source = DescriptionSource(self.scheduler, self.access_log, self.registry.loops)
         self._watchdog = Watchdog(self.scheduler)
 
     def __exit__(
@@ -254,7 +255,7 @@ class Explorer:
         if self._runs == 1:
             for kind in types_within(state):
                 self.access_log.meet(kind)
-        describer = Describer(self, state) if record else None
+        describer = Describer(self._source, state) if record else None
         scheduler.on_event = describer.note if describer is not None else None
         self.access_log.on_log = describer.note_within if describer is not None and self._has_coroutines else None
         loop = self._loop() if self._has_coroutines else None
@@ -314,7 +315,7 @@ class Explorer:
     def _execution(self, state: object, describer: Describer | None) -> Execution:
         scheduler, sites, held = self.scheduler, self.rewriter.site_table, self.registry.locks.held_at_end
         outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
-        source = DescriptionSource(self, describer, outer, scheduler.stuck, held, sites.scheduling_points, sites.named)
+        ending = Ending(self._source, describer, outer, scheduler.stuck, held, sites.scheduling_points, sites.named)
         return Execution(
             tuple([outer[event[0]] for event in trace]),
             scheduler.status,
@@ -322,7 +323,7 @@ class Explorer:
             tuple([results.get(task, _CUT_SHORT) for task in scheduler.numbers]),
             scheduler.reason,
             trace,
-            source,
+            ending,
         )
 
 

@@ -21,17 +21,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import CO_GENERATOR
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.instrument.bytecode import Instruction, assemble, call_hook, decode
 from whilst.checking.instrument.shared_variables import SharedVariables, cell_name
 from whilst.inspecting.cpython import COMMON_CONSTANTS, OP, Version
 
-if TYPE_CHECKING:
-    from whilst.checking.instrument.templates import Rewriter
-
-__all__ = ["CodeRewriter", "Hooks"]
+__all__ = ["CodeRewriter", "Hooks", "Owner"]
 
 _MAX_STACK = 8  # what a hook's call may push at once: NULL, callee, site and up to four copies, rounded up
 _INPLACE = 13  # BINARY_OP's argument from which on it is the augmented form
@@ -91,10 +88,22 @@ _TRUTH_JUMPS = ("IF_TRUE", "IF_FALSE", "OR_POP")
 _ALREADY_BOOL = ("COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "TO_BOOL")
 
 
+class Owner(Protocol):
+    """For whom code is rewritten."""
+
+    hooks: Hooks
+    row: Version
+    at_every_instruction: bool  # whether every instruction that may touch an object is a scheduling point
+    returning: set[int]  # ids of the code objects whose returns are events
+
+    def rewrite(self, code: CodeType, names: SharedVariables) -> CodeType:
+        """The code object to run instead of a nested one."""
+
+
 class CodeRewriter:
     """One code object on its way through."""
 
-    def __init__(self, owner: Rewriter, code: CodeType, names: SharedVariables) -> None:
+    def __init__(self, owner: Owner, code: CodeType, names: SharedVariables) -> None:
         self.owner, self.code, self.names = owner, code, names
         self.hooks, self.row = owner.hooks, owner.row
         self.sites: list[Site] = []

@@ -10,15 +10,15 @@ from whilst.checking.observe.registry import ModelRegistry
 __all__ = ["install"]
 
 _ROOMS: Final = {
-    "asyncio.runners": "coroutines.loops",
-    "asyncio.events": "coroutines.loops",
-    "asyncio.tasks": "coroutines.loops",
-    "_asyncio": "coroutines.loops",
-    "concurrent.futures.process": "processes",
-    "multiprocessing.pool": "pools",
-    "multiprocessing.queues": "channels",
-    "multiprocessing.synchronize": "semaphores",
-    "_multiprocessing": "semaphores",
+    "asyncio.runners": "whilst.checking.models.coroutines.loops",
+    "asyncio.events": "whilst.checking.models.coroutines.loops",
+    "asyncio.tasks": "whilst.checking.models.coroutines.loops",
+    "_asyncio": "whilst.checking.models.coroutines.loops",
+    "concurrent.futures.process": "whilst.checking.models.processes",
+    "multiprocessing.pool": "whilst.checking.models.pools",
+    "multiprocessing.queues": "whilst.checking.models.channels",
+    "multiprocessing.synchronize": "whilst.checking.models.semaphores",
+    "_multiprocessing": "whilst.checking.models.semaphores",
 }
 
 
@@ -30,7 +30,7 @@ def install(registry: ModelRegistry) -> None:
             for module, other in _ROOMS.items():
                 if other == room:
                     registry.late.pop(module, None)
-            importlib.import_module(f"whilst.checking.models.{room}").install(registry)
+            importlib.import_module(room).install(registry)
 
         return loaded
 

@@ -22,7 +22,7 @@ from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting import c_effects as effects
 from whilst.inspecting.c_effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
 
-__all__ = ["NOTHING", "CCalls"]
+__all__ = ["NOTHING", "OUTSIDE", "CCalls"]
 
 NOTHING: Any = object()  # no such argument
 _CALLS = Sync(Op.CALL, writes=1)
@@ -246,7 +246,7 @@ class CCalls:
         if name in _HARMLESS_OUTSIDE:
             return
         self.registry.virtual.setdefault("outside", _OUTSIDE_ASSUMED)
-        self.access_log.touch(site, int(name not in _READING_OUTSIDE), _OUTSIDE, None)
+        self.access_log.touch(site, int(name not in _READING_OUTSIDE), OUTSIDE, None)
 
     def assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
         """Nothing is known about it: a write of its self object and of every container among its arguments."""
@@ -301,7 +301,7 @@ class _Outside:
         return "files and sockets"
 
 
-_OUTSIDE = _Outside()
+OUTSIDE = _Outside()
 _OUTSIDE_ASSUMED = Assumption("files, sockets and databases", "one shared thing; what they hold is no outcome")
 _OUTSIDE_MODULES = frozenset({"_io", "sqlite3", "_sqlite3", "_socket", "socket", "select", "_ssl", "mmap"})
 _READING_OUTSIDE_NAMES = "stat lstat fstat listdir scandir access readlink getcwd read readline readlines readall tell"

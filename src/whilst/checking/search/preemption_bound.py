@@ -18,7 +18,7 @@ __all__ = ["PreemptionBound"]
 
 
 class PreemptionBound:
-    """Depth first below one bound; `next_plan` says what to run until there is nothing left."""
+    """Depth first below one bound; `plan` is what to run next, until `is_over`."""
 
     def __init__(self, scheduler: Scheduler, bound: int) -> None:
         self.scheduler, self.bound = scheduler, bound

@@ -158,10 +158,11 @@ def _conflicts(keys: dict[Any, tuple[set[str], set[str]]]) -> Iterator[tuple[str
             yield from ((one, other) for other in others_write if other != one)
 
 
+_EVENT_LOOP: Final = "whilst.checking.models.coroutines.eventloop"  # what stands in for the loop of asyncio
+
+
 def _is_asyncio(module: str) -> bool:
-    return (
-        module.partition(".")[0] in ("asyncio", "_asyncio") or module == "whilst.checking.models.coroutines.eventloop"
-    )
+    return module.partition(".")[0] in ("asyncio", "_asyncio") or module == _EVENT_LOOP
 
 
 def where(made: Any) -> tuple[FrameType | None, bool, Any]:
