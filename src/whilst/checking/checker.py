@@ -18,9 +18,10 @@ from whilst.checking.explain.shrink import shrink
 from whilst.checking.explain.tokens import Token, digest_of, reference_to
 from whilst.checking.explorer.explorer import Execution, Explorer, Limits
 from whilst.checking.judge.canonical import StateTooLargeError, opaque_types
+from whilst.checking.judge.judge import Finding, Judge
 from whilst.checking.judge.outside_state import Surroundings
 from whilst.checking.judge.sequential import ENDLESS
-from whilst.checking.question import Finding, Judge, Question
+from whilst.checking.question import Question
 from whilst.checking.search.parallel import Answered, Assignment, ParallelSearch, is_possible
 from whilst.checking.search.search import DivergedError, Guarantee, SearchConfig, SearchReport, search
 from whilst.errors import ReplayError

@@ -14,7 +14,8 @@ from typing import Any
 from whilst.checking.checker import Checker
 from whilst.checking.explain.tokens import resolve
 from whilst.checking.explorer.explorer import Explorer
-from whilst.checking.question import Judge, Question
+from whilst.checking.judge.judge import Judge
+from whilst.checking.question import Question
 from whilst.checking.search.parallel import PIECE_S, Answered, Assignment, KnownSites
 from whilst.checking.search.subtrees import SubtreeTask, explore
 

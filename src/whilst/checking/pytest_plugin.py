@@ -62,7 +62,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         pytest.fail("@pytest.mark.isolated takes keyword arguments only: return (setup, tasks)", pytrace=False)
     wanted = inspect.signature(pyfuncitem.obj).parameters
     given = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
-    from whilst.checking.targets import as_question
+    from whilst.checking.question import as_question
     from whilst.errors import CheckError
 
     try:

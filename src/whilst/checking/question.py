@@ -1,25 +1,28 @@
-"""A question, and how one execution is judged: is this an ending that some sequential order gives?
+"""What is asked: a `Question`, and how what a person points at ("bank.py::transfers", a test) becomes one.
 
-Pure, given the endings of the sequential orders. The first execution that answers the question with "no" is
-kept as the finding; everything that makes an answer impossible is kept as the reason.
+A question can be given as a `Question`, as `(setup, tasks)`, as `(setup, tasks, options)` with the keyword arguments
+of `whilst.check` that belong to the question, or as a function without arguments that returns one of these.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import Any
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
-from whilst.checking.engine.events import Status
-from whilst.checking.explorer.explorer import Execution, Explorer, Program
-from whilst.checking.judge.canonical import StateTooLargeError
-from whilst.checking.judge.outcome import Measure, short
-from whilst.checking.judge.sequential import SequentialEndings, orders_of
+from whilst.checking.explain.tokens import load_file
+from whilst.checking.explorer.explorer import Program
+from whilst.checking.judge.outcome import short
 from whilst.errors import CheckError
-from whilst.model.verdict import Answer
 
-__all__ = ["Finding", "Judge", "Question"]
+__all__ = ["Question", "as_question", "find"]
+
+_OPTIONS: Final = ("outcome", "invariant", "orders")
+_SHAPE: Final = "(setup, tasks), or a function that returns them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,93 +69,71 @@ def _misfit(function: Callable[..., object], *arguments: object) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """An execution that answers "no" (or one that forbids an answer), by its choices."""
+def find(target: str) -> object:
+    """Import what "file.py::name" or "module:name" names.
 
-    answer: Answer
-    execution: Execution
-    reason: str = ""
+    Raises:
+        CheckError: there is no such file, module or name.
+    """
+    where, separator, name = target.partition("::") if "::" in target else target.rpartition(":")
+    if not separator or not where or not name:
+        raise CheckError(f"can't make out {target!r}: write file.py::name or module:name")
+    try:
+        module = load_file(where) if where.endswith(".py") else importlib.import_module(where)
+    except (ImportError, OSError) as error:
+        raise CheckError(f"can't import {where}: {error}") from error
+    except SystemExit as error:
+        raise CheckError(f"can't import {where}: it ends the process, with sys.exit({error.code!r})") from error
+    except Exception as error:
+        raise CheckError(f"can't import {where}: {type(error).__name__}: {error}{_where(error)}") from error
+    found: Any = module
+    for part in name.replace("::", ".").split("."):
+        found = getattr(found, part, None)
+        if found is None:
+            offered = ", ".join(sorted(_offered(vars(module)))) or "nothing to check"
+            raise CheckError(f"there is no {name} in {where}; it has {offered}")
+    return found
 
 
-@dataclass(slots=True)
-class Judge:
-    """Judges executions one by one, as the search hands them over."""
+def _where(error: BaseException) -> str:
+    """The innermost line of a file that an error comes from."""
+    frames = [] if isinstance(error, SyntaxError) else traceback.extract_tb(error.__traceback__)
+    lines = [f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in frames if frame.filename[:1] != "<"]
+    return lines[-1] if lines else ""
 
-    question: Question
-    explorer: Explorer
-    measure: Measure = field(init=False)
-    sequential: SequentialEndings = field(init=False)
-    finding: Finding | None = None
-    endings: set[Hashable] = field(default_factory=set)
-    raised: set[tuple[int, str]] = field(default_factory=set)  # in interleavings
 
-    def __post_init__(self) -> None:
-        self.measure = Measure(self.question.tasks, self.question.outcome)
-        orders = orders_of(self.measure.classes, self.question.orders)
-        self.sequential = SequentialEndings(self.explorer, self.measure, orders)
+def _offered(names: Mapping[str, object]) -> list[str]:
+    """Names in a module that look like a question."""
+    return [
+        name
+        for name, value in names.items()
+        if isinstance(value, Question)
+        or (isinstance(value, tuple) and len(value) in (2, 3) and callable(value[0]) and not name.startswith("_"))
+        or (callable(value) and getattr(value, "pytestmark", None))
+    ]
 
-    def __call__(self, execution: Execution) -> bool:
-        """Judge one more; True when the question is answered and the search may stop."""
-        self.finding = self.judge(execution)
-        return self.finding is not None
 
-    def tell_tasks_apart(self) -> None:
-        """Identical tasks turned out to differ by what they ask of themselves (thread ident, random draws): compare
-        with the orders of all of them."""
-        done = set(self.sequential.orders)
-        every = orders_of(range(len(self.question.tasks)), self.question.orders)
-        self.sequential.orders = [order for order in every if order not in done]
-        self.sequential.run_all()
+def as_question(given: object, name: str = "this") -> Question:
+    """The question that `given` stands for.
 
-    def judge(self, execution: Execution) -> Finding | None:
-        """What this execution says about the question; None if it ends as it may."""
-        match execution.status:
-            case Status.DONE:
-                return self._judge_ending(execution)
-            case Status.DEADLOCK:
-                return Finding(Answer.DEADLOCK, execution)
-            case Status.SPINNING:
-                return Finding(Answer.LIVELOCK, execution, execution.reason)
-            case Status.TOO_LONG:
-                return Finding(Answer.STEP_BOUND, execution, execution.reason)
-            case Status.DIVERGED:
-                return Finding(Answer.INCONCLUSIVE, execution, f"not deterministic: {execution.reason}")
-            case Status.OUTSIDE:
-                return Finding(Answer.INCONCLUSIVE, execution, execution.reason)
-            case Status.CUT:
-                return None
-
-    def _judge_ending(self, execution: Execution) -> Finding | None:
-        broken = self.broken_invariant(execution)
-        if broken:
-            return Finding(Answer.BREAKS_INVARIANT, execution, broken)
+    Raises:
+        CheckError: it stands for none.
+    """
+    if callable(given) and not isinstance(given, type):
         try:
-            judged = self.measure.judge(execution.state, execution.results)
-        except StateTooLargeError as error:
-            return Finding(Answer.INCONCLUSIVE, execution, str(error))
-        self.endings.add(judged.form)
-        self.raised |= judged.raised
-        unknown_error = judged.raised - self.sequential.raised
-        if not self.sequential.completed or (judged.form in self.sequential.endings and not unknown_error):
-            return None
-        return Finding(Answer.RAISES if unknown_error else Answer.NOT_ISOLATED, execution)
-
-    def broken_invariant(self, execution: Execution) -> str:
-        """What the invariant says against the final state, "" if it holds."""
-        if self.question.invariant is None:
-            return ""
-        try:
-            holds = self.question.invariant(execution.state)
-        except AssertionError as error:
-            return f"the invariant fails: {error}" if str(error) else "the invariant fails"
-        return "" if holds or holds is None else "the invariant does not hold"
-
-    def fails_alike(self, answer: Answer) -> Callable[[Execution], bool]:
-        """A test for shrinking: does another execution answer the question in the same way?"""
-
-        def test(execution: Execution) -> bool:
-            found = self.judge(execution)
-            return found is not None and found.answer is answer
-
-        return test
+            given = given()
+        except TypeError as error:
+            raise CheckError(f"{name} can't be called without arguments: {error}; it should be {_SHAPE}") from error
+    if isinstance(given, Question):
+        return given
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) not in (2, 3):
+        raise CheckError(f"{name} is not a question but {type(given).__name__}: it should be {_SHAPE}")
+    setup, tasks, options = (*given, {}) if len(given) == 2 else given
+    if not isinstance(options, Mapping) or not set(options) <= set(_OPTIONS):
+        raise CheckError(f"the third part of {name} may hold {', '.join(_OPTIONS)}, got {options!r}")
+    if not isinstance(tasks, Sequence):
+        raise CheckError(f"the second part of {name} is the tasks, a list of callables, got {type(tasks).__name__}")
+    try:
+        return Question(setup, tuple(tasks), **options)
+    except (TypeError, ValueError) as error:
+        raise CheckError(f"{name}: {error}") from error

@@ -70,7 +70,7 @@ def exit_code(verdict: Verdict) -> int:
 
 
 def _question(what: str) -> Question:
-    from whilst.checking.targets import as_question, find
+    from whilst.checking.question import as_question, find
 
     return as_question(find(what), what)
 
