@@ -22,12 +22,12 @@ from typing import Any, Final
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Event, Operation, accesses_of
 
-__all__ = ["LOCKING", "OWN_FOLDER", "ROUNDS", "Polling", "local_state"]
+__all__ = ["LOCKING", "LOOKS", "OWN_FOLDER", "ROUNDS", "Polling", "local_state"]
 
 OWN_FOLDER: Final = str(Path(__file__).parents[1])  # frames of code below it are the engine's
 ROUNDS: Final = 3  # looks at one thing from one place after which a task is suspected to poll
 LOCKING: Final = frozenset({Op.ACQUIRE, Op.RELEASE})  # writes of a task that look again all the same
-_LOOKS: Final = frozenset({Op.TRY, Op.READ, Op.ACQUIRE})
+LOOKS: Final = frozenset({Op.TRY, Op.READ, Op.ACQUIRE})
 _ANY: Final = object()
 
 
@@ -64,7 +64,7 @@ class Polling:
     def _arrive(self, task: int, ahead: list[Operation]) -> None:
         if ahead:
             operation = ahead.pop()
-            if operation[0] == 0 or (operation[0] == 2 and operation[5].kind in _LOOKS):
+            if operation[0] == 0 or (operation[0] == 2 and operation[5].kind in LOOKS):
                 self.look(task, operation)
 
     def look(self, task: int, operation: Operation) -> list[Any] | None:
