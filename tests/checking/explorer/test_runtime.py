@@ -1,4 +1,4 @@
-"""One machine serves check after check: what an earlier one learnt, took or kept must not be met in the next."""
+"""One runtime serves check after check: what an earlier one learnt, took or kept must not be met in the next."""
 
 from __future__ import annotations
 
