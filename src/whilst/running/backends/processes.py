@@ -200,7 +200,7 @@ class ProcessBackend:
         while True:
             left_s = 0.0 if self._queued else None if deadline is None else max(0.0, deadline - time.monotonic())
             is_woken = self._look(left_s) or is_woken
-            self._parcels.echo(worker.hands for worker in self._workers.values())
+            self._parcels.replay_output(worker.hands for worker in self._workers.values())
             if self._queued or is_woken or (left_s is not None and left_s <= 0):
                 return self._take_events()
 

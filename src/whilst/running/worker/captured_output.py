@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Job
     from whilst.running.worker.transport.status_page import Cell
 
-__all__ = ["Echoes", "HeldEchoes"]
+__all__ = ["CapturedOutput", "OutputCapture"]
 
 _OUT, _ERR, _OUT_BYTES, _ERR_BYTES, _LOG, _WARNING, _RAW_ERR = range(7)
 _KEPT_RAW_BYTES = 1 << 20
 _HERE = __file__.rpartition("/")[0]
 
 
-class Echoes:
+class OutputCapture:
     """A worker's side: collects, and hands over what was collected so far."""
 
     def __init__(self, cell: Cell, stderr_fd: int) -> None:
@@ -82,10 +82,10 @@ class Echoes:
                     logging.disable(level)
             elif (logger := logging.getLogger(name or None)).level != level:
                 logger.setLevel(level)
-        echoes = self
+        output = self
 
         def forward(logger: Any, record: Any) -> None:
-            echoes.say(_LOG, _record_bytes(logger, record))
+            output.say(_LOG, _record_bytes(logger, record))
 
         logging.Logger.callHandlers = forward
 
@@ -173,11 +173,11 @@ class _Stream(io.TextIOBase):
     errors = "backslashreplace"
     newlines = None
 
-    def __init__(self, echoes: Echoes, kind: int, fd: int) -> None:
-        self._echoes, self._kind, self._fd = echoes, kind, fd
+    def __init__(self, output: OutputCapture, kind: int, fd: int) -> None:
+        self._output, self._kind, self._fd = output, kind, fd
         self.name = "<stdout>" if kind == _OUT else "<stderr>"
         self.mode = "w"
-        self.buffer = _Bytes(echoes, kind + 2, fd)
+        self.buffer = _Bytes(output, kind + 2, fd)
         self.line_buffering = True
 
     def write(self, text: str, /) -> int:
@@ -186,7 +186,7 @@ class _Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         if text:
-            self._echoes.say(self._kind, text)
+            self._output.say(self._kind, text)
         return len(text)
 
     def writable(self) -> bool:
@@ -202,12 +202,12 @@ class _Stream(io.TextIOBase):
 class _Bytes(io.RawIOBase):
     """The `buffer` under it."""
 
-    def __init__(self, echoes: Echoes, kind: int, fd: int) -> None:
-        self._echoes, self._kind, self._fd = echoes, kind, fd
+    def __init__(self, output: OutputCapture, kind: int, fd: int) -> None:
+        self._output, self._kind, self._fd = output, kind, fd
 
     def write(self, data: Any, /) -> int:
         data = bytes(data)
-        self._echoes.say(self._kind, data)
+        self._output.say(self._kind, data)
         return len(data)
 
     def writable(self) -> bool:
@@ -217,7 +217,7 @@ class _Bytes(io.RawIOBase):
         return self._fd
 
 
-class HeldEchoes:
+class CapturedOutput:
     """The parent's side: what calls have said, until all calls before them are over.
 
     Calls of an Executor have nothing to do with each other, and are not waited for. What was said after a call whose
@@ -240,7 +240,7 @@ class HeldEchoes:
         """What came with an answer.
 
         Args:
-            data: from `Echoes.take`.
+            data: from `OutputCapture.take`.
             first: the lowest id of the calls that the answer is for.
             id_at: which call has a serial.
         """

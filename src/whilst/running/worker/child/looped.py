@@ -45,7 +45,7 @@ class Looped(Style):
         self._sent_s = 0.0
         self._loop: asyncio.AbstractEventLoop
         self._done: asyncio.Future[None]
-        worker.echoes.serial_here = self._serial.get
+        worker.output.serial_here = self._serial.get
 
     def run(self, receive: Callable[[], bool]) -> None:
         del receive  # the loop waits instead

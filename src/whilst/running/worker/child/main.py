@@ -17,7 +17,7 @@ from types import CoroutineType
 
 from whilst.running import nesting
 from whilst.running import process_role as share
-from whilst.running.worker.captured_output import Echoes
+from whilst.running.worker.captured_output import OutputCapture
 from whilst.running.worker.child import environment as ambient
 from whilst.running.worker.child import warning_filters as filters
 from whilst.running.worker.child.styles import Job, Made, Style, Work
@@ -45,11 +45,11 @@ class Worker:
     """The channel to the parent and what hangs on it."""
 
     def __init__(
-        self, sock: socket, cell: Cell, echoes: Echoes, memory_limit_bytes: int | None, *, is_guest: bool = False
+        self, sock: socket, cell: Cell, output: OutputCapture, memory_limit_bytes: int | None, *, is_guest: bool = False
     ) -> None:
         self.sock = sock
         self.cell = cell
-        self.echoes = echoes
+        self.output = output
         self.style: Style
         self.pid = os.getpid()
         # A fork of a big program is as big from the start, and shares nearly all of that.
@@ -129,7 +129,7 @@ class Worker:
 
     def _settle(self, head: JobHead) -> Context:
         context = ambient.settle(head.surroundings, head.native_threads, is_guest=self._is_guest)
-        self.echoes.settle(*ambient.log_settings(head.surroundings))
+        self.output.settle(*ambient.log_settings(head.surroundings))
         share.nested_workers = head.nested_workers
         nesting.enter_worker(head.nested_workers)
         return context
@@ -150,7 +150,7 @@ class Worker:
         items, failures = job.context.copy().run(payload.unpack, head.shape, stream, buffers, is_copying=False)
         del stream, buffers
         filters.settle_again()
-        self.echoes.watch_logging()
+        self.output.watch_logging()
         if job.load_error is not None:
             failures = dict.fromkeys(range(head.size), job.load_error)
         if failures:
@@ -223,7 +223,7 @@ class Worker:
             _column(made.ends),
             made.cpu_ns,
             told or None,
-            self.echoes.take(),
+            self.output.take(),
             self._borrower.given_back(),
             dropped,
             made.lane,
@@ -288,10 +288,10 @@ def enter(spawn: frames.Spawn, sock: socket, cell_fd: int, stderr_fd: int) -> No
     try:
         cell = Cell(cell_fd, spawn.slots)
         os.close(cell_fd)
-        echoes = Echoes(cell, stderr_fd)
-        worker = Worker(sock, cell, echoes, spawn.memory_limit_bytes)
+        output = OutputCapture(cell, stderr_fd)
+        worker = Worker(sock, cell, output, spawn.memory_limit_bytes)
         worker.style = _style(spawn, worker)
-        echoes.install()
+        output.install()
         share.nested_workers = 1
         send_all(sock, encode(frames.READY, (worker.pid,)))
         worker.style.run(worker.receive)
@@ -310,14 +310,14 @@ def inhabit(sock_fd: int, cell_fd: int, stderr_fd: int) -> None:
     """Be a worker in a sub-interpreter of the parent's process, until the parent has had enough."""
     cell = Cell(cell_fd, 1)
     os.close(cell_fd)
-    echoes = Echoes(cell, stderr_fd)
+    output = OutputCapture(cell, stderr_fd)
     sock = socket(fileno=sock_fd)
     try:
-        worker = Worker(sock, cell, echoes, None, is_guest=True)
+        worker = Worker(sock, cell, output, None, is_guest=True)
         from whilst.running.worker.child.serial import Serial
 
         worker.style = Serial(worker)
-        echoes.install()
+        output.install()
         share.nested_workers = 1
         send_all(sock, encode(frames.READY, (worker.pid,)))
         worker.style.run(worker.receive)

@@ -53,7 +53,7 @@ class Serial(Style):
         self._worker = worker
         self._words = words = worker.cell.words
         self._await = Awaiter()
-        worker.echoes.serial_here = lambda: words[BEGUN]
+        worker.output.serial_here = lambda: words[BEGUN]
 
     def run(self, receive: Callable[[], bool]) -> None:
         while receive():

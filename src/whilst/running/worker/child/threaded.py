@@ -86,7 +86,7 @@ class Threaded(Style):
         self._is_short = False
         self._sent_ns = 0
         self._is_idle = threading.Condition(self._lock)
-        worker.echoes.serial_here = lambda: getattr(self._here, "serial", -1)
+        worker.output.serial_here = lambda: getattr(self._here, "serial", -1)
         for slot in range(slots):
             threading.Thread(target=self._work, args=(slot,), name=f"whilst-{slot}", daemon=True).start()
 

@@ -12,7 +12,7 @@ from _pickle import loads
 
 from whilst.running.call_names import describe_call
 from whilst.running.jobs import Batch, Event, Finished, Job
-from whilst.running.worker.captured_output import HeldEchoes
+from whilst.running.worker.captured_output import CapturedOutput
 from whilst.running.worker.parent.in_flight import OpenBatch, Waiting
 from whilst.running.worker.parent.jobs import JobState
 from whilst.running.worker.transport import messages as frames
@@ -44,7 +44,7 @@ class Parcels:
         self._jobs: dict[Job, JobState] = {}
         self._keys = itertools.count()
         self._suspects: set[tuple[int, int]] = set()
-        self._echoes = HeldEchoes()
+        self._output = CapturedOutput()
 
     def suspect(self, batch: Batch, ids: Sequence[int]) -> None:
         """One of these ended a worker while it was unpickled: from now on each travels alone."""
@@ -52,7 +52,7 @@ class Parcels:
 
     def send(self, hands: Hands, writer: FrameWriter, batch: Batch) -> list[Event]:
         """Pickle and send; gives the answers for what could not be pickled."""
-        self._echoes.sent(batch.job, batch.ids)
+        self._output.sent(batch.job, batch.ids)
         state = self._state(batch.job)
         error = state.packed(hands.shares_main)[1]
         if error is not None:
@@ -74,7 +74,7 @@ class Parcels:
 
     def note_taken_back(self, ids: Iterable[int]) -> None:
         """These have not begun, and are to be sent again."""
-        self._echoes.taken_back(ids)
+        self._output.taken_back(ids)
 
     def hold(self, hands: Hands, batch: Batch) -> None:
         """Have it in hand without sending it: its worker has died, and that is about to be said."""
@@ -99,9 +99,9 @@ class Parcels:
             # All of it was answered or taken back, and this is the worker saying that it saw the latter.
             return []
         positions = _positions(unit, answer)
-        if answer.echoes is not None:
+        if answer.output is not None:
             first = min(_chosen(unit.ids, positions), default=0)
-            self._echoes.hold(answer.echoes, unit.open_batch.batch.job, first, hands.id_at)
+            self._output.hold(answer.output, unit.open_batch.batch.job, first, hands.id_at)
         again: list[int] = []
         errors = self._errors(hands, unit, answer, positions, failures, again)
         if again:
@@ -111,7 +111,7 @@ class Parcels:
         unit.note(positions)
         if errors:
             unit.has_failed = True
-            self._echoes.failed(unit.open_batch.batch.job, errors)
+            self._output.failed(unit.open_batch.batch.job, errors)
         events: list[Event] = []
         if again:
             events += self._send_by_value(hands, writer, unit, again)
@@ -164,10 +164,10 @@ class Parcels:
             events.append(Finished(hands.worker, number, ids, values, start_ns, start_ns, is_last=is_last))
         return events
 
-    def echo(self, everybody: Iterable[Hands], *, is_over: bool = False) -> None:
+    def replay_output(self, everybody: Iterable[Hands], *, is_over: bool = False) -> None:
         """Say again what calls have said, in the order of the calls. `is_over`: nothing follows."""
-        if not self._echoes.is_empty:
-            self._echoes.say([each for hands in everybody for each in hands.lowest_ids()], is_over=is_over)
+        if not self._output.is_empty:
+            self._output.say([each for hands in everybody for each in hands.lowest_ids()], is_over=is_over)
 
     def close(self) -> None:
         self.echo((), is_over=True)

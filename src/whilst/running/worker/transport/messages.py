@@ -92,7 +92,7 @@ class Answer(Record):
     cpu_ns: int | None
     errors: list[tuple[int, int, Any]] | None
     """(position in this answer, kind, what there is to say)."""
-    echoes: bytes | None
+    output: bytes | None
     given_back: Sequence[int]
     """Segments of arguments that the worker is done with."""
     dropped: Sequence[int]
