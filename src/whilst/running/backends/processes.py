@@ -23,9 +23,9 @@ from whilst.errors import WhilstError
 from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
 from whilst.running.worker.parent import fork as forking
 from whilst.running.worker.parent.fork import Forks
-from whilst.running.worker.parent.in_flight import Hands
+from whilst.running.worker.parent.in_flight import InFlight
 from whilst.running.worker.parent.resource_tracker import TrackerPipe
-from whilst.running.worker.parent.task_channel import Parcels
+from whilst.running.worker.parent.task_channel import TaskChannel
 from whilst.running.worker.transport import messages as frames
 from whilst.running.worker.transport.messages import Spawn
 from whilst.running.worker.transport.status_page import Cell, anonymous_file
@@ -51,8 +51,8 @@ class _Worker:
 
     __slots__ = (
         "cell",
-        "hands",
         "has_ended",
+        "in_flight",
         "is_ready",
         "is_stopping",
         "is_told_to_stop",
@@ -72,8 +72,8 @@ class _Worker:
         self.stderr_fd = stderr_fd
         self.reader = FrameReader(sock)
         self.writer = FrameWriter(sock)
-        self.hands = Hands(number, cell)
-        self.hands.shares_main = starter is not None and starter.shares_main
+        self.in_flight = InFlight(number, cell)
+        self.in_flight.shares_main = starter is not None and starter.shares_main
         self.starter = starter
         self.is_ready = self.is_stopping = self.is_told_to_stop = self.has_ended = False
 
@@ -92,7 +92,7 @@ class _Worker:
     def close(self) -> None:
         self.writer.drop()
         self.reader.close()
-        self.hands.close()
+        self.in_flight.close()
         forking.private.discard(self.sock.fileno())
         self.sock.close()
         self.cell.close()
@@ -125,7 +125,7 @@ class ProcessBackend:
         elif slots > 1:
             self.name, self._style = "processes*threads", "threads"
         self._memory_limit_bytes = memory_limit_bytes
-        self._parcels = Parcels(native_threads)
+        self._channel = TaskChannel(native_threads)
         self._workers: dict[int, _Worker] = {}
         self._by_fd: dict[int, _Worker] = {}
         self._queued: list[Event] = []
@@ -153,14 +153,14 @@ class ProcessBackend:
             return
         if target.has_ended:
             # It is about to be said what has become of its calls: of these too.
-            self._parcels.hold(target.hands, batch)
+            self._channel.hold(target.in_flight, batch)
             return
-        self._queued += self._parcels.send(target.hands, target.writer, batch)
+        self._queued += self._channel.send(target.in_flight, target.writer, batch)
         self._watch_writing(target)
 
     def _add_to_death(self, worker: int, batch: Batch) -> None:
         """It has died, and the one who sends has not seen the event yet: these have not begun either."""
-        self._parcels.note_taken_back(batch.ids)
+        self._channel.note_taken_back(batch.ids)
         for index, event in enumerate(self._queued):
             if isinstance(event, WorkerDied) and event.worker == worker:
                 self._queued[index] = event._replace(not_begun=(*event.not_begun, *batch.ids))
@@ -182,16 +182,16 @@ class ProcessBackend:
 
     def running(self, worker: int) -> Sequence[tuple[int, int]]:
         target = self._workers.get(worker)
-        return () if target is None else target.hands.running()
+        return () if target is None else target.in_flight.running()
 
     def recall(self, worker: int) -> Sequence[int]:
         target = self._workers.get(worker)
         if target is None:
             return ()
-        recalled, over = target.hands.recall_waiting()
+        recalled, over = target.in_flight.recall_waiting()
         self._queued += [Finished(worker, batch.number, [], [], 0, 0) for batch in over]
-        back = [*target.hands.recall(), *recalled]
-        self._parcels.note_taken_back(back)
+        back = [*target.in_flight.recall(), *recalled]
+        self._channel.note_taken_back(back)
         return back
 
     def events(self, timeout_s: float | None) -> Sequence[Event]:
@@ -200,7 +200,7 @@ class ProcessBackend:
         while True:
             left_s = 0.0 if self._queued else None if deadline is None else max(0.0, deadline - time.monotonic())
             is_woken = self._look(left_s) or is_woken
-            self._parcels.replay_output(worker.hands for worker in self._workers.values())
+            self._channel.replay_output(worker.in_flight for worker in self._workers.values())
             if self._queued or is_woken or (left_s is not None and left_s <= 0):
                 return self._take_events()
 
@@ -257,7 +257,7 @@ class ProcessBackend:
             if self._served is not None:
                 self._served.close()
             self._tracker.close()
-            self._parcels.close()
+            self._channel.close()
             self._let_go()
 
     def _let_go(self) -> None:
@@ -331,14 +331,14 @@ class ProcessBackend:
             worker.is_ready = True
             self._queued.append(WorkerReady(worker.number, frame.envelope[0]))
         elif frame.kind == frames.ANSWER:
-            self._queued += self._parcels.receive(worker.hands, worker.writer, frame)
+            self._queued += self._channel.receive(worker.in_flight, worker.writer, frame)
             if worker.is_stopping:
                 self._say_stop(worker)
             self._watch_writing(worker)
 
     def _say_stop(self, worker: _Worker) -> None:
         """It ends when it comes to this, so it must be the last thing that is sent."""
-        if not worker.hands.waiting and not worker.is_told_to_stop:
+        if not worker.in_flight.waiting and not worker.is_told_to_stop:
             worker.is_told_to_stop = True
             worker.writer.write(encode(frames.STOP, None))
             self._watch_writing(worker)
@@ -363,17 +363,17 @@ class ProcessBackend:
         self._unwatch(worker)
         del self._workers[worker.number]
         tail = worker.stderr_tail()
-        hands = worker.hands
-        if not worker.is_ready and not hands.is_holding and not worker.is_stopping:
+        in_flight = worker.in_flight
+        if not worker.is_ready and not in_flight.is_holding and not worker.is_stopping:
             message = f"A worker process could not be started: {reason}"
             self._queued.append(WorkerFailed(worker.number, WhilstError(f"{message}\n{tail}" if tail else message)))
-        elif not hands.is_holding and not exit_code and (worker.is_stopping or hands.is_retired):
+        elif not in_flight.is_holding and not exit_code and (worker.is_stopping or in_flight.is_retired):
             self._queued.append(WorkerStopped(worker.number))
         else:
-            self._queued += self._parcels.recover(hands)
-            running, lost, not_begun = hands.sort_by_fate(self._parcels)
-            self._parcels.note_taken_back(not_begun)
-            if hands.is_retired and exit_code == 0:
+            self._queued += self._channel.recover(in_flight)
+            running, lost, not_begun = in_flight.sort_by_fate(self._channel)
+            self._channel.note_taken_back(not_begun)
+            if in_flight.is_retired and exit_code == 0:
                 reason = "over its memory limit"
             elif exit_code is not None:
                 reason = ""

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.running.jobs import Batch, Job
-    from whilst.running.worker.parent.task_channel import Parcels
+    from whilst.running.worker.parent.task_channel import TaskChannel
     from whilst.running.worker.transport.status_page import Cell
 
-__all__ = ["Hands", "OpenBatch", "Unit", "Waiting"]
+__all__ = ["InFlight", "OpenBatch", "SentCalls", "UnsentCalls"]
 
 _FENCE_S = 5e-5
 _LARGE_UNDER_WAY = 2
@@ -38,7 +38,7 @@ class OpenBatch:
         self.units_left = 0
 
 
-class Waiting:
+class UnsentCalls:
     """Calls that are to be sent in one frame, once the worker holds little enough."""
 
     __slots__ = ("ids", "is_large", "items", "open_batch", "types")
@@ -60,7 +60,7 @@ class Waiting:
         self.is_large = is_large
 
 
-class Unit:
+class SentCalls:
     """Calls that were sent in one frame."""
 
     __slots__ = (
@@ -76,7 +76,7 @@ class Unit:
         "taken",
     )
 
-    def __init__(self, sent: Waiting, first_serial: int) -> None:
+    def __init__(self, sent: UnsentCalls, first_serial: int) -> None:
         self.open_batch = sent.open_batch
         self.first_serial = first_serial
         self.ids = sent.ids
@@ -116,7 +116,7 @@ class Unit:
         return sorted(set(range(self.count)) - self.taken - self.answered)
 
 
-class Hands:
+class InFlight:
     """One worker's calls."""
 
     __slots__ = (
@@ -135,8 +135,8 @@ class Hands:
     def __init__(self, worker: int, cell: Cell) -> None:
         self.worker = worker
         self.cell = cell
-        self.units: deque[Unit] = deque()
-        self.waiting: deque[Waiting] = deque()
+        self.units: deque[SentCalls] = deque()
+        self.waiting: deque[UnsentCalls] = deque()
         self.next_serial = 0
         self.jobs: dict[int, bool] = {}
         """Jobs that the worker knows (in the order in which they came), and whether by value."""
@@ -154,9 +154,9 @@ class Hands:
     def is_retired(self) -> bool:
         return bool(self.cell.words[RETIRED])
 
-    def take(self, sent: Waiting) -> Unit:
+    def take(self, sent: UnsentCalls) -> SentCalls:
         """A unit is being sent."""
-        unit = Unit(sent, self.next_serial)
+        unit = SentCalls(sent, self.next_serial)
         self.next_serial += unit.count
         self.units.append(unit)
         return unit
@@ -173,7 +173,7 @@ class Hands:
         unit = self.find_unit(serial)
         return None if unit is None else unit.ids[serial - unit.first_serial]
 
-    def find_unit(self, serial: int) -> Unit | None:
+    def find_unit(self, serial: int) -> SentCalls | None:
         for unit in self.units:
             if unit.first_serial <= serial < unit.first_serial + unit.count:
                 return unit
@@ -239,7 +239,7 @@ class Hands:
     def _begun(self) -> int:
         return max((self.cell.words[BEGUN], *(serial for serial, _ in self.cell.running())))
 
-    def sort_by_fate(self, parcels: Parcels) -> tuple[list[int], list[int], list[int]]:
+    def sort_by_fate(self, channel: TaskChannel) -> tuple[list[int], list[int], list[int]]:
         """After its death: the ids of calls (running, lost, not begun)."""
         running_serials = {serial for serial, _ in self.cell.running()}
         begun = self._begun()
@@ -256,7 +256,7 @@ class Hands:
                 if unit.count == 1:
                     running += [unit.ids[each] for each in positions]
                     continue
-                parcels.suspect(unit.open_batch.batch, unit.ids)
+                channel.suspect(unit.open_batch.batch, unit.ids)
             for position in positions:
                 serial = unit.first_serial + position
                 fate = running if serial in running_serials else lost if serial <= begun else not_begun

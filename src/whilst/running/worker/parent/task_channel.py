@@ -13,7 +13,7 @@ from _pickle import loads
 from whilst.running.call_names import describe_call
 from whilst.running.jobs import Batch, Event, Finished, Job
 from whilst.running.worker.captured_output import CapturedOutput
-from whilst.running.worker.parent.in_flight import OpenBatch, Waiting
+from whilst.running.worker.parent.in_flight import OpenBatch, UnsentCalls
 from whilst.running.worker.parent.jobs import JobState
 from whilst.running.worker.transport import messages as frames
 from whilst.running.worker.transport import serialization as payload
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from whilst.running.worker.parent.in_flight import Hands, Unit
+    from whilst.running.worker.parent.in_flight import InFlight, SentCalls
     from whilst.running.worker.transport.wire import Frame, FrameWriter
 
-__all__ = ["Parcels"]
+__all__ = ["TaskChannel"]
 
 _KNOWN_JOBS = 16
 _UNIT_BYTES = 1 << 22
 _LIGHT = {int, float, bool, type(None)}
 
 
-class Parcels:
+class TaskChannel:
     """What all workers of a back end have in common."""
 
     def __init__(self, native_threads: int | None) -> None:
@@ -50,13 +50,13 @@ class Parcels:
         """One of these ended a worker while it was unpickled: from now on each travels alone."""
         self._suspects.update((id(batch.job), each) for each in ids)
 
-    def send(self, hands: Hands, writer: FrameWriter, batch: Batch) -> list[Event]:
+    def send(self, in_flight: InFlight, writer: FrameWriter, batch: Batch) -> list[Event]:
         """Pickle and send; gives the answers for what could not be pickled."""
         self._output.sent(batch.job, batch.ids)
         state = self._state(batch.job)
-        error = state.packed(hands.shares_main)[1]
+        error = state.packed(in_flight.shares_main)[1]
         if error is not None:
-            return [_failed(hands.worker, batch, batch.ids, dict.fromkeys(batch.ids, error), is_last=True)]
+            return [_failed(in_flight.worker, batch, batch.ids, dict.fromkeys(batch.ids, error), is_last=True)]
         open_batch, types = OpenBatch(batch), payload.types_of(batch.items)
         ends = [len(batch.ids)]
         if self._suspects and any((id(batch.job), each) in self._suspects for each in batch.ids):
@@ -66,44 +66,44 @@ class Parcels:
         start = 0
         for end in ends:
             ids, items = batch.ids[start:end], batch.items[start:end]
-            part = Waiting(open_batch, ids, items, is_large=len(ends) > 1, types=types if len(ends) == 1 else None)
-            hands.waiting.append(part)
+            part = UnsentCalls(open_batch, ids, items, is_large=len(ends) > 1, types=types if len(ends) == 1 else None)
+            in_flight.waiting.append(part)
             start = end
         open_batch.units_left = len(ends)
-        return self.pump(hands, writer)
+        return self.pump(in_flight, writer)
 
     def note_taken_back(self, ids: Iterable[int]) -> None:
         """These have not begun, and are to be sent again."""
         self._output.taken_back(ids)
 
-    def hold(self, hands: Hands, batch: Batch) -> None:
+    def hold(self, in_flight: InFlight, batch: Batch) -> None:
         """Have it in hand without sending it: its worker has died, and that is about to be said."""
         open_batch = OpenBatch(batch)
         open_batch.units_left = 1
-        hands.waiting.append(Waiting(open_batch, batch.ids, batch.items, is_large=False))
+        in_flight.waiting.append(UnsentCalls(open_batch, batch.ids, batch.items, is_large=False))
 
-    def pump(self, hands: Hands, writer: FrameWriter) -> list[Event]:
+    def pump(self, in_flight: InFlight, writer: FrameWriter) -> list[Event]:
         """Send what waits, as far as there is room."""
         events: list[Event] = []
-        while hands.has_room:
-            events += self._send_unit(hands, writer, hands.waiting.popleft())
+        while in_flight.has_room:
+            events += self._send_unit(in_flight, writer, in_flight.waiting.popleft())
         return events
 
-    def receive(self, hands: Hands, writer: FrameWriter, frame: Frame) -> list[Event]:
+    def receive(self, in_flight: InFlight, writer: FrameWriter, frame: Frame) -> list[Event]:
         """An answer, as what has finished."""
         answer = Answer(*frame.envelope)
-        hands.lender.take_back(answer.given_back)
-        values, failures = self._values(hands, frame, answer)
-        unit = hands.find_unit(answer.first_serial)
+        in_flight.lender.take_back(answer.given_back)
+        values, failures = self._values(in_flight, frame, answer)
+        unit = in_flight.find_unit(answer.first_serial)
         if unit is None:
             # All of it was answered or taken back, and this is the worker saying that it saw the latter.
             return []
         positions = _positions(unit, answer)
         if answer.output is not None:
             first = min(_chosen(unit.ids, positions), default=0)
-            self._output.hold(answer.output, unit.open_batch.batch.job, first, hands.id_at)
+            self._output.hold(answer.output, unit.open_batch.batch.job, first, in_flight.id_at)
         again: list[int] = []
-        errors = self._errors(hands, unit, answer, positions, failures, again)
+        errors = self._errors(in_flight, unit, answer, positions, failures, again)
         if again:
             keep = [index for index, position in enumerate(positions) if position not in again]
             values = [values[index] for index in keep]
@@ -114,15 +114,15 @@ class Parcels:
             self._output.failed(unit.open_batch.batch.job, errors)
         events: list[Event] = []
         if again:
-            events += self._send_by_value(hands, writer, unit, again)
-        is_last = self._settle_unit(hands, writer, unit, answer, events)
-        events += self.pump(hands, writer)
+            events += self._send_by_value(in_flight, writer, unit, again)
+        is_last = self._settle_unit(in_flight, writer, unit, answer, events)
+        events += self.pump(in_flight, writer)
         if not positions and not is_last:
             return events
         return [
             *events,
             Finished(
-                hands.worker,
+                in_flight.worker,
                 unit.open_batch.batch.number,
                 _chosen(unit.ids, positions),
                 values,
@@ -137,11 +137,11 @@ class Parcels:
             ),
         ]
 
-    def recover(self, hands: Hands) -> list[Event]:
+    def recover(self, in_flight: InFlight) -> list[Event]:
         """Answers that a dead worker had kept in its cell and not sent."""
-        found: dict[int, tuple[Unit, list[int], list[object]]] = {}
-        for serial, data in hands.cell.kept():
-            unit = hands.find_unit(serial)
+        found: dict[int, tuple[SentCalls, list[int], list[object]]] = {}
+        for serial, data in in_flight.cell.kept():
+            unit = in_flight.find_unit(serial)
             if unit is None or unit.is_answered(serial - unit.first_serial):
                 continue
             try:
@@ -156,18 +156,18 @@ class Parcels:
             unit.note(positions)
             is_last = False
             if not unit.has_open:
-                hands.units.remove(unit)
+                in_flight.units.remove(unit)
                 unit.open_batch.units_left -= 1
                 is_last = unit.open_batch.units_left == 0
-            start_ns = hands.cell.words[FIRST_SLOT + 1]
+            start_ns = in_flight.cell.words[FIRST_SLOT + 1]
             number, ids = unit.open_batch.batch.number, _chosen(unit.ids, positions)
-            events.append(Finished(hands.worker, number, ids, values, start_ns, start_ns, is_last=is_last))
+            events.append(Finished(in_flight.worker, number, ids, values, start_ns, start_ns, is_last=is_last))
         return events
 
-    def replay_output(self, everybody: Iterable[Hands], *, is_over: bool = False) -> None:
+    def replay_output(self, everybody: Iterable[InFlight], *, is_over: bool = False) -> None:
         """Say again what calls have said, in the order of the calls. `is_over`: nothing follows."""
         if not self._output.is_empty:
-            self._output.say([each for hands in everybody for each in hands.lowest_ids()], is_over=is_over)
+            self._output.say([each for in_flight in everybody for each in in_flight.lowest_ids()], is_over=is_over)
 
     def close(self) -> None:
         self.echo((), is_over=True)
@@ -182,13 +182,13 @@ class Parcels:
             state = self._jobs[job] = JobState(job, next(self._keys))
         return state
 
-    def _send_unit(self, hands: Hands, writer: FrameWriter, waiting: Waiting) -> list[Event]:
+    def _send_unit(self, in_flight: InFlight, writer: FrameWriter, waiting: UnsentCalls) -> list[Event]:
         """Send one unit; gives the answers for calls that can't be sent."""
         open_batch, ids, items = waiting.open_batch, waiting.ids, waiting.items
         batch = open_batch.batch
         job = batch.job
         state = self._state(job)
-        cares, shares_main = state.cares(hands.shares_main), hands.shares_main
+        cares, shares_main = state.cares(in_flight.shares_main), in_flight.shares_main
         packed = payload.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
         events: list[Event] = []
         if packed.failures:
@@ -201,16 +201,16 @@ class Parcels:
             good = [position for position in range(len(ids)) if position not in packed.failures]
             open_batch.units_left -= not good
             is_last = open_batch.units_left == 0
-            events.append(_failed(hands.worker, batch, list(errors), errors, is_last=is_last))
+            events.append(_failed(in_flight.worker, batch, list(errors), errors, is_last=is_last))
             if not good:
                 return events
             waiting.ids, waiting.items = [ids[each] for each in good], [items[each] for each in good]
             packed = payload.pack(waiting.items, is_careful=cares, shares_main=shares_main)
-        self._introduce(hands, writer, state)
-        unit = hands.take(waiting)
-        parcel = payload.parcel(packed, hands.lender)
-        dropped, hands.lender.dropped = hands.lender.dropped, []
-        given_back, hands.results_done_with = hands.results_done_with, []
+        self._introduce(in_flight, writer, state)
+        unit = in_flight.take(waiting)
+        parcel = payload.parcel(packed, in_flight.lender)
+        dropped, in_flight.lender.dropped = in_flight.lender.dropped, []
+        given_back, in_flight.results_done_with = in_flight.results_done_with, []
         head = (
             batch.number,
             state.key,
@@ -226,19 +226,19 @@ class Parcels:
         _write(writer, frames.BATCH, head, parcel)
         return events
 
-    def _introduce(self, hands: Hands, writer: FrameWriter, state: JobState) -> None:
+    def _introduce(self, in_flight: InFlight, writer: FrameWriter, state: JobState) -> None:
         """Send the job, unless this worker knows it as it is now."""
-        cares = state.cares(hands.shares_main)
-        if hands.jobs.get(state.key) == cares:
+        cares = state.cares(in_flight.shares_main)
+        if in_flight.jobs.get(state.key) == cares:
             return
-        hands.jobs.pop(state.key, None)
+        in_flight.jobs.pop(state.key, None)
         forgotten = []
-        while len(hands.jobs) >= _KNOWN_JOBS:
-            forgotten.append(next(iter(hands.jobs)))
-            del hands.jobs[forgotten[-1]]
-        hands.jobs[state.key] = cares
-        job, packed = state.job, state.packed(hands.shares_main)[0]
-        parcel = payload.parcel(packed, hands.lender)
+        while len(in_flight.jobs) >= _KNOWN_JOBS:
+            forgotten.append(next(iter(in_flight.jobs)))
+            del in_flight.jobs[forgotten[-1]]
+        in_flight.jobs[state.key] = cares
+        job, packed = state.job, state.packed(in_flight.shares_main)[0]
+        parcel = payload.parcel(packed, in_flight.lender)
         native = job.native_threads if job.native_threads is not None else self._native_threads
         head = (
             state.key,
@@ -255,19 +255,19 @@ class Parcels:
         )
         _write(writer, frames.JOB, head, parcel)
 
-    def _values(self, hands: Hands, frame: Frame, answer: Answer) -> tuple[list[Any], dict[int, BaseException]]:
-        stream, buffers = payload.opened(answer.place, frame, hands.borrower)
+    def _values(self, in_flight: InFlight, frame: Frame, answer: Answer) -> tuple[list[Any], dict[int, BaseException]]:
+        stream, buffers = payload.opened(answer.place, frame, in_flight.borrower)
         values, failures = payload.unpack(answer.shape, stream, buffers, is_copying=True)
         del stream, buffers
         if answer.place is not None:
-            hands.results_done_with += hands.borrower.given_back()
-        hands.borrower.drop(answer.dropped)
+            in_flight.results_done_with += in_flight.borrower.given_back()
+        in_flight.borrower.drop(answer.dropped)
         return values, failures
 
     def _errors(
         self,
-        hands: Hands,
-        unit: Unit,
+        in_flight: InFlight,
+        unit: SentCalls,
         answer: Answer,
         positions: Sequence[int],
         failures: dict[int, BaseException],
@@ -298,36 +298,42 @@ class Parcels:
                 refused.has_begun = True
             else:
                 unit.is_split = True
-                if not self._state(job).cares(hands.shares_main):
+                if not self._state(job).cares(in_flight.shares_main):
                     again.append(position)
                     continue
                 name = describe_call(job, number, unit.items[position])
                 errors[number] = unloadable(name, noun_of(job), "in a worker", rebuild(told))
         return errors
 
-    def _send_by_value(self, hands: Hands, writer: FrameWriter, unit: Unit, again: list[int]) -> list[Event]:
+    def _send_by_value(
+        self, in_flight: InFlight, writer: FrameWriter, unit: SentCalls, again: list[int]
+    ) -> list[Event]:
         state = self._state(unit.open_batch.batch.job)
         state.is_careful = True
         unit.taken.update(again)
-        return self._resend(hands, writer, unit, again)
+        return self._resend(in_flight, writer, unit, again)
 
-    def _resend(self, hands: Hands, writer: FrameWriter, unit: Unit, positions: Sequence[int]) -> list[Event]:
+    def _resend(
+        self, in_flight: InFlight, writer: FrameWriter, unit: SentCalls, positions: Sequence[int]
+    ) -> list[Event]:
         ids = [unit.ids[each] for each in positions]
         items = [unit.items[each] for each in positions]
         unit.open_batch.units_left += 1
-        return self._send_unit(hands, writer, Waiting(unit.open_batch, ids, items, is_large=unit.is_large))
+        return self._send_unit(in_flight, writer, UnsentCalls(unit.open_batch, ids, items, is_large=unit.is_large))
 
-    def _settle_unit(self, hands: Hands, writer: FrameWriter, unit: Unit, answer: Answer, events: list[Event]) -> bool:
+    def _settle_unit(
+        self, in_flight: InFlight, writer: FrameWriter, unit: SentCalls, answer: Answer, events: list[Event]
+    ) -> bool:
         """Note a unit that is done; True if its batch is."""
         left = unit.open_positions() if unit.has_open else []
         if left and (unit.is_split or not answer.is_last):
             return False
         if left and not (unit.open_batch.batch.job.stops_at_error and unit.has_failed):
             # Taken back in the very moment in which it was to begin: neither side has it now.
-            events += self._resend(hands, writer, unit, left)
+            events += self._resend(in_flight, writer, unit, left)
         if not left and not answer.is_last and not unit.is_split:
             return False
-        hands.units.remove(unit)
+        in_flight.units.remove(unit)
         unit.open_batch.units_left -= 1
         return unit.open_batch.units_left == 0
 
@@ -365,7 +371,7 @@ def _write(writer: FrameWriter, kind: int, head: tuple[Any, ...], parcel: payloa
         writer.write(encode(kind, head, parcel.payload))
 
 
-def _positions(unit: Unit, answer: Answer) -> Sequence[int]:
+def _positions(unit: SentCalls, answer: Answer) -> Sequence[int]:
     """The positions within the unit, of which the answer may be for a part."""
     offset = answer.first_serial - unit.first_serial
     if isinstance(answer.positions, list):
