@@ -28,7 +28,7 @@ from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.task_channel import TaskChannel
 from whilst.running.worker.transport import messages as frames
 from whilst.running.worker.transport.messages import Spawn
-from whilst.running.worker.transport.status_page import Cell, anonymous_file
+from whilst.running.worker.transport.status_page import StatusPage, anonymous_file
 from whilst.running.worker.transport.wire import Frame, FrameReader, FrameWriter, encode
 
 TYPE_CHECKING = False
@@ -50,13 +50,13 @@ class _Worker:
     """This side's end of a worker."""
 
     __slots__ = (
-        "cell",
         "has_ended",
         "in_flight",
         "is_ready",
         "is_stopping",
         "is_told_to_stop",
         "number",
+        "page",
         "reader",
         "sock",
         "starter",
@@ -64,15 +64,17 @@ class _Worker:
         "writer",
     )
 
-    def __init__(self, number: int, sock: socket, cell: Cell, stderr_fd: int, starter: Forks | Served | None) -> None:
+    def __init__(
+        self, number: int, sock: socket, page: StatusPage, stderr_fd: int, starter: Forks | Served | None
+    ) -> None:
         self.number = number
         self.sock = sock
         forking.private.add(sock.fileno())
-        self.cell = cell
+        self.page = page
         self.stderr_fd = stderr_fd
         self.reader = FrameReader(sock)
         self.writer = FrameWriter(sock)
-        self.in_flight = InFlight(number, cell)
+        self.in_flight = InFlight(number, page)
         self.in_flight.shares_main = starter is not None and starter.shares_main
         self.starter = starter
         self.is_ready = self.is_stopping = self.is_told_to_stop = self.has_ended = False
@@ -86,7 +88,7 @@ class _Worker:
             raw = ""
         # A dump of faulthandler has the innermost call first: of that the head tells most, of all else the end.
         said, mark, dump = raw.partition("Fatal Python error")
-        lines = (self.cell.tail() + said).splitlines()[-_TAIL_LINES:]
+        lines = (self.page.tail() + said).splitlines()[-_TAIL_LINES:]
         return "\n".join([*lines, *(mark + dump).splitlines()[:_TAIL_LINES]])
 
     def close(self) -> None:
@@ -95,7 +97,7 @@ class _Worker:
         self.in_flight.close()
         forking.private.discard(self.sock.fileno())
         self.sock.close()
-        self.cell.close()
+        self.page.close()
         os.close(self.stderr_fd)
 
 
@@ -272,11 +274,11 @@ class ProcessBackend:
     def _spawn(self, number: int) -> None:
         starter = self._starter()
         ours, theirs = socketpair()
-        cell, cell_fd = Cell.create(self.slots)
+        page, page_fd = StatusPage.create(self.slots)
         stderr_fd = anonymous_file("whilst-stderr", 0, is_appended=True)
-        worker = _Worker(number, ours, cell, stderr_fd, starter)
+        worker = _Worker(number, ours, page, stderr_fd, starter)
         try:
-            self._launch(worker, (theirs.detach(), cell_fd, os.dup(stderr_fd)))
+            self._launch(worker, (theirs.detach(), page_fd, os.dup(stderr_fd)))
         except BaseException:
             worker.close()
             raise
@@ -295,7 +297,7 @@ class ProcessBackend:
         return self._served
 
     def _launch(self, worker: _Worker, fds: tuple[int, int, int]) -> None:
-        """Start a worker on its ends of the socket, the cell and stderr, which are its to close."""
+        """Start a worker on its ends of the socket, the page and stderr, which are its to close."""
         assert worker.starter is not None
         spawn = Spawn(worker.number, self._style, self.slots, self._memory_limit_bytes)
         worker.starter.start(spawn, (*fds, _standard_output(), self._tracker.writing_end()))

@@ -9,7 +9,7 @@ segments, the payloads) lives next to the worker's, so that a format is written 
                 styles, serial, threaded, looped
     both sides  wire (frames), frames (what they mean), segments (shared memory), payload (values to bytes and
                 back), byvalue (lambdas, __main__), blame (why not), failures (exceptions with their tracebacks),
-                ambient (what surrounds a call), echoing (prints, logs, warnings), cell (what a worker does now)
+                ambient (what surrounds a call), echoing (prints, logs, warnings), page (what a worker does now)
     the parent  launching (the server), forking (the program itself), hands (what a worker holds), jobs,
                 parcels (sending, receiving), refusing
 """

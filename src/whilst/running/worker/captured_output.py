@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.running.jobs import Job
-    from whilst.running.worker.transport.status_page import Cell
+    from whilst.running.worker.transport.status_page import StatusPage
 
 __all__ = ["CapturedOutput", "OutputCapture"]
 
@@ -35,8 +35,8 @@ _HERE = __file__.rpartition("/")[0]
 class OutputCapture:
     """A worker's side: collects, and hands over what was collected so far."""
 
-    def __init__(self, cell: Cell, stderr_fd: int) -> None:
-        self._cell = cell
+    def __init__(self, page: StatusPage, stderr_fd: int) -> None:
+        self._page = page
         self._stderr_fd = stderr_fd
         self._stderr_seen = 0
         self._said: list[tuple[int, int, Any]] = []
@@ -47,7 +47,7 @@ class OutputCapture:
     def say(self, kind: int, data: Any) -> None:
         self._said.append((self.serial_here(), kind, data))
         if kind == _ERR:
-            self._cell.keep_tail(data)
+            self._page.keep_tail(data)
 
     def install(self) -> None:
         sys.stdout = sys.__stdout__ = _Stream(self, _OUT, 1)  # type: ignore[misc,assignment]

@@ -33,7 +33,7 @@ def become_worker(spawn: Spawn, fds: tuple[int, ...], lifeline: int, parent: int
 
     Args:
         spawn: what kind of worker.
-        fds: its socket, its cell, its stderr, its stdout, and where its resource tracker reads.
+        fds: its socket, its page, its stderr, its stdout, and where its resource tracker reads.
         lifeline: the reading end of a pipe of which `parent` alone holds the other.
         parent: the process that forked.
     """
@@ -42,7 +42,7 @@ def become_worker(spawn: Spawn, fds: tuple[int, ...], lifeline: int, parent: int
         _signal.set_wakeup_fd(-1)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         _hold(lifeline)
-        sock_fd, cell_fd, stderr_fd, stdout_fd, tracker_fd = fds
+        sock_fd, page_fd, stderr_fd, stdout_fd, tracker_fd = fds
         os.dup2(stdout_fd, 1)
         os.dup2(stderr_fd, 2)
         os.close(stdout_fd)
@@ -52,7 +52,7 @@ def become_worker(spawn: Spawn, fds: tuple[int, ...], lifeline: int, parent: int
         numpy_random: Any = sys.modules.get("numpy.random")
         if numpy_random is not None:  # inherited from a program that has loaded it: no two may draw the same
             numpy_random.seed()
-        entering.enter(spawn, socket(fileno=sock_fd), cell_fd, stderr_fd)
+        entering.enter(spawn, socket(fileno=sock_fd), page_fd, stderr_fd)
     finally:
         os._exit(_FAILED_EXIT)
 

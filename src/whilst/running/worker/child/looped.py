@@ -35,8 +35,8 @@ class Looped(Style):
         from contextvars import ContextVar
 
         self._worker = worker
-        self._words = worker.cell.words
-        self._free = deque(range(worker.cell.slots))
+        self._words = worker.page.words
+        self._free = deque(range(worker.page.slots))
         self._waiting: deque[tuple[Collected, int, Any]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: list[Collected] = []
@@ -119,7 +119,7 @@ class Looped(Style):
         with vital:
             data = None if error is not None else dumps_short(value)
             if data is not None:
-                self._worker.cell.keep(work.head.first_serial + position, data)
+                self._worker.page.keep(work.head.first_serial + position, data)
             self._words[at] = NOTHING
             self._free.append(slot)
             collected.add(position, value, error, begun, ended)
@@ -142,10 +142,10 @@ class Looped(Style):
             ended, self._ended = self._ended, []
             for collected in ended:
                 self._worker.answer(collected.work.head, collected.take())
-            self._worker.cell.forget()
+            self._worker.page.forget()
             self._finish()
 
     def _finish(self) -> None:
-        is_busy = self._ended or self._waiting or len(self._free) < self._worker.cell.slots
+        is_busy = self._ended or self._waiting or len(self._free) < self._worker.page.slots
         if self._is_over and not is_busy and not self._done.done():
             self._done.set_result(None)

@@ -25,7 +25,15 @@ from whilst.running.worker.transport import messages as frames
 from whilst.running.worker.transport import serialization as payload
 from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead
 from whilst.running.worker.transport.shared_memory import Borrower, Lender
-from whilst.running.worker.transport.status_page import AT_LOADING, AT_REST, DOING, RETIRED, SKIP_FROM, SKIP_TO, Cell
+from whilst.running.worker.transport.status_page import (
+    AT_LOADING,
+    AT_REST,
+    DOING,
+    RETIRED,
+    SKIP_FROM,
+    SKIP_TO,
+    StatusPage,
+)
 from whilst.running.worker.transport.wire import FrameReader, encode, send_all
 
 TYPE_CHECKING = False
@@ -45,10 +53,16 @@ class Worker:
     """The channel to the parent and what hangs on it."""
 
     def __init__(
-        self, sock: socket, cell: Cell, output: OutputCapture, memory_limit_bytes: int | None, *, is_guest: bool = False
+        self,
+        sock: socket,
+        page: StatusPage,
+        output: OutputCapture,
+        memory_limit_bytes: int | None,
+        *,
+        is_guest: bool = False,
     ) -> None:
         self.sock = sock
-        self.cell = cell
+        self.page = page
         self.output = output
         self.style: Style
         self.pid = os.getpid()
@@ -80,7 +94,7 @@ class Worker:
             if frame.kind == frames.BATCH:
                 self._take_batch(frame)
                 if self.is_over_its_limit():
-                    self.cell.words[RETIRED] = 1
+                    self.page.words[RETIRED] = 1
                     self._is_over = True
                     return False
             elif frame.kind == frames.JOB:
@@ -139,7 +153,7 @@ class Worker:
         with self._lock:
             self._lender.take_back(head.given_back)
             self._borrower.drop(head.dropped)
-        words = self.cell.words
+        words = self.page.words
         if words[SKIP_FROM] <= head.first_serial and head.first_serial + head.size <= words[SKIP_TO]:
             self._skip(head, frame)
             return
@@ -165,7 +179,7 @@ class Worker:
                 self.style.perform(Work(part, job, [items[position]]))
         else:
             self.style.perform(Work(head, job, items))
-        self.cell.words[DOING] = AT_REST
+        self.page.words[DOING] = AT_REST
 
     def _skip(self, head: BatchHead, frame: Frame) -> None:
         """All of it was taken back: the arguments are not even loaded, lest that does something."""
@@ -282,14 +296,14 @@ def _resident_bytes() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
-def enter(spawn: frames.Spawn, sock: socket, cell_fd: int, stderr_fd: int) -> None:
+def enter(spawn: frames.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> None:
     """Be a worker until the parent has had enough. Does not return."""
     code = _FAILED_EXIT
     try:
-        cell = Cell(cell_fd, spawn.slots)
-        os.close(cell_fd)
-        output = OutputCapture(cell, stderr_fd)
-        worker = Worker(sock, cell, output, spawn.memory_limit_bytes)
+        page = StatusPage(page_fd, spawn.slots)
+        os.close(page_fd)
+        output = OutputCapture(page, stderr_fd)
+        worker = Worker(sock, page, output, spawn.memory_limit_bytes)
         worker.style = _style(spawn, worker)
         output.install()
         share.nested_workers = 1
@@ -306,14 +320,14 @@ def enter(spawn: frames.Spawn, sock: socket, cell_fd: int, stderr_fd: int) -> No
     leave(code)
 
 
-def inhabit(sock_fd: int, cell_fd: int, stderr_fd: int) -> None:
+def inhabit(sock_fd: int, page_fd: int, stderr_fd: int) -> None:
     """Be a worker in a sub-interpreter of the parent's process, until the parent has had enough."""
-    cell = Cell(cell_fd, 1)
-    os.close(cell_fd)
-    output = OutputCapture(cell, stderr_fd)
+    page = StatusPage(page_fd, 1)
+    os.close(page_fd)
+    output = OutputCapture(page, stderr_fd)
     sock = socket(fileno=sock_fd)
     try:
-        worker = Worker(sock, cell, output, None, is_guest=True)
+        worker = Worker(sock, page, output, None, is_guest=True)
         from whilst.running.worker.child.serial import Serial
 
         worker.style = Serial(worker)

@@ -1,8 +1,8 @@
 """Calls one after the other, in the worker's main thread: the style of plain process workers.
 
-The loop over short calls is a `for` loop that notes every few dozen calls in the shared cell how far it is: that is
+The loop over short calls is a `for` loop that notes every few dozen calls in the shared page how far it is: that is
 how the parent knows, without a message per call, what has not begun. Long calls are timed one by one, and what has
-ended is sent every few milliseconds, so that a lazy reader need not wait, and kept in the cell until then, so that a
+ended is sent every few milliseconds, so that a lazy reader need not wait, and kept in the page until then, so that a
 worker that dies takes no result with it.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.child.main import Worker
     from whilst.running.worker.child.styles import Job, Work
-    from whilst.running.worker.transport.status_page import Cell
+    from whilst.running.worker.transport.status_page import StatusPage
 
 __all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
 
@@ -51,7 +51,7 @@ class Serial(Style):
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._words = words = worker.cell.words
+        self._words = words = worker.page.words
         self._await = Awaiter()
         worker.output.serial_here = lambda: words[BEGUN]
 
@@ -140,7 +140,7 @@ class Serial(Style):
 
     def _make_timed(self, work: Work, call: Callable[[Any], Any], first: int) -> None:
         """Make calls from the first position on, reading the clock around each."""
-        words, head, cell = self._words, work.head, self._worker.cell
+        words, head, page = self._words, work.head, self._worker.page
         stops_at_error = work.job.head.stops_at_error
         made, cpu_ns, sent_ns = self._begin(), thread_time_ns(), perf_counter_ns()
         items, last = work.items, head.size - 1
@@ -163,7 +163,7 @@ class Serial(Style):
             made.ends.append(ended)  # type: ignore[union-attr]
             if position == last or (made.errors and stops_at_error):
                 break
-            is_kept = not made.errors and ended - sent_ns < _SEND_EVERY_NS and _keep(cell, serial, made)
+            is_kept = not made.errors and ended - sent_ns < _SEND_EVERY_NS and _keep(page, serial, made)
             if not is_kept:
                 made.positions = (first, len(made.values))
                 self._send(work, made, thread_time_ns() - cpu_ns)
@@ -184,7 +184,7 @@ class Serial(Style):
             made.start_ns, made.end_ns = made.starts[0], made.ends[-1]
         made.cpu_ns = cpu_ns
         self._worker.answer(work.head, made)
-        self._worker.cell.forget()
+        self._worker.page.forget()
 
 
 def _in_copies(one: Callable[[Any], Any], context: Context) -> Callable[[Any], Any]:
@@ -197,10 +197,10 @@ def _in_copies(one: Callable[[Any], Any], context: Context) -> Callable[[Any], A
     return call
 
 
-def _keep(cell: Cell, serial: int, made: Made) -> bool:
+def _keep(page: StatusPage, serial: int, made: Made) -> bool:
     """Put the last value where it outlives this process; False if it has to be sent now instead."""
     data = dumps_short(made.values[-1])
-    if data is None or not cell.keep(serial, data):
+    if data is None or not page.keep(serial, data):
         return False
     made.pickled.append(data)  # type: ignore[union-attr]
     return True

@@ -76,7 +76,7 @@ class Threaded(Style):
 
     def __init__(self, worker: Worker, slots: int) -> None:
         self._worker = worker
-        self._words = worker.cell.words
+        self._words = worker.page.words
         self._queue: SimpleQueue[tuple[Collected, int, Any] | None] = SimpleQueue()
         self._here = threading.local()
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class Threaded(Style):
 
     def _serve(self, slot: int) -> None:
         at = FIRST_SLOT + 2 * slot
-        words, here, awaits, cell = self._words, self._here, Awaiter(), self._worker.cell
+        words, here, awaits, page = self._words, self._here, Awaiter(), self._worker.page
         while (entry := self._queue.get()) is not None:
             collected, position, item = entry
             work = collected.work
@@ -145,7 +145,7 @@ class Threaded(Style):
                 data = None if error is not None else dumps_short(value)
                 with self._lock:
                     if data is not None:
-                        cell.keep(serial, data)
+                        page.keep(serial, data)
                     words[at] = NOTHING
                     collected.add(position, value, error, begun, ended)
                     if collected not in self._ended:
@@ -171,13 +171,13 @@ class Threaded(Style):
     def _send(self) -> None:
         """Send what has ended, unless a thread is at it: that one will send this too."""
         while self._ended and self._sending.acquire(blocking=False):
-            cell = self._worker.cell
+            page = self._worker.page
             try:
                 self._sent_ns = perf_counter_ns()
                 while True:
                     with self._lock:
                         if not self._ended:
-                            cell.forget()
+                            page.forget()
                             break
                         collected = self._ended.pop(0)
                         made = collected.take()

@@ -1,6 +1,6 @@
 """What a worker holds, as its parent knows it: which calls were sent, answered, taken back; and what of a dead one.
 
-Pure book-keeping on the parent's side. Calls are numbered by serial in the order in which they were sent; the cell
+Pure book-keeping on the parent's side. Calls are numbered by serial in the order in which they were sent; the page
 says how far the worker is.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from whilst.running.jobs import Batch, Job
     from whilst.running.worker.parent.task_channel import TaskChannel
-    from whilst.running.worker.transport.status_page import Cell
+    from whilst.running.worker.transport.status_page import StatusPage
 
 __all__ = ["InFlight", "OpenBatch", "SentCalls", "UnsentCalls"]
 
@@ -121,10 +121,10 @@ class InFlight:
 
     __slots__ = (
         "borrower",
-        "cell",
         "jobs",
         "lender",
         "next_serial",
+        "page",
         "results_done_with",
         "shares_main",
         "units",
@@ -132,9 +132,9 @@ class InFlight:
         "worker",
     )
 
-    def __init__(self, worker: int, cell: Cell) -> None:
+    def __init__(self, worker: int, page: StatusPage) -> None:
         self.worker = worker
-        self.cell = cell
+        self.page = page
         self.units: deque[SentCalls] = deque()
         self.waiting: deque[UnsentCalls] = deque()
         self.next_serial = 0
@@ -152,7 +152,7 @@ class InFlight:
 
     @property
     def is_retired(self) -> bool:
-        return bool(self.cell.words[RETIRED])
+        return bool(self.page.words[RETIRED])
 
     def take(self, sent: UnsentCalls) -> SentCalls:
         """A unit is being sent."""
@@ -181,7 +181,7 @@ class InFlight:
 
     def running(self) -> list[tuple[int, int]]:
         found = []
-        for serial, start_ns in self.cell.running():
+        for serial, start_ns in self.page.running():
             for unit in self.units:
                 position = serial - unit.first_serial
                 if 0 <= position < unit.count and not unit.is_answered(position):
@@ -210,11 +210,11 @@ class InFlight:
         return recalled, over
 
     def recall(self) -> list[int]:
-        """Take back what has not begun; see `cell` for why nothing is both taken back and made.
+        """Take back what has not begun; see `page` for why nothing is both taken back and made.
 
         Only one stretch can be out at a time: before the worker has passed it, nothing more is taken back.
         """
-        words = self.cell.words
+        words = self.page.words
         end = self.next_serial
         if words[SKIP_TO] != _FAR and words[BEGUN] < words[SKIP_TO]:
             return []
@@ -237,13 +237,13 @@ class InFlight:
         return recalled
 
     def _begun(self) -> int:
-        return max((self.cell.words[BEGUN], *(serial for serial, _ in self.cell.running())))
+        return max((self.page.words[BEGUN], *(serial for serial, _ in self.page.running())))
 
     def sort_by_fate(self, channel: TaskChannel) -> tuple[list[int], list[int], list[int]]:
         """After its death: the ids of calls (running, lost, not begun)."""
-        running_serials = {serial for serial, _ in self.cell.running()}
+        running_serials = {serial for serial, _ in self.page.running()}
         begun = self._begun()
-        is_loading = self.cell.words[DOING] == AT_LOADING
+        is_loading = self.page.words[DOING] == AT_LOADING
         running: list[int] = []
         lost: list[int] = []
         not_begun: list[int] = []

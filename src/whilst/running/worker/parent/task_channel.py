@@ -138,9 +138,9 @@ class TaskChannel:
         ]
 
     def recover(self, in_flight: InFlight) -> list[Event]:
-        """Answers that a dead worker had kept in its cell and not sent."""
+        """Answers that a dead worker had kept in its page and not sent."""
         found: dict[int, tuple[SentCalls, list[int], list[object]]] = {}
-        for serial, data in in_flight.cell.kept():
+        for serial, data in in_flight.page.kept():
             unit = in_flight.find_unit(serial)
             if unit is None or unit.is_answered(serial - unit.first_serial):
                 continue
@@ -159,7 +159,7 @@ class TaskChannel:
                 in_flight.units.remove(unit)
                 unit.open_batch.units_left -= 1
                 is_last = unit.open_batch.units_left == 0
-            start_ns = in_flight.cell.words[FIRST_SLOT + 1]
+            start_ns = in_flight.page.words[FIRST_SLOT + 1]
             number, ids = unit.open_batch.batch.number, _chosen(unit.ids, positions)
             events.append(Finished(in_flight.worker, number, ids, values, start_ns, start_ns, is_last=is_last))
         return events

@@ -100,7 +100,7 @@ class Answer(Record):
 
 
 class Spawn(Record):
-    """A worker to be forked. Descriptors: its socket, cell, stderr, stdout, and resource tracker."""
+    """A worker to be forked. Descriptors: its socket, page, stderr, stdout, and resource tracker."""
 
     token: int
     style: str

@@ -32,7 +32,7 @@ __all__ = [
     "RETIRED",
     "SKIP_FROM",
     "SKIP_TO",
-    "Cell",
+    "StatusPage",
     "anonymous_file",
 ]
 
@@ -75,7 +75,7 @@ def anonymous_file(name: str, size_bytes: int, *, is_appended: bool = False) -> 
     return fd
 
 
-class Cell:
+class StatusPage:
     """The shared pages. `words` is indexed by the names above.
 
     Besides: a ring of what was written to stderr last, and the results of calls that have ended since the last
@@ -98,16 +98,16 @@ class Cell:
         return _TAIL_BYTES + _KEPT_BYTES + 8 * (FIRST_SLOT + 2 * slots)
 
     @classmethod
-    def create(cls, slots: int) -> tuple[Cell, int]:
+    def create(cls, slots: int) -> tuple[StatusPage, int]:
         """A new page and its descriptor."""
-        fd = anonymous_file("whilst-cell", cls.size_bytes(slots))
-        cell = cls(fd, slots)
-        words = cell.words
+        fd = anonymous_file("whilst-page", cls.size_bytes(slots))
+        page = cls(fd, slots)
+        words = page.words
         words[BEGUN] = NOTHING
         words[SKIP_FROM] = words[SKIP_TO] = _FAR
         for slot in range(slots):
             words[FIRST_SLOT + 2 * slot] = NOTHING
-        return cell, fd
+        return page, fd
 
     def running(self) -> Iterator[tuple[int, int]]:
         """(serial, start_ns) of each call in progress."""
