@@ -15,35 +15,35 @@ import pytest
 
 from whilst.running.worker.transport import byvalue
 from whilst.running.worker.transport.serialization import dumps_short, is_plain, pack, parcel, unpack
-from whilst.running.worker.transport.shared_memory import Borrower, Lender, private_copy
+from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader, private_copy
 
 
 class Channel:
-    """A lender and a borrower, as the two ends of a worker's channel."""
+    """A segments_out and a segments_in, as the two ends of a worker's channel."""
 
     def __init__(self) -> None:
-        self.lender = Lender()
-        self.borrower = Borrower()
+        self.segments_out = SegmentOwner()
+        self.segments_in = SegmentReader()
 
     def carry(self, values: Sequence[Any], *, is_copying: bool) -> tuple[list[Any], dict[int, BaseException]]:
         packed = pack(values)
-        sent = parcel(packed, self.lender)
+        sent = parcel(packed, self.segments_out)
         if sent.place is None:
             stream, buffers = memoryview(b"".join(sent.payload)), []
         else:
-            stream, buffers = self.borrower.open(sent.place, (sent.fd,))
+            stream, buffers = self.segments_in.open(sent.place, (sent.fd,))
         return unpack(packed.shape, stream, buffers, is_copying=is_copying)
 
     def settle(self) -> None:
-        self.lender.take_back(self.borrower.given_back())
+        self.segments_out.take_back(self.segments_in.given_back())
 
 
 @pytest.fixture
 def channel() -> Iterator[Channel]:
     channel = Channel()
     yield channel
-    channel.lender.close()
-    channel.borrower.close()
+    channel.segments_out.close()
+    channel.segments_in.close()
 
 
 class Local:
@@ -201,7 +201,7 @@ def test_a_segment_is_used_again_once_nobody_looks_into_it(channel: Channel) -> 
         values, _ = channel.carry([array], is_copying=False)
         del values
         channel.settle()
-    assert channel.lender.place([b"x"], [])[0].segment == 0
+    assert channel.segments_out.place([b"x"], [])[0].segment == 0
 
 
 def test_a_segment_that_somebody_still_looks_into_is_left_alone(channel: Channel) -> None:
@@ -213,7 +213,7 @@ def test_a_segment_that_somebody_still_looks_into_is_left_alone(channel: Channel
     assert kept.tolist() == [1.0] * 10
     del second, kept
     channel.settle()
-    third, fd = channel.lender.place([b"x"], [])
+    third, fd = channel.segments_out.place([b"x"], [])
     assert not third.is_new
     assert fd == -1
 
@@ -223,8 +223,8 @@ def test_segments_beyond_what_is_worth_keeping_are_dropped(channel: Channel, mon
     values, _ = channel.carry([np.zeros(1 << 20)], is_copying=True)
     del values
     channel.settle()
-    assert channel.lender.dropped == [0]
-    channel.borrower.drop(channel.lender.dropped)
+    assert channel.segments_out.dropped == [0]
+    channel.segments_in.drop(channel.segments_out.dropped)
 
 
 @pytest.mark.parametrize("size", [10, 5 << 20])

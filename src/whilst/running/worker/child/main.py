@@ -24,7 +24,7 @@ from whilst.running.worker.child.styles import Job, Made, Style, Work
 from whilst.running.worker.transport import messages as frames
 from whilst.running.worker.transport import serialization as payload
 from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead
-from whilst.running.worker.transport.shared_memory import Borrower, Lender
+from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
 from whilst.running.worker.transport.status_page import (
     AT_LOADING,
     AT_REST,
@@ -75,8 +75,8 @@ class Worker:
         self._jobs: dict[int, Job] = {}
         self._raw_jobs: dict[int, tuple[JobHead, Any]] = {}
         self._current: Job | None = None
-        self._borrower = Borrower()
-        self._lender = Lender()
+        self._segments_in = SegmentReader()
+        self._segments_out = SegmentOwner()
         self._is_over = False
         self._lock = RLock()
 
@@ -121,7 +121,7 @@ class Worker:
             self._raw_jobs.pop(number, None)
         self._jobs.pop(head.id, None)
         with self._lock:
-            stream, buffers = payload.opened(head.place, frame, self._borrower)
+            stream, buffers = payload.opened(head.place, frame, self._segments_in)
         if head.place is None:
             stream = memoryview(bytes(stream))
         # Loaded by the first batch, in its surroundings: what goes wrong there is an error of that batch's calls.
@@ -151,8 +151,8 @@ class Worker:
     def _take_batch(self, frame: Frame) -> None:
         head = BatchHead(*frame.envelope)
         with self._lock:
-            self._lender.take_back(head.given_back)
-            self._borrower.drop(head.dropped)
+            self._segments_out.take_back(head.given_back)
+            self._segments_in.drop(head.dropped)
         words = self.page.words
         if words[SKIP_FROM] <= head.first_serial and head.first_serial + head.size <= words[SKIP_TO]:
             self._skip(head, frame)
@@ -160,7 +160,7 @@ class Worker:
         words[DOING] = AT_LOADING
         job = self._job(head.job)
         with self._lock:
-            stream, buffers = payload.opened(head.place, frame, self._borrower)
+            stream, buffers = payload.opened(head.place, frame, self._segments_in)
         items, failures = job.context.copy().run(payload.unpack, head.shape, stream, buffers, is_copying=False)
         del stream, buffers
         filters.settle_again()
@@ -184,7 +184,7 @@ class Worker:
     def _skip(self, head: BatchHead, frame: Frame) -> None:
         """All of it was taken back: the arguments are not even loaded, lest that does something."""
         with self._lock:
-            payload.opened(head.place, frame, self._borrower)
+            payload.opened(head.place, frame, self._segments_in)
         made = Made()
         made.is_last = True
         self.answer(head, made)
@@ -222,9 +222,9 @@ class Worker:
         told = [*errors] if errors else []
         if made.errors or packed.failures:
             told += self._errors_of(made, packed)
-        parcel = payload.parcel(packed, self._lender)
+        parcel = payload.parcel(packed, self._segments_out)
         made.values.clear()
-        dropped, self._lender.dropped = self._lender.dropped, []
+        dropped, self._segments_out.dropped = self._segments_out.dropped, []
         envelope = (
             head.first_serial,
             made.positions,
@@ -238,7 +238,7 @@ class Worker:
             made.cpu_ns,
             told or None,
             self.output.take(),
-            self._borrower.given_back(),
+            self._segments_in.given_back(),
             dropped,
             made.lane,
         )

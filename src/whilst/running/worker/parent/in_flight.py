@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from whilst.running.worker.transport.shared_memory import Borrower, Lender
+from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
 from whilst.running.worker.transport.status_page import AT_LOADING, BEGUN, DOING, RETIRED, SKIP_FROM, SKIP_TO
 
 TYPE_CHECKING = False
@@ -120,12 +120,12 @@ class InFlight:
     """One worker's calls."""
 
     __slots__ = (
-        "borrower",
         "jobs",
-        "lender",
         "next_serial",
         "page",
         "results_done_with",
+        "segments_in",
+        "segments_out",
         "shares_main",
         "units",
         "waiting",
@@ -140,8 +140,8 @@ class InFlight:
         self.next_serial = 0
         self.jobs: dict[int, bool] = {}
         """Jobs that the worker knows (in the order in which they came), and whether by value."""
-        self.lender = Lender()
-        self.borrower = Borrower()
+        self.segments_out = SegmentOwner()
+        self.segments_in = SegmentReader()
         self.results_done_with: list[int] = []
         self.shares_main = False
         """What this program has in `__main__`, the worker has too."""
@@ -266,7 +266,7 @@ class InFlight:
         return running, lost, not_begun
 
     def close(self) -> None:
-        self.lender.close()
-        self.borrower.close()
+        self.segments_out.close()
+        self.segments_in.close()
         self.units.clear()
         self.waiting.clear()

@@ -92,7 +92,7 @@ class TaskChannel:
     def receive(self, in_flight: InFlight, writer: FrameWriter, frame: Frame) -> list[Event]:
         """An answer, as what has finished."""
         answer = Answer(*frame.envelope)
-        in_flight.lender.take_back(answer.given_back)
+        in_flight.segments_out.take_back(answer.given_back)
         values, failures = self._values(in_flight, frame, answer)
         unit = in_flight.find_unit(answer.first_serial)
         if unit is None:
@@ -208,8 +208,8 @@ class TaskChannel:
             packed = payload.pack(waiting.items, is_careful=cares, shares_main=shares_main)
         self._introduce(in_flight, writer, state)
         unit = in_flight.take(waiting)
-        parcel = payload.parcel(packed, in_flight.lender)
-        dropped, in_flight.lender.dropped = in_flight.lender.dropped, []
+        parcel = payload.parcel(packed, in_flight.segments_out)
+        dropped, in_flight.segments_out.dropped = in_flight.segments_out.dropped, []
         given_back, in_flight.results_done_with = in_flight.results_done_with, []
         head = (
             batch.number,
@@ -238,7 +238,7 @@ class TaskChannel:
             del in_flight.jobs[forgotten[-1]]
         in_flight.jobs[state.key] = cares
         job, packed = state.job, state.packed(in_flight.shares_main)[0]
-        parcel = payload.parcel(packed, in_flight.lender)
+        parcel = payload.parcel(packed, in_flight.segments_out)
         native = job.native_threads if job.native_threads is not None else self._native_threads
         head = (
             state.key,
@@ -256,12 +256,12 @@ class TaskChannel:
         _write(writer, frames.JOB, head, parcel)
 
     def _values(self, in_flight: InFlight, frame: Frame, answer: Answer) -> tuple[list[Any], dict[int, BaseException]]:
-        stream, buffers = payload.opened(answer.place, frame, in_flight.borrower)
+        stream, buffers = payload.opened(answer.place, frame, in_flight.segments_in)
         values, failures = payload.unpack(answer.shape, stream, buffers, is_copying=True)
         del stream, buffers
         if answer.place is not None:
-            in_flight.results_done_with += in_flight.borrower.given_back()
-        in_flight.borrower.drop(answer.dropped)
+            in_flight.results_done_with += in_flight.segments_in.given_back()
+        in_flight.segments_in.drop(answer.dropped)
         return values, failures
 
     def _errors(

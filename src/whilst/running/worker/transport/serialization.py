@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, TypeAlias
 
-    from whilst.running.worker.transport.shared_memory import Borrower, Lender
+    from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
     from whilst.running.worker.transport.wire import Frame
 
 __all__ = ["Packed", "Parcel", "dumps_one", "dumps_short", "opened", "pack", "parcel", "types_of", "unpack"]
@@ -220,19 +220,19 @@ def _refuse_long(buffer: Any) -> bool:
     return True
 
 
-def parcel(packed: Packed, lender: Lender) -> Parcel:
+def parcel(packed: Packed, segments_out: SegmentOwner) -> Parcel:
     """Decide how it travels, and put it into shared memory if that is the way."""
     if not packed.buffers and sum(map(len, packed.chunks)) <= INLINE_BYTES:
         return Parcel(None, packed.chunks, -1)
-    place, fd = lender.place(packed.chunks, packed.buffers)
+    place, fd = segments_out.place(packed.chunks, packed.buffers)
     return Parcel(place, [], fd)
 
 
-def opened(place: Place | None, frame: Frame, borrower: Borrower) -> tuple[memoryview, list[memoryview]]:
+def opened(place: Place | None, frame: Frame, segments_in: SegmentReader) -> tuple[memoryview, list[memoryview]]:
     """The stream and its buffers, wherever they are."""
     if place is None:
         return frame.payload, []
-    return borrower.open(Place(*place), frame.fds)
+    return segments_in.open(Place(*place), frame.fds)
 
 
 def unpack(

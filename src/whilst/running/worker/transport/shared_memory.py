@@ -4,7 +4,7 @@ A segment is a file without a name (`memfd`), mapped by both sides: there is not
 its last holder is, killed or not. New shared memory costs ten times what copying into memory that is there already
 does (the kernel clears every page; measured: 9 ms against 0.7 ms for 8 MiB), so segments are kept and used again.
 
-Each direction has a `Lender`, who owns the segments, and a `Borrower`, who reads them and gives them back. A worker
+Each direction has a `SegmentOwner` and a `SegmentReader`, which gives segments back when it is done. A worker
 hands arguments to the user's function without a copy; a segment goes back when the last view of it is gone. The
 parent copies results out, into memory of its own, and gives the segment back at once: a result that the user keeps
 for long would otherwise hold a descriptor and all of its neighbours.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["Borrower", "Lender", "Place", "private_copy"]
+__all__ = ["Place", "SegmentOwner", "SegmentReader", "private_copy"]
 
 _GRAIN_BYTES = 1 << 21
 _KEPT_BYTES = 1 << 28
@@ -80,7 +80,7 @@ class _Segment:
             pass
 
 
-class Lender:
+class SegmentOwner:
     """The writing side: finds or makes a segment for what is to be sent."""
 
     __slots__ = ("_free", "_lent", "_next", "dropped")
@@ -153,7 +153,7 @@ class Lender:
         return segment, fd
 
 
-class Borrower:
+class SegmentReader:
     """The reading side."""
 
     __slots__ = ("_in_use", "_segments")
@@ -190,7 +190,7 @@ class Borrower:
         return free
 
     def drop(self, numbers: Sequence[int]) -> None:
-        """The lender has let go of these."""
+        """The segments_out has let go of these."""
         for number in numbers:
             segment = self._segments.pop(number, None)
             if segment is not None:
