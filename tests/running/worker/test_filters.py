@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from whilst.running.worker.child import warning_filters as filters
+from whilst.running.worker.child import warning_filters
 
 
 @pytest.fixture(autouse=True)
 def own_filters() -> Iterator[None]:
     with warnings.catch_warnings():
         yield
-    filters.install(filters.written())
+    warning_filters.install(warning_filters.written())
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def library(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 
 def test_filters_arrive_as_they_were() -> None:
     warnings.filterwarnings("error", "too .* yet", RuntimeWarning, r"some\.module")
-    there = filters.written()
+    there = warning_filters.written()
     warnings.resetwarnings()
-    assert filters.written() != there
-    filters.install(there)
-    assert filters.written() == there
+    assert warning_filters.written() != there
+    warning_filters.install(there)
+    assert warning_filters.written() == there
     with pytest.raises(RuntimeWarning, match="too early yet"):
         warnings.warn_explicit("too early yet", RuntimeWarning, "x.py", 1, module="some.module")
 
@@ -46,13 +46,13 @@ def test_a_category_of_a_library_that_is_not_loaded_waits_for_it(
         ("error", None, ("a_heavy_library", "OwnWarning"), None, 0),
         ("ignore", None, ("builtins", "Warning"), None, 0),
     ]
-    filters.install(wanted)  # type: ignore[arg-type]
+    warning_filters.install(wanted)  # type: ignore[arg-type]
     assert "a_heavy_library" not in sys.modules
     warnings.warn("of no such category", UserWarning, stacklevel=1)
-    assert filters.written() == wanted
+    assert warning_filters.written() == wanted
     monkeypatch.setitem(sys.modules, "a_heavy_library", library)
     warnings.simplefilter("ignore", library.OwnWarning)  # as the library does when it is loaded
-    filters.settle_again()
+    warning_filters.settle_again()
     with pytest.raises(library.OwnWarning):
         warnings.warn("of that category", library.OwnWarning, stacklevel=1)
 
@@ -61,6 +61,6 @@ def test_a_category_that_can_t_be_sent_is_left_out() -> None:
     class Local(UserWarning):
         handle = sys.stderr
 
-    before = filters.written()
+    before = warning_filters.written()
     warnings.simplefilter("error", Local)
-    assert filters.written() == before
+    assert warning_filters.written() == before

@@ -21,12 +21,12 @@ from _socket import MSG_DONTWAIT, socketpair
 
 from whilst.errors import WhilstError
 from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
-from whilst.running.worker.parent import fork as forking
+from whilst.running.worker.parent import fork
 from whilst.running.worker.parent.fork import Forks
 from whilst.running.worker.parent.in_flight import InFlight
 from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.task_channel import TaskChannel
-from whilst.running.worker.transport import messages as frames
+from whilst.running.worker.transport import messages
 from whilst.running.worker.transport.messages import Spawn
 from whilst.running.worker.transport.status_page import StatusPage, anonymous_file
 from whilst.running.worker.transport.wire import Frame, FrameReader, FrameWriter, encode
@@ -69,7 +69,7 @@ class _Worker:
     ) -> None:
         self.number = number
         self.sock = sock
-        forking.private.add(sock.fileno())
+        fork.private.add(sock.fileno())
         self.page = page
         self.stderr_fd = stderr_fd
         self.reader = FrameReader(sock)
@@ -95,7 +95,7 @@ class _Worker:
         self.writer.drop()
         self.reader.close()
         self.in_flight.close()
-        forking.private.discard(self.sock.fileno())
+        fork.private.discard(self.sock.fileno())
         self.sock.close()
         self.page.close()
         os.close(self.stderr_fd)
@@ -288,7 +288,7 @@ class ProcessBackend:
 
     def _starter(self) -> Forks | Served | None:
         """Who starts the next worker. Asked before anything is opened for it, which would look like a hindrance."""
-        if self._is_forked and forking.can_fork():
+        if self._is_forked and fork.can_fork():
             return self._forks
         if self._served is None:
             from whilst.running.worker.parent.fork_server_client import Served
@@ -329,10 +329,10 @@ class ProcessBackend:
         return True
 
     def _take(self, worker: _Worker, frame: Frame) -> None:
-        if frame.kind == frames.READY:
+        if frame.kind == messages.READY:
             worker.is_ready = True
             self._queued.append(WorkerReady(worker.number, frame.envelope[0]))
-        elif frame.kind == frames.ANSWER:
+        elif frame.kind == messages.ANSWER:
             self._queued += self._channel.receive(worker.in_flight, worker.writer, frame)
             if worker.is_stopping:
                 self._say_stop(worker)
@@ -342,7 +342,7 @@ class ProcessBackend:
         """It ends when it comes to this, so it must be the last thing that is sent."""
         if not worker.in_flight.waiting and not worker.is_told_to_stop:
             worker.is_told_to_stop = True
-            worker.writer.write(encode(frames.STOP, None))
+            worker.writer.write(encode(messages.STOP, None))
             self._watch_writing(worker)
 
     def _unwatch(self, worker: _Worker) -> None:

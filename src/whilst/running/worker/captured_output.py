@@ -14,7 +14,7 @@ import os
 import sys
 from _pickle import dumps, loads
 
-from whilst.running import process_role as share
+from whilst.running import process_role
 from whilst.running.worker.transport.serialization import dumps_one
 
 TYPE_CHECKING = False
@@ -116,7 +116,7 @@ class OutputCapture:
     ) -> None:
         del file, line  # a place to write to is the parent's to choose
         try:
-            data = dumps_one((message, category, filename, lineno), shares_main=share.has_parents_main())
+            data = dumps_one((message, category, filename, lineno), shares_main=process_role.has_parents_main())
             loads(data)
         except Exception:
             data = dumps((str(message), UserWarning, filename, lineno), 5)
@@ -159,7 +159,7 @@ def _record_bytes(logger: Any, record: Any) -> bytes:
         fields["exc_text"] = record.exc_text or logging.Formatter().formatException(record.exc_info)
     fields["exc_info"] = None
     try:
-        return dumps_one((name, is_filtered, fields), shares_main=share.has_parents_main())
+        return dumps_one((name, is_filtered, fields), shares_main=process_role.has_parents_main())
     except Exception:
         plain = {int, float, str, bool, type(None)}
         fields = {key: value if type(value) in plain else repr(value) for key, value in fields.items()}

@@ -13,7 +13,7 @@ import os
 import sys
 from _socket import socket
 
-from whilst.running.worker.child import main as entering
+from whilst.running.worker.child.main import enter
 from whilst.running.worker.child.resource_tracker import share_tracker
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def become_worker(spawn: Spawn, fds: tuple[int, ...], lifeline: int, parent: int
         numpy_random: Any = sys.modules.get("numpy.random")
         if numpy_random is not None:  # inherited from a program that has loaded it: no two may draw the same
             numpy_random.seed()
-        entering.enter(spawn, socket(fileno=sock_fd), page_fd, stderr_fd)
+        enter(spawn, socket(fileno=sock_fd), page_fd, stderr_fd)
     finally:
         os._exit(_FAILED_EXIT)
 

@@ -12,7 +12,7 @@ import sys
 from _pickle import dumps, loads
 
 from whilst.running.calls.process_state import raw_environment
-from whilst.running.worker.child import warning_filters as filters
+from whilst.running.worker.child import warning_filters
 from whilst.running.worker.transport import byvalue
 from whilst.running.worker.transport.serialization import dumps_one
 
@@ -57,7 +57,7 @@ def capture(context: Context | None, state: ProcessState) -> bytes:
             "env": state.env,
             "variables": variables,
             "log_levels": _log_levels(),
-            "warning_filters": filters.written(),
+            "warning_filters": warning_filters.written(),
             "streams": [_state_of(sys.stdout), _state_of(sys.stderr)],
         },
         5,
@@ -103,7 +103,7 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
         set_directory(found["cwd"])
     if native_threads is not None and not is_guest:
         _limit_native_threads(native_threads)
-    filters.install(found["warning_filters"])
+    warning_filters.install(found["warning_filters"])
     context = Context()
     for module, name, pickled in found["variables"]:
         try:

@@ -19,11 +19,13 @@ import select
 import warnings  # noqa: F401 - what a worker needs is read here, once, instead of once per worker
 from _socket import MSG_DONTWAIT, socket
 
-from whilst.running import nesting  # noqa: F401 - likewise
-from whilst.running import process_role as share  # noqa: F401 - likewise
+from whilst.running import (
+    nesting,  # noqa: F401 - likewise
+    process_role,  # noqa: F401 - likewise
+)
 from whilst.running.worker.child import serial  # noqa: F401 - likewise
 from whilst.running.worker.child.after_fork import become_worker, kill
-from whilst.running.worker.transport import messages as frames
+from whilst.running.worker.transport import messages
 from whilst.running.worker.transport.messages import Spawn
 from whilst.running.worker.transport.wire import FrameReader, encode, send_all
 
@@ -107,9 +109,9 @@ class _Server:
         except BlockingIOError:
             return
         for frame in client.reader.frames() if alive else ():
-            if frame.kind == frames.SPAWN:
+            if frame.kind == messages.SPAWN:
                 self._spawn(client, Spawn(*frame.envelope), frame.fds)
-            elif frame.kind == frames.KILL and (pid := client.pids.get(frame.envelope)) is not None:
+            elif frame.kind == messages.KILL and (pid := client.pids.get(frame.envelope)) is not None:
                 kill(pid)
         if not alive:
             fd = client.sock.fileno()
@@ -125,7 +127,7 @@ class _Server:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell(client, encode(frames.FAILED, (spawn.token, str(error))))
+            self._tell(client, encode(messages.FAILED, (spawn.token, str(error))))
             os.close(held)
         else:
             if pid == 0:
@@ -164,7 +166,7 @@ class _Server:
                 client, token, held = self.owner.pop(pid)
                 os.close(held)
                 del client.pids[token]
-                self._tell(client, encode(frames.DIED, (token, os.waitstatus_to_exitcode(status))))
+                self._tell(client, encode(messages.DIED, (token, os.waitstatus_to_exitcode(status))))
 
     def _tell(self, client: _Client, data: bytes) -> None:
         if client.sock.fileno() >= 0:

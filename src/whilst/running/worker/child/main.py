@@ -15,14 +15,11 @@ from _socket import socket
 from _thread import RLock
 from types import CoroutineType
 
-from whilst.running import nesting
-from whilst.running import process_role as share
+from whilst.running import nesting, process_role
 from whilst.running.worker.captured_output import OutputCapture
-from whilst.running.worker.child import environment as ambient
-from whilst.running.worker.child import warning_filters as filters
+from whilst.running.worker.child import environment, warning_filters
 from whilst.running.worker.child.styles import Job, Made, Style, Work
-from whilst.running.worker.transport import messages as frames
-from whilst.running.worker.transport import serialization as payload
+from whilst.running.worker.transport import messages, serialization
 from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead
 from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
 from whilst.running.worker.transport.status_page import (
@@ -91,15 +88,15 @@ class Worker:
 
     def handle_frames(self) -> bool:
         for frame in self._reader.frames():
-            if frame.kind == frames.BATCH:
+            if frame.kind == messages.BATCH:
                 self._take_batch(frame)
                 if self.is_over_its_limit():
                     self.page.words[RETIRED] = 1
                     self._is_over = True
                     return False
-            elif frame.kind == frames.JOB:
+            elif frame.kind == messages.JOB:
                 self._take_job(frame)
-            elif frame.kind == frames.STOP:
+            elif frame.kind == messages.STOP:
                 self._is_over = True
                 return False
         return True
@@ -121,7 +118,7 @@ class Worker:
             self._raw_jobs.pop(number, None)
         self._jobs.pop(head.id, None)
         with self._lock:
-            stream, buffers = payload.opened(head.place, frame, self._segments_in)
+            stream, buffers = serialization.opened(head.place, frame, self._segments_in)
         if head.place is None:
             stream = memoryview(bytes(stream))
         # Loaded by the first batch, in its surroundings: what goes wrong there is an error of that batch's calls.
@@ -133,7 +130,7 @@ class Worker:
             head, (stream, buffers) = self._raw_jobs.pop(number)
             context = self._settle(head)
             # Copied: a function is kept, the segment is wanted back.
-            values, failures = context.run(payload.unpack, head.shape, stream, buffers, is_copying=True)
+            values, failures = context.run(serialization.unpack, head.shape, stream, buffers, is_copying=True)
             job = self._jobs[number] = Job(head, context, values[0], failures.get(0))
             self._current = job
         elif job is not self._current:
@@ -142,9 +139,9 @@ class Worker:
         return job
 
     def _settle(self, head: JobHead) -> Context:
-        context = ambient.settle(head.surroundings, head.native_threads, is_guest=self._is_guest)
-        self.output.settle(*ambient.log_settings(head.surroundings))
-        share.nested_workers = head.nested_workers
+        context = environment.settle(head.surroundings, head.native_threads, is_guest=self._is_guest)
+        self.output.settle(*environment.log_settings(head.surroundings))
+        process_role.nested_workers = head.nested_workers
         nesting.enter_worker(head.nested_workers)
         return context
 
@@ -160,10 +157,10 @@ class Worker:
         words[DOING] = AT_LOADING
         job = self._job(head.job)
         with self._lock:
-            stream, buffers = payload.opened(head.place, frame, self._segments_in)
-        items, failures = job.context.copy().run(payload.unpack, head.shape, stream, buffers, is_copying=False)
+            stream, buffers = serialization.opened(head.place, frame, self._segments_in)
+        items, failures = job.context.copy().run(serialization.unpack, head.shape, stream, buffers, is_copying=False)
         del stream, buffers
-        filters.settle_again()
+        warning_filters.settle_again()
         self.output.watch_logging()
         if job.load_error is not None:
             failures = dict.fromkeys(range(head.size), job.load_error)
@@ -184,7 +181,7 @@ class Worker:
     def _skip(self, head: BatchHead, frame: Frame) -> None:
         """All of it was taken back: the arguments are not even loaded, lest that does something."""
         with self._lock:
-            payload.opened(head.place, frame, self._segments_in)
+            serialization.opened(head.place, frame, self._segments_in)
         made = Made()
         made.is_last = True
         self.answer(head, made)
@@ -198,7 +195,7 @@ class Worker:
         from whilst.running.worker.transport.exceptions import describe
 
         errors = [
-            (index, frames.LOST_IN_LOADING, describe(failures[position]))
+            (index, messages.LOST_IN_LOADING, describe(failures[position]))
             for index, position in enumerate(made.positions)
         ]
         self.answer(head, made, errors)
@@ -214,15 +211,15 @@ class Worker:
     def _answer(self, head: BatchHead, made: Made, errors: list[tuple[int, int, Any]] | None) -> None:
         if made.pickled is not None and len(made.pickled) == len(made.values):
             shape = list(map(len, made.pickled)), [0] * len(made.pickled)
-            packed = payload.Packed(shape, made.pickled, [], {})
+            packed = serialization.Packed(shape, made.pickled, [], {})
         else:
-            packed = payload.pack(made.values, shares_main=share.has_parents_main())
+            packed = serialization.pack(made.values, shares_main=process_role.has_parents_main())
             if packed.failures and made.awaits is not None and _await_all(made, made.awaits):
-                packed = payload.pack(made.values, shares_main=share.has_parents_main())
+                packed = serialization.pack(made.values, shares_main=process_role.has_parents_main())
         told = [*errors] if errors else []
         if made.errors or packed.failures:
             told += self._errors_of(made, packed)
-        parcel = payload.parcel(packed, self._segments_out)
+        parcel = serialization.parcel(packed, self._segments_out)
         made.values.clear()
         dropped, self._segments_out.dropped = self._segments_out.dropped, []
         envelope = (
@@ -243,23 +240,23 @@ class Worker:
             made.lane,
         )
         assert len(envelope) == len(Answer._fields)
-        data = encode(frames.ANSWER, envelope, parcel.payload, int(parcel.fd >= 0))
+        data = encode(messages.ANSWER, envelope, parcel.payload, int(parcel.fd >= 0))
         if parcel.fd >= 0:
             send_all(self.sock, data, (parcel.fd,))
             os.close(parcel.fd)
         else:
             send_all(self.sock, data)
 
-    def _errors_of(self, made: Made, packed: payload.Packed) -> list[tuple[int, int, Any]]:
+    def _errors_of(self, made: Made, packed: serialization.Packed) -> list[tuple[int, int, Any]]:
         from whilst.running.worker.transport.exceptions import describe
 
         told: list[tuple[int, int, Any]] = []
         for index, error in made.errors.items():
-            told.append((index, frames.RAISED, describe(error)))
+            told.append((index, messages.RAISED, describe(error)))
         for index, error in packed.failures.items():
             from whilst.running.worker.transport.culprit import find_culprit
 
-            told.append((index, frames.UNPICKLABLE, (*find_culprit(made.values[index]), describe(error))))
+            told.append((index, messages.UNPICKLABLE, (*find_culprit(made.values[index]), describe(error))))
         return told
 
 
@@ -296,7 +293,7 @@ def _resident_bytes() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
-def enter(spawn: frames.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> None:
+def enter(spawn: messages.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> None:
     """Be a worker until the parent has had enough. Does not return."""
     code = _FAILED_EXIT
     try:
@@ -306,8 +303,8 @@ def enter(spawn: frames.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> No
         worker = Worker(sock, page, output, spawn.memory_limit_bytes)
         worker.style = _style(spawn, worker)
         output.install()
-        share.nested_workers = 1
-        send_all(sock, encode(frames.READY, (worker.pid,)))
+        process_role.nested_workers = 1
+        send_all(sock, encode(messages.READY, (worker.pid,)))
         worker.style.run(worker.receive)
         worker.style.close()
         code = 0
@@ -332,8 +329,8 @@ def inhabit(sock_fd: int, page_fd: int, stderr_fd: int) -> None:
 
         worker.style = Serial(worker)
         output.install()
-        share.nested_workers = 1
-        send_all(sock, encode(frames.READY, (worker.pid,)))
+        process_role.nested_workers = 1
+        send_all(sock, encode(messages.READY, (worker.pid,)))
         worker.style.run(worker.receive)
         worker.style.close()
     except OSError:  # the parent has closed its end
@@ -343,7 +340,7 @@ def inhabit(sock_fd: int, page_fd: int, stderr_fd: int) -> None:
         os.close(stderr_fd)
 
 
-def _style(spawn: frames.Spawn, worker: Worker) -> Style:
+def _style(spawn: messages.Spawn, worker: Worker) -> Style:
     if spawn.style == "threads":
         from whilst.running.worker.child.threaded import Threaded
 

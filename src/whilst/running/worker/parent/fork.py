@@ -15,7 +15,7 @@ import gc
 import os
 import sys
 
-from whilst.running import process_role as share
+from whilst.running import process_role
 
 # Imported for the workers' sake, too: what is loaded before the fork is not loaded by every one of them.
 from whilst.running.worker.child import serial  # noqa: F401
@@ -180,7 +180,7 @@ def _shed_the_program(handled: Iterable[int]) -> None:
     os.dup2(null, 0)
     os.close(null)
     faulthandler.enable(2)
-    share.keep_main()
+    process_role.keep_main()
     # What the program has made is not this process's to collect, nor to copy for looking at it.
     gc.freeze()
 

@@ -15,8 +15,8 @@ from _thread import allocate_lock
 
 from whilst.errors import WhilstError
 from whilst.running.worker.bare import code_to_run
-from whilst.running.worker.parent import fork as forking
-from whilst.running.worker.transport import messages as frames
+from whilst.running.worker.parent import fork
+from whilst.running.worker.transport import messages
 from whilst.running.worker.transport.wire import FrameReader, FrameWriter, encode, send_all
 
 TYPE_CHECKING = False
@@ -39,12 +39,12 @@ class Lease:
     def __init__(self, sock: socket) -> None:
         self.sock = sock
         self._is_open = True
-        forking.private.add(sock.fileno())
+        fork.private.add(sock.fileno())
 
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            forking.private.discard(self.sock.fileno())
+            fork.private.discard(self.sock.fileno())
             self.sock.close()
             _let_go()
 
@@ -77,12 +77,12 @@ class Served:
             self._reader, self._writer = FrameReader(self._lease.sock), FrameWriter(self._lease.sock)
             self._poll.register(self._lease.sock.fileno(), 1)
         self._numbers.add(spawn.token)
-        self._tell(encode(frames.SPAWN, tuple(spawn), (), len(fds)), fds)
+        self._tell(encode(messages.SPAWN, tuple(spawn), (), len(fds)), fds)
 
     def kill(self, number: int) -> None:
         """End a worker now, with whatever it has started."""
         if self._lease is not None:
-            self._tell(encode(frames.KILL, number))
+            self._tell(encode(messages.KILL, number))
 
     def hear(self, fd: int) -> list[tuple[int, int | None, str]] | None:
         """Who has ended, by number, with exit code and reason; None if this descriptor is not the server's."""
@@ -97,7 +97,7 @@ class Served:
             for frame in self._reader.frames():
                 number, what = frame.envelope
                 self._numbers.discard(number)
-                ended.append((number, what if frame.kind == frames.DIED else None, str(what)))
+                ended.append((number, what if frame.kind == messages.DIED else None, str(what)))
             return ended
         # The server was killed, and its workers with it.
         lost = [(number, None, "the server process that forks workers is gone") for number in self._numbers]
@@ -136,12 +136,12 @@ class _Server:
             raise
         finally:
             theirs.close()
-        forking.private.add(self.root.fileno())
+        fork.private.add(self.root.fileno())
 
     def connect(self) -> socket:
         ours, theirs = socketpair()
         try:
-            send_all(self.root, encode(frames.CONNECT, None, (), 1), (theirs.fileno(),))
+            send_all(self.root, encode(messages.CONNECT, None, (), 1), (theirs.fileno(),))
         except BaseException:
             ours.close()
             raise
@@ -150,7 +150,7 @@ class _Server:
         return ours
 
     def hang_up(self) -> None:
-        forking.private.discard(self.root.fileno())
+        fork.private.discard(self.root.fileno())
         self.root.close()
 
     def is_alive(self) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from whilst.running.call_names import name_of
 from whilst.running.calls.process_state import ProcessState
-from whilst.running.worker.child import environment as ambient
-from whilst.running.worker.transport import byvalue
-from whilst.running.worker.transport import serialization as payload
+from whilst.running.worker.child import environment
+from whilst.running.worker.transport import byvalue, serialization
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class JobState:
         self.job = job
         self.key = key
         """Jobs of one backend have keys of their own: ids may be used again."""
-        self.surroundings = ambient.capture(job.context, job.process_state or ProcessState.now())
+        self.surroundings = environment.capture(job.context, job.process_state or ProcessState.now())
         self.is_careful = False
         """Modules that only this program can import go by value, since a worker could not."""
         module = _module_of(job.fn)
@@ -45,7 +44,7 @@ class JobState:
         found = self._packed.get(key)
         if found is None:
             fn = None if self.job.how == "call" else self.job.fn
-            packed = payload.pack([fn], is_careful=key[0], shares_main=shares_main)
+            packed = serialization.pack([fn], is_careful=key[0], shares_main=shares_main)
             error = None
             if 0 in packed.failures:
                 from whilst.running.worker.parent.pickle_errors import not_picklable

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 
-from whilst.running.worker.parent import fork as forking
+from whilst.running.worker.parent import fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TrackerPipe:
         if self._ends is None:
             self._ends = os.pipe()
             os.set_blocking(self._ends[0], False)
-            forking.private.update(self._ends)
+            fork.private.update(self._ends)
             self._poll.register(self._ends[0], _POLLIN)
         return os.dup(self._ends[1])
 
@@ -67,7 +67,7 @@ class TrackerPipe:
         """Close it here."""
         if self._ends is not None:
             for fd in self._ends:
-                forking.private.discard(fd)
+                fork.private.discard(fd)
                 os.close(fd)
             self._ends = None
 

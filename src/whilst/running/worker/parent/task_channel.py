@@ -15,8 +15,7 @@ from whilst.running.jobs import Batch, Event, Finished, Job
 from whilst.running.worker.captured_output import CapturedOutput
 from whilst.running.worker.parent.in_flight import OpenBatch, UnsentCalls
 from whilst.running.worker.parent.jobs import JobState
-from whilst.running.worker.transport import messages as frames
-from whilst.running.worker.transport import serialization as payload
+from whilst.running.worker.transport import messages, serialization
 from whilst.running.worker.transport.messages import Answer
 from whilst.running.worker.transport.status_page import FIRST_SLOT
 from whilst.running.worker.transport.wire import encode
@@ -57,7 +56,7 @@ class TaskChannel:
         error = state.packed(in_flight.shares_main)[1]
         if error is not None:
             return [_failed(in_flight.worker, batch, batch.ids, dict.fromkeys(batch.ids, error), is_last=True)]
-        open_batch, types = OpenBatch(batch), payload.types_of(batch.items)
+        open_batch, types = OpenBatch(batch), serialization.types_of(batch.items)
         ends = [len(batch.ids)]
         if self._suspects and any((id(batch.job), each) in self._suspects for each in batch.ids):
             ends = list(range(1, len(batch.ids) + 1))
@@ -189,7 +188,7 @@ class TaskChannel:
         job = batch.job
         state = self._state(job)
         cares, shares_main = state.cares(in_flight.shares_main), in_flight.shares_main
-        packed = payload.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
+        packed = serialization.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
         events: list[Event] = []
         if packed.failures:
             from whilst.running.worker.parent.pickle_errors import not_picklable, noun_of
@@ -205,10 +204,10 @@ class TaskChannel:
             if not good:
                 return events
             waiting.ids, waiting.items = [ids[each] for each in good], [items[each] for each in good]
-            packed = payload.pack(waiting.items, is_careful=cares, shares_main=shares_main)
+            packed = serialization.pack(waiting.items, is_careful=cares, shares_main=shares_main)
         self._introduce(in_flight, writer, state)
         unit = in_flight.take(waiting)
-        parcel = payload.parcel(packed, in_flight.segments_out)
+        parcel = serialization.parcel(packed, in_flight.segments_out)
         dropped, in_flight.segments_out.dropped = in_flight.segments_out.dropped, []
         given_back, in_flight.results_done_with = in_flight.results_done_with, []
         head = (
@@ -223,7 +222,7 @@ class TaskChannel:
             given_back,
             dropped,
         )
-        _write(writer, frames.BATCH, head, parcel)
+        _write(writer, messages.BATCH, head, parcel)
         return events
 
     def _introduce(self, in_flight: InFlight, writer: FrameWriter, state: JobState) -> None:
@@ -238,7 +237,7 @@ class TaskChannel:
             del in_flight.jobs[forgotten[-1]]
         in_flight.jobs[state.key] = cares
         job, packed = state.job, state.packed(in_flight.shares_main)[0]
-        parcel = payload.parcel(packed, in_flight.segments_out)
+        parcel = serialization.parcel(packed, in_flight.segments_out)
         native = job.native_threads if job.native_threads is not None else self._native_threads
         head = (
             state.key,
@@ -253,11 +252,11 @@ class TaskChannel:
             None if parcel.place is None else tuple(parcel.place),
             forgotten,
         )
-        _write(writer, frames.JOB, head, parcel)
+        _write(writer, messages.JOB, head, parcel)
 
     def _values(self, in_flight: InFlight, frame: Frame, answer: Answer) -> tuple[list[Any], dict[int, BaseException]]:
-        stream, buffers = payload.opened(answer.place, frame, in_flight.segments_in)
-        values, failures = payload.unpack(answer.shape, stream, buffers, is_copying=True)
+        stream, buffers = serialization.opened(answer.place, frame, in_flight.segments_in)
+        values, failures = serialization.unpack(answer.shape, stream, buffers, is_copying=True)
         del stream, buffers
         if answer.place is not None:
             in_flight.results_done_with += in_flight.segments_in.given_back()
@@ -289,9 +288,9 @@ class TaskChannel:
         for index, kind, told in answer.errors or ():
             position = positions[index]
             number = unit.ids[position]
-            if kind == frames.RAISED:
+            if kind == messages.RAISED:
                 errors[number] = rebuild(told)
-            elif kind == frames.UNPICKLABLE:
+            elif kind == messages.UNPICKLABLE:
                 path, what, remedy, cause = told
                 name = describe_call(job, number, unit.items[position])
                 errors[number] = refused = refusal(name, "its result", (path, what, remedy), rebuild(cause))
@@ -364,7 +363,7 @@ def _size_of(item: Any) -> int:
     return size if type(size) is int else 0
 
 
-def _write(writer: FrameWriter, kind: int, head: tuple[Any, ...], parcel: payload.Parcel) -> None:
+def _write(writer: FrameWriter, kind: int, head: tuple[Any, ...], parcel: serialization.Parcel) -> None:
     if parcel.fd >= 0:
         writer.write(encode(kind, head, parcel.payload, 1), (parcel.fd,))
     else:
