@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.running.worker.child.main import Worker
-    from whilst.running.worker.child.styles import Work
+    from whilst.running.worker.child.styles import LoadedBatch
 
 __all__ = ["Looped"]
 
@@ -62,7 +62,7 @@ class Looped(Style):
     def close(self) -> None:
         """Nothing is left: `run` ends when all is done."""
 
-    def perform(self, work: Work) -> None:
+    def perform(self, work: LoadedBatch) -> None:
         collected = Collected(work)
         self._waiting.extend((collected, position, item) for position, item in enumerate(work.items))
         work.items.clear()

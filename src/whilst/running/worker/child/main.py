@@ -18,7 +18,7 @@ from types import CoroutineType
 from whilst.running import nesting, process_role
 from whilst.running.worker.captured_output import OutputCapture
 from whilst.running.worker.child import environment, warning_filters
-from whilst.running.worker.child.styles import Job, Made, Style, Work
+from whilst.running.worker.child.styles import EndedCalls, LoadedBatch, LoadedJob, Style
 from whilst.running.worker.transport import messages, serialization
 from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead
 from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.transport.wire import Frame
 
-__all__ = ["Job", "Made", "Style", "Work", "Worker", "enter", "inhabit"]
+__all__ = ["EndedCalls", "LoadedBatch", "LoadedJob", "Style", "Worker", "enter", "inhabit"]
 
 _FAILED_EXIT = 70
 _RSS_EVERY_NS = 50_000_000
@@ -69,9 +69,9 @@ class Worker:
         """Lives in the parent's own process: directory and environment are not this worker's to set."""
         self._looked_ns = 0
         self._reader = FrameReader(sock)
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, LoadedJob] = {}
         self._raw_jobs: dict[int, tuple[JobHead, Any]] = {}
-        self._current: Job | None = None
+        self._current: LoadedJob | None = None
         self._segments_in = SegmentReader()
         self._segments_out = SegmentOwner()
         self._is_over = False
@@ -124,14 +124,14 @@ class Worker:
         # Loaded by the first batch, in its surroundings: what goes wrong there is an error of that batch's calls.
         self._raw_jobs[head.id] = (head, (stream, buffers))
 
-    def _job(self, number: int) -> Job:
+    def _job(self, number: int) -> LoadedJob:
         job = self._jobs.get(number)
         if job is None:
             head, (stream, buffers) = self._raw_jobs.pop(number)
             context = self._settle(head)
             # Copied: a function is kept, the segment is wanted back.
             values, failures = context.run(serialization.unpack, head.shape, stream, buffers, is_copying=True)
-            job = self._jobs[number] = Job(head, context, values[0], failures.get(0))
+            job = self._jobs[number] = LoadedJob(head, context, values[0], failures.get(0))
             self._current = job
         elif job is not self._current:
             self._settle(job.head)
@@ -173,22 +173,22 @@ class Worker:
                     size=1,
                     ids=None if head.ids is None else [head.ids[position]],
                 )
-                self.style.perform(Work(part, job, [items[position]]))
+                self.style.perform(LoadedBatch(part, job, [items[position]]))
         else:
-            self.style.perform(Work(head, job, items))
+            self.style.perform(LoadedBatch(head, job, items))
         self.page.words[DOING] = AT_REST
 
     def _skip(self, head: BatchHead, frame: Frame) -> None:
         """All of it was taken back: the arguments are not even loaded, lest that does something."""
         with self._lock:
             serialization.opened(head.place, frame, self._segments_in)
-        made = Made()
+        made = EndedCalls()
         made.is_last = True
         self.answer(head, made)
 
     def _refuse(self, head: BatchHead, failures: dict[int, BaseException]) -> None:
         """Answer for the calls whose arguments can't be rebuilt here: they have not begun."""
-        made = Made()
+        made = EndedCalls()
         made.positions = sorted(failures)
         made.values = [None] * len(failures)
         made.start_ns = made.end_ns = time.perf_counter_ns()
@@ -200,7 +200,7 @@ class Worker:
         ]
         self.answer(head, made, errors)
 
-    def answer(self, head: BatchHead, made: Made, errors: list[tuple[int, int, Any]] | None = None) -> None:
+    def answer(self, head: BatchHead, made: EndedCalls, errors: list[tuple[int, int, Any]] | None = None) -> None:
         """Send calls that have ended."""
         if os.getpid() != self.pid:
             # A fork made by the user's function has come back here: in a worker there is no rest of the program.
@@ -208,7 +208,7 @@ class Worker:
         with self._lock:
             self._answer(head, made, errors)
 
-    def _answer(self, head: BatchHead, made: Made, errors: list[tuple[int, int, Any]] | None) -> None:
+    def _answer(self, head: BatchHead, made: EndedCalls, errors: list[tuple[int, int, Any]] | None) -> None:
         if made.pickled is not None and len(made.pickled) == len(made.values):
             shape = list(map(len, made.pickled)), [0] * len(made.pickled)
             packed = serialization.Packed(shape, made.pickled, [], {})
@@ -247,7 +247,7 @@ class Worker:
         else:
             send_all(self.sock, data)
 
-    def _errors_of(self, made: Made, packed: serialization.Packed) -> list[tuple[int, int, Any]]:
+    def _errors_of(self, made: EndedCalls, packed: serialization.Packed) -> list[tuple[int, int, Any]]:
         from whilst.running.worker.transport.exceptions import describe
 
         told: list[tuple[int, int, Any]] = []
@@ -260,7 +260,7 @@ class Worker:
         return told
 
 
-def _await_all(made: Made, awaits: Callable[[Any], Any]) -> bool:
+def _await_all(made: EndedCalls, awaits: Callable[[Any], Any]) -> bool:
     """Await the coroutines among values that nobody took for such. True if there were any."""
     found = [index for index, value in enumerate(made.values) if type(value) is CoroutineType]
     for index in found:

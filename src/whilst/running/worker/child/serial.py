@@ -13,7 +13,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
 from whilst.running.worker.bare import light_import
-from whilst.running.worker.child.styles import Made, Style
+from whilst.running.worker.child.styles import EndedCalls, Style
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import (
     AT_CALLS,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.running.worker.child.main import Worker
-    from whilst.running.worker.child.styles import Job, Work
+    from whilst.running.worker.child.styles import LoadedBatch, LoadedJob
     from whilst.running.worker.transport.status_page import StatusPage
 
 __all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
@@ -62,7 +62,7 @@ class Serial(Style):
     def close(self) -> None:
         self._await.close()
 
-    def perform(self, work: Work) -> None:
+    def perform(self, work: LoadedBatch) -> None:
         words, head, job = self._words, work.head, work.job
         words[_START] = perf_counter_ns()
         words[DOING] = AT_CALLS
@@ -75,9 +75,9 @@ class Serial(Style):
             self._make_untimed(work, call)
         words[FIRST_SLOT] = NOTHING
 
-    def _make_untimed(self, work: Work, call: Callable[[Any], Any]) -> None:
+    def _make_untimed(self, work: LoadedBatch, call: Callable[[Any], Any]) -> None:
         """Short calls: the clock is read around many of them. Those that turn out to be long are timed after all."""
-        head, job, made = work.head, work.job, Made()
+        head, job, made = work.head, work.job, EndedCalls()
         made.awaits = self._await
         cpu_ns = thread_time_ns()
         made.start_ns = perf_counter_ns()
@@ -99,7 +99,7 @@ class Serial(Style):
         if not made.is_last:
             self._make_timed(work, in_copies, made.positions[1])
 
-    def _make_some(self, here: Context, call: Callable[[Any], Any], work: Work, made: Made) -> bool:
+    def _make_some(self, here: Context, call: Callable[[Any], Any], work: LoadedBatch, made: EndedCalls) -> bool:
         """Make calls in one empty context until one of them sets something in it, which the next must not see.
 
         Or until the rest is taken back: then what was made is the last of it. False if the calls are not short.
@@ -138,7 +138,7 @@ class Serial(Style):
             values.append(None)
             return True
 
-    def _make_timed(self, work: Work, call: Callable[[Any], Any], first: int) -> None:
+    def _make_timed(self, work: LoadedBatch, call: Callable[[Any], Any], first: int) -> None:
         """Make calls from the first position on, reading the clock around each."""
         words, head, page = self._words, work.head, self._worker.page
         stops_at_error = work.job.head.stops_at_error
@@ -174,12 +174,12 @@ class Serial(Style):
         self._send(work, made, thread_time_ns() - cpu_ns)
         words[FIRST_SLOT] = NOTHING
 
-    def _begin(self) -> Made:
-        made = Made()
+    def _begin(self) -> EndedCalls:
+        made = EndedCalls()
         made.starts, made.ends, made.pickled, made.awaits = [], [], [], self._await
         return made
 
-    def _send(self, work: Work, made: Made, cpu_ns: int) -> None:
+    def _send(self, work: LoadedBatch, made: EndedCalls, cpu_ns: int) -> None:
         if made.starts and made.ends:
             made.start_ns, made.end_ns = made.starts[0], made.ends[-1]
         made.cpu_ns = cpu_ns
@@ -197,7 +197,7 @@ def _in_copies(one: Callable[[Any], Any], context: Context) -> Callable[[Any], A
     return call
 
 
-def _keep(page: StatusPage, serial: int, made: Made) -> bool:
+def _keep(page: StatusPage, serial: int, made: EndedCalls) -> bool:
     """Put the last value where it outlives this process; False if it has to be sent now instead."""
     data = dumps_short(made.values[-1])
     if data is None or not page.keep(serial, data):
@@ -206,7 +206,7 @@ def _keep(page: StatusPage, serial: int, made: Made) -> bool:
     return True
 
 
-def call_of(job: Job) -> Callable[[Any], Any]:
+def call_of(job: LoadedJob) -> Callable[[Any], Any]:
     """The job's calls as a function of the item."""
     fn = job.fn
     if job.head.how == "star":
@@ -222,7 +222,7 @@ def _call_item(item: Any) -> Any:
 
 
 def one_argument(
-    job: Job, ids: Any, awaits: Callable[[Any], Any], *, is_looked_at: bool = True
+    job: LoadedJob, ids: Any, awaits: Callable[[Any], Any], *, is_looked_at: bool = True
 ) -> Callable[[Any], Any]:
     """The job's calls as a function of the item alone; the user's own function where nothing need be added.
 

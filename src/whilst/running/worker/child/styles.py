@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.transport.messages import BatchHead, JobHead
 
-__all__ = ["Job", "Made", "Style", "Work", "vital"]
+__all__ = ["EndedCalls", "LoadedBatch", "LoadedJob", "Style", "vital"]
 
 _BROKEN_EXIT = 70
 
 
-class Job:
+class LoadedJob:
     """What a batch's calls share, as it stands here."""
 
     __slots__ = ("context", "fn", "head", "load_error")
@@ -31,15 +31,15 @@ class Job:
         self.load_error = load_error
 
 
-class Work(Record):
+class LoadedBatch(Record):
     """A batch whose items are loaded."""
 
     head: BatchHead
-    job: Job
+    job: LoadedJob
     items: list[Any]
 
 
-class Made:
+class EndedCalls:
     """Calls of one batch that have ended, in columns."""
 
     __slots__ = (
@@ -94,9 +94,9 @@ vital = _Vital()
 
 
 class Style:
-    """A way to make calls. Made with the worker; answers through `worker.answer`."""
+    """A way to make calls. EndedCalls with the worker; answers through `worker.answer`."""
 
-    def perform(self, work: Work) -> None:
+    def perform(self, work: LoadedBatch) -> None:
         """Make these calls, or begin to."""
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ from time import perf_counter_ns
 from whilst.running import nesting
 from whilst.running.worker.bare import light_import
 from whilst.running.worker.child.serial import Awaiter, one_argument
-from whilst.running.worker.child.styles import Made, Style, vital
+from whilst.running.worker.child.styles import EndedCalls, Style, vital
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.running.worker.child.main import Worker
-    from whilst.running.worker.child.styles import Work
+    from whilst.running.worker.child.styles import LoadedBatch
 
 __all__ = ["Collected", "Threaded"]
 
@@ -39,7 +39,7 @@ class Collected:
 
     __slots__ = ("has_failed", "left", "made", "work")
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: LoadedBatch) -> None:
         self.work = work
         self.left = work.head.size
         self.has_failed = False
@@ -56,7 +56,7 @@ class Collected:
         made.ends.append(end_ns)  # type: ignore[union-attr]
         self.left -= 1
 
-    def take(self) -> Made:
+    def take(self) -> EndedCalls:
         made, self.made = self.made, self._nothing()
         made.is_last = self.left == 0
         if made.starts and made.ends:
@@ -64,8 +64,8 @@ class Collected:
         return made
 
     @staticmethod
-    def _nothing() -> Made:
-        made = Made()
+    def _nothing() -> EndedCalls:
+        made = EndedCalls()
         made.positions = []
         made.starts, made.ends = [], []
         return made
@@ -102,7 +102,7 @@ class Threaded(Style):
         with self._sending:
             pass
 
-    def perform(self, work: Work) -> None:
+    def perform(self, work: LoadedBatch) -> None:
         collected = Collected(work)
         with self._lock:
             self._open += work.head.size
@@ -186,7 +186,7 @@ class Threaded(Style):
                 self._sending.release()
 
 
-def _own_draws(work: Work) -> AbstractContextManager[None]:
+def _own_draws(work: LoadedBatch) -> AbstractContextManager[None]:
     """Seeded calls on several threads draw from generators of their own."""
     if work.job.head.seed is None:
         return nullcontext()

@@ -14,7 +14,7 @@ from whilst.running.call_names import describe_call
 from whilst.running.jobs import Batch, Event, Finished, Job
 from whilst.running.worker.captured_output import CapturedOutput
 from whilst.running.worker.parent.in_flight import OpenBatch, UnsentCalls
-from whilst.running.worker.parent.jobs import JobState
+from whilst.running.worker.parent.pickled_job import PickledJob
 from whilst.running.worker.transport import messages, serialization
 from whilst.running.worker.transport.messages import Answer
 from whilst.running.worker.transport.status_page import FIRST_SLOT
@@ -40,7 +40,7 @@ class TaskChannel:
 
     def __init__(self, native_threads: int | None) -> None:
         self._native_threads = native_threads
-        self._jobs: dict[Job, JobState] = {}
+        self._jobs: dict[Job, PickledJob] = {}
         self._keys = itertools.count()
         self._suspects: set[tuple[int, int]] = set()
         self._output = CapturedOutput()
@@ -173,12 +173,12 @@ class TaskChannel:
         self._jobs.clear()
         self._suspects.clear()
 
-    def _state(self, job: Job) -> JobState:
+    def _state(self, job: Job) -> PickledJob:
         state = self._jobs.get(job)
         if state is None:
             while len(self._jobs) >= _KNOWN_JOBS:
                 self._jobs.pop(next(iter(self._jobs)))
-            state = self._jobs[job] = JobState(job, next(self._keys))
+            state = self._jobs[job] = PickledJob(job, next(self._keys))
         return state
 
     def _send_unit(self, in_flight: InFlight, writer: FrameWriter, waiting: UnsentCalls) -> list[Event]:
@@ -225,7 +225,7 @@ class TaskChannel:
         _write(writer, messages.BATCH, head, parcel)
         return events
 
-    def _introduce(self, in_flight: InFlight, writer: FrameWriter, state: JobState) -> None:
+    def _introduce(self, in_flight: InFlight, writer: FrameWriter, state: PickledJob) -> None:
         """Send the job, unless this worker knows it as it is now."""
         cares = state.cares(in_flight.shares_main)
         if in_flight.jobs.get(state.key) == cares:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Job
     from whilst.running.worker.transport.serialization import Packed
 
-__all__ = ["JobState"]
+__all__ = ["PickledJob"]
 
 
-class JobState:
+class PickledJob:
     """A job, pickled when it is first sent: workers that start later get the very same function."""
 
     __slots__ = ("_is_known", "_packed", "is_careful", "job", "key", "surroundings")
