@@ -1,15 +1,15 @@
-"""What runs inside worker processes, and the clean server process that forks them.
+"""What runs inside worker processes, and what the program has to do with them.
 
-Everything here is also loaded by a bare interpreter that must be ready within milliseconds, so these modules
-import each other, C modules and the few parts of the standard library that are loaded anyway; nothing else of
-whilst, and nothing of the user's before a call needs it. The parent's side of each pair (the channel, the
-segments, the payloads) lives next to the worker's, so that a format is written down once.
+`child` and `transport` are also loaded by a bare interpreter that must be ready within milliseconds. So their modules
+import each other, C modules and the few parts of the standard library that are loaded anyway: nothing else of whilst,
+and nothing of the user's before a call needs it. Where a format has two sides, both stand in one module.
 
-    a worker    server (forks, kills, reports deaths), birth (what a fork does first), entering (from there to exit),
-                styles, serial, threaded, looped
-    both sides  wire (frames), frames (what they mean), segments (shared memory), payload (values to bytes and
-                back), byvalue (lambdas, __main__), blame (why not), failures (exceptions with their tracebacks),
-                ambient (what surrounds a call), echoing (prints, logs, warnings), page (what a worker does now)
-    the parent  launching (the server), forking (the program itself), hands (what a worker holds), jobs,
-                parcels (sending, receiving), refusing
+    child       fork_server (forks workers, kills them, reports deaths), after_fork (what a worker does first), main (from
+                there to its end), serial, threaded, looped (the ways to make calls), environment (what surrounds a call)
+    transport   wire (frames), messages (what they mean), serialization (values to bytes and back), shared_memory,
+                status_page (what a worker does now), exceptions (with their tracebacks), pickle_errors
+    parent      fork and fork_server_client (two ways to start a worker), in_flight (the calls that a worker holds),
+                task_channel (sends calls, receives answers), pickled_job
+
+`captured_output` holds both sides of what calls print and log, `bare` imports single modules into a bare interpreter.
 """

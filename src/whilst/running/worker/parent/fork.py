@@ -1,8 +1,8 @@
 """Workers that are forks of this program: the fastest start there is, and they have all that it has loaded and set.
 
 Only for a program that may be forked (`inspecting.fork_safety`), which is looked at again before every fork: the other
-way is the clean server (`launching`). A fork inherits every descriptor, so those that only this program is to hold
-are noted in `private`: a worker that kept its neighbour's socket open would keep the neighbour from seeing its end.
+way is the clean server (`fork_server_client`). A fork inherits every descriptor, so those that only this program is to
+hold are noted in `private`: a worker that kept its neighbour's socket open would hide its end from the neighbour.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class TaskChannel:
             self._output.say([each for in_flight in everybody for each in in_flight.lowest_ids()], is_over=is_over)
 
     def close(self) -> None:
-        self.echo((), is_over=True)
+        self.replay_output((), is_over=True)
         self._jobs.clear()
         self._suspects.clear()
 
