@@ -65,8 +65,6 @@ CIRCLES = [
     {"whilst.running.policies.decide", "whilst.running.policies.explain"},
     {"whilst.running.policies.auto", "whilst.running.policies.choosing", "whilst.running.policies.controller"},
     {"whilst.running.core.driver", "whilst.running.core.worker_pool"},
-    {"whilst.running.worker.parent.in_flight", "whilst.running.worker.parent.task_channel"},
-    {f"whilst.running.worker.child.{name}" for name in ("looped", "main", "serial", "threaded")},
 ]
 
 MOST_IN_A_FOLDER = 15

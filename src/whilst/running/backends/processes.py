@@ -373,14 +373,15 @@ class ProcessBackend:
             self._queued.append(WorkerStopped(worker.number))
         else:
             self._queued += self._channel.recover(in_flight)
-            running, lost, not_begun = in_flight.sort_by_fate(self._channel)
-            self._channel.note_taken_back(not_begun)
+            fates = in_flight.sort_by_fate()
+            self._channel.suspect(fates.suspects)
+            self._channel.note_taken_back(fates.not_begun)
             if in_flight.is_retired and exit_code == 0:
                 reason = "over its memory limit"
             elif exit_code is not None:
                 reason = ""
             self._queued.append(
-                WorkerDied(worker.number, running, not_begun, lost, exit_code, tail, reason),
+                WorkerDied(worker.number, fates.running, fates.not_begun, fates.lost, exit_code, tail, reason),
             )
         worker.close()
 

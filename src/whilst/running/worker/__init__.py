@@ -4,8 +4,9 @@
 import each other, C modules and the few parts of the standard library that are loaded anyway: nothing else of whilst,
 and nothing of the user's before a call needs it. Where a format has two sides, both stand in one module.
 
-    child       fork_server (forks workers, kills them, reports deaths), after_fork (what a worker does first), main (from
-                there to its end), serial, threaded, looped (the ways to make calls), environment (what surrounds a call)
+    child       fork_server (forks workers, kills them, reports deaths), after_fork (what a worker does first), main
+                (from there to its end), serial, threaded, looped (the ways to make calls), environment (what
+                surrounds a call)
     transport   wire (frames), messages (what they mean), serialization (values to bytes and back), shared_memory,
                 status_page (what a worker does now), exceptions (with their tracebacks), pickle_errors
     parent      fork and fork_server_client (two ways to start a worker), in_flight (the calls that a worker holds),

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from typing import Any
 
-    from whilst.running.worker.child.main import Worker
-    from whilst.running.worker.child.styles import LoadedBatch
+    from whilst.running.worker.child.styles import Channel, LoadedBatch
 
 __all__ = ["Looped"]
 
@@ -31,7 +30,7 @@ _SEND_EVERY_S = 0.002
 class Looped(Style):
     """As many coroutines in flight as there are slots; further calls wait for a slot."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Channel) -> None:
         from contextvars import ContextVar
 
         self._worker = worker

@@ -254,7 +254,7 @@ class Worker:
         for index, error in made.errors.items():
             told.append((index, messages.RAISED, describe(error)))
         for index, error in packed.failures.items():
-            from whilst.running.worker.transport.culprit import find_culprit
+            from whilst.running.worker.transport.pickle_errors import find_culprit
 
             told.append((index, messages.UNPICKLABLE, (*find_culprit(made.values[index]), describe(error))))
         return told

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from whilst.running.worker.child.main import Worker
-    from whilst.running.worker.child.styles import LoadedBatch, LoadedJob
+    from whilst.running.worker.child.styles import Channel, LoadedBatch, LoadedJob
     from whilst.running.worker.transport.status_page import StatusPage
 
 __all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
@@ -49,7 +48,7 @@ _START = FIRST_SLOT + 1
 class Serial(Style):
     """One call at a time."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Channel) -> None:
         self._worker = worker
         self._words = words = worker.page.words
         self._await = Awaiter()

@@ -8,13 +8,18 @@ from whilst._record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from collections.abc import Callable
     from contextvars import Context
-    from typing import Any
+    from typing import Any, Protocol
 
+    from whilst.running.worker.captured_output import OutputCapture
     from whilst.running.worker.transport.messages import BatchHead, JobHead
+    from whilst.running.worker.transport.status_page import StatusPage
+else:
+    Protocol = object
 
-__all__ = ["EndedCalls", "LoadedBatch", "LoadedJob", "Style", "vital"]
+__all__ = ["Channel", "EndedCalls", "LoadedBatch", "LoadedJob", "Style", "vital"]
 
 _BROKEN_EXIT = 70
 
@@ -93,8 +98,22 @@ class _Vital:
 vital = _Vital()
 
 
+class Channel(Protocol):
+    """What a style uses of its worker."""
+
+    sock: socket
+    page: StatusPage
+    output: OutputCapture
+
+    def receive(self, flags: int = 0) -> bool:
+        """Wait for frames and handle them; False once there is nothing more to come."""
+
+    def answer(self, head: BatchHead, made: EndedCalls) -> None:
+        """Send calls that have ended."""
+
+
 class Style:
-    """A way to make calls. EndedCalls with the worker; answers through `worker.answer`."""
+    """A way to make calls. Made with the worker; answers through its `Channel`."""
 
     def perform(self, work: LoadedBatch) -> None:
         """Make these calls, or begin to."""

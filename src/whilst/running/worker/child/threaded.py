@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
-    from whilst.running.worker.child.main import Worker
-    from whilst.running.worker.child.styles import LoadedBatch
+    from whilst.running.worker.child.styles import Channel, LoadedBatch
 
 __all__ = ["Collected", "Threaded"]
 
@@ -74,7 +73,7 @@ class Collected:
 class Threaded(Style):
     """As many calls at once as there are slots."""
 
-    def __init__(self, worker: Worker, slots: int) -> None:
+    def __init__(self, worker: Channel, slots: int) -> None:
         self._worker = worker
         self._words = worker.page.words
         self._queue: SimpleQueue[tuple[Collected, int, Any] | None] = SimpleQueue()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from whilst._record import Record
 from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
 from whilst.running.worker.transport.status_page import AT_LOADING, BEGUN, DOING, RETIRED, SKIP_FROM, SKIP_TO
 
@@ -18,14 +19,23 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.running.jobs import Batch, Job
-    from whilst.running.worker.parent.task_channel import TaskChannel
     from whilst.running.worker.transport.status_page import StatusPage
 
-__all__ = ["InFlight", "OpenBatch", "SentCalls", "UnsentCalls"]
+__all__ = ["Fates", "InFlight", "OpenBatch", "SentCalls", "UnsentCalls"]
 
 _FENCE_S = 5e-5
 _LARGE_UNDER_WAY = 2
 _FAR = (1 << 63) - 1
+
+
+class Fates(Record):
+    """What has become of the calls of a dead worker, by id."""
+
+    running: list[int]
+    lost: list[int]
+    not_begun: list[int]
+    suspects: list[tuple[Job, int]]
+    """One of these ended the worker while it was unpickled."""
 
 
 class OpenBatch:
@@ -239,11 +249,12 @@ class InFlight:
     def _begun(self) -> int:
         return max((self.page.words[BEGUN], *(serial for serial, _ in self.page.running())))
 
-    def sort_by_fate(self, channel: TaskChannel) -> tuple[list[int], list[int], list[int]]:
-        """After its death: the ids of calls (running, lost, not begun)."""
+    def sort_by_fate(self) -> Fates:
+        """After its death: what has become of its calls."""
         running_serials = {serial for serial, _ in self.page.running()}
         begun = self._begun()
         is_loading = self.page.words[DOING] == AT_LOADING
+        suspects: list[tuple[Job, int]] = []
         running: list[int] = []
         lost: list[int] = []
         not_begun: list[int] = []
@@ -256,14 +267,14 @@ class InFlight:
                 if unit.count == 1:
                     running += [unit.ids[each] for each in positions]
                     continue
-                channel.suspect(unit.open_batch.batch, unit.ids)
+                suspects += [(unit.open_batch.batch.job, each) for each in unit.ids]
             for position in positions:
                 serial = unit.first_serial + position
                 fate = running if serial in running_serials else lost if serial <= begun else not_begun
                 fate.append(unit.ids[position])
         for waiting in self.waiting:
             not_begun += waiting.ids
-        return running, lost, not_begun
+        return Fates(running, lost, not_begun, suspects)
 
     def close(self) -> None:
         self.segments_out.close()

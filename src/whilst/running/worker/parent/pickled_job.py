@@ -47,7 +47,7 @@ class PickledJob:
             packed = serialization.pack([fn], is_careful=key[0], shares_main=shares_main)
             error = None
             if 0 in packed.failures:
-                from whilst.running.worker.parent.pickle_errors import not_picklable
+                from whilst.running.worker.transport.pickle_errors import not_picklable
 
                 error = not_picklable(name_of(self.job.fn), "it", fn, packed.failures[0])
             found = self._packed[key] = (packed, error)

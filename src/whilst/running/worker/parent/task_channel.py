@@ -45,9 +45,9 @@ class TaskChannel:
         self._suspects: set[tuple[int, int]] = set()
         self._output = CapturedOutput()
 
-    def suspect(self, batch: Batch, ids: Sequence[int]) -> None:
+    def suspect(self, calls: Iterable[tuple[Job, int]]) -> None:
         """One of these ended a worker while it was unpickled: from now on each travels alone."""
-        self._suspects.update((id(batch.job), each) for each in ids)
+        self._suspects.update((id(job), each) for job, each in calls)
 
     def send(self, in_flight: InFlight, writer: FrameWriter, batch: Batch) -> list[Event]:
         """Pickle and send; gives the answers for what could not be pickled."""
@@ -191,7 +191,7 @@ class TaskChannel:
         packed = serialization.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
         events: list[Event] = []
         if packed.failures:
-            from whilst.running.worker.parent.pickle_errors import not_picklable, noun_of
+            from whilst.running.worker.transport.pickle_errors import not_picklable, noun_of
 
             errors: dict[int, BaseException] = {}
             for position, error in packed.failures.items():
@@ -277,8 +277,8 @@ class TaskChannel:
         if not failures and not answer.errors:
             return errors
         # Loaded by the first failure.
-        from whilst.running.worker.parent.pickle_errors import noun_of, refusal, unloadable
         from whilst.running.worker.transport.exceptions import rebuild
+        from whilst.running.worker.transport.pickle_errors import noun_of, refusal, unloadable
 
         job = unit.open_batch.batch.job
         for index, error in failures.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from whilst.running.worker.transport.culprit import find_culprit
+from whilst.running.worker.transport.pickle_errors import find_culprit
 
 
 class Client:

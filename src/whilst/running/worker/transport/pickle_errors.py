@@ -1,7 +1,7 @@
-"""Why something can't be pickled: the attribute path to the culprit, what it is, and what to do about it.
+"""What could not cross between two processes: where in it the reason lies, what that is, and what to do about it.
 
-Loaded only once something has failed. Walks what pickle would walk (containers, attributes, closures, defaults,
-partials, bound objects) down to the innermost part that fails although none of its own parts does.
+Loaded only once something has failed, on either side. Walks what pickle would walk (containers, attributes, closures,
+defaults, partials, bound objects) down to the innermost part that fails although none of its own parts does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping
 from whilst._record import Record
 from whilst.running.worker.transport.serialization import dumps_one
 
-__all__ = ["Culprit", "find_culprit"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # A worker that says what failed needs no errors of ours, and so not whilst itself.
+    from whilst.errors import NotPicklableError
+    from whilst.running.jobs import Job
+
+__all__ = ["Culprit", "find_culprit", "not_picklable", "noun_of", "refusal", "unloadable"]
 
 _MAX_DEPTH = 12
 _MAX_PARTS = 2_000
@@ -123,3 +129,33 @@ def _parts_of_callable(value: object) -> Iterator[tuple[str, object]]:
     for name in code.co_names:
         if name in namespace:
             yield f" (global {name!r})", namespace[name]
+
+
+def noun_of(job: Job) -> str:
+    return "one of its arguments" if job.how == "call" else "its argument"
+
+
+def not_picklable(name: str, noun: str, value: object, cause: BaseException) -> NotPicklableError:
+    return refusal(name, noun, find_culprit(value), cause)
+
+
+def refusal(name: str, noun: str, culprit: tuple[str, str, str], cause: BaseException) -> NotPicklableError:
+    path, kind, remedy = culprit
+    where = f"{noun} holds a {kind} at {path.strip()}" if path else f"{noun} is a {kind}"
+    from whilst.errors import NotPicklableError
+
+    error = NotPicklableError(f"{name} can't cross to another process: {where}, which can't be pickled. {remedy}")
+    error.__cause__ = cause
+    return error
+
+
+def unloadable(name: str, noun: str, place: str, cause: BaseException) -> NotPicklableError:
+    what = f"{type(cause).__name__}: {cause}"
+    from whilst.errors import NotPicklableError
+
+    error = NotPicklableError(
+        f"{name}: {noun} was pickled but can't be rebuilt {place} ({what}). "
+        "Give its class a __reduce__ that can be undone, or pass mode='concurrent'."
+    )
+    error.__cause__ = cause
+    return error
