@@ -35,9 +35,13 @@ def drive(
     workers: int,
     *,
     is_coroutine: bool = False,
+    is_together: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[list[Any], int]:
     """Make all calls on that many workers of a back end; return their results, and when the last one was here.
+
+    Args:
+        is_together: the calls wait for each other, so the first error ends them all.
 
     Raises:
         NotPicklableError, WorkerDiedError, or what a call raised: the first of the items that has an error.
@@ -55,7 +59,15 @@ def drive(
     driver = Driver(job, Source(items), policy, ListSink(values), Limits(), recorder, open_backend)
     driver.on_progress = on_progress
     try:
-        driver.run()
+        while is_together and not driver.is_over and driver.failed_id is None:
+            driver.advance()
+        if driver.failed_id is None:
+            driver.run()
+        else:
+            driver.close(kill=True)
+    except BaseException:
+        driver.close(kill=True)
+        raise
     finally:
         policy.close()
     if driver.error is not None:

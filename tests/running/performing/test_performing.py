@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import pytest
 
 from whilst.comparing.days import MOST_THREADS, clocks, perform, perform_naively
 from whilst.comparing.days.clocks import Recorder, burn
-from whilst.comparing.days.frames import Child, read_frame, write_frame
 from whilst.errors import DayError, WorkerDiedError
 from whilst.model import Day, Kind, Mode, Task, Timeline, wait, work
 from whilst.planning import plan, read_day
@@ -116,15 +114,16 @@ def test_where_the_clocks_part_a_held_off_span_is_left(monkeypatch: pytest.Monke
 
 
 def executors() -> list[psutil.Process]:
-    """Of this process's children: multiprocessing keeps one for its own book-keeping, once a test has used it."""
-    return [each for each in psutil.Process().children() if "whilst.comparing.days" in " ".join(each.cmdline())]
+    """The workers: children of the server that forks them, which is a child of this process."""
+    servers = [each for each in psutil.Process().children() if "fork_server" in " ".join(each.cmdline())]
+    return [worker for server in servers for worker in server.children()]
 
 
 def test_a_killed_executor_is_named_with_its_signal_and_the_others_are_ended() -> None:
     day = Day(("a", "b"), (Task("one", (wait(60),), by=("a",)), Task("two", (wait(60),), by=("b",))))
 
     def kill_one() -> None:
-        while not (found := executors()):
+        while len(found := executors()) < 2:
             time.sleep(0.01)
         found[0].kill()
 
@@ -136,25 +135,6 @@ def test_a_killed_executor_is_named_with_its_signal_and_the_others_are_ended() -
     finally:
         killer.join()
     assert not executors()
-
-
-def test_a_child_that_cannot_start_says_why() -> None:
-    with ExitStack() as stack:
-        child = Child("whilst.no_such_module", "nobody", stack)
-        with pytest.raises(WorkerDiedError, match="no_such_module"):
-            child.receive()
-
-
-def test_frames_come_whole_however_long() -> None:
-    read, write = os.pipe()
-    payload = bytes(range(256)) * 5000
-    writer = threading.Thread(target=lambda: (write_frame(write, payload), os.close(write)))
-    writer.start()
-    assert read_frame(read) == payload
-    with pytest.raises(EOFError):
-        read_frame(read)
-    writer.join()
-    os.close(read)
 
 
 PERFORM_LONG = """
@@ -178,7 +158,7 @@ def test_ctrl_c_ends_a_performance_and_leaves_no_process(how: str) -> None:
     ) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == b"begun\n"
-        children = _wait_for_children(program.pid, 2 if how in (Mode.PARALLEL, Mode.COMBINED) else 0)
+        children = _wait_for_children(program.pid, 3 if how in (Mode.PARALLEL, Mode.COMBINED) else 0)
         os.killpg(program.pid, signal.SIGINT)
         assert program.wait(timeout=30) == 130
     assert not _still_running(children)
@@ -186,7 +166,7 @@ def test_ctrl_c_ends_a_performance_and_leaves_no_process(how: str) -> None:
 
 def test_executors_end_when_the_process_that_performs_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", PERFORM_LONG, "parallel"], stdout=subprocess.PIPE) as program:
-        children = _wait_for_children(program.pid, 2)
+        children = _wait_for_children(program.pid, 3)
         program.kill()
         program.wait()
     psutil.wait_procs(children, timeout=30)
@@ -194,7 +174,7 @@ def test_executors_end_when_the_process_that_performs_is_killed() -> None:
 
 
 def _wait_for_children(pid: int, count: int) -> list[psutil.Process]:
-    while len(children := psutil.Process(pid).children()) < count:
+    while len(children := psutil.Process(pid).children(recursive=True)) < count:
         time.sleep(0.01)
     return children
 

@@ -26,17 +26,12 @@ _MESSAGE: Final = struct.Struct("<I")
 class Wires:
     """The pipes between executors: who finished a task writes its number to all that wait for it.
 
-    A message is shorter than PIPE_BUF, so messages of several writers never mix. `lifeline` becomes readable when
-    the process that performs the day is gone (or, without one, never).
+    A message is shorter than PIPE_BUF, so messages of several writers never mix.
     """
 
-    def __init__(
-        self, inbox: int | None = None, outboxes: Mapping[int, int] | None = None, lifeline: int | None = None
-    ) -> None:
+    def __init__(self, inbox: int | None = None, outboxes: Mapping[int, int] | None = None) -> None:
         self._inbox = inbox
         self._outboxes = outboxes or {}
-        self._lifeline = lifeline
-        self._sources = [source for source in (inbox, lifeline) if source is not None]
 
     def tell(self, executors: Sequence[int], task: int) -> None:
         for executor in executors:
@@ -45,18 +40,13 @@ class Wires:
     def hear(self, until_ns: int | None = 0) -> list[int]:
         """The tasks that others finished; waits for one until that instant (0: only look, None: for ever)."""
         left_s = None if until_ns is None else max(0.0, (until_ns - time.perf_counter_ns()) / 1e9)
-        if not self._sources:
+        if self._inbox is None:
             assert left_s is not None, "an executor on its own can't wait for a message"
             if left_s:
                 time.sleep(left_s)
             return []
-        readable, _, _ = select.select(self._sources, [], [], left_s)
-        if self._lifeline in readable:
-            # The parent died or gave up: nobody is left who would want to know.
-            os._exit(0)
-        if self._inbox not in readable:
+        if not select.select([self._inbox], [], [], left_s)[0]:
             return []
-        assert self._inbox is not None
         return [number for (number,) in _MESSAGE.iter_unpack(os.read(self._inbox, 1024 * _MESSAGE.size))]
 
 
