@@ -1,6 +1,6 @@
 """What happens in one execution, as data: operations, places in the source, accesses, results of tasks.
 
-Frozen and slotted, standard library only. The engine's hot path keeps raw tuples (`RawEvent`); everything here
+Frozen and slotted, standard library only. The engine's hot path keeps raw tuples (`Event`); everything here
 is made from them when somebody asks (`Execution.accesses`), which only a recorded execution can answer in full.
 
 *Identity.* Inside one execution an object is known by `id`, which is safe because the execution keeps every

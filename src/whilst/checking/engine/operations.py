@@ -60,7 +60,7 @@ class Sync:
         self.kind, self.measure, self.needs = kind, measure, needs
         self.blocks, self.writes, self.more = blocks, writes, more
         self.is_step = is_step  # of a coroutine: all events are such steps, each with the set of those that are ready
-        # A step's key is its label, what it is known to depend on is in `more` (see `modelling.steps`).
+        # A step's key is its label, what it is known to depend on is in `more` (see `models.coroutines.steps`).
 
 
 READS: Final = Sync(Op.READ, writes=0)  # of several things at once

@@ -74,7 +74,7 @@ class Scheduler:
         self.gates: dict[int, int] = {}  # task -> the identical task that must have begun before it
         self.picker: Callable[[int, list[int]], int] | None = None
         self.on_event: Callable[[Event], None] | None = None
-        self.patience = 0  # in an audit: how many more instructions go by before somebody may lose its turn
+        self.patience = 0  # with random switches: how many more instructions go by before somebody may lose its turn
         self.keeps_enabled = False
         self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
         self._looks: dict[int, int] = {}  # by task: how often it has looked at anything since it last wrote

@@ -61,7 +61,7 @@ class Explorer:
         site_keys: Iterable[str] | None = None,
         at_every_instruction: bool = False,
     ) -> None:
-        """`site_keys`: see above. `at_every_instruction`: every instruction is an event, for audits."""
+        """`site_keys`: see above. `at_every_instruction`: every instruction is an event (see `random_switches`)."""
         self.program = program
         self.limits = limits or Limits()
         self._at_every_instruction, self._site_keys = at_every_instruction, site_keys

@@ -29,7 +29,7 @@ __all__ = ["Runtime", "borrow", "give_back"]
 
 
 class Runtime:
-    """The parts, put together. `at_every_instruction`: every instruction is an event, for audits."""
+    """The parts, put together. `at_every_instruction`: every instruction is an event (see `random_switches`)."""
 
     def __init__(self, *, at_every_instruction: bool) -> None:
         self.at_every_instruction = at_every_instruction

@@ -217,7 +217,7 @@ class AccessLog:
         self.scheduler.step((2, id(thing), key, site, thing, Sync(sync.kind, writes=code, more=more)))
 
     def instruction(self, site: Site) -> None:
-        """In an audit: ahead of every instruction. It touches nothing but may switch."""
+        """With random switches: ahead of every instruction. It touches nothing but may switch."""
         scheduler = self.scheduler
         if scheduler.cur >= 0:
             if scheduler.patience:

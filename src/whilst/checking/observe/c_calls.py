@@ -1,4 +1,4 @@
-"""C functions, and methods of C types: what they are about to touch, as far as that is known (see `effects`).
+"""C functions, and methods of C types: what they are about to touch, as far as that is known (see `c_effects`).
 
 What is not known is taken for a write of its object and arguments, and said.
 """

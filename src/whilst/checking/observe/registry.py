@@ -47,7 +47,7 @@ class ModelRegistry:
         self.getters: dict[type, Callable[[Any, Site, Any], Any]] = {}  # of `operator`
         self.seen: Callable[[Site, Any], Any] = lambda _, function: function  # what C code shall call instead of it
         self.generations: dict[int, list[Any]] = {}  # of barriers
-        # Set by `modelling.install`; here for those models that work on each other's objects.
+        # Set by `models.install`; here for those models that work on each other's objects.
         self.locks: Any = None
         self.conditions: Any = None
         self.threads: Any = None

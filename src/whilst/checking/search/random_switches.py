@@ -1,4 +1,4 @@
-"""The doubt: random schedules that may switch ahead of every single instruction.
+"""A last test of a proof: random switches before any instruction.
 
 The search switches only where it knows of an access to something shared. Should there be state that it does not see
 (a C extension's, a file's), a switch anywhere else may bring out what the search did not find. So the code is
