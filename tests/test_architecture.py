@@ -64,11 +64,10 @@ CIRCLES = [
     # Still to be opened. Take away, never add.
     {"whilst.running.policies.decide", "whilst.running.policies.explain"},
     {"whilst.running.policies.auto", "whilst.running.policies.choosing", "whilst.running.policies.controller"},
-    {"whilst.running.core.driver", "whilst.running.core.worker_pool"},
 ]
 
 MOST_IN_A_FOLDER = 15
-CROWDED = {"running/policies", "running/core"}
+CROWDED = {"running/policies"}
 """Folders that still show more. Take away, never add."""
 
 BASES = {"base", "processes"}

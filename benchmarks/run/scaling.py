@@ -24,7 +24,7 @@ from whilst.running.backends.processes import ProcessBackend
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink
 from whilst.running.core.recorder import Recorder
-from whilst.running.jobs import Batch, Event, Finished, Job, WorkerReady, WorkerStopped
+from whilst.running.jobs import Batch, Event, Finished, Job, Limits, WorkerReady, WorkerStopped
 from whilst.running.policies.fixed import FixedPolicy
 
 RUNS = 5
@@ -196,7 +196,7 @@ def simulate(lengths: Sequence[float], workers: int, costs: Costs) -> float:
             Source(range(len(lengths))),
             policy,
             ListSink([]),
-            driver_module.Limits(),
+            Limits(),
             recorder,
             lambda _: SimulatedProcesses(clock, costs, lengths),
         )

@@ -6,8 +6,8 @@ import time
 
 import whilst
 from whilst.running.backends.base import BackendConfig
-from whilst.running.core.holding import Held
 from whilst.running.core.policy import RunStatus
+from whilst.running.core.pool_state import Held
 from whilst.running.jobs import Batch, Finished, Job
 from whilst.running.policies.fixed import FixedPolicy
 

@@ -8,7 +8,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from whilst.errors import WorkerDiedError
 from whilst.running.core.messages import (
-    Cancelled,
     Deliver,
     Fail,
     Failed,
@@ -21,8 +20,18 @@ from whilst.running.core.messages import (
     Submitted,
     TimedOut,
 )
-from whilst.running.core.pool_state import PoolState, Rules
-from whilst.running.jobs import Batch, Finished, Job, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.core.pool_state import PoolState
+from whilst.running.jobs import (
+    Batch,
+    Finished,
+    Job,
+    Limits,
+    RunEnd,
+    WorkerDied,
+    WorkerFailed,
+    WorkerReady,
+    WorkerStopped,
+)
 
 JOB = Job(1, len)
 
@@ -49,11 +58,13 @@ class PoolHistory(RuleBasedStateMachine):
         workers=st.integers(0, 4),
     )
     def begin(self, retries: int, stops: bool, overlaps: bool, takes_early: bool, workers: int) -> None:
-        self.state = PoolState(Rules(retries=retries, stops_at_error=stops, overlaps=overlaps, takes_early=takes_early))
+        self.state = PoolState(
+            Limits(retries=retries, stops_at_error=stops), RunEnd(), overlaps=overlaps, takes_early=takes_early
+        )
         self.workers: dict[int, Worker] = {}
+        self.takes_early = takes_early
         self.submitted: set[int] = set()
         self.settled: set[int] = set()
-        self.cancelled_from: list[int] = []
         self.timed_out: set[int] = set()
         self.begun: dict[int, int] = {}
         self.do(Shaped(workers))
@@ -68,7 +79,7 @@ class PoolHistory(RuleBasedStateMachine):
                     self.workers[worker] = Worker()
                 case Send():
                     worker = self.workers[instruction.worker]
-                    assert worker.is_ready or self.state.rules.takes_early
+                    assert worker.is_ready or self.takes_early
                     assert not worker.is_stopping
                     batch = instruction.batch
                     assert len(batch.ids) == len(batch.items) > 0
@@ -108,7 +119,7 @@ class PoolHistory(RuleBasedStateMachine):
     def submit(self, count: int) -> None:
         first = len(self.submitted)
         ids = range(first, first + count)
-        if self.state.failed_id is not None:
+        if self.state.end.failed_id is not None:
             return  # the driver takes nothing more from the input
         self.submitted.update(ids)
         self.do(Submitted(JOB, ids, [f"item {number}" for number in ids]))
@@ -137,7 +148,7 @@ class PoolHistory(RuleBasedStateMachine):
         is_last = len(done) == len(numbers)
         if fails and done:
             errors = {done[-1]: ValueError()}
-            if self.state.rules.stops_at_error:
+            if self.state.limits.stops_at_error:
                 done, is_last = done[: len(done)], True
         numbers[:] = numbers[len(done) :]
         if is_last:
@@ -167,14 +178,7 @@ class PoolHistory(RuleBasedStateMachine):
         del self.workers[number]
         self.do(WorkerStopped(number))
 
-    @precondition(lambda self: self.submitted)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        number = data.draw(st.integers(0, max(self.submitted)))
-        self.cancelled_from.append(number)
-        self.do(Cancelled(number))
-
-    @precondition(lambda self: self.state.rules.stops_at_error)
+    @precondition(lambda self: self.state.limits.stops_at_error)
     @rule(ahead=st.integers(0, 3))
     def fail_elsewhere(self, ahead: int) -> None:
         self.do(Failed(len(self.submitted) + ahead))
@@ -203,7 +207,7 @@ class PoolHistory(RuleBasedStateMachine):
         assert state.starting == sum(not worker.is_ready for worker in state.workers.values())
         assert state.ready == sum(worker.is_usable for worker in state.workers.values())
         assert state.waiting == sum(len(each.ids) for each in state._queue)
-        if state.broken is None:
+        if state.end.broken is None:
             assert state.ready + state.starting >= 0
 
     @invariant()
@@ -218,7 +222,7 @@ class PoolHistory(RuleBasedStateMachine):
             return
         self.do(Shaped(2))
         for _ in range(300):
-            if self.state.broken is not None or (self.state.is_idle and not self.state.waiting):
+            if self.state.end.broken is not None or (self.state.is_idle and not self.state.waiting):
                 break
             for number, worker in list(self.workers.items()):
                 if not worker.is_ready:
@@ -233,13 +237,11 @@ class PoolHistory(RuleBasedStateMachine):
                     self.do(WorkerStopped(number))
         else:
             raise AssertionError("it never ends")
-        if self.state.broken is not None:
+        if self.state.end.broken is not None:
             return
         left = self.submitted - self.settled
-        ends = [*self.cancelled_from]
-        if self.state.failed_id is not None:
-            ends.append(self.state.failed_id)
-        assert all(any(number >= end for end in ends) for number in left), left
+        failed_id = self.state.end.failed_id
+        assert all(failed_id is not None and number >= failed_id for number in left), left
 
 
 TestPoolHistory = PoolHistory.TestCase

@@ -15,12 +15,12 @@ from time import perf_counter_ns
 from whilst.running.backends import open_backend
 from whilst.running.call_names import name_of
 from whilst.running.calls.perform import Awaiter
-from whilst.running.core.driver import Driver, Limits
+from whilst.running.core.driver import Driver
 from whilst.running.core.inline import perform_lazily
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink, OrderedSink, Sink, UnorderedSink
 from whilst.running.core.recorder import Recorder
-from whilst.running.jobs import Job
+from whilst.running.jobs import Job, Limits
 from whilst.running.options import Options, OptionsError
 from whilst.running.policies.choosing import choose_policy, gives_coroutines
 from whilst.running.results import Results
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar, Unpack, overload
 
     from whilst.model import Decision, Timeline
+    from whilst.running.core.journal import Journal
     from whilst.running.jobs import How
     from whilst.running.options import Keywords
 
@@ -139,7 +140,7 @@ class Stream(Iterable[R]):
     @property
     def decision(self) -> Decision:
         """How the calls are run, as of now."""
-        return self._run.driver.policy.decision()
+        return self._run.decision_later()()
 
     @property
     def timeline(self) -> Timeline:
@@ -186,26 +187,31 @@ class _Run:
             if how == "call":
                 raise OptionsError("gather() takes no journal: its tasks have no items to be known by.")
             # Loaded by those who ask for it: SQLite is more than a short run otherwise needs.
-            from whilst.running.core.journal import JournalPolicy, journaled
+            from whilst.running.core.journal import journaled
 
             source, sink, journal = journaled(job, items, sink, options.journal)
         elif isinstance(sink, ListSink):
             source.results = sink.values
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
-        self._journal: AbstractContextManager[object] | None = journal
+        self._journal: Journal | None = journal
         self._bar: AbstractContextManager[Callable[[int], None] | None] | None = None
         self.driver = Driver(
             job,
             source,
-            policy if journal is None else JournalPolicy(policy, journal),
+            policy,
             sink,
-            Limits(options.retries, is_raising, True, options.timeout_s, is_lazy),
+            Limits(options.retries, is_raising, True, options.timeout_s, is_lazy, is_one_by_one=journal is not None),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
             partial(open_backend, in_background=is_lazy, keeps_order_of_output=not isinstance(sink, UnorderedSink)),
         )
 
         # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.
         self.timeline: Callable[[], Timeline] = partial(self.driver.recorder.timeline, self.name)
+
+    def decision_later(self) -> Callable[[], Decision]:
+        """How the calls were run, once it is asked for; see `Policy.decision_later`."""
+        later, journal = self.driver.policy.decision_later(), self._journal
+        return later if journal is None else lambda: journal.noted(later())
 
     def __enter__(self) -> None:
         """Before the first step: what surrounds the run, and is closed with it."""
@@ -247,7 +253,7 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
             # The error's traceback holds this frame: without this the frame would hold the error.
             del error, run, driver, sink, results
     length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
-    return results.complete(driver.policy.decision_later(), run.timeline, length_s)
+    return results.complete(run.decision_later(), run.timeline, length_s)
 
 
 def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextvars import Context
     from typing import Literal, TypeAlias
 
+    from whilst.errors import WorkerDiedError
     from whilst.running.calls.process_state import ProcessState
 
     How: TypeAlias = Literal["item", "star", "call"]
@@ -25,6 +26,8 @@ __all__ = [
     "Event",
     "Finished",
     "Job",
+    "Limits",
+    "RunEnd",
     "WorkerDied",
     "WorkerFailed",
     "WorkerReady",
@@ -119,6 +122,43 @@ class Batch:
         """Read the clock around every call. False where calls are too short for that: the batch as a whole."""
 
 
+class Limits(Record):
+    """What the user asked of a run, as far as the driver cares."""
+
+    retries: int = 0
+    """How often a call is begun again that was lost to a dead worker."""
+    stops_at_error: bool = True
+    """The first error ends the run: what has not begun is cancelled."""
+    stops_at_exit: bool = True
+    """What is no `Exception` (SystemExit, KeyboardInterrupt) in a call ends the run, whatever else does not."""
+    timeout_s: float | None = None
+    is_lazy: bool = False
+    """Somebody reads the results while the run goes on: it must not run far ahead of the reader."""
+    is_one_by_one: bool = False
+    """Every call is answered by itself, so that a kill costs no more than the calls in progress."""
+
+    def is_fatal(self, error: BaseException) -> bool:
+        """Whether a call that ends with this error ends the run."""
+        return self.stops_at_error or (self.stops_at_exit and not isinstance(error, Exception))
+
+
+class RunEnd:
+    """Why a run ends before its time. The only book of that: the driver and its pools write into the same one."""
+
+    __slots__ = ("broken", "failed_id")
+
+    def __init__(self) -> None:
+        self.failed_id: int | None = None
+        """The lowest call that ended the run, once one has."""
+        self.broken: BaseException | None = None
+        """No worker can be started: why."""
+
+    def note_failure(self, number: int) -> None:
+        """This call ended the run, unless one before it did."""
+        if self.failed_id is None or number < self.failed_id:
+            self.failed_id = number
+
+
 class WorkerReady(Record):
     """A worker can take calls. `pid` is its process (the caller's own for threads)."""
 
@@ -200,6 +240,25 @@ class WorkerDied(Record):
     reason: str = ""
     """Where there is more to say than the exit code, e.g. "over its memory limit"."""
 
+    def error(self, *, is_running: bool, retried: int = 0) -> WorkerDiedError:
+        """The error of a call whose worker died, after it had been made again `retried` times."""
+        from whilst.errors import WorkerDiedError
+
+        code = self.exit_code
+        how, why = " for an unknown cause", ""
+        if self.reason:
+            how, why = "", f" ({self.reason})"
+        elif code is not None and code < 0:
+            how = f" by signal {-code}{_signal_name(-code)}"
+        elif code is not None:
+            how = f" with exit code {code}"
+        what = "while it made this call" if is_running else "with this call in its hands"
+        tail = f" The last it wrote to stderr: {self.stderr_tail.strip()}" if self.stderr_tail.strip() else ""
+        remedy = "Pass retries=1 to make such calls again, if they may be made twice; errors='return'"
+        if retried:
+            remedy = f"It was begun {retried + 1} times, and each time the worker died. Pass errors='return'"
+        return WorkerDiedError(f"Worker {self.worker} died{how} {what}{why}.{tail} {remedy} to get the other results.")
+
 
 class WorkerStopped(Record):
     """A worker has ended as asked, with nothing in its hands (or has been recycled between two batches)."""
@@ -212,6 +271,15 @@ class WorkerFailed(Record):
 
     worker: int
     error: BaseException
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        return ""
 
 
 Event: TypeAlias = WorkerReady | Finished | WorkerDied | WorkerStopped | WorkerFailed

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import deque
 from time import perf_counter_ns
 
-from whilst._record import Record
 from whilst.running.backends.base import Backend, BackendConfig
 from whilst.running.call_names import note_item
 from whilst.running.calls.perform import Awaiter, Cell, perform
 from whilst.running.core.policy import INLINE, Directives, Policy, RunStatus
-from whilst.running.jobs import CALLER, Batch, Finished, Job
+from whilst.running.jobs import CALLER, Batch, Finished, Job, Limits, RunEnd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from whilst.running.core.worker_pool import WorkerPool
     from whilst.running.jobs import Event
 
-__all__ = ["Driver", "Limits"]
+__all__ = ["Driver"]
 
 _LOOK_EVERY = 16
 """After handing out so many batches, what has come in is looked at."""
@@ -34,18 +33,6 @@ _LONGEST_WAIT_S = 0.1
 """So often at least the policy is asked again, and the progress drawn."""
 _INPUT_GRACE_S = 0.5
 """After the input has raised, calls already begun get this long to end (an earlier one may raise first)."""
-
-
-class Limits(Record):
-    """What the user asked of a run, as far as the driver cares."""
-
-    retries: int = 0
-    stops_at_error: bool = True
-    stops_at_exit: bool = True
-    """What is no `Exception` (SystemExit, KeyboardInterrupt) in a call ends the run, whatever else does not."""
-    timeout_s: float | None = None
-    is_lazy: bool = False
-    """Somebody reads the results while the run goes on: it must not run far ahead of the reader."""
 
 
 class Driver:
@@ -70,11 +57,9 @@ class Driver:
         self._config = INLINE
         self._left: int | None = None
         """Of the input, when it was last looked at."""
-        self._broken: BaseException | None = None
-        """No worker could be started: why."""
+        self._end = RunEnd()
         self._errors: dict[int, BaseException] = {}
-        self.failed_id: int | None = None
-        """The number of the item whose error ended the run."""
+        """Of calls that end the run."""
         self._leftover: deque[Batch] = deque()
         """Calls taken back from a back end that was given up; they come before new ones."""
         self._grace_until_ns: int | None = None
@@ -84,10 +69,10 @@ class Driver:
     @property
     def is_over(self) -> bool:
         """All is done, or nothing that could still come matters."""
-        if self._broken is not None:
+        if self._end.broken is not None:
             return True
-        if self.failed_id is not None:
-            return self._is_over_after(self.failed_id)
+        if self._end.failed_id is not None:
+            return self._is_over_after(self._end.failed_id)
         if not self.source.is_exhausted or self._leftover:
             return False
         return self._pool is None or self._pool.state.is_idle
@@ -105,7 +90,7 @@ class Driver:
     @property
     def error(self) -> BaseException | None:
         """What ended the run before its time: the error of the first item, in their order, that has one."""
-        return self._broken if self.failed_id is None else self._errors[self.failed_id]
+        return self._end.broken if self._end.failed_id is None else self._errors[self._end.failed_id]
 
     def run(self) -> None:
         """Go on until the end, and close; raise what a `for` loop would have raised."""
@@ -177,7 +162,7 @@ class Driver:
             self.sink.skip(count)
             if self.on_progress is not None:
                 self.on_progress(count)
-        fatal = {number: error for number, error in finished.errors.items() if self._is_fatal(error)}
+        fatal = {number: error for number, error in finished.errors.items() if self.limits.is_fatal(error)}
         if fatal:
             self._errors.update(fatal)
             self._end_by(min(fatal))
@@ -218,6 +203,8 @@ class Driver:
             if status.left is not None:
                 status.left += state.waiting
         directives = self.policy.directives(status)
+        if self.limits.is_one_by_one:
+            directives.batch, directives.inline = 1, min(directives.inline, 1)
         status.blocked = self.limits.is_lazy and self._is_far_ahead(directives)
         return directives
 
@@ -229,7 +216,7 @@ class Driver:
         return self.sink.undelivered + out >= 2 * at_once
 
     def _may_take(self) -> bool:
-        return self.failed_id is None and not self.source.is_exhausted and not self.status.blocked
+        return self._end.failed_id is None and not self.source.is_exhausted and not self.status.blocked
 
     # The pool.
 
@@ -246,7 +233,7 @@ class Driver:
             return
         from whilst.running.core.worker_pool import WorkerPool
 
-        self._pool = WorkerPool(self._open_backend(config), self.limits, self, self.failed_id)
+        self._pool = WorkerPool(self._open_backend(config), self.limits, self, self._end)
         self.recorder.name_workers(config.backend)
 
     def _feed(self, pool: WorkerPool, directives: Directives) -> None:
@@ -296,8 +283,7 @@ class Driver:
             self._take_in(pool, event)
         if events:
             pool.rebalance()
-        if pool.end_overdue():
-            self._learn_of_failure(pool)
+        pool.end_overdue()
 
     def _take_in(self, pool: WorkerPool, event: Event) -> None:
         if isinstance(event, Finished):
@@ -311,17 +297,7 @@ class Driver:
                     pool.shape(directives)
             self.policy.observe(event)
             self.recorder.add(event)
-        state = pool.state
-        ready = state.ready + state.starting
         pool.handle(event)
-        self._learn_of_failure(pool)
-        if state.ready + state.starting < ready or type(event).__name__ in ("WorkerDied", "WorkerFailed"):
-            self.policy.worker_lost(self.status)
-
-    def _learn_of_failure(self, pool: WorkerPool) -> None:
-        self._broken = pool.state.broken
-        if pool.state.failed_id is not None:
-            self._note_failure(pool.state.failed_id)
 
     # Answers.
 
@@ -330,12 +306,11 @@ class Driver:
             from whilst.running.core.deadlines import fail_late
 
             fail_late(finished, self.limits.timeout_s)
-        self.policy.observe(finished)
         if finished.ids:
             self.recorder.add(finished)
             self.deliver(finished.ids, finished)
         if finished.errors:
-            fatal = [number for number, error in finished.errors.items() if self._is_fatal(error)]
+            fatal = [number for number, error in finished.errors.items() if self.limits.is_fatal(error)]
             if fatal:
                 self._end_by(min(fatal))
         self._check_input()
@@ -347,29 +322,24 @@ class Driver:
         batch = self._leftover.popleft()
         awaiter = Awaiter()
         try:
-            self._accept_inline(perform(batch, CALLER, Cell(), awaiter))
+            finished = perform(batch, CALLER, Cell(), awaiter)
         finally:
             awaiter.close()
+        self.policy.observe(finished)
+        self._accept_inline(finished)
 
     def _check_input(self) -> None:
         """The input may have raised: that ends the run like an error of the call that it would have been for."""
-        if self.source.error is not None and self.failed_id is None:
+        if self.source.error is not None and self._end.failed_id is None:
             self._errors[self.source.next_id] = self.source.error
             self._end_by(self.source.next_id)
             if not self.limits.is_lazy:  # a reader is to have the results before it, as from a loop
                 self._grace_until_ns = perf_counter_ns() + int(_INPUT_GRACE_S * 1e9)
 
     def _end_by(self, number: int) -> None:
-        self._note_failure(number)
+        self._end.note_failure(number)
         if self._pool is not None:
             self._pool.end_at(number)
-
-    def _note_failure(self, number: int) -> None:
-        if self.failed_id is None or number < self.failed_id:
-            self.failed_id = number
-
-    def _is_fatal(self, error: BaseException) -> bool:
-        return self.limits.stops_at_error or (self.limits.stops_at_exit and not isinstance(error, Exception))
 
     def fail(self, job: Job, number: int, item: object, error: BaseException) -> None:
         """A call has failed without an answer."""
@@ -392,7 +362,7 @@ class Driver:
                 error = errors.get(number)
                 if error is None:
                     settled.append((number, value))
-                elif self._is_fatal(error):
+                elif self.limits.is_fatal(error):
                     self._errors[number] = error
                 else:
                     settled.append((number, error))

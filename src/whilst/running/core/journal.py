@@ -29,10 +29,9 @@ from whilst.running.core.inputs import Source
 if TYPE_CHECKING:
     from whilst.model import Decision
     from whilst.running.core.outputs import Sink
-    from whilst.running.core.policy import Directives, Policy, RunStatus
-    from whilst.running.jobs import Finished, Job
+    from whilst.running.jobs import Job
 
-__all__ = ["Journal", "JournalPolicy", "JournalSink", "JournalSource", "journaled"]
+__all__ = ["Journal", "JournalSink", "JournalSource", "journaled"]
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -154,6 +153,17 @@ class Journal:
             with suppress(sqlite3.Error):
                 self._file.execute("ROLLBACK")
             raise self._error(error) from error
+
+    def noted(self, decision: Decision) -> Decision:
+        """The decision of a run, with what came from here in its history."""
+        if not self.recalled:
+            return decision
+        text = (
+            "1 result comes from the journal"
+            if self.recalled == 1
+            else f"{self.recalled} results come from the journal"
+        )
+        return replace(decision, history=(Change(0.0, text), *decision.history))
 
     def _claim(self) -> None:
         mine = {"version": str(_VERSION), "function": self._function, "seed": repr(self._seed)}
@@ -314,58 +324,3 @@ class JournalSink:
         if finished:
             self._journal.write(finished)
         self.inner.deliver(ids, values, errors)
-
-
-class JournalPolicy:
-    """A policy whose every call is answered by itself, so that a kill costs no more than the calls in progress."""
-
-    def __init__(self, inner: Policy, journal: Journal) -> None:
-        self._inner = inner
-        self._journal = journal
-
-    def directives(self, status: RunStatus) -> Directives:
-        """See `Policy.directives`."""
-        directives = self._inner.directives(status)
-        directives.batch, directives.inline = 1, min(directives.inline, 1)
-        return directives
-
-    def perform(self, job: Job, source: Source, count: int) -> Finished:
-        """See `Policy.perform`."""
-        return self._inner.perform(job, source, count)
-
-    def observe(self, finished: Finished) -> None:
-        """See `Policy.observe`."""
-        self._inner.observe(finished)
-
-    @property
-    def inspects_values(self) -> bool:
-        """See `Policy.inspects_values`."""
-        return self._inner.inspects_values
-
-    def retry_refused(self, finished: Finished) -> Sequence[int]:
-        """See `Policy.retry_refused`."""
-        return self._inner.retry_refused(finished)
-
-    def worker_lost(self, status: RunStatus) -> None:
-        """See `Policy.worker_lost`."""
-        self._inner.worker_lost(status)
-
-    def decision(self) -> Decision:
-        """See `Policy.decision`."""
-        return self._with_recalled(self._inner.decision())
-
-    def decision_later(self) -> Callable[[], Decision]:
-        """See `Policy.decision_later`."""
-        later = self._inner.decision_later()
-        return lambda: self._with_recalled(later())
-
-    def _with_recalled(self, decision: Decision) -> Decision:
-        count = self._journal.recalled
-        if not count:
-            return decision
-        text = "1 result comes from the journal" if count == 1 else f"{count} results come from the journal"
-        return replace(decision, history=(Change(0.0, text), *decision.history))
-
-    def close(self) -> None:
-        """See `Policy.close`."""
-        self._inner.close()

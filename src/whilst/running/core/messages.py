@@ -1,4 +1,4 @@
-"""What goes into the pool and comes out of it: its rules, events beyond those of the back ends, and instructions."""
+"""What goes into the state of a pool and comes out of it: events beyond those of the back ends, and instructions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
 __all__ = [
-    "Cancelled",
     "Deliver",
     "Fail",
     "Failed",
@@ -19,7 +18,6 @@ __all__ = [
     "Instruction",
     "Recall",
     "Recalled",
-    "Rules",
     "Send",
     "Shaped",
     "Start",
@@ -28,20 +26,6 @@ __all__ = [
     "TimedOut",
     "TurnedAway",
 ]
-
-
-class Rules(Record):
-    """What does not change during a run."""
-
-    retries: int = 0
-    """How often a call is begun again that was lost to a dead worker."""
-    stops_at_error: bool = True
-    """The first error ends the run: what has not begun is cancelled."""
-    stops_at_exit: bool = True
-    """So does what is no `Exception`: SystemExit, KeyboardInterrupt."""
-    overlaps: bool = False
-    takes_early: bool = False
-    """As the back end has them."""
 
 
 # Events beyond those of the back ends.
@@ -74,12 +58,6 @@ class Failed(Record):
     id: int
 
 
-class Cancelled(Record):
-    """Nobody wants the calls that have not begun (at or beyond a number; all by default)."""
-
-    from_id: int = 0
-
-
 class Recalled(Record):
     """A worker gave calls back that it has not begun."""
 
@@ -109,7 +87,7 @@ class TurnedAway(Record):
     is_last: bool = True
 
 
-Input: TypeAlias = Event | Submitted | Shaped | Failed | Cancelled | Recalled | TimedOut | TurnedAway
+Input: TypeAlias = Event | Submitted | Shaped | Failed | Recalled | TimedOut | TurnedAway
 
 
 # Instructions.

@@ -14,13 +14,10 @@ from whilst.running.backends.base import BackendConfig
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Protocol
 
     from whilst.model import Decision
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Finished, Job
-else:
-    Protocol = object
 
 __all__ = ["INLINE", "Directives", "Policy", "RunStatus"]
 
@@ -91,42 +88,45 @@ class RunStatus:
         """The reader of a lazy run has not taken what is done: nothing more is read ahead now."""
 
 
-class Policy(Protocol):
+class Policy:
     """Decides, and never acts: it starts nothing and waits for nothing (its inline calls excepted)."""
 
-    @property
-    def inspects_values(self) -> bool:
-        """Also pass answers without errors to `retry_refused`: a refusal may be a return value."""
+    inspects_values: bool = False
+    """Also pass answers without errors to `retry_refused`: a refusal may be a return value."""
 
     def directives(self, status: RunStatus) -> Directives:
         """What to do now. Asked before every wait, thus often: must cost microseconds."""
+        raise NotImplementedError
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
-        """Make up to `count` calls here, in the caller's thread, because `directives` said so (`inline`).
+        """Make up to `count` calls here, in the caller's thread, because the directives said so (`inline`).
 
         `running.core.inline.perform_inline(job, source, count)` does it the fast way; a pilot measures around it, or
         takes the items with `source.take(count)` and makes the calls as it likes: every item taken must be
         called exactly once, and be answered in what is returned, in order (less where one raised and
-        `job.stops_at_error`). The worker of the answer is `CALLER`. KeyboardInterrupt passes through.
+        `job.stops_at_error`). The worker of the answer is `CALLER`. KeyboardInterrupt passes through. What the answer
+        teaches is learned here: it is not passed to `observe`.
         """
+        raise NotImplementedError
 
     def observe(self, finished: Finished) -> None:
-        """An answer came in, from a worker or from `perform`."""
+        """An answer came in that `perform` did not make: from a worker, or from the reader of a lazy run."""
 
-    def retry_refused(self, finished: Finished) -> Sequence[int]:
+    def retry_refused(self, finished: Finished) -> Sequence[int]:  # noqa: ARG002 - mostly no answer is a refusal
         """Return the calls of an answer that were refused rather than carried out, and are to be made again.
 
         Asked before `observe`, of every answer with errors; of all answers where the policy `inspects_values`.
         """
-
-    def worker_lost(self, status: RunStatus) -> None:
-        """A worker died or could not be started."""
+        return ()
 
     def decision(self) -> Decision:
         """What was decided, with its history. Asked when the run is over, or by a reader in its midst."""
+        raise NotImplementedError
 
     def decision_later(self) -> Callable[[], Decision]:
         """The same, once it is asked for: made of what is known now, and holding on to nothing of the run."""
+        decision = self.decision()
+        return lambda: decision
 
     def close(self) -> None:
         """The run is over: let go of what inline calls needed."""

@@ -13,9 +13,10 @@ Invariants (held by tests/running/test_pool_machine.py over random histories):
 
 from __future__ import annotations
 
-from whilst.running.core.holding import Held, Worker, death
+from itertools import islice
+
+from whilst.running.core.call_queue import CallQueue
 from whilst.running.core.messages import (
-    Cancelled,
     Deliver,
     Fail,
     Failed,
@@ -23,7 +24,6 @@ from whilst.running.core.messages import (
     Instruction,
     Recall,
     Recalled,
-    Rules,
     Send,
     Shaped,
     Start,
@@ -32,36 +32,217 @@ from whilst.running.core.messages import (
     TimedOut,
     TurnedAway,
 )
-from whilst.running.core.queue import Queue
-from whilst.running.core.roster import Roster
-from whilst.running.jobs import Batch, Finished, Job, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.jobs import (
+    Batch,
+    Finished,
+    Job,
+    Limits,
+    RunEnd,
+    WorkerDied,
+    WorkerFailed,
+    WorkerReady,
+    WorkerStopped,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["PoolState", "Rules"]
+__all__ = ["Held", "PoolState", "Worker"]
 
 _MOST_FAILED_STARTS = 3
 """So many workers in a row that die before they are ready mean that none ever will be."""
 
 
+class Held:
+    """A batch in a worker's hands, and what of it is not answered.
+
+    Answers come from the front and what is taken back from the end, so that mostly two cuts do: only where one
+    comes from the midst are the calls told apart one by one.
+    """
+
+    __slots__ = ("_ids", "_items", "_open", "batch", "count")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.count = len(batch.ids)
+        self._ids, self._items = batch.ids, batch.items
+        self._open: dict[int, object] | None = None
+        """The unanswered calls with their items, once they are told apart."""
+
+    @property
+    def open(self) -> dict[int, object]:
+        if self._open is None:
+            self._open = dict(zip(self._ids, self._items, strict=True))
+            self._ids = self._items = ()
+        return self._open
+
+    def settle(self, ids: Sequence[int]) -> Sequence[int]:
+        """Take answered calls out; return those that were open."""
+        count = len(ids)
+        if self._open is None and self._ids[:count] == ids:
+            self._ids, self._items = self._ids[count:], self._items[count:]
+            self.count -= count
+            return ids
+        calls = self.open
+        known = [each for each in ids if calls.pop(each, self) is not self]
+        self.count = len(calls)
+        return known
+
+    def take(self, wanted: set[int]) -> tuple[Sequence[int], Sequence[object]]:
+        """Take out what is not to be made here; return that, with its items."""
+        ids: Sequence[int]
+        items: Sequence[object]
+        if self._open is None:
+            rest = self.count - len(wanted.intersection(self._ids))
+            ids, items = self._ids[rest:], self._items[rest:]
+            if wanted.issuperset(ids):
+                self._ids, self._items = self._ids[:rest], self._items[:rest]
+                self.count = rest
+                return ids, items
+        calls = self.open
+        ids = [number for number in calls if number in wanted]
+        items = [calls.pop(number) for number in ids]
+        self.count = len(calls)
+        return ids, items
+
+
+class Worker:
+    """What is known of a worker: its state, and the batches in its hands."""
+
+    __slots__ = ("calls", "held", "is_abandoned", "is_ready", "is_stopping", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_ready = False
+        self.is_stopping = False
+        self.is_abandoned = False
+        """A call in it is over its time and can't be ended: it gets nothing more, whatever it does."""
+        self.held: dict[int, Held] = {}
+        self.calls = 0
+
+    @property
+    def is_usable(self) -> bool:
+        return self.is_ready and not self.is_stopping
+
+
+class _Roster:
+    """Workers by number: which there are, which are up, and which could take a batch now.
+
+    Args:
+        room: how many calls more a worker may hold.
+        takes_early: a worker may be sent something as soon as it was started.
+    """
+
+    __slots__ = ("_hungry", "_idle", "_next", "_room", "_stopping", "_takes_early", "ready", "starting", "workers")
+
+    def __init__(self, room: Callable[[Worker], int], *, takes_early: bool) -> None:
+        self.workers: dict[int, Worker] = {}
+        self.starting = 0
+        """Workers that were started and are not ready yet."""
+        self.ready = 0
+        """Workers that are ready and were not asked to stop."""
+        self._stopping = 0
+        self._room = room
+        self._takes_early = takes_early
+        # Those that can take a batch now, in the order in which they came to it.
+        self._idle: dict[int, Worker] = {}
+        self._hungry: dict[int, Worker] = {}
+        self._next = 0
+
+    @property
+    def staying(self) -> int:
+        """Workers that were not asked to stop."""
+        return len(self.workers) - self._stopping
+
+    @property
+    def serving(self) -> int:
+        """Workers that may be sent something."""
+        return self.staying if self._takes_early else self.ready
+
+    @property
+    def idle(self) -> int:
+        """Workers that could begin with something at once."""
+        return len(self._idle)
+
+    @property
+    def has_taker(self) -> bool:
+        return bool(self._idle or self._hungry)
+
+    def taker(self) -> Worker:
+        """Who gets the next batch. There must be one.
+
+        Of those with nothing to do the one that was busy last: its caches are warm, and one that never had work may
+        not be needed.
+        """
+        return next(reversed(self._idle.values())) if self._idle else next(iter(self._hungry.values()))
+
+    def dispensable(self, count: int) -> list[Worker]:
+        """Those to lose first: not even started, then idle for longest, then holding least."""
+        if not self.starting and len(self._idle) >= count:
+            return list(islice(self._idle.values(), count))
+        serving = [worker for worker in self.workers.values() if not worker.is_stopping]
+        serving.sort(key=lambda worker: (worker.is_ready, worker.calls, -worker.number))
+        return serving[:count]
+
+    def add(self) -> Worker:
+        """One more, which is about to be started."""
+        worker = self.workers[self._next] = Worker(self._next)
+        self._next += 1
+        self.starting += 1
+        self.place(worker)
+        return worker
+
+    def note_ready(self, worker: Worker) -> None:
+        worker.is_ready = True
+        self.starting -= 1
+        if not worker.is_stopping:
+            self.ready += 1
+        self.place(worker)
+
+    def note_stopping(self, worker: Worker) -> None:
+        if not worker.is_stopping:
+            worker.is_stopping = True
+            self._stopping += 1
+            self.ready -= worker.is_ready
+            self.place(worker)
+
+    def remove(self, number: int) -> Worker | None:
+        """It is gone; return what is known of it."""
+        worker = self.workers.pop(number, None)
+        if worker is not None:
+            self._idle.pop(number, None)
+            self._hungry.pop(number, None)
+            self.starting -= not worker.is_ready
+            self.ready -= worker.is_usable
+            self._stopping -= worker.is_stopping
+        return worker
+
+    def place(self, worker: Worker) -> None:
+        """Note whether it can take a batch, after anything about it has changed."""
+        self._idle.pop(worker.number, None)
+        self._hungry.pop(worker.number, None)
+        if worker.is_usable or (self._takes_early and not worker.is_stopping):
+            if not worker.held:
+                self._idle[worker.number] = worker
+            elif self._room(worker):
+                self._hungry[worker.number] = worker
+
+
 class PoolState:
     """See the module's text. Every input is answered with instructions, to be carried out in order."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
-        self.failed_id: int | None = None
-        """The lowest call that ended the run, once one has."""
-        self.broken: BaseException | None = None
-        """No worker can be started: why."""
+    def __init__(self, limits: Limits, end: RunEnd, *, overlaps: bool = False, takes_early: bool = False) -> None:
+        self.limits = limits
+        self.end = end
+        self._overlaps, self._takes_early = overlaps, takes_early  # as the back end has them
         self.in_hand = 0
         self.is_input_over = False
         """Nothing more will be submitted."""
         self.shape = Shaped(0)
-        self._roster = Roster(self._room, takes_early=rules.takes_early)
+        self._roster = _Roster(self._room, takes_early=takes_early)
         self.workers = self._roster.workers
-        self._queue = Queue()
+        self._queue = CallQueue()
         self._tried: dict[int, int] = {}
         self._next_batch = 0
         self._failed_starts = 0
@@ -96,7 +277,7 @@ class PoolState:
     @property
     def is_hungry(self) -> bool:
         """A worker would take one more batch now, and none waits for it."""
-        if self._queue or self.failed_id is not None or self.broken is not None:
+        if self._queue or self.end.failed_id is not None or self.end.broken is not None:
             return False
         return self._roster.has_taker
 
@@ -143,8 +324,6 @@ class PoolState:
                 return self._recalled(event)
             case Failed():
                 return self._ended_by(event.id)
-            case Cancelled():
-                return self._cancel(event.from_id)
             case TimedOut():
                 return self._timed_out(event)
             case TurnedAway():
@@ -154,7 +333,7 @@ class PoolState:
 
     def _resize(self) -> list[Instruction]:
         """Start or stop workers until there are as many as wanted."""
-        if self.broken is not None:
+        if self.end.broken is not None:
             return []
         missing = self.shape.workers - self._roster.staying
         if missing >= 0:
@@ -192,7 +371,7 @@ class PoolState:
     def _count_failed_start(self, error: BaseException) -> list[Instruction]:
         self._failed_starts += 1
         if self._failed_starts >= _MOST_FAILED_STARTS and not any(each.is_ready for each in self.workers.values()):
-            self.broken = error
+            self.end.broken = error
             for worker in self.workers.values():
                 self._roster.note_stopping(worker)
             return [Stop(number, kill=True) for number in self.workers]
@@ -210,16 +389,18 @@ class PoolState:
         for job, number, item in open_calls:
             if number in safe:
                 moved.append((job, number, item))
-            elif self._tried.get(number, 0) < self.rules.retries:
+            elif self._tried.get(number, 0) < self.limits.retries:
                 self._tried[number] = self._tried.get(number, 0) + 1
                 again.append((job, number, item))
             else:
-                instructions += self._fail(number, item, job, death(event, number in event.running, self.rules.retries))
+                instructions += self._fail(
+                    number, item, job, event.error(is_running=number in event.running, retried=self.limits.retries)
+                )
         self._put_back(moved)
         for each in again:  # one by one: whichever of them kills its worker takes no other along
             self._put_back([each])
         if not worker.is_ready:
-            return instructions + self._count_failed_start(death(event, False)) + self._assign()
+            return instructions + self._count_failed_start(event.error(is_running=False)) + self._assign()
         return instructions + self._resize() + self._assign()
 
     # Calls come and go.
@@ -264,41 +445,28 @@ class PoolState:
         return []
 
     def _ends_run(self, event: Finished, ids: Iterable[int]) -> bool:
-        errors = event.errors
-        rules = self.rules
-        fatal = [
-            each
-            for each in ids
-            if each in errors
-            and (rules.stops_at_error or (rules.stops_at_exit and not isinstance(errors[each], Exception)))
-        ]
-        if not fatal:
-            return False
-        self._note_failure(min(fatal))
-        return True
-
-    def _note_failure(self, number: int) -> None:
-        self.failed_id = number if self.failed_id is None else min(self.failed_id, number)
+        fatal = [each for each in ids if each in event.errors and self.limits.is_fatal(event.errors[each])]
+        for number in fatal:
+            self.end.note_failure(number)
+        return bool(fatal)
 
     def _ended_by(self, number: int) -> list[Instruction]:
-        self._note_failure(number)
+        self.end.note_failure(number)
         return self._cancel_after_failure()
 
     def _fail(self, number: int, item: object, job: Job, error: BaseException) -> list[Instruction]:
         instructions: list[Instruction] = [Fail(number, item, job, error)]
-        if self.rules.stops_at_error:
-            self._note_failure(number)
+        if self.limits.is_fatal(error):
+            self.end.note_failure(number)
             instructions += self._cancel_after_failure()
         return instructions
 
     def _cancel_after_failure(self) -> list[Instruction]:
-        assert self.failed_id is not None
-        return self._cancel(self.failed_id + 1) + self._assign()
-
-    def _cancel(self, from_id: int) -> list[Instruction]:
-        """Forget what waits at or beyond a number, and ask for what has not begun."""
-        self._queue.cut(from_id)
-        return [Recall(worker.number) for worker in self.workers.values() if worker.held]
+        """Forget what waits beyond the call that ended the run, and ask for what has not begun."""
+        assert self.end.failed_id is not None
+        self._queue.cut(self.end.failed_id + 1)
+        recalls: list[Instruction] = [Recall(worker.number) for worker in self.workers.values() if worker.held]
+        return recalls + self._assign()
 
     def _recalled(self, event: Recalled) -> list[Instruction]:
         worker = self.workers.get(event.worker)
@@ -309,7 +477,7 @@ class PoolState:
             ids, items = held.take(wanted)
             worker.calls -= len(ids)
             self.in_hand -= len(ids)
-            self._queue.prepend(Submitted(held.batch.job, ids, items), self.failed_id)
+            self._queue.prepend(Submitted(held.batch.job, ids, items), self.end.failed_id)
         return self._assign() if event.is_assigning else []
 
     def _timed_out(self, event: TimedOut) -> list[Instruction]:
@@ -354,7 +522,7 @@ class PoolState:
     def _room(self, worker: Worker) -> int:
         """How many calls more it may hold; 0 where less than a batch would fit."""
         shape = self.shape
-        if self.rules.overlaps:  # whatever is sent begins at once
+        if self._overlaps:  # whatever is sent begins at once
             return max(shape.slots - worker.calls, 0)
         return max(shape.slots + shape.ahead - len(worker.held), 0) * shape.batch
 
@@ -383,4 +551,4 @@ class PoolState:
 
     def _put_back(self, calls: Sequence[tuple[Job, int, object]]) -> None:
         """Let calls wait again, before all others."""
-        self._queue.put_back(calls, self.failed_id)
+        self._queue.put_back(calls, self.end.failed_id)

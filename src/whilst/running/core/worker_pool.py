@@ -24,7 +24,7 @@ from whilst.running.core.messages import (
     Submitted,
     TurnedAway,
 )
-from whilst.running.core.pool_state import PoolState, Rules
+from whilst.running.core.pool_state import PoolState
 from whilst.running.jobs import Batch, Finished
 
 TYPE_CHECKING = False
@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
     from whilst.running.backends.base import Backend
     from whilst.running.core.deadlines import Deadlines
-    from whilst.running.core.driver import Limits
     from whilst.running.core.policy import Directives
-    from whilst.running.jobs import Event, Job
+    from whilst.running.jobs import Event, Job, Limits, RunEnd
 
     class Settler(Protocol):
         """Who takes what has become of calls."""
@@ -54,18 +53,9 @@ __all__ = ["WorkerPool"]
 class WorkerPool:
     """Opened with its back end; `close` ends both."""
 
-    def __init__(self, backend: Backend, limits: Limits, settler: Settler, failed_id: int | None) -> None:
+    def __init__(self, backend: Backend, limits: Limits, settler: Settler, end: RunEnd) -> None:
         self.backend = backend
-        self.state = PoolState(
-            Rules(
-                retries=limits.retries,
-                stops_at_error=limits.stops_at_error,
-                stops_at_exit=limits.stops_at_exit,
-                overlaps=backend.overlaps,
-                takes_early=backend.takes_early,
-            )
-        )
-        self.state.failed_id = failed_id
+        self.state = PoolState(limits, end, overlaps=backend.overlaps, takes_early=backend.takes_early)
         self._settler = settler
         self._deadlines: Deadlines | None = None
         if limits.timeout_s is not None:
@@ -82,7 +72,7 @@ class WorkerPool:
         """End the workers. With `kill` at once."""
         has_abandoned = any(worker.is_abandoned for worker in self.state.workers.values())
         try:
-            self.backend.close(kill=kill or has_abandoned or self.state.broken is not None)
+            self.backend.close(kill=kill or has_abandoned or self.state.end.broken is not None)
         except BaseException:
             self.backend.close(kill=True)
             raise
@@ -127,12 +117,11 @@ class WorkerPool:
         """Tell the state of the pool, and carry out what it says."""
         self._do(self.state.handle(event))
 
-    def end_overdue(self) -> bool:
-        """Give up the calls that are over their time, where there is such a time; True if there were any."""
-        overdue = list(self._deadlines.overdue(self.state, self.backend)) if self._deadlines is not None else ()
-        for each in overdue:
-            self.handle(each)
-        return bool(overdue)
+    def end_overdue(self) -> None:
+        """Give up the calls that are over their time, where there is such a time."""
+        if self._deadlines is not None:
+            for each in list(self._deadlines.overdue(self.state, self.backend)):
+                self.handle(each)
 
     def note_items(self, event: Finished) -> None:
         """Have each error name its item: here, where the items are, rather than in every worker."""

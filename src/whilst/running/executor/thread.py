@@ -20,11 +20,11 @@ from whilst.errors import WhilstError
 from whilst.model import Decision, Timeline
 from whilst.running.api import next_job_id
 from whilst.running.backends import open_backend
-from whilst.running.core.driver import Driver, Limits
+from whilst.running.core.driver import Driver
 from whilst.running.core.policy import Policy
 from whilst.running.core.recorder import Recorder
 from whilst.running.executor.submissions import Call, Entry, FutureSink, OpenInput
-from whilst.running.jobs import Job
+from whilst.running.jobs import Job, Limits
 from whilst.running.options import Options
 from whilst.running.policies.choosing import choose_policy, has_no_mode
 

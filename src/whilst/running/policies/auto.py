@@ -22,7 +22,7 @@ from whilst.errors import NotPicklableError
 from whilst.running.backends.base import BackendConfig
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
-from whilst.running.core.policy import INLINE, Directives
+from whilst.running.core.policy import INLINE, Directives, Policy
 from whilst.running.jobs import CALLER
 from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Controller, too_short
 from whilst.running.policies.pilot_calls import PilotCalls
@@ -67,7 +67,7 @@ class _Stage:
     RUN = "run"
 
 
-class AutoPolicy:
+class AutoPolicy(Policy):
     """See the module's text."""
 
     def __init__(self, job: Job, source: Source, options: Options, *, is_lazy: bool) -> None:
@@ -93,8 +93,6 @@ class AutoPolicy:
         self._refused: dict[int, int] = {}
         self._status: RunStatus | None = None
         self._inline_calls = 0
-        self._learned: Finished | None = None
-        """The last inline answer, whose lesson is learned."""
         self.inspects_values = False
         self._pilot_coroutines: PilotCoroutines | None = None
         self._usual: object = None
@@ -120,19 +118,18 @@ class AutoPolicy:
         if self._stage is _Stage.SHORT or self._stage is _Stage.RUN:
             if self._call_s < _TINY_S and looks_up_by_itself(job, source):
                 count = _LONGEST_STRETCH
-            self._learned = finished = perform_inline(job, source, count, self._awaiter)
+            finished = perform_inline(job, source, count, self._awaiter)
             self._learn_from_stretch(finished)
             return finished
         is_first = self._stage is _Stage.FIRST
-        self._learned = finished = self._calls.first() if is_first else self._calls.another()
+        finished = self._calls.first() if is_first else self._calls.another()
         if finished.ids:
             self._learn_from_first_calls(finished, is_first=is_first)
         return finished
 
     def observe(self, finished: Finished) -> None:
         if finished.worker == CALLER:
-            if finished is not self._learned:  # made by the reader of a lazy run, not by `perform`
-                self._learn_from_stretch(finished)
+            self._learn_from_stretch(finished)
         elif finished.ids:
             self._learn_from_workers(finished)
 
@@ -165,9 +162,6 @@ class AutoPolicy:
             if text:
                 self._note(f"{text} ({why})")
         return list(again)
-
-    def worker_lost(self, status: RunStatus) -> None:
-        """The pool replaces it; nothing to change."""
 
     def decision(self) -> Decision:
         from dataclasses import replace

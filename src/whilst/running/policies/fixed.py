@@ -6,7 +6,7 @@ from functools import partial
 
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
-from whilst.running.core.policy import INLINE, Directives
+from whilst.running.core.policy import INLINE, Directives, Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,10 +84,8 @@ class _Length:
         self._count = count
 
 
-class InlinePolicy:
+class InlinePolicy(Policy):
     """All calls in the caller's thread, one after the other: a `for` loop that looks up now and then."""
-
-    inspects_values = False
 
     def __init__(self, reason: str, *, is_lazy: bool, is_timed: bool = False) -> None:
         self._count = 1
@@ -106,7 +104,9 @@ class InlinePolicy:
         is_timed = self._is_always_timed or self._is_timed
         if not is_timed and looks_up_by_itself(job, source):
             count = _LONGEST_STRETCH
-        return perform_inline(job, source, count, self._awaiter, is_timed=is_timed)
+        finished = perform_inline(job, source, count, self._awaiter, is_timed=is_timed)
+        self.observe(finished)
+        return finished
 
     def observe(self, finished: Finished) -> None:
         length_ns = finished.end_ns - finished.start_ns
@@ -114,13 +114,6 @@ class InlinePolicy:
         self._is_timed = length_ns / count > _TIMED_FROM_NS
         wanted = int(_INLINE_NS * count / max(length_ns, 1))
         self._count = max(min(wanted, self._count * _INLINE_GROWTH), 1)
-
-    def retry_refused(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
-        """Nothing overlaps here."""
-        return ()
-
-    def worker_lost(self, status: RunStatus) -> None:
-        """There is none."""
 
     def decision(self) -> Decision:
         return self.decision_later()()
@@ -133,10 +126,8 @@ class InlinePolicy:
         self._awaiter.close()
 
 
-class FixedPolicy:
+class FixedPolicy(Policy):
     """So many workers of one back end. Batches follow the measured length of a call."""
-
-    inspects_values = False
 
     def __init__(
         self,
@@ -197,7 +188,9 @@ class FixedPolicy:
         return min(self._workers, max(-(-(status.left + status.in_hand) // self._config.slots), 1))
 
     def perform(self, job: Job, source: Source, count: int) -> Finished:
-        return perform_inline(job, source, count, self._awaiter)
+        finished = perform_inline(job, source, count, self._awaiter)
+        self.observe(finished)
+        return finished
 
     def observe(self, finished: Finished) -> None:
         self._length.learn(finished)
@@ -208,13 +201,6 @@ class FixedPolicy:
         wanted = wanted if self._most is None else min(wanted, self._most)
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
         self._least = max(min(int(self._least_ns / max(call_ns, 1.0)), self._batch), 1)
-
-    def retry_refused(self, finished: Finished) -> tuple[int, ...]:  # noqa: ARG002 - no answer is ever refused
-        """Who asks for a mode has what comes of it."""
-        return ()
-
-    def worker_lost(self, status: RunStatus) -> None:
-        """The pool replaces it; nothing to change."""
 
     def decision(self) -> Decision:
         return FixedPolicy.decision_later(self)()

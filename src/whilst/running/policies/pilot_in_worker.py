@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Final
 from whilst.measuring.pilot import Pilot
 from whilst.model import Change, Decision, Evidence, Mode, Rejection
 from whilst.running.backends.base import BackendConfig
+from whilst.running.core.policy import Policy
 from whilst.running.options import OptionsError
 from whilst.running.policies.decide import hazards
 from whilst.running.policies.decision_input import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import Directives, RunStatus
     from whilst.running.jobs import Finished, Job
@@ -92,10 +91,7 @@ class PilotInWorkerPolicy(FixedPolicy):
         text = f"{_CALLS_AT_ONCE} calls at once in each process, since {self._waits:.0%} of a call is waiting"
         self._changes = (Change(round(at_s, 4), text),)
 
-    def decision_later(self) -> Callable[[], Decision]:
-        """See `Policy.decision_later`."""
-        decision = self.decision()
-        return lambda: decision
+    decision_later = Policy.decision_later  # not that of a fixed policy, which knows no history
 
     def decision(self) -> Decision:
         """See `Policy.decision`."""

@@ -1,4 +1,4 @@
-"""The calls of a pool that are in nobody's hands, in the order in which they are to be handed out."""
+"""The calls of a pool that nobody holds. Apart from `pool_state` only because one file of both would be too long."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
     from whilst.running.jobs import Job
 
-__all__ = ["Queue"]
+__all__ = ["CallQueue"]
 
 
-class Queue:
-    """Calls by the batches in which they were submitted or came back; `len` counts calls."""
+class CallQueue:
+    """Calls that nobody holds, in the order in which they are to be handed out, in the batches in which they came;
+    `len` counts calls.
+    """
 
     __slots__ = ("_calls", "_parts")
 
