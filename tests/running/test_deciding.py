@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from whilst.model import Machine, Mode, Profile, Write
 from whilst.running.policies.decide import decide, depends_on_later_calls, forecasts, hazards, is_another_call_worth_it
-from whilst.running.policies.decision_input import DecisionInput
+from whilst.running.policies.evidence import DecisionInput
 
 TWO = Machine(cores=2)
 EIGHT = Machine(cores=8)

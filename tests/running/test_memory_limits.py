@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import whilst
+from whilst.measuring import machine
 from whilst.measuring.machine import look_at_machine
 from whilst.running import api as mapping
 from whilst.running import backends
 from whilst.running.backends.base import BackendConfig
-from whilst.running.policies import choosing
 
 HOARD: list[bytearray] = []
 
@@ -62,14 +62,14 @@ def test_threads_have_none(configs: list[BackendConfig]) -> None:
 
 
 def test_workers_that_leak_are_replaced_and_no_call_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "worker_memory_bytes", lambda _workers: 100 << 20)
+    monkeypatch.setattr(machine, "worker_memory_bytes", lambda _workers: 100 << 20)
     pids = whilst.map(leak, range(8), mode="parallel", workers=1)
     assert len(pids) == 8
     assert len(set(pids)) > 2
 
 
 def test_what_a_fork_was_given_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "worker_memory_bytes", lambda _workers: 50 << 20)
+    monkeypatch.setattr(machine, "worker_memory_bytes", lambda _workers: 50 << 20)
     program = bytearray(b"x" * (150 << 20))
     pids = whilst.map(
         lambda _: double(0) or double(0) or double(0) or os.getpid(), range(6), mode="parallel", workers=1

@@ -11,18 +11,19 @@ from typing import Any
 
 from whilst.comparing.outcomes import Failure, Outcome
 from whilst.comparing.recording import CallRecord, Run
+from whilst.measuring.machine import worker_memory_bytes
 from whilst.model import Mode
 from whilst.running.api import next_job_id
 from whilst.running.backends import open_backend
 from whilst.running.backends.base import BackendConfig
 from whilst.running.call_names import name_of
 from whilst.running.calls.sampling import Sample, Sampled, stop_sampling
-from whilst.running.core.driver import Driver, Limits
+from whilst.running.core.driver import Driver
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink
 from whilst.running.core.recorder import Recorder
-from whilst.running.jobs import Job
-from whilst.running.policies.choosing import gives_coroutines, usual_backend, worker_memory_bytes
+from whilst.running.jobs import Job, Limits
+from whilst.running.policies.choosing import gives_coroutines, usual_backend
 from whilst.running.policies.fixed import FixedPolicy, InlinePolicy
 
 __all__ = ["drive", "sample_calls"]

@@ -25,8 +25,11 @@ __all__ = [
     "look_at_machine",
     "usable_cores",
     "usable_memory_bytes",
+    "worker_memory_bytes",
 ]
 
+_WORKERS_SHARE = 0.9
+"""Of the memory usable here: all workers together, before one is recycled."""
 _UNLIMITED_BYTES = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63
 
 
@@ -68,6 +71,12 @@ def usable_memory_bytes() -> int | None:
         pass
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else None
+
+
+def worker_memory_bytes(workers: int) -> int | None:
+    """How far one of so many worker processes may grow; None where nobody knows the memory. A guard, not a ration."""
+    usable = usable_memory_bytes()
+    return None if usable is None else int(usable * _WORKERS_SHARE) // max(workers, 1)
 
 
 def _has_gil() -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from whilst.measuring import payload
+from whilst.measuring.machine import usable_cores, worker_memory_bytes
 from whilst.measuring.pilot import Pilot
 from whilst.measuring.roundtrip import why_unlike_sent
 from whilst.measuring.writes.seeds import is_seeded
@@ -25,9 +26,9 @@ from whilst.model import Change, Decision, Mode, Rejection
 from whilst.running.backends.base import BackendConfig
 from whilst.running.call_names import name_of
 from whilst.running.executor.submissions import asked_for, make_calls
-from whilst.running.policies.choosing import cores, gives_coroutines, worker_memory_bytes
+from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.policies.decide import hazards
-from whilst.running.policies.decision_input import DecisionInput
+from whilst.running.policies.evidence import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
 from whilst.running.policies.pilot_in_worker import PilotInWorkerPolicy
 
@@ -83,7 +84,7 @@ class ThreadsFirst(FixedPolicy):
     def __init__(self, source: OpenInput, options: Options, move: Callable[[], None]) -> None:
         self._most_threads: int = options.workers or _MOST_THREADS
         super().__init__(
-            BackendConfig("threads"), min(cores() + _MORE_THAN_CORES, self._most_threads), "", is_batched=True
+            BackendConfig("threads"), min(usable_cores() + _MORE_THAN_CORES, self._most_threads), "", is_batched=True
         )
         self._source = source
         self._move = move
@@ -165,7 +166,7 @@ class ThreadsFirst(FixedPolicy):
 
 def processes_policy(options: Options) -> PilotInWorkerPolicy:
     """Return the policy for calls that were found to work, perhaps with waiting in between."""
-    workers = options.workers or cores()
+    workers = options.workers or usable_cores()
     return PilotInWorkerPolicy(BackendConfig("processes", memory_limit_bytes=worker_memory_bytes(workers)), workers, "")
 
 

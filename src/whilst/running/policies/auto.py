@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from whilst.running.policies.evidence import EvidenceCollector
     from whilst.running.policies.pilot_coroutines import PilotCoroutines
 
-__all__ = ["AutoPolicy", "auto_policy"]
+__all__ = ["AutoPolicy"]
 
 _TINY_S: Final = 100e-6
 """A first call below this is followed by more like it before anything is looked into."""
@@ -53,11 +53,6 @@ _NOT_WORTH_S: Final = 0.005
 _DRIFT: Final = 2.0
 """Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
 _MOST_RETRIES_OF_REFUSED: Final = 16
-
-
-def auto_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) -> AutoPolicy:
-    """Return the policy of mode="auto" for one call of a verb."""
-    return AutoPolicy(job, source, options, is_lazy=is_lazy)
 
 
 class _Stage:
@@ -304,9 +299,13 @@ class AutoPolicy(Policy):
 
     def _decide(self, *, is_first: bool = False) -> None:
         """Decide for what is left, and set the run up; or make one more call before, where much depends on it."""
+        from whilst.running.policies.decide import is_another_call_worth_it
+
         evidence, calls, config = self._evidence, self._calls, self._controller.config
         profile = evidence.profile(self._left, config)
-        if is_first and evidence.want_another_call(profile, self._left, config):
+        if is_first and is_another_call_worth_it(
+            profile, evidence.machine, evidence.decision_input(self._left, config)
+        ):
             return
         self.inspects_values = calls.pilot.files.has_connected
         if self.inspects_values and calls.last is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Job
     from whilst.running.options import Options
 
-__all__ = ["choose_policy", "cores", "gives_coroutines", "has_no_mode", "usual_backend", "worker_memory_bytes"]
+__all__ = ["choose_policy", "gives_coroutines", "has_no_mode", "usual_backend"]
 
 _THREADS: Final = 32
 """Threads for waiting calls where nobody said how many, and nothing was measured."""
@@ -28,9 +28,6 @@ _IN_FLIGHT: Final = 4096
 """Coroutines in flight, likewise."""
 _IN_FLIGHT_LAZY: Final = 256
 _THREADS_PER_PROCESS: Final = 16
-_MEMORY_SHARE: Final = 0.9
-"""Of the machine's memory, or of what it leaves to this process: all workers together, before one is recycled."""
-
 _BACKENDS: Final[dict[str, tuple[str, str]]] = {
     # Mode: (for functions, for coroutine functions)
     "sequential": ("inline", "eventloop"),
@@ -43,21 +40,6 @@ _ONE_BY_ONE: Final = (
     "calls come one by one, each with a function of its own, so there is nothing to measure first; threads overlap "
     "their waiting, and mode='parallel' would share out work in pure Python"
 )
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    from whilst.measuring.machine import usable_cores
-
-    return usable_cores()
-
-
-def worker_memory_bytes(workers: int) -> int | None:
-    """How far a worker process may grow; None where nobody knows how much memory there is. A guard, not a ration."""
-    from whilst.measuring.machine import usable_memory_bytes
-
-    there_is = usable_memory_bytes()
-    return None if there_is is None else int(there_is * _MEMORY_SHARE) // max(workers, 1)
 
 
 def gives_coroutines(fn: Callable[..., object]) -> bool:
@@ -108,9 +90,9 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     if is_auto:
         if options.pilot == "worker" and left is None:
             return _pilot_in_worker(job, source, options)
-        from whilst.running.policies.auto import auto_policy
+        from whilst.running.policies.auto import AutoPolicy
 
-        return auto_policy(job, source, options, is_lazy=is_lazy)
+        return AutoPolicy(job, source, options, is_lazy=is_lazy)
     from whilst.running.policies.fixed import FixedPolicy, InlinePolicy
 
     name = options.backend
@@ -135,6 +117,8 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
 
     config = BackendConfig(name, slots=slots)
     if name.startswith("processes"):
+        from whilst.measuring.machine import worker_memory_bytes
+
         # Whether the program may be forked is looked at when it comes to that.
         config = BackendConfig(name, slots=slots, memory_limit_bytes=worker_memory_bytes(workers), is_forked=True)
     return FixedPolicy(
@@ -149,10 +133,11 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
 
 
 def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
+    from whilst.measuring.machine import usable_cores, worker_memory_bytes
     from whilst.running.backends.base import BackendConfig
     from whilst.running.policies.pilot_in_worker import pilot_in_worker_policy
 
-    workers = options.workers or cores()
+    workers = options.workers or usable_cores()
     if source.length is not None:
         workers = max(min(workers, source.length), 1)
     backend = "processes*eventloop" if job.is_coroutine else "processes"
@@ -179,9 +164,11 @@ def _numbers(name: str, options: Options, *, is_lazy: bool) -> tuple[int, int]:
         return asked or _THREADS, 1
     if name == "inline":
         return 1, 1
+    from whilst.measuring.machine import usable_cores
+
     if name == "processes*threads":
         # A call that is over its time is ended with its process, which must hold no other then.
-        return asked or cores(), 1 if options.timeout_s is not None else _THREADS_PER_PROCESS
+        return asked or usable_cores(), 1 if options.timeout_s is not None else _THREADS_PER_PROCESS
     if name == "processes*eventloop":
-        return asked or cores(), in_flight
-    return asked or cores(), 1
+        return asked or usable_cores(), in_flight
+    return asked or usable_cores(), 1

@@ -94,7 +94,7 @@ class Controller:
     ) -> None:
         """Go on as decided."""
         from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches
-        from whilst.running.policies.decision_input import Costs
+        from whilst.running.policies.evidence import Costs
 
         costs = Costs()
         self.decision, self.profile, self._cores = decision, profile, cores
@@ -130,7 +130,7 @@ class Controller:
             )
         else:
             self.batches = Batches(wall, costs.batch_s)
-        from whilst.running.policies.choosing import worker_memory_bytes
+        from whilst.measuring.machine import worker_memory_bytes
 
         native = None
         if profile.native_s and profile.native_s > 0.2 * wall:

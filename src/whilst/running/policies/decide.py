@@ -20,11 +20,10 @@ from typing import Final, NamedTuple
 
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
 from whilst.planning import likecalls as bounds
-from whilst.running.policies.decision_input import DecisionInput
+from whilst.running.policies.evidence import DecisionInput, Forecast
 from whilst.running.policies.explain import evidence_of, given_up_by, reason_for, why_slower, write_in_words
 
 __all__ = [
-    "Forecast",
     "decide",
     "forecasts",
     "hazards",
@@ -38,20 +37,6 @@ _WORTH_PROCESSES_S: Final = 0.1
 """So much must processes that overlap calls bring."""
 _WORTH_ANOTHER: Final = 4.0
 """So many times its length must one more call alone be able to gain."""
-
-
-class Forecast(NamedTuple):
-    """What the rest takes in one mode, and with what."""
-
-    mode: Mode
-    seconds: float
-    backend: str
-    workers: int
-    batch: int = 1
-    threads_per_worker: int = 1
-    note: str = ""
-    native_threads: int | None = None
-    """Threads that BLAS and OpenMP of this process are to be held to."""
 
 
 def hazards(writes: tuple[Write, ...], given: DecisionInput) -> tuple[str, str]:

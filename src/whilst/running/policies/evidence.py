@@ -1,6 +1,7 @@
 """What a decision of mode="auto" rests on: the profile of the first calls, the machine, and what else bears on it.
 
-Looks things up when they are first asked for; `decide` says what follows from them.
+`EvidenceCollector` looks things up when they are first asked for. `decide` takes a profile, a machine and a
+`DecisionInput`, makes a `Forecast` for each mode, and says what follows from them.
 """
 
 from __future__ import annotations
@@ -8,22 +9,18 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whilst.measuring.machine import look_at_machine
-from whilst.running.policies.decide import is_another_call_worth_it
-from whilst.running.policies.decision_input import DecisionInput
 
 if TYPE_CHECKING:
-    from typing import Final
-
-    from whilst.model import Machine, Profile
+    from whilst.model import Machine, Mode, Profile
     from whilst.running.backends.base import BackendConfig
     from whilst.running.core.inputs import Source
     from whilst.running.options import Options
     from whilst.running.policies.pilot_calls import PilotCalls
 
-__all__ = ["EvidenceCollector"]
+__all__ = ["Costs", "DecisionInput", "EvidenceCollector", "Forecast"]
 
 _MOST_WAITING: Final = 64
 """At once against something that may have a limit nobody knows."""
@@ -34,6 +31,83 @@ _WORTH_PROCESSES_S: Final = 0.1
 _LAST_STEPS_S: Final = 0.001
 _LOOKED_AT: Final = 4096
 """Items to come."""
+_UNKNOWN_COUNT: Final = 256
+"""How many calls are taken to be left where the input does not know its length."""
+
+
+class Costs(NamedTuple):
+    """Seconds that the machinery takes, by the studies' floors on a machine with two cores."""
+
+    thread_start_s: float = 200e-6
+    """With what its first and last steps take from others that want the GIL."""
+    thread_call_s: float = 20e-6
+    loop_call_s: float = 25e-6
+    fork_s: float = 0.012
+    worker_s: float = 0.005
+    """One more worker process, where there are more than cores."""
+    server_s: float = 0.04
+    process_call_s: float = 5e-6
+    batch_s: float = 150e-6
+    byte_s: float = 1.0e-9
+    buffer_byte_s: float = 0.25e-9
+    """Per byte of a large buffer, through shared memory, one way."""
+
+
+class DecisionInput(NamedTuple):
+    """What the decision depends on besides the call and the machine."""
+
+    left: int | None = None
+    """Calls that are still to be made; None where the input does not know its length."""
+    can_fork: bool = False
+    """This process has one thread: workers may be forked from it, and have all that it has loaded."""
+    workers_are_up: bool = False
+    """Processes run already: their start costs nothing more."""
+    server_start_s: float = 0.0
+    """What importing the program's modules adds to the start of a clean worker."""
+    first_call_extra_s: float = 0.0
+    """What the first call took beyond the others: a clean worker pays it again, a forked one does not."""
+    waits_only_in_sleep: bool = False
+    """Its waits are sleeps, which meet no limit however many wait at once."""
+    limited_native_s: float | None = None
+    """Seconds of one call with BLAS and OpenMP held to one thread, where that was tried."""
+    tried_threads: float | None = None
+    """How many times faster two calls on two threads were than one after the other, where that was tried."""
+    most_workers: int | None = None
+    """As the caller asked."""
+    is_seeded: bool = False
+    """Somebody seeds the shared random generator, so that the order of the draws matters."""
+    has_own_seed: bool = False
+    """The run has a seed of its own: every item's draws are its own."""
+    cold: float = 1.0
+    """So many times what later calls work may the measured ones do, which came first: they import, open and cache."""
+    most_threads: int = 256
+    costs: Costs = Costs()
+
+    @property
+    def calls(self) -> int:
+        return _UNKNOWN_COUNT if self.left is None else self.left
+
+    @property
+    def process_start_s(self) -> float:
+        if self.workers_are_up:
+            return 0.0
+        if self.can_fork:
+            return self.costs.fork_s
+        return self.costs.server_s + self.server_start_s + self.first_call_extra_s
+
+
+class Forecast(NamedTuple):
+    """What the rest takes in one mode, and with what."""
+
+    mode: Mode
+    seconds: float
+    backend: str
+    workers: int
+    batch: int = 1
+    threads_per_worker: int = 1
+    note: str = ""
+    native_threads: int | None = None
+    """Threads that BLAS and OpenMP of this process are to be held to."""
 
 
 class EvidenceCollector:
@@ -121,10 +195,6 @@ class EvidenceCollector:
                 time.sleep(_LAST_STEPS_S)
                 self._fork_hindrance = why_not_fork()
         return not self._fork_hindrance
-
-    def want_another_call(self, profile: Profile, left: int | None, config: BackendConfig) -> bool:
-        """Does much depend on what a call is like that is not the first?"""
-        return is_another_call_worth_it(profile, self.machine, self.decision_input(left, config))
 
     def _checked_for_shared_items(self, profile: Profile) -> Profile:
         """A call that changes its item is nobody else's affair only while no other call has the same item."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from whilst.model import Evidence, Machine, Mode, Profile, Write
 
 if TYPE_CHECKING:
-    from whilst.running.policies.decide import Forecast
-    from whilst.running.policies.decision_input import DecisionInput
+    from whilst.running.policies.evidence import DecisionInput, Forecast
 
 __all__ = ["evidence_of", "given_up_by", "reason_for", "why_slower", "write_in_words"]
 

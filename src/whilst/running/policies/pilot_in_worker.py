@@ -17,7 +17,7 @@ from whilst.running.backends.base import BackendConfig
 from whilst.running.core.policy import Policy
 from whilst.running.options import OptionsError
 from whilst.running.policies.decide import hazards
-from whilst.running.policies.decision_input import DecisionInput
+from whilst.running.policies.evidence import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
 
 if TYPE_CHECKING:
