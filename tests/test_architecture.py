@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import whilst
+from whilst.running.backends import BACKENDS
 
 SOURCE = Path(whilst.__file__).parent
 
@@ -254,6 +255,26 @@ def test_back_ends_import_only_their_base_and_never_each_other() -> None:
         for line, module in imports_of(path)
         if module.startswith("whilst.running.backends.") and module.split(".")[3] in names - BASES - {path.stem}
     ]
+    assert not wrong
+
+
+def test_nobody_outside_its_folder_compares_the_name_of_a_back_end() -> None:
+    """They ask for its traits: one more back end is one file and one entry there."""
+    names = set(BACKENDS)
+    # The model puts a name into words and may not see this room; a worker's ways of making calls have names of their own.
+    apart = [SOURCE / "running" / "backends", SOURCE / "running" / "worker", SOURCE / "model"]
+    wrong = []
+    for path in MODULES.values():
+        if any(path.is_relative_to(folder) for folder in apart):
+            continue
+        for node in ast.walk(parsed(path)):
+            sides: list[ast.expr] = []
+            if isinstance(node, ast.Compare) and not ast.unparse(node.left).endswith(".pilot"):  # has an "inline", too
+                sides = [node.left, *node.comparators]
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("startswith", "endswith")):
+                sides = node.args
+            said = {each.value for side in sides for each in ast.walk(side) if isinstance(each, ast.Constant)}
+            wrong += [f"{path.relative_to(SOURCE)}:{node.lineno} compares {name}" for name in said & names]
     assert not wrong
 
 

@@ -14,7 +14,7 @@ from whilst.comparing.recording import CallRecord, Run
 from whilst.measuring.machine import worker_memory_bytes
 from whilst.model import Mode
 from whilst.running.api import next_job_id
-from whilst.running.backends import open_backend
+from whilst.running.backends import open_backend, traits_of
 from whilst.running.backends.base import BackendConfig
 from whilst.running.call_names import name_of
 from whilst.running.calls.sampling import Sample, Sampled, stop_sampling
@@ -52,7 +52,7 @@ def drive(
     job = Job(next_job_id(), fn, is_coroutine=is_coroutine, context=context, stops_at_error=True)
     values: list[Any] = []
     policy: InlinePolicy | FixedPolicy
-    if config.backend == "inline":
+    if not traits_of(config.backend).module:
         policy = InlinePolicy("compared", is_lazy=False)
     else:
         policy = FixedPolicy(config, workers, "compared", is_batched=True, is_lazy=False)

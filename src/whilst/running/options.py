@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whilst._record import Record
 from whilst.errors import WhilstError
+from whilst.running.backends import BACKENDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,16 +33,6 @@ else:
 __all__ = ["Keywords", "Options", "OptionsError"]
 
 MODES = ("auto", "sequential", "concurrent", "parallel", "combined")
-_MODES_OF = {
-    "inline": ("sequential",),
-    "eventloop": ("sequential", "concurrent"),
-    "threads": ("concurrent", "parallel"),  # parallel without the GIL, and where calls let go of it
-    "processes": ("parallel",),
-    "subinterpreters": ("parallel",),
-    "processes*threads": ("combined",),
-    "processes*eventloop": ("combined",),
-}
-"""What a back end can be asked to be."""
 
 
 class OptionsError(WhilstError, ValueError):
@@ -110,8 +101,9 @@ class Options(Record):
             _whole("seed", self.seed, None)
         if self.timeout_s is not None and not (isinstance(self.timeout_s, int | float) and self.timeout_s > 0):
             raise OptionsError(f"timeout_s must be a number of seconds, more than 0, got {self.timeout_s!r}.")
-        if self.mode != "auto" and self.mode not in _MODES_OF.get(self.backend or "", MODES):
-            is_in = " or ".join(_MODES_OF[str(self.backend)])
+        modes = BACKENDS[self.backend].modes if self.backend in BACKENDS else MODES
+        if self.mode != "auto" and self.mode not in modes:
+            is_in = " or ".join(modes)
             raise OptionsError(
                 f"backend={self.backend!r} is {is_in}, not mode={str(self.mode)!r}; pass one of the two."
             )

@@ -229,7 +229,7 @@ class Driver:
             pool, self._pool = self._pool, None
             pool.close(kill=False)
         self._config = config
-        if config.backend == "inline":
+        if config == INLINE:
             return
         from whilst.running.core.worker_pool import WorkerPool
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from whilst._record import Record
+from whilst.running.backends import traits_of
 from whilst.running.jobs import CALLER
 
 TYPE_CHECKING = False
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder"]
 
-_NOUNS = {"threads": "thread", "eventloop": "loop", "processes": "process"}
 _MOST_ENTRIES = 1_000_000
 _MOST_ENTRIES_LAZY = 2_000
 _WORK_SHARE = 0.9
@@ -54,7 +54,7 @@ class Recorder:
 
     def name_workers(self, backend: str) -> None:
         """From now on they are those of this back end."""
-        self._noun = _NOUNS.get(backend, "worker")
+        self._noun = traits_of(backend).noun
 
     def add(self, finished: Finished) -> None:
         """Keep an answer's columns, without its values."""

@@ -19,6 +19,7 @@ import time
 
 from whilst import model
 from whilst.errors import NotPicklableError
+from whilst.running.backends import traits_of
 from whilst.running.backends.base import BackendConfig
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
@@ -338,9 +339,9 @@ class AutoPolicy(Policy):
             profile,
             cores=evidence.machine.cores,
             waits_only_in_sleep=pilot.waits_only_in_sleep,
-            is_forked=decision.backend.startswith("processes") and given.can_fork,
+            is_forked=traits_of(decision.backend).is_remote and given.can_fork,
         )
-        is_open = decision.backend == "threads" and depends_on_later_calls(decision, profile, given)
+        is_open = traits_of(decision.backend).has_threads and depends_on_later_calls(decision, profile, given)
         controller.watch_for_drift(profile, pilot.core_share, is_provisional=is_open)
         if decision.mode is model.Mode.SEQUENTIAL:
             self._stretch = max(1, min(int(STRETCH_S / max(profile.wall_s, 1e-9)), _LONGEST_STRETCH))
@@ -351,7 +352,7 @@ class AutoPolicy(Policy):
         controller = self._controller
         text, change = controller.learn(finished)
         if self._pilot_coroutines is not None:
-            if controller.config.backend == "eventloop":
+            if traits_of(controller.config.backend).has_loop:
                 change = self._pilot_coroutines.answered(finished)
             else:
                 self._pilot_coroutines.close()

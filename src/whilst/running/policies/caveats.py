@@ -8,6 +8,8 @@ from __future__ import annotations
 import weakref
 from types import FunctionType, MethodType
 
+from whilst.running.backends import traits_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,17 +28,17 @@ class Caveats:
     Results keep it, and must not keep alive what a function is bound to or encloses: such a one is held weakly.
     """
 
-    __slots__ = ("_backend", "_find", "_how")
+    __slots__ = ("_find", "_how", "_traits")
 
     def __init__(self, job: Job, backend: str) -> None:
         self._how = job.how
-        self._backend = backend
+        self._traits = traits_of(backend)
         self._find = _finder(job.fn)
 
     def __call__(self) -> tuple[str, ...]:
         """Return what its code says that this back end does not keep as a `for` loop would."""
         fn = self._find()
-        if fn is None or self._how == "call" or self._backend == "inline":
+        if fn is None or self._how == "call" or not self._traits.module:
             return ()
         from whilst.measuring.writes.scan import scan
         from whilst.measuring.writes.snapshots import suspected
@@ -46,7 +48,7 @@ class Caveats:
             writes = suspected(scan(fn, None, how=self._how))
         except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
             return ()
-        is_far, overlaps = self._backend.startswith("processes"), self._backend != "processes"
+        is_far, overlaps = self._traits.is_remote, self._traits.shares_process
         said = []
         for write in writes:
             changes = write_in_words(write).replace("it changes", "It changes", 1)

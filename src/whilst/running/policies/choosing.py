@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from types import FunctionType, MethodType
 
+from whilst.running.backends import traits_of
 from whilst.running.nesting import workers_left
 from whilst.running.options import OptionsError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
+    from whilst.running.backends import Traits
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import Policy
     from whilst.running.jobs import Job
@@ -98,25 +100,22 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     name = options.backend
     if name is None:
         name = usual_backend(options.mode, is_coroutine=job.is_coroutine)
-    else:
-        from whilst.running.backends import check_backend
-
-        check_backend(name)
-    if name == "inline" and not job.is_coroutine:
+    traits = traits_of(name)
+    if not traits.module and not job.is_coroutine:
         return InlinePolicy(reason, is_lazy=is_lazy, is_timed=options.timeout_s is not None)
-    workers, slots = _numbers(name, options, is_lazy=is_lazy)
-    if name == "eventloop" and not (job.is_coroutine or job.how == "call"):
+    workers, slots = _numbers(traits, options, is_lazy=is_lazy)
+    if traits.has_loop and not (job.is_coroutine or job.how == "call"):
         raise OptionsError(
-            f"backend='eventloop' awaits coroutines, and {job.fn!r} is no coroutine function. "
+            f"backend={name!r} awaits coroutines, and {job.fn!r} is no coroutine function. "
             f"Write it with 'async def', or pass mode='concurrent' for threads."
         )
-    if source.length is not None and name != "eventloop":
+    if source.length is not None and not traits.has_loop:
         workers = max(min(workers, source.length), 1)
     from whilst.running.backends.base import BackendConfig
     from whilst.running.policies.caveats import Caveats
 
     config = BackendConfig(name, slots=slots)
-    if name.startswith("processes"):
+    if traits.is_remote:
         from whilst.measuring.machine import worker_memory_bytes
 
         # Whether the program may be forked is looked at when it comes to that.
@@ -154,21 +153,21 @@ def _nested(options: Options, left: int) -> tuple[Options, str]:
     return options._replace(workers=min(options.workers or left, left)), "as asked, within the worker's share"
 
 
-def _numbers(name: str, options: Options, *, is_lazy: bool) -> tuple[int, int]:
+def _numbers(traits: Traits, options: Options, *, is_lazy: bool) -> tuple[int, int]:
     """Workers, and calls at once in each."""
     asked = options.workers
     in_flight = _IN_FLIGHT_LAZY if is_lazy else _IN_FLIGHT
-    if name == "eventloop":
+    if traits.has_loop:
         return 1, 1 if options.mode == "sequential" else asked or in_flight
-    if name == "threads":
+    if traits.has_threads:
         return asked or _THREADS, 1
-    if name == "inline":
+    if not traits.module:
         return 1, 1
     from whilst.measuring.machine import usable_cores
 
-    if name == "processes*threads":
+    if traits.awaits:
+        return asked or usable_cores(), in_flight
+    if traits.is_remote and traits.shares_process:
         # A call that is over its time is ended with its process, which must hold no other then.
         return asked or usable_cores(), 1 if options.timeout_s is not None else _THREADS_PER_PROCESS
-    if name == "processes*eventloop":
-        return asked or usable_cores(), in_flight
     return asked or usable_cores(), 1

@@ -10,6 +10,7 @@ import math
 import time
 
 from whilst import model
+from whilst.running.backends import traits_of
 from whilst.running.backends.base import BackendConfig
 from whilst.running.core.policy import INLINE, Directives
 
@@ -105,7 +106,7 @@ class Controller:
             self.config = INLINE
             return
         wall = max(profile.wall_s, 1e-9)
-        if decision.backend in ("threads", "eventloop"):
+        if traits_of(decision.backend).overlaps_here:
             waits = (profile.wait_s or 0.0) > 0.2 * wall
             most = max(decision.workers, decision.threads_per_worker)
             is_free = waits_only_in_sleep or not waits
@@ -157,7 +158,7 @@ class Controller:
     def go_on(self, decision: Decision) -> None:
         """The same mode by better figures: how many threads may be of use is one of them."""
         self.decision = decision
-        if self.limit is not None and decision.backend == "threads":
+        if self.limit is not None and traits_of(decision.backend).has_threads:
             self.limit.cap(decision.workers, self._shared_s(decision))
 
     def _shared_s(self, decision: Decision) -> float:
@@ -191,12 +192,13 @@ class Controller:
         """What to do now, elsewhere than inline."""
         decision, limit = self.decision, self.limit
         at_hand = None if status.left is None else max(1, status.left + status.in_hand)
-        if self.config.backend == "eventloop":
+        traits = traits_of(self.config.backend)
+        if traits.has_loop:
             slots = max(1, limit.target if limit is not None else self.config.slots)
             # One message may begin many coroutines; small enough to leave room for others as they end.
             return Directives(self.config, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
         batch = 1 if self.batches is None else self.batches.size
-        if self.config.backend == "threads":
+        if traits.has_threads:
             return self._directives_for_threads(status, at_hand, batch)
         workers = decision.workers if at_hand is None else min(decision.workers, at_hand)
         call_s = self.batches.call_s if self.batches is not None else call_s
@@ -233,9 +235,9 @@ class Controller:
         from dataclasses import replace
 
         decision, limit = self.decision, self.limit
-        if limit is None or decision.backend not in ("threads", "eventloop"):
+        if limit is None or not traits_of(decision.backend).overlaps_here:
             return decision
-        if decision.backend == "threads":
+        if traits_of(decision.backend).has_threads:
             return replace(decision, workers=limit.target)
         return replace(decision, threads_per_worker=limit.target)
 
@@ -251,7 +253,7 @@ class Controller:
         is_warm, text = lane in self._warm, ""
         # The first call in a process or thread may import or open what the later ones only use.
         self._warm.add(lane)
-        if self.limit is not None and (is_warm or not self.config.backend.startswith("processes")):
+        if self.limit is not None and (is_warm or not traits_of(self.config.backend).is_remote):
             text = self.limit.answered(count, length_s / count, time.perf_counter_ns() / 1e9)
         if self.batches is not None:
             self.batches.answered(count, length_s)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from whilst.model import Profile
+from whilst.running.backends import traits_of
 
 __all__ = ["DriftDetector", "LoopDriftDetector", "ProfileChange"]
 
@@ -45,7 +46,7 @@ class DriftDetector:
         self.profile = profile
         self.trial: float | None = None
         """How many times as fast as one thread these were, once that is known."""
-        self._backend = backend
+        self._traits = traits_of(backend)
         self._workers = max(1, workers)
         self._core_share = max(core_share, 0.1)
         self._answers = 0
@@ -62,9 +63,9 @@ class DriftDetector:
         self._work_s += work_s
         if self._answers < _FEWEST or self.profile.work_s is None:
             return None
-        if self._backend == "processes":
+        if self._traits.is_remote and not self._traits.shares_process:
             return self._change_of_processes(self.profile.work_s)
-        if self._backend == "threads":
+        if self._traits.has_threads:
             return self._change_of_threads(self.profile.work_s)
         return None
 

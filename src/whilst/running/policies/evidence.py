@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whilst.measuring.machine import look_at_machine
+from whilst.running.backends import traits_of
 
 if TYPE_CHECKING:
     from whilst.model import Machine, Mode, Profile
@@ -156,7 +157,7 @@ class EvidenceCollector:
     def decision_input(self, left: int | None, config: BackendConfig, *, trial: float | None = None) -> DecisionInput:
         """What else bears on the decision. `trial`: how many times as fast as one thread several were."""
         options, pilot = self._options, self._calls.pilot
-        workers_are_up = config.backend.startswith("processes")
+        workers_are_up = traits_of(config.backend).is_remote
         return DecisionInput(
             left=left,
             workers_are_up=workers_are_up,
@@ -188,7 +189,7 @@ class EvidenceCollector:
         from whilst.inspecting.fork_safety import why_not_fork
 
         # What hinders it goes on hindering it, and what the run itself has open ends before a process starts.
-        if not self._fork_hindrance and config.backend not in ("threads", "eventloop"):
+        if not self._fork_hindrance and not traits_of(config.backend).overlaps_here:
             self._fork_hindrance = why_not_fork()
             if self._fork_hindrance and self._calls.pilot.calls > 1:
                 # The thread that watched the last call has said that it is done, and may still be on its way out.

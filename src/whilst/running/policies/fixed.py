@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from whilst.running.backends import mode_of, traits_of
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
 from whilst.running.core.policy import INLINE, Directives, Policy
@@ -148,10 +149,11 @@ class FixedPolicy(Policy):
         self._is_always_timed = is_timed
         self._length = _Length()
         # Coroutines of one batch are in flight together, so nothing is lost by a big one.
-        self._is_overlapping = config.backend.endswith("eventloop")
+        self._traits = traits_of(config.backend)
+        self._is_overlapping = self._traits.awaits
         self._batch = _LOOP_BATCH if self._is_overlapping else 1
         self._awaiter = Awaiter()
-        is_near = config.backend in ("threads", "eventloop")
+        is_near = self._traits.overlaps_here
         self._least = 1
         self._least_ns = 0 if is_near else _LEAST_NS
         self._batch_ns = _NEAR_BATCH_NS if is_near else _BATCH_NS
@@ -166,7 +168,7 @@ class FixedPolicy(Policy):
             self._has_begun = True
             self._batch = max(1, min(_FIRST, status.left // (_FIRST_SHARE * self._workers)))
         # Idle threads may end while others still work; a process that has ended would be missed if one more died.
-        self._enough = wanted if self._config.backend == "threads" else max(self._enough, wanted)
+        self._enough = wanted if self._traits.has_threads else max(self._enough, wanted)
         return Directives(
             self._config,
             workers=self._enough,
@@ -218,7 +220,6 @@ def _as_asked(
 ) -> Decision:
     # Loaded once somebody looks at a decision.
     from whilst.model import Decision
-    from whilst.running.backends import mode_of
 
     return Decision(
         mode_of(config.backend),
