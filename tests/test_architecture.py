@@ -261,7 +261,7 @@ def test_back_ends_import_only_their_base_and_never_each_other() -> None:
 def test_nobody_outside_its_folder_compares_the_name_of_a_back_end() -> None:
     """They ask for its traits: one more back end is one file and one entry there."""
     names = set(BACKENDS)
-    # The model puts a name into words and may not see this room; a worker's ways of making calls have names of their own.
+    # The model puts a name into words and may not see this room; a worker's styles have names of their own.
     apart = [SOURCE / "running" / "backends", SOURCE / "running" / "worker", SOURCE / "model"]
     wrong = []
     for path in MODULES.values():
