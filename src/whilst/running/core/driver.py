@@ -88,6 +88,11 @@ class Driver:
         return self._pool is None or not self._pool.state.has_open_below(failed_id)
 
     @property
+    def failed_id(self) -> int | None:
+        """The number of the call that ended the run, once one has."""
+        return self._end.failed_id
+
+    @property
     def error(self) -> BaseException | None:
         """What ended the run before its time: the error of the first item, in their order, that has one."""
         return self._end.broken if self._end.failed_id is None else self._errors[self._end.failed_id]
