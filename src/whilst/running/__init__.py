@@ -1,1 +1,7 @@
-"""(being built)"""
+"""Makes the calls of a run: one after another, in overlap, side by side, or both.
+
+General layout, along the way of an item: items -> `core.inputs` -> `core.driver` <-> a policy (directives out, status
+in) -> `core.worker_pool` (its books: `core.pool_state`) -> a back end -> `calls.perform` -> a `Finished` -> the driver
+-> `core.outputs` -> `Results`. `api` has the verbs, `jobs` the nouns; `policies` choose, `executor` takes calls one by
+one, `worker` is what runs in another process and its side of the pipe here.
+"""
