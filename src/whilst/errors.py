@@ -12,11 +12,12 @@ from _pickle import PicklingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from concurrent.futures import BrokenExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
 __all__ = [
     "CheckError",
     "DayError",
+    "InitializerError",
     "JournalError",
     "MissingExtraError",
     "NotPicklableError",
@@ -87,16 +88,34 @@ class ReplayError(WhilstError, ValueError):
 
 if TYPE_CHECKING:
 
-    class WorkerDiedError(WhilstError, BrokenExecutor):
+    class WorkerDiedError(WhilstError, BrokenProcessPool):
+        """As `__getattr__` makes it."""
+
+    class InitializerError(WorkerDiedError):
         """As `__getattr__` makes it."""
 
 
-def __getattr__(name: str) -> object:
-    """Make `WorkerDiedError` when it is asked for: its base imports more than all of whilst that a short run needs."""
-    if name != "WorkerDiedError":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from concurrent.futures import BrokenExecutor
+_ABOUT = {
+    "WorkerDiedError": "A worker died with this call in its hands: the message names signal or exit code, item and "
+    "stderr. Whoever catches `BrokenProcessPool` catches it.",
+    "InitializerError": "An Executor's `initializer` raised in a worker: the executor is not usable any more.",
+}
 
-    about = "A worker died with this call in its hands: the message names signal or exit code, item and stderr."
-    made = type(name, (WhilstError, BrokenExecutor), {"__doc__": about, "__module__": __name__})
+
+def __getattr__(name: str) -> object:
+    """Make these when they are asked for: their base imports more than all of whilst that a short run needs."""
+    if name not in _ABOUT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    bases: tuple[type, ...]
+    if name == "InitializerError":
+        bases = (__getattr__("WorkerDiedError"),)  # type: ignore[assignment]
+    elif name in globals():
+        return globals()[name]
+    else:
+        try:
+            from concurrent.futures.process import BrokenProcessPool as Broken
+        except (ImportError, OSError):  # no processes on this platform
+            from concurrent.futures import BrokenExecutor as Broken  # type: ignore[assignment]
+        bases = (WhilstError, Broken)
+    made = type(name, bases, {"__doc__": _ABOUT[name], "__module__": __name__})
     return globals().setdefault(name, made)  # of two threads that ask at once, both get the first one's

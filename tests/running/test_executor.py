@@ -13,11 +13,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from whilst.errors import NotPicklableError
 from whilst.running.executor.executor import Executor, ExecutorClosedError
 from whilst.running.options import Keywords, OptionsError
 
@@ -255,3 +257,189 @@ def test_without_a_mode_calls_overlap_and_may_wait_for_each_other() -> None:
         assert outer.result(30) is None
         assert waiting.result(30) is True
         assert "one by one" in str(executor.decision)
+
+
+# What programs for the standard executors rely on.
+
+
+def stay(number: int) -> int:
+    time.sleep(0.002)
+    return number
+
+
+def test_a_callback_may_wait_for_another_call(executor: Executor) -> None:
+    got: list[int] = []
+    done = threading.Event()
+
+    def wait_for_another(_: Any) -> None:
+        got.append(executor.submit(stay, 5).result(20))
+        done.set()
+
+    executor.submit(stay, 1).add_done_callback(wait_for_another)
+    assert done.wait(30)
+    assert got == [5]
+
+
+def test_callbacks_wait_for_each_other_no_more_than_in_a_thread_pool(executor: Executor) -> None:
+    both = threading.Barrier(2)
+    futures = [executor.submit(stay, number) for number in range(2)]
+    met: list[int] = []
+    for future in futures:
+        future.add_done_callback(lambda _: met.append(both.wait(20)))
+    executor.shutdown()
+    assert sorted(met) in ([0, 1], [])  # []: the calls were over before, and this thread ran the callbacks
+
+
+class Leaves:
+    """Can't be sent, and says so in the worst way."""
+
+    def __reduce__(self) -> Any:
+        raise SystemExit("from __reduce__")
+
+
+def test_nothing_that_raises_system_exit_costs_another_call(executor: Executor) -> None:
+    def leave(_: Any) -> None:
+        raise SystemExit("from a callback")
+
+    futures = [executor.submit(stay, number) for number in range(8)]
+    futures[7].add_done_callback(leave)
+    odd = executor.submit(str, Leaves())
+    futures += [executor.submit(stay, number) for number in range(8, 12)]
+    assert [each.result(30) for each in futures] == list(range(12))
+    assert odd.exception(30) is None or isinstance(odd.exception(), NotPicklableError)
+    assert executor.submit(stay, 3).result(30) == 3
+
+
+class Big:
+    pass
+
+
+def make_big(_: int) -> Big:
+    return Big()
+
+
+@pytest.mark.parametrize("chunksize", [1, 3])
+def test_map_keeps_no_result_alive(executor: Executor, chunksize: int) -> None:
+    for each in executor.map(make_big, range(6), chunksize=chunksize):
+        reference = weakref.ref(each)
+        del each
+        gc.collect()
+        assert reference() is None
+
+
+AT_EXIT = """
+import atexit
+import whilst
+executor = whilst.Executor(mode={mode!r})
+
+@atexit.register
+def last():
+    try:
+        executor.submit(print, "worked")
+    except RuntimeError as error:
+        print("refused:", error)
+"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "concurrent", "parallel"])
+def test_what_is_submitted_after_the_end_is_refused(mode: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT.format(mode=mode)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "refused: cannot schedule new futures after interpreter shutdown\n"
+
+
+def test_max_workers_is_another_name_for_workers() -> None:
+    for executor in (Executor(3), Executor(max_workers=3), Executor(workers=3)):
+        assert executor._max_workers == 3  # what dask reads
+        executor.shutdown()
+    with pytest.raises(TypeError, match="not both"):
+        Executor(3, workers=2)
+    with pytest.raises(ValueError, match="max_workers must be greater than 0"):
+        Executor(0)
+
+
+_prepared: list[tuple[int, ...]] = []
+
+
+def prepare(*numbers: int) -> None:
+    time.sleep(0.001)
+    _prepared.append(numbers)
+
+
+def how_prepared(_: int) -> tuple[int, list[tuple[int, ...]]]:
+    return os.getpid(), list(_prepared)
+
+
+@pytest.mark.parametrize("mode", ["concurrent", "parallel", "combined"])
+def test_the_initializer_comes_first_in_each_worker(mode: Any) -> None:
+    _prepared.clear()
+    with Executor(2, initializer=prepare, initargs=(1, 2), mode=mode) as executor:
+        results = list(executor.map(how_prepared, range(20)))
+    for pid, calls in results:
+        assert set(calls) == {(1, 2)}
+        assert pid == os.getpid() or len(calls) == 1
+    assert len(_prepared) <= 2
+    _prepared.clear()
+
+
+def fail_to_prepare() -> None:
+    raise ValueError("error in initializer")
+
+
+def submit_until_refused(executor: Executor) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        executor.submit(stay, 1)
+
+
+@pytest.mark.parametrize("mode", ["concurrent", "parallel"])
+def test_an_initializer_that_fails_breaks_the_executor(mode: Any) -> None:
+    with Executor(2, initializer=fail_to_prepare, mode=mode) as executor:
+        future = executor.submit(stay, 1)
+        with pytest.raises(concurrent.futures.BrokenExecutor, match="error in initializer"):
+            future.result(30)
+        with pytest.raises(concurrent.futures.BrokenExecutor, match="broken down"):
+            submit_until_refused(executor)
+
+
+def test_threads_have_the_name_that_was_asked_for() -> None:
+    with Executor(2, thread_name_prefix="mine", mode="concurrent") as executor:
+        names = set(executor.map(lambda _: threading.current_thread().name, range(8)))
+    assert names <= {"mine_0", "mine_1"}
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_worker_process_makes_no_more_calls_than_it_may(most: int) -> None:
+    with Executor(2, max_tasks_per_child=most, mode="parallel") as executor:
+        pids = [each.result(60) for each in [executor.submit(os.getpid) for _ in range(8)]]
+    assert max(map(pids.count, pids)) <= most
+
+
+def test_odd_numbers_are_refused_as_elsewhere() -> None:
+    with Executor() as executor:
+        with pytest.raises(TypeError, match="buffersize must be an integer or None"):
+            executor.map(stay, range(3), buffersize=1.5)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="buffersize must be None or > 0"):
+            executor.map(stay, range(3), buffersize=0)
+        with pytest.raises(ValueError, match="chunksize must be >= 1"):
+            executor.map(stay, range(3), chunksize=0)
+    with pytest.raises(TypeError, match="initializer must be a callable"):
+        Executor(initializer=3)  # type: ignore[arg-type]
+
+
+def test_it_can_be_a_loops_default_executor() -> None:
+    async def main() -> int:
+        asyncio.get_running_loop().set_default_executor(Executor(2))
+        return await asyncio.get_running_loop().run_in_executor(None, stay, 4)
+
+    assert asyncio.run(main()) == 4
+
+
+def die() -> None:
+    os._exit(3)
+
+
+def test_a_death_is_caught_as_a_broken_process_pool() -> None:
+    with Executor(1, mode="parallel") as executor, pytest.raises(BrokenProcessPool):
+        executor.submit(die).result(30)

@@ -7,6 +7,7 @@ driver takes them; answers go to futures instead of a list.
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import time
 import weakref
 from collections import deque
@@ -18,9 +19,12 @@ from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack, cast
 
 from whilst.model import Decision, Timeline
+from whilst.running.executor.callbacks import SubmittedFuture
+from whilst.running.executor.initializing import Initialized, Preparation
 from whilst.running.executor.submissions import make_calls
 from whilst.running.executor.thread import LOOKS_UP_EVERY_S, ExecutorClosedError, open_thread
 from whilst.running.options import Keywords, Options
+from whilst.running.policies.choosing import workers_of
 
 __all__ = ["Executor", "ExecutorClosedError"]
 
@@ -28,17 +32,54 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Executor(concurrent.futures.Executor):
+class Executor(concurrent.futures.ThreadPoolExecutor):
     """Runs calls in the mode that is asked for, or that it finds good (mode="auto").
 
-    Takes the keywords of `map` (see `running.options.Options`), those about a whole list of items excepted.
-    A coroutine function may be submitted too: its future has what the coroutine returns.
+    A coroutine function may be submitted too: its future has what the coroutine returns. It is a `ThreadPoolExecutor`
+    by name, since `asyncio` takes no other for a loop's default; nothing of that class is used.
     """
 
-    def __init__(self, **keywords: Unpack[Keywords]) -> None:
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        **keywords: Unpack[Keywords],
+    ) -> None:
+        """Make one. The first five are as in `concurrent.futures`.
+
+        Args:
+            max_workers: another name for `workers`.
+            thread_name_prefix: how worker threads are named, with a number; processes have no such name.
+            initializer: called in each worker (thread or process) before its first call.
+            initargs: what it is called with.
+            max_tasks_per_child: a worker process is replaced after so many calls.
+            keywords: those of `map` (see `running.options.Options`), those about a whole list of items excepted.
+        """
+        if max_workers is not None:
+            if "workers" in keywords:
+                raise TypeError("Executor() takes workers or max_workers, which are the same, not both.")
+            if isinstance(max_workers, int) and max_workers <= 0:
+                raise ValueError(f"max_workers must be greater than 0, got {max_workers!r}.")
+            keywords["workers"] = max_workers
+        if initializer is not None and not callable(initializer):
+            raise TypeError(f"initializer must be a callable, got {initializer!r}.")
+        if max_tasks_per_child is not None:
+            if not isinstance(max_tasks_per_child, int):
+                raise TypeError(f"max_tasks_per_child must be an integer, got {max_tasks_per_child!r}.")
+            if max_tasks_per_child <= 0:
+                raise ValueError(f"max_tasks_per_child must be >= 1, got {max_tasks_per_child!r}.")
         options = Options.of("Executor", keywords)
         if options.mode == "sequential" and options.backend is None:
             options = options._replace(mode="concurrent", workers=1)
+        self._preparation: Preparation | None = None
+        if initializer is not None or thread_name_prefix or max_tasks_per_child is not None:
+            token = os.urandom(8)
+            self._preparation = Preparation(token, initializer, initargs, thread_name_prefix, max_tasks_per_child)
+        self._max_workers = workers_of(options)
         self._thread = open_thread(options)
         # Whoever forgets to shut down must not keep the thread for ever, nor lose calls at the end of the program.
         self._finalizer = weakref.finalize(self, self._thread.finish)
@@ -50,8 +91,9 @@ class Executor(concurrent.futures.Executor):
         Raises:
             ExecutorClosedError: the executor was shut down.
         """
-        future: Future[R] = Future()
-        self._thread.submit(cast(Future[Any], future), (fn, args, kwargs))
+        future: SubmittedFuture[R] = SubmittedFuture()
+        call = fn if self._preparation is None else Initialized(self._preparation, fn)
+        self._thread.submit(cast(SubmittedFuture[Any], future), (call, args, kwargs))
         return future
 
     def map(
@@ -72,9 +114,11 @@ class Executor(concurrent.futures.Executor):
             buffersize: so many calls at most are submitted and not yet read (3.14's keyword, in all versions).
         """
         if chunksize < 1:
-            raise ValueError(f"chunksize must be at least 1, got {chunksize!r}.")
+            raise ValueError(f"chunksize must be >= 1, got {chunksize!r}.")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError(f"buffersize must be an integer or None, got {buffersize!r}.")
         if buffersize is not None and buffersize < 1:
-            raise ValueError(f"buffersize must be None or at least 1, got {buffersize!r}.")
+            raise ValueError(f"buffersize must be None or > 0, got {buffersize!r}.")
         deadline = None if timeout is None else time.monotonic() + timeout
         calls = zip(*iterables)  # noqa: B905 - as the built-in map: it ends with the shortest
         chunks = iter(lambda: list(islice(calls, chunksize)), [])
@@ -121,8 +165,10 @@ def _results(
     try:
         while futures:
             _await(futures[0], deadline)
-            # Not kept in a variable: the result must not outlive its reader's turn.
-            yield from futures.popleft().result(0)
+            values = futures.popleft().result(0)
+            values.reverse()
+            while values:
+                yield values.pop()  # kept nowhere: a result must not outlive its reader's turn
             futures.extend(islice(submitted, 1))
     finally:
         for future in futures:

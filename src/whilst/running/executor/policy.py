@@ -198,7 +198,8 @@ def _why_not(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
 def _is_like_judged(call: Call, types: frozenset[type]) -> bool:
     """Are its arguments of those types, or plain values, and can they be sent?"""
     fn, args, kwargs = call
-    given = [each for one in args[1] for each in one] if fn is make_calls else [*args, *kwargs.values()]
+    is_chunk = getattr(fn, "func", fn) is make_calls
+    given = [each for one in args[1] for each in one] if is_chunk else [*args, *kwargs.values()]
     others = [each for each in given if type(each) not in _SIMPLE]
     if not others:
         return True

@@ -5,19 +5,21 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from contextvars import Context, copy_context
 from typing import Any
 
+from whilst.errors import WhilstError
 from whilst.running.api import next_job_id
 from whilst.running.calls.process_state import ProcessState
 from whilst.running.core.inputs import Source
+from whilst.running.executor.callbacks import CallbackThreads, SubmittedFuture
+from whilst.running.executor.initializing import Initialized
 from whilst.running.jobs import Job
 
 __all__ = ["Call", "Entry", "FutureSink", "OpenInput", "asked_for", "make_calls"]
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-Entry = tuple[Future[Any], Call, Context, ProcessState]
+Entry = tuple[SubmittedFuture[Any], Call, Context, ProcessState]
 """What was submitted, and in which context and state of the process."""
 _KNOWN_CONTEXTS = 8
 
@@ -50,7 +52,7 @@ class OpenInput(Source):
     def is_exhausted(self) -> bool:
         return self.is_closed and not self._queue
 
-    def put(self, future: Future[Any], call: Call) -> None:
+    def put(self, future: SubmittedFuture[Any], call: Call) -> None:
         self._state = state = ProcessState.now(self._state)
         self._queue.append((future, call, copy_context(), state))
 
@@ -135,8 +137,10 @@ def make_calls(fn: Callable[..., Any], chunk: Sequence[tuple[Any, ...]]) -> list
 
 def asked_for(call: Call) -> Call:
     """The call that the user means: the first of a chunk's."""
-    fn, args, _ = call
-    return (args[0], args[1][0], {}) if fn is make_calls else call
+    fn, args, kwargs = call
+    if type(fn) is Initialized:
+        fn = fn.func
+    return (args[0], args[1][0], {}) if fn is make_calls else (fn, args, kwargs)
 
 
 def _are_alike(one: Context, other: Context | None) -> bool:
@@ -157,16 +161,22 @@ class FutureSink:
     def __init__(self, taken: dict[int, Entry]) -> None:
         self.undelivered = 0
         self._taken = taken
+        self.callbacks = CallbackThreads()
 
     def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
         for number, value in zip(ids, values, strict=True):
             future = self._taken.pop(number)[0]
+            future.run_later = self.callbacks.run
             if number in errors:
                 future.set_exception(errors[number])
             else:
                 future.set_result(value)
+        for error in errors.values():
+            if type(error).__name__ == "InitializerError" and isinstance(error, WhilstError):
+                raise error  # no worker will ever be ready
 
     def fail_all(self, error: BaseException) -> None:
         for future, *_ in list(self._taken.values()):
+            future.run_later = self.callbacks.run
             future.set_exception(error)
         self._taken.clear()

@@ -9,7 +9,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from contextvars import Context
 from functools import partial
@@ -23,12 +23,13 @@ from whilst.running.backends import open_backend
 from whilst.running.core.driver import Driver
 from whilst.running.core.policy import Policy
 from whilst.running.core.recorder import Recorder
+from whilst.running.executor.callbacks import SubmittedFuture
 from whilst.running.executor.submissions import Call, Entry, FutureSink, OpenInput
 from whilst.running.jobs import Job, Limits
 from whilst.running.options import Options
 from whilst.running.policies.choosing import choose_policy, has_no_mode
 
-__all__ = ["LOOKS_UP_EVERY_S", "ExecutorClosedError", "ExecutorThread", "open_thread"]
+__all__ = ["LOOKS_UP_EVERY_S", "ExecutorBrokenError", "ExecutorClosedError", "ExecutorThread", "open_thread"]
 
 LOOKS_UP_EVERY_S = 0.5
 """No wait for a thread or a future is longer: after each the main thread looks whether a signal came."""
@@ -36,6 +37,10 @@ LOOKS_UP_EVERY_S = 0.5
 
 class ExecutorClosedError(WhilstError, RuntimeError):
     """A call was submitted to an Executor that was shut down."""
+
+
+class ExecutorBrokenError(ExecutorClosedError, BrokenExecutor):
+    """A call was submitted to an Executor that has broken down."""
 
 
 def open_thread(options: Options) -> ExecutorThread:
@@ -89,7 +94,7 @@ class ExecutorThread:
         """Who made which call when, so far."""
         return self.driver.recorder.timeline("Executor")
 
-    def submit(self, future: Future[Any], call: Call) -> None:
+    def submit(self, future: SubmittedFuture[Any], call: Call) -> None:
         """Have a call made.
 
         Raises:
@@ -98,7 +103,9 @@ class ExecutorThread:
         source = self._source
         with self._lock:
             if self._broken is not None:
-                raise ExecutorClosedError("This Executor has broken down; make another.") from self._broken
+                raise ExecutorBrokenError("This Executor has broken down; make another.") from self._broken
+            if _is_ending:
+                raise ExecutorClosedError("cannot schedule new futures after interpreter shutdown")
             if source.is_closed:
                 raise ExecutorClosedError("cannot schedule new futures after shutdown")
             self._put(future, call)
@@ -107,7 +114,7 @@ class ExecutorThread:
         if source.is_asleep:
             self._wake()
 
-    def _put(self, future: Future[Any], call: Call) -> None:
+    def _put(self, future: SubmittedFuture[Any], call: Call) -> None:
         self._source.put(future, call)
 
     def finish(self, *, cancel_futures: bool = False) -> None:
@@ -128,6 +135,7 @@ class ExecutorThread:
         if thread is not None and thread is not threading.current_thread():
             while thread.is_alive():
                 thread.join(LOOKS_UP_EVERY_S)
+            self._sink.callbacks.join()
             _threads.discard(self)
 
     def _begin(self) -> None:
@@ -209,7 +217,7 @@ class SortingThread(ExecutorThread):
             return own
         return Timeline.from_spans([*own, *processes.timeline()], name=own.name)
 
-    def _put(self, future: Future[Any], call: Call) -> None:
+    def _put(self, future: SubmittedFuture[Any], call: Call) -> None:
         processes = self._processes
         if processes is None or not self._routes.goes_to_processes(call) or not processes.submit_quietly(future, call):
             super()._put(future, call)
@@ -253,7 +261,7 @@ class _FedThread(ExecutorThread):
 
         return processes_policy(options)
 
-    def submit_quietly(self, future: Future[Any], call: Call) -> bool:
+    def submit_quietly(self, future: SubmittedFuture[Any], call: Call) -> bool:
         """Submit, if anything is taken here any more."""
         try:
             self.submit(future, call)
@@ -300,8 +308,13 @@ def _not_called(*_: object) -> None:
 _threads: weakref.WeakSet[ExecutorThread] = weakref.WeakSet()
 
 
+_is_ending = False
+
+
 def _finish_all() -> None:
     """At the end of the program: what was submitted is done, as with the executors of the standard library."""
+    global _is_ending
+    _is_ending = True
     for thread in list(_threads):
         thread.finish()
     for thread in list(_threads):

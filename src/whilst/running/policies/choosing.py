@@ -153,6 +153,12 @@ def _nested(options: Options, left: int) -> tuple[Options, str]:
     return options._replace(workers=min(options.workers or left, left)), "as asked, within the worker's share"
 
 
+def workers_of(options: Options) -> int:
+    """How many workers an Executor with these options may come to use: what others read as `_max_workers`."""
+    name = options.backend or _BACKENDS.get(options.mode, _BACKENDS["concurrent"])[False]
+    return _numbers(traits_of(name), options, is_lazy=False)[0]
+
+
 def _numbers(traits: Traits, options: Options, *, is_lazy: bool) -> tuple[int, int]:
     """Workers, and calls at once in each."""
     asked = options.workers

@@ -90,7 +90,7 @@ class Worker:
         for frame in self._reader.frames():
             if frame.kind == messages.BATCH:
                 self._take_batch(frame)
-                if self.is_over_its_limit():
+                if process_role.tasks_left == 0 or self.is_over_its_limit():
                     self.page.words[RETIRED] = 1
                     self._is_over = True
                     return False

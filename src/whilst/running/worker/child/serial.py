@@ -12,6 +12,7 @@ from _contextvars import Context
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
+from whilst.running import process_role as share
 from whilst.running.worker.bare import light_import
 from whilst.running.worker.child.styles import EndedCalls, Style
 from whilst.running.worker.transport.serialization import dumps_short
@@ -109,9 +110,11 @@ class Serial(Style):
         def make() -> bool:
             at, size, began, was_long = len(values), 1, perf_counter_ns(), False
             while at < end:
+                if share.tasks_left is not None:
+                    size = 1
                 stop = min(at + size, end)
                 words[BEGUN] = first + stop - 1
-                if words[SKIP_FROM] < first + stop and first + at < words[SKIP_TO]:
+                if share.tasks_left == 0 or (words[SKIP_FROM] < first + stop and first + at < words[SKIP_TO]):
                     made.is_last = True
                     return True
                 for item in items[at:stop]:
@@ -146,7 +149,7 @@ class Serial(Style):
         for position in range(first, head.size):
             serial = head.first_serial + position
             words[BEGUN] = serial
-            if words[SKIP_FROM] <= serial < words[SKIP_TO]:
+            if words[SKIP_FROM] <= serial < words[SKIP_TO] or share.tasks_left == 0:
                 break
             words[FIRST_SLOT] = serial
             item, items[position] = items[position], None

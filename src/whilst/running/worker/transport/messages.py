@@ -42,7 +42,7 @@ RAISED, UNPICKLABLE, LOST_IN_LOADING = 0, 1, 2
 
 
 class JobHead(Record):
-    """What the calls of a job process_role. The payload holds the function."""
+    """What the calls of a job share. The payload holds the function."""
 
     id: int
     how: str

@@ -67,7 +67,9 @@ def find_culprit(value: object) -> Culprit:
 def _can_travel(value: object) -> bool:
     try:
         dumps_one(value)
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return False
     return True
 

@@ -111,7 +111,9 @@ def pack(
         shape = _dump_all(values, pickler, sink.chunks, buffers)
         if not byvalue.names_any(modules, sink.chunks, 0):
             return Packed(shape, sink.chunks, buffers, {})
-    except Exception:  # noqa: S110 - which of them failed, and why, is found out below
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: S110 - which of them failed, and why, is found out below
         pass
     sink.chunks.clear()
     buffers.clear()
@@ -153,12 +155,16 @@ def _pack_warily(
             pickler.dump(value)
             if byvalue.names_any(modules, chunks, begun):
                 raise _ByValueError
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             del chunks[begun:]
             del buffers[buffered:]
             try:
                 sink.write(byvalue.dumps(value, add, is_careful=is_careful))
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a SystemExit out of somebody's __reduce__ is the failure of one value
                 del chunks[begun:]
                 del buffers[buffered:]
                 failures[position] = error
@@ -210,7 +216,7 @@ def dumps_short(value: object) -> bytes | None:
         return None
     try:
         return dumps(value, 5, buffer_callback=_refuse_long)
-    except Exception:
+    except BaseException:
         return None
 
 
