@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
@@ -179,12 +180,93 @@ def test_an_outcome_that_is_given_the_results_tells_identical_tasks_apart() -> N
 
 
 def test_chance_is_noticed() -> None:
+    draws = itertools.count()
+
     def roll(account: Account) -> None:
-        account.balance = random.SystemRandom().getrandbits(60)
+        account.balance = next(draws)
 
     verdict = whilst.check(Account, [roll, roll])
     assert verdict.answer is Answer.INCONCLUSIVE
     assert "not deterministic" in verdict.reason
+
+
+def test_draws_of_the_system_are_the_same_in_every_execution() -> None:
+    def roll(account: Account) -> None:
+        account.balance = random.SystemRandom().getrandbits(60)
+
+    assert whilst.check(Account, [roll, deposit]).answer is Answer.NOT_ISOLATED
+    assert whilst.check(Account, [roll]).answer is Answer.ISOLATED
+
+
+def test_an_exception_in_every_order_is_no_proof_unless_it_is_meant() -> None:
+    def slip(account: Account) -> None:
+        account.balance += account.amount  # type: ignore[attr-defined]  # a slip
+
+    verdict = whilst.check(Account, [slip, slip])
+    assert verdict.answer is Answer.INCONCLUSIVE
+    assert "slip 1 raises AttributeError" in verdict.reason
+    assert "raises=AttributeError" in verdict.reason
+    assert whilst.check(Account, [slip, slip], raises=AttributeError).is_isolated
+    assert whilst.check(Account, [slip, slip], raises=[KeyError]).answer is Answer.INCONCLUSIVE
+    with pytest.raises(CheckError, match="raises= is one or more types of exceptions"):
+        whilst.check(Account, [slip], raises=["AttributeError"])  # type: ignore[list-item]
+
+
+def test_a_thread_local_is_made_with_all_it_was_given() -> None:
+    class Local(threading.local):
+        def __init__(self, first: int, *, second: int) -> None:
+            self.both = first, second
+
+    def read(local: Local) -> tuple[int, int]:
+        return local.both
+
+    verdict = whilst.check(lambda: Local(1, second=2), [read, read], outcome=lambda _, results: results)
+    assert verdict.is_isolated, verdict.reason
+    assert set(verdict.sequential[0].facts.values()) == {"(1, 2)"}
+
+
+def test_a_repr_that_takes_the_lock_of_its_object_is_not_asked() -> None:
+    class Counter:
+        def __init__(self) -> None:
+            self.lock, self.n = threading.Lock(), 0
+
+        def __repr__(self) -> str:
+            with self.lock:
+                return f"<Counter {self.n}>"
+
+    class Box:
+        counter: Counter | None = None
+
+    def add(box: Box) -> None:
+        if box.counter is None:
+            box.counter = Counter()
+        with box.counter.lock:
+            box.counter.n += 1
+
+    verdict = whilst.check(Box, [add, add])
+    assert verdict.answer is Answer.NOT_ISOLATED
+    assert verdict.counterexample is not None
+    assert any("Counter(" in (moment.value or "") for moment in verdict.counterexample.moments)
+
+
+def test_a_class_may_have_a_property_for_its_module() -> None:
+    class Proxy:
+        @property
+        def __module__(self) -> str:  # type: ignore[override]
+            raise RuntimeError("nobody asks an instance")
+
+        held: object = None
+
+        def get(self) -> object:
+            if self.held is None:
+                self.held = object()
+            return self.held
+
+    def use(proxy: Proxy) -> object:
+        return proxy.get()
+
+    verdict = whilst.check(Proxy, [use, use], outcome=lambda _, results: results[0] is results[1])
+    assert verdict.answer is Answer.NOT_ISOLATED
 
 
 def test_state_that_setup_does_not_make_afresh_is_noticed() -> None:

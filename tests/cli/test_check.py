@@ -95,11 +95,13 @@ def test_an_exception_in_setup_is_shown_and_is_no_verdict(capsys: pytest.Capture
     assert told.strip().splitlines()[-1].startswith("whilst: there is no verdict")
 
 
-def test_a_task_that_always_raises_is_mentioned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_task_that_always_raises_proves_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "raising_for_cli.py"
-    file.write_text("def fail(state):\n    raise KeyError(state)\n\nasked = (dict, [fail, len])\n")
-    assert main(["check", f"{file}::asked"]) == 0
-    assert "that fail is meant to raise KeyError" in " ".join(capsys.readouterr().out.split())
+    task = "def fail(state):\n    raise KeyError(state)\n\n"
+    file.write_text(f"{task}asked = (dict, [fail, len])\nmeant = (dict, [fail, len], {{'raises': KeyError}})\n")
+    assert main(["check", f"{file}::asked"]) == 3
+    assert "fail raises KeyError({}) in every sequential order" in " ".join(capsys.readouterr().out.split())
+    assert main(["check", f"{file}::meant"]) == 0
 
 
 def test_json_and_html(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

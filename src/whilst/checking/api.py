@@ -27,6 +27,7 @@ def check(
     outcome: Callable[..., object] | None = None,
     invariant: Callable[[Any], object] | None = None,
     orders: str | Sequence[Sequence[int]] = "any",
+    raises: type[BaseException] | Sequence[type[BaseException]] = (),
     budget: float | str = 60.0,
     jobs: int = 1,
     progress: Callable[[Progress], None] | None = None,
@@ -42,6 +43,8 @@ def check(
             exception for a task that raised); by default everything reachable from the state, and all results.
         invariant: called with the final state of every execution; false or an AssertionError is a fault.
         orders: "any" sequential order will do, the one "given", or one of those listed (task numbers).
+        raises: exceptions that tasks are meant to raise. What a task raises in every sequential order and is not named
+            here is taken for a slip: then there is no proof.
         budget: seconds ("2 min"), or a number of executions ("5000 executions").
         jobs: processes that share the search.
         progress: is told now and then how far the search is.
@@ -53,7 +56,8 @@ def check(
         CheckError: the question makes no sense; and whatever `setup` raises.
     """
     asked = orders if isinstance(orders, str) else tuple(tuple(order) for order in orders)
-    question = Question(setup, tuple(tasks), outcome, invariant, asked)
+    meant = (raises,) if isinstance(raises, type) else tuple(raises)
+    question = Question(setup, tuple(tasks), outcome, invariant, asked, meant)
     seconds, executions = parse_budget(budget)
     config = SearchConfig(budget_s=seconds, budget_executions=executions, jobs=jobs, seed=seed, on_progress=progress)
     started = time.monotonic()
@@ -87,7 +91,8 @@ def replay(
     parsed = Token.parse(token)
     question = _question_of(token, parsed, setup, tasks, outcome, invariant)
     started = time.monotonic()
-    with Explorer(question.program, limits or Limits(), site_keys=parsed.site_keys) as explorer:
+    clocks = REMEMBERED[token][1] if token in REMEMBERED else None
+    with Explorer(question.program, limits or Limits(), site_keys=parsed.site_keys, started=clocks) as explorer:
         checker = Checker(question, explorer, started)
         return checker.replay(parsed)
 
@@ -105,7 +110,7 @@ def _question_of(
     if setup is not None or tasks is not None:
         raise CheckError("pass both setup and tasks, or neither")
     if token in REMEMBERED:
-        return REMEMBERED[token]
+        return REMEMBERED[token][0]
     known: dict[str, Any] = {each: resolve(each) for each in dict.fromkeys(parsed.where or ("",))}
     made, measured, held, *jobs = (known[each] for each in parsed.where)
     return Question(made, tuple(jobs), measured, held)

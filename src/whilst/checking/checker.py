@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from whilst.checking.engine.events import Status
@@ -25,6 +27,8 @@ from whilst.checking.question import Question
 from whilst.checking.search.parallel import Answered, Assignment, ParallelSearch, is_possible
 from whilst.checking.search.search import DivergedError, Guarantee, SearchConfig, SearchReport, search
 from whilst.errors import ReplayError
+from whilst.inspecting.descriptions import short
+from whilst.inspecting.ownership import is_foreign
 from whilst.model.verdict import Answer, Counterexample, Verdict
 
 if TYPE_CHECKING:
@@ -35,7 +39,8 @@ __all__ = ["REMEMBERED", "Checker"]
 _MOST_REMEMBERED: Final = 256
 _SETTLING: Final = 20
 _LOOKS: Final = 2  # executions of each kind that show what tasks change outside the state
-REMEMBERED: Final[dict[str, Question]] = {}  # by token: a check of local functions can be replayed where it ran
+# By token, with what the clocks showed: a check of local functions can be replayed where it ran.
+REMEMBERED: Final[dict[str, tuple[Question, tuple[int, ...]]]] = {}
 
 
 Serve: TypeAlias = "Callable[[Connection, Checker], object]"  # what a fork does with its end of a pipe
@@ -94,7 +99,7 @@ class Checker:
         """Helpers for the search, if other processes can import what it is about; else the verdict says why not."""
         where = self._references()
         if where and is_possible():
-            assignment = Assignment(where, self.question.orders, limits, tuple(sys.path))
+            assignment = Assignment(where, self.question.orders, limits, tuple(sys.path), self.explorer.started)
             return ParallelSearch(assignment, jobs - 1, self._note, lambda connection: serve(connection, self))
         why = "setup or tasks have no name that another process could import them by" if not where else "not on Windows"
         self._unseen.append(f"jobs={jobs} was not used, one process was: {why}")
@@ -188,11 +193,29 @@ class Checker:
             why = f"not proved: {'; '.join(report.hidden)}"
         elif self.explorer.unseen_code.left:
             why = f"not proved: Python code ran that can't be seen into: {', '.join(self.explorer.unseen_code.left)}"
+        elif self._slips():
+            why = f"not proved: {'; '.join(self._slips())}"
         elif report.guarantee is not Guarantee.EVERY_INTERLEAVING:
             why = f"{report.reason or 'the budget is used up'}; no counterexample among what was run"
         else:
             return None
         return Finding(Answer.INCONCLUSIVE, self.explorer.run(()), why)
+
+    def _slips(self) -> list[str]:
+        """Exceptions that end a task in every order, and that nobody said it is meant to raise: what would come after
+        is not checked at all, so that a slip in a task would pass for a proof."""
+        said = []
+        for key in sorted(self.judge.sequential.always_raised or ()):
+            error = self.judge.sequential.errors[key]
+            if not isinstance(error, self.question.raises):
+                task = self.judge.measure.classes.index(key[0]) if key[0] >= 0 else -1
+                name = self.judge.measure.names[task] if task >= 0 else "a thread"
+                kind = type(error).__name__
+                said.append(
+                    f"{name} raises {short(error)} in every sequential order{_line_of(error)}: mend it, or say that it "
+                    f"is meant to, with raises={kind}"
+                )
+        return said
 
     def _without_comparison(self, report: SearchReport) -> str:
         """No order of the tasks completes: what was found all the same."""
@@ -255,7 +278,7 @@ class Checker:
         text = str(Token(self.digest(execution), execution.choices, execution.site_keys, where))
         if len(REMEMBERED) >= _MOST_REMEMBERED:
             REMEMBERED.pop(next(iter(REMEMBERED)))
-        REMEMBERED[text] = self.question
+        REMEMBERED[text] = (self.question, self.explorer.started)
         return text
 
     def digest(self, execution: Execution) -> str:
@@ -265,9 +288,6 @@ class Checker:
     def assumed(self) -> tuple[str, ...]:
         said = [f"{each.what}: {each.treated_as}" for each in self.explorer.assumptions]
         said += [f"what {name} objects hold was not compared" for name in sorted(self._opaque)]
-        for task, error in sorted(self.judge.sequential.always_raised or ()):
-            name = self.judge.measure.names[task] if task >= 0 else "a thread"
-            said.append(f"that {name} is meant to raise {error}, as it does in every sequential order")
         return tuple(dict.fromkeys(said + self._unseen))
 
     # ---------------------------------------------------------------------------------------------------- a replay
@@ -304,6 +324,12 @@ class Checker:
             counterexample=example,
             token=text,
         )
+
+
+def _line_of(error: BaseException) -> str:
+    """The innermost line of the user's that it comes from."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not is_foreign(each.filename)]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 def _hint(execution: Execution) -> str:

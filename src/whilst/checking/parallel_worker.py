@@ -38,7 +38,7 @@ def _serve(connection: Connection) -> None:
     except Exception as error:  # whatever importing the user's code raises
         _refuse(connection, f"another process could not import setup and tasks: {error!r}")
         return
-    with Explorer(question.program, assignment.limits) as explorer:  # type: ignore[arg-type]
+    with Explorer(question.program, assignment.limits, started=assignment.started) as explorer:  # type: ignore[arg-type]
         checker = Checker(question, explorer, time.monotonic())
         if checker.prepare() is not None:
             _refuse(connection, "the tasks do not come to an end in another process")

@@ -71,7 +71,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         if inspect.iscoroutine(given):
             given.close()
         raise pytest.fail.Exception(str(error), pytrace=False) from None
-    own = {"outcome": question.outcome, "invariant": question.invariant, "orders": question.orders}
+    own = {
+        "outcome": question.outcome,
+        "invariant": question.invariant,
+        "orders": question.orders,
+        "raises": question.raises,
+    }
     _hold(pyfuncitem.config, question.setup, question.tasks, {**own, **marker.kwargs})
     return True
 

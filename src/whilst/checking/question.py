@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from whilst.checking.explain.tokens import load_file
 from whilst.checking.explorer.explorer import Program
-from whilst.checking.judge.outcome import short
 from whilst.errors import CheckError
+from whilst.inspecting.descriptions import short
 
 __all__ = ["Question", "as_question", "find"]
 
-_OPTIONS: Final = ("outcome", "invariant", "orders")
+_OPTIONS: Final = ("outcome", "invariant", "orders", "raises")
 _SHAPE: Final = "(setup, tasks), or a function that returns them"
 
 
@@ -34,6 +34,7 @@ class Question:
     outcome: Callable[..., object] | None = None
     invariant: Callable[[Any], object] | None = None
     orders: str | tuple[tuple[int, ...], ...] = "any"
+    raises: tuple[type[BaseException], ...] = ()  # what tasks are meant to raise
 
     def __post_init__(self) -> None:
         if not callable(self.setup):
@@ -43,6 +44,11 @@ class Question:
         wrong = _misfit(self.setup)
         if wrong:
             raise CheckError(f"setup is called without arguments, which {short(self.setup)} is not made for: {wrong}")
+        for kind in self.raises:
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise CheckError(
+                    f"raises names the types of exceptions that tasks are meant to raise, got {short(kind)}"
+                )
         for task in self.tasks:
             if not callable(task):
                 raise CheckError(f"every task must be a callable that takes the state, got {short(task)}")
@@ -134,6 +140,9 @@ def as_question(given: object, name: str = "this") -> Question:
     if not isinstance(tasks, Sequence):
         raise CheckError(f"the second part of {name} is the tasks, a list of callables, got {type(tasks).__name__}")
     try:
+        options = dict(options)
+        if isinstance(options.get("raises"), type):
+            options["raises"] = (options["raises"],)
         return Question(setup, tuple(tasks), **options)
     except (TypeError, ValueError) as error:
         raise CheckError(f"{name}: {error}") from error

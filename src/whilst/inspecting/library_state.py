@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 from whilst.inspecting import ownership
+from whilst.inspecting.objects import module_of
 
 __all__ = ["LibraryState"]
 
@@ -29,33 +30,33 @@ class LibraryState:
     def look(self, value: Any) -> object:
         """State of what has no Python attributes; None where it has none, or nothing is known of its kind."""
         kind = type(value)
-        if kind.__module__ == "numpy" and hasattr(value, "nbytes") and hasattr(value, "dtype"):
+        if module_of(kind) == "numpy" and hasattr(value, "nbytes") and hasattr(value, "dtype"):
             return self._array(value)
-        if kind.__module__.startswith("numpy.random") and hasattr(value, "bit_generator"):
+        if module_of(kind).startswith("numpy.random") and hasattr(value, "bit_generator"):
             return repr(value.bit_generator.state)
-        if kind.__module__.startswith("numpy.random") and hasattr(value, "get_state"):
+        if module_of(kind).startswith("numpy.random") and hasattr(value, "get_state"):
             return repr(value.get_state())
-        if kind.__module__.startswith("numpy.random") and hasattr(value, "n_children_spawned"):
+        if module_of(kind).startswith("numpy.random") and hasattr(value, "n_children_spawned"):
             return value.n_children_spawned
-        if kind.__module__.partition(".")[0] == "pandas" and hasattr(value, "_mgr"):
+        if module_of(kind).partition(".")[0] == "pandas" and hasattr(value, "_mgr"):
             return tuple(self._array(block) for block in value._mgr.arrays if hasattr(block, "nbytes"))  # noqa: SLF001
         if ownership.is_generator(value):
             return hash(value.getstate())
-        if isinstance(value, bytearray) or (kind.__module__ == "array" and kind.__name__ == "array"):
+        if isinstance(value, bytearray) or (module_of(kind) == "array" and kind.__name__ == "array"):
             return len(value), zlib.crc32(memoryview(value).cast("B")[:_MOST_BYTES]) if len(value) else 0
-        if kind.__module__ == "_io" and kind.__name__ in ("StringIO", "BytesIO"):
+        if module_of(kind) == "_io" and kind.__name__ in ("StringIO", "BytesIO"):
             return None if value.closed else (value.tell(), len(value.getvalue()))
-        if kind.__module__ == "itertools" and kind.__name__ in ("count", "repeat"):
+        if module_of(kind) == "itertools" and kind.__name__ in ("count", "repeat"):
             return repr(value)
-        if kind.__module__ == "_contextvars" and kind.__name__ == "ContextVar":
+        if module_of(kind) == "_contextvars" and kind.__name__ == "ContextVar":
             return id(value.get(None))
-        if kind.__module__ == "sqlite3" and kind.__name__ == "Connection":
+        if module_of(kind) == "sqlite3" and kind.__name__ == "Connection":
             return value.total_changes
         if hasattr(kind, "makeelement") and hasattr(kind, "iter"):  # a tree of XML: how much hangs on it
             return sum(1 for _ in islice(value.iter(), _MOST_ELEMENTS)), tuple(value.attrib.items())
         if isinstance(value, types.GeneratorType):
             return None if value.gi_frame is None else (value.gi_frame.f_lasti, len(value.gi_frame.f_locals))
-        if kind.__module__ == "builtins" and isinstance(value, Iterator):
+        if module_of(kind) == "builtins" and isinstance(value, Iterator):
             return operator.length_hint(value, -1)
         return None
 

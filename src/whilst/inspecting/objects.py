@@ -5,9 +5,29 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
-__all__ = ["attributes_of", "look_up", "names_of", "slots_of"]
+__all__ = ["attributes_of", "is_a", "look_up", "module_of", "names_of", "slots_of"]
+
+
+def is_a(value: object, kinds: type | tuple[type, ...]) -> TypeGuard[Any]:
+    """`isinstance` by the type alone: a `__class__` of the user's is not asked."""
+    return issubclass(type(value), kinds)
+
+
+def module_of(thing: object) -> str:
+    """The module of a class or function, "" if that is not told by a text: a `__module__` may be a property."""
+    if is_a(thing, type):
+        module = _MODULE_OF_TYPE.__get__(thing)
+    elif is_a(thing, _WITH_MODULE):
+        module = getattr(thing, "__module__", None)
+    else:
+        return module_of(type(thing))
+    return module if type(module) is str else ""
+
+
+_MODULE_OF_TYPE: Final[Any] = vars(type)["__module__"]
+_WITH_MODULE: Final = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodDescriptorType)
 
 
 def look_up(kind: type, name: str, default: Any = None) -> Any:

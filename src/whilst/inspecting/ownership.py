@@ -18,6 +18,8 @@ from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSe
 from pathlib import Path
 from typing import Final, TypeGuard
 
+from whilst.inspecting.objects import module_of
+
 __all__ = [
     "CHANGES_FIRST_ARGUMENT",
     "CONTAINERS",
@@ -191,9 +193,9 @@ def is_own_module(module: types.ModuleType) -> bool:
 
 def is_own_type(kind: type) -> bool:
     """Is the class the user's own?"""
-    if kind.__module__ in ("builtins", "abc", "typing"):
+    if module_of(kind) in ("builtins", "abc", "typing"):
         return False
-    module = sys.modules.get(kind.__module__)
+    module = sys.modules.get(module_of(kind))
     return is_own_code(getattr(module, "__file__", None) or "<unknown>")
 
 
@@ -209,7 +211,7 @@ def is_value(kind: type) -> bool:
 def is_lock(value: object) -> bool:
     """Is it something that `with` takes to keep others out?"""
     kind = type(value)
-    source = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    source = getattr(sys.modules.get(module_of(kind)), "__file__", None)
     return kind.__name__ in LOCK_TYPES and (source is None or not is_own_code(source))
 
 
@@ -224,7 +226,7 @@ def stateful_kind(value: object) -> str:
     if randoms is not None and isinstance(value, randoms.Random):
         return "" if isinstance(value, randoms.SystemRandom) else "a random generator"
     for kind in type(value).__mro__[:-1]:
-        name = f"{kind.__module__}.{kind.__qualname__}"
+        name = f"{module_of(kind)}.{kind.__qualname__}"
         if name in _STATEFUL_NAMES:
             return _STATEFUL_NAMES[name]
     if isinstance(value, (types.GeneratorType, Iterator)) and not is_lock(value):

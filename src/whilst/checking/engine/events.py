@@ -103,6 +103,7 @@ class TaskResult:
     has_finished: bool
     value: object = None
     error: BaseException | None = None
+    is_callback: bool = False  # no task, but a callback of an event loop that raised
 
 
 @dataclass(frozen=True, slots=True)

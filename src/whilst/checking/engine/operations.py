@@ -16,6 +16,7 @@ from whilst.checking.engine.events import Op
 __all__ = [
     "MIXED",
     "READS",
+    "SHARED_RANDOM",
     "STEPS_LOOP",
     "Accesses",
     "Event",
@@ -65,6 +66,7 @@ class Sync:
 
 READS: Final = Sync(Op.READ, writes=0)  # of several things at once
 MIXED: Final = "await:mixed"  # steps of coroutines are not all there is: every one depends on every other
+SHARED_RANDOM: Final = "random:shared"  # the hidden generator of `random` is state that tasks share
 STEPS_LOOP: Final = "asyncio"  # what all share that use more of asyncio than sleeps
 
 

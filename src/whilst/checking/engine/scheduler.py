@@ -13,6 +13,7 @@ why one class holds all there is to know and the common way through `choose` cal
 
 from __future__ import annotations
 
+import _thread
 import sys
 import time
 import warnings
@@ -46,7 +47,7 @@ class Overdue(BaseException):
 _SLOTS: Final = """
     _choices_are_outer _contexts _gate _hub _is_followed _is_over _is_unusual _jobs _look_at _looked _looks _main
     _plan _plan_length _polling _pool _to_begin _unwound blocked_outside children count cur daemons deadline did_begin
-    enabled_along gates groups held_off holding idle interrupt is_killing keep keeps_enabled limit_s limit_steps
+    enabled_along gates groups held_off holding ident idle interrupt is_killing keep keeps_enabled limit_s limit_steps
     numbers on_event on_stuck outer patience pending picker reason results sleep sleep_from sleeps status stuck
     task_numbers trace unmodelled
 """
@@ -62,6 +63,7 @@ class Scheduler:
         self._contexts: list[Context] = []
         self._is_over = False
         self.cur = -1
+        self.ident = 0  # of the thread that runs the tasks
         self.on_stuck: Callable[[], None] | None = None
         self.interrupt: BaseException | None = None
         self.blocked_outside = ""  # where the watchdog found a task in a system call
@@ -151,6 +153,7 @@ class Scheduler:
         self._reset(len(jobs))
         self._jobs.clear()
         self._hub = getcurrent()
+        self.ident = _thread.get_ident()
         self._plan, self._plan_length, self._choices_are_outer = plan, len(plan), are_outer
         self.sleep, self.sleep_from = sleep, sleep_from
         self.blocked_outside = ""

@@ -13,9 +13,10 @@ from typing import Final
 from whilst.checking.engine.events import Access, Op, SourceLocation, Status
 from whilst.checking.explain.conflicts import conflicts_of
 from whilst.checking.explain.patterns import name_of
-from whilst.checking.explorer.describe import TIME_OUT
+from whilst.checking.explorer.describe import CALLBACK, TIME_OUT
 from whilst.checking.explorer.explorer import Execution
-from whilst.checking.judge.outcome import Measure, short
+from whilst.checking.judge.outcome import Measure
+from whilst.inspecting.descriptions import short
 from whilst.inspecting.ownership import OWN_FOLDER
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment
 
@@ -70,6 +71,7 @@ def all_names(execution: Execution, measure: Measure) -> tuple[str, ...]:
     extra = range(len(measure.names), max(len(execution.results), 1 + max(execution.choices, default=0)))
     kinds = {each.task: _kind_of(each.op, each.target) for each in execution.blocked}
     kinds.update((each.task, _kind_of(each.op, each.target)) for each in reversed(execution.accesses()))
+    kinds.update((number, "callback") for number, each in enumerate(execution.results) if each.is_callback)
     return (*measure.names, *(f"{kinds.get(number, 'thread')} {number}" for number in extra))
 
 
@@ -77,7 +79,7 @@ def _kind_of(op: Op, target: str) -> str:
     """What a task is that begins so."""
     if op is not Op.RESUME:
         return "thread"
-    return "timer" if target == TIME_OUT else "coroutine"
+    return "timer" if target == TIME_OUT else "callback" if target == CALLBACK else "coroutine"
 
 
 def _telling(reached: Ending, sequential: Sequence[Ending]) -> tuple[Ending, tuple[Ending, ...]]:
@@ -123,8 +125,8 @@ def _errors(execution: Execution) -> list[tuple[int, BaseException]]:
 
 
 def _after(accesses: Sequence[Access], task: int) -> int:
-    """The task's last access."""
-    return max((access.index for access in accesses if access.task == task), default=-1)
+    """The task's last access; a callback of an event loop that raised is no task, and comes last."""
+    return max((access.index for access in accesses if access.task == task), default=len(accesses) - 1)
 
 
 def _raised(task: int, error: BaseException) -> Moment:

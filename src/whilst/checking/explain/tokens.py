@@ -30,6 +30,7 @@ from types import CodeType, ModuleType
 from typing import Final
 
 from whilst.errors import ReplayError
+from whilst.inspecting.objects import module_of
 from whilst.inspecting.ownership import is_foreign
 
 __all__ = ["Token", "digest_of", "load_file", "reference_to", "resolve"]
@@ -214,7 +215,7 @@ def reference_to(function: object) -> str:
         except (ValueError, SyntaxError, TypeError):
             is_plain = False
         return f"{inner}\t{given!r}" if inner and is_plain else ""
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    module, name = module_of(function), getattr(function, "__qualname__", None)
     held = sys.modules.get(module) if isinstance(module, str) else None
     if held is None or not isinstance(module, str) or not isinstance(name, str) or _dig(held, name) is not function:
         return ""

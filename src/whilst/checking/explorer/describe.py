@@ -7,7 +7,6 @@ wants to know what a step did, as far as others had to do with the same things.
 from __future__ import annotations
 
 import gc
-import re
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -18,17 +17,17 @@ from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.access_log import AccessLog, Placeholder
 from whilst.checking.observe.c_calls import OUTSIDE
-from whilst.inspecting.objects import attributes_of, look_up
+from whilst.inspecting.descriptions import short
+from whilst.inspecting.objects import attributes_of, is_a, look_up, module_of
 
-__all__ = ["TIME_OUT", "Describer", "DescriptionSource", "needs_free_threading", "types_within"]
+__all__ = ["CALLBACK", "TIME_OUT", "Describer", "DescriptionSource", "needs_free_threading", "types_within"]
 
 _Inner = tuple[Operation, str | None]  # an access within a step, and the value that it read or wrote
 _MOST_OBJECTS = 20_000  # how far the search for names goes
 _MOST_CHARACTERS = 80
 TIME_OUT = "the time-out"
-_UNREADABLE = "<unreadable>"
+CALLBACK = "the callback"
 _ABSENT = object()
-_ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")  # of another object in every execution: says nothing
 
 
 class DescriptionSource(NamedTuple):
@@ -62,45 +61,45 @@ class Describer:
         while at < len(waiting) and at < _MOST_OBJECTS:
             path, thing = waiting[at]
             at += 1
-            if id(thing) in self.names or isinstance(thing, _ATOMS):
+            if id(thing) in self.names or is_a(thing, _ATOMS):
                 continue
             self.names[id(thing)] = path
             self._keep.append(thing)
-            if not isinstance(thing, _RUNNING) and not type(thing).__module__.startswith(_LIBRARIES):
+            if not is_a(thing, _RUNNING) and not module_of(type(thing)).startswith(_LIBRARIES):
                 waiting += self._inside(path, thing)
 
     def _inside(self, path: str, thing: object) -> list[tuple[str, object]]:
-        if isinstance(thing, dict):
-            return [(f"{path}[{_short(key)}]", value) for key, value in list(thing.items())]
-        if isinstance(thing, (list, tuple)):
+        if is_a(thing, dict):
+            return [(f"{path}[{_key(key)}]", value) for key, value in list(thing.items())]
+        if is_a(thing, (list, tuple)):
             return [(f"{path}[{index}]", value) for index, value in enumerate(thing)]
-        if isinstance(thing, (set, frozenset)):
+        if is_a(thing, (set, frozenset)):
             return [(f"{path}{{...}}", value) for value in thing]
         out = [(f"{path}.{key}", value) for key, value in attributes_of(thing)]
-        if not out and not isinstance(thing, type):
+        if not out and not is_a(thing, type):
             out = [(f"{path}...", value) for value in gc.get_referents(thing) if not isinstance(value, type)]
         return out
 
     def name_of(self, thing: object) -> str:
         """A path from the state, a module's or class's own name, or the type and a number."""
-        known = self.names.get(thing.thing_id if isinstance(thing, Placeholder) else id(thing))
+        known = self.names.get(thing.thing_id if is_a(thing, Placeholder) else id(thing))
         if known is not None:
             return known
-        if isinstance(thing, type):
+        if is_a(thing, type):
             name = thing.__qualname__
-        elif isinstance(thing, dict) and "__name__" in thing and "__builtins__" in thing:
+        elif is_a(thing, dict) and "__name__" in thing and "__builtins__" in thing:
             name = str(thing["__name__"])
-        elif isinstance(thing, types.CellType):
+        elif is_a(thing, types.CellType):
             name = "closure"
         elif thing is OUTSIDE:
             name = repr(thing)
         else:
-            kind = thing.name if isinstance(thing, Placeholder) else type(thing).__name__
+            kind = thing.name if is_a(thing, Placeholder) else type(thing).__name__
             self._unnamed[kind] = number = self._unnamed.get(kind, 0) + 1
             name = f"<{kind} {number}>"
         self.names[id(thing)] = name
         self._keep.append(thing)
-        return name
+        return str(name)
 
     # ------------------------------------------------------------------ values
 
@@ -122,13 +121,9 @@ class Describer:
             self._within.setdefault(step, []).append((operation, self._value(operation)))
 
     def _value(self, operation: Operation) -> str | None:
-        cur, self._scheduler.cur = self._scheduler.cur, -1  # reprs run user code, which must not count
-        try:
-            if operation[0] == 1:
-                return _repr(operation[5]) if operation[5] is not None else None
-            return _read(operation) if operation[0] == 0 else None
-        finally:
-            self._scheduler.cur = cur
+        if operation[0] == 1:
+            return _text(operation[5]) if operation[5] is not None else None
+        return _read(operation) if operation[0] == 0 else None
 
     # ------------------------------------------------------------------ events
 
@@ -207,10 +202,10 @@ class Describer:
         name = self.name_of(thing)
         if operation[0] == 2 or key is None:
             return name
-        if isinstance(thing, types.CellType):
+        if is_a(thing, types.CellType):
             return str(key)
-        if isinstance(thing, (list, set)) or (isinstance(thing, dict) and "__builtins__" not in thing):
-            return f"{name}[{_short(key)}]"
+        if is_a(thing, (list, set)) or (is_a(thing, dict) and "__builtins__" not in thing):
+            return f"{name}[{_key(key)}]"
         return f"{name}.{key}"
 
     def _awaited(self, thing: object) -> str:
@@ -218,7 +213,9 @@ class Describer:
         kind = type(thing)
         if kind.__name__ == "TimerHandle":
             return TIME_OUT
-        return "" if kind.__name__ == "Task" and kind.__module__.startswith("whilst.") else self.name_of(thing)
+        if kind.__name__ == "_Callback":
+            return CALLBACK
+        return "" if kind.__name__ == "Task" and module_of(kind).startswith("whilst.") else self.name_of(thing)
 
     # ------------------------------------------------------------------ deadlocks
 
@@ -232,7 +229,7 @@ class Describer:
                 Blocked(
                     task=outer.get(task, task),
                     op=sync.kind if sync is not None else Op(operation[0]),
-                    target=self._target(operation),
+                    target=self._target(operation) or f"coroutine {operation[4].get_coro().__name__}",
                     object_id=operation[1],
                     location=operation[3].location,
                     holder=outer.get(holder[1], holder[1]) if holder else None,
@@ -274,7 +271,7 @@ def types_within(root: object) -> set[type]:
     found: set[type] = set()
     while waiting and len(seen) < _MOST_OBJECTS:
         thing = waiting.pop()
-        if id(thing) in seen or isinstance(thing, _ATOMS):
+        if id(thing) in seen or is_a(thing, _ATOMS):
             continue
         seen.add(id(thing))
         found.add(type(thing))
@@ -297,19 +294,14 @@ _RUNNING = (types.FrameType, types.CodeType, types.TracebackType, types.Coroutin
 _LIBRARIES = ("asyncio", "_asyncio", "whilst.", "_contextvars")
 
 
-def _short(value: object) -> str:
-    text = _repr(value)
-    return text if len(text) <= 30 else text[:27] + "..."
+def _key(value: object) -> str:
+    return short(value, 30)
 
 
-def _repr(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # the user's __repr__ may do anything
-        return _UNREADABLE
-    if " at 0x" in text:
-        text = _ADDRESS.sub("", text)
-    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
+def _text(value: object) -> str:
+    if type(value) is Placeholder:
+        return f"<{value.name}>"
+    return short(value, _MOST_CHARACTERS)
 
 
 def _class_value(thing: object, key: str) -> object:
@@ -327,21 +319,21 @@ def _read(operation: Operation) -> str | None:
     thing, key = operation[4], operation[2]
     found: Any
     try:
-        if isinstance(thing, types.CellType):
+        if is_a(thing, types.CellType):
             found = thing.cell_contents
-        elif isinstance(thing, dict):
+        elif is_a(thing, dict):
             found = thing if key is None else dict.get(thing, key, _ABSENT)  # `[]` may make it: `__missing__`
             if found is _ABSENT:
                 return None
-        elif isinstance(thing, list):
+        elif is_a(thing, list):
             found = thing if key is None else list.__getitem__(thing, key)
         elif key is None:
             found = thing
         elif isinstance(key, str):
-            inner = getattr(thing, "__dict__", {})
+            inner = dict(attributes_of(thing))
             found = inner[key] if key in inner else _class_value(thing, key)
         else:
             return None
     except Exception:  # absent, or not readable: then there is no value to show
         return None
-    return _repr(found)
+    return _text(found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from whilst.checking.engine.events import Access, Blocked, Status, TaskResult
-from whilst.checking.engine.operations import MIXED, Event, Operation, names_of
+from whilst.checking.engine.operations import MIXED, SHARED_RANDOM, Event, Operation, names_of
 from whilst.checking.engine.sites import Site
 from whilst.checking.explorer.describe import Describer, DescriptionSource, needs_free_threading
 
@@ -108,4 +108,4 @@ def _site_keys_of(
     for operation in operations:
         if operation[0] == 2 and operation[5].is_step:
             site_keys.update(names_of(operation))
-    return tuple(sorted(site_keys | ({MIXED} & named)))
+    return tuple(sorted(site_keys | ({MIXED, SHARED_RANDOM} & named)))

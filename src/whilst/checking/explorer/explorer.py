@@ -25,6 +25,7 @@ import gc
 import inspect
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -38,6 +39,8 @@ from whilst.checking.explorer.describe import Describer, DescriptionSource, need
 from whilst.checking.explorer.execution import Ending, Execution, Limits, Program
 from whilst.checking.explorer.runtime import Runtime, borrow, give_back
 from whilst.checking.instrument.left_alone import functions_behind, is_module_left_alone
+from whilst.checking.models.world.clocks import Clocks
+from whilst.inspecting.objects import module_of
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop
@@ -60,6 +63,7 @@ class Explorer:
         *,
         site_keys: Iterable[str] | None = None,
         at_every_instruction: bool = False,
+        started: tuple[int, ...] | None = None,
     ) -> None:
         """`site_keys`: see above. `at_every_instruction`: every instruction is an event (see `random_switches`)."""
         self.program = program
@@ -67,17 +71,20 @@ class Explorer:
         self._at_every_instruction, self._site_keys = at_every_instruction, site_keys
         self._tasks = [(task, _is_plain(task), _is_coroutine(task)) for task in program.tasks]
         self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
+        self.started = started or Clocks.now_outside()
         self._runs = 0
         self._had_gc = False
-        self._streams = _streams()
+        self._process_wide = _process_wide()
 
     def __enter__(self) -> Self:
-        self._streams = _streams()
+        self._process_wide = _process_wide()
         self._use(borrow(at_every_instruction=self._at_every_instruction))
+        self.registry.clocks.started = self.started
         self._had_gc = gc.isenabled()
         gc.disable()
         self._watchdog.start()
         self.unseen_code.start()
+        self.registry.imports.start()
         try:
             if self._site_keys is not None:
                 self.rewriter.add_site_keys(self._site_keys)
@@ -103,18 +110,28 @@ class Explorer:
     ) -> None:
         self._watchdog.stop()
         self.unseen_code.stop()
+        self.registry.imports.stop()
         self.instrumentation.restore()
         self.registry.threads.restore()
         give_back(self._runtime)
         if self._had_gc:
             gc.enable()
-        self._give_back_streams()
+        self._give_back()
 
-    def _give_back_streams(self) -> None:
-        """Two tasks that redirect a stream leave it redirected, which neither the next execution nor anybody else
-        is to find; what `setup` makes afresh is its own affair."""
-        if _streams() != self._streams:
-            sys.stdin, sys.stdout, sys.stderr = self._streams
+    def _give_back(self) -> None:
+        """Two tasks that redirect a stream, or catch warnings, leave that so, which neither the next execution nor
+        anybody else is to find; what `setup` makes afresh is its own affair."""
+        now = _process_wide()
+        if any(one is not other for one, other in zip(now[:5], self._process_wide[:5], strict=True)) or (
+            now[5] != self._process_wide[5]
+        ):
+            *streams, warnings.showwarning, filters, held = self._process_wide
+            sys.stdin, sys.stdout, sys.stderr = streams
+            filters[:] = held
+            warnings.filters = filters
+            mutated = getattr(warnings, "_filters_mutated", None)
+            if mutated is not None:
+                mutated()
 
     def run(self, choices: Sequence[int] = (), *, record: bool = False) -> Execution:
         """Run once; `choices` may be a prefix. A choice that can't be honoured ends it as DIVERGED."""
@@ -175,10 +192,12 @@ class Explorer:
         """For a while every function has its own code back, and another explorer may run."""
         self._watchdog.stop()
         self.instrumentation.restore()
+        self.registry.imports.stop()
         self.registry.threads.restore()
         try:
             yield
         finally:
+            self.registry.imports.start()
             self.instrumentation.reinstate()
             self._watchdog.start()
 
@@ -249,7 +268,7 @@ class Explorer:
         self._runs += 1
         if self._runs % _COLLECT_EVERY == 0:  # what is new, and now and then what has lasted for a while
             gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
-        self._give_back_streams()
+        self._give_back()
         self._runtime.begin()
         state = self.program.setup()
         if self._runs == 1:
@@ -312,23 +331,31 @@ class Explorer:
         loop.begin()
         return loop
 
+    def _results(self) -> tuple[TaskResult, ...]:
+        scheduler = self.scheduler
+        tasks = [scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers]
+        raised = [TaskResult(True, None, error, is_callback=True) for error in self.registry.callback_errors]
+        return (*tasks, *raised)
+
     def _execution(self, state: object, describer: Describer | None) -> Execution:
         scheduler, sites, held = self.scheduler, self.rewriter.site_table, self.registry.locks.held_at_end
-        outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
+        outer, trace = scheduler.outer, scheduler.trace
         ending = Ending(self._source, describer, outer, scheduler.stuck, held, sites.scheduling_points, sites.named)
         return Execution(
             tuple([outer[event[0]] for event in trace]),
             scheduler.status,
             state,
-            tuple([results.get(task, _CUT_SHORT) for task in scheduler.numbers]),
+            self._results(),
             scheduler.reason,
             trace,
             ending,
         )
 
 
-def _streams() -> tuple[Any, Any, Any]:
-    return sys.stdin, sys.stdout, sys.stderr
+def _process_wide() -> tuple[Any, ...]:
+    """The standard streams, and how warnings are shown: the list of filters, and what is in it."""
+    filters: Any = warnings.filters
+    return sys.stdin, sys.stdout, sys.stderr, warnings.showwarning, filters, tuple(filters)
 
 
 _CUT_SHORT = TaskResult(has_finished=False)
@@ -355,7 +382,7 @@ def _is_foreign(task: Any) -> bool:
     """Whether a callable is C, or a function of a module that stays as it is."""
     function = getattr(task, "__func__", task)
     if isinstance(function, types.FunctionType):
-        return is_module_left_alone(function.__module__ or "")
+        return is_module_left_alone(module_of(function))
     return isinstance(function, (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType))
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from whilst.checking.instrument.left_alone import is_module_left_alone
+from whilst.inspecting.objects import module_of
 
 __all__ = ["FileFunctions", "functions_like", "functions_with", "nested"]
 
@@ -67,7 +68,7 @@ def _look_through(file: str) -> list[types.FunctionType]:
     things = gc.get_objects()
     are_functions = map(operator.is_, map(type, things), itertools.repeat(types.FunctionType))
     functions = [each for each in itertools.compress(things, are_functions) if each.__code__.co_filename == file]
-    return [each for each in functions if not is_module_left_alone(each.__module__ or "")]
+    return [each for each in functions if not is_module_left_alone(module_of(each))]
 
 
 def nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -21,6 +21,7 @@ from whilst.checking.instrument.function_index import FileFunctions, functions_l
 from whilst.checking.instrument.left_alone import MODELLED, is_left_alone
 from whilst.checking.instrument.shared_variables import SharedVariables
 from whilst.checking.instrument.templates import Rewriter
+from whilst.inspecting.objects import module_of
 
 __all__ = ["Instrumentation"]
 
@@ -72,7 +73,7 @@ class Instrumentation:
         if id(code) in known_codes:
             return
         if is_left_alone(function):
-            module = function.__module__ or ""
+            module = module_of(function)
             if module.partition(".")[0] not in MODELLED:
                 self.left_alone_seen.add(module)
             known_codes.add(id(code))

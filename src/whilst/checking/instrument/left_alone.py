@@ -8,6 +8,8 @@ import types
 from collections.abc import Iterable
 from typing import Final
 
+from whilst.inspecting.objects import module_of
+
 __all__ = ["MODELLED", "functions_behind", "is_left_alone", "is_modelled", "is_module_left_alone"]
 
 # Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
@@ -16,16 +18,28 @@ LEFT_ALONE = (
     "whilst", "greenlet", "threading", "_thread", "queue", "logging", "importlib", "_frozen_importlib", "re",
     "enum", "typing", "abc", "_abc", "_py_abc", "warnings", "linecache", "traceback",
     "tokenize", "inspect", "dis", "opcode", "ast", "gc", "encodings", "codecs", "io", "_io", "_pyio",
-    "stat", "site", "pytest", "_pytest", "pluggy", "coverage", "hypothesis", "random", "signal", "subprocess",
+    "stat", "site", "pytest", "_pytest", "pluggy", "coverage", "hypothesis", "signal", "subprocess",
     "multiprocessing", "asyncio", "selectors", "socket", "ssl", "concurrent.futures", "decimal", "_pydecimal",
-    "numbers", "unittest.mock", "reprlib", "copyreg", "struct", "zipimport", "runpy", "pdb", "bdb", "cmd",
+    "numbers", "reprlib", "copyreg", "struct", "zipimport", "runpy", "pdb", "bdb", "cmd",
     "_py_warnings", "annotationlib", "_ast_unparse", "_colorize", "concurrent.interpreters",  # from 3.14 on
 )  # fmt: skip
 
-# Of those, what holds a lock while it calls a user's method (`emit` of a handler).
-_SEEN_INTO = frozenset({("logging", "Handler.handle"), ("logging", "Handler.acquire"), ("logging", "Handler.release")})
-# A module of theirs that has no effect but on what it is given.
-_PLAIN = frozenset({"multiprocessing.sharedctypes"})
+# Of those, what is seen into all the same: what calls a method of the user's while it holds a lock (`emit` of a
+# handler), and what changes things that tasks share (which handlers there are, which warnings are shown).
+_SEEN_IN_LOGGING = """
+    Handler.handle Handler.acquire Handler.release Logger.addHandler Logger.removeHandler Logger.hasHandlers
+    Logger.callHandlers Logger.setLevel Filterer.addFilter Filterer.removeFilter _acquireLock _releaseLock
+"""
+_SEEN_IN_WARNINGS = """
+    catch_warnings.__enter__ catch_warnings.__exit__ simplefilter filterwarnings resetwarnings _add_filter
+"""
+_SEEN_INTO = {
+    "logging": frozenset(_SEEN_IN_LOGGING.split()),
+    "warnings": frozenset(_SEEN_IN_WARNINGS.split()),
+    "_py_warnings": frozenset(_SEEN_IN_WARNINGS.split()),
+}
+# Modules of theirs that have no effect but on what they are given, or that start threads of their own.
+_PLAIN = frozenset({"multiprocessing.sharedctypes", "multiprocessing.dummy", "logging.handlers"})
 _NAMES = frozenset(LEFT_ALONE)
 _PREFIXES = (*(f"{name}." for name in LEFT_ALONE), "sre_")
 
@@ -37,8 +51,8 @@ def is_module_left_alone(module: str) -> bool:
 
 def is_left_alone(function: types.FunctionType) -> bool:
     """Whether that function runs as it is."""
-    module = function.__module__ or ""
-    return is_module_left_alone(module) and (module, function.__qualname__) not in _SEEN_INTO
+    module = module_of(function)
+    return is_module_left_alone(module) and function.__qualname__ not in _SEEN_INTO.get(module, ())
 
 
 def is_modelled(module: str) -> bool:
@@ -46,7 +60,7 @@ def is_modelled(module: str) -> bool:
     return module.partition(".")[0] in MODELLED and is_module_left_alone(module)
 
 
-MODELLED: Final = frozenset({"threading", "queue", "asyncio", "concurrent", "random", "whilst", "_thread"})
+MODELLED: Final = frozenset({"threading", "queue", "asyncio", "concurrent", "whilst", "_thread"})
 
 
 def functions_behind(target: object) -> Iterable[types.FunctionType]:

@@ -24,13 +24,11 @@ walked): executions mostly end in the same few presentations.
 from __future__ import annotations
 
 import collections
-import hashlib
-import re
 from typing import TYPE_CHECKING, Any, Final
 
-from whilst.checking.judge.decompose import take_apart
-from whilst.checking.judge.parts import Parts
 from whilst.errors import WhilstError
+from whilst.inspecting.decompose import take_apart
+from whilst.inspecting.parts import ADDRESS, NO_ADDRESS, Parts, atom_form, digest
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -41,11 +39,8 @@ TREE_NODES: Final = 2_000
 TREE_DEPTH: Final = 60
 GRAPH_NODES: Final = 1_000_000
 RECOLOURINGS: Final = 5_000_000
-_LONG: Final = 256  # longer strings are digested, so that a form stays small
 _KNOWN_PRESENTATIONS: Final = 4_096
 
-_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
-_NO_ADDRESS: Final = " at 0x…"
 _PLAIN: Final = frozenset({int, str, bytes, bool, type(None), float})
 
 
@@ -84,20 +79,6 @@ def reachable_ids(value: object, most: int) -> set[int]:
     return _Graph(value, most).ids
 
 
-def atom_form(value: Any) -> Hashable:
-    """The form of an `int`, `str`, `bytes`, `bool`, `float` or None."""
-    kind = type(value)
-    if kind is int or value is None:
-        return value  # type: ignore[no-any-return]  # an int or None
-    if kind is str:
-        text: str = _ADDRESS.sub(_NO_ADDRESS, value) if " at 0x" in value else value
-        return text if len(text) <= _LONG else ("str", len(text), _digest(text.encode("utf-8", "surrogatepass")))
-    if kind is bytes:
-        return ("bytes", value if len(value) <= _LONG else (len(value), _digest(value)))
-    # 1, 1.0 and True are equal in Python and are not the same outcome; repr keeps NaN equal to itself.
-    return (kind.__name__, repr(value))
-
-
 # ---------------------------------------------------------------------------------------------- the tree tier
 def _tree(value: Any, budget: list[int], depth: int) -> Hashable:
     kind = type(value)
@@ -133,10 +114,6 @@ def _bag(forms: list[Any]) -> Hashable:
 
 
 # --------------------------------------------------------------------------------------------- the graph tier
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
-
-
 class _Graph:
     """Every node reachable from a value, once each, in the order of a walk, with its children's numbers."""
 
@@ -180,7 +157,7 @@ def _node_parts(value: Any) -> Parts:
         rows = _plain_rows(value)
         if rows is not None:
             text = "\n".join(rows).encode("utf-8", "backslashreplace")
-            return Parts(("plain", kind.__name__, len(rows), _digest(text)))
+            return Parts(("plain", kind.__name__, len(rows), digest(text)))
     if kind is dict:
         return Parts("dict", (), list(value.items()))
     return take_apart(value)
@@ -195,7 +172,7 @@ def _plain_rows(value: Any) -> list[str] | None:
         return None
     rows = list(map(repr, value.items() if type(value) is dict else value))
     if str in kinds:
-        rows = [_ADDRESS.sub(_NO_ADDRESS, row) if " at 0x" in row else row for row in rows]
+        rows = [ADDRESS.sub(NO_ADDRESS, row) if " at 0x" in row else row for row in rows]
     return rows if type(value) in (list, tuple) else sorted(rows)
 
 
@@ -204,11 +181,11 @@ _known: dict[bytes, bytes] = {}  # presentation -> form, for graphs with cycles;
 
 def _graph(value: object) -> Hashable:
     graph = _Graph(value)
-    colours = [_digest(_label_text(parts.label)) for parts in graph.parts]
+    colours = [digest(_label_text(parts.label)) for parts in graph.parts]
     cyclic = _settle_acyclic(graph, colours)
     if not cyclic:
         return ("graph", colours[0])
-    presentation = _digest(b"".join(colours) + repr((graph.ordered, graph.unordered)).encode())
+    presentation = digest(b"".join(colours) + repr((graph.ordered, graph.unordered)).encode())
     form = _known.get(presentation)
     if form is None:
         if len(_known) >= _KNOWN_PRESENTATIONS:
@@ -225,7 +202,7 @@ def _label_text(label: Hashable) -> bytes:
 def _recoloured(graph: _Graph, colours: list[bytes], node: int) -> bytes:
     ordered = [colours[child] for child in graph.ordered[node]]
     unordered = sorted(colours[child] for child in graph.unordered[node])
-    return _digest(b"".join((colours[node], len(ordered).to_bytes(8, "big"), *ordered, *unordered)))
+    return digest(b"".join((colours[node], len(ordered).to_bytes(8, "big"), *ordered, *unordered)))
 
 
 def _settle_acyclic(graph: _Graph, colours: list[bytes]) -> list[int]:
@@ -279,4 +256,4 @@ def _quotient(graph: _Graph, colours: list[bytes]) -> bytes:
                 members.append(child)
             row.append(number[colours[child]])
         rows.append((colours[node], len(graph.ordered[node]), row))
-    return _digest(repr(rows).encode())
+    return digest(repr(rows).encode())

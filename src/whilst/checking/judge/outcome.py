@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import collections
 import inspect
-import threading
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from whilst.checking.engine.events import TaskResult
-from whilst.checking.judge.canonical import atom_form, canonical
-from whilst.checking.judge.decompose import take_apart
-from whilst.checking.judge.parts import attributes, type_name
-from whilst.errors import WhilstError
+from whilst.checking.judge.canonical import canonical
+from whilst.inspecting.decompose import take_apart
+from whilst.inspecting.descriptions import LOCKS, WIDTH, describe, is_dull, short
+from whilst.inspecting.parts import attributes, type_name
 
-__all__ = ["Judged", "Measure", "describe", "facts_of", "short", "task_names"]
+__all__ = ["Judged", "Measure", "facts_of", "task_names"]
 
 _MOST_FACTS: Final = 200
-_WIDTH: Final = 60
 _ATOMS: Final = (int, str, bytes, bool, float, type(None))
 
 
@@ -58,11 +57,7 @@ class Measure:
         Raises:
             StateTooLargeError: the state can't be compared.
         """
-        raised = frozenset(
-            (self.classes[task] if task < len(self.classes) else -1, type_name(type(result.error)))
-            for task, result in enumerate(results)
-            if result.error is not None
-        )
+        raised = frozenset(self.errors(results))
         if self._outcome is not None:
             return Judged(canonical(self._chosen(state, results)), raised)
         bags = []
@@ -70,6 +65,14 @@ class Measure:
             forms = [_result_form(results[task]) for task in bag]
             bags.append(forms[0] if len(forms) == 1 else frozenset(collections.Counter(forms).items()))
         return Judged((canonical(state), canonical(self.surroundings()), *bags), raised)
+
+    def errors(self, results: Sequence[TaskResult]) -> dict[tuple[int, str], BaseException]:
+        """What was raised, by what an exception is compared by."""
+        return {
+            (self.classes[task] if task < len(self.classes) else -1, type_name(type(result.error))): result.error
+            for task, result in enumerate(results)
+            if result.error is not None
+        }
 
     def facts(self, state: object, results: Sequence[TaskResult]) -> dict[str, str]:
         """The same ending by name, for a reader."""
@@ -94,7 +97,8 @@ class Measure:
     def _result_facts(self, results: Sequence[TaskResult]) -> dict[str, str]:
         found: dict[str, str] = {}
         for task, result in enumerate(results):
-            name = self.names[task] if task < len(self.names) else f"thread {task}"
+            kind = "callback" if result.is_callback else "thread"
+            name = self.names[task] if task < len(self.names) else f"{kind} {task}"
             if result.error is not None:
                 found[f"{name} raised"] = short(result.error)
             elif not result.has_finished:
@@ -159,7 +163,7 @@ def _walk(path: str, value: Any, found: dict[str, str], depth: int, above: set[i
         return
     children = None if depth == 0 or id(value) in above else _named_children(value)
     if children is None:
-        if not _is_dull(value):
+        if not is_dull(value):
             found[path] = short(value)
         return
     if not children:
@@ -176,6 +180,8 @@ def _named_children(value: Any) -> list[tuple[str, Any]] | None:
         return [(f"[{short(key, 30)}]", held) for key, held in dict.items(value)]
     if isinstance(value, (list, tuple, collections.deque)):
         return [(f"[{at}]", held) for at, held in enumerate(tuple(value))]
+    if isinstance(value, logging.Logger):
+        return [(".handlers", value.handlers), (".filters", value.filters), (".level", value.level)]
     if _has_name(value):
         return [(f".{name}", held) for name, held in attributes(value)]
     return None
@@ -187,88 +193,13 @@ def _fits(value: Any) -> bool:
         return True
     if isinstance(value, (list, tuple, set, frozenset, dict, collections.deque)):
         inner = [*value, *value.values()] if isinstance(value, dict) else list(value)
-        return all(type(each) in _ATOMS for each in inner) and len(describe(value)) <= _WIDTH
+        return all(type(each) in _ATOMS for each in inner) and len(describe(value)) <= WIDTH
     return False
-
-
-_LOCKS: Final = (type(threading.Lock()), type(threading.RLock()), threading.Condition, threading.Event)
-
-
-def _is_dull(value: object) -> bool:
-    """What no reader of an ending looks for: a lock that is free, code."""
-    return isinstance(value, _LOCKS) and "<locked" not in describe(value)
 
 
 def _has_name(value: object) -> bool:
     """True for an instance of a user's class, whose attributes are worth naming."""
-    if isinstance(value, (*_ATOMS, list, tuple, set, frozenset, dict, type, BaseException, *_LOCKS)):
+    if isinstance(value, (*_ATOMS, list, tuple, set, frozenset, dict, type, BaseException, *LOCKS)):
         return False
     label = take_apart(value).label  # "thing": a thread, a loop, a file
     return bool(attributes(value)) and not (isinstance(label, tuple) and label[0] in ("thing", "thread", "logger"))
-
-
-def short(value: object, width: int = _WIDTH) -> str:
-    """One line of at most `width` characters; no code of the user's is called."""
-    text = " ".join(describe(value).split())
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def describe(value: Any, depth: int = 3) -> str:
-    """A value as text in the manner of `repr`, from what it holds: no user's `__repr__`, no addresses."""
-    if type(value) in _ATOMS:
-        form = atom_form(value)
-        return repr(form) if type(value) is str and isinstance(form, str) else repr(value)
-    if depth == 0:
-        return "…"
-    try:
-        return _described(value, depth - 1)
-    except WhilstError:
-        raise
-    except Exception:  # a value in an odd state must not hide the verdict
-        return f"<{type_name(type(value))}>"
-
-
-def _described(value: Any, depth: int) -> str:
-    name = type_name(type(value)).rpartition(".")[2]
-    if isinstance(value, _LOCKS[:2]):
-        return "<locked>" if repr(value).startswith("<locked") else "<unlocked>"
-    if isinstance(value, BaseException):
-        return f"{name}({_listed(value.args, depth)})"
-    if isinstance(value, type):
-        return value.__qualname__
-    if isinstance(value, dict):
-        pairs = [f"{describe(k, depth)}: {describe(v, depth)}" for k, v in list(dict.items(value))[:40]]
-        inner = "{" + ", ".join(pairs) + "}"
-        return inner if type(value) is dict else f"{name}({inner})"
-    if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
-        return _container(value, name, depth)
-    if isinstance(value, bytearray):
-        return repr(value)
-    if hasattr(value, "__qualname__"):
-        return str(value.__qualname__)
-    held = attributes(value)
-    if held:
-        return f"{name}({', '.join(f'{k}={describe(v, depth)}' for k, v in held[:12] if not _is_dull(v))})"
-    label = take_apart(value).label
-    return label[1] if isinstance(label, tuple) and len(label) == 2 and isinstance(label[1], str) else f"<{name}>"
-
-
-def _container(value: Any, name: str, depth: int) -> str:
-    if isinstance(value, (set, frozenset)):
-        try:
-            items = sorted(value)
-        except TypeError:
-            items = list(value)
-        inner = _listed(items, depth)
-        return f"{{{inner}}}" if type(value) is set and value else f"{name}({inner})"
-    inner = _listed(tuple(value), depth)
-    if type(value) is list:
-        return f"[{inner}]"
-    if type(value) is tuple:
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
-    return f"{name}([{inner}])"
-
-
-def _listed(items: Sequence[object], depth: int) -> str:
-    shown = [describe(item, depth) for item in items[:40]]
-    return ", ".join([*shown, "…"] if len(items) > 40 else shown)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.canonical import StateTooLargeError, reachable_ids
-from whilst.inspecting.objects import names_of
+from whilst.inspecting.objects import module_of, names_of
 from whilst.inspecting.ownership import is_foreign
 
 __all__ = ["Surroundings"]
@@ -141,7 +141,7 @@ class Surroundings:
                 yield from self._of_names(vars(value), names)
 
     def _of_class(self, kind: type) -> Iterator[_Candidate]:
-        if id(kind) in self._seen or kind.__module__ in ("builtins", "threading", "queue", "collections", "asyncio"):
+        if id(kind) in self._seen or module_of(kind) in ("builtins", "threading", "queue", "collections", "asyncio"):
             return
         self._seen.add(id(kind))
         for name, value in list(vars(kind).items()):

@@ -34,6 +34,7 @@ class SequentialEndings:
     endings: dict[Hashable, Ending] = field(default_factory=dict)
     raised: set[tuple[int, str]] = field(default_factory=set)
     always_raised: frozenset[tuple[int, str]] | None = None  # in every one of them
+    errors: dict[tuple[int, str], BaseException] = field(default_factory=dict)  # one of each kind that was raised
     blocked: list[Execution] = field(default_factory=list)
     completed: int = 0
 
@@ -53,6 +54,7 @@ class SequentialEndings:
             self.completed += 1
             judged = self.measure.judge(execution.state, execution.results)
             self.raised |= judged.raised
+            self.errors.update(self.measure.errors(execution.results))
             self.always_raised = judged.raised & (judged.raised if self.always_raised is None else self.always_raised)
             if judged.form not in self.endings:
                 facts = self.measure.facts(execution.state, execution.results)

@@ -13,6 +13,7 @@ import itertools
 import operator
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -132,9 +133,18 @@ def _print(registry: ModelRegistry, site: Site, *values: Any, file: Any = None, 
     print(*values, file=file, **how)
 
 
+def _warn(warn: Any, registry: ModelRegistry, site: Site, *arguments: Any, **keywords: Any) -> None:
+    """warnings.warn: the filters say what becomes of it."""
+    registry.access_log.touch(site, 0, vars(warnings), "filters")
+    registry.hand_over(site, len, (warnings.filters,))
+    keywords["stacklevel"] = keywords.get("stacklevel", 1) + 1
+    warn(*arguments, **keywords)
+
+
 def install(registry: ModelRegistry) -> None:
     """Model what takes functions, and the getters of `operator`."""
     registry.models[id(print)] = _print
+    registry.models[id(warnings.warn)] = functools.partial(_warn, warnings.warn)
     for taker in _TAKERS:
         registry.models[id(taker)] = functools.partial(_take, taker)
     registry.getters[operator.attrgetter] = _get_attributes

@@ -16,6 +16,7 @@ from whilst.checking.observe.registry import ModelRegistry
 __all__ = ["Threads", "install"]
 
 _FIRST_IDENT = 1_000_000
+_STARTERS = [name for name in ("_start_new_thread", "_start_joinable_thread") if hasattr(threading, name)]
 
 
 class Finish:
@@ -44,6 +45,8 @@ class Threads:
         self.started: dict[int, int] = {}  # id of Thread -> task
         self.made: dict[int, int] = {}  # task -> how many threads without a name it has made
         self._counter: Callable[[], int] | None = None
+        self._starters: dict[str, Callable[..., Any]] = {}
+        self._ident = 0
 
     def begin(self) -> None:
         """A new execution."""
@@ -51,15 +54,28 @@ class Threads:
         self.finish.clear()
         self.started.clear()
         self.made.clear()
+        self._ident = _thread.get_ident()
         if self._counter is None:
             module: Any = threading
             self._counter, module._counter = module._counter, self._next_number
+            for name in _STARTERS:
+                self._starters[name] = start = getattr(module, name)
+                setattr(module, name, functools.partial(self._start_for_real, start))
 
     def restore(self) -> None:
         """Let names be counted by the process again."""
         if self._counter is not None:
             module: Any = threading
             module._counter, self._counter = self._counter, None
+            for name, start in self._starters.items():
+                setattr(module, name, start)
+
+    def _start_for_real(self, start: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        """A thread that code which is left alone starts in a task: nobody could say when it does what."""
+        if self.scheduler.cur >= 0 and _thread.get_ident() == self._ident:
+            self.scheduler.unmodelled = "a thread that the standard library starts by itself"
+            raise RuntimeError(self.scheduler.unmodelled)
+        return start(*arguments, **keywords)
 
     def _next_number(self) -> int:
         """What "Thread-1" and the like are numbered by: the same in every interleaving."""

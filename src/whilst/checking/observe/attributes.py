@@ -13,7 +13,7 @@ from whilst.checking.engine.sites import Site
 from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.lookups import MISSING, PROXIES, defines_in_python, referent
 from whilst.inspecting.c_effects import family
-from whilst.inspecting.objects import look_up
+from whilst.inspecting.objects import look_up, module_of
 
 __all__ = ["Attributes"]
 
@@ -59,20 +59,20 @@ class Attributes:
 
     def _unless_dropped(self, kind: type, how: str) -> str:
         """The short way through `get_attr` and `set_attr` keeps what it touches, and knows it by the instance."""
-        is_odd = kind in self.access_log.dropped or (kind.__module__, kind.__qualname__) in self.sharing_dicts
+        is_odd = kind in self.access_log.dropped or (module_of(kind), kind.__qualname__) in self.sharing_dicts
         return "dropped instance" if how == "instance" and is_odd else how
 
     def _touch_attr(self, site: Site, code: int, thing: Any, name: str, value: Any = None) -> None:
         """An attribute of an instance. Those that were given a `__dict__` may share it (Borg): it is known by that."""
         kind = type(thing)
-        if (kind.__module__, kind.__qualname__) in self.sharing_dicts and kind.__dictoffset__:
+        if (module_of(kind), kind.__qualname__) in self.sharing_dicts and kind.__dictoffset__:
             self.touch_all(site, [(code, vars(thing), name), (0, thing, "__dict__")], _WRITES if code else READS)
         else:
             self.touch(site, code, thing, name, value)
 
     def _share_dict(self, kind: type) -> None:
         """Some code gives instances of that type a `__dict__`. Known by name: classes may be made anew."""
-        name = (kind.__module__, kind.__qualname__)
+        name = (module_of(kind), kind.__qualname__)
         if name not in self.sharing_dicts:
             self.sharing_dicts.add(name)
             self.site_table.forget_kind(kind)
@@ -101,7 +101,7 @@ class Attributes:
             self.get_attr(site, referent(thing))
         elif how == "dict":
             inner = vars(thing)
-            if (type(thing).__module__, type(thing).__qualname__) in self.sharing_dicts:
+            if (module_of(type(thing)), type(thing).__qualname__) in self.sharing_dicts:
                 self.touch(site, 0, thing, "__dict__")
             else:
                 self.access_log.owner_of_dict[id(inner)] = thing
@@ -238,8 +238,11 @@ class Attributes:
         if mine is not None:
             inner.update(mine)
         elif defines_in_python(type(thing), "__init__"):
-            given = next((each for each in gc.get_referents(thing) if type(each) is tuple), ())
-            type(thing).__init__(thing, *given)
+            held = gc.get_referents(thing)
+            given = next((each for each in held if type(each) is tuple), ())
+            # Besides these, a `threading.local` refers to a dict by weak references, of what each thread has.
+            named = next((each for each in held if type(each) is dict and each and set(map(type, each)) == {str}), {})
+            type(thing).__init__(thing, *given, **named)
             self.swap_local(thing)  # others may have come in between
 
     def end(self) -> None:

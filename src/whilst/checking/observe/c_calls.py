@@ -21,6 +21,7 @@ from whilst.checking.observe.lookups import plain_key
 from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting import c_effects as effects
 from whilst.inspecting.c_effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
+from whilst.inspecting.objects import module_of
 
 __all__ = ["NOTHING", "OUTSIDE", "CCalls"]
 
@@ -121,7 +122,7 @@ class CCalls:
 
     def _unknown_method(self, site: Site, callee: Any, owner: Any, name: str, first: Any, second: Any) -> Any:
         kind = type(owner)
-        if self.registry.late and self.registry.meet_module(kind.__module__):
+        if self.registry.late and self.registry.meet_module(module_of(kind)):
             return self.call_builtin(site, callee, first, second)
         if kind is types.GeneratorType:
             self.access_log.touch(site, 1, owner, None)
@@ -149,19 +150,22 @@ class CCalls:
         if effect == "reads":
             self.access_log.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], READS)
             return callee
-        if kind.__module__ in _OUTSIDE_MODULES and kind.__name__ not in ("StringIO", "BytesIO"):
+        if module_of(kind) in _OUTSIDE_MODULES and kind.__name__ not in ("StringIO", "BytesIO"):
             self._touch_outside(site, name)
             return callee
         if name == "__next__":
             self.access_log.touch_all(site, self.containers.contents(1, owner), _CALLS)
             return callee
-        return self.assume(site, callee, f"{kind.__module__}.{kind.__qualname__}.{name}", owner)
+        return self.assume(site, callee, f"{module_of(kind)}.{kind.__qualname__}.{name}", owner)
 
     def _set_slot(self, site: Site, thing: Any, name: str) -> None:
         self.access_log.touch(site, 1, thing, name)
 
     def _call_class_method(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         name = callee.__name__
+        told = self.registry.clocks.calendar(callee.__self__, name)
+        if told is not None:
+            return told
         if name == "__setattr__" and first is not NOTHING:
             self.attributes.write_attr(site, callee.__self__, first, second)
             return callee
@@ -200,10 +204,10 @@ class CCalls:
             self.attributes.write_attr(site, first, second, None)
         elif callee is getattr or callee is hasattr:
             self._get_attr(site, first, second)
-        elif callee is open or callee.__module__ in ("posix", "nt"):
+        elif callee is open or module_of(callee) in ("posix", "nt"):
             self._touch_outside(site, callee.__name__)
         else:
-            module = getattr(callee, "__module__", None) or "builtins"
+            module = module_of(callee) or "builtins"
             if self.registry.late and self.registry.meet_module(module):
                 return self.call_builtin(site, callee, first, second)
             return self.assume(site, callee, f"{module}.{callee.__name__}", None)

@@ -20,7 +20,8 @@ from whilst.checking.observe.lookups import plain_key
 from whilst.checking.observe.registry import Model, ModelRegistry
 from whilst.inspecting import c_effects as effects
 from whilst.inspecting.c_effects import PURE, READERS, family
-from whilst.inspecting.objects import look_up
+from whilst.inspecting.objects import look_up, module_of
+from whilst.inspecting.ownership import is_own_code
 
 __all__ = ["Calls"]
 
@@ -47,7 +48,7 @@ class Calls:
     def call(self, site: Site, callee: Any, first: Any = NOTHING, second: Any = NOTHING) -> Any:
         """CALL, CALL_KW: the callee to use."""
         if self.scheduler.cur < 0:
-            return callee
+            return self._call_outside_tasks(site, callee)
         if self.access_log.step is not None:
             self.registry.steps.note_call(callee)
         kind = type(callee)
@@ -55,7 +56,7 @@ class Calls:
             if id(callee) in self._models:
                 return functools.partial(self._models[id(callee)], self.registry, site)
             if id(callee.__code__) not in self._known_codes:
-                if self.registry.late and self.registry.meet_module(callee.__module__):
+                if self.registry.late and self.registry.meet_module(module_of(callee)):
                     return self.call(site, callee, first, second)
                 self.registry.admit(callee)
             return callee
@@ -70,7 +71,7 @@ class Calls:
     def call_spread(self, site: Site, callee: Any, arguments: Any) -> Any:
         """CALL_FUNCTION_EX."""
         if self.scheduler.cur < 0:
-            return callee
+            return self._call_outside_tasks(site, callee)
         items = arguments if type(arguments) is tuple else ()
         if type(arguments) is not tuple:  # f(*shared)
             self._c_calls.hand_over(site, tuple, (arguments,))
@@ -96,16 +97,40 @@ class Calls:
 
     # ------------------------------------------------------------------ by kind of callee
 
+    def _call_outside_tasks(self, site: Site, callee: Any) -> Any:
+        """Setup and the outcome see the same clock and the same chance as the tasks, and nothing else of the check."""
+        model = self.registry.outside_tasks.get(id(callee))
+        if model is not None:
+            return functools.partial(model, self.registry, site)
+        kind = type(callee)
+        if kind is types.FunctionType:
+            if id(callee.__code__) not in self._known_codes and _matters_in_setup(callee):
+                self.registry.admit(callee)
+        elif kind is types.MethodType:
+            if id(callee.__self__) in self.registry.redirected:
+                return self.registry.redirect(site, callee)
+            if isinstance(callee.__func__, types.FunctionType) and _matters_in_setup(callee.__func__):
+                self.registry.admit(callee.__func__)
+        elif kind is _BuiltIn and callee.__name__ == "seed" and type(callee.__self__) in self.registry.type_models:
+            return self.registry.type_models[type(callee.__self__)](self.registry, site, callee)
+        elif kind is _BuiltIn and isinstance(callee.__self__, type):
+            return self.registry.clocks.calendar(callee.__self__, callee.__name__) or callee
+        elif kind is type and callee not in self.access_log.met:
+            start = getattr(callee, "__init__", None)
+            if isinstance(start, types.FunctionType) and _matters_in_setup(start):
+                self.access_log.meet(callee)
+        return callee
+
     def _call_method(self, site: Site, callee: types.MethodType, first: Any = NOTHING) -> Any:
         function = callee.__func__
         if id(callee.__self__) in self.registry.redirected:
-            return self.registry.redirect(callee)
+            callee = self.registry.redirect(site, callee)
         if type(function) is types.FunctionType:
             model = self._models.get(id(function))
             if model is not None:
                 return functools.partial(model, self.registry, site, callee.__self__)
             if id(function.__code__) not in self._known_codes:
-                if self.registry.late and self.registry.meet_module(function.__module__):
+                if self.registry.late and self.registry.meet_module(module_of(function)):
                     return self._call_method(site, callee)
                 self.registry.admit(function)
         elif not isinstance(function, type):  # ExitStack binds a lock's `__exit__`, a class an lru_cache
@@ -117,7 +142,7 @@ class Calls:
         model = self._models.get(id(kind))
         if model is not None:
             return functools.partial(model, self.registry, site)
-        if self.registry.late and self.registry.meet_module(kind.__module__):
+        if self.registry.late and self.registry.meet_module(module_of(kind)):
             return self._call_type(site, kind, first, second)
         if issubclass(kind, weakref.ref) and first is not NOTHING:
             self.access_log.let_go(type(first))
@@ -160,7 +185,7 @@ class Calls:
             return callee
         if kind in _PLAIN_CALLABLES or isinstance(callee, weakref.ref) or not callable(callee):
             return callee
-        return self._c_calls.assume(site, callee, f"{kind.__module__}.{kind.__qualname__}", callee)
+        return self._c_calls.assume(site, callee, f"{module_of(kind)}.{kind.__qualname__}", callee)
 
     def _call_partial(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         given = (*callee.args, first, second)
@@ -195,7 +220,7 @@ class Calls:
     # ------------------------------------------------------------------ context managers
 
     def _how_to_enter(self, kind: type) -> Model:
-        self.registry.meet_module(kind.__module__)
+        self.registry.meet_module(module_of(kind))
         enter, leave = look_up(kind, "__enter__"), look_up(kind, "__exit__")
         for function in (enter, leave):
             self.registry.admit_value(function)
@@ -248,6 +273,11 @@ class _Unbound:
 
     def __call__(self, _owner: Any, *arguments: Any, **keywords: Any) -> Any:
         return self.bound(*arguments, **keywords)
+
+
+def _matters_in_setup(function: types.FunctionType) -> bool:
+    """Whether it may ask for the time or for chance: code of the user's, and what draws from the system."""
+    return is_own_code(function.__code__.co_filename) or module_of(function) in ("uuid", "secrets", "random")
 
 
 _LRU = type(functools.lru_cache(lambda: None))

@@ -14,6 +14,7 @@ from whilst.checking.observe.attributes import Attributes
 from whilst.checking.observe.containers import Containers
 from whilst.checking.observe.variables import Variables
 from whilst.inspecting import c_effects as effects
+from whilst.inspecting.objects import module_of
 
 __all__ = ["Model", "ModelRegistry"]
 
@@ -43,7 +44,8 @@ class ModelRegistry:
         self.virtual: dict[str, Assumption] = {}  # what was given a stand-in of another nature
         self.has_identity = False  # whether a task asked who it is
         self.redirected: dict[int, object] = {}  # id of an object -> its methods go to another one
-        self.redirect: Callable[[types.MethodType], Any] = lambda method: method
+        self.redirect: Callable[[Site, types.MethodType], Any] = lambda _, method: method
+        self.outside_tasks: dict[int, Model] = {}  # models that hold in setup and in the outcome, too
         self.getters: dict[type, Callable[[Any, Site, Any], Any]] = {}  # of `operator`
         self.seen: Callable[[Site, Any], Any] = lambda _, function: function  # what C code shall call instead of it
         self.generations: dict[int, list[Any]] = {}  # of barriers
@@ -53,8 +55,10 @@ class ModelRegistry:
         self.threads: Any = None
         self.clocks: Any = None
         self.futures: Any = None
+        self.imports: Any = None
         self.steps: Any = None  # of coroutine tasks, where all tasks are such
         self.step_sites: dict[tuple[int, int], Site] = {}  # where they go on, by code and instruction
+        self.callback_errors: list[Exception] = []  # of event loops in this execution
         self.loops: list[Any] = []  # event loops that run in this execution
         self.remote: Callable[..., Callable[[], Any]]  # a call in a process of an executor's
         self.later: list[Any] = []  # models of modules that were loaded later, if they keep anything
@@ -63,6 +67,7 @@ class ModelRegistry:
     def begin(self) -> None:
         """A new execution."""
         self.generations.clear()
+        self.callback_errors.clear()
         for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures, *self.later):
             models.begin()
 
@@ -83,8 +88,8 @@ class ModelRegistry:
         """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
         meta: type = type(kind)
         for base in (*kind.__mro__, *meta.__mro__):
-            self.meet_module(base.__module__)
-            if not is_modelled(base.__module__) and not effects.is_made_in_c(base):
+            self.meet_module(module_of(base))
+            if not is_modelled(module_of(base)) and not effects.is_made_in_c(base):
                 for value in list(vars(base).values()):
                     self.admit_value(value)
 

@@ -42,6 +42,7 @@ class Assignment:
     orders: object
     limits: object
     path: tuple[str, ...]
+    started: tuple[int, ...]  # what the clocks show at the start of every execution
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,7 +345,10 @@ def _sample(explorer: Explorer, config: SearchConfig, spent: _Spent, reached: _R
 def test_with_random_switches(explorer: Explorer, config: SearchConfig, on_audit: OnAudit, reached: _Reached) -> None:
     """Random schedules with a switch point ahead of every instruction: do they end in ways not known?"""
     limits = Limits(explorer.limits.steps * 20, explorer.limits.seconds)
-    with explorer.suspended(), Explorer(explorer.program, limits, at_every_instruction=True) as inner:
+    with (
+        explorer.suspended(),
+        Explorer(explorer.program, limits, at_every_instruction=True, started=explorer.started) as inner,
+    ):
         strategy = RandomSwitches(config.seed, inner.scheduler)
         inner.scheduler.picker = strategy.pick
         for kind in explorer.access_log.dropped:

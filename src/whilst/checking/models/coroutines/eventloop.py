@@ -7,7 +7,8 @@ Queue, gather, TaskGroup, timeout ...): it needs nothing from a loop but `call_s
 
 A sleep ends at once, which makes the sleeper one of those that are ready. Other timers (time-outs) are tasks of their
 own that may be resumed at any moment until they are cancelled: early and late. A callback that is no step of a task
-runs right after the step that asked for it.
+runs right after the step that asked for it; one that asks for itself again has another turn after the next step. What
+a thread asks for by `call_soon_threadsafe` runs at any moment after that, in the order in which it was asked for.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from whilst.checking.engine.scheduler import Abort
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.models.coroutines.steps import where
 from whilst.inspecting.cpython import Positions
+from whilst.inspecting.objects import module_of
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.steps import Steps, Touched
@@ -63,6 +65,23 @@ def _ends_sleep(callback: Any) -> bool:
     return getattr(callback, "__name__", "") == "_set_result_unless_cancelled"
 
 
+class _Callback:
+    """What a callback that belongs to no task is shown as."""
+
+    __slots__ = ()
+
+
+_CALLBACK = _Callback()
+
+
+def _identity(handle: Any) -> object:
+    """Equal for two callbacks that do the same: a function made anew for each round is still the same."""
+    callback = handle._callback
+    function = getattr(callback, "__func__", callback)
+    code = getattr(function, "__code__", None)
+    return id(code or function), id(getattr(callback, "__self__", None)), tuple(map(id, handle._args or ()))
+
+
 class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed alone
     """The loop of one execution."""
 
@@ -78,10 +97,12 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         self._task_of: dict[int, int] = {}  # id of asyncio.Task or timer -> the scheduler's task
         self._made: list[Any] = []
         self._is_busy = False
-        self._now = 0.0
         self._ahead: dict[int, tuple[Touched, bool]] = {}  # of tasks: the next step, whether it comes after a sleep
         self._children: set[int] = set()  # those of them that a coroutine made
         self.members: set[int] = set()  # the scheduler's tasks that run on it
+        self._callbacks = -1  # the scheduler's task that runs callbacks which belong to no step
+        self._put_off: deque[asyncio.Handle] = deque()  # callbacks that asked for themselves again
+        self._exception_handler: Any = None
         self._first = -1  # the task whose bit stands for all coroutine tasks
 
     # ------------------------------------------------------------------ tasks
@@ -166,16 +187,17 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         """Tasks that could be resumed; none while a step is under way (a thread may run meanwhile)."""
         if self._is_busy:
             return frozenset()
-        return frozenset(task for task, handles in self._handles.items() if handles)
+        ready = frozenset(task for task, handles in self._handles.items() if handles)
+        return ready if ready or not self._put_off else frozenset({self._callbacks})
 
-    def _run(self, handle: asyncio.Handle, made: asyncio.Task[Any] | None = None) -> None:
+    def _run(self, handle: asyncio.Handle | None, made: asyncio.Task[Any] | None = None) -> None:
         self._is_busy = True
         depth = len(self._scheduler.trace)
         try:
             self._begin_step()
-            self._run_one(handle)
-            while self._soon:
-                self._run_one(self._soon.popleft())
+            if handle is not None:
+                self._run_one(handle)
+            self._run_callbacks()
             self._end_step(made)
             if len(self._scheduler.trace) > depth:  # others, of threads, may have come in between: this is its end
                 if self._all_steps is not None:
@@ -185,6 +207,43 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
             if self._steps is not None:
                 self._steps.stop()
             self._is_busy = False
+
+    def _run_callbacks(self) -> None:
+        """What the step asked for, and what that asks for in its turn, but nothing twice: it would go on for ever."""
+        asked_for = len(self._put_off) + len(self._soon)
+        self._soon.extendleft(reversed(self._put_off))
+        self._put_off.clear()
+        done = set()
+        while self._soon:
+            handle = self._soon.popleft()
+            asked_for -= 1
+            what = _identity(handle)
+            if asked_for < 0 and what in done:
+                self._put_off.append(handle)
+                self._task_for_callbacks()
+                if self._all_steps is not None:
+                    self._all_steps.note_mixed()
+                continue
+            done.add(what)
+            self._run_one(handle)
+
+    def _task_for_callbacks(self) -> int:
+        """The task that runs callbacks which belong to no step."""
+        if self._callbacks < 0:
+            self._callbacks = task = self._scheduler.next_child()
+            self._handles[task] = deque()
+            self._scheduler.spawn(self._go_on_calling, self._resumption(task, _CALLBACK))
+            self._scheduler.daemons.add(task)
+            self._scheduler.groups[task] = 1 << max(self._first, 0)
+            self.members.add(task)
+        return self._callbacks
+
+    def _go_on_calling(self) -> None:
+        task = self._scheduler.cur
+        while True:
+            handles = self._handles[task]
+            self._run(handles.popleft() if handles else None)
+            self._scheduler.step(self._resumption(task, _CALLBACK))
 
     def _begin_step(self) -> None:
         if self._steps is not None:
@@ -215,9 +274,10 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         made = next((each for each in self._made if self._task_of.get(id(each)) == task), None)
         return made is not None and bool(made.cancelling())
 
-    @staticmethod
-    def _run_one(handle: asyncio.Handle) -> None:
+    def _run_one(self, handle: asyncio.Handle) -> None:
         if not handle.cancelled():
+            if isinstance(handle, asyncio.TimerHandle):
+                self._registry.clocks.wait_until(handle.when())
             handle._run()  # what a loop does with a handle
 
     async def to_the_end(self, main: Any) -> Any:
@@ -268,7 +328,10 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def _owner(self, handle: asyncio.Handle) -> int | None:
         """The scheduler's task that this is a step of."""
-        stepped = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
+        callback = handle._callback  # type: ignore[attr-defined]
+        if getattr(callback, "__name__", "") == "cancel":
+            return None
+        stepped = getattr(callback, "__self__", None)
         return self._task_of.get(id(stepped))
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
@@ -292,12 +355,21 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
             self._run_one(self._soon.popleft())
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
-        """From a thread of the check."""
-        return self.call_soon(callback, *args, context=context)
+        """From a thread of the check: an event, and then the callback may run at any moment."""
+        if self._scheduler.cur < 0 or self._scheduler.cur in self.members:
+            return self.call_soon(callback, *args, context=context)
+        if self._all_steps is not None:
+            self._all_steps.note_mixed()
+        task = self._task_for_callbacks()
+        handle = asyncio.Handle(callback, args, self, context)
+        self._scheduler.step((2, id(self), None, self._site, _CALLBACK, Sync(Op.RELEASE, self._ready)))
+        self._handles.setdefault(task, deque()).append(handle)
+        return handle
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         """A sleep's end comes at once; another timer at any moment."""
         if _ends_sleep(callback):
+            self._registry.clocks.pass_time(int(delay * 1e9))
             return self.call_soon(callback, *args, context=context)
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
@@ -327,13 +399,12 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
     def time(self) -> float:
         """Later at every look."""
         self._touch_loop()
-        self._now += 1e-6
-        return self._now
+        return float(self._registry.clocks.monotonic_s())
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         """A call in a thread of its own (asyncio.to_thread too), or in a process of the executor's."""
         future = self.create_future()
-        if type(executor).__module__ == "concurrent.futures.process":
+        if module_of(type(executor)) == "concurrent.futures.process":
             self._registry.meet_module("concurrent.futures.process")
             func, args = self._registry.remote(executor, func, *args), ()
 
@@ -373,11 +444,29 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         """Never, while it is in use."""
         return False
 
+    def get_task_factory(self) -> None:
+        """None: tasks are asyncio's own."""
+        return
+
+    def set_exception_handler(self, handler: Any) -> None:
+        """What is called with the errors of callbacks."""
+        self._exception_handler = handler
+
+    def get_exception_handler(self) -> Any:
+        """As it was set."""
+        return self._exception_handler
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Errors nobody awaited are results of their tasks."""
+        """An error in a callback counts as one of a task; those of tasks that nobody awaited are their results."""
+        if self._exception_handler is not None:
+            self._registry.call(self._site, self._exception_handler, self, context)(self, context)
+        else:
+            self.default_exception_handler(context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """As above."""
+        if "handle" in context and isinstance(context.get("exception"), Exception):
+            self._registry.callback_errors.append(context["exception"])
 
 
 for _name in dir(asyncio.AbstractEventLoop):

@@ -20,6 +20,7 @@ from typing import Any, Final
 from whilst.checking.engine.operations import MIXED, STEPS_LOOP, Accesses
 from whilst.checking.engine.sites import SiteTable
 from whilst.checking.observe.access_log import AccessLog
+from whilst.inspecting.objects import module_of
 
 __all__ = ["Steps", "where"]
 
@@ -105,9 +106,9 @@ class Steps:
 
     def note_call(self, callee: Any) -> None:
         """The step calls something."""
-        module = getattr(callee, "__module__", None) or ""
+        module = module_of(callee)
         owner = getattr(callee, "__self__", None)
-        if callee is not asyncio.sleep and (_is_asyncio(str(module)) or _is_asyncio(type(owner).__module__)):
+        if callee is not asyncio.sleep and (_is_asyncio(str(module)) or _is_asyncio(module_of(type(owner)))):
             self.touch_loop()
             if getattr(callee, "__name__", "") in _ASKING:
                 self._records.append((_HANDED_OUT, -1, []))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from whilst.checking.judge.parts import Parts, type_name
+from whilst.inspecting.parts import Parts, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

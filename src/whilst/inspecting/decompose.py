@@ -27,10 +27,10 @@ import uuid
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from whilst.checking.judge.foreign import FOREIGN
-from whilst.checking.judge.parts import Parts, attributes, type_name
 from whilst.inspecting.cpython import SIMPLE_QUEUE_HOLDS_A_LIST
-from whilst.inspecting.objects import slots_of
+from whilst.inspecting.foreign import FOREIGN
+from whilst.inspecting.objects import module_of, slots_of
+from whilst.inspecting.parts import Parts, attributes, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -161,7 +161,7 @@ def _type(value: Any) -> Parts:
 
 def _function(value: Any) -> Parts:
     cells = [_contents(cell) for cell in value.__closure__ or ()]
-    return Parts(("function", f"{value.__module__}.{value.__qualname__}"), cells, list(value.__dict__.items()))
+    return Parts(("function", f"{module_of(value)}.{value.__qualname__}"), cells, list(value.__dict__.items()))
 
 
 def _cell(value: Any) -> Parts:
@@ -211,7 +211,8 @@ def _thread(value: Any) -> Parts:
 
 
 def _logger(value: Any) -> Parts:
-    return Parts(("logger", value.name))
+    label = ("logger", value.name, value.level, value.propagate, value.disabled)
+    return Parts(label, tuple(value.handlers), tuple(value.filters))
 
 
 def _generator(value: Any) -> Parts:
@@ -252,10 +253,10 @@ _OWN_DATA: Final = ("whilst.checking.question", "whilst.checking.engine.events")
 
 
 def _taker_of(kind: type) -> Callable[[Any], Parts]:
-    if kind.__module__.startswith("whilst.checking.") and kind.__module__ not in _OWN_DATA:
+    if module_of(kind).startswith("whilst.checking.") and module_of(kind) not in _OWN_DATA:
         return _thing  # the checker's own stand-ins are no state of the user's
     for base in kind.__mro__:
-        taker = _BY_BASE.get(base) or FOREIGN.get(f"{base.__module__}.{base.__qualname__}")
+        taker = _BY_BASE.get(base) or FOREIGN.get(f"{module_of(base)}.{base.__qualname__}")
         if taker is not None:
             return taker
     return _object

@@ -1,0 +1,1 @@
+"""What tasks ask of the world outside the program: the time and chance."""
