@@ -46,9 +46,7 @@ class Question:
             raise CheckError(f"setup is called without arguments, which {short(self.setup)} is not made for: {wrong}")
         for kind in self.raises:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                raise CheckError(
-                    f"raises names the types of exceptions that tasks are meant to raise, got {short(kind)}"
-                )
+                raise CheckError(f"raises= is one or more types of exceptions, got {short(kind)}")
         for task in self.tasks:
             if not callable(task):
                 raise CheckError(f"every task must be a callable that takes the state, got {short(task)}")

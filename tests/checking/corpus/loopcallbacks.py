@@ -144,7 +144,7 @@ def seen(app: App) -> Any:
 
 PAIRS = {
     "a callback that raises": (
-        ask(start, start, outcome=lambda app: len(app.running)),
+        {**ask(start, start, outcome=lambda app: len(app.running)), "expect": "raises"},
         ask(start_with_care, start_with_care, outcome=lambda app: len(app.running)),
     ),
     "a thread wakes a loop": (
