@@ -11,7 +11,7 @@ from _queue import SimpleQueue
 from contextlib import nullcontext
 from time import perf_counter_ns
 
-from whilst.running import nesting
+from whilst.running.nesting import enter_worker
 from whilst.running.worker.bare import light_import
 from whilst.running.worker.child.serial import Awaiter, one_argument
 from whilst.running.worker.child.styles import EndedCalls, Style, vital
@@ -129,7 +129,7 @@ class Threaded(Style):
             if is_over:
                 self._skip(collected, at)
             else:
-                nesting.enter_worker(work.job.head.nested_workers)
+                enter_worker(work.job.head.nested_workers)
                 value, error = None, None
                 ids = work.head.ids
                 call = one_argument(work.job, None if ids is None else [ids[position]], awaits)

@@ -12,7 +12,7 @@ import sys
 from _pickle import dumps, loads
 
 from whilst._record import Record
-from whilst.running import process_role
+from whilst.running.process_role import has_parents_main
 from whilst.running.worker.transport import serialization
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ def rebuild(data: bytes) -> BaseException:
 
 def _dumps(value: object) -> bytes:
     """A class of `__main__` by its name where the program's is the very same: who catches it, catches that one."""
-    return serialization.dumps_one(value, shares_main=process_role.has_parents_main())
+    return serialization.dumps_one(value, shares_main=has_parents_main())
 
 
 def _as_plain(description: _Description | None) -> Any:
