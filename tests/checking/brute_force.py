@@ -156,5 +156,5 @@ def searched(explorer: Explorer, note: Callable[[Execution], None], *, is_symmet
         note(execution)
         return False
 
-    config = SearchConfig(budget_s=None, is_symmetric=is_symmetric, audit_executions=0)
+    config = SearchConfig(budget_s=None, is_symmetric=is_symmetric, random_executions=0)
     return search(explorer, config, on_execution)

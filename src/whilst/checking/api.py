@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from whilst.checking.checker import REMEMBERED, Checker
@@ -13,7 +12,7 @@ from whilst.checking.explain.tokens import Token, resolve
 from whilst.checking.explorer.explorer import Explorer, Limits
 from whilst.checking.parallel_worker import go_on
 from whilst.checking.question import Question
-from whilst.checking.search.search import Progress, SearchConfig
+from whilst.checking.search.strategy import Progress, SearchConfig
 from whilst.errors import CheckError
 from whilst.model.verdict import Verdict
 
@@ -59,14 +58,14 @@ def check(
     meant = (raises,) if isinstance(raises, type) else tuple(raises)
     question = Question(setup, tuple(tasks), outcome, invariant, asked, meant)
     seconds, executions = parse_budget(budget)
-    config = SearchConfig(budget_s=seconds, budget_executions=executions, jobs=jobs, seed=seed, on_progress=progress)
+    config = SearchConfig(budget_s=seconds, budget_executions=executions, seed=seed, on_progress=progress)
     started = time.monotonic()
     limits = limits or Limits()
     with Explorer(question.program, limits) as explorer:
         checker = Checker(question, explorer, started)
         parallel = checker.parallel(jobs, limits, go_on) if jobs > 1 else None
         try:
-            return checker.run(replace(config, parallel=parallel))
+            return checker.run(config, parallel)
         finally:
             if parallel is not None:
                 parallel.close()

@@ -25,7 +25,8 @@ from whilst.checking.judge.outside_state import Surroundings
 from whilst.checking.judge.sequential import ENDLESS
 from whilst.checking.question import Question
 from whilst.checking.search.parallel import Answered, Assignment, ParallelSearch, is_possible
-from whilst.checking.search.search import DivergedError, Guarantee, SearchConfig, SearchReport, search
+from whilst.checking.search.search import SearchReport, search
+from whilst.checking.search.strategy import DivergedError, Guarantee, SearchConfig
 from whilst.errors import ReplayError
 from whilst.inspecting.descriptions import short
 from whilst.inspecting.ownership import is_foreign
@@ -62,7 +63,7 @@ class Checker:
         self._unseen: list[str] = []
 
     # --------------------------------------------------------------------------------------------- the whole check
-    def run(self, config: SearchConfig) -> Verdict:
+    def run(self, config: SearchConfig, parallel: ParallelSearch | None = None) -> Verdict:
         if self.judge.measure.takes_results:
             config = replace(config, is_symmetric=False)
         try:
@@ -76,7 +77,7 @@ class Checker:
             return self.verdict(first, None)
         while True:
             try:
-                report = search(self.explorer, config, self.judge, on_audit=self.judge.judge)
+                report = search(self.explorer, config, self.judge, objection=self.judge.judge, parallel=parallel)
             except DivergedError as error:
                 now = self.explorer.run(())
                 reason = f"not deterministic: {error}{_hint(now)}"
@@ -251,7 +252,7 @@ class Checker:
             counterexample=example,
             token=token,
             estimate=report.estimate if report else None,
-            audited=report.audited if report else 0,
+            audited=report.random_executions if report else 0,
         )
 
     def counterexample(self, finding: Finding) -> tuple[Counterexample, str]:

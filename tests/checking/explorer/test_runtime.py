@@ -33,7 +33,7 @@ def add(counter: Any) -> None:
 
 def search_all(program: Program) -> int:
     with Explorer(program) as explorer:
-        return search(explorer, SearchConfig(is_symmetric=False, audit_executions=0), lambda _: False).executions
+        return search(explorer, SearchConfig(is_symmetric=False, random_executions=0), lambda _: False).executions
 
 
 def test_what_one_check_found_to_be_shared_is_not_known_to_the_next() -> None:

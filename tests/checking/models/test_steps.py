@@ -111,7 +111,7 @@ PROGRAMS = list(random_programs(70, seed=5))
 def test_each_trace_of_steps_is_run_once_and_every_outcome_reached(tasks: list[list[str]]) -> None:
     seen: list[tuple[frozenset[object], str]] = []
     with Explorer(program(tasks)) as explorer:
-        config = SearchConfig(budget_s=None, budget_executions=200, is_symmetric=False, audit_executions=0)
+        config = SearchConfig(budget_s=None, budget_executions=200, is_symmetric=False, random_executions=0)
         report = search(explorer, config, lambda _: False)  # finds out which steps depend on each other
         if report.guarantee is not Guarantee.EVERY_INTERLEAVING:
             pytest.skip("too many traces to run all interleavings")

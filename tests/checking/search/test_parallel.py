@@ -17,7 +17,7 @@ from whilst.checking import check
 from whilst.checking.search import parallel as parallel
 from whilst.checking.search.parallel import KnownSites, ParallelSearch
 from whilst.checking.search.search import SearchConfig
-from whilst.checking.search.subtrees import Frontier
+from whilst.checking.search.subtrees import SubtreeQueue
 from whilst.model.verdict import Answer
 
 SOURCE = """
@@ -74,7 +74,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[ParallelSearch]:
     """Start workers at once, and wait for them before going on alone."""
     monkeypatch.setattr(
-        verbs, "SearchConfig", functools.partial(SearchConfig, parallel_after_s=0.0, audit_executions=0)
+        verbs, "SearchConfig", functools.partial(SearchConfig, parallel_after_s=0.0, random_executions=0)
     )
     made: list[ParallelSearch] = []
     init = ParallelSearch.__init__
@@ -95,7 +95,7 @@ def patient(searches: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch) -> 
     def and_wait(self: ParallelSearch) -> None:
         start(self)
         while not all(worker.is_ready or worker.is_dead for worker in self.workers):
-            self.answers(Frontier(), KnownSites(0, frozenset(), {}, {}), 10)
+            self.answers(SubtreeQueue(), KnownSites(0, frozenset(), {}, {}), 10)
 
     monkeypatch.setattr(ParallelSearch, "start", and_wait)
     return searches
@@ -169,13 +169,13 @@ def test_a_search_goes_on_from_where_it_was_when_workers_come(
     module: Any, patient: list[ParallelSearch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handed_over: list[int] = []
-    going_on = Frontier.going_on
+    going_on = SubtreeQueue.going_on
 
-    def noted(strategy: Any, trace: Any) -> Frontier:
-        handed_over.append(len(strategy.nodes))
-        return going_on(strategy, trace)
+    def noted(left: Any) -> SubtreeQueue:
+        handed_over.append(len(left.nodes))
+        return going_on(left)
 
-    monkeypatch.setattr(Frontier, "going_on", noted)
+    monkeypatch.setattr(SubtreeQueue, "going_on", noted)
     assert checked(module, ("locked_1", "locked_2", "locked_3"), 2).executions == 560
     assert handed_over
 

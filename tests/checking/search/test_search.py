@@ -101,7 +101,7 @@ def test_choices_and_points_repeat_an_execution_elsewhere() -> None:
     assert [access.can_switch_with_gil for access in again.accesses() if access.is_write] == [False, False]
 
 
-def test_audit_objects_to_state_that_is_not_seen() -> None:
+def test_random_switches_bring_out_state_that_is_not_seen() -> None:
     class Hidden:
         def __init__(self) -> None:
             self.memory = ctypes.c_int(0)
@@ -114,9 +114,9 @@ def test_audit_objects_to_state_that_is_not_seen() -> None:
     def is_wrong(execution: Execution) -> bool:
         return bool(execution.state.memory.value != 2)
 
-    config = SearchConfig(audit_executions=500)
+    config = SearchConfig(random_executions=500)
     with Explorer(Program(Hidden, (add_in_memory, add_in_memory))) as explorer:
-        report = search(explorer, config, is_wrong, on_audit=is_wrong)
+        report = search(explorer, config, is_wrong, objection=is_wrong)
     assert report.guarantee is Guarantee.EVERY_INTERLEAVING
     assert report.executions == 1
     assert "test_search.py" in report.hidden[0]
@@ -141,18 +141,18 @@ def test_what_lies_outside_the_process_is_one_shared_thing_and_said() -> None:
     assert any("files" in each for each in assumed)
 
 
-def test_audit_is_content_with_what_is_isolated() -> None:
+def test_random_switches_find_nothing_in_what_is_isolated() -> None:
     with Explorer(Program(Counter, (add_locked, add_locked))) as explorer:
         report = search(
-            explorer, SearchConfig(), lambda _: False, on_audit=lambda execution: execution.state.value != 2
+            explorer, SearchConfig(), lambda _: False, objection=lambda execution: execution.state.value != 2
         )
-    assert report.audited == 20
+    assert report.random_executions == 20
     assert not report.hidden
 
 
 def test_progress_is_told() -> None:
     told: list[Progress] = []
-    values(*[add] * 5, is_symmetric=False, budget_s=1.5, on_progress=told.append, audit_executions=0)
+    values(*[add] * 5, is_symmetric=False, budget_s=1.5, on_progress=told.append, random_executions=0)
     assert told
     assert told[-1].executions > 0
 

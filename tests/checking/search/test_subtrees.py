@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from brute_force import program, random_programs, searched, trace_of
 
 from whilst.checking.explorer.explorer import Execution, Explorer
-from whilst.checking.search.subtrees import Frontier, SubtreeResult, SubtreeTask, explore
+from whilst.checking.search.subtrees import SubtreeQueue, SubtreeResult, SubtreeTask, explore
 
 PROGRAMS = list(random_programs(60, seed=23))
 
@@ -32,10 +32,10 @@ def in_pieces(explorer: Explorer, draws: random.Random) -> list[frozenset[object
         traces.append(trace_of(execution))
         return False
 
-    frontier = Frontier()
+    queue = SubtreeQueue()
     out: list[tuple[SubtreeTask, SubtreeResult]] = []
-    while out or not frontier.is_over:
-        task = frontier.take() if len(out) < 3 else None
+    while out or not queue.is_over:
+        task = queue.take() if len(out) < 3 else None
         if task is not None:
             task = pickle.loads(pickle.dumps(task))  # as another process gets it
             piece = explore(explorer, {}, task, take, up_to(draws.randint(1, 4)))
@@ -44,7 +44,7 @@ def in_pieces(explorer: Explorer, draws: random.Random) -> list[frozenset[object
             out.append((task, pickle.loads(pickle.dumps(piece))))
         else:
             done, piece = out.pop(draws.randrange(len(out)))
-            frontier.take_in(done.number, piece)
+            queue.take_in(done.number, piece)
     assert not out
     return traces
 

@@ -17,7 +17,7 @@ import _thread
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ class Scheduler:
         self._jobs: dict[int, Callable[[], object]] = {}
         self.limit_steps, self.limit_s = 0, 0.0  # events and seconds that one execution may take
         self.task_numbers: dict[tuple[int, int], int] = {}  # (parent, nth child) -> task, for the whole search
-        self.gates: dict[int, int] = {}  # task -> the identical task that must have begun before it
+        self.gates: Mapping[int, int] = {}  # task -> the identical task that must have begun before it
         self.picker: Callable[[int, list[int]], int] | None = None
         self.on_event: Callable[[Event], None] | None = None
         self.patience = 0  # with random switches: how many more instructions go by before somebody may lose its turn

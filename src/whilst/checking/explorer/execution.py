@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from whilst.checking.engine.operations import MIXED, SHARED_RANDOM, Event, Opera
 from whilst.checking.engine.sites import Site
 from whilst.checking.explorer.describe import Describer, DescriptionSource, needs_free_threading
 
-__all__ = ["Ending", "Execution", "Limits", "Program"]
+__all__ = ["Ending", "Execution", "Limits", "Plan", "Program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,19 @@ class Limits:
 
     steps: int = 20_000  # events in one execution before it counts as TOO_LONG
     seconds: float = 10.0  # of real time in one execution
+
+
+@dataclass(slots=True)
+class Plan:
+    """An execution that a search asks for, in its own numbers of tasks (see `Scheduler`)."""
+
+    choices: Sequence[int] = ()
+    sleep: int = 0  # mask of the tasks that are asleep from event `sleep_from` on, until something wakes them
+    sleep_from: int = 0
+    gates: Mapping[int, int] = field(default_factory=dict)  # task -> the identical task that must have begun before it
+    picker: Callable[[int, list[int]], int] | None = None  # (running task, enabled tasks) -> who goes on, once the
+    # choices are used up; -1 cuts the execution short
+    keeps_enabled: bool = False  # note for each event which tasks could have had it (`Scheduler.enabled_along`)
 
 
 @dataclass(slots=True)

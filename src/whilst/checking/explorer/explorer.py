@@ -36,7 +36,7 @@ from whilst.checking.engine.fingerprint import Fingerprint
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.engine.watchdog import Watchdog
 from whilst.checking.explorer.describe import Describer, DescriptionSource, needs_free_threading_along, types_within
-from whilst.checking.explorer.execution import Ending, Execution, Limits, Program
+from whilst.checking.explorer.execution import Ending, Execution, Limits, Plan, Program
 from whilst.checking.explorer.runtime import Runtime, borrow, give_back
 from whilst.checking.instrument.left_alone import functions_behind, is_module_left_alone
 from whilst.checking.models.world.clocks import Clocks
@@ -73,6 +73,7 @@ class Explorer:
         self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
         self.started = started or Clocks.now_outside()
         self._runs = 0
+        self.times_learnt = 0  # after how many executions `learn` was true
         self._had_gc = False
         self._process_wide = _process_wide()
 
@@ -148,7 +149,9 @@ class Explorer:
             self.unseen_code.has_learnt, is_new = False, True
         if self.registry.steps is not None and self.registry.steps.learn():
             is_new = True
-        return self.catch_up() or is_new
+        is_new = self.catch_up() or is_new
+        self.times_learnt += is_new
+        return is_new
 
     def catch_up(self) -> bool:
         """Rewrite the code that reads globals which turned out to be stored from outside; True when there was any."""
@@ -250,9 +253,14 @@ class Explorer:
             last[key] = number
         return out
 
-    def execute(self, plan: Sequence[int], sleep: int, sleep_from: int) -> Execution:
-        """As `run`, in the search's own numbers, with a sleep set."""
-        return self._execute(plan, sleep=sleep, sleep_from=sleep_from)
+    def execute(self, plan: Plan) -> Execution:
+        """Make the execution that a search asks for."""
+        scheduler = self.scheduler
+        scheduler.gates, scheduler.picker, scheduler.keeps_enabled = plan.gates, plan.picker, plan.keeps_enabled
+        try:
+            return self._execute(plan.choices, sleep=plan.sleep, sleep_from=plan.sleep_from)
+        finally:
+            scheduler.gates, scheduler.picker, scheduler.keeps_enabled = {}, None, False
 
     def _execute(
         self,

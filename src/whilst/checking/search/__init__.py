@@ -1,1 +1,1 @@
-"""Which executions to run: one strategy a file."""
+"""Which executions to make: one strategy a file."""

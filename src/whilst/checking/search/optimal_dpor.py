@@ -29,22 +29,48 @@ from collections.abc import Mapping, Sequence
 
 from whilst.checking.engine.events import Status
 from whilst.checking.engine.operations import Event, HeldOff, Operation, accesses_of, accesses_wanted
+from whilst.checking.explorer.execution import Execution, Plan
+from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.search.happens_before import HappensBefore
-from whilst.checking.search.wakeup_tree import Branch, Node, Reversal, Subtree, View, insert, uncovered
+from whilst.checking.search.strategy import Guarantee, SearchConfig, Strategy, Vouched
+from whilst.checking.search.wakeup_tree import (
+    Branch,
+    Node,
+    Remainder,
+    Reversal,
+    Subtree,
+    View,
+    insert,
+    prefixes_of,
+    uncovered,
+)
 
-__all__ = ["Optimal"]
+__all__ = ["OptimalDpor"]
 
 
-class Optimal:
-    """The search as a state machine: feed it each execution, it says which to run next.
+class OptimalDpor(Strategy):
+    """One execution for each trace of a subtree, by default of the whole tree."""
 
-    `plan`, `sleep` and `sleep_from` describe the execution to run; `advance` takes what came of it and prepares
-    the next, False when every trace has been seen.
-    """
+    label = "every interleaving"
+    share_of_budget = 0.6  # the rest is kept for what comes after it
 
-    def __init__(self, gates: Mapping[int, int], work: Subtree | None = None) -> None:
-        work = work or Subtree()
+    def __init__(
+        self,
+        explorer: Explorer,
+        config: SearchConfig | None = None,
+        *,
+        gates: Mapping[int, int] | None = None,
+        subtree: Subtree | None = None,
+    ) -> None:
+        """`gates` and `subtree` are given to workers, which see with them what the process that asked sees."""
+        work = subtree or Subtree()
+        self._explorer = explorer
+        if gates is None:
+            gates = explorer.gates() if config is None or config.is_symmetric else {}
         self.gates = gates
+        # Numbers of tasks are agreed on between processes: a new one has to be made known.
+        self._agreed_numbers = None if subtree is None else len(explorer.scheduler.task_numbers)
+        self._is_over = False
         self.root = work.root  # nodes above are somebody else's: their races go to `reversals`
         self.asleep: list[int] = list(work.above)  # at each depth of the path, as it was come to
         self.nodes: dict[int, Node] = {depth: Node(sleep, sleep) for depth, sleep in enumerate(work.above)}
@@ -52,36 +78,51 @@ class Optimal:
         self.plan: list[int] = list(work.plan)
         self.sleep = work.sleep
         self.sleep_from = max(work.root - 1, 0)
-        self.redundant = 0
         self.path: list[list[Branch]] = list(work.path)
         self.reversals: list[tuple[View, list[Reversal]]] = []
         self._sent: set[tuple[int, ...]] = set()
         self._order: HappensBefore | None = None
         self._common = 0  # how many events the next execution shares with the one that `_order` is of
 
-    def advance(
-        self,
-        trace: Sequence[Event],
-        sleeps: Sequence[int],
-        status: Status,
-        waiting: Mapping[int, Operation],
-        held_off: HeldOff,
-    ) -> bool:
-        """Take in an execution; False when there is none left.
+    def next_plan(self) -> Plan | None:
+        return None if self._is_over else Plan(self.plan, self.sleep, self.sleep_from, self.gates)
+
+    def must_restart(self, has_learnt: bool) -> bool:
+        explorer, agreed = self._explorer, self._agreed_numbers
+        if has_learnt or (self.gates and explorer.has_identity):
+            return True
+        return agreed is not None and len(explorer.scheduler.task_numbers) > agreed
+
+    def guarantee(self) -> Vouched:
+        return Vouched(Guarantee.EVERY_INTERLEAVING if self._is_over else Guarantee.NONE)
+
+    def note(self, execution: Execution) -> None:
+        """Reverse the races of the execution, and go on to the next.
 
         `sleeps[k]` belongs to event `sleep_from + k`; they end with the first event at which nobody sleeps any more.
         `held_off`: events that waited for a write after polling in vain; they can't go ahead of it.
         """
+        scheduler = self._explorer.scheduler
+        trace, sleeps = scheduler.trace, scheduler.sleeps
         self.asleep += sleeps[len(self.asleep) - self.sleep_from :]
         self.asleep += [0] * (len(trace) - len(self.asleep))
         for ahead, tree in enumerate(self.path, self.sleep_from + 1):
             if tree and ahead < len(trace):
                 self.node_at(ahead).tree = tree
-        if status is Status.CUT:
-            self.redundant += 1
-        elif status is not Status.DIVERGED:
-            self._reverse_races(trace, status, waiting, held_off)
-        return self._next(trace)
+        if execution.status is not Status.CUT:
+            self._reverse_races(trace, execution.status, scheduler.stuck, scheduler.held_off)
+        self._is_over = not self._next(trace)
+
+    def remainder(self) -> Remainder | None:
+        if self._is_over:
+            return None
+        plan = tuple(self.plan)
+        nodes = []
+        for depth in range(self.root, len(self.asleep)):
+            node = self.nodes.get(depth)
+            nodes.append((self.asleep[depth] | 1 << plan[depth], node.tree if node is not None else []))
+        subtree = Subtree(plan, self.sleep, self.sleep_from + 1, tuple(self.path))
+        return Remainder(nodes, subtree, prefixes_of(self._explorer.scheduler.trace[: self.sleep_from]))
 
     def node_at(self, depth: int) -> Node:
         """Most states of a path are never branched from, and have no node."""

@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Final
 
 from whilst.checking.explorer.explorer import Execution, Explorer
-from whilst.checking.search.subtrees import Frontier, SubtreeResult, explore
+from whilst.checking.search.subtrees import SubtreeQueue, SubtreeResult, explore
 
 __all__ = ["Answered", "Assignment", "KnownSites", "ParallelSearch", "is_possible", "search_in_parallel"]
 
@@ -193,13 +193,13 @@ class ParallelSearch:
         """Whether somebody has nothing to do."""
         return any(each.is_ready and not each.is_dead and not each.given for each in self.workers)
 
-    def hand_out(self, frontier: Frontier, known: KnownSites) -> None:
+    def hand_out(self, queue: SubtreeQueue, known: KnownSites) -> None:
         """Give every idle worker something to do, then every one something to do next: it never waits for us."""
         for most in range(1, _AHEAD + 1):
             for worker in self.workers:
                 if not worker.is_ready or worker.is_dead or len(worker.given) >= most:
                     continue
-                task = frontier.take()
+                task = queue.take()
                 if task is None:
                     return
                 if worker.epoch != known.epoch:
@@ -207,18 +207,18 @@ class ParallelSearch:
                     worker.send(known)
                 worker.given.append((known.epoch, task.number))
                 if not worker.send(task):
-                    self._lose(worker, frontier, known)
+                    self._lose(worker, queue, known)
 
-    def _lose(self, worker: _Worker, frontier: Frontier, known: KnownSites) -> None:
+    def _lose(self, worker: _Worker, queue: SubtreeQueue, known: KnownSites) -> None:
         """It is gone; what it was at, others may do."""
         for epoch, number in worker.given:
             if epoch == known.epoch:
-                frontier.give_back(number)
+                queue.give_back(number)
         worker.given.clear()
         worker.is_dead = True
         self.trouble = self.trouble or "a process that shared the search ended early"
 
-    def answers(self, frontier: Frontier, known: KnownSites, timeout_s: float) -> list[Answered]:
+    def answers(self, queue: SubtreeQueue, known: KnownSites, timeout_s: float) -> list[Answered]:
         """What has come in; pieces of workers that are gone go back."""
         talking = self._talking()
         out = []
@@ -228,16 +228,16 @@ class ParallelSearch:
             try:
                 answered = pickle.loads(connection.recv_bytes())  # from our own process
             except (EOFError, OSError):
-                self._lose(worker, frontier, known)
+                self._lose(worker, queue, known)
                 continue
             if answered is None:
                 worker.is_ready = True
             elif isinstance(answered, str):
                 self.trouble = self.trouble or answered
-                self._lose(worker, frontier, known)
+                self._lose(worker, queue, known)
             elif answered.piece.differs and answered.epoch == known.epoch:
                 self.trouble = self.trouble or answered.piece.differs
-                self._lose(worker, frontier, known)
+                self._lose(worker, queue, known)
             else:
                 worker.given.remove((answered.epoch, answered.number))
                 if answered.epoch == known.epoch:
@@ -249,7 +249,7 @@ class ParallelSearch:
 def search_in_parallel(
     explorer: Explorer,
     parallel: ParallelSearch,
-    frontier: Frontier,
+    queue: SubtreeQueue,
     gates_of: Callable[[], Mapping[int, int]],
     take: Callable[[Execution], bool],
     report: Callable[[SubtreeResult | None], bool],
@@ -260,19 +260,19 @@ def search_in_parallel(
 
     def exchange(timeout_s: float) -> bool:
         """Take in what workers have done and give them more; whether our own piece is to be shared or dropped."""
-        for answered in parallel.answers(frontier, known, timeout_s):
+        for answered in parallel.answers(queue, known, timeout_s):
             explorer.adopt(answered.site_keys)
             parallel.note(answered)
             came.append(answered.piece)
             if not answered.piece.has_learnt:
-                frontier.take_in(answered.number, answered.piece)
-        parallel.hand_out(frontier, known)
+                queue.take_in(answered.number, answered.piece)
+        parallel.hand_out(queue, known)
         return parallel.is_hungry or any(each.has_learnt or each.stopped_at is not None for each in came)
 
     parallel.start()
-    while not frontier.is_over:
+    while not queue.is_over:
         exchange(0.0)
-        task = frontier.take()
+        task = queue.take()
         own = None
         if task is not None:
             deadline = time.monotonic() + _OWN_PIECE_S
@@ -288,12 +288,12 @@ def search_in_parallel(
             if own.stopped_at is not None:
                 return False
             if not own.has_learnt and not own.differs:
-                frontier.take_in(task.number, own)
+                queue.take_in(task.number, own)
         elif not came:
             exchange(0.1)
         pieces, came[:] = list(came), []
         if (own is not None and (own.has_learnt or own.differs)) or any(each.has_learnt for each in pieces):
-            frontier, known = Frontier(), _known(explorer, known.epoch + 1, gates_of())
+            queue, known = SubtreeQueue(), _known(explorer, known.epoch + 1, gates_of())
             report(None)
         elif any(report(each) for each in pieces) or report(SubtreeResult()):
             return False

@@ -7,30 +7,46 @@ ASPLOS 2010: one run finds a bug of depth d with a probability of at least 1 / (
 from __future__ import annotations
 
 import random
+from typing import Final
 
-__all__ = ["Pct", "odds_of"]
+from whilst.checking.explorer.execution import Plan
+from whilst.checking.explorer.explorer import Explorer
+from whilst.checking.search.strategy import Guarantee, SearchConfig, Strategy, Vouched
+
+__all__ = ["Pct"]
+
+_DEPTH: Final = 3  # of the bugs that the odds are stated for
 
 
-class Pct:
-    """The picker of one run after another."""
+class Pct(Strategy):
+    """One run after another, until the budget is used up."""
 
-    def __init__(self, seed: int, depth: int) -> None:
-        self._draws = random.Random(seed)  # noqa: S311  # repeatable on purpose
-        self.depth = depth
-        self.steps = 1
-        self.begin()
+    label = "sampling"
+    is_sample = True
 
-    def begin(self) -> None:
-        """Ahead of each run: new priorities, new points."""
+    def __init__(self, explorer: Explorer, config: SearchConfig) -> None:
+        self._explorer = explorer
+        self._draws = random.Random(config.seed)  # noqa: S311  # repeatable on purpose
+        self._steps = 1
+        self._runs = 0
+
+    def next_plan(self) -> Plan:
+        """With new priorities, and new points at which they change."""
         self._priority: dict[int, float] = {}
         self._step = 0
-        points = [self._draws.randrange(1, self.steps + 1) for _ in range(self.depth - 1)]
+        self._runs += 1
+        points = [self._draws.randrange(1, self._steps + 1) for _ in range(_DEPTH - 1)]
         self._drops = {point: -1.0 - index for index, point in enumerate(points)}
+        return Plan(picker=self._pick)
 
-    def pick(self, task: int, enabled: list[int]) -> int:
+    def guarantee(self) -> Vouched:
+        tasks = max(len(self._explorer.program.tasks), len(self._explorer.scheduler.numbers))
+        return Vouched(Guarantee.SAMPLED, odds=_odds_of(self._runs, tasks, self._steps, _DEPTH))
+
+    def _pick(self, task: int, enabled: list[int]) -> int:
         """The one with the highest priority."""
         self._step += 1
-        self.steps = max(self.steps, self._step)
+        self._steps = max(self._steps, self._step)
         for each in enabled:
             if each not in self._priority:
                 self._priority[each] = self._draws.random()
@@ -40,7 +56,7 @@ class Pct:
         return max(enabled, key=self._priority.__getitem__)
 
 
-def odds_of(runs: int, tasks: int, steps: int, depth: int) -> float:
+def _odds_of(runs: int, tasks: int, steps: int, depth: int) -> float:
     """The least probability that `runs` runs find a bug of that depth."""
     once = 1.0 / (max(tasks, 1) * float(max(steps, 1)) ** (depth - 1))
     return float(1.0 - (1.0 - once) ** runs)

@@ -10,32 +10,39 @@ from __future__ import annotations
 
 import random
 from math import log
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from whilst.checking.engine.scheduler import Scheduler
+from whilst.checking.explorer.execution import Plan
+from whilst.checking.explorer.explorer import Explorer
+from whilst.checking.search.strategy import SearchConfig, Strategy
 
 __all__ = ["RandomSwitches"]
 
 
-class RandomSwitches:
-    """The picker of one random run after another.
+class RandomSwitches(Strategy):
+    """One random run after another.
 
     At every instruction the one that runs may lose its turn, with the same probability. How many instructions go by
     before that is drawn at once and counted down where they are hooked (`patience`), so that most of them cost nothing.
     """
 
-    def __init__(self, seed: int, scheduler: Scheduler) -> None:
-        self._draws = random.Random(seed)  # noqa: S311  # repeatable on purpose
-        self._scheduler = scheduler
-        self.begin()
+    label = "random switches"
+    is_sample = at_every_instruction = True
 
-    def begin(self) -> None:
-        """Ahead of each run: how restless it is."""
+    def __init__(self, explorer: Explorer, config: SearchConfig) -> None:
+        self._draws = random.Random(config.seed)  # noqa: S311  # repeatable on purpose
+        self._scheduler = explorer.scheduler
+        self._left = config.random_executions
+
+    def next_plan(self) -> Plan | None:
+        """Each run has its own probability of a switch."""
+        if not self._left:
+            return None
+        self._left -= 1
         self._log_of_staying = log(1.0 - self._draws.choice((0.02, 0.1, 0.3, 0.5)))
         self._scheduler.patience = 0
+        return Plan(picker=self._pick)
 
-    def pick(self, _task: int, enabled: list[int]) -> int:
+    def _pick(self, _task: int, enabled: list[int]) -> int:
         """Anyone, the one that ran until now included; asked once patience is at its end, or it can't go on."""
         draw = self._draws.random
         self._scheduler.patience = int(log(1.0 - draw()) / self._log_of_staying)

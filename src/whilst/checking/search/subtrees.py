@@ -17,19 +17,19 @@ Pure: no process, no clock, so that the split is tested without either.
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
 from whilst.checking.engine.events import Status
-from whilst.checking.engine.operations import Event
-from whilst.checking.explorer.explorer import Execution, Explorer
-from whilst.checking.search.optimal_dpor import Optimal
-from whilst.checking.search.wakeup_tree import Branch, Node, Sent, Subtree, insert
+from whilst.checking.explorer.execution import Execution
+from whilst.checking.explorer.explorer import Explorer
+from whilst.checking.search.optimal_dpor import OptimalDpor
+from whilst.checking.search.strategy import DivergedError, Ended, run_strategy
+from whilst.checking.search.wakeup_tree import Branch, Node, Remainder, Sent, Subtree, insert, prefixes_of
 
-__all__ = ["Frontier", "Remainder", "SubtreeResult", "SubtreeTask", "explore"]
+__all__ = ["SubtreeQueue", "SubtreeResult", "SubtreeTask", "explore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,6 @@ class SubtreeTask:
     number: int
     work: Subtree
     prefix: int = 0
-
-
-@dataclass(slots=True)
-class Remainder:
-    """What is unexplored of a piece: the nodes on its path (their tasks explored or in the plan are asleep), the
-    work to go on with, and a digest of the events for each depth."""
-
-    nodes: list[tuple[int, list[Branch]]]
-    work: Subtree
-    prefixes: list[int]
 
 
 @dataclass(slots=True)
@@ -78,7 +68,7 @@ class _Common(Node):
         self.path, self.prefix = path, prefix
 
 
-class Frontier:
+class SubtreeQueue:
     """Gives work and takes pieces; over when nothing is out and no branch is left."""
 
     def __init__(self) -> None:
@@ -89,13 +79,13 @@ class Frontier:
         self._ready.append((SubtreeTask(next(self._numbers), Subtree()), ()))
 
     @classmethod
-    def going_on(cls, strategy: Optimal, trace: Sequence[Event]) -> Frontier:
+    def going_on(cls, left: Remainder) -> SubtreeQueue:
         """What one process has explored until now stays explored."""
-        frontier = cls()
-        task = frontier.take()
+        queue = cls()
+        task = queue.take()
         assert task is not None
-        frontier.take_in(task.number, SubtreeResult(left=_remainder_of(strategy, trace)))
-        return frontier
+        queue.take_in(task.number, SubtreeResult(left=left))
+        return queue
 
     @property
     def is_over(self) -> bool:
@@ -166,58 +156,33 @@ def explore(
     is_enough: Callable[[int], bool],
 ) -> SubtreeResult:
     """Explore a subtree until `take(execution)` or `is_enough(executions)` says to stop, or to its end."""
-    scheduler = explorer.scheduler
-    strategy = Optimal(gates, task.work)
-    piece = SubtreeResult()
-    known = len(scheduler.task_numbers)
+    strategy = OptimalDpor(explorer, gates=gates, subtree=task.work)
+    piece, root = SubtreeResult(), task.work.root
     is_first = True
-    while True:
-        scheduler.gates = dict(gates)
-        try:
-            execution = explorer.execute(strategy.plan, strategy.sleep, strategy.sleep_from)
-        finally:
-            scheduler.gates = {}
-        if explorer.learn() or (gates and explorer.has_identity) or len(scheduler.task_numbers) > known:
-            piece.has_learnt = True
-            return piece
-        if execution.status is Status.DIVERGED:
-            piece.differs = execution.reason
-            return piece
-        if is_first and task.work.root and prefixes_of(scheduler.trace[: task.work.root - 1])[-1] != task.prefix:
-            piece.differs = "the same choices lead to other events in another process"
-            return piece
+
+    def count_and_take(execution: Execution) -> bool:
+        nonlocal is_first
+        if is_first and root and prefixes_of(explorer.scheduler.trace[: root - 1])[-1] != task.prefix:
+            raise DivergedError("the same choices lead to other events in another process")
         is_first = False
-        if execution.status is not Status.CUT:
-            piece.executions += 1
-            piece.events += len(execution.choices)
-            if execution.status in (Status.TOO_LONG, Status.OUTSIDE):
-                piece.cut_short = execution.reason
-            if take(execution):
-                piece.stopped_at = execution.choices
-                return piece
-        trace = scheduler.trace
-        has_more = strategy.advance(trace, scheduler.sleeps, execution.status, scheduler.stuck, scheduler.held_off)
-        piece.redundant = strategy.redundant
-        if not has_more or is_enough(piece.executions):
-            piece.sent = [view.sent(reversals) for view, reversals in strategy.reversals]
-            if has_more:
-                piece.left = _remainder_of(strategy, trace)
-            return piece
+        if execution.status is Status.CUT:
+            piece.redundant += 1
+            return False
+        piece.executions += 1
+        piece.events += len(execution.choices)
+        if execution.status in (Status.TOO_LONG, Status.OUTSIDE):
+            piece.cut_short = execution.reason
+        if take(execution):
+            piece.stopped_at = execution.choices
+        return piece.stopped_at is not None
 
-
-def _remainder_of(strategy: Optimal, trace: Sequence[Event]) -> Remainder:
-    plan = tuple(strategy.plan)
-    nodes = []
-    for depth in range(strategy.root, len(strategy.asleep)):
-        node = strategy.nodes.get(depth)
-        nodes.append((strategy.asleep[depth] | 1 << plan[depth], node.tree if node is not None else []))
-    work = Subtree(plan, strategy.sleep, strategy.sleep_from + 1, tuple(strategy.path))
-    return Remainder(nodes, work, prefixes_of(trace[: strategy.sleep_from]))
-
-
-def prefixes_of(trace: Sequence[Event]) -> list[int]:
-    """For each depth, a number for the events before it: task, place, and whether it writes."""
-    out = [0]
-    for event in trace:
-        out.append(zlib.crc32(f"{event[0]} {event[1]} {event[5][3].key}".encode(), out[-1]))
-    return out
+    try:
+        ended = run_strategy(explorer, strategy, count_and_take, lambda: is_enough(piece.executions))
+    except DivergedError as error:
+        piece.differs = str(error)
+        return piece
+    piece.has_learnt = ended is Ended.LEARNT
+    if ended in (Ended.EXHAUSTED, Ended.ENOUGH):
+        piece.sent = [view.sent(reversals) for view, reversals in strategy.reversals]
+        piece.left = strategy.remainder()
+    return piece

@@ -1,19 +1,20 @@
 """Wakeup trees: prefixes of traces to explore, and what an execution says that decides what goes into them.
 
-See `optimal` for the algorithm. A race (i, j) asks for v = notdep(i, E) . proc(j) from the state before i. It is put
+`optimal_dpor` has the algorithm. A race (i, j) asks for v = notdep(i, E) . proc(j) from the state before i. It is put
 into the tree of that node unless a sleeping task could begin an equivalent of it, below the branches that it is
 equivalent to a continuation of. Pure: no execution is run here.
 """
 
 from __future__ import annotations
 
+import zlib
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whilst.checking.engine.operations import Accesses, Event, Operation, accesses_of, accesses_wanted, overlap
 
-__all__ = ["Branch", "Node", "Reversal", "Sent", "Subtree", "View", "insert", "uncovered"]
+__all__ = ["Branch", "Node", "Remainder", "Reversal", "Sent", "Subtree", "View", "insert", "prefixes_of", "uncovered"]
 
 
 class Branch:
@@ -40,6 +41,16 @@ class Subtree:
     root: int = 0
     path: tuple[list[Branch], ...] = ()
     above: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Remainder:
+    """What is unexplored of a subtree: the nodes on its path (their tasks explored or in the plan are asleep), the
+    work to go on with, and a digest of the events for each depth."""
+
+    nodes: list[tuple[int, list[Branch]]]
+    work: Subtree
+    prefixes: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,3 +282,11 @@ class _Remaining:
                 return
         if self._task == task:
             self._task = None
+
+
+def prefixes_of(trace: Sequence[Event]) -> list[int]:
+    """For each depth, a number for the events before it: task, place, and whether it writes."""
+    out = [0]
+    for event in trace:
+        out.append(zlib.crc32(f"{event[0]} {event[1]} {event[5][3].key}".encode(), out[-1]))
+    return out
