@@ -237,8 +237,10 @@ PROGRAM = """
 """
 
 
-HAS_THREADS = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
-"""Such a program is not forked: its workers come from a clean server."""
+HAS_THREADS = (
+    "threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); busy = threading.Lock(); busy.acquire()"
+)
+"""Such a program is not forked, since a thread may hold the lock: its workers come from a clean server."""
 
 
 def start_program(tmp_path: Path, body: str, head: str = "") -> tuple[subprocess.Popen[bytes], list[int]]:

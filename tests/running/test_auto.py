@@ -433,8 +433,10 @@ def reads_a_variable(k):
 def test_a_context_variable_that_can_not_be_sent_keeps_calls_here():
     VARIABLE.set(threading.Lock())
     gate = threading.Event()
-    stranger = threading.Thread(target=gate.wait)  # so that the program may not be forked
+    stranger = threading.Thread(target=gate.wait)
     stranger.start()
+    busy = threading.Lock()
+    busy.acquire()  # so that the program may not be forked
     try:
         results = whilst_map(reads_a_variable, range(60))
     finally:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
+import importlib
 import os
+import queue
+import socket
 import subprocess
 import sys
+import textwrap
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -95,17 +102,113 @@ def test_numpy_neither_warns_nor_repeats_its_draws(tmp_path):
     assert done.stderr == ""
 
 
-def test_other_threads_stand_in_the_way():
-    gate = threading.Event()
-    thread = threading.Thread(target=gate.wait)
+@contextlib.contextmanager
+def a_thread_at(task):
+    """Another thread is in the midst of `task(begun, gate)`, which has called `begun` and waits for the gate."""
+    begun, gate = threading.Event(), threading.Event()
+    thread = threading.Thread(target=task, args=(begun.set, gate))
     thread.start()
     try:
-        assert "thread" in why_not_fork()
+        assert begun.wait(30)
+        yield
     finally:
         gate.set()
         thread.join()
 
 
-def test_open_files_and_connections_stand_in_the_way(tmp_path):
-    with (tmp_path / "log").open("w"):
+def at_rest(begun, gate):
+    begun()
+    gate.wait(60)
+
+
+def test_a_thread_at_rest_stands_in_nobodys_way():
+    with a_thread_at(at_rest):
+        assert "thread" in why_not_fork()  # nobody knows what the calls use of it
+        assert why_not_fork((), tuple) == ""
+
+
+@pytest.mark.parametrize("lock", [threading.Lock(), threading.RLock()], ids=["Lock", "RLock"])
+def test_a_thread_that_holds_a_lock_does(lock):
+    def hold(begun, gate):
+        with lock:
+            at_rest(begun, gate)
+
+    with a_thread_at(hold):
+        assert "is held" in why_not_fork((), tuple)
+    with a_thread_at(at_rest):
+        assert why_not_fork((), tuple) == ""
+
+
+def test_so_does_a_thread_that_imports(tmp_path, monkeypatch):
+    (tmp_path / "module_that_takes_long.py").write_text("import threads_of_the_test as t\nt.at_rest(*t.given)\n")
+    here = types.ModuleType("threads_of_the_test")
+    here.at_rest = at_rest
+    monkeypatch.setitem(sys.modules, here.__name__, here)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def load(begun, gate):
+        here.given = begun, gate
+        importlib.import_module("module_that_takes_long")
+
+    with a_thread_at(load):
+        assert "imported" in why_not_fork((), tuple)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [threading.Event, queue.SimpleQueue, queue.Queue, lambda: concurrent.futures.ThreadPoolExecutor(1)],
+    ids=["event", "simple queue", "queue", "executor"],
+)
+def test_calls_that_use_what_another_thread_answers_are_not_forked(make):
+    used = make()
+    with a_thread_at(at_rest):
+        assert "its calls use" in why_not_fork((), lambda: [used])
+
+
+def test_open_files_stand_in_nobodys_way_but_of_calls_that_use_them(tmp_path):
+    with (tmp_path / "log").open("w") as file:
+        assert why_not_fork((), list) == ""
+        assert "an open file" in why_not_fork((), lambda: [file])
+
+
+def test_connections_stand_in_the_way_of_calls_that_use_them_or_that_nobody_knows():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as connection,
+    ):
         assert why_not_fork()
+        assert why_not_fork((), list) == ""
+        assert "its calls use" in why_not_fork((), lambda: [connection])
+
+
+def test_a_fork_has_positions_of_its_own_and_no_connection(tmp_path):
+    program = """
+        import os, socket, sys, whilst
+        path = sys.argv[1]
+        with open(path, "w") as file:
+            file.write("0123456789")
+        fd = os.open(path, os.O_RDONLY)
+        os.lseek(fd, 5, os.SEEK_SET)
+        server = socket.create_server(("127.0.0.1", 0))
+        client = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+        other.send(b"x")
+        number = client.fileno()
+        def look(k):
+            first = os.lseek(fd, 0, os.SEEK_CUR)
+            os.lseek(fd, k, os.SEEK_SET)
+            with socket.socket(fileno=os.dup(number)) as mine:
+                return os.read(fd, 1), mine.recv(1)
+        print(list(whilst.map(look, range(4), mode="parallel", workers=2)))
+        print(os.lseek(fd, 0, os.SEEK_CUR), client.recv(1))
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "digits")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout == "[(b'0', b''), (b'1', b''), (b'2', b''), (b'3', b'')]\n5 b'x'\n"

@@ -1,51 +1,132 @@
 """May this process be forked, and go on in the fork as if nothing had happened?
 
-A fork has one thread, whatever the program had: a lock that another thread held stays locked for ever. And it
-shares every open socket and file position with the program: two processes that speak on one connection garble
-both. Where neither stands in the way a fork is the best start for workers: they have every module that is loaded
-and every global as it is set by now, within milliseconds.
+A fork is the best start for workers: they have every module that is loaded and every setting as it is by now, within
+milliseconds. Whether a clean process has the same is hard to show, so a fork is refused only for a reason:
+
+- A fork has one thread. A lock that another thread holds at that moment stays locked for ever. So the other threads
+  must be at rest: no lock is held (those that wait for a signal hold none), nothing is being imported, and none is
+  at work outside Python, where locks can't be looked at.
+- Other threads, connections and files that are open for writing do not live on in a fork. Calls that use such things
+  are not made there: what they can reach is looked through for them. Everything else may stay open. In the fork a
+  file that is read has a position of its own, and a socket is dead (`running.worker.parent.fork`).
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from _thread import get_ident
+from _thread import LockType, RLock, get_native_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
+    from typing import Any
 
-__all__ = ["why_not_fork"]
+__all__ = ["lives_only_here", "why_not_fork"]
+
+_OF_A_THREAD = {
+    "threading.Thread": "a thread",
+    "threading.Event": "an event, which another thread may set",
+    "threading.Condition": "a condition, of which another thread may tell",
+    "threading.Semaphore": "a semaphore, which another thread may release",
+    "threading.Barrier": "a barrier",
+    "queue.Queue": "a queue",
+    "_queue.SimpleQueue": "a queue",
+    "asyncio.events.AbstractEventLoop": "an event loop",
+    "concurrent.futures._base.Executor": "an executor",
+    "concurrent.futures._base.Future": "a future",
+}
+_SPEAKING = frozenset(
+    """
+    asyncio concurrent dbm ftplib http imaplib mailbox multiprocessing nntplib poplib select selectors shelve smtplib
+    socket socketserver sqlite3 ssl subprocess tarfile telnetlib tempfile urllib xmlrpc zipfile
+    _io _socket _sqlite3 _ssl
+    """.split()  # noqa: SIM905 - reads better than a list of quoted words
+)
+"""Of the standard library, the packages whose objects may hold connections and files."""
 
 
-def why_not_fork(private: Collection[int] = ()) -> str:
+def why_not_fork(private: Collection[int] = (), reached: Callable[[], Iterable[object]] | None = None) -> str:
     """Return what stands in the way of forking this process now, "" if nothing does. Takes about 60 µs.
 
     Args:
         private: descriptors that the fork closes at once, which thus are not shared.
+        reached: gives what the calls can reach; None where nobody knows: then threads and connections stand in the way.
     """
     if not sys.platform.startswith("linux") or not hasattr(os, "fork"):
         return "this platform does not fork well"
-    threading = sys.modules.get("threading")
-    if threading is not None and threading.main_thread().ident != get_ident():
-        return "this is not the main thread"
-    if len(sys._current_frames()) > 1:  # noqa: SLF001 - threads that `threading` doesn't know count as well
-        return "the program has other threads"
-    events = sys.modules.get("asyncio.events")
-    if events is not None and events._get_running_loop() is not None:  # noqa: SLF001 - the public one raises
-        return "an event loop is running"
-    strangers = _threads() - 1
+    frames = len(sys._current_frames())  # noqa: SLF001 - threads that `threading` doesn't know count as well
+    if frames > 1:
+        if reached is None:
+            return "the program has other threads"
+        busy = _busy_threads()
+        if busy:
+            return busy
+    strangers = _threads() - frames
     if strangers > 0 and strangers > _surviving_threads():
         return "the program has native threads"
-    return _shared_files(private)
+    from whilst.inspecting.descriptors import open_descriptors
+
+    try:
+        descriptors = open_descriptors(private)
+    except OSError:
+        return "its open files can't be listed"
+    if reached is None:
+        speaks = any(each.is_connection and not each.is_inherited for each in descriptors)
+        return "it has open connections" if speaks else ""
+    if frames > 1 or descriptors:
+        for value in reached():
+            kind = lives_only_here(value)
+            if kind:
+                return f"its calls use {kind}"
+    return ""
+
+
+def lives_only_here(value: object) -> str:
+    """Return what kind of thing it is, if it is of no use in a fork of this process, or of another use; else ""."""
+    import io
+
+    kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__[:-1]]
+    for name in kinds:
+        if name in _OF_A_THREAD:
+            return _OF_A_THREAD[name]
+    if isinstance(value, io.IOBase):
+        from whilst.inspecting.ownership import stateful_kind
+
+        return "" if isinstance(value, (io.StringIO, io.BytesIO)) or value.closed else stateful_kind(value)
+    if not kinds or isinstance(value, type) or callable(value):
+        return ""
+    package = type(value).__module__.partition(".")[0]
+    if package in sys.stdlib_module_names and package not in _SPEAKING:
+        return ""
+    from whilst.inspecting.ownership import is_own_type
+
+    if is_own_type(type(value)) or _can_be_pickled(value):
+        return ""
+    return f"a {type(value).__name__}, which can't be pickled and may hold a connection, a lock or an open file"
+
+
+def _can_be_pickled(value: object) -> bool:
+    """What can be written down is no part of this process."""
+    import pickle
+
+    class Nowhere:
+        def write(self, data: bytes) -> int:
+            return len(data)
+
+    try:
+        pickle.Pickler(Nowhere(), 5, buffer_callback=lambda _: False).dump(value)
+    except Exception:  # whatever the object's own code raises
+        return False
+    return True
 
 
 def _threads() -> int:
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
-        return 2
+        return 1 << 16
 
 
 def _surviving_threads() -> int:
@@ -58,21 +139,63 @@ def _surviving_threads() -> int:
     return sum(pool.threads for pool in pools if "openblas" in pool.path)
 
 
-def _shared_files(private: Collection[int]) -> str:
-    """Sockets and files that are open, beyond the standard streams."""
-    try:
-        numbers = os.listdir("/proc/self/fd")
-    except OSError:
-        return "its open files can't be listed"
-    for number in numbers:
-        if int(number) <= 2 or int(number) in private:
+def _busy_threads() -> str:
+    """What the other threads are at that a fork would break off; "" where all are at rest."""
+    is_locked_in = getattr(sys, "_is_gil_enabled", None)
+    if is_locked_in is not None and not is_locked_in():
+        return "the program has other threads, which nothing holds up while it is forked"
+    if gc.get_freeze_count():
+        return "the program has other threads, and objects that the garbage collector doesn't know"
+    if any(lock.owner is not None for lock in _import_locks()):
+        return "a module is being imported"
+    held = _held_lock()
+    if held:
+        return f"the program has other threads, and {held} is held"
+    return "another thread is at work" if _works_outside_python() else ""
+
+
+def _import_locks() -> list[Any]:
+    import _frozen_importlib  # type: ignore[import-not-found,unused-ignore]
+
+    held: Any = _frozen_importlib
+    references = list(held._module_locks.values())  # noqa: SLF001 - no public way to ask
+    return [lock for lock in (reference() for reference in references) if lock is not None]
+
+
+def _held_lock() -> str:
+    """A lock that somebody holds. Those that a waiting thread has locked as its own signal are none."""
+    import threading
+
+    locks: list[Any] = []
+    signals: set[int] = set()
+    for each in gc.get_objects():
+        kind = type(each)
+        if kind is LockType or kind is RLock:
+            locks.append(each)
+        elif isinstance(each, threading.Condition):
+            signals.update(map(id, list(each._waiters)))  # type: ignore[attr-defined]  # noqa: SLF001
+        elif isinstance(each, threading.Thread):
+            # Locked as long as the thread lives; from 3.13 on no lock.
+            signals.add(id(getattr(each, "_tstate_lock", None)))
+    for lock in locks:
+        if id(lock) in signals:
             continue
-        try:
-            target = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:
-            continue
-        if target.startswith("socket:"):
-            return "it has open connections"
-        if target.startswith("/") and not target.startswith(("/dev/", "/proc/", "/memfd:")) and os.path.isfile(target):
-            return f"it has {target} open"
+        if not lock.acquire(blocking=False):
+            return f"a {type(lock).__name__}"
+        lock.release()
     return ""
+
+
+def _works_outside_python() -> bool:
+    """Another thread is on a core, though this one has the GIL."""
+    own = str(get_native_id())
+    for name in os.listdir("/proc/self/task"):
+        if name != own:
+            try:
+                with open(f"/proc/self/task/{name}/stat", encoding="ascii") as file:
+                    state = file.read().rpartition(") ")[2][:1]
+            except OSError:  # it has ended
+                continue
+            if state in "RD":
+                return True
+    return False

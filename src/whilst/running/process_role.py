@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import sys
+from _contextvars import Context, copy_context
 
-__all__ = ["count_task", "has_parents_main", "keep_main", "nested_workers", "tasks_left"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = [
+    "count_task",
+    "first_context",
+    "has_parents_main",
+    "keep_main",
+    "nested_workers",
+    "private",
+    "tasks_left",
+    "why_not_forked",
+]
+
+private: set[int] = set()
+"""Descriptors that a worker forked from this program closes at once."""
+
 
 nested_workers: int | None = None
 """How many workers a map made in a call here may use; None: this process is nobody's worker. For `running.nesting`."""
 _main_size = -1
 tasks_left: int | None = None
 """So many calls are made here before the process is to be replaced; None: as many as there are."""
+_context: Context | None = None
+"""Of the thread that was forked, as it was then."""
 
 
 def keep_main() -> None:
     """This process was forked from the program itself just now: what both have in `__main__` is the same."""
-    global _main_size
+    global _main_size, _context
     _main_size = len(vars(sys.modules["__main__"]))
+    _context = copy_context()
 
 
 def has_parents_main() -> bool:
@@ -28,3 +49,21 @@ def count_task(most: int) -> None:
     """One of at most so many calls is made here."""
     global tasks_left
     tasks_left = (most if tasks_left is None else tasks_left) - 1
+
+
+def first_context() -> Context:
+    """What calls find in context variables that nothing was sent for: what the program had, in a fork of it."""
+    return Context() if _context is None else _context.copy()
+
+
+def why_not_forked(reached: Callable[[], Iterable[object]] | None = None) -> str:
+    """What stands in the way of workers that are forks of this program; "" if nothing does.
+
+    Args:
+        reached: gives what the calls can reach; see `inspecting.fork_safety`.
+    """
+    import os
+
+    from whilst.inspecting.fork_safety import why_not_fork
+
+    return why_not_fork(private, reached) if hasattr(os, "pidfd_open") else "this system has no pidfd"

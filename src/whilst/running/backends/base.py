@@ -33,7 +33,7 @@ class BackendConfig(Record):
     memory_limit_bytes: int | None = None
     """A worker process that has grown by more than this since its start is recycled between two batches."""
     is_forked: bool = False
-    """Workers come from a fork of this program rather than from a clean server: it has no other thread."""
+    """Workers are forks of this program, all of them; otherwise all are clean processes (`process_role`)."""
 
 
 class Backend(Protocol):

@@ -5,7 +5,7 @@ program has nor whether it guards its main module. Each worker has a socket for 
 (`worker.transport.status_page`) in which it notes what it is doing: which calls were running, lost or not begun when a
 worker died is read there, and needs no message per call. Nothing outlives `close`.
 
-With `is_forked` they are forks of this program instead (`running.worker.parent.fork`), whenever it may be forked.
+With `is_forked` they are forks of this program instead (`running.worker.parent.fork`), all of them.
 
 With `slots` above one a worker makes its calls on that many threads, or as coroutines of one event loop.
 """
@@ -288,7 +288,9 @@ class ProcessBackend:
 
     def _starter(self) -> Forks | Served | None:
         """Who starts the next worker. Asked before anything is opened for it, which would look like a hindrance."""
-        if self._is_forked and fork.can_fork():
+        if self._is_forked:
+            # Never a clean one beside those: it would not have what the program has set.
+            fork.wait_for_rest()
             return self._forks
         if self._served is None:
             from whilst.running.worker.parent.fork_server_client import Served

@@ -13,7 +13,7 @@ from whilst.running.backends.base import Backend, BackendConfig
 from whilst.running.call_names import note_item
 from whilst.running.calls.perform import Awaiter, Cell, perform
 from whilst.running.core.policy import INLINE, Directives, Policy, RunStatus
-from whilst.running.jobs import CALLER, Batch, Finished, Job, Limits, RunEnd
+from whilst.running.jobs import CALLER, Batch, Finished, Job, Limits, RunEnd, WorkerFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -303,6 +303,8 @@ class Driver:
             self.policy.observe(event)
             self.recorder.add(event)
         pool.handle(event)
+        if isinstance(event, WorkerFailed):
+            self.policy.worker_failed(self.status)
 
     # Answers.
 

@@ -119,6 +119,9 @@ class Policy:
         """
         return ()
 
+    def worker_failed(self, status: RunStatus) -> None:
+        """A worker could not be started. The pool tries again; after some failures the run has failed."""
+
     def decision(self) -> Decision:
         """What was decided, with its history. Asked when the run is over, or by a reader in its midst."""
         raise NotImplementedError

@@ -3,7 +3,7 @@
 All of them begin in threads, a few at first (as many as `concurrent.futures` has): threads overlap waiting and keep
 every promise. Their number rises while what they do leaves the core idle. Where they keep one core busy and have no
 second, because calls hold the GIL, the function whose calls work is looked into as `map` looks into its own. If its
-code changes nothing that outlives a call, and one call was found to be the same in another process, those of its
+code changes nothing that outlives a call and reads nothing that the program may have set, those of its
 calls that have not begun go there, and those still to come.
 """
 
@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 from whilst.measuring import payload
 from whilst.measuring.machine import usable_cores, worker_memory_bytes
 from whilst.measuring.pilot import Pilot
+from whilst.measuring.reads import why_not_clean
 from whilst.measuring.roundtrip import why_unlike_sent
 from whilst.measuring.writes.seeds import is_seeded
 from whilst.model import Change, Decision, Mode, Rejection
@@ -190,6 +191,10 @@ def _why_not(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
         if not why_not:
             pilot.weigh(args, value)
             why_not = pilot.why_not_sent
+        if not why_not:
+            # Workers outlive what the program sets between two calls, so a fork would not do either.
+            reads = why_not_clean(fn, [*args, *kwargs.values()])
+            why_not = reads and f"{reads} may be another in a process"
     except Exception as error:  # a user's object may refuse to be looked at: then its calls stay where they are
         return f"it can't be looked into ({error!r})"
     return why_not

@@ -159,6 +159,19 @@ class AutoPolicy(Policy):
                 self._note(f"{text} ({why})")
         return list(again)
 
+    def worker_failed(self, status: RunStatus) -> None:
+        """See `Policy.worker_failed`. This program can't be forked any more: the rest is made here."""
+        if not self._controller.config.is_forked or status.ready:
+            return
+        from dataclasses import replace
+
+        from whilst.running.process_role import why_not_forked
+
+        hindrance = why_not_forked(tuple)
+        if hindrance:
+            why = f"no more worker can be forked ({hindrance})"
+            self._adopt(replace(self._controller.profile, is_picklable=False, why_not=why), why)
+
     def decision(self) -> Decision:
         from dataclasses import replace
 

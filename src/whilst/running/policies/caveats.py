@@ -28,9 +28,11 @@ class Caveats:
     Results keep it, and must not keep alive what a function is bound to or encloses: such a one is held weakly.
     """
 
-    __slots__ = ("_find", "_how", "_traits")
+    __slots__ = ("_find", "_how", "_traits", "_why_clean")
 
-    def __init__(self, job: Job, backend: str) -> None:
+    def __init__(self, job: Job, backend: str, why_clean: str = "") -> None:
+        self._why_clean = why_clean
+        """What kept workers from being forks of the program; "" where they are, or are no processes."""
         self._how = job.how
         self._traits = traits_of(backend)
         self._find = _finder(job.fn)
@@ -38,6 +40,12 @@ class Caveats:
     def __call__(self) -> tuple[str, ...]:
         """Return what its code says that this back end does not keep as a `for` loop would."""
         fn = self._find()
+        is_far = self._traits.is_remote
+        if self._how == "call" and is_far:
+            start = f"are no forks of this program ({self._why_clean})" if self._why_clean else "know what was set then"
+            return (
+                f"Workers {start}: what the program sets later, or elsewhere than in arguments, is not sent to them",
+            )
         if fn is None or self._how == "call" or not self._traits.module:
             return ()
         from whilst.measuring.writes.scan import scan
@@ -48,8 +56,8 @@ class Caveats:
             writes = suspected(scan(fn, None, how=self._how))
         except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
             return ()
-        is_far, overlaps = self._traits.is_remote, self._traits.shares_process
-        said = []
+        overlaps = self._traits.shares_process
+        said = list(self._unsure(fn))
         for write in writes:
             changes = write_in_words(write).replace("it changes", "It changes", 1)
             if is_far and write.spoils_processes:
@@ -57,6 +65,18 @@ class Caveats:
             elif overlaps and write.spoils_threads:
                 said.append(f"{changes}, which calls that overlap may mix up")
         return tuple(dict.fromkeys(said))[:_MOST]
+
+    def _unsure(self, fn: Callable[..., Any]) -> tuple[str, ...]:
+        """What of the calls' reads could neither be shown to be the same in a clean process, nor be sent there."""
+        if not self._why_clean:
+            return ()
+        from whilst.measuring.reads import reads_of
+
+        unsure = reads_of(fn).unsure
+        if not unsure:
+            return ()
+        listed = ", ".join(unsure[:_MOST]) + (" and more" if len(unsure) > _MOST else "")
+        return (f"Workers are no forks of this program ({self._why_clean}): {listed} may be another there",)
 
 
 def _finder(fn: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:

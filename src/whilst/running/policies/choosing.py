@@ -7,6 +7,7 @@ from functools import partial
 from types import FunctionType, MethodType
 
 from whilst.running.backends import traits_of
+from whilst.running.call_names import name_of
 from whilst.running.nesting import workers_left
 from whilst.running.options import OptionsError
 
@@ -114,12 +115,15 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     from whilst.running.backends.base import BackendConfig
     from whilst.running.policies.caveats import Caveats
 
-    config = BackendConfig(name, slots=slots)
+    config, why_clean = BackendConfig(name, slots=slots), ""
     if traits.is_remote:
         from whilst.measuring.machine import worker_memory_bytes
 
-        # Whether the program may be forked is looked at when it comes to that.
-        config = BackendConfig(name, slots=slots, memory_limit_bytes=worker_memory_bytes(workers), is_forked=True)
+        why_clean = _why_not_forked(job)
+        if why_clean:
+            _refuse_replaced(job, why_clean)
+        limit = worker_memory_bytes(workers)
+        config = BackendConfig(name, slots=slots, memory_limit_bytes=limit, is_forked=not why_clean)
     return FixedPolicy(
         config,
         workers,
@@ -127,7 +131,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         is_batched=options.timeout_s is None,
         is_timed=options.timeout_s is not None,
         is_lazy=is_lazy,
-        caveats=Caveats(job, name),
+        caveats=Caveats(job, name, why_clean),
     )
 
 
@@ -142,8 +146,51 @@ def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
     backend = "processes*eventloop" if job.is_coroutine else "processes"
     slots = _IN_FLIGHT_LAZY if job.is_coroutine else 1
     limit = worker_memory_bytes(workers)
-    config = BackendConfig(backend, slots=slots, memory_limit_bytes=limit, is_forked=True)
+    why_clean = _why_not_forked(job)
+    if why_clean:
+        from whilst.measuring.reads import why_not_clean
+
+        sample = source.peek(1)
+        reads = why_not_clean(job.fn, sample[0] if sample else None)
+        if reads:
+            raise OptionsError(
+                f"pilot='worker' can't be had: workers can't be forks of this program ({why_clean}), and in a clean "
+                f"process {reads} may be another. Leave it out."
+            )
+    config = BackendConfig(backend, slots=slots, memory_limit_bytes=limit, is_forked=not why_clean)
     return pilot_in_worker_policy(job, source, config, workers)
+
+
+def _why_not_forked(job: Job) -> str:
+    """Why workers for these calls can't be forks of this program; "" if they can."""
+    from whilst.running.process_role import why_not_forked
+
+    def reached() -> list[object]:
+        from whilst.measuring.writes.reachable import Reachable
+
+        return Reachable(job.fn).values()
+
+    # An Executor's functions are not known yet: they are the affair of who gives them to processes.
+    return why_not_forked(tuple if job.how == "call" else reached)
+
+
+def _refuse_replaced(job: Job, why_clean: str) -> None:
+    """A mock, or another function in the place of one: a clean process would import the original, without a word.
+
+    Raises:
+        OptionsError: the calls use such a thing.
+    """
+    if job.how == "call":
+        return
+    from whilst.measuring.reads import reads_of
+
+    replaced = reads_of(job.fn).replaced
+    if replaced:
+        raise OptionsError(
+            f"{name_of(job.fn)} uses {replaced[0]}, in whose place this program has put something else. Workers would "
+            f"import the original, since they can't be forks of this program ({why_clean}). "
+            f"Pass mode='concurrent', or end what stands in the way of a fork."
+        )
 
 
 def _nested(options: Options, left: int) -> tuple[Options, str]:

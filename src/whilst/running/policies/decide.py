@@ -21,7 +21,14 @@ from typing import Final, NamedTuple
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
 from whilst.planning import likecalls as bounds
 from whilst.running.policies.evidence import DecisionInput, Forecast
-from whilst.running.policies.explain import evidence_of, given_up_by, reason_for, why_slower, write_in_words
+from whilst.running.policies.explain import (
+    evidence_of,
+    given_up_by,
+    reason_for,
+    start_of_workers,
+    why_slower,
+    write_in_words,
+)
 
 __all__ = [
     "decide",
@@ -81,7 +88,7 @@ def decide(profile: Profile, machine: Machine, given: DecisionInput) -> Decision
         threads_per_worker=best.threads_per_worker,
         native_threads=best.native_threads,
         reason=reason_for(best, possible, reasons, profile, given),
-        evidence=evidence_of(profile, machine, given),
+        evidence=(*evidence_of(profile, machine, given), *start_of_workers(best.backend, is_forked=given.can_fork)),
         rejected=tuple(Rejection(mode, reasons[mode]) for mode in order),
         forecast_s={mode: round(forecast.seconds, 6) for mode, forecast in possible.items()},
         given_up=given_up_by(profile, given),
@@ -135,6 +142,8 @@ def forecasts(profile: Profile, machine: Machine, given: DecisionInput) -> tuple
     no_threads, no_processes = hazards(profile.writes, given)
     if profile.is_picklable is False:
         no_processes = no_processes or profile.why_not or "it can't be pickled"
+    if not given.can_fork:
+        no_processes = no_processes or given.only_by_fork
     call = _Call.of(profile, machine, given)
     possible = {Mode.SEQUENTIAL: Forecast(Mode.SEQUENTIAL, call.sequential_s, "inline", 0)}
     rejected: dict[Mode, str] = {}

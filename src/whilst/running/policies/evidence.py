@@ -60,7 +60,9 @@ class DecisionInput(NamedTuple):
     left: int | None = None
     """Calls that are still to be made; None where the input does not know its length."""
     can_fork: bool = False
-    """This process has one thread: workers may be forked from it, and have all that it has loaded."""
+    """Workers may be forks of this process, and have all that it has loaded and set."""
+    only_by_fork: str = ""
+    """Workers can't be forks, and no clean processes either: why, in words."""
     workers_are_up: bool = False
     """Processes run already: their start costs nothing more."""
     server_start_s: float = 0.0
@@ -126,6 +128,7 @@ class EvidenceCollector:
         self._machine: Machine | None = None
         self._seeded: bool | None = None
         self._fork_hindrance: str | None = None
+        self._read_elsewhere: str | None = None
         self._has_warmed_up = False
         """Calls were measured while they were made over and over."""
 
@@ -150,6 +153,10 @@ class EvidenceCollector:
         pilot.rest = self._source.peek(_LOOKED_AT)
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and _may_need_processes(profile, left):
+            if not self.can_fork(config) and self._read_elsewhere is None:
+                from whilst.measuring.reads import why_not_clean
+
+                self._read_elsewhere = why_not_clean(pilot.fn, self._calls.last[0])
             pilot.weigh(*self._calls.last, is_forked=self.can_fork(config))
             profile = self._checked_for_shared_items(pilot.profile())
         return profile
@@ -162,6 +169,7 @@ class EvidenceCollector:
             left=left,
             workers_are_up=workers_are_up,
             can_fork=self.can_fork(config),
+            only_by_fork=self._only_by_fork(),
             server_start_s=_import_s(),
             first_call_extra_s=pilot.first_extra_s,
             waits_only_in_sleep=pilot.waits_only_in_sleep,
@@ -186,16 +194,28 @@ class EvidenceCollector:
 
     def can_fork(self, config: BackendConfig) -> bool:
         """May workers be forks of this program?"""
-        from whilst.inspecting.fork_safety import why_not_fork
+        from whilst.running.process_role import why_not_forked
 
         # What hinders it goes on hindering it, and what the run itself has open ends before a process starts.
         if not self._fork_hindrance and not traits_of(config.backend).overlaps_here:
-            self._fork_hindrance = why_not_fork()
+            reached = self._reached
+            self._fork_hindrance = why_not_forked(reached)
             if self._fork_hindrance and self._calls.pilot.calls > 1:
                 # The thread that watched the last call has said that it is done, and may still be on its way out.
                 time.sleep(_LAST_STEPS_S)
-                self._fork_hindrance = why_not_fork()
+                self._fork_hindrance = why_not_forked(reached)
         return not self._fork_hindrance
+
+    def _reached(self) -> list[object]:
+        reachable = self._calls.pilot.reachable
+        return [] if reachable is None else reachable.values()
+
+    def _only_by_fork(self) -> str:
+        """Why a clean process won't do where the program can't be forked: what its calls read may be another there."""
+        if not self._fork_hindrance or self._read_elsewhere == "":
+            return ""
+        reads = self._read_elsewhere or "what it reads"
+        return f"workers can't be forks ({self._fork_hindrance}), and in a clean process {reads} may be another"
 
     def _checked_for_shared_items(self, profile: Profile) -> Profile:
         """A call that changes its item is nobody else's affair only while no other call has the same item."""

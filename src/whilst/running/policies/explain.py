@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from whilst.model import Evidence, Machine, Mode, Profile, Write
+from whilst.running.backends import traits_of
 
 if TYPE_CHECKING:
     from whilst.running.policies.evidence import DecisionInput, Forecast
 
-__all__ = ["evidence_of", "given_up_by", "reason_for", "why_slower", "write_in_words"]
+__all__ = ["evidence_of", "given_up_by", "reason_for", "start_of_workers", "why_slower", "write_in_words"]
 
 
 def reason_for(
@@ -73,6 +74,14 @@ def evidence_of(profile: Profile, machine: Machine, given: DecisionInput) -> tup
     cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
     found.append(Evidence("cores", machine.cores, "", cores))
     return tuple(found)
+
+
+def start_of_workers(backend: str, *, is_forked: bool) -> tuple[Evidence, ...]:
+    """Say how worker processes were started: it decides what they have of what the program has set."""
+    if not traits_of(backend).is_remote:
+        return ()
+    words = "workers are forks of this program" if is_forked else "workers are clean processes"
+    return (Evidence("forked workers", float(is_forked), "", words),)
 
 
 def given_up_by(profile: Profile, given: DecisionInput) -> tuple[str, ...]:

@@ -220,6 +220,7 @@ def _as_asked(
 ) -> Decision:
     # Loaded once somebody looks at a decision.
     from whilst.model import Decision
+    from whilst.running.policies.explain import start_of_workers
 
     return Decision(
         mode_of(config.backend),
@@ -228,6 +229,7 @@ def _as_asked(
         batch=batch,
         threads_per_worker=config.slots,
         reason=reason,
+        evidence=start_of_workers(config.backend, is_forked=config.is_forked),
         given_up=caveats(),
         is_asked=True,
     )

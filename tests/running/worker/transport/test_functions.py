@@ -90,12 +90,14 @@ def test_a_script_whose_program_has_threads_needs_no_cloudpickle_for_its_functio
     script.write_text(
         textwrap.dedent(
             """
-            import concurrent.futures, functools, math, sys, threading, whilst
+            import collections.abc, functools, math, sys, threading, whilst
             gate = threading.Event()
-            threading.Thread(target=gate.wait).start()      # so workers come from a bare server
+            threading.Thread(target=gate.wait).start()
+            busy = threading.Lock()
+            busy.acquire()                                  # so workers come from a bare server
             SCALE = 10
             def scaled(x):
-                return helper(x) + math.floor(0.5) + len(concurrent.futures.__name__)
+                return helper(x) + math.floor(0.5) + len(collections.abc.__name__)
             def helper(x):
                 return x * SCALE if x < 3 else helper(2)
             def wrap(fn):

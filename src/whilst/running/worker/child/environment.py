@@ -11,6 +11,7 @@ import os
 import sys
 from _pickle import dumps, loads
 
+from whilst.running import process_role
 from whilst.running.calls.process_state import raw_environment
 from whilst.running.worker.child import warning_filters
 from whilst.running.worker.transport import byvalue
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from whilst.running.calls.process_state import ProcessState
 
-__all__ = ["capture", "settle"]
+__all__ = ["capture", "program_of", "settle", "with_program"]
 
 _THREAD_LIMITS = (
     "OMP_NUM_THREADS",
@@ -64,6 +65,17 @@ def capture(context: Context | None, state: ProcessState) -> bytes:
     )
 
 
+def with_program(surroundings: bytes, program: bytes) -> bytes:
+    """The same with what the program has set at run time, for a worker that is no fork of it."""
+    return dumps({**loads(surroundings), "program": program}, 5)
+
+
+def program_of(surroundings: bytes) -> bytes | None:
+    """What `with_program` has added."""
+    found: bytes | None = loads(surroundings).get("program")
+    return found
+
+
 def _log_levels() -> dict[str, int] | None:
     """The levels that were set, by logger; "" is the root, None as a name would be `logging.disable`."""
     logging: Any = sys.modules.get("logging")
@@ -89,8 +101,6 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
 
     `is_guest`: not into those that belong to the process as a whole.
     """
-    from _contextvars import Context
-
     found: dict[str, Any] = loads(data)
     # Before the directory changes: relative entries, "" among them, mean the new one either way.
     if sys.path != found["path"]:
@@ -104,7 +114,7 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
     if native_threads is not None and not is_guest:
         _limit_native_threads(native_threads)
     warning_filters.install(found["warning_filters"])
-    context = Context()
+    context = process_role.first_context()
     for module, name, pickled in found["variables"]:
         try:
             value, default = loads(pickled)

@@ -16,6 +16,7 @@ from _thread import RLock
 from types import CoroutineType
 
 from whilst.running import nesting, process_role
+from whilst.running.worker.bare import light_import
 from whilst.running.worker.captured_output import OutputCapture
 from whilst.running.worker.child import environment, warning_filters
 from whilst.running.worker.child.styles import EndedCalls, LoadedBatch, LoadedJob, Style
@@ -129,9 +130,19 @@ class Worker:
         if job is None:
             head, (stream, buffers) = self._raw_jobs.pop(number)
             context = self._settle(head)
+            error = None
+            program = environment.program_of(head.surroundings)
+            if program is not None:
+                state: Any = light_import("whilst.running.worker.child.program_state")
+                try:
+                    context.run(state.install, program)
+                except BaseException as failed:
+                    error = failed
             # Copied: a function is kept, the segment is wanted back.
             values, failures = context.run(serialization.unpack, head.shape, stream, buffers, is_copying=True)
-            job = self._jobs[number] = LoadedJob(head, context, values[0], failures.get(0))
+            if program is not None:
+                state.share_definitions(values[0])
+            job = self._jobs[number] = LoadedJob(head, context, values[0], failures.get(0, error))
             self._current = job
         elif job is not self._current:
             self._settle(job.head)

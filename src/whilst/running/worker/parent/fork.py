@@ -14,8 +14,13 @@ import faulthandler
 import gc
 import os
 import sys
+import time
+from _socket import socketpair
 
+from whilst.errors import WhilstError
+from whilst.inspecting.descriptors import open_descriptors
 from whilst.running import process_role
+from whilst.running.process_role import private, why_not_forked
 
 # Imported for the workers' sake, too: what is loaded before the fork is not loaded by every one of them.
 from whilst.running.worker.child import serial  # noqa: F401
@@ -28,18 +33,31 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.transport.messages import Spawn
 
-__all__ = ["Forks", "can_fork", "private"]
+__all__ = ["Forks", "private", "wait_for_rest"]
 
-private: set[int] = set()
-"""Descriptors that a worker forked from this program closes at once."""
 _lifelines: set[int] = set()
+_LONGEST_PAUSE_S = 0.128
 
 
-def can_fork() -> bool:
-    """A fork of this program, as it stands, would be a good worker."""
-    from whilst.inspecting.fork_safety import why_not_fork
+def wait_for_rest() -> None:
+    """Wait until the other threads of this program are at rest, so that it may be forked.
 
-    return hasattr(os, "pidfd_open") and not why_not_fork(private)
+    What the calls use was looked at before it was decided to fork.
+
+    Raises:
+        WhilstError: they are not, for as long as a quarter of a second.
+    """
+    why_not = why_not_forked(tuple)
+    pause_s = 0.001
+    while why_not:
+        if pause_s > _LONGEST_PAUSE_S:
+            raise WhilstError(
+                f"A worker can't be forked from this program now: {why_not}. "
+                f"Pass mode='concurrent', or start the other threads later."
+            )
+        time.sleep(pause_s)
+        pause_s *= 2
+        why_not = why_not_forked(tuple)
 
 
 class Forks:
@@ -78,7 +96,7 @@ class Forks:
             if pid == 0:
                 try:
                     os.close(held)
-                    _shed_the_program(handled)
+                    _shed_the_program(handled, fds)
                     _signal.pthread_sigmask(_signal.SIG_SETMASK, usual)
                     become_worker(spawn, fds, lifeline, program)
                 finally:
@@ -164,13 +182,15 @@ def _fork() -> int:
         return os.fork()
 
 
-def _shed_the_program(handled: Iterable[int]) -> None:
+def _shed_the_program(handled: Iterable[int], fds: tuple[int, ...]) -> None:
     """In the child: nothing of what the program would do by itself later is to happen here as well.
 
     Args:
         handled: the signals for which it has handlers.
+        fds: the worker's own descriptors.
     """
     _close(private)
+    _part_from_files(fds)
     atexit._clear()
     sys.settrace(None)
     sys.setprofile(None)
@@ -183,6 +203,30 @@ def _shed_the_program(handled: Iterable[int]) -> None:
     process_role.keep_main()
     # What the program has made is not this process's to collect, nor to copy for looking at it.
     gc.freeze()
+
+
+def _part_from_files(own_fds: tuple[int, ...]) -> None:
+    """In the child: what it reads gets positions of its own, and sockets are as if the other side had hung up.
+
+    Two processes that speak on one connection would garble both; and a connection that the program closes would stay
+    open as long as the worker lives.
+    """
+    dead = None
+    for each in open_descriptors(own_fds):
+        with contextlib.suppress(OSError):
+            if each.is_socket:
+                if dead is None:
+                    dead, peer = socketpair()
+                    peer.close()
+                os.dup2(dead.fileno(), each.fd, inheritable=False)
+            elif each.is_read_only and not each.is_inherited:
+                position = os.lseek(each.fd, 0, os.SEEK_CUR)
+                own = os.open(f"/proc/self/fd/{each.fd}", os.O_RDONLY | os.O_CLOEXEC)
+                os.lseek(own, position, os.SEEK_SET)
+                os.dup2(own, each.fd, inheritable=False)
+                os.close(own)
+    if dead is not None:
+        dead.close()
 
 
 def _let_go() -> None:

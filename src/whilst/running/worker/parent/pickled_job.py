@@ -21,13 +21,14 @@ __all__ = ["PickledJob"]
 class PickledJob:
     """A job, pickled when it is first sent: workers that start later get the very same function."""
 
-    __slots__ = ("_is_known", "_packed", "is_careful", "job", "key", "surroundings")
+    __slots__ = ("_for_clean_ones", "_is_known", "_packed", "is_careful", "job", "key", "surroundings")
 
     def __init__(self, job: Job, key: int) -> None:
         self.job = job
         self.key = key
         """Jobs of one backend have keys of their own: ids may be used again."""
         self.surroundings = environment.capture(job.context, job.process_state or ProcessState.now())
+        self._for_clean_ones: bytes | None = None
         self.is_careful = False
         """Modules that only this program can import go by value, since a worker could not."""
         module = _module_of(job.fn)
@@ -37,6 +38,16 @@ class PickledJob:
     def cares(self, shares_main: bool) -> bool:
         """Whether to be careful with what is sent to such a worker."""
         return self.is_careful or not (self._is_known or shares_main)
+
+    def surroundings_for(self, shares_main: bool) -> bytes:
+        """What surrounds the calls in such a worker; with what the program has set, where it is no fork of it."""
+        if shares_main:
+            return self.surroundings
+        if self._for_clean_ones is None:
+            from whilst.running.worker.parent.program_state import collect
+
+            self._for_clean_ones = environment.with_program(self.surroundings, collect(self.job))
+        return self._for_clean_ones
 
     def packed(self, shares_main: bool) -> tuple[Packed, NotPicklableError | None]:
         """The function for a worker that has this program's `__main__`, or has not; and why it can't be had."""

@@ -247,7 +247,7 @@ class TaskChannel:
             job.stops_at_error,
             job.nested_workers,
             native,
-            state.surroundings,
+            state.surroundings_for(in_flight.shares_main),
             packed.shape,
             None if parcel.place is None else tuple(parcel.place),
             forgotten,

@@ -1,0 +1,144 @@
+"""Options of libraries that a program sets at run time, and that a process which imports the library has not.
+
+Each is known by how it is read, how it is set, and what it is when nobody has set it. Looked at only in libraries that
+are loaded. What is a plain variable of a library's module needs no entry: its source says what nobody has set.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+__all__ = ["changed_settings", "set_settings"]
+
+
+class _Setting(NamedTuple):
+    words: str
+    module: str
+    read: Callable[[Any], object]
+    """What of it is not as it is at the start; None where all is."""
+    write: Callable[[Any, Any], object]
+
+
+def changed_settings() -> dict[str, object]:
+    """Return what is not at its default, by its words (see `set_settings`)."""
+    found: dict[str, object] = {}
+    for setting in _SETTINGS:
+        module = sys.modules.get(setting.module)
+        if module is not None:
+            try:
+                value = setting.read(module)
+            except (AttributeError, ImportError, ValueError):  # half loaded, or a version that has it elsewhere
+                continue
+            if value is not None:
+                found[setting.words] = value
+    return found
+
+
+def set_settings(found: Mapping[str, object]) -> None:
+    """Have the same settings in this process."""
+    for setting in _SETTINGS:
+        if setting.words in found:
+            setting.write(__import__(setting.module, fromlist=["_"]), found[setting.words])
+
+
+def _unless(default: object) -> Callable[[object], object]:
+    return lambda value: None if value == default else value
+
+
+def _locale(module: Any) -> object:
+    # At its start Python takes the encoding from the environment, and leaves all else as C has it.
+    categories = (module.LC_COLLATE, module.LC_MONETARY, module.LC_NUMERIC, module.LC_TIME)
+    now = {category: module.setlocale(category) for category in categories}
+    return now if any(each not in ("C", "POSIX") for each in now.values()) else None
+
+
+def _set_locale(module: Any, found: Mapping[int, str]) -> None:
+    for category, value in found.items():
+        module.setlocale(category, value)
+
+
+def _digits(module: Any) -> object:
+    usual = module.flags.int_max_str_digits
+    usual = module.int_info.default_max_str_digits if usual < 0 else usual
+    return _unless(usual)(module.get_int_max_str_digits())
+
+
+_LEVELS: Final = {50: "CRITICAL", 40: "ERROR", 30: "WARNING", 20: "INFO", 10: "DEBUG", 0: "NOTSET"}
+
+
+def _level_names(module: Any) -> object:
+    names = {level: name for level, name in module._levelToName.items() if _LEVELS.get(level) != name}  # noqa: SLF001
+    return names or None
+
+
+def _set_level_names(module: Any, found: Mapping[int, str]) -> None:
+    for level, name in found.items():
+        module.addLevelName(level, name)
+
+
+def _numpy_errors(module: Any) -> object:
+    return _unless({"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"})(module.geterr())
+
+
+_PRINTING: Final = {
+    "precision": 8, "threshold": 1000, "edgeitems": 3, "linewidth": 75, "suppress": False, "nanstr": "nan",
+    "infstr": "inf", "sign": "-", "floatmode": "maxprec", "legacy": False,
+}  # fmt: skip
+
+
+def _numpy_printing(module: Any) -> object:
+    options = module.get_printoptions()
+    return {name: options[name] for name, usual in _PRINTING.items() if options.get(name, usual) != usual} or None
+
+
+def _pandas_options(module: Any) -> object:
+    values, known = module._global_config, module._registered_options  # noqa: SLF001 - no public way to list them
+    found = {}
+    for key, option in known.items():
+        value = values
+        for part in key.split("."):
+            value = value[part]
+        if value != option.defval and not callable(value):
+            found[key] = value
+    return found or None
+
+
+def _set_pandas_options(module: Any, found: Mapping[str, object]) -> None:
+    for key, value in found.items():
+        module.set_option(key, value)
+
+
+_SETTINGS: Final = (
+    _Setting(
+        "the field size limit of csv",
+        "_csv",
+        lambda module: _unless(131072)(module.field_size_limit()),
+        lambda module, value: module.field_size_limit(value),
+    ),
+    _Setting("the locale", "_locale", _locale, _set_locale),
+    _Setting("the limit of digits of integers", "sys", _digits, lambda module, n: module.set_int_max_str_digits(n)),
+    _Setting(
+        "the default time-out of sockets",
+        "_socket",
+        lambda module: module.getdefaulttimeout(),
+        lambda module, value: module.setdefaulttimeout(value),
+    ),
+    _Setting("the names of logging's levels", "logging", _level_names, _set_level_names),
+    _Setting(
+        "the class of logging's loggers",
+        "logging",
+        lambda module: _unless(module.Logger)(module.getLoggerClass()),
+        lambda module, kind: module.setLoggerClass(kind),
+    ),
+    _Setting("numpy's error state", "numpy", _numpy_errors, lambda module, found: module.seterr(**found)),
+    _Setting("numpy's print options", "numpy", _numpy_printing, lambda module, found: module.set_printoptions(**found)),
+    _Setting("pandas' options", "pandas._config.config", _pandas_options, _set_pandas_options),
+    _Setting(
+        "the largest image that Pillow opens",
+        "PIL.Image",
+        lambda module: _unless((1024 * 1024 * 1024 // 4 // 3,))((module.MAX_IMAGE_PIXELS,)),
+        lambda module, value: setattr(module, "MAX_IMAGE_PIXELS", value[0]),
+    ),
+)
