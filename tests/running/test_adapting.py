@@ -7,7 +7,11 @@ import itertools
 
 import pytest
 
+from whilst.model import Decision, Mode
+from whilst.running.backends.base import BackendConfig
+from whilst.running.core.policy import RunStatus
 from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches, Phase
+from whilst.running.policies.controller import Controller
 
 
 class Server:
@@ -166,3 +170,44 @@ def test_what_was_refused_by_chance_is_tried_again_ever_more_rarely():
     gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert len(gaps) >= 3
     assert all(later >= earlier for earlier, later in itertools.pairwise(gaps))
+
+
+def controller_of(limit: AdaptiveLimit, backend: str, slots: int = 1) -> Controller:
+    controller = Controller()
+    controller.config = BackendConfig(backend, slots=slots)
+    controller.decision = Decision(Mode.CONCURRENT, backend, 4, threads_per_worker=slots)
+    controller.limit = limit
+    return controller
+
+
+def test_what_was_refused_waits_while_threads_that_are_to_end_are_as_many_as_may_be_in_flight() -> None:
+    limit = AdaptiveLimit(0.01, 4, 4)
+    limit.refused(4, 0.0, 1.0)
+    assert limit.target == 2
+    controller = controller_of(limit, "threads")
+    status = RunStatus()
+    status.left, status.in_hand, status.ready, status.ending = 10, 2, 1, 2
+    assert controller.directives(status, 1, 0.01).workers == 0
+    status.in_hand = status.ending = 1
+    assert controller.directives(status, 1, 0.01).workers == 1
+    status.in_hand = status.ending = 0
+    assert controller.directives(status, 1, 0.01).workers == 2
+
+
+def test_the_caller_makes_no_call_that_could_be_refused_beside_those_of_starting_processes() -> None:
+    status = RunStatus()
+    status.left, status.in_hand, status.starting = 100, 2, 2
+    for is_fixed, inline in ((False, 0), (True, 2)):
+        controller = controller_of(AdaptiveLimit(0.001, 8, 8, is_fixed=is_fixed), "processes*threads", slots=2)
+        controller.start_s = 0.05
+        assert controller.directives(status, 5, 0.001).inline == inline
+
+
+def test_processes_are_no_more_than_calls_may_be_in_flight_once_one_was_refused() -> None:
+    limit = AdaptiveLimit(0.01, 8, 8)
+    controller = controller_of(limit, "processes*threads", slots=2)
+    status = RunStatus()
+    status.left, status.ready = 100, 4
+    assert controller.directives(status, 1, 0.01).workers == 4
+    limit.refused(2, 0.0, 1.0)
+    assert controller.directives(status, 1, 0.01).workers == 1

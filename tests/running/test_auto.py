@@ -224,6 +224,13 @@ def test_what_depends_on_the_order_stays_in_order(fn):
     assert {rejected.mode for rejected in decision.rejected} == set(Mode) - {Mode.SEQUENTIAL}
 
 
+def test_what_forbids_other_modes_is_said_though_all_calls_were_made_to_find_it_out():
+    fresh()
+    decision = whilst_map(visits, range(3)).decision
+    assert {rejected.mode for rejected in decision.rejected} == set(Mode) - {Mode.SEQUENTIAL}
+    assert "seen" in str(decision)
+
+
 def test_waits_overlap():
     assert whilst_map(waits, range(60)).decision.mode in (Mode.CONCURRENT, Mode.COMBINED)
 

@@ -141,6 +141,8 @@ class Driver:
             self._feed(self._pool, directives)
         if self._leftover and self._pool is None:
             self._perform_leftover()
+        elif directives.config != self._config:
+            pass  # what is in hand ends first: a call made here meanwhile would overlap with it
         elif directives.inline and self._left != 0 and self._may_take():
             if directives.is_plain and self._is_read_directly and self._pool is None:
                 return directives.inline
@@ -196,15 +198,11 @@ class Driver:
         status.now_ns = perf_counter_ns()
         status.left = self._left = self.source.left
         if pool is None:
-            status.in_hand = status.starting = status.ready = status.idle = 0
+            status.in_hand = status.starting = status.ready = status.idle = status.ending = 0
         else:
             state = pool.state
-            status.in_hand, status.starting, status.ready, status.idle = (
-                state.in_hand,
-                state.starting,
-                state.ready,
-                state.idle,
-            )
+            status.in_hand, status.starting, status.ready = state.in_hand, state.starting, state.ready
+            status.idle, status.ending = state.idle, state.ending
             if status.left is not None:
                 status.left += state.waiting
         directives = self.policy.directives(status)

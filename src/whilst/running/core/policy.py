@@ -68,7 +68,7 @@ class Directives:
 class RunStatus:
     """The run as it stands. One object, kept up to date by the driver: read it, don't keep it."""
 
-    __slots__ = ("blocked", "done", "idle", "in_hand", "left", "now_ns", "ready", "started_ns", "starting")
+    __slots__ = ("blocked", "done", "ending", "idle", "in_hand", "left", "now_ns", "ready", "started_ns", "starting")
 
     def __init__(self, started_ns: int = 0) -> None:
         self.started_ns = started_ns
@@ -84,6 +84,8 @@ class RunStatus:
         self.ready = 0
         self.idle = 0
         """Ready workers that hold nothing."""
+        self.ending = 0
+        """Workers that were told to end after what they hold."""
         self.blocked = False
         """The reader of a lazy run has not taken what is done: nothing more is read ahead now."""
 

@@ -156,6 +156,11 @@ class _Roster:
         return len(self.workers) - self._stopping
 
     @property
+    def ending(self) -> int:
+        """Workers that were asked to stop and hold something still."""
+        return sum(1 for each in self.workers.values() if each.is_stopping and each.held) if self._stopping else 0
+
+    @property
     def serving(self) -> int:
         """Workers that may be sent something."""
         return self.staying if self._takes_early else self.ready
@@ -268,6 +273,11 @@ class PoolState:
     def idle(self) -> int:
         """Workers that could take something and hold nothing."""
         return self._roster.idle
+
+    @property
+    def ending(self) -> int:
+        """Workers that were asked to stop and hold something still."""
+        return self._roster.ending
 
     @property
     def waiting(self) -> int:

@@ -191,6 +191,8 @@ class AutoPolicy(Policy):
 
     def decision_later(self) -> Callable[[], Decision]:
         """See `Policy.decision_later`."""
+        if self._stage is _Stage.PILOT and self._calls.pilot.writes:
+            self._decide()  # the input ended while it was looked into: what was found is to be said all the same
         if not (self._controller.is_decided or self._history or self._refused):
             return too_short
         decision = self.decision()

@@ -91,6 +91,11 @@ class AdaptiveLimit:
         self._idle_rounds = 0
 
     @property
+    def is_fixed(self) -> bool:
+        """It is set once: nothing limits such calls."""
+        return self.phase is Phase.FIXED
+
+    @property
     def is_down_to_one(self) -> bool:
         """One at a time turned out best, where more were allowed."""
         return self.target == 1 and self.phase is Phase.STEADY and self.most > 1

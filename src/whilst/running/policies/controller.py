@@ -204,6 +204,10 @@ class Controller:
         call_s = self.batches.call_s if self.batches is not None else call_s
         inline = self._inline_while_starting(status, stretch, call_s)
         if limit is not None:
+            # A call that is refused here, in the caller's thread, can't wait for its turn: none is made here while
+            # others are in flight, unless nothing limits such calls.
+            inline = inline if limit.is_fixed else 0
+            workers = min(workers, limit.target) if limit.refusals else workers
             slots = max(1, min(self.config.slots, math.ceil(limit.target / workers)))
             return Directives(self.config, workers=workers, ahead=0, slots=slots, inline=inline)
         return Directives(self.config, workers=workers, batch=batch, ahead=1, inline=inline, is_timed=call_s > 20e-6)
@@ -212,14 +216,15 @@ class Controller:
         limit = self.limit
         workers = limit.target if limit is not None else self.decision.workers
         if limit is not None and limit.refusals:
-            # Calls of threads that were told to end after them are in flight as well: who refuses counts them.
-            workers = max(1, workers - max(0, status.in_hand - (status.ready - status.idle)))
+            # Calls of threads that were told to end after them are in flight as well: who refuses counts them. While
+            # they are as many as may be, no other thread is to take the call that was refused: it would be again.
+            workers = max(0, workers - status.ending)
         if status.left != 0:
             self._is_ending = False
         elif not status.idle and status.in_hand <= status.ready:
             # Each has its last call in hand, and is to end after it without being woken up once more.
             self._is_ending = True
-        workers = 0 if self._is_ending else max(1, workers if at_hand is None else min(workers, at_hand))
+        workers = 0 if self._is_ending else workers if at_hand is None else min(workers, at_hand)
         return Directives(self.config, workers=workers, batch=batch, ahead=0, is_timed=batch > 1)
 
     def _inline_while_starting(self, status: RunStatus, stretch: int, call_s: float) -> int:
