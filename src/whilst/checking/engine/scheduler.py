@@ -44,19 +44,66 @@ class Overdue(BaseException):
     """Raised by the watchdog in a task that runs on and on without an event."""
 
 
-_SLOTS: Final = """
-    _choices_are_outer _contexts _gate _hub _is_followed _is_over _is_unusual _jobs _look_at _looked _looks _main
-    _plan _plan_length _polling _pool _to_begin _unwound blocked_outside children count cur daemons deadline did_begin
-    enabled_along gates groups held_off holding ident idle interrupt is_killing keep keeps_enabled limit_s limit_steps
-    numbers on_event on_stuck outer patience pending picker reason results sleep sleep_from sleeps status stuck
-    task_numbers trace unmodelled
-"""
-
-
 class Scheduler:
     """Runs one execution after another; `step` is what every hooked access ends in, `choose` decides who goes next."""
 
-    __slots__ = tuple(_SLOTS.split())
+    __slots__ = (
+        "_choices_are_outer",
+        "_contexts",
+        "_gate",
+        "_hub",
+        "_is_followed",
+        "_is_over",
+        "_is_unusual",
+        "_jobs",
+        "_look_at",
+        "_looked",
+        "_looks",
+        "_main",
+        "_plan",
+        "_plan_length",
+        "_polling",
+        "_pool",
+        "_to_begin",
+        "_unwound",
+        "blocked_outside",
+        "children",
+        "count",
+        "cur",
+        "daemons",
+        "deadline",
+        "did_begin",
+        "enabled_along",
+        "gates",
+        "groups",
+        "held_off",
+        "holding",
+        "ident",
+        "idle",
+        "interrupt",
+        "is_killing",
+        "keep",
+        "keeps_enabled",
+        "limit_s",
+        "limit_steps",
+        "numbers",
+        "on_event",
+        "on_stuck",
+        "outer",
+        "patience",
+        "pending",
+        "picker",
+        "reason",
+        "results",
+        "sleep",
+        "sleep_from",
+        "sleeps",
+        "status",
+        "stuck",
+        "task_numbers",
+        "trace",
+        "unmodelled",
+    )
 
     def __init__(self) -> None:
         self._pool: list[greenlet] = []

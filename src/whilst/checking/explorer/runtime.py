@@ -49,6 +49,7 @@ class Runtime:
         self.rewriter.known_codes = self.registry.known_codes
         self.unseen_code = UnseenCode(self.scheduler, self.instrumentation)
         self.registry.call_unknown = self.unseen_code.during
+        self.instrumentation.apart = self.unseen_code.apart
 
     def forget(self) -> bool:
         """The check is over; whether the runtime may serve another one."""

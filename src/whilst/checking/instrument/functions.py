@@ -13,7 +13,7 @@ import functools
 import sys
 import types
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from whilst.checking.engine.sites import Site
@@ -53,6 +53,7 @@ class Instrumentation:
     def __init__(self, rewriter: Rewriter) -> None:
         self.rewriter = rewriter
         self.left_alone_seen: set[str] = set()
+        self.apart: Callable[[Callable[[types.FunctionType], None], types.FunctionType], None] = _at_once
         self._names: dict[int, SharedVariables] = {}
         self._plans: dict[str, _Plan] = {}
         # Of the running check:
@@ -82,7 +83,7 @@ class Instrumentation:
         file = code.co_filename
         if file not in self._files:
             self._files.add(file)
-            self._exchange(file, functions_like(function))
+            self.apart(self._exchange, function)
         if id(function.__code__) not in known_codes:
             before = self._names.get(id(function.__globals__))
             version = before.version if before is not None else -1
@@ -93,15 +94,16 @@ class Instrumentation:
             for inner in _held_by(function):
                 self.admit(inner)
 
-    def _exchange(self, file: str, known: FileFunctions) -> None:
+    def _exchange(self, function: types.FunctionType) -> None:
+        file, known = function.__code__.co_filename, functions_like(function)
         plan = self._plans.get(file)
         if plan is None or plan.known is not known or not plan.is_current():
             plan = self._plans[file] = self._plan(known)
         self._swapped.append(plan.swaps)
         for ref, code, new in plan.swaps:
-            function = ref()
-            if function is not None and function.__code__ is code:
-                function.__code__ = new
+            held = ref()
+            if held is not None and held.__code__ is code:
+                held.__code__ = new
 
     def _plan(self, known: FileFunctions) -> _Plan:
         functions = [each for each in known.alive() if id(each.__code__) not in self.rewriter.known_codes]
@@ -209,6 +211,10 @@ class Instrumentation:
         self.is_stale = False
         is_small = self.rewriter.site_count < _MOST_SITES
         return is_small and not self._is_spent and all(map(_is_of_a_module, self._names.values()))
+
+
+def _at_once(work: Callable[[types.FunctionType], None], function: types.FunctionType) -> None:
+    work(function)
 
 
 def _is_of_a_module(names: SharedVariables) -> bool:

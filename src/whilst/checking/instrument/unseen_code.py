@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import _thread
 import sys
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.instrument.function_index import functions_with
@@ -30,6 +31,7 @@ __all__ = ["UnseenCode"]
 _MONITORING: Final[Any] = getattr(sys, "monitoring", None)
 _TOOL_NAME: Final = "whilst.check"
 _PASSING: Final = (".unseen_code", ".c_calls")  # modules of ours that pass on a call of unknown C code
+T = TypeVar("T")
 _NEW_LOCALS: Final = 0x2  # CO_NEWLOCALS: the body of a module or class has no locals of its own
 
 
@@ -92,6 +94,22 @@ class UnseenCode:
         finally:
             if has_begun:
                 self.end_profile()
+
+    def apart(self, work: Callable[[T], None], argument: T) -> None:
+        """Long work of our own in the middle of a task (a large module is rewritten): not looked at call by call, and
+        not on the time that the execution may take."""
+        scheduler, is_profiling = self._scheduler, self._is_profiling
+        deadline, scheduler.deadline = scheduler.deadline, None
+        begun = time.monotonic()
+        if is_profiling:
+            sys.setprofile(None)
+        try:
+            work(argument)
+        finally:
+            if is_profiling:
+                sys.setprofile(self._on_profile)
+            if deadline is not None:
+                scheduler.deadline = deadline + time.monotonic() - begun
 
     def _on_profile(self, frame: types.FrameType, event: str, _: object) -> None:
         if event == "call" and self._scheduler.cur >= 0 and id(frame.f_code) not in self._known:
