@@ -87,6 +87,7 @@ def _checked(question: Question | None, budget: str, jobs: int) -> Verdict:
             outcome=question.outcome,
             invariant=question.invariant,
             orders=question.orders,
+            raises=question.raises,
             budget=budget,
             jobs=jobs,
             progress=progress,

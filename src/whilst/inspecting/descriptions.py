@@ -65,12 +65,12 @@ def _described(value: Any, depth: int) -> str:
         return repr(value)
     if hasattr(value, "__qualname__"):
         return str(value.__qualname__)
-    held = attributes(value)
-    if held:
-        return f"{name}({', '.join(f'{k}={describe(v, depth)}' for k, v in held[:12] if not is_dull(v))})"
     label = take_apart(value).label
     if isinstance(label, tuple) and label[0] == "thing":
         return f"<{name}>"
+    held = attributes(value)
+    if held:
+        return f"{name}({', '.join(f'{k}={describe(v, depth)}' for k, v in held[:12] if not is_dull(v))})"
     return label[1] if isinstance(label, tuple) and len(label) == 2 and isinstance(label[1], str) else f"<{name}>"
 
 

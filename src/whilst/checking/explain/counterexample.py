@@ -49,7 +49,8 @@ def counterexample_of(
     names = all_names(execution, measure)
     facts = measure.facts(execution.state, execution.results) if execution.status is Status.DONE else {}
     reached, possible = _telling(Ending(facts), sequential)
-    named = name_of(answer, execution, names)
+    differing = [name for name in reached.facts if all(end.facts.get(name) != reached.facts[name] for end in possible)]
+    named = name_of(answer, execution, names, differing)
     moments = _moments(execution, set(named.accesses))
     return Counterexample(
         tasks=names,

@@ -29,8 +29,9 @@ from whilst.model.verdict import Answer
 __all__ = ["name_of"]
 
 
-def name_of(answer: Answer, execution: Execution, names: Sequence[str]) -> Named:
-    """Name what happened in this execution, which was recorded; `names` are the tasks'."""
+def name_of(answer: Answer, execution: Execution, names: Sequence[str], differing: Sequence[str] = ()) -> Named:
+    """Name what happened in this execution, which was recorded; `names` are the tasks', `differing` the paths of what
+    ends otherwise than in any order ("state.n")."""
     if answer is Answer.DEADLOCK:
         return name_of_deadlock(execution, names)
     if answer is Answer.LIVELOCK:
@@ -50,11 +51,11 @@ def name_of(answer: Answer, execution: Execution, names: Sequence[str]) -> Named
                     _entered_twice(touches(accesses), task, names, result.error)
                     or _changed_while_iterated(touches(accesses), task, names, result.error)
                     or _checked_in_vain(touches(accesses), task, names)
-                    or _anomaly(accesses, names)
+                    or _anomaly(accesses, names, differing)
                 )
                 said = f"{names[task]} raises {type(result.error).__name__}, as in no sequential order: "
                 return Named(found.pattern, said + _uncapitalised(found.sentence, names), found.accesses)
-    return _anomaly(accesses, names)
+    return _anomaly(accesses, names, differing)
 
 
 def _uncapitalised(sentence: str, names: Sequence[str]) -> str:
@@ -67,12 +68,17 @@ def _is_sequential(accesses: Sequence[Access]) -> bool:
     return sum(a != b for a, b in itertools.pairwise(tasks)) < len(set(tasks))
 
 
-def _anomaly(accesses: Sequence[Access], names: Sequence[str]) -> Named:
+def _anomaly(accesses: Sequence[Access], names: Sequence[str], differing: Sequence[str]) -> Named:
     missed = _missed(accesses, names)
     if missed is not None:
         return missed
     everything = touches(accesses, (Op.RESUME,))
+    plain = touches(accesses)
+    guarded = _guarded(accesses, plain)
     for finders, touched in (
+        # What differs in the end is to blame before what does not, and what no lock guards before what one does.
+        (FINDERS, [t for t in plain if _is_among(t.access.target, differing)]),
+        (FINDERS, [t for t in plain if t.thing[0] not in guarded]),
         (FINDERS, touches(accesses)),
         (FINDERS, touches(accesses, STRUCTURAL)),
         (FINDERS, touches(accesses, (Op.START, Op.RESUME))),
@@ -92,6 +98,29 @@ def _anomaly(accesses: Sequence[Access], names: Sequence[str]) -> Named:
         "interference",
         "The tasks' accesses to the same objects interleave in a way that no sequential order gives.",
     )
+
+
+def _is_among(target: str, paths: Sequence[str]) -> bool:
+    """Whether something at one of these paths is the target, or lies in it."""
+    return any(path == target or path.startswith((f"{target}.", f"{target}[")) for path in paths)
+
+
+def _guarded(accesses: Sequence[Access], touched: Sequence[Touch]) -> set[int]:
+    """Objects that were only ever touched by tasks that held one and the same lock (Savage et al., "Eraser", 1997)."""
+    held: dict[int, set[int]] = {}
+    held_at: list[frozenset[int]] = []
+    for access in accesses:
+        mine = held.setdefault(access.task, set())
+        held_at.append(frozenset(mine))
+        if access.op is Op.ACQUIRE or (access.op is Op.TRY and access.did_succeed):
+            mine.add(access.object_id)
+        elif access.op is Op.RELEASE:
+            mine.discard(access.object_id)
+    common: dict[int, frozenset[int]] = {}
+    for each in touched:
+        locks = held_at[each.index]
+        common[each.thing[0]] = common.get(each.thing[0], locks) & locks
+    return {thing for thing, locks in common.items() if locks}
 
 
 def _reads_of_calls(touched: Sequence[Touch]) -> Iterator[Touch]:

@@ -16,7 +16,7 @@ from whilst.checking.engine.operations import Event, Operation, accesses_of
 from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.access_log import AccessLog, Placeholder
-from whilst.checking.observe.c_calls import OUTSIDE
+from whilst.checking.observe.c_calls import Outside
 from whilst.inspecting.descriptions import short
 from whilst.inspecting.objects import attributes_of, is_a, look_up, module_of
 
@@ -91,7 +91,7 @@ class Describer:
             name = str(thing["__name__"])
         elif is_a(thing, types.CellType):
             name = "closure"
-        elif thing is OUTSIDE:
+        elif is_a(thing, Outside):
             name = repr(thing)
         else:
             kind = thing.name if is_a(thing, Placeholder) else type(thing).__name__

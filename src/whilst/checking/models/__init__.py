@@ -9,7 +9,7 @@ called instead of the function it stands for only from rewritten code and only w
 from __future__ import annotations
 
 from whilst.checking.models import callbacks, futures, late, locks, queues, signals, sources, threads
-from whilst.checking.models.world import chance, clocks
+from whilst.checking.models.world import chance, clocks, files
 from whilst.checking.observe.registry import ModelRegistry
 
 __all__ = ["install"]
@@ -17,5 +17,5 @@ __all__ = ["install"]
 
 def install(registry: ModelRegistry) -> None:
     """Tell the registry about every model."""
-    for room in (locks, signals, threads, queues, clocks, chance, futures, callbacks, sources, late):
+    for room in (locks, signals, threads, queues, clocks, chance, files, futures, callbacks, sources, late):
         room.install(registry)

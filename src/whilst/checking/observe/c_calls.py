@@ -6,13 +6,15 @@ What is not known is taken for a write of its object and arguments, and said.
 from __future__ import annotations
 
 import _string  # type: ignore[import-not-found]  # what string.Formatter is made of
+import contextlib
 import functools
+import io
 import itertools
 import operator
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from whilst.checking.engine.events import Assumption, Op
 from whilst.checking.engine.operations import READS, Sync
@@ -23,7 +25,7 @@ from whilst.inspecting import c_effects as effects
 from whilst.inspecting.c_effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
 from whilst.inspecting.objects import module_of
 
-__all__ = ["NOTHING", "OUTSIDE", "CCalls"]
+__all__ = ["FILES", "NOTHING", "CCalls", "Outside"]
 
 NOTHING: Any = object()  # no such argument
 _CALLS = Sync(Op.CALL, writes=1)
@@ -37,6 +39,7 @@ class CCalls:
         self.attributes, self.containers, self.variables = registry.attributes, registry.containers, registry.variables
         self.containers.watch_factory = self._watch_factory
         registry.hand_over = self.hand_over
+        registry.touch_outside = self.touch_outside
 
     def call_builtin(self, site: Site, callee: Any, first: Any, second: Any) -> Any:
         owner = callee.__self__
@@ -150,8 +153,8 @@ class CCalls:
         if effect == "reads":
             self.access_log.touch_all(site, [(0, owner, None), *self._handed(0, first, 0)], READS)
             return callee
-        if module_of(kind) in _OUTSIDE_MODULES and kind.__name__ not in ("StringIO", "BytesIO"):
-            self._touch_outside(site, name)
+        if module_of(kind) in _OUTSIDE_OF_MODULE and kind.__name__ not in ("StringIO", "BytesIO"):
+            self.touch_outside(site, callee)
             return callee
         if name == "__next__":
             self.access_log.touch_all(site, self.containers.contents(1, owner), _CALLS)
@@ -205,7 +208,7 @@ class CCalls:
         elif callee is getattr or callee is hasattr:
             self._get_attr(site, first, second)
         elif callee is open or module_of(callee) in ("posix", "nt"):
-            self._touch_outside(site, callee.__name__)
+            self.touch_outside(site, callee, first)
         else:
             module = module_of(callee) or "builtins"
             if self.registry.late and self.registry.meet_module(module):
@@ -245,12 +248,24 @@ class CCalls:
             return []
         return self.containers.contents(code, argument, depth)
 
-    def _touch_outside(self, site: Site, name: str) -> None:
-        """Files, sockets, databases: one thing for all of them, read or written as a whole."""
+    def touch_outside(self, site: Site, callee: Any, first: Any = NOTHING) -> None:
+        """Files, sockets, databases, the working directory: each is one thing, read or written as a whole."""
+        name = callee.__name__
         if name in _HARMLESS_OUTSIDE:
             return
         self.registry.virtual.setdefault("outside", _OUTSIDE_ASSUMED)
-        self.access_log.touch(site, int(name not in _READING_OUTSIDE), OUTSIDE, None)
+        owner = getattr(callee, "__self__", None)
+        module = module_of(callee) if isinstance(owner, types.ModuleType) else module_of(type(owner))
+        thing = _OUTSIDE_OF_CALL.get(name) or _OUTSIDE_OF_MODULE.get(module, FILES)
+        touched: list[tuple[int, Any, Any]] = [(int(name not in _READING_OUTSIDE), thing, None)]
+        if thing is FILES and isinstance(first, str) and not first.startswith("/"):
+            touched.append((0, _FOLDER, None))
+        if name in _MASKED:
+            touched.append((0, _MASK, None))
+        self.access_log.touch_all(site, touched, _CALLS)
+        if name in ("close", "__exit__") and isinstance(owner, io.IOBase) and not owner.closed:
+            with contextlib.suppress(OSError):  # one that is in memory has no descriptor
+                self.registry.closing(site, owner.fileno())
 
     def assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
         """Nothing is known about it: a write of its self object and of every container among its arguments."""
@@ -296,19 +311,32 @@ def _read_by_format(text: object, arguments: Sequence[Any], named: Any) -> Itera
                 break
 
 
-class _Outside:
-    """All that lies outside the process: files, sockets, databases."""
+class Outside:
+    """Something that all tasks share outside the program's objects: read or written as a whole."""
 
-    __slots__ = ()
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def __repr__(self) -> str:
-        return "files and sockets"
+        return self.name
 
 
-OUTSIDE = _Outside()
+FILES: Final = Outside("files")
+_DATABASES, _SOCKETS = Outside("the database"), Outside("sockets")
+_FOLDER, _MASK = Outside("the working directory"), Outside("the umask")
+_OUTSIDE_OF_MODULE: Final = {
+    **dict.fromkeys(("_io", "mmap", "posix", "nt"), FILES),
+    **dict.fromkeys(("sqlite3", "_sqlite3"), _DATABASES),
+    **dict.fromkeys(("_socket", "socket", "select", "_ssl"), _SOCKETS),
+}
+_OUTSIDE_OF_CALL: Final = {"chdir": _FOLDER, "fchdir": _FOLDER, "getcwd": _FOLDER, "getcwdb": _FOLDER, "umask": _MASK}
+_MASKED: Final = frozenset({"open", "mkdir", "mknod", "mkfifo"})
 _OUTSIDE_ASSUMED = Assumption("files, sockets and databases", "one shared thing; what they hold is no outcome")
-_OUTSIDE_MODULES = frozenset({"_io", "sqlite3", "_sqlite3", "_socket", "socket", "select", "_ssl", "mmap"})
-_READING_OUTSIDE_NAMES = "stat lstat fstat listdir scandir access readlink getcwd read readline readlines readall tell"
+_READING_OUTSIDE_NAMES = (
+    "stat lstat fstat listdir scandir access readlink getcwd getcwdb read readline readlines readall tell"
+)
 _READING_OUTSIDE = frozenset(_READING_OUTSIDE_NAMES.split())
 _HARMLESS_OUTSIDE_NAMES = """
     fspath getpid getppid urandom cpu_count strerror get_terminal_size getuid geteuid getgid sched_yield fileno

@@ -8,6 +8,7 @@ time, is exchanged for its model. A Python function is rewritten before it runs 
 from __future__ import annotations
 
 import functools
+import io
 import types
 import weakref
 from _thread import _local
@@ -239,6 +240,8 @@ class Calls:
             def touched(method: Any) -> Any:
                 def call(*arguments: Any) -> Any:
                     registry.access_log.touch(site, 1, manager, None)
+                    if method.__name__ == "__exit__" and isinstance(manager, io.IOBase):
+                        registry.touch_outside(site, method)
                     return method(*arguments)
 
                 return call
@@ -283,3 +286,4 @@ def _matters_in_setup(function: types.FunctionType) -> bool:
 _LRU = type(functools.lru_cache(lambda: None))
 _SIMPLE_METHOD = type(__import__("queue").SimpleQueue().get)
 _PLAIN_CALLABLES = frozenset({types.GenericAlias, _local, type(__import__("typing").List[int])})
+is_own_code(__file__)  # now: what it remembers is found out by library code that a check may have rewritten

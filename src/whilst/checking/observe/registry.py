@@ -31,6 +31,8 @@ class ModelRegistry:
         self.attributes, self.containers, self.variables = attributes, containers, variables
         self.call: Callable[..., Any]  # (site, callee, first, second): what to call in its stead, see `calls`
         self.hand_over: Callable[[Site, Any, tuple[Any, ...]], None]  # see `c_calls`
+        self.touch_outside: Callable[[Site, Any], None]  # a call that has to do with files and the like, see `c_calls`
+        self.closing: Callable[[Site, int], None] = lambda _site, _descriptor: None  # a file's descriptor
         self.admit: Callable[[types.FunctionType], None] = lambda _: None
         self.call_unknown: Callable[..., Any] = lambda callee, *arguments, **keywords: callee(*arguments, **keywords)
         access_log.admit_class = self.admit_class

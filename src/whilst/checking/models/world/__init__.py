@@ -1,1 +1,1 @@
-"""What tasks ask of the world outside the program: the time and chance."""
+"""What tasks ask of the world outside the program: the time, chance and files."""
