@@ -70,7 +70,7 @@ def test_results_do_not_keep_what_the_function_was_bound_to() -> None:
     del big
     gc.collect()
     assert gone() is None
-    assert results.decision.given_up == ()
+    assert "self.last" in results.decision.given_up[0]  # what is said outlives it
 
 
 def test_arrays_among_what_is_changed_are_compared_by_nothing_but_identity() -> None:

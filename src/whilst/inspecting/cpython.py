@@ -30,6 +30,7 @@ __all__ = [
     "Version",
     "exception_table_of",
     "line_of",
+    "stores_to_first_argument",
     "version",
 ]
 
@@ -130,3 +131,15 @@ def line_of(instruction: dis.Instruction) -> int | None:
     if not instruction.starts_line:  # the line itself until 3.12, a flag since 3.13
         return None
     return getattr(instruction, "line_number", None) or instruction.starts_line
+
+
+def stores_to_first_argument(code: CodeType) -> bool:
+    """Does the code assign to an attribute of its first argument: `self.position = …`?"""
+    before = ""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "STORE_ATTR" and before == code.co_varnames[0]:
+            return True
+        if instruction.opname != "CACHE":
+            loaded = instruction.argval if instruction.opname.startswith(("LOAD_FAST", "STORE_FAST_LOAD_FAST")) else ""
+            before = loaded[-1] if isinstance(loaded, tuple) else loaded
+    return False

@@ -5,6 +5,7 @@ A state is anything that compares unequal once the object has changed: a positio
 
 from __future__ import annotations
 
+import io
 import operator
 import types
 import zlib
@@ -13,12 +14,14 @@ from itertools import islice
 from typing import Any, Final
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import module_of
+from whilst.inspecting.objects import attributes_of, look_up, module_of
 
-__all__ = ["LibraryState"]
+__all__ = ["LibraryState", "attributes_now"]
 
 _MOST_BYTES: Final = 4 << 20
 _MOST_ELEMENTS: Final = 4096
+_MOST_ATTRIBUTES: Final = 256
+_ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
 
 
 class LibraryState:
@@ -60,6 +63,18 @@ class LibraryState:
             return operator.length_hint(value, -1)
         return None
 
+    def look_at_any(self, value: Any) -> dict[str, object]:
+        """State of a library's object of any kind: its position, its attributes, and where what it holds has got to."""
+        kind = type(value)
+        if ownership.is_value(kind) or ownership.is_lock(value) or module_of(kind).startswith(("asyncio", "_asyncio")):
+            return {}
+        state = attributes_now(value)
+        state["its position"] = _position(value)
+        for name, held in islice(attributes_of(value), _MOST_ATTRIBUTES):
+            if _position(held) is not None or ownership.is_generator(held):
+                state[f"the position of its {name}"] = _position(held) or self.look(held)
+        return state
+
     def _array(self, value: Any) -> object:
         """All of a small array, a sample of a big one."""
         size = int(value.nbytes)
@@ -73,3 +88,25 @@ class LibraryState:
             return size, zlib.crc32(flat[:: max(1, len(flat) // 4096)].tobytes())
         except (AttributeError, TypeError, ValueError):
             return id(value)
+
+
+def attributes_now(value: object) -> dict[str, object]:
+    """What an object's attributes are bound to: plain values, and which objects."""
+    return {
+        name: held if isinstance(held, _ATOMS) else id(held)
+        for name, held in islice(attributes_of(value), _MOST_ATTRIBUTES)
+    }
+
+
+def _position(value: object) -> object:
+    """Where an object written in C has got to, if it can say so; files are known for what they are anyway."""
+    if isinstance(value, io.IOBase):
+        return None
+    for name in ("tell", "getstate"):
+        method = look_up(type(value), name)
+        if isinstance(method, types.MethodDescriptorType):
+            try:
+                return method(value)
+            except Exception:  # it is closed
+                return None
+    return None

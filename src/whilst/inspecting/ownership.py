@@ -18,12 +18,13 @@ from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSe
 from pathlib import Path
 from typing import Final, TypeGuard
 
-from whilst.inspecting.objects import module_of
+from whilst.inspecting.objects import attributes_of, module_of
 
 __all__ = [
     "CHANGES_FIRST_ARGUMENT",
     "CONTAINERS",
     "DATABASES",
+    "FILLS_ARGUMENT",
     "MUTATORS",
     "NEVER_WAITING",
     "OWN_FOLDER",
@@ -32,6 +33,7 @@ __all__ = [
     "USES_DESCRIPTOR",
     "WRITES_FILE",
     "bound_generator",
+    "holds_lock",
     "is_foreign",
     "is_generator",
     "is_lock",
@@ -66,6 +68,9 @@ CHANGES_FIRST_ARGUMENT: Final = _words(
     """
 )
 """Library functions that change what they are given first."""
+
+FILLS_ARGUMENT: Final = _words("pack_into readinto readinto1 recv_into recvfrom_into copyto")
+"""Library functions that change the buffer among their arguments."""
 
 WRITES_FILE: Final = _words("write_text write_bytes touch unlink rename replace symlink_to hardlink_to")
 """Methods of a `pathlib.Path` that change what it names."""
@@ -215,8 +220,21 @@ def is_lock(value: object) -> bool:
     return kind.__name__ in LOCK_TYPES and (source is None or not is_own_code(source))
 
 
-def stateful_kind(value: object) -> str:
-    """Return what kind of thing it is if using it from several calls at once would mix them up, else ""."""
+def holds_lock(value: object) -> bool:
+    """Does an object of a library keep a lock, in itself or in its class? Then it is made for several threads."""
+    held = [entry for _, entry in attributes_of(value)]
+    held += [entry for base in type(value).__mro__[:-1] for entry in list(vars(base).values())]
+    return any(hasattr(type(each), "acquire") and hasattr(type(each), "release") for each in held)
+
+
+def stateful_kind(value: object, method: str = "") -> str:
+    """Return what kind of thing it is if using it from several calls at once would mix them up, else "".
+
+    Args:
+        method: the one that is called, where that is known: some leave the object as it is.
+    """
+    if method == "copy":
+        return ""
     if isinstance(value, (io.TextIOBase, io.BufferedIOBase, io.RawIOBase)):
         # The standard streams are shared by design, and a worker's output is forwarded.
         return "" if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else "an open file"
@@ -231,7 +249,13 @@ def stateful_kind(value: object) -> str:
             return _STATEFUL_NAMES[name]
     if isinstance(value, (types.GeneratorType, Iterator)) and not is_lock(value):
         return "an iterator"
+    if method.startswith(_MOVES) and hasattr(type(value), "tell") and not is_own_type(type(value)):
+        return "an object with a position"
     return ""
+
+
+_MOVES: Final = ("seek", "read", "write", "setpos", "rewind")
+"""How the methods begin that move the position of what has one: of a memory map, a sound file, an image."""
 
 
 _STATEFUL_NAMES: Final = {
@@ -260,7 +284,33 @@ _STATEFUL_NAMES: Final = {
     "zipfile.ZipFile": "an archive",
     "tarfile.TarFile": "an archive",
     "_hashlib.HASH": "a hash in progress",
+    "_hashlib.HASHXOF": "a hash in progress",
+    "_hashlib.HMAC": "a hash in progress",
+    "hmac.HMAC": "a hash in progress",
+    "_blake2.blake2b": "a hash in progress",
+    "_blake2.blake2s": "a hash in progress",
+    "zlib.Compress": "a compression in progress",
+    "zlib.Decompress": "a decompression in progress",
+    "zlib._ZlibDecompressor": "a decompression in progress",
+    "_bz2.BZ2Compressor": "a compression in progress",
+    "_bz2.BZ2Decompressor": "a decompression in progress",
+    "_lzma.LZMACompressor": "a compression in progress",
+    "_lzma.LZMADecompressor": "a decompression in progress",
+    "_sre.SRE_Scanner": "a search in progress",
+    "pyexpat.xmlparser": "a parser in progress",
+    "xml.etree.ElementTree.XMLParser": "a parser in progress",
+    "xml.etree.ElementTree.XMLPullParser": "a parser in progress",
+    "_pickle.Pickler": "a pickler",
+    "_pickle.Unpickler": "an unpickler",
+    "codecs.IncrementalDecoder": "a decoder in progress",
+    "codecs.IncrementalEncoder": "an encoder in progress",
+    "_multibytecodec.MultibyteIncrementalDecoder": "a decoder in progress",
+    "_multibytecodec.MultibyteIncrementalEncoder": "an encoder in progress",
+    "sqlite3.Blob": "an object with a position",
+    "tarfile.ExFileObject": "an open file",
+    "cv2.VideoCapture": "a video in progress",
 }
+"""What shows nothing of its state, or of which every use moves it on."""
 
 
 def bound_generator(value: object) -> bool:

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from whilst.inspecting.ownership import holds_lock, is_own_type
 from whilst.inspecting.settings import settings_now
 from whilst.measuring import clocks
 from whilst.measuring.files.footprints import Footprints
@@ -142,8 +143,12 @@ class Pilot:
             found = {write.what: write for write in (*self.surroundings, *settings_left(self._before, settings_now()))}
             self.surroundings = tuple(found.values())
             assert self.reachable is not None
-            for name in self._unexplained(self.reachable.look()):
-                self._strays[name] = Write(name, is_confirmed=True)
+            for change in self._unexplained(self.reachable.look()):
+                name = change.name
+                if change.slot and change.slot not in name:
+                    name = f"{name}.{change.slot}" if change.slot.isidentifier() else f"{name}, {change.slot}"
+                is_synchronized = not is_own_type(type(change.value)) and holds_lock(change.value)
+                self._strays[name] = Write(name, is_confirmed=True, spoils_threads=not is_synchronized)
             self._item_after = _print_of(item)
             if self._item_after != self._item_before:
                 self._item_writes = (Write("its own argument", is_confirmed=True, spoils_threads=False),)
@@ -169,22 +174,22 @@ class Pilot:
             what = "its input, which gives the same object again with other contents"
             self._strays[what] = Write(what, is_confirmed=True)
 
-    def _unexplained(self, found: Sequence[Found]) -> list[str]:
-        """Names of what has changed though the scan knows of no such write: what it knows it judges better."""
+    def _unexplained(self, found: Sequence[Found]) -> list[Found]:
+        """What has changed though the scan knows of no such write: what it knows it judges better."""
         known: dict[int, set[str]] = {}
         for suspect in self.scan.suspects:
-            if suspect.root is not ABSENT:
+            if suspect.root is not ABSENT and not suspect.is_hint:
                 known.setdefault(id(suspect.root), set()).add(suspect.slot)
-        names = []
+        unexplained = []
         for change in found:
             slots = known.get(id(change.value), set())
             is_known = "" in slots or change.slot in slots or (bool(slots) and not change.slot)
             is_within = any("" in known.get(id(holder), ()) for holder in change.holders)
-            if change.value is not AROUND and not is_known and not is_within:
-                names.append(
-                    change.name if not change.slot or change.slot in change.name else f"{change.name}.{change.slot}"
-                )
-        return names
+            # What coroutines share with their loop, as semaphores and clients, changes while they take turns.
+            is_of_loop = self.is_coroutine and not is_own_type(type(change.value))
+            if change.value is not AROUND and not is_known and not is_within and not is_of_loop:
+                unexplained.append(change)
+        return unexplained
 
     def _add(self, seen: Sightings) -> None:
         self.seen.held += seen.held

@@ -13,7 +13,7 @@ from itertools import count
 from time import perf_counter_ns
 
 from whilst.running.backends import open_backend
-from whilst.running.call_names import name_of
+from whilst.running.call_names import add_note, name_of
 from whilst.running.calls.perform import Awaiter
 from whilst.running.core.driver import Driver
 from whilst.running.core.inline import perform_lazily
@@ -247,6 +247,10 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
         driver.run()
     error = driver.error
     if error is not None:
+        if isinstance(error, Exception):
+            for text in driver.policy.decision().given_up:
+                if text.startswith("It "):  # what the function does, which may be why
+                    add_note(error, f"whilst: {text}")
         try:
             raise error
         finally:
@@ -281,6 +285,10 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
         awaiter.close()
     error = driver.error
     if error is not None:
+        if isinstance(error, Exception):
+            for text in driver.policy.decision().given_up:
+                if text.startswith("It "):  # what the function does, which may be why
+                    add_note(error, f"whilst: {text}")
         try:
             raise error
         finally:

@@ -281,8 +281,11 @@ def _pop_top(walker: Walker, _instruction: dis.Instruction) -> None:
 
 
 @_on("GET_ITER", "GET_AWAITABLE", "GET_YIELD_FROM_ITER", "GET_AITER")
-def _get_iter(_walker: Walker, _instruction: dis.Instruction) -> None:
-    pass  # what is iterated over keeps its abstract value, so that `for node in TREE: node.seen = True` is seen
+def _get_iter(walker: Walker, instruction: dis.Instruction) -> None:
+    # What is iterated over keeps its abstract value, so that `for node in TREE: node.seen = True` is seen.
+    source = walker.stack[-1] if walker.stack else UNKNOWN
+    if source.is_known and source.is_shared:
+        walker.call(AbstractValue(name="iter", value=iter), [source], instruction.offset)  # uses an iterator up
 
 
 @_on("FOR_ITER")

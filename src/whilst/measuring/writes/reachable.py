@@ -7,8 +7,9 @@ the objects it is bound to, transitively through the user's own functions and cl
 from the code but names; no method of the user's is run.
 
 It sees only what a call really changed while it was watched, and only in what it can look into: plain containers,
-arrays, generators of random numbers, iterators, instances of the user's own classes. Objects of libraries keep what
-they do to themselves (a session's pool, a compiled pattern's cache).
+arrays, generators of random numbers, iterators, instances of the user's own classes. Of other objects of libraries it
+sees their position and what their own attributes are bound to; deeper down they keep what they do to themselves (a
+session's pool, a compiled pattern's cache).
 """
 
 from __future__ import annotations
@@ -205,7 +206,7 @@ class _Look:
             if ownership.is_own_type(kind):
                 self._add(name, kind, key)
             return self._attributes(name, value, key)
-        return None
+        return self._library_state.look_at_any(value)
 
     # ---------------------------------------------------------------- into it
 

@@ -170,6 +170,8 @@ class _Scanner:
             self.identity = self.identity or "it asks for the id() of its item"
         if name in ownership.CHANGES_FIRST_ARGUMENT:
             self.suspicions.change_first_argument(call, where)
+        if name in ownership.FILLS_ARGUMENT:
+            self.suspicions.fill_argument(call, where)
         if name == "open" and module in ownership.DATABASES:
             path = call.arguments[0] if call.arguments else UNKNOWN
             if not path.from_item or path.is_cut:
@@ -194,7 +196,7 @@ class _Scanner:
             return self._call_unknown(call._replace(callee=_bound(call.callee, target)), where)
         if isinstance(target, types.MethodType | types.MethodDescriptorType):
             return self._call_unknown(call, where)
-        if isinstance(target, types.FunctionType) and call.callee.owner is not None:
+        if call.callee.owner is not None and not isinstance(call.callee.owner.value, ownership.SETTLED_TYPES):
             self.suspicions.use_library_object(call.callee.owner, name, call, where)
         return FRESH
 
@@ -212,7 +214,7 @@ class _Scanner:
         value = owner.value
         if isinstance(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
             return UNKNOWN
-        kind = ownership.stateful_kind(value) if owner.is_known else ""
+        kind = ownership.stateful_kind(value, name) if owner.is_known else ""
         if kind and owner.is_shared:
             self.suspicions.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
         elif name in ownership.MUTATORS and (owner.is_shared or owner.is_argument) and may_change(value):

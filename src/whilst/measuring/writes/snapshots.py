@@ -123,7 +123,9 @@ class Watchlist:
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
         self._watched = [
-            suspect for suspect in scan.suspects if suspect.reach is Reach.SHARED and suspect.root is not ABSENT
+            suspect
+            for suspect in scan.suspects
+            if suspect.reach is Reach.SHARED and suspect.root is not ABSENT and not suspect.is_hint
         ]
         self._prints = [self._look(suspect) for suspect in self._watched]
         self._changed_in: list[list[int]] = [[] for _ in self._watched]
@@ -169,6 +171,8 @@ class Watchlist:
         found: list[Write] = []
         changed = {id(suspect): looks for suspect, looks in zip(self._watched, self._changed_in, strict=True)}
         for suspect in self.scan.suspects:
+            if suspect.is_hint:
+                continue
             looks = changed.get(id(suspect), [])
             has_settled = suspect.settles and (not looks or looks[-1] < self._looks - 1)
             if has_settled and suspect.reach in (Reach.SHARED, Reach.PROCESS, Reach.ARGUMENT):

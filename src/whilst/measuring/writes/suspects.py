@@ -44,6 +44,8 @@ class Suspect(NamedTuple):
     guard: Guard | None = None
     reverts: bool = False
     """Of a setting: it is what it was once the call is over."""
+    is_hint: bool = False
+    """The code of a library says so, at a glance: where calls can be watched, they tell whether it is true."""
 
     @property
     def settles(self) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from whilst.inspecting import ownership
+from whilst.inspecting.cpython import stores_to_first_argument
+from whilst.inspecting.ownership import holds_lock
 from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
 from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue
 from whilst.measuring.writes.suspects import SEED, Reach, Suspect
@@ -65,6 +67,12 @@ class Suspicions:
         else:
             self.write(first, call, where)
 
+    def fill_argument(self, call: Call, where: str) -> None:
+        """`struct.pack_into(…, BUFFER)`, `file.readinto(BUFFER)`: whichever of its arguments is a buffer."""
+        for argument in call.arguments:
+            if argument.is_shared and argument.is_known and _is_buffer(argument.value):
+                self.write(argument, call, where)
+
     def open(self, call: Call, where: str) -> None:
         """A file that is not the item's own, opened to add to it: its lines are in the order of the calls."""
         named = dict(zip(call.names, call.arguments[len(call.arguments) - len(call.names) :], strict=True))
@@ -103,11 +111,15 @@ class Suspicions:
 
     def use_library_object(self, owner: AbstractValue, name: str, call: Call, where: str) -> None:
         """A method, written in Python, of a library's object: a connection, a container, a logger."""
-        kind = ownership.stateful_kind(owner.value) if owner.is_known else ""
+        kind = ownership.stateful_kind(owner.value, name) if owner.is_known else ""
         if kind and owner.is_shared:
             self.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
+        elif owner.is_shared and owner.is_known and _sets_itself(call.callee.value) and not holds_lock(owner.value):
+            self.suspects.append(
+                Suspect(owner.name, where, Reach.SHARED, owner.value, "", call.is_locked, call.guard, is_hint=True)
+            )
         elif (
-            name in ownership.MUTATORS
+            (name in ownership.MUTATORS or name == "set")  # as that of a ConfigParser
             and (owner.is_shared or owner.is_argument)
             and isinstance(owner.value, ownership.CONTAINERS)  # `session.put` sends, and changes nothing here
         ):
@@ -154,6 +166,18 @@ class Suspicions:
 
     def _add(self, reach: Reach, what: str, target: AbstractValue, store: Store, where: str) -> None:
         self.suspects.append(Suspect(what, where, reach, target.root, target.attribute, store.is_locked, store.guard))
+
+
+def _sets_itself(method: object) -> bool:
+    """Does a method of a library store to an attribute of its own object, as far as its own code says?"""
+    function = method.__func__ if isinstance(method, types.MethodType) else method
+    if not isinstance(function, types.FunctionType) or not function.__code__.co_argcount:
+        return False
+    return stores_to_first_argument(function.__code__)
+
+
+def _is_buffer(value: object) -> bool:
+    return isinstance(value, (bytearray, memoryview)) or hasattr(type(value), "__array_interface__")
 
 
 def may_be_path(owner: AbstractValue | None) -> bool:

@@ -1,12 +1,12 @@
 """What a mode that was asked for may do to a function's results: said in the decision, since nothing was measured.
 
-Looked for once somebody asks for the decision: a run that was told how to run is not held up for it.
+Looked for once somebody asks for the decision: a run that was told how to run is not held up for it. Only a function
+that results must not keep alive, with what it encloses or is bound to, is looked into as the run ends.
 """
 
 from __future__ import annotations
 
-import weakref
-from types import FunctionType, MethodType
+from types import FunctionType
 
 from whilst.running.backends import traits_of
 
@@ -23,30 +23,34 @@ _MOST = 3
 
 
 class Caveats:
-    """Of one run. Called, it gives sentences.
+    """Of one run. Called, it gives sentences."""
 
-    Results keep it, and must not keep alive what a function is bound to or encloses: such a one is held weakly.
-    """
-
-    __slots__ = ("_find", "_how", "_traits", "_why_clean")
+    __slots__ = ("_fn", "_how", "_traits", "_why_clean")
 
     def __init__(self, job: Job, backend: str, why_clean: str = "") -> None:
         self._why_clean = why_clean
         """What kept workers from being forks of the program; "" where they are, or are no processes."""
         self._how = job.how
         self._traits = traits_of(backend)
-        self._find = _finder(job.fn)
+        self._fn = job.fn
+
+    def without_function(self) -> Callable[[], tuple[str, ...]]:
+        """Return what gives the same sentences, and keeps nothing alive but a function that encloses nothing."""
+        if type(self._fn) is FunctionType and not self._fn.__closure__:
+            return self
+        said = self()
+        return lambda: said
 
     def __call__(self) -> tuple[str, ...]:
         """Return what its code says that this back end does not keep as a `for` loop would."""
-        fn = self._find()
+        fn = self._fn
         is_far = self._traits.is_remote
         if self._how == "call" and is_far:
             start = f"are no forks of this program ({self._why_clean})" if self._why_clean else "know what was set then"
             return (
                 f"Workers {start}: what the program sets later, or elsewhere than in arguments, is not sent to them",
             )
-        if fn is None or self._how == "call" or not self._traits.module:
+        if self._how == "call" or not self._traits.module:
             return ()
         from whilst.measuring.writes.scan import scan
         from whilst.measuring.writes.snapshots import suspected
@@ -77,12 +81,3 @@ class Caveats:
             return ()
         listed = ", ".join(unsure[:_MOST]) + (" and more" if len(unsure) > _MOST else "")
         return (f"Workers are no forks of this program ({self._why_clean}): {listed} may be another there",)
-
-
-def _finder(fn: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
-    if type(fn) is FunctionType and not fn.__closure__:
-        return lambda: fn
-    try:
-        return weakref.WeakMethod(fn) if type(fn) is MethodType else weakref.ref(fn)
-    except TypeError:  # can't be held weakly
-        return lambda: None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import RunStatus
     from whilst.running.jobs import Finished, Job
+    from whilst.running.policies.caveats import Caveats
 
 __all__ = ["FixedPolicy", "InlinePolicy"]
 
@@ -139,7 +140,7 @@ class FixedPolicy(Policy):
         is_batched: bool,
         is_timed: bool = False,
         is_lazy: bool = True,
-        caveats: Callable[[], tuple[str, ...]] = tuple,
+        caveats: Caveats | None = None,
     ) -> None:
         self._config = config
         self._caveats = caveats
@@ -209,7 +210,8 @@ class FixedPolicy(Policy):
 
     def decision_later(self) -> Callable[[], Decision]:
         """See `Policy.decision_later`."""
-        return partial(_as_asked, self._config, self._workers, self._batch, self._reason, self._caveats)
+        caveats = self._caveats.without_function() if self._caveats is not None else tuple
+        return partial(_as_asked, self._config, self._workers, self._batch, self._reason, caveats)
 
     def close(self) -> None:
         self._awaiter.close()
