@@ -9,14 +9,13 @@ from typing import Any
 
 from whilst.checking.checker import REMEMBERED, Checker
 from whilst.checking.explain.tokens import Token, resolve
-from whilst.checking.explorer.explorer import Explorer, Limits
+from whilst.checking.explorer.execution import Limits
+from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.parallel_worker import go_on
 from whilst.checking.question import Question
 from whilst.checking.search.strategy import Progress, SearchConfig
 from whilst.errors import CheckError
 from whilst.model.verdict import Verdict
-
-__all__ = ["check", "parse_budget", "replay"]
 
 
 def check(

@@ -18,7 +18,8 @@ from whilst.checking.engine.events import Status
 from whilst.checking.explain.counterexample import counterexample_of
 from whilst.checking.explain.shrink import shrink
 from whilst.checking.explain.tokens import Token, digest_of, reference_to
-from whilst.checking.explorer.explorer import Execution, Explorer, Limits
+from whilst.checking.explorer.execution import Execution, Limits
+from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.canonical import StateTooLargeError, opaque_types
 from whilst.checking.judge.judge import Finding, Judge
 from whilst.checking.judge.outside_state import Surroundings
@@ -34,8 +35,6 @@ from whilst.model.verdict import Answer, Counterexample, Verdict
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-
-__all__ = ["REMEMBERED", "Checker"]
 
 _MOST_REMEMBERED: Final = 256
 _SETTLING: Final = 20

@@ -19,8 +19,6 @@ from whilst.checking.question import Question
 from whilst.checking.search.parallel import PIECE_S, Answered, Assignment, KnownSites
 from whilst.checking.search.subtrees import SubtreeTask, explore
 
-__all__ = ["go_on", "main"]
-
 
 def main(fd: int) -> None:
     """Serve until the pipe closes, which it does when the other end is gone, in whatever way."""

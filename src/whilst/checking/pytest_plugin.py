@@ -23,8 +23,6 @@ import pytest
 if TYPE_CHECKING:
     from whilst.model.verdict import Verdict
 
-__all__ = ["isolated"]
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--whilst-budget` and `--whilst-replay`."""

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from whilst.checking.explain.tokens import load_file
-from whilst.checking.explorer.explorer import Program
+from whilst.checking.explorer.execution import Program
 from whilst.errors import CheckError
 from whilst.inspecting.descriptions import short
-
-__all__ = ["Question", "as_question", "find"]
 
 _OPTIONS: Final = ("outcome", "invariant", "orders", "raises")
 _SHAPE: Final = "(setup, tasks), or a function that returns them"

@@ -15,7 +15,7 @@ from whilst.model.verdict import Answer, Verdict
 
 if TYPE_CHECKING:
     from whilst.checking.question import Question
-    from whilst.checking.search.search import Progress
+    from whilst.checking.search.strategy import Progress
 
 __all__ = ["check"]
 

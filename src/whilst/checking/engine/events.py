@@ -14,8 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-__all__ = ["Access", "Assumption", "Blocked", "Op", "SourceLocation", "Status", "TaskResult"]
-
 
 class Op(IntEnum):
     """What an event does to the object it touches. READ conflicts with nothing but what changes it."""

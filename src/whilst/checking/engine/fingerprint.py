@@ -6,8 +6,6 @@ from typing import Any
 
 from whilst.checking.engine.operations import Event, accesses_of
 
-__all__ = ["Fingerprint"]
-
 
 class Fingerprint:
     """A number for the Mazurkiewicz trace of a growing prefix: equal traces, equal numbers, whatever the order.

@@ -13,23 +13,6 @@ from typing import Any, Final
 
 from whilst.checking.engine.events import Op
 
-__all__ = [
-    "MIXED",
-    "READS",
-    "SHARED_RANDOM",
-    "STEPS_LOOP",
-    "Accesses",
-    "Event",
-    "HeldOff",
-    "Operation",
-    "Sync",
-    "accesses_of",
-    "accesses_wanted",
-    "names_of",
-    "overlap",
-    "touches",
-]
-
 Operation = tuple[Any, ...]
 Event = tuple[int, bool, Any, Any, Any, Operation]
 # Event -> the depth from which on it waited for a write, and the things that it waited for.

@@ -27,8 +27,6 @@ from whilst.checking.engine.events import Op, Status, TaskResult
 from whilst.checking.engine.operations import Event, HeldOff, Operation, touches
 from whilst.checking.engine.spin_loops import LOCKING, LOOKS, ROUNDS, Polling, local_state
 
-__all__ = ["Abort", "Overdue", "Scheduler"]
-
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
 _RETURNED = TaskResult(has_finished=True)
 _LOOK_EVERY: Final = 256  # events between two looks at the bounds of an execution

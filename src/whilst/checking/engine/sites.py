@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 from whilst.checking.engine.events import SourceLocation
 from whilst.inspecting.cpython import Positions
 
-__all__ = ["Site", "SiteTable", "SiteTemplate"]
-
 
 class SiteTemplate(NamedTuple):
     """What a site says of its instruction, whoever watches it."""

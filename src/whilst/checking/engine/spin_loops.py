@@ -22,8 +22,6 @@ from typing import Any, Final
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Event, Operation, accesses_of
 
-__all__ = ["LOCKING", "LOOKS", "OWN_FOLDER", "ROUNDS", "Polling", "local_state"]
-
 OWN_FOLDER: Final = str(Path(__file__).parents[1])  # frames of code below it are the engine's
 ROUNDS: Final = 3  # looks at one thing from one place after which a task is suspected to poll
 LOCKING: Final = frozenset({Op.ACQUIRE, Op.RELEASE})  # writes of a task that look again all the same

@@ -25,8 +25,6 @@ from typing import Any
 from whilst.checking.engine.scheduler import Overdue, Scheduler
 from whilst.checking.engine.spin_loops import OWN_FOLDER
 
-__all__ = ["Watchdog"]
-
 _RAW: Any = importlib.import_module("_signal")  # without the enums of `signal`, which cost as much as all the rest
 _WAKING: Any = getattr(signal, "SIGURG", None)
 _TIMER: Any = getattr(signal, "ITIMER_REAL", None)

@@ -26,8 +26,6 @@ from typing import Final
 from whilst.checking.engine.events import Op
 from whilst.checking.explain.conflicts import Named, Touch, is_foreign_write, is_in_condition, overlap
 
-__all__ = ["FINDERS", "checked", "too_early", "written_between"]
-
 
 def written_between(touched: Sequence[Touch], first: Touch, last: Touch) -> Touch | None:
     """The first write of another task to what `first` touched, after it and before `last`."""

@@ -11,8 +11,6 @@ from typing import Final
 
 from whilst.checking.engine.events import Access, Op, SourceLocation
 
-__all__ = ["STRUCTURAL", "Named", "Touch", "conflicts_of", "is_foreign_write", "is_in_condition", "overlap", "touches"]
-
 
 @dataclass(frozen=True, slots=True)
 class Named:

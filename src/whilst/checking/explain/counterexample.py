@@ -14,13 +14,11 @@ from whilst.checking.engine.events import Access, Op, SourceLocation, Status
 from whilst.checking.explain.conflicts import conflicts_of
 from whilst.checking.explain.patterns import name_of
 from whilst.checking.explorer.describe import CALLBACK, TIME_OUT
-from whilst.checking.explorer.explorer import Execution
+from whilst.checking.explorer.execution import Execution
 from whilst.checking.judge.outcome import Measure
 from whilst.inspecting.descriptions import short
 from whilst.inspecting.ownership import OWN_FOLDER
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment
-
-__all__ = ["all_names", "counterexample_of"]
 
 _ACTIONS: Final = {
     Op.READ: "read",

@@ -9,9 +9,7 @@ from typing import Final
 
 from whilst.checking.engine.events import Blocked
 from whilst.checking.explain.conflicts import STRUCTURAL, Named, is_foreign_write, overlap, touches
-from whilst.checking.explorer.explorer import Execution
-
-__all__ = ["name_of_deadlock"]
+from whilst.checking.explorer.execution import Execution
 
 
 def name_of_deadlock(execution: Execution, names: Sequence[str]) -> Named:

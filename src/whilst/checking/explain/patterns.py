@@ -23,10 +23,8 @@ from whilst.checking.explain.conflicts import (
     touches,
 )
 from whilst.checking.explain.deadlocks import name_of_deadlock
-from whilst.checking.explorer.explorer import Execution
+from whilst.checking.explorer.execution import Execution
 from whilst.model.verdict import Answer
-
-__all__ = ["name_of"]
 
 
 def name_of(answer: Answer, execution: Execution, names: Sequence[str], differing: Sequence[str] = ()) -> Named:

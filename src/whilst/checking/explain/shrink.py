@@ -22,9 +22,7 @@ from itertools import groupby
 from typing import Final
 
 from whilst.checking.engine.events import Status
-from whilst.checking.explorer.explorer import Execution
-
-__all__ = ["Shrunk", "shrink"]
+from whilst.checking.explorer.execution import Execution
 
 _RUNS: Final = 12_000
 _SECONDS: Final = 4.0

@@ -33,8 +33,6 @@ from whilst.errors import ReplayError
 from whilst.inspecting.objects import module_of
 from whilst.inspecting.ownership import is_foreign
 
-__all__ = ["Token", "digest_of", "load_file", "reference_to", "resolve"]
-
 _PREFIX: Final = "w1"
 _PREFIX_PARTIAL: Final = "w1p"  # setup and tasks have to be passed to a replay
 

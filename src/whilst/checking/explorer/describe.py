@@ -20,8 +20,6 @@ from whilst.checking.observe.c_calls import Outside
 from whilst.inspecting.descriptions import short
 from whilst.inspecting.objects import attributes_of, is_a, look_up, module_of
 
-__all__ = ["CALLBACK", "TIME_OUT", "Describer", "DescriptionSource", "needs_free_threading", "types_within"]
-
 _Inner = tuple[Operation, str | None]  # an access within a step, and the value that it read or wrote
 _MOST_OBJECTS = 20_000  # how far the search for names goes
 _MOST_CHARACTERS = 80

@@ -11,8 +11,6 @@ from whilst.checking.engine.operations import MIXED, SHARED_RANDOM, Event, Opera
 from whilst.checking.engine.sites import Site
 from whilst.checking.explorer.describe import Describer, DescriptionSource, needs_free_threading
 
-__all__ = ["Ending", "Execution", "Limits", "Plan", "Program"]
-
 
 @dataclass(frozen=True, slots=True)
 class Program:

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop
     from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["Execution", "Explorer", "Limits", "Program"]
-
 _COLLECT_EVERY = 500  # executions between two collections of garbage, which is put off while tasks run
 _PROFILED = 12  # first executions of a check that are looked at call by call, where nothing cheaper is to be had
 _COLLECT_MORE_EVERY = 20 * _COLLECT_EVERY

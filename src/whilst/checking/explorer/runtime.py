@@ -25,8 +25,6 @@ from whilst.checking.observe.containers import Containers
 from whilst.checking.observe.registry import ModelRegistry
 from whilst.checking.observe.variables import Variables
 
-__all__ = ["Runtime", "borrow", "give_back"]
-
 
 class Runtime:
     """The parts, put together. `at_every_instruction`: every instruction is an event (see `random_switches`)."""

@@ -25,8 +25,6 @@ from whilst.inspecting.cpython import (
     exception_table_of,
 )
 
-__all__ = ["Instruction", "assemble", "call_hook", "decode"]
-
 _NO_POSITION: Positions = (None, None, None, None)
 
 

@@ -19,8 +19,6 @@ from typing import Final
 from whilst.checking.instrument.left_alone import is_module_left_alone
 from whilst.inspecting.objects import module_of
 
-__all__ = ["FileFunctions", "functions_like", "functions_with", "nested"]
-
 _MOST_FILES: Final = 256
 
 

@@ -23,8 +23,6 @@ from whilst.checking.instrument.shared_variables import SharedVariables
 from whilst.checking.instrument.templates import Rewriter
 from whilst.inspecting.objects import module_of
 
-__all__ = ["Instrumentation"]
-
 _MOST_SITES: Final = 50_000
 
 

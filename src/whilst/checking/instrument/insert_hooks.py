@@ -28,8 +28,6 @@ from whilst.checking.instrument.bytecode import Instruction, assemble, call_hook
 from whilst.checking.instrument.shared_variables import SharedVariables, cell_name
 from whilst.inspecting.cpython import COMMON_CONSTANTS, OP, Version
 
-__all__ = ["CodeRewriter", "Hooks", "Owner"]
-
 _MAX_STACK = 8  # what a hook's call may push at once: NULL, callee, site and up to four copies, rounded up
 _INPLACE = 13  # BINARY_OP's argument from which on it is the augmented form
 _CHECKS = ("CALL", "JUMP_BACKWARD", "RESUME", "SEND", "YIELD", "FOR_ITER", "GET_AWAITABLE", "IMPORT")

@@ -10,8 +10,6 @@ from typing import Final
 
 from whilst.inspecting.objects import module_of
 
-__all__ = ["MODELLED", "functions_behind", "is_left_alone", "is_modelled", "is_module_left_alone"]
-
 # Left as they are and taken for calls without an effect on shared state that matters: modelled elsewhere
 # (threading, queue, ...), caches of their own behind a lock of their own (logging, re), or the machinery of tests.
 LEFT_ALONE = (

@@ -8,8 +8,6 @@ from typing import Final
 from whilst.checking.instrument.bytecode import decode
 from whilst.checking.instrument.function_index import nested
 
-__all__ = ["SharedVariables", "cell_name"]
-
 _MOST: Final = 20_000
 
 

@@ -16,8 +16,6 @@ from whilst.checking.instrument.insert_hooks import CodeRewriter, Hooks
 from whilst.checking.instrument.shared_variables import SharedVariables
 from whilst.inspecting.cpython import version
 
-__all__ = ["Rewriter"]
-
 
 class Instance(NamedTuple):
     """One code object as it runs in one module: `code` is the original, held so that its id stays its own."""

@@ -26,8 +26,6 @@ from whilst.checking.instrument.functions import Instrumentation
 from whilst.checking.instrument.left_alone import is_module_left_alone
 from whilst.inspecting.ownership import OWN_FOLDER, is_foreign
 
-__all__ = ["UnseenCode"]
-
 _MONITORING: Final[Any] = getattr(sys, "monitoring", None)
 _TOOL_NAME: Final = "whilst.check"
 _PASSING: Final = (".unseen_code", ".c_calls")  # modules of ours that pass on a call of unknown C code

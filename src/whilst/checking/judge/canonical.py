@@ -33,8 +33,6 @@ from whilst.inspecting.parts import ADDRESS, NO_ADDRESS, Parts, atom_form, diges
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["StateTooLargeError", "canonical", "opaque_types", "reachable_ids"]
-
 TREE_NODES: Final = 2_000
 TREE_DEPTH: Final = 60
 GRAPH_NODES: Final = 1_000_000

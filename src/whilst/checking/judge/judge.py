@@ -10,14 +10,13 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from whilst.checking.engine.events import Status
-from whilst.checking.explorer.explorer import Execution, Explorer
+from whilst.checking.explorer.execution import Execution
+from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.canonical import StateTooLargeError
 from whilst.checking.judge.outcome import Measure
 from whilst.checking.judge.sequential import SequentialEndings, orders_of
 from whilst.checking.question import Question
 from whilst.model.verdict import Answer
-
-__all__ = ["Finding", "Judge"]
 
 
 @dataclass(frozen=True, slots=True)

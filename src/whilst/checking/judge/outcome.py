@@ -21,8 +21,6 @@ from whilst.inspecting.decompose import take_apart
 from whilst.inspecting.descriptions import LOCKS, WIDTH, describe, is_dull, short
 from whilst.inspecting.parts import attributes, type_name
 
-__all__ = ["Judged", "Measure", "facts_of", "task_names"]
-
 _MOST_FACTS: Final = 200
 _ATOMS: Final = (int, str, bytes, bool, float, type(None))
 

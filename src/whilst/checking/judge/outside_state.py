@@ -17,8 +17,6 @@ from whilst.checking.judge.canonical import StateTooLargeError, reachable_ids
 from whilst.inspecting.objects import module_of, names_of
 from whilst.inspecting.ownership import is_foreign
 
-__all__ = ["Surroundings"]
-
 _MOST: Final = 20_000  # objects behind one name
 
 

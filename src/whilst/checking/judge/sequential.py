@@ -13,12 +13,11 @@ from math import factorial, prod
 from typing import Final
 
 from whilst.checking.engine.events import Status
-from whilst.checking.explorer.explorer import Execution, Explorer
+from whilst.checking.explorer.execution import Execution
+from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.outcome import Measure
 from whilst.errors import CheckError
 from whilst.model.verdict import Ending
-
-__all__ = ["ENDLESS", "MOST_ORDERS", "SequentialEndings", "orders_of"]
 
 MOST_ORDERS: Final = 5_040
 ENDLESS: Final = (Status.TOO_LONG, Status.OUTSIDE)

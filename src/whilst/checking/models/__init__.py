@@ -12,8 +12,6 @@ from whilst.checking.models import callbacks, futures, late, locks, queues, sign
 from whilst.checking.models.world import chance, clocks, files
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 
 def install(registry: ModelRegistry) -> None:
     """Tell the registry about every model."""

@@ -21,8 +21,6 @@ from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting.c_effects import PURE
 
-__all__ = ["install", "seen"]
-
 # Which argument is the function: its position, and its keyword.
 _TAKERS: Final[dict[Any, tuple[int | None, str]]] = {
     map: (0, ""),

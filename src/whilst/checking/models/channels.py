@@ -18,8 +18,6 @@ from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 _TAKEN_OVER_WITHIN_S = 5.0  # a queue's thread may be about to write what was put
 
 

@@ -19,8 +19,6 @@ from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 _Future = futures_.Future[Any]
 _ANY_OF = "futures:any of several"  # among the names of points: somebody waits for the first of several futures
 _OVER = ("FINISHED", "CANCELLED", "CANCELLED_AND_NOTIFIED")

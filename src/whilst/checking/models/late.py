@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 _ROOMS: Final = {
     "asyncio.runners": "whilst.checking.models.coroutines.loops",
     "asyncio.events": "whilst.checking.models.coroutines.loops",

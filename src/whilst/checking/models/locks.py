@@ -13,8 +13,6 @@ from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["RLOCK", "Locks", "install"]
-
 LOCK = _thread.LockType
 RLOCK = type(_thread.RLock())
 Owner = list[int]  # [task, how often]

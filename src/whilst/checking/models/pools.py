@@ -16,8 +16,6 @@ from typing import Any
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 _WORKERS = 4  # where the number is left to the machine
 
 

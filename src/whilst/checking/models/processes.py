@@ -16,8 +16,6 @@ from whilst.checking.engine.events import Assumption
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 _ASSUMED = Assumption("calls in a ProcessPoolExecutor", "the same result for the same arguments")
 
 

@@ -15,9 +15,6 @@ from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
-
 _State = tuple[int, int, int]
 
 

@@ -17,8 +17,6 @@ from whilst.checking.engine.sites import Site
 from whilst.checking.models.signals import Conditions
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 _RECURSIVE = 0  # the kind of an RLock
 
 

@@ -18,8 +18,6 @@ from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["Conditions", "install", "wait_event"]
-
 
 class _Waiter:
     """One wait on a Condition."""

@@ -18,8 +18,6 @@ from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting.ownership import is_foreign
 
-__all__ = ["install"]
-
 
 def _run(mode: str, registry: ModelRegistry, site: Site, source: Any, *spaces: Any, **keywords: Any) -> Any:
     """exec (mode "exec") or eval ("eval"), called from code of the user's."""

@@ -22,8 +22,6 @@ from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Site, SiteTable
 from whilst.checking.engine.spin_loops import local_state
 
-__all__ = ["AccessLog", "Placeholder"]
-
 
 class LogEntry:
     """Who touched one thing from sites that are logged only: masks of tasks, and the sites."""

@@ -15,8 +15,6 @@ from whilst.checking.observe.lookups import MISSING, PROXIES, defines_in_python,
 from whilst.inspecting.c_effects import family
 from whilst.inspecting.objects import look_up, module_of
 
-__all__ = ["Attributes"]
-
 _WRITES = Sync(Op.WRITE, writes=1)
 
 

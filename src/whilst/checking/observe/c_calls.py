@@ -25,8 +25,6 @@ from whilst.inspecting import c_effects as effects
 from whilst.inspecting.c_effects import ATOMS, METHODS, PURE, READERS, WRITERS, family, object_method
 from whilst.inspecting.objects import module_of
 
-__all__ = ["FILES", "NOTHING", "CCalls", "Outside"]
-
 NOTHING: Any = object()  # no such argument
 _CALLS = Sync(Op.CALL, writes=1)
 

@@ -24,8 +24,6 @@ from whilst.inspecting.c_effects import PURE, READERS, family
 from whilst.inspecting.objects import look_up, module_of
 from whilst.inspecting.ownership import is_own_code
 
-__all__ = ["Calls"]
-
 _BuiltIn = types.BuiltinFunctionType
 _Wrapper = types.MethodWrapperType
 

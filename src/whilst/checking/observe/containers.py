@@ -16,8 +16,6 @@ from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.lookups import defines_in_python, plain_key
 from whilst.inspecting.c_effects import ATOMS, family
 
-__all__ = ["Containers"]
-
 _TABLES: tuple[dict[Any, Any], ...] = ({}, collections.OrderedDict())
 _DICT_VIEWS = tuple(type(view) for table in _TABLES for view in (table.keys(), table.values(), table.items()))
 _MAX_DEPTH = 3  # of containers inside containers that one C call may look into

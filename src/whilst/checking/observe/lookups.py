@@ -8,8 +8,6 @@ from typing import Any
 
 from whilst.inspecting.objects import look_up
 
-__all__ = ["MISSING", "PROXIES", "defines_in_python", "plain_key", "referent"]
-
 MISSING = object()
 PROXIES = weakref.ProxyTypes
 _PLAIN_KEYS = frozenset({int, str, bytes, bool, type(None), float, complex, type})

@@ -16,8 +16,6 @@ from whilst.checking.observe.variables import Variables
 from whilst.inspecting import c_effects as effects
 from whilst.inspecting.objects import module_of
 
-__all__ = ["Model", "ModelRegistry"]
-
 Model = Callable[..., Any]  # model(registry, site, *arguments of the call), self first for methods
 
 

@@ -13,8 +13,6 @@ from whilst.checking.engine.sites import Site
 from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.containers import Containers
 
-__all__ = ["Variables"]
-
 _COROUTINES = (types.CoroutineType, types.AsyncGeneratorType)
 
 

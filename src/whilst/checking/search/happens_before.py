@@ -19,8 +19,6 @@ from typing import Any
 
 from whilst.checking.engine.operations import Event, HeldOff, Operation, Sync, accesses_of
 
-__all__ = ["HappensBefore"]
-
 
 class _Last:
     """What happened last to one thing: its last write, the reads since."""

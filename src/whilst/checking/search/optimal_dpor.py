@@ -45,8 +45,6 @@ from whilst.checking.search.wakeup_tree import (
     uncovered,
 )
 
-__all__ = ["OptimalDpor"]
-
 
 class OptimalDpor(Strategy):
     """One execution for each trace of a subtree, by default of the whole tree."""

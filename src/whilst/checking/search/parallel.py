@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Final
 
-from whilst.checking.explorer.explorer import Execution, Explorer
+from whilst.checking.explorer.execution import Execution
+from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.search.subtrees import SubtreeQueue, SubtreeResult, explore
-
-__all__ = ["Answered", "Assignment", "KnownSites", "ParallelSearch", "is_possible", "search_in_parallel"]
 
 PIECE_S: Final = 0.15  # how long a piece is explored before what is left of it is shared
 _OWN_PIECE_S: Final = 0.5  # the same for ours, of which we share as soon as somebody has nothing to do

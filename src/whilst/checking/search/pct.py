@@ -13,8 +13,6 @@ from whilst.checking.explorer.execution import Plan
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.search.strategy import Guarantee, SearchConfig, Strategy, Vouched
 
-__all__ = ["Pct"]
-
 _DEPTH: Final = 3  # of the bugs that the odds are stated for
 
 

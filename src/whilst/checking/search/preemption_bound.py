@@ -17,9 +17,6 @@ from whilst.checking.explorer.execution import Execution, Plan
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.search.strategy import Guarantee, SearchConfig, Strategy, Vouched
 
-__all__ = ["PreemptionBound"]
-
-
 _MOST_PREEMPTIONS: Final = 2  # where no bound is asked for: most bugs need no more
 
 

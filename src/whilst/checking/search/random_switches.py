@@ -15,8 +15,6 @@ from whilst.checking.explorer.execution import Plan
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.search.strategy import SearchConfig, Strategy
 
-__all__ = ["RandomSwitches"]
-
 
 class RandomSwitches(Strategy):
     """One random run after another.

@@ -30,8 +30,6 @@ from whilst.checking.search.strategy import (
 )
 from whilst.checking.search.subtrees import SubtreeQueue, SubtreeResult
 
-__all__ = ["STRATEGIES", "Guarantee", "Progress", "SearchConfig", "SearchReport", "search"]
-
 # Tried in this order until one of them proves it all. Those at every instruction come after the others.
 STRATEGIES: Final[dict[str, str]] = {
     "optimal_dpor": "whilst.checking.search.optimal_dpor:OptimalDpor",

@@ -17,8 +17,6 @@ from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.search.wakeup_tree import Remainder
 from whilst.errors import WhilstError
 
-__all__ = ["DivergedError", "Ended", "Guarantee", "Progress", "SearchConfig", "Strategy", "Vouched", "run_strategy"]
-
 
 class DivergedError(WhilstError, RuntimeError):
     """The same choices led somewhere else: the program does not depend on its choices alone."""

@@ -29,8 +29,6 @@ from whilst.checking.search.optimal_dpor import OptimalDpor
 from whilst.checking.search.strategy import DivergedError, Ended, run_strategy
 from whilst.checking.search.wakeup_tree import Branch, Node, Remainder, Sent, Subtree, insert, prefixes_of
 
-__all__ = ["SubtreeQueue", "SubtreeResult", "SubtreeTask", "explore"]
-
 
 @dataclass(frozen=True, slots=True)
 class SubtreeTask:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 from whilst.checking.engine.operations import Accesses, Event, Operation, accesses_of, accesses_wanted, overlap
 
-__all__ = ["Branch", "Node", "Remainder", "Reversal", "Sent", "Subtree", "View", "insert", "prefixes_of", "uncovered"]
-
 
 class Branch:
     """A wakeup tree's node: a task, and what follows it."""

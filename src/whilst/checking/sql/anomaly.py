@@ -18,8 +18,6 @@ from typing import Any
 from whilst.checking.sql.database import Database
 from whilst.checking.sql.statement import Run, Statement, Step, is_control, is_read, tables_of
 
-__all__ = ["Anomaly", "name_anomaly"]
-
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:

@@ -17,8 +17,6 @@ from whilst.checking.sql.transaction import Transaction
 from whilst.errors import CheckError, ReplayError
 from whilst.model.verdict import Answer, Counterexample, Ending, Moment, Verdict
 
-__all__ = ["check_sql"]
-
 Question = str | Callable[[Connection], object]
 """A query, or a function of a DB-API connection."""
 

@@ -17,8 +17,6 @@ from whilst.checking.sql.statement import Committed, Run, Statement, Step
 from whilst.checking.sql.transaction import Transaction, TransactionThread
 from whilst.errors import CheckError
 
-__all__ = ["Cut", "Outcome", "perform"]
-
 _ASK_AGAIN_S: Final = 0.0005
 """How long a statement may run before the database is asked whether it waits."""
 _DEADLOCK_S: Final = 20.0

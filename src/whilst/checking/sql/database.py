@@ -7,8 +7,6 @@ from typing import Any, Protocol
 
 from whilst.checking.sql.statement import Statement
 
-__all__ = ["Connection", "Database", "Setup"]
-
 Connection = Any
 """A DB-API connection: `sqlite3.Connection` or `psycopg.Connection`. The DB-API has no type to name."""
 

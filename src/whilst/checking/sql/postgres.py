@@ -15,8 +15,6 @@ from whilst.checking.sql.database import Setup
 from whilst.checking.sql.statement import Statement
 from whilst.errors import CheckError, MissingExtraError
 
-__all__ = ["PostgreSQL"]
-
 LEVELS: Final = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 _RETRYABLE: Final = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 

@@ -20,8 +20,6 @@ from whilst.checking.sql.database import Database
 from whilst.checking.sql.statement import Run, Statement, commute
 from whilst.checking.sql.transaction import Transaction
 
-__all__ = ["Found", "explore", "replay", "serial_runs"]
-
 
 @dataclass(slots=True)
 class Found:

@@ -22,8 +22,6 @@ from whilst.checking.sql.database import Setup
 from whilst.checking.sql.statement import Statement
 from whilst.errors import CheckError
 
-__all__ = ["SQLite"]
-
 PYTHON_DEFAULT: Final = "PYTHON DEFAULT"
 LEVELS: Final = ("READ UNCOMMITTED", PYTHON_DEFAULT, "AUTOCOMMIT", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_LOCKED_SHAREDCACHE}

@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Committed", "Run", "Statement", "Step", "commute", "is_read", "reads_only", "tables_of"]
-
 _READ: Final = re.compile(r"\s*(select|with|values|table|explain|show)\b", re.IGNORECASE)
 # A SELECT that locks, writes or calls what may: it must not be taken for a plain read.
 _LOUD_READ: Final = re.compile(

@@ -14,8 +14,6 @@ from typing import Any, Final, Self
 from whilst.checking.sql.database import Connection, Database
 from whilst.checking.sql.statement import Committed, Statement, Step, is_read
 
-__all__ = ["Transaction", "TransactionThread"]
-
 Transaction = Sequence[str] | Callable[[Connection], object]
 """Statements in order, or a function of a DB-API connection; committed at the end unless it raises."""
 

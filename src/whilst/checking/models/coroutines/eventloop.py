@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from whilst.checking.models.coroutines.steps import Steps, Touched
     from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["VirtualLoop"]
-
 
 def _unmodelled(name: str) -> Callable[..., Any]:
     def ask(self: VirtualLoop, *_: Any, **__: Any) -> Any:

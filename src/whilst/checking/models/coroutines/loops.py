@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop
 from whilst.inspecting.cpython import HAS_ONE_CURRENT_TASK
 
-__all__ = ["install"]
-
 
 class Loops:
     """The loops that tasks run for themselves."""

@@ -22,8 +22,6 @@ from whilst.checking.engine.sites import SiteTable
 from whilst.checking.observe.access_log import AccessLog
 from whilst.inspecting.objects import module_of
 
-__all__ = ["Steps", "where"]
-
 _SIGN: Final = "await:"  # what the names of labels and pairs begin with, among those of points
 _HANDED_OUT: Final = f"{_SIGN}handed out"  # somebody asked which tasks there are, and may wait for any
 _HERE: Final = str(Path(asyncio.__file__).parent)

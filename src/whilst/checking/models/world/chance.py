@@ -18,8 +18,6 @@ from whilst.checking.engine.operations import SHARED_RANDOM
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 _RANDOM: Final = Assumption("random", "the same draws in every interleaving, from a generator for each task")
 _MAIN: Final = -1
 _SHARED: Final = "shared"

@@ -24,8 +24,6 @@ from whilst.checking.engine.operations import accesses_of
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["Clocks", "install"]
-
 _TICK_NS: Final = 1_000  # how much later it is at every look
 _MAIN: Final = -1  # setup, before the tasks, and the outcome, after them
 _ANY: Final = object()
