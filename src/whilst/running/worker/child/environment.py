@@ -60,6 +60,7 @@ def capture(context: Context | None, state: ProcessState) -> bytes:
             "log_levels": _log_levels(),
             "warning_filters": warning_filters.written(),
             "streams": [_state_of(sys.stdout), _state_of(sys.stderr)],
+            "authkey": _authkey(),
         },
         5,
     )
@@ -74,6 +75,14 @@ def program_of(surroundings: bytes) -> bytes | None:
     """What `with_program` has added."""
     found: bytes | None = loads(surroundings).get("program")
     return found
+
+
+def _authkey() -> bytes | None:
+    """By which this program's processes know each other: a `Manager`'s proxy, sent to a worker, needs it there."""
+    if "multiprocessing.connection" not in sys.modules:
+        return None
+    process: Any = sys.modules["multiprocessing.process"]
+    return bytes(process.current_process().authkey)
 
 
 def _log_levels() -> dict[str, int] | None:
@@ -114,6 +123,10 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
     if native_threads is not None and not is_guest:
         _limit_native_threads(native_threads)
     warning_filters.install(found["warning_filters"])
+    if found["authkey"] is not None and not is_guest:
+        from multiprocessing import process
+
+        process.current_process().authkey = found["authkey"]
     context = process_role.first_context()
     for module, name, pickled in found["variables"]:
         try:
