@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,6 +123,22 @@ def test_a_token_is_enough_to_run_it_again(capsys: pytest.CaptureFixture[str]) -
     assert main(["check", f"{BANK}::deposits", "--replay", token]) == 1
     assert main(["check", f"{BANK}::locked_deposits", "--replay", token]) == 2
     assert "the code has changed" in capsys.readouterr().err
+
+
+def test_the_printed_command_runs_in_another_folder(tmp_path: Path) -> None:
+    asked = "class A:\n    n = 0\ndef add(a):\n    n = a.n\n    a.n = n + 1\n"
+    (tmp_path / "test_adding.py").write_text(
+        f"import pytest\n{asked}@pytest.mark.isolated\ndef test_it():\n    return A, [add, add]\n"
+    )
+    (tmp_path / "script.py").write_text(f"import whilst\n{asked}whilst.check(A, [add, add]).show()\n")
+    for command in (["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_adding.py"], ["script.py"]):
+        ran = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True)
+        told = "".join(ran.stdout.split())
+        found = re.search(r"whilstcheck--replay(w1\.[\w-]+\.\d+\.[\w-]+\.[\w-]+?)(?:=====|$)", told)
+        assert found is not None, ran.stdout
+        again = [sys.executable, "-m", "whilst", "check", "--replay", found[1]]
+        ran = subprocess.run(again, cwd="/", capture_output=True, text=True)
+        assert "not isolated: lost update" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_progress_is_written_over_and_cleared() -> None:

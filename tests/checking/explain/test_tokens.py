@@ -92,7 +92,10 @@ def test_a_file_is_loaded_once_and_under_its_own_name(tmp_path: Path) -> None:
     try:
         module = load_file(str(file))
         assert load_file(str(file)) is module
-        assert reference_to(module.sell) == "stock_for_loading:sell"
+        assert module.__name__ == "stock_for_loading"
+        # By its file: another process does not look for modules in that folder.
+        assert reference_to(module.sell) == f"{file.resolve()}:sell"
+        assert resolve(reference_to(module.sell)) is module.sell
         with pytest.raises(ImportError):
             load_file(str(tmp_path / "absent.py"))
     finally:

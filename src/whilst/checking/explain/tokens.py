@@ -31,7 +31,7 @@ from typing import Final
 
 from whilst.errors import ReplayError
 from whilst.inspecting.objects import module_of
-from whilst.inspecting.ownership import is_foreign
+from whilst.inspecting.ownership import is_foreign, is_own_code
 
 _PREFIX: Final = "w1"
 _PREFIX_PARTIAL: Final = "w1p"  # setup and tasks have to be passed to a replay
@@ -219,16 +219,18 @@ def reference_to(function: object) -> str:
         return ""
     if module == "__main__" or _is_nowhere(module):
         file = getattr(held, "__file__", None)
-        return f"{file}:{name}" if file else ""
+        return f"{Path(file).resolve()}:{name}" if file else ""
     return f"{module}:{name}"
 
 
 def _is_nowhere(module: str) -> bool:
-    """Whether a fresh process with the same path could not import this module by its name."""
+    """Whether a process started elsewhere could not import this module by its name: only what is installed is found
+    by every process. A file within a package is imported by its name all the same, since it may import its siblings."""
     try:
-        return importlib.machinery.PathFinder.find_spec(module.partition(".")[0]) is None
+        spec = importlib.machinery.PathFinder.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):
         return True
+    return spec is None or ("." not in module and spec.origin is not None and is_own_code(spec.origin))
 
 
 def _dig(module: ModuleType, name: str) -> object:
