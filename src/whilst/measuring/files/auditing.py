@@ -84,6 +84,18 @@ class Footprint:
         for name, adds in redirections(line):
             self.write(name if cwd is None else os.path.join(os.fsdecode(cwd), name), adds=adds)  # type: ignore[arg-type]  # noqa: PTH118
 
+    def add(self, other: Footprint) -> None:
+        """What another thread did meanwhile counts as done by this call."""
+        for name in ("reads", "writes", "adds", "updates", "lists", "makes", "databases", "settings"):
+            getattr(self, name).update(getattr(other, name))
+        self.operations += other.operations
+        self.has_connected = self.has_connected or other.has_connected
+        if other.commands is not None:
+            other.finish()
+            self.commands = self.commands or other.commands
+            self.writes |= other.writes
+            self.has_printed = self.has_printed or other.has_printed
+
     def finish(self) -> None:
         """The call is over: what have the programs done that it started?"""
         if self.commands is not None:
@@ -93,75 +105,102 @@ class Footprint:
 
 
 class Watch:
-    """What one call does, from `begin` to `end`. Calls within calls are told apart."""
+    """What one call does, from `begin` to `end`, in one thread. Calls within calls are told apart.
+
+    What a thread does that watches no call itself is every watched call's doing: one of them may have started it.
+    """
 
     def __init__(self) -> None:
         self._databases: dict[str, object] = {}
         """By path: how each looked before the call."""
-        self._outer: Footprint | None = None
-        self._outer_connections: dict[str, object] = {}
+        self._noted: _Noted | None = None
+        self._outer: _Noted | None = None
 
     def begin(self) -> None:
         """Watch from here on."""
         _install()
         for path in self._databases:
             self._databases[path] = _look_of(path)
-        self._outer, _hooked.footprint = _hooked.footprint, Footprint()
-        self._outer_connections, _hooked.databases = _hooked.databases, {}
+        self._noted, self._outer = _Noted(), _watched.get(get_ident())
+        _watched[get_ident()] = self._noted
 
     def end(self) -> Footprint:
         """The call is over."""
-        footprint, _hooked.footprint = _hooked.footprint, self._outer
-        connected, _hooked.databases = _hooked.databases, self._outer_connections
-        assert footprint is not None
-        self._databases = {**connected, **self._databases}
+        noted = self._noted
+        if noted is None:
+            raise RuntimeError("Watch.end() comes after Watch.begin()")
+        if self._outer is None:
+            _watched.pop(get_ident(), None)
+        else:
+            _watched[get_ident()] = self._outer
+        footprint = noted.footprint
+        for other in list(noted.of_others.values()):
+            footprint.add(other)
+        self._databases = {**noted.databases, **self._databases}
         footprint.databases.update(path for path, before in self._databases.items() if _look_of(path) != before)
         footprint.finish()
+        self._noted = self._outer = None
         return footprint
 
 
 # ---------------------------------------------------------------- the hook
 
 
-class _Hooked:
-    """What the hook tells its news to."""
+class _Noted:
+    """What the hook notes for one watched call. A footprint is written to by one thread only."""
+
+    __slots__ = ("databases", "footprint", "of_others")
 
     def __init__(self) -> None:
-        self.is_installed = False
-        self.footprint: Footprint | None = None
+        self.footprint = Footprint()
+        self.of_others: dict[int, Footprint] = {}
+        """By thread: what others did meanwhile."""
         self.databases: dict[str, object] = {}
         """Connected to in this call, and how each looked just before."""
-        self.overlooked: int | None = None
 
 
-_hooked: Final = _Hooked()
+_watched: Final[dict[int, _Noted]] = {}
+"""By thread: the call that is watched there."""
+_noting: Final[set[int]] = set()
+"""Threads that are in the hook: what is done there is no call's doing."""
+_left_out: Final[set[int]] = set()
+_has_hook: Final[list[bool]] = []
 
 
 def _install() -> None:
-    if not _hooked.is_installed:
-        _hooked.is_installed = True
+    if not _has_hook:
+        _has_hook.append(True)
         sys.addaudithook(_hook)
 
 
-def overlook(thread: int | None) -> None:
-    """Whatever the thread of this number does, no call does it. None: no thread is left out any more."""
-    _hooked.overlooked = thread
+def overlook(thread: int, *, is_over: bool = False) -> None:
+    """Whatever the thread of this number does, no call does it, until it `is_over`."""
+    (_left_out.discard if is_over else _left_out.add)(thread)
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    footprint = _hooked.footprint
-    if footprint is None or get_ident() == _hooked.overlooked:
+    if not _watched:
         return
     note = _NOTES.get(event)
-    if note is not None:
-        footprint.operations += event in _OPERATIONS
-        _hooked.footprint = None  # what is done here is not the call's doing
-        try:
-            note(footprint, arguments)
-        except Exception:  # noqa: S110 - whatever a path's own code raises must not end the user's call
-            pass
-        finally:
-            _hooked.footprint = footprint
+    if note is None:
+        return
+    here = get_ident()
+    if here in _left_out or here in _noting:
+        return
+    _noting.add(here)
+    try:
+        own = _watched.get(here)
+        for noted in (own,) if own is not None else tuple(_watched.values()):
+            footprint = noted.footprint if own is not None else noted.of_others.setdefault(here, Footprint())
+            footprint.operations += event in _OPERATIONS
+            if note is _note_database:
+                _note_look(noted, arguments)
+            else:
+                note(footprint, arguments)
+    except Exception:  # noqa: S110 - whatever a path's own code raises must not end the user's call
+        pass
+    finally:
+        _noting.discard(here)
 
 
 def _place(path: object) -> str:
@@ -216,12 +255,17 @@ def _note_popen(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
     footprint.command(arguments[1], arguments[2], may_print=asked == -1)
 
 
-def _note_database(_footprint: Footprint, arguments: tuple[Any, ...]) -> None:
+def _note_database(_footprint: Footprint, _arguments: tuple[Any, ...]) -> None:
+    """See `_note_look`."""
+
+
+def _note_look(noted: _Noted, arguments: tuple[Any, ...]) -> None:
+    """How a database looks before it is connected to."""
     text = os.fsdecode(arguments[0])
     if text and ":memory:" not in text:
         path = os.path.abspath(text.removeprefix("file:").partition("?")[0])  # noqa: PTH100
-        if path not in _hooked.databases:
-            _hooked.databases[path] = _look_of(path)
+        if path not in noted.databases:
+            noted.databases[path] = _look_of(path)
 
 
 def _note_list(footprint: Footprint, arguments: tuple[Any, ...]) -> None:

@@ -81,7 +81,7 @@ class Readying:
         except Exception:  # noqa: S110 - whoever needs the module meets the same error, where it can be told
             pass
         finally:
-            overlook(None)
+            overlook(_thread.get_ident(), is_over=True)
             forget_this_thread()
             self.cpu_s = time.thread_time()
             self._is_over.release()
