@@ -70,7 +70,7 @@ def test_what_an_overlooked_thread_does_to_files_is_no_calls_doing(tmp_path):
     def aside():
         readying.overlook(threading.get_ident())
         touch("aside")
-        readying.overlook(None)
+        readying.overlook(threading.get_ident(), is_over=True)
 
     watch = Watch()
     watch.begin()
