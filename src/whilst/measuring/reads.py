@@ -28,6 +28,8 @@ from whilst.inspecting.library_settings import changed_settings
 __all__ = ["Reads", "reads_of", "set_from_outside", "why_not_clean"]
 
 _MOST_FUNCTIONS: Final = 200
+_MOST_MODULES: Final = 60
+"""Of one library."""
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None), bytearray, range, slice, type(...))
 _LITERALS: Final = (*_ATOMS[:7], list, tuple, dict)
 _STATELESS: Final = frozenset(
@@ -60,10 +62,9 @@ class Reads(NamedTuple):
     """What a function reads that may be another in a clean process."""
 
     variables: dict[tuple[str, str], object]
-    """By module and name (dotted, of a class's attribute): plain data of the user's own modules."""
+    """By module and name (dotted, of a class's attribute): plain data of the user's own modules, and what was set in
+    those of libraries."""
     unsure: tuple[str, ...] = ()
-    libraries: tuple[str, ...] = ()
-    """Packages that it uses and that may keep settings."""
     replaced: tuple[str, ...] = ()
     """Of these, functions, classes and mocks that somebody has put in the place of others."""
 
@@ -89,7 +90,7 @@ def reads_of(fn: Callable[..., object], item: object = None) -> Reads:
     except Exception as error:  # bytecode nobody foresaw, an object that refuses to be looked at
         reader.unsure.append(f"nobody knows what (its code can't be read: {type(error).__name__})")
     unsure, replaced = dict.fromkeys(reader.unsure), dict.fromkeys(reader.replaced)
-    return Reads(reader.variables, tuple(unsure), tuple(reader.libraries), tuple(replaced))
+    return Reads(reader.variables, tuple(unsure), tuple(replaced))
 
 
 class _Reader:
@@ -97,7 +98,6 @@ class _Reader:
         self.variables: dict[tuple[str, str], object] = {}
         self.unsure: list[str] = []
         self.replaced: list[str] = []
-        self.libraries: dict[str, None] = {}
         self._seen: set[object] = set()
         self._functions = 0
         self._patches: dict[str, str] = {}
@@ -179,8 +179,10 @@ class _Reader:
                 self.unsure.append(_SET_WORDS)
             elif name in _UNSAFE_BUILTINS:
                 self.unsure.append(f"what {name}() gives")
-            elif value is not None and getattr(value, "__module__", None) not in ("builtins", "_io", "io", None):
-                self.replaced.append(f"the builtin {name}")
+            elif name == "__builtins__" or not _is_builtin(value):
+                self.unsure.append(f"the builtin {name}")
+        elif scope[name] is builtins:
+            self.unsure.append("the builtins")
         elif isinstance(scope[name], types.ModuleType):
             self._module(scope[name], names)
         elif home == "__main__":
@@ -232,7 +234,9 @@ class _Reader:
             return
         if name.partition(".")[0] not in _STATELESS:
             self.unsure.append(f"what the program may have set in {name}")
-            self.libraries[name.partition(".")[0]] = None
+        for each in _modules_of(name.partition(".")[0]):
+            found = set_from_outside(sys.modules[each])
+            self.variables.update({(each, variable): value for variable, value in found.items()})
         patch = self._patch_of(module)
         if patch:
             self.replaced.append(f"{name}.{patch}")
@@ -326,6 +330,19 @@ def _parts_of_callable(value: Any) -> list[object] | None:
     return None
 
 
+def _is_builtin(value: object) -> bool:
+    """As Python has it: a function or class of its own, a constant, what `site` adds; None, of a name nobody has."""
+    if value is None or isinstance(value, (bool, type(...), type(NotImplemented))):
+        return True
+    return getattr(value, "__module__", None) in ("builtins", "_io", "io", "_sitebuiltins", "site")
+
+
+def _modules_of(package: str) -> list[str]:
+    """Those that are loaded; none of a package with so many that they can't be read through."""
+    names = [name for name in list(sys.modules) if name == package or name.startswith(f"{package}.")]
+    return names if len(names) <= _MOST_MODULES else []
+
+
 def _is_as_written(module: str, name: str, value: object) -> bool:
     """The module's source gives it this very value, in one place: whoever imports it has the same."""
     written = _literals_of(_source_of(module))
@@ -337,12 +354,13 @@ def set_from_outside(module: types.ModuleType) -> dict[str, object]:
 
     A variable that the module itself assigns again somewhere is its own affair.
     """
-    found = {}
+    found: dict[str, object] = {}
     for name, written in _literals_of(_source_of(module.__name__)).items():
         value: Any = module
         for part in name.split("."):
             value = vars(value).get(part, written) if hasattr(value, "__dict__") else written
-        if type(value) in _LITERALS and repr(value) != repr(written) and is_plain(value):
+        # What a module fills while it is imported differs from its source as well.
+        if isinstance(value, _ATOMS) and type(value) in _LITERALS and repr(value) != repr(written):
             found[name] = value
     return found
 
@@ -372,9 +390,13 @@ def _definitions_of(path: str) -> frozenset[str]:
 def _literals_of(path: str) -> dict[str, object]:
     """Variables of a module and of its classes that are assigned once, a literal."""
     tree = _tree_of(path)
+    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    local = {id(node) for function in functions for node in ast.walk(function) if isinstance(node, ast.Name)}
     stored: dict[str, int] = {}
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Name, ast.Attribute)) and not isinstance(node.ctx, ast.Load):
+        if isinstance(node, (ast.Name, ast.Attribute)) and not isinstance(node.ctx, ast.Load) and id(node) not in local:
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+                continue  # an instance's own
             name = node.id if isinstance(node, ast.Name) else node.attr
             stored[name] = stored.get(name, 0) + 1
         elif isinstance(node, ast.Global):  # whoever says so means to assign it

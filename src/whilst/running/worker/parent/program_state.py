@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["collect"]
 
-_MOST_MODULES = 100
-"""Of one library. A larger one is not read through; what of it matters is known by name."""
 _MOST_BYTES = 1 << 20
 """Of one variable."""
 
@@ -33,18 +31,13 @@ def collect(job: Job) -> bytes:
     """Return the state for a clean worker that makes this job's calls, pickled. What can't be sent is left out."""
     # Loaded by programs that can't be forked only.
     from whilst.inspecting.library_settings import changed_settings
-    from whilst.measuring.reads import reads_of, set_from_outside
+    from whilst.measuring.reads import reads_of
 
     variables: dict[tuple[str, str], object] = {}
     needs_main = True
     if job.how != "call":
         reads = reads_of(job.fn)
         variables.update(reads.variables)
-        for library in reads.libraries:
-            names = [name for name in list(sys.modules) if name == library or name.startswith(f"{library}.")]
-            for name in names if len(names) <= _MOST_MODULES else ():
-                found = set_from_outside(sys.modules[name])
-                variables.update({(name, variable): value for variable, value in found.items()})
         needs_main = bool(reads.unsure)
     return dumps(
         {

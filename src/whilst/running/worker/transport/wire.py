@@ -121,6 +121,7 @@ class FrameReader:
     __slots__ = ("_buffer", "_end", "_fds", "_sock", "_start")
 
     def __init__(self, sock: socket) -> None:
+        sock.settimeout(None)  # the program may have set a default for all new sockets
         self._sock = sock
         self._buffer = bytearray(_FIRST_ROOM_BYTES)
         self._start = self._end = 0
