@@ -11,6 +11,7 @@ the same page.
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,11 +70,15 @@ def explore(
     accept: Callable[[Run], bool],
     may_go_on: Callable[[int], bool],
 ) -> Found:
-    """Perform every interleaving while `may_go_on(runs so far)`; keep the runs that `accept` refuses."""
+    """Perform every interleaving while `may_go_on(runs so far)`; keep the runs that `accept` refuses.
+
+    The first refused run is an answer. A few more are made, as many again but at most 50, for a clearer one.
+    """
     found = Found()
+    enough = sys.maxsize
     path: list[_Node] = []
     everybody = dict(enumerate(transactions))
-    while may_go_on(found.runs):
+    while may_go_on(found.runs) and found.runs < enough:
         try:
             run = perform(database, everybody, _Follow(path), outcome=outcome)
         except Cut:
@@ -84,6 +89,7 @@ def explore(
             found.outcomes.add(repr(run.outcome))
             if not accept(run):
                 found.violations.append(run)
+                enough = min(enough, found.runs + min(found.runs, 50))
         if not _backtrack(path):
             found.is_complete = True
             break
