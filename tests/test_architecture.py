@@ -37,7 +37,7 @@ MAY_IMPORT = {
 MAY_IMPORT_WITHIN: dict[str, dict[str, set[str]]] = {
     "measuring": {"files": set(), "writes": set()},
     "running": {
-        "worker/transport": set(),
+        "worker/transport": {"calls"},  # bare: what is loaded only once a call has failed
         "calls": set(),
         "worker/child": {"worker/transport", "calls"},
         "worker/parent": {"worker/transport", "worker/child", "calls"},

@@ -181,3 +181,24 @@ def count_in_context(item: object) -> int:
     """How many calls were made before in this context, plus one."""
     counter.set(counter.get() + 1)
     return counter.get()
+
+
+async def variable_later() -> str:
+    """What its call has set is what it sees, and nothing that another one sets."""
+    await asyncio.sleep(0)
+    seen = variable.get()
+    variable.set("set by another coroutine")
+    return seen
+
+
+def later_at_times(item: int) -> object:
+    """No coroutine function, and yet every other call gives a coroutine."""
+    return variable_later() if item % 2 else item
+
+
+def set_and_later(item: int) -> object:
+    """The coroutine is to see what this very call has set."""
+    if item % 2 == 0:
+        return item
+    variable.set(f"call {item}")
+    return variable_later()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import itertools
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,26 @@ def test_context_variables_are_those_of_the_caller(coroutine_way: Keywords) -> N
         assert map(calls.read_variable_later, range(5), **coroutine_way) == [f"{x} mine" for x in range(5)]
     finally:
         calls.variable.reset(token)
+
+
+@pytest.mark.parametrize("count", [4, 200])
+def test_coroutines_of_plain_functions_see_the_context_of_their_call(way: Keywords, count: int) -> None:
+    def run() -> None:
+        calls.variable.set("mine")
+        seen = map(calls.later_at_times, range(count), **way)
+        assert seen == [item if item % 2 == 0 else "mine" for item in range(count)]
+        seen = map(calls.set_and_later, range(count), **way)
+        assert seen == [item if item % 2 == 0 else f"call {item}" for item in range(count)]
+
+    contextvars.copy_context().run(run)
+
+
+def test_a_traceback_starts_in_the_coroutine(coroutine_way: Keywords) -> None:
+    with pytest.raises(calls.OddError) as caught:
+        map(calls.refuse_later, range(30), **coroutine_way)
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[-2:] == ["refuse_later", "refuse"]
+    assert not {"run_until_complete", "awaited"} & set(names)
 
 
 def test_inside_a_running_loop(coroutine_way: Keywords) -> None:

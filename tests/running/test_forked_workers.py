@@ -164,8 +164,10 @@ def test_a_worker_dies_with_a_program_whose_other_children_live_on(tmp_path: Pat
         if program == 0:
             os.close(reading)
             os.close(gate)
+            driver = os.getpid()
             def forever(k):
                 os.write(writing, f"{os.getpid()}\\n".encode())
+                os.kill(driver, signal.SIGALRM)   # now there is a worker
                 while True:
                     pass
             def fork(*_):
@@ -176,7 +178,6 @@ def test_a_worker_dies_with_a_program_whose_other_children_live_on(tmp_path: Pat
                     os._exit(0)
                 os.kill(os.getpid(), signal.SIGKILL)
             signal.signal(signal.SIGALRM, fork)
-            signal.setitimer(signal.ITIMER_REAL, 1.0)
             list(whilst.imap(forever, range(2), mode="parallel", workers=2))
         os.close(writing)
         said = b""

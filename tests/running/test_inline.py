@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import whilst
-from whilst.running.calls.perform import Awaiter
+from whilst.running.calls.one_argument import Awaiter
 from whilst.running.core.inline import perform_inline
 from whilst.running.core.inputs import Source
 from whilst.running.jobs import Job

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from whilst.model import Kind
 from whilst.running.call_names import describe_call
-from whilst.running.calls.perform import Awaiter
+from whilst.running.calls.one_argument import Awaiter
 from whilst.running.calls.seeding import own_draws, reseed, seed_of
 from whilst.running.core.inline import perform_inline, perform_lazily
 from whilst.running.core.inputs import Source

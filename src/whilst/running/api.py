@@ -14,7 +14,7 @@ from time import perf_counter_ns
 
 from whilst.running.backends import open_backend
 from whilst.running.call_names import add_note, name_of
-from whilst.running.calls.perform import Awaiter
+from whilst.running.calls.one_argument import Awaiter
 from whilst.running.core.driver import Driver
 from whilst.running.core.inline import perform_lazily
 from whilst.running.core.inputs import Source

@@ -10,20 +10,25 @@ if TYPE_CHECKING:
 
     from whilst.running.jobs import Job
 
-__all__ = ["add_note", "as_raised", "describe_call", "name_of", "note_item", "without_own_frames"]
+__all__ = ["add_note", "as_raised", "describe_call", "is_own", "name_of", "note_item", "without_own_frames"]
 
 
 def without_own_frames(error: BaseException) -> BaseException:
     """Cut whilst's own frames off the top of a traceback, so that it starts in the user's function."""
     trace: TracebackType | None = error.__traceback__
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_globals.get("__name__") in _OWN:
+    while trace is not None and trace.tb_next is not None and is_own(trace):
         trace = trace.tb_next
     # Not by assignment: an exception whose attributes can't be set (a frozen dataclass) has a traceback all the same.
     return BaseException.with_traceback(error, trace)
 
 
-_OWN = {"whilst.running.calls.perform", "whilst.running.core.inline", "asyncio.runners", "asyncio.base_events"}
-"""Modules whose frames stand between the one who asked for a call and the call."""
+def is_own(trace: TracebackType) -> bool:
+    """This frame stands between the one who asked for a call and the call."""
+    name = str(trace.tb_frame.f_globals.get("__name__"))
+    return name.startswith(_RUNNING) or name in {"asyncio.runners", "asyncio.base_events"}
+
+
+_RUNNING = __name__.rpartition(".")[0] + "."
 
 
 def _short(value: object) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from whilst.errors import WhilstError
 from whilst.running.backends.processes import ProcessBackend, _Worker
-from whilst.running.worker.bare import code_to_run
+from whilst.running.calls.bare import code_to_run
 
 __all__ = ["SubinterpreterBackend", "are_available"]
 

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 
+from whilst.running.calls.one_argument import Awaiter
 from whilst.running.calls.ordered_output import OrderedOutput
-from whilst.running.calls.perform import Awaiter, Cell, perform
+from whilst.running.calls.perform import Cell, perform
 from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerReady, WorkerStopped
 from whilst.running.nesting import enter_worker, leave_worker, workers_left

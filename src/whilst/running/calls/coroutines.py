@@ -14,6 +14,7 @@ from typing import Any
 
 from whilst.errors import TimeoutExceededError
 from whilst.running.call_names import note_item, without_own_frames
+from whilst.running.calls.one_argument import awaited, of_item, with_own_draws
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.jobs import Batch, Finished, Job
 from whilst.running.nesting import enter_worker
@@ -101,20 +102,17 @@ class CoroutineRunner:
             self._output.enter_task(number)
         start_ns = perf_counter_ns()
         try:
-            coroutine = job.fn(item) if job.how == "item" else _call(job, item)
+            coroutine = of_item(job.fn, job.how)(item)
             if type(coroutine) is not types.CoroutineType:
-                coroutine = _wrapped(coroutine)
-            if job.seed is not None:
-                from whilst.running.calls.seeding import drawing
-
-                coroutine = drawing(coroutine, job.seed, number)
+                coroutine = awaited(coroutine)
+            coroutine = with_own_draws(coroutine, job.seed, number)
             if job.timeout_s is None:
                 value = await coroutine
             else:
                 value = await _limited(coroutine, job.timeout_s)
         except BaseException as error:
             note_item(error, job, number, item)
-            landed.errors[number] = _without_loop_frames(error)
+            landed.errors[number] = without_own_frames(error)
         landed.ends_ns.append(perf_counter_ns())
         if self._output is not None:
             has_failed = landed.errors and number in landed.errors and job.stops_at_error
@@ -153,17 +151,6 @@ class CoroutineRunner:
             landed.clear()
 
 
-def _call(job: Job, item: Any) -> Any:
-    if job.how == "star":
-        return job.fn(*item)
-    function, args, kwargs = item
-    return function(*args, **kwargs)
-
-
-async def _wrapped(value: Any) -> object:
-    return await value if hasattr(value, "__await__") else value
-
-
 async def _limited(coroutine: Coroutine[Any, Any, object], timeout_s: float) -> object:
     try:
         async with asyncio.timeout(timeout_s) as limit:
@@ -174,11 +161,3 @@ async def _limited(coroutine: Coroutine[Any, Any, object], timeout_s: float) -> 
         raise TimeoutExceededError(
             f"A call ran longer than timeout_s={timeout_s:g}; its coroutine was cancelled."
         ) from error
-
-
-def _without_loop_frames(error: BaseException) -> BaseException:
-    """Cut this module's frames off the top of the traceback."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
-        trace = trace.tb_next
-    return without_own_frames(BaseException.with_traceback(error, trace))

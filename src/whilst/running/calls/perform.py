@@ -11,20 +11,19 @@ from collections import deque
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
-from whilst.running.call_names import add_note, as_raised, name_of, without_own_frames
+from whilst.running.call_names import as_raised
+from whilst.running.calls.one_argument import drawing, in_copies, one_argument
 from whilst.running.jobs import CALLER, Finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import asyncio
-    import contextvars
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
+    from whilst.running.calls.one_argument import Awaiter
     from whilst.running.jobs import Batch, Job
 
-__all__ = ["Awaiter", "Cell", "await_strays", "drawing", "in_copies", "make_plain", "one_argument", "perform"]
+__all__ = ["Cell", "Made", "make_calls", "perform"]
 
 
 class Cell:
@@ -38,68 +37,6 @@ class Cell:
         self.id = -1
         """The call in progress (of an untimed batch: the first); -1: none."""
         self.start_ns = 0
-
-
-class Awaiter:
-    """Awaits, one after the other, the coroutines that calls gave in a thread without a running loop.
-
-    asyncio takes longer to import than the rest of whilst together, so it is imported when it is needed.
-    """
-
-    __slots__ = ("_runner",)
-
-    def __init__(self) -> None:
-        self._runner: asyncio.Runner | None = None
-
-    def __call__(self, coroutine: Awaitable[object]) -> object:
-        import asyncio
-
-        if self._runner is None:
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                self._runner = asyncio.Runner()
-            else:
-                return self._in_another_thread(coroutine)
-        return self._runner.run(_awaited(coroutine))
-
-    def close(self) -> None:
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
-
-    def _in_another_thread(self, coroutine: Awaitable[object]) -> object:
-        """A loop runs in this thread already, and the call it is making can't be suspended."""
-        outcome: list[object] = []
-        import asyncio
-        import contextvars
-        import threading
-
-        context = contextvars.copy_context()
-
-        def run() -> None:
-            try:
-                outcome.append(context.run(asyncio.run, _awaited(coroutine)))
-            except BaseException as error:
-                outcome.append(_Raised(error))
-
-        thread = threading.Thread(target=run, name="whilst-loop")
-        thread.start()
-        thread.join()
-        if isinstance(outcome[0], _Raised):
-            raise outcome[0].error
-        return outcome[0]
-
-
-class _Raised:
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-async def _awaited(awaitable: Awaitable[object]) -> object:
-    return await awaitable
 
 
 class Made:
@@ -122,23 +59,21 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     """
     job, ids = batch.job, batch.ids
     made = Made()
-    call = one_argument(job, ids, awaiter)
+    call = one_argument(job.fn, job, ids, awaiter)
     if job.context is not None and (worker != CALLER or job.is_detached):
-        call = in_copies(call, job.context)
+        call = in_copies(call, job.context, awaiter)
     start_cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()
-    if batch.is_timed:
-        cell.rest = deque(zip(ids, batch.items, strict=True))
-        arguments: tuple[Any, ...] = (_make_timed, call, job, made, cell)
-    else:
-        cell.start_ns, cell.id = start_ns, ids[0] if ids else -1
-        arguments = (make_plain, call, job, ids, batch.items, made)
-    with drawing(job):
-        arguments[0](*arguments[1:])
+    with drawing(job.fn, job.seed):
+        if batch.is_timed:
+            cell.rest = deque(zip(ids, batch.items, strict=True))
+            _make_timed(call, job, made, cell, awaiter)
+        else:
+            cell.start_ns, cell.id = start_ns, ids[0] if ids else -1
+            make_calls(call, job, ids, batch.items, made, awaiter)
     cell.id = -1
     end_ns = perf_counter_ns()
     cpu_ns = thread_time_ns() - start_cpu_ns
-    await_strays(job, ids, made, awaiter)
     done = len(made.values)
     ends = made.ends_ns if batch.is_timed else None
     return Finished(
@@ -156,55 +91,35 @@ def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: in
     )
 
 
-def drawing(job: Job) -> AbstractContextManager[object]:
-    """What surrounds calls whose draws are their own; nothing where nobody asked for a seed."""
-    if job.seed is None:
-        return _nothing_around
-    from whilst.running.calls.seeding import own_draws
-
-    return own_draws(job.fn)
-
-
-class _Nothing:
-    """`contextlib.nullcontext`, for which nothing need be imported."""
-
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
-_nothing_around: AbstractContextManager[object] = _Nothing()
-
-
-def in_copies(call: Callable[[Any], object], context: contextvars.Context) -> Callable[[Any], object]:
-    copy = context.copy
-
-    def in_a_copy(item: Any) -> object:
-        return copy().run(call, item)
-
-    return in_a_copy
-
-
-def make_plain(
+def make_calls(
     call: Callable[[Any], object],
     job: Job,
     numbers: Sequence[int],
     items: Iterable[object],
     made: Made,
+    awaits: Awaiter,
+    *,
     caught: type[BaseException] = BaseException,
+    is_timed: bool = False,
 ) -> None:
-    values = made.values
+    """Make the calls of these items one after the other, up to an error that ends the run."""
+    values, mark = made.values, made.ends_ns.append
     for item in items:
         try:
-            # Not through a variable: CPython has an instruction of its own for `list.append` written like this.
-            values.append(call(item))
+            value = call(item)
+            # Given by a function that does not look like one that gives coroutines: a lambda around one, say.
+            values.append(awaits(value) if type(value) is CoroutineType else value)
         except caught as error:
             made.errors[len(values)] = as_raised(error, job, numbers[len(values)], item)
             values.append(None)
-            if job.stops_at_error:
-                return
+        if is_timed:
+            mark(perf_counter_ns())
+        if made.errors and job.stops_at_error:
+            return
 
 
-def _make_timed(call: Callable[[Any], object], job: Job, made: Made, cell: Cell) -> None:
+def _make_timed(call: Callable[[Any], object], job: Job, made: Made, cell: Cell, awaits: Awaiter) -> None:
+    """Make the calls that the cell holds, unless they are taken back, and note when each begins."""
     append, mark, take = made.values.append, made.ends_ns.append, cell.rest.popleft
     cell.start_ns = perf_counter_ns()
     while True:
@@ -213,60 +128,12 @@ def _make_timed(call: Callable[[Any], object], job: Job, made: Made, cell: Cell)
         except IndexError:
             return
         try:
-            append(call(item))
+            value = call(item)
+            append(awaits(value) if type(value) is CoroutineType else value)
         except BaseException as error:
             made.errors[len(made.values)] = as_raised(error, job, cell.id, item)
             append(None)
-            if job.stops_at_error:
-                mark(perf_counter_ns())
-                return
         cell.start_ns = now = perf_counter_ns()
         mark(now)
-
-
-def one_argument(job: Job, ids: Sequence[int], awaiter: Awaiter) -> Callable[[Any], object]:
-    """The job's calls as a function of the item alone; the user's own function where nothing is to be added."""
-    fn = call = job.fn
-    if job.how == "star":
-
-        def call(item: Any) -> object:
-            return fn(*item)
-
-    elif job.how == "call":
-
-        def call(item: Any) -> object:
-            function, args, kwargs = item
-            value = function(*args, **kwargs)
-            return awaiter(value) if type(value) is CoroutineType else value
-
-    if job.is_coroutine and job.how != "call":
-        give = call
-
-        def call(item: Any) -> object:
-            given: Any = give(item)
-            return awaiter(given)
-
-    if job.seed is not None:
-        from whilst.running.calls.seeding import reseed
-
-        numbers, seed, drawn = iter(ids), job.seed, call
-
-        def call(item: Any) -> object:
-            reseed(seed, next(numbers))
-            return drawn(item)
-
-    return call
-
-
-def await_strays(job: Job, numbers: Sequence[int], made: Made, awaiter: Awaiter) -> None:
-    """Await coroutines given by a function that did not look like one that gives them (a lambda around it)."""
-    if not made.values or job.is_coroutine or job.how == "call" or type(made.values[0]) is not CoroutineType:
-        return
-    for position, value in enumerate(made.values):
-        if type(value) is CoroutineType:
-            try:
-                made.values[position] = awaiter(value)
-            except BaseException as error:
-                made.values[position] = None
-                add_note(error, f"whilst: raised by call {numbers[position]} of {name_of(job.fn)}")
-                made.errors[position] = without_own_frames(error)
+        if made.errors and job.stops_at_error:
+            return

@@ -11,7 +11,8 @@ from time import perf_counter_ns
 
 from whilst.running.backends.base import Backend, BackendConfig
 from whilst.running.call_names import note_item
-from whilst.running.calls.perform import Awaiter, Cell, perform
+from whilst.running.calls.one_argument import Awaiter
+from whilst.running.calls.perform import Cell, perform
 from whilst.running.core.policy import INLINE, Directives, Policy, RunStatus
 from whilst.running.jobs import CALLER, Batch, Finished, Job, Limits, RunEnd, WorkerFailed
 

@@ -6,19 +6,21 @@ is read around ever larger blocks of calls. What is no `Exception` (Ctrl-C, sys.
 
 from __future__ import annotations
 
+from itertools import islice
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
-from whilst.running.call_names import as_raised
-from whilst.running.calls.perform import Made, await_strays, drawing, in_copies, make_plain, one_argument
+from whilst.running.call_names import add_note, as_raised, name_of, without_own_frames
+from whilst.running.calls.one_argument import drawing, in_copies, may_give_coroutines, one_argument
+from whilst.running.calls.perform import Made, make_calls
 from whilst.running.jobs import CALLER, Finished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator
     from typing import Any
 
-    from whilst.running.calls.perform import Awaiter
+    from whilst.running.calls.one_argument import Awaiter
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
 
@@ -40,23 +42,27 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
     first = source.next_id
     numbers = range(first, first + count)
     is_timed = is_timed or job.timeout_s is not None
-    call = one_argument(job, numbers, awaiter)
+    call = one_argument(job.fn, job, numbers, awaiter)
     if job.is_detached and job.context is not None:
-        call = in_copies(call, job.context)
-    in_place = source.results_in_place() if not is_timed and job.seed is None else None
+        call = in_copies(call, job.context, awaiter)
+    in_place = None
+    # What is put in place is looked at afterwards: too late for calls that give coroutines, as the first ones may.
+    if not (is_timed or job.seed is not None or awaiter.is_used):
+        if first < _FIRST_BLOCK and may_give_coroutines(job.fn):
+            count = min(count, _FIRST_BLOCK)
+        else:
+            in_place = source.results_in_place()
     cpu_ns = thread_time_ns()
     start_ns = perf_counter_ns()
     input_error = None
     if in_place is not None:
-        _make_in_place(call, job, source, count, in_place, made)
+        _make_in_place(call, job, source, count, in_place, made, awaiter)
         done = source.next_id - first
     else:
         try:
-            with drawing(job):
-                if is_timed:
-                    _make_timed(call, job, numbers, source.pull(count), made)
-                else:
-                    make_plain(call, job, numbers, source.pull(count), made, Exception)
+            with drawing(job.fn, job.seed):
+                items = source.pull(count)
+                make_calls(call, job, numbers, items, made, awaiter, caught=Exception, is_timed=is_timed)
         except Exception as error:
             input_error = error
         done = len(made.values)
@@ -64,8 +70,6 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
         source.pulled(done, is_over=done < count and not has_stopped, error=input_error)
     end_ns = perf_counter_ns()
     cpu_ns = thread_time_ns() - cpu_ns
-    if made.values is not in_place:
-        await_strays(job, numbers, made, awaiter)
     ends = made.ends_ns if is_timed else None
     return Finished(
         CALLER,
@@ -82,7 +86,13 @@ def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is
 
 
 def _make_in_place(
-    call: Callable[[Any], object], job: Job, source: Source, count: int, results: list[Any], made: Made
+    call: Callable[[Any], object],
+    job: Job,
+    source: Source,
+    count: int,
+    results: list[Any],
+    made: Made,
+    awaiter: Awaiter,
 ) -> None:
     """Make calls whose values have their place at the end of the results: short ones would take longer to be moved.
 
@@ -90,21 +100,37 @@ def _make_in_place(
     early where calls turn out longer than they were taken for.
     """
     first, until_ns = source.next_id, perf_counter_ns() + _LONGEST_IN_PLACE_NS
+    is_looked_at, has_strays = may_give_coroutines(job.fn), False
     while count > 0:
         # A part of those made so far: should calls become long in its midst, few are made before that is seen.
         size = min(count, max(_FIRST_BLOCK, min(source.next_id // _BLOCK_SHARE, _LARGEST_BLOCK)))
         begun, is_going_on = len(results), _make_block(call, job, source, size, results, made)
         done = len(results) - begun
         count -= done
-        if not is_going_on or done < size or perf_counter_ns() > until_ns:
+        has_strays = is_looked_at and CoroutineType in map(type, islice(results, begun, None))
+        if not is_going_on or done < size or has_strays or perf_counter_ns() > until_ns:
             break
     made.values = results
     if made.errors:
         # In place the number of a call is where its value stands; in an answer it is counted from the answer's first.
         made.errors = {number - first: error for number, error in made.errors.items()}
-    if made.errors or (len(results) > first and type(results[first]) is CoroutineType):
+    if made.errors or has_strays:
         made.values = results[first:]
         del results[first:]
+    if has_strays:
+        _await_strays(job, first, made, awaiter)
+
+
+def _await_strays(job: Job, first: int, made: Made, awaiter: Awaiter) -> None:
+    """Await the coroutines among the values of the first calls. From then on each value is looked at as it comes."""
+    for position, value in enumerate(made.values):
+        if type(value) is CoroutineType:
+            try:
+                made.values[position] = awaiter(value)
+            except Exception as error:
+                made.values[position] = None
+                add_note(error, f"whilst: raised by call {first + position} of {name_of(job.fn)}")
+                made.errors[position] = without_own_frames(error)
 
 
 def _make_block(
@@ -129,21 +155,6 @@ def _make_block(
     return input_error is None
 
 
-def _make_timed(
-    call: Callable[[Any], object], job: Job, numbers: Sequence[int], items: Iterable[object], made: Made
-) -> None:
-    append, mark = made.values.append, made.ends_ns.append
-    for item in items:
-        try:
-            append(call(item))
-        except Exception as error:
-            made.errors[len(made.values)] = as_raised(error, job, numbers[len(made.values)], item)
-            append(None)
-        mark(perf_counter_ns())
-        if made.errors and job.stops_at_error:
-            return
-
-
 def perform_lazily(job: Job, source: Source, count: int, awaiter: Awaiter) -> Generator[object, None, Finished]:
     """Like `perform_inline`, but each call is made when its result is asked for, and nothing of it is kept.
 
@@ -151,7 +162,7 @@ def perform_lazily(job: Job, source: Source, count: int, awaiter: Awaiter) -> Ge
     times of the calls alone, not of what the reader did in between; its values are None.
     """
     first = source.next_id
-    call = one_argument(job, range(first, first + count), awaiter)
+    call = one_argument(job.fn, job, range(first, first + count), awaiter)
     starts: list[int] = []
     ends: list[int] = []
     errors: dict[int, BaseException] = {}

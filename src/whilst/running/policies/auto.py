@@ -21,7 +21,7 @@ from whilst import model
 from whilst.errors import NotPicklableError
 from whilst.running.backends import traits_of
 from whilst.running.backends.base import BackendConfig
-from whilst.running.calls.perform import Awaiter
+from whilst.running.calls.one_argument import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
 from whilst.running.core.policy import INLINE, Directives, Policy
 from whilst.running.jobs import CALLER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from whilst.running.backends import mode_of, traits_of
-from whilst.running.calls.perform import Awaiter
+from whilst.running.calls.one_argument import Awaiter
 from whilst.running.core.inline import looks_up_by_itself, perform_inline
 from whilst.running.core.policy import INLINE, Directives, Policy
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from whilst.measuring.files.footprints import Footprints
     from whilst.measuring.pilot import Pilot
     from whilst.measuring.writes.reachable import Reachable
-    from whilst.running.calls.perform import Awaiter
+    from whilst.running.calls.one_argument import Awaiter
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
 

@@ -1,8 +1,9 @@
 """What runs inside worker processes, and what the program has to do with them.
 
 `child` and `transport` are also loaded by a bare interpreter that must be ready within milliseconds. So their modules
-import each other, C modules and the few parts of the standard library that are loaded anyway: nothing else of whilst,
-and nothing of the user's before a call needs it. Where a format has two sides, both stand in one module.
+import each other, `calls.one_argument`, C modules and the few parts of the standard library that are loaded anyway:
+nothing else of whilst, and nothing of the user's before a call needs it. `calls.bare` imports single modules there.
+Where a format has two sides, both stand in one module.
 
     child       fork_server (forks workers, kills them, reports deaths), after_fork (what a worker does first), main
                 (from there to its end), serial, threaded, looped (the ways to make calls), environment (what
@@ -12,5 +13,5 @@ and nothing of the user's before a call needs it. Where a format has two sides, 
     parent      fork and fork_server_client (two ways to start a worker), in_flight (the calls that a worker holds),
                 task_channel (sends calls, receives answers), pickled_job
 
-`captured_output` holds both sides of what calls print and log, `bare` imports single modules into a bare interpreter.
+`captured_output` holds both sides of what calls print and log.
 """

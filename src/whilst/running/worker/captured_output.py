@@ -29,7 +29,7 @@ __all__ = ["CapturedOutput", "OutputCapture"]
 
 _OUT, _ERR, _OUT_BYTES, _ERR_BYTES, _LOG, _WARNING, _RAW_ERR = range(7)
 _KEPT_RAW_BYTES = 1 << 20
-_HERE = __file__.rpartition("/")[0]
+_HERE = __file__.rpartition("/worker/")[0]
 
 
 class OutputCapture:

@@ -7,8 +7,7 @@ from _socket import MSG_DONTWAIT
 from collections import deque
 from time import perf_counter_ns
 
-from whilst.running.worker.bare import light_import
-from whilst.running.worker.child.serial import call_of
+from whilst.running.calls.one_argument import awaited, of_item, with_own_draws
 from whilst.running.worker.child.styles import Style, vital
 from whilst.running.worker.child.threaded import Collected
 from whilst.running.worker.transport.serialization import dumps_short
@@ -104,13 +103,10 @@ class Looped(Style):
         value, error = None, None
         self._words[at + 1] = begun = perf_counter_ns()
         try:
-            value = call_of(work.job)(item)
-            if work.job.head.seed is not None and work.head.ids is not None:
-                value = light_import("whilst.running.calls.seeding").drawing(
-                    value, work.job.head.seed, work.head.ids[position]
-                )
-            if hasattr(value, "__await__"):
-                value = await value
+            given = awaited(of_item(work.job.fn, work.job.head.how)(item))
+            if work.head.ids is not None:
+                given = with_own_draws(given, work.job.head.seed, work.head.ids[position])
+            value = await given
         except BaseException as raised:
             value, error = None, raised
             collected.has_failed = True

@@ -16,7 +16,7 @@ from _thread import RLock
 from types import CoroutineType
 
 from whilst.running import nesting, process_role
-from whilst.running.worker.bare import light_import
+from whilst.running.calls.bare import light_import
 from whilst.running.worker.captured_output import OutputCapture
 from whilst.running.worker.child import environment, warning_filters
 from whilst.running.worker.child.styles import EndedCalls, LoadedBatch, LoadedJob, Style

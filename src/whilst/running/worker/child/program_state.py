@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from _pickle import loads
 
-from whilst.running.worker.bare import light_import
+from whilst.running.calls.bare import light_import
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

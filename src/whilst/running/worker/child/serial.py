@@ -13,7 +13,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
 from whilst.running import process_role as share
-from whilst.running.worker.bare import light_import
+from whilst.running.calls.one_argument import Awaiter, in_copies, one_argument
 from whilst.running.worker.child.styles import EndedCalls, Style
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import (
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from whilst.running.worker.child.styles import Channel, LoadedBatch, LoadedJob
+    from whilst.running.worker.child.styles import Channel, LoadedBatch
     from whilst.running.worker.transport.status_page import StatusPage
 
-__all__ = ["Awaiter", "Serial", "call_of", "one_argument"]
+__all__ = ["Serial"]
 
 _SEND_EVERY_NS = 20_000_000
 _FEW = 64
@@ -68,9 +68,9 @@ class Serial(Style):
         words[DOING] = AT_CALLS
         # Few calls: what it takes to keep the result of each does not matter, even if they are short.
         is_timed = head.is_timed or head.size <= _FEW
-        call = one_argument(job, head.ids, self._await, is_looked_at=is_timed)
+        call = one_argument(job.fn, job.head, head.ids or (), self._await)
         if is_timed:
-            self._make_timed(work, _in_copies(call, job.context), 0)
+            self._make_timed(work, in_copies(call, job.context, self._await), 0)
         else:
             self._make_untimed(work, call)
         words[FIRST_SLOT] = NOTHING
@@ -81,9 +81,9 @@ class Serial(Style):
         made.awaits = self._await
         cpu_ns = thread_time_ns()
         made.start_ns = perf_counter_ns()
-        in_copies = _in_copies(call, job.context)
+        apart = in_copies(call, job.context, self._await)
         # A context for each call would cost more than a short call itself.
-        one, here = (in_copies, Context) if len(job.context) else (call, job.context.copy)
+        one, here = (apart, Context) if len(job.context) else (call, job.context.copy)
         are_short = True
         while not made.is_last and (are_short or made.errors):
             are_short = self._make_some(here(), one, work, made)
@@ -97,7 +97,7 @@ class Serial(Style):
             work.items.clear()
         self._worker.answer(head, made)
         if not made.is_last:
-            self._make_timed(work, in_copies, made.positions[1])
+            self._make_timed(work, apart, made.positions[1])
 
     def _make_some(self, here: Context, call: Callable[[Any], Any], work: LoadedBatch, made: EndedCalls) -> bool:
         """Make calls in one empty context until one of them sets something in it, which the next must not see.
@@ -120,6 +120,8 @@ class Serial(Style):
                 for item in items[at:stop]:
                     values.append(call(item))
                     if here:
+                        if type(values[-1]) is CoroutineType:
+                            values.append(self._await(values.pop()))
                         return True
                 at, before, began = stop, began, perf_counter_ns()
                 if began - before < _TOGETHER_NS:
@@ -189,16 +191,6 @@ class Serial(Style):
         self._worker.page.forget()
 
 
-def _in_copies(one: Callable[[Any], Any], context: Context) -> Callable[[Any], Any]:
-    copy = context.copy
-
-    def call(item: Any) -> Any:
-        # A copy each: what one call sets in its context is not seen by the next that happens to come here.
-        return copy().run(one, item)
-
-    return call
-
-
 def _keep(page: StatusPage, serial: int, made: EndedCalls) -> bool:
     """Put the last value where it outlives this process; False if it has to be sent now instead."""
     data = dumps_short(made.values[-1])
@@ -206,84 +198,3 @@ def _keep(page: StatusPage, serial: int, made: EndedCalls) -> bool:
         return False
     made.pickled.append(data)  # type: ignore[union-attr]
     return True
-
-
-def call_of(job: LoadedJob) -> Callable[[Any], Any]:
-    """The job's calls as a function of the item."""
-    fn = job.fn
-    if job.head.how == "star":
-        return lambda item: fn(*item)
-    if job.head.how == "call":
-        return _call_item
-    return fn  # type: ignore[no-any-return]
-
-
-def _call_item(item: Any) -> Any:
-    function, args, kwargs = item
-    return function(*args, **kwargs)
-
-
-def one_argument(
-    job: LoadedJob, ids: Any, awaits: Callable[[Any], Any], *, is_looked_at: bool = True
-) -> Callable[[Any], Any]:
-    """The job's calls as a function of the item alone; the user's own function where nothing need be added.
-
-    Unless `is_looked_at`, the one who calls looks himself whether he was given a coroutine.
-    """
-    fn, head = job.fn, job.head
-    call = call_of(job)
-    if head.is_coroutine or (is_looked_at and (head.how == "call" or _gives_coroutines(fn))):
-        plain = call
-
-        def call(item: Any) -> Any:
-            value = plain(item)
-            return awaits(value) if type(value) is CoroutineType or head.is_coroutine else value
-
-    if head.seed is not None:
-        reseed = light_import("whilst.running.calls.seeding").reseed
-        numbers, seed, drawn = iter(ids), head.seed, call
-
-        def call(item: Any) -> Any:
-            reseed(seed, next(numbers))
-            return drawn(item)
-
-    return call
-
-
-_PLAIN_CODE = 0x0080 | 0x0100 | 0x0200 | 0x0020
-"""CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR, CO_GENERATOR."""
-
-
-def _gives_coroutines(fn: Any) -> bool:
-    """It might: anything but a plain Python function or a builtin is looked at after every call."""
-    code = getattr(fn, "__code__", None)
-    if code is None:
-        return type(fn).__name__ not in {"builtin_function_or_method", "type", "method_descriptor"}
-    # A plain function may still return a coroutine that it got elsewhere.
-    return bool(code.co_flags & _PLAIN_CODE) or bool(code.co_names) or bool(code.co_freevars)
-
-
-class Awaiter:
-    """Awaits coroutines that calls gave, one after the other, on one event loop that is made when needed."""
-
-    __slots__ = ("_runner",)
-
-    def __init__(self) -> None:
-        self._runner: Any = None
-
-    def __call__(self, awaitable: Any) -> Any:
-        import asyncio
-        import contextvars
-
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-
-        async def awaited() -> Any:
-            return await awaitable
-
-        return self._runner.run(awaited(), context=contextvars.copy_context())
-
-    def close(self) -> None:
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None

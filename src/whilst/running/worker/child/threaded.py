@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import threading
 from _queue import SimpleQueue
-from contextlib import nullcontext
 from time import perf_counter_ns
 
+from whilst.running.calls.one_argument import Awaiter, drawing, in_copies, one_argument
 from whilst.running.nesting import enter_worker
-from whilst.running.worker.bare import light_import
-from whilst.running.worker.child.serial import Awaiter, one_argument
 from whilst.running.worker.child.styles import EndedCalls, Style, vital
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
@@ -21,7 +19,6 @@ from whilst.running.worker.transport.status_page import BEGUN, FIRST_SLOT, NOTHI
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from typing import Any
 
     from whilst.running.worker.child.styles import Channel, LoadedBatch
@@ -132,11 +129,12 @@ class Threaded(Style):
                 enter_worker(work.job.head.nested_workers)
                 value, error = None, None
                 ids = work.head.ids
-                call = one_argument(work.job, None if ids is None else [ids[position]], awaits)
+                call = one_argument(work.job.fn, work.job.head, () if ids is None else (ids[position],), awaits)
+                call = in_copies(call, work.job.context, awaits)
                 words[at + 1] = begun = perf_counter_ns()
                 try:
-                    with _own_draws(work):
-                        value = work.job.context.copy().run(call, item)
+                    with drawing(work.job.fn, work.job.head.seed):
+                        value = call(item)
                 except BaseException as raised:
                     error = raised
                     collected.has_failed = True
@@ -183,10 +181,3 @@ class Threaded(Style):
                     self._worker.answer(collected.work.head, made)
             finally:
                 self._sending.release()
-
-
-def _own_draws(work: LoadedBatch) -> AbstractContextManager[None]:
-    """Seeded calls on several threads draw from generators of their own."""
-    if work.job.head.seed is None:
-        return nullcontext()
-    return light_import("whilst.running.calls.seeding").own_draws(work.job.fn)  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from _socket import MSG_DONTWAIT, socket, socketpair
 from _thread import allocate_lock
 
 from whilst.errors import WhilstError
-from whilst.running.worker.bare import code_to_run
+from whilst.running.calls.bare import code_to_run
 from whilst.running.worker.parent import fork
 from whilst.running.worker.transport import messages
 from whilst.running.worker.transport.wire import FrameReader, FrameWriter, encode, send_all

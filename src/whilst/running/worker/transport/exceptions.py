@@ -12,6 +12,7 @@ import sys
 from _pickle import dumps, loads
 
 from whilst._record import Record
+from whilst.running.calls.bare import light_import
 from whilst.running.process_role import has_parents_main
 from whilst.running.worker.transport import serialization
 
@@ -26,7 +27,6 @@ __all__ = ["describe", "rebuild"]
 _MAX_DEPTH = 12
 _MAX_FRAMES = 400
 _MAX_TEXT = 20_000
-_HERE = __file__.rpartition("/")[0].rpartition("/")[0]
 
 
 class _Line(Record):
@@ -213,10 +213,11 @@ def _portable(value: object) -> bytes | None:
 
 def _lines_of(trace: TracebackType | None) -> list[_Line]:
     """The traceback's entries, without the worker's own at its head."""
+    is_own = light_import("whilst.running.call_names").is_own
     lines: list[_Line] = []
     while trace is not None:
         code = trace.tb_frame.f_code
-        if lines or not code.co_filename.startswith(_HERE):
+        if lines or not is_own(trace):
             lines.append(_line_of(trace, code))
         trace = trace.tb_next
     if len(lines) > _MAX_FRAMES:
