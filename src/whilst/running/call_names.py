@@ -37,7 +37,13 @@ def _short(value: object) -> str:
 
     shortened = reprlib.Repr()
     shortened.maxstring = shortened.maxother = 120
+    # Cut before, not after: the repr of a large one is four times as large.
+    shortened.repr_bytes = shortened.repr_bytearray = lambda data, _: _cut(repr(data[:120]), len(data) > 120)  # type: ignore[attr-defined]
     return shortened.repr(value)
+
+
+def _cut(text: str, is_longer: bool) -> str:
+    return f"{text[:56]}...{text[-56:]}" if is_longer else text
 
 
 def describe_call(job: Job, number: int, item: object) -> str:
