@@ -168,11 +168,10 @@ class Pilot:
             what = "what its input changes as well, item by item"
             self._strays[what] = Write(what, is_confirmed=True)
 
-    def compare_items(self, last: object, item: object) -> None:
-        """An iterator gave these two after each other: is it one and the same object, filled anew each time?"""
-        if item is last and may_change(item) and _print_of(item) != self._item_after:
-            what = "its input, which gives the same object again with other contents"
-            self._strays[what] = Write(what, is_confirmed=True)
+    def note_input(self, why_one_by_one: str) -> None:
+        """Its items are valid only until the next is drawn."""
+        what = f"its input, {why_one_by_one}"
+        self._strays[what] = Write(what, is_confirmed=True)
 
     def _unexplained(self, found: Sequence[Found]) -> list[Found]:
         """What has changed though the scan knows of no such write: what it knows it judges better."""

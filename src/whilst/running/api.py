@@ -211,6 +211,9 @@ class _Run:
     def decision_later(self) -> Callable[[], Decision]:
         """How the calls were run, once it is asked for; see `Policy.decision_later`."""
         later, journal = self.driver.policy.decision_later(), self._journal
+        why = self.driver.source.why_one_by_one
+        if why:
+            return lambda: _drawn_one_by_one(later(), why)
         return later if journal is None else lambda: journal.noted(later())
 
     def __enter__(self) -> None:
@@ -236,6 +239,13 @@ class _Run:
             finally:
                 if self._journal is not None:
                     self._journal.__exit__(kind, error, trace)
+
+
+def _drawn_one_by_one(decision: Decision, why: str) -> Decision:
+    from dataclasses import replace
+
+    text = f"Calls did not overlap: each item was drawn once the call before it was made, from an input {why}; to a process goes a copy of it"
+    return replace(decision, given_up=(*decision.given_up, text))
 
 
 def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keywords: Keywords) -> Results[Any]:

@@ -173,18 +173,6 @@ def test_a_file_that_all_calls_write_is_shared_and_one_of_the_items_own_is_not(t
     assert known_writes(lambda _: input())
 
 
-def test_an_iterator_that_fills_one_object_anew_is_found_out() -> None:
-    pilot, row = Pilot(len), [0]
-    pilot.look_into(row)
-    pilot.begin(row)
-    pilot.end(row)
-    pilot.compare_items(row, row)
-    assert not pilot.writes
-    row[0] = 1
-    pilot.compare_items(row, row)
-    assert pilot.writes
-
-
 def test_a_lock_keeps_a_count_right_but_not_the_order_of_a_list() -> None:
     lock, lines, count = threading.Lock(), list[str](), Counter[str]()
 

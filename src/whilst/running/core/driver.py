@@ -251,7 +251,7 @@ class Driver:
                 each = self._leftover.popleft()
                 pool.submit(each.job, each.ids, each.items)
                 continue
-            if not self._may_take():
+            if not self._may_take() or (self.source.waits_for_calls and (state.in_hand or state.waiting)):
                 break
             first = self.source.next_id
             job = self.source.job_of_next(self.job)

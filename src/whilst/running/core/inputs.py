@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
+    from whilst.measuring.item_lifetime import ItemLifetime
     from whilst.running.jobs import Job
 
 __all__ = ["Source"]
@@ -22,7 +23,7 @@ __all__ = ["Source"]
 class Source:
     """Numbered items, handed out once each, in order."""
 
-    __slots__ = ("_is_over", "_items", "_iterator", "_length", "error", "next_id", "results")
+    __slots__ = ("_is_over", "_items", "_iterator", "_length", "_lifetime", "error", "next_id", "results")
 
     def __init__(self, items: Iterable[object]) -> None:
         self.next_id = 0
@@ -38,6 +39,7 @@ class Source:
         self._iterator: Iterator[object] = iter(items)
         self._length = _length_of(items)
         self._is_over = False
+        self._lifetime: ItemLifetime | None = None
 
     def start(self) -> None:
         """The run begins: from now on the input may be read."""
@@ -82,14 +84,39 @@ class Source:
         else:
             taken = []
             try:
-                # extend keeps what came before an exception.
-                taken.extend(islice(self._iterator, count))
+                if self._draw(count, taken):
+                    count = len(taken)
             except BaseException as error:
                 self._fail(error)
         self.next_id = first + len(taken)
         if len(taken) < count:
             self._is_over = True
         return taken
+
+    def _draw(self, count: int, taken: list[object]) -> bool:
+        """Draw up to so many items; True where it ends before, since the next must wait for the calls of these."""
+        lifetime = self._lifetime
+        if lifetime is None:
+            from whilst.measuring.item_lifetime import ItemLifetime
+
+            lifetime = self._lifetime = ItemLifetime(self._iterator)
+        lifetime.begin()
+        for item in islice(self._iterator, count):
+            taken.append(item)
+            # The first of each take is looked at, and whatever is of a new kind.
+            if (len(taken) == 1 or not lifetime.is_settled(item)) and not lifetime.end(item):
+                return True
+        return False
+
+    @property
+    def waits_for_calls(self) -> bool:
+        """The next item may be drawn only once the calls of those before it were made."""
+        return self._lifetime is not None and (self._lifetime.is_unsure or bool(self._lifetime.reason))
+
+    @property
+    def why_one_by_one(self) -> str:
+        """Why no item may be drawn before the call of the last one was made; "" where they may be."""
+        return "" if self._lifetime is None else self._lifetime.reason
 
     def pull(self, count: int) -> Iterable[object]:
         """Like `take`, but an iterator is advanced only as the items are asked for. `pulled` must follow.

@@ -150,6 +150,8 @@ class EvidenceCollector:
             from whilst.measuring.writes.seeds import is_seeded
 
             self._seeded = self._options.seed is None and is_seeded()
+        if self._source.why_one_by_one:
+            pilot.note_input(self._source.why_one_by_one)
         pilot.rest = self._source.peek(_LOOKED_AT)
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and _may_need_processes(profile, left):

@@ -171,7 +171,7 @@ class PilotCalls:
         pilot = self.pilot
         pilot.look_into(self.last[0])
         lap = pilot.laps[0]
-        if not pilot.is_settled:
+        if not pilot.is_settled or self._source.waits_for_calls:
             return False
         if self._source.peek(1) is None and (may_change(self.last[0]) or not _names_nothing(self._job.fn)):
             return False  # what the input does to its items, or to what calls look at, the next one tells
@@ -194,8 +194,6 @@ class PilotCalls:
                 pilot.compare_after_item()
         if not items:
             return _nothing(first)
-        if is_pulled and self.last is not None:
-            pilot.compare_items(self.last[0], items[0])
         pilot.look_into(items[0])
         if self._is_trial_due():
             return self._try_limited(first, items)

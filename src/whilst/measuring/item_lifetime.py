@@ -1,0 +1,193 @@
+"""Are the items of an iterator valid only until the next one is drawn? Then reading ahead would spoil them.
+
+Told at the first draw: an item that is an iterator (a group of `groupby`), a generator that is suspended inside a
+`with` or `try … finally` which it leaves before its next item. Told by comparing: an item that has changed, closed or
+gone (one buffer filled again, an element that was cleared, a temporary file) once the next was drawn. For that the
+first items are drawn only after the calls before them were made.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import PurePath
+from types import GeneratorType
+from typing import Final
+
+# What an input of plain values never needs is imported where it is used.
+
+__all__ = ["ItemLifetime"]
+
+_PLAIN: Final = (int, float, complex, str, bytes, bool, type(None), range, type)
+_ROUNDS: Final = 3
+"""So many draws of items that can change are watched: a reader may have some buffers in turn."""
+_MOST_SOURCES: Final = 32
+_EXCEPT_CLAUSE: Final = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
+_RECENT_S: Final = 60.0
+"""A file that is older was not made for the item that names it."""
+
+
+class ItemLifetime:
+    """Watches the draws from one iterator."""
+
+    def __init__(self, iterator: Iterator[object]) -> None:
+        self.reason = ""
+        """Why items must be drawn one by one; "" where nothing speaks against reading ahead."""
+        self.is_unsure = False
+        """The next draw is to wait for the calls before it."""
+        self._iterator = iterator
+        self._kept: list[object] = []
+        self._prints: list[object] = []
+        self._settled: set[type] = set(_PLAIN)
+        self._draws = 0
+
+    def begin(self) -> None:
+        """An item is about to be drawn: look at those that are watched."""
+        self._prints = [_print_of(item) for item in self._kept]
+
+    def end(self, item: object) -> bool:
+        """This one was drawn. May the next be drawn before its call was made?"""
+        self._draws += 1
+        if self._kept and [_print_of(kept) for kept in self._kept] != self._prints:
+            self.reason = "whose items change once the next is drawn"
+        if any(kept is item for kept in self._kept) and not isinstance(item, _PLAIN):
+            self.reason = self.reason or "which gives the same object again"
+        if self._draws <= _ROUNDS and not self.reason:
+            self.reason = _why_at_once(self._iterator, item)
+        if self.reason:
+            self._kept.clear()
+            return False
+        self.is_unsure = not self.is_settled(item) or (self._draws == 1 and _names_new_file(item))
+        if self.is_unsure:
+            self._kept.append(item)
+            if len(self._kept) > _ROUNDS:
+                self._settled.update({type(item), *map(type, _parts(item))})
+                self.is_unsure = False
+                self._kept.clear()
+        else:
+            self._kept.clear()
+        return not self.is_unsure
+
+    def is_settled(self, item: object) -> bool:
+        """Is it of a kind that is known to stay as it is?"""
+        kind = type(item)
+        if kind in self._settled:
+            return True
+        if kind is tuple:
+            return all(map(self.is_settled, _parts(item)))
+        from whilst.inspecting.ownership import is_value
+
+        return is_value(kind) and not isinstance(item, Iterator)
+
+
+def _parts(item: object) -> tuple[object, ...]:
+    return item if isinstance(item, tuple) else ()
+
+
+def _print_of(item: object) -> object:
+    try:
+        if isinstance(item, tuple):
+            return tuple(map(_print_of, item))
+        if isinstance(item, io.IOBase):
+            return item.closed
+        if isinstance(item, (str, PurePath)):
+            return os.path.lexists(item)
+        if isinstance(item, memoryview):
+            return hash(item.tobytes())
+        from whilst.measuring.writes.snapshots import fingerprint
+
+        text = getattr(item, "text", None) if hasattr(type(item), "makeelement") else None
+        return fingerprint(item), text
+    except Exception as error:  # a user's object may refuse to be looked at, one that was closed among them
+        return type(error)
+
+
+def _names_new_file(item: object) -> bool:
+    """Is it, or has it, the name of a file that was written just now?"""
+    if isinstance(item, tuple):
+        return any(map(_names_new_file, item))
+    if not isinstance(item, (str, PurePath)):
+        return False
+    try:
+        return time.time() - os.lstat(item).st_mtime < _RECENT_S
+    except (OSError, ValueError):
+        return False
+
+
+def _why_at_once(iterator: Iterator[object], item: object) -> str:
+    if any(isinstance(each, Iterator) and not isinstance(each, io.IOBase) for each in (item, *_parts(item))):
+        return "whose items are iterators, which may be over once the next is drawn"
+    for source in _sources_of(iterator):
+        if isinstance(source, GeneratorType) and _leaves_block(source, item):
+            return "which is suspended inside a block that it leaves before its next item"
+    return ""
+
+
+def _sources_of(iterator: Iterator[object]) -> list[Iterator[object]]:
+    """The iterator and those that it draws from, as far as the garbage collector sees them."""
+    found = [iterator]
+    for source in found:
+        for each in gc.get_referents(source):
+            if isinstance(each, Iterator) and not any(each is known for known in found):
+                found.append(each)
+        if len(found) >= _MOST_SOURCES:
+            break
+    return found
+
+
+def _leaves_block(generator: GeneratorType[object, object, object], item: object) -> bool:
+    """Is the generator suspended in a `with` or `try … finally` that its next item is no longer within?"""
+    import dis
+
+    from whilst.inspecting.cpython import exception_table_of
+
+    frame = generator.gi_frame
+    if frame is None:  # it is over
+        return False
+    code, place = frame.f_code, frame.f_lasti
+    entries = list(exception_table_of(code))
+    instructions = [each for each in dis.get_instructions(code) if each.opname != "CACHE"]
+    at = {each.offset: number for number, each in enumerate(instructions)}
+
+    def handlers_of(offset: int) -> list[int]:
+        targets: list[int] = []
+        while True:
+            target = next((each.target for each in entries if each.start <= offset < each.end), None)
+            if target is None or target in targets:
+                return targets
+            targets.append(target)
+            offset = target
+
+    loops = [
+        (each.argval, each.offset)
+        for each in instructions
+        if each.opname.startswith("JUMP_BACKWARD") and each.argval <= place <= each.offset
+    ]
+    for target in handlers_of(place):
+        first = [each.opname for each in islice(instructions, at[target], at[target] + 4)]
+        is_block = first[0] == "PUSH_EXC_INFO" and not _EXCEPT_CLAUSE & set(first)
+        if is_block and "WITH_EXCEPT_START" in first:
+            is_block = not _is_plain_file(generator, item)
+        is_round_it = any(target in handlers_of(begin) and target in handlers_of(end) for begin, end in loops)
+        if is_block and not is_round_it:
+            return True
+    return False
+
+
+def _is_plain_file(generator: GeneratorType[object, object, object], item: object) -> bool:
+    """Are the managers of the generator's `with` blocks open files alone, which the item doesn't hold?"""
+    held = gc.get_referents(generator)
+    exits = [getattr(each, "__self__", None) for each in held if getattr(each, "__name__", "") == "__exit__"]
+    if not exits or not all(isinstance(each, io.IOBase) for each in exits):
+        return False
+    reached = [item]
+    for each in islice(reached, 512):
+        if any(each is manager for manager in exits):
+            return False
+        if not isinstance(each, _PLAIN) and len(reached) < 512:
+            reached.extend(part for part in gc.get_referents(each) if not isinstance(part, _PLAIN))
+    return True

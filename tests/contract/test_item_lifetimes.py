@@ -1,0 +1,195 @@
+"""Items that are valid only until the next one is drawn: the calls are right in every mode, or refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import iterparse
+
+import numpy as np
+import pytest
+
+import whilst
+from whilst.errors import NotPicklableError
+from whilst.running.options import Keywords
+
+COUNT = 12
+
+
+def groups() -> Iterable[object]:
+    return itertools.groupby(range(5 * COUNT), key=lambda k: k // 5)
+
+
+def total(group: Any) -> object:
+    time.sleep(0.001)
+    return group[0], sum(group[1])
+
+
+def buffers() -> Iterator[object]:
+    buffer = np.zeros(4)
+    for k in range(COUNT):
+        buffer[:] = k
+        yield buffer[:]
+
+
+def turns() -> Iterator[object]:
+    ring = [bytearray(1), bytearray(1)]
+    for k in range(COUNT):
+        ring[k % 2][0] = k
+        yield ring[k % 2]
+
+
+def rows() -> Iterator[object]:
+    row = {"k": 0}
+    for each in csv.DictReader(["k", *map(str, range(COUNT))]):
+        row.update({"k": int(each["k"])})
+        yield row
+
+
+def elements() -> Iterator[object]:
+    text = "".join(f"<item>{k}</item>" for k in range(COUNT))
+    for _, element in iterparse(io.BytesIO(f"<all>{text}</all>".encode())):
+        if element.tag == "item":
+            yield element
+            element.clear()
+
+
+def temporary_files() -> Iterator[object]:
+    for k in range(COUNT):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write(str(k))
+            file.flush()
+            yield file.name
+
+
+class Downloads:
+    """Deletes the file of the last item when it gives the next."""
+
+    def __init__(self) -> None:
+        self.numbers = iter(range(COUNT))
+        self.last = Path()
+
+    def __iter__(self) -> Downloads:
+        return self
+
+    def __next__(self) -> Path:
+        self.last.unlink(missing_ok=True) if self.last.name else None
+        k = next(self.numbers)
+        with tempfile.NamedTemporaryFile("w", delete=False) as file:
+            file.write(str(k))
+        self.last = Path(file.name)
+        return self.last
+
+
+def unlinked() -> Iterator[object]:
+    for k in range(COUNT):
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            path = Path(file.name)
+        try:
+            path.write_text(str(k))
+            yield path
+        finally:
+            path.unlink()
+
+
+def open_files() -> Iterator[object]:
+    for path in unlinked():
+        with open(str(path)) as file:
+            yield file
+
+
+def chunks() -> Iterator[object]:
+    numbers = iter(range(5 * COUNT))
+    for _ in range(COUNT):
+        yield itertools.islice(numbers, 5)
+
+
+INPUTS: dict[str, tuple[Callable[[], Iterable[Any]], Callable[[Any], object]]] = {
+    "groups": (groups, total),
+    "one buffer": (buffers, lambda frame: float(frame.mean())),
+    "two buffers in turn": (turns, lambda frame: frame[0]),
+    "one row": (rows, lambda row: row["k"]),
+    "elements": (elements, lambda element: element.text),
+    "temporary files": (temporary_files, lambda path: Path(path).read_text()),
+    "numbered temporary files": (lambda: enumerate(temporary_files()), lambda pair: Path(pair[1]).read_text()),
+    "downloads": (Downloads, lambda path: path.read_text()),
+    "unlinked files": (unlinked, lambda path: path.read_text()),
+    "open files": (open_files, lambda file: file.read()),
+    "chunks": (chunks, list),
+}
+
+
+def slowed(call: Callable[[Any], object]) -> Callable[[Any], object]:
+    def slow(item: Any) -> object:
+        time.sleep(0.001)
+        return call(item)
+
+    return slow
+
+
+@pytest.mark.parametrize("verb", [whilst.map, whilst.imap])
+@pytest.mark.parametrize("name", INPUTS)
+def test_no_item_is_drawn_before_the_last_one_was_used(name: str, verb: Any, way: Keywords) -> None:
+    items, call = INPUTS[name]
+    right = [call(item) for item in items()]
+    try:
+        results = verb(slowed(call), items(), **way)
+        got = [*results]
+    except NotPicklableError:
+        assert name in ("groups", "open files", "chunks")  # what nobody can send to a process
+        assert way.get("mode") in ("parallel", "combined")
+        return
+    if name == "chunks" and way.get("mode") in ("parallel", "combined"):  # a copied iterator leaves its source as it is
+        assert "a copy" in results.decision.given_up[-1]
+    else:
+        assert got == right
+
+
+def lines(path: Path) -> Iterator[object]:
+    with path.open() as file:
+        for line in file:
+            yield line
+
+
+def texts(path: Path) -> Iterator[object]:
+    for _ in range(COUNT):
+        with path.open() as file:
+            yield file.read()
+
+
+def attempts(_path: Path) -> Iterator[object]:
+    for k in range(COUNT):
+        try:
+            yield f"attempt {k}"
+        except ValueError:
+            return
+
+
+def slow(item: object) -> object:
+    time.sleep(0.02)
+    return item
+
+
+@pytest.mark.parametrize("make", [lines, texts, attempts, lambda _path: ((k, str(k)) for k in range(COUNT))])
+def test_items_that_last_are_drawn_ahead(make: Callable[[Path], Iterator[object]], tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("".join(f"{k}\n" for k in range(COUNT)))
+    results = whilst.map(slow, make(path))
+    assert [*results] == [*make(path)]
+    assert results.decision.mode is whilst.Mode.CONCURRENT, results.decision
+    assert results.decision.given_up == ()
+
+
+def test_what_could_not_overlap_is_said() -> None:
+    automatic = whilst.map(total, groups()).decision
+    assert automatic.mode is whilst.Mode.SEQUENTIAL
+    assert "iterators" in str(automatic.rejected[0].reason)
+    assert (
+        "drawn once the call before it was made" in whilst.map(total, groups(), mode="concurrent").decision.given_up[-1]
+    )
