@@ -100,7 +100,7 @@ def unlinked() -> Iterator[object]:
 
 def open_files() -> Iterator[object]:
     for path in unlinked():
-        with open(str(path)) as file:
+        with Path(str(path)).open() as file:
             yield file
 
 
@@ -153,7 +153,7 @@ def test_no_item_is_drawn_before_the_last_one_was_used(name: str, verb: Any, way
 
 def lines(path: Path) -> Iterator[object]:
     with path.open() as file:
-        for line in file:
+        for line in file:  # noqa: UP028 - as people write it
             yield line
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "Version",
     "exception_table_of",
     "line_of",
+    "stored_attributes",
     "stores_to_first_argument",
     "version",
 ]
@@ -143,3 +144,12 @@ def stores_to_first_argument(code: CodeType) -> bool:
             loaded = instruction.argval if instruction.opname.startswith(("LOAD_FAST", "STORE_FAST_LOAD_FAST")) else ""
             before = loaded[-1] if isinstance(loaded, tuple) else loaded
     return False
+
+
+def stored_attributes(code: CodeType) -> set[str]:
+    """Names of the attributes that the code, or code within it, assigns to."""
+    stored = {each.argval for each in dis.get_instructions(code) if each.opname == "STORE_ATTR"}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            stored |= stored_attributes(constant)
+    return stored

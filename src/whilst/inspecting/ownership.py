@@ -18,7 +18,7 @@ from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSe
 from pathlib import Path
 from typing import Final, TypeGuard
 
-from whilst.inspecting.objects import attributes_of, module_of
+from whilst.inspecting.objects import attributes_of, module_of, names_of
 
 __all__ = [
     "CHANGES_FIRST_ARGUMENT",
@@ -42,6 +42,7 @@ __all__ = [
     "is_own_module",
     "is_own_type",
     "is_value",
+    "sets_alarm",
     "stateful_kind",
 ]
 
@@ -89,6 +90,8 @@ SETTLED_TYPES: Final = (
 )  # fmt: skip
 """Objects whose methods are never taken to change them, whatever they are called."""
 
+EVENT_LOOP: Final = "the event loop of the calling thread"
+
 PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("posix", "chdir"): "the working directory",
     ("posix", "fchdir"): "the working directory",
@@ -132,6 +135,8 @@ PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("numpy", "seterr"): "numpy's error state",
     ("numpy", "set_printoptions"): "numpy's print options",
     ("decimal", "setcontext"): "",
+    ("_asyncio", "get_event_loop"): EVENT_LOOP,
+    ("asyncio.events", "get_event_loop"): EVENT_LOOP,
 }
 """(module, qualified name) -> what of the whole process it changes: wrong in threads, right in processes."""
 
@@ -311,6 +316,39 @@ _STATEFUL_NAMES: Final = {
     "cv2.VideoCapture": "a video in progress",
 }
 """What shows nothing of its state, or of which every use moves it on."""
+
+
+def sets_alarm(target: object) -> bool:
+    """Does a library's function or context manager set a signal handler or a timer: in the main thread alone?
+
+    Its code says so, or that of a function of the same module that it wraps, encloses or names.
+    """
+    todo: list[object] = [target]
+    seen: set[int] = set()
+    # Not a function's own `__module__`: a wrapper has that of what it wraps.
+    home = getattr(target, "__globals__", {}).get("__name__") or getattr(target, "__module__", None)
+    while todo and len(seen) < _MOST_FOLLOWED:
+        each = todo.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, type) and each.__module__ == home:
+            todo.extend(vars(each).values())
+        if not isinstance(each, types.FunctionType):
+            continue
+        todo.append(getattr(each, "__wrapped__", None))
+        names = set(names_of(each.__code__))
+        if is_own_code(each.__code__.co_filename) or "main_thread" in names:  # followed by itself; or it takes care
+            continue
+        if names & _ALARMS and sys.modules.get("signal") is not None:
+            return True
+        if each.__globals__.get("__name__") == home:
+            todo.extend(each.__globals__.get(name) for name in names)
+    return False
+
+
+_ALARMS: Final = frozenset({"SIGALRM", "setitimer", "ITIMER_REAL"})
+_MOST_FOLLOWED: Final = 64
 
 
 def bound_generator(value: object) -> bool:

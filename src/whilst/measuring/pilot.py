@@ -88,13 +88,21 @@ class Pilot:
             self._item_after = _print_of(item)
             if self.reachable is None:
                 self.reachable = Reachable(self.fn)
+                self._note_thread_state(self.reachable)
             else:
+                self._note_thread_state(self.reachable)
                 found = self.reachable.look()
                 self.is_settled = (
                     not self.reachable.has_grown
                     and not any(change.value is AROUND for change in found)
                     and not self._unexplained(found)
                 )
+
+    def _note_thread_state(self, reachable: Reachable) -> None:
+        """What the program set for this thread alone, as it was before the first call."""
+        for name, attribute in () if self.is_coroutine else reachable.set_here():
+            what = f"what only this thread has, {name.removeprefix('the global ')}.{attribute}"
+            self._strays[what] = Write(what)
 
     @property
     def sentinel(self) -> str:

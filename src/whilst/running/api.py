@@ -244,7 +244,10 @@ class _Run:
 def _drawn_one_by_one(decision: Decision, why: str) -> Decision:
     from dataclasses import replace
 
-    text = f"Calls did not overlap: each item was drawn once the call before it was made, from an input {why}; to a process goes a copy of it"
+    text = (
+        f"Calls did not overlap: each item was drawn once the call before it was made, from an input {why}; "
+        f"to a process goes a copy of it"
+    )
     return replace(decision, given_up=(*decision.given_up, text))
 
 

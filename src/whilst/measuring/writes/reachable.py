@@ -25,8 +25,9 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from whilst.inspecting import ownership
+from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.library_state import LibraryState
-from whilst.inspecting.objects import attributes_of, names_of
+from whilst.inspecting.objects import attributes_of, look_up, names_of
 from whilst.inspecting.settings import settings_now
 from whilst.measuring.writes.abstract_value import ABSENT
 
@@ -74,8 +75,20 @@ class Reachable:
         """All names in the code that can be reached: of variables, attributes, methods and modules."""
         self.libraries: frozenset[str] = frozenset(look.libraries)
         """The packages, not the user's own, that something of it comes from."""
+        self._codes = look.codes
         self.has_grown = False
         """At the last look there was more than before: what became of it, the next one tells."""
+
+    def set_here(self) -> list[tuple[str, str]]:
+        """Names of thread-local objects of the user's, with an attribute that this thread has set and another lacks."""
+        found = []
+        for seen in self._seen.values():
+            if isinstance(seen.value, threading.local):
+                init = look_up(type(seen.value), "__init__")
+                codes = [*self._codes, *([init.__code__] if isinstance(init, types.FunctionType) else [])]
+                stored = {name for code in codes for name in stored_attributes(code)}  # each thread sets these itself
+                found += [(seen.name, name) for name in vars(seen.value) if name not in stored]
+        return found
 
     def values(self) -> list[object]:
         """All that can be reached, as far as it was looked at."""
@@ -117,6 +130,7 @@ class _Look:
     def __init__(self, fn: Callable[..., object]) -> None:
         self.seen: dict[object, _Seen] = {}
         self.names: set[str] = set()
+        self.codes: list[types.CodeType] = []
         self.libraries: set[str] = set()
         self._todo: deque[tuple[str, object, int]] = deque()
         self._codes = 0
@@ -256,6 +270,7 @@ class _Look:
             self._add(f"a default of {function.__name__}", default, key)
         names = function.__globals__
         self.names.update(names_of(code))
+        self.codes.append(code)
         if not {"import_module", "__import__", "modules"}.isdisjoint(code.co_names):
             self._modules_of_his_own(key)
         for used in dict.fromkeys((*names_of(code), *_words_of(code, names))):

@@ -142,7 +142,12 @@ class Suspicions:
         module = getattr(target, "__module__", None) or ""
         name = getattr(target, "__qualname__", "")
         setting = ownership.PROCESS_WIDE.get((module, name))
+        if not setting and ownership.sets_alarm(target):
+            setting = "signal handlers"
         if setting:
+            if setting == ownership.EVENT_LOOP:  # another thread has none, and a forked process shares its descriptors
+                self.suspect(Reach.STATEFUL, setting, call.callee, call, where)
+                return
             reverts = module in _REVERTING or name in _REVERTING
             self.suspect(Reach.PROCESS, setting, call.callee, call, where, reverts=reverts)
         elif module in ownership.UNSHARABLE_PACKAGES:

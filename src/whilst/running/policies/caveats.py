@@ -68,6 +68,12 @@ class Caveats:
                 said.append(f"{changes}, which processes lose or mix up")
             elif overlaps and write.spoils_threads:
                 said.append(f"{changes}, which calls that overlap may mix up")
+        if overlaps:
+            from whilst.measuring.writes.reachable import Reachable
+
+            for name, attribute in Reachable(fn).set_here():
+                held = f"{name.removeprefix('the global ')}.{attribute}"
+                said.append(f"It uses what only this thread has, {held}: other threads lack it")
         return tuple(dict.fromkeys(said))[:_MOST]
 
     def _unsure(self, fn: Callable[..., Any]) -> tuple[str, ...]:
