@@ -33,39 +33,45 @@ def written_between(touched: Sequence[Touch], first: Touch, last: Touch) -> Touc
     return next((t for t in between if is_foreign_write(t, first) and overlap(t, first)), None)
 
 
+def _surrounded(
+    touched: Sequence[Touch], *, one_writes: bool, two_writes: bool
+) -> Iterator[tuple[Touch, Touch, Touch]]:
+    """Two accesses of one task, with the first write of another task to what the first of them touched between them."""
+    for one in touched:
+        for two in touched:
+            if (one.is_write, two.is_write) == (one_writes, two_writes) and one.task == two.task:
+                foreign = written_between(touched, one, two)
+                if foreign is not None:
+                    yield one, foreign, two
+
+
 def _lost_update(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) W2(x) W1(x)."""
-    for read, write in _reads_then_writes(touched):
-        foreign = written_between(touched, read, write)
-        if foreign is None or not overlap(read, write) or is_in_condition(read.access.location):
-            continue
-        me, it = names[read.task], names[foreign.task]
-        return Named(
-            "lost update",
-            f"{me} reads {read.access.target}, {it} writes it, and {me} then writes what it computed from the old "
-            f"value: the update of {it} is lost.",
-            (read.index, foreign.index, write.index),
-        )
+    for read, foreign, write in _surrounded(touched, one_writes=False, two_writes=True):
+        if overlap(read, write) and not is_in_condition(read.access.location):
+            me, it = names[read.task], names[foreign.task]
+            return Named(
+                "lost update",
+                f"{me} reads {read.access.target}, {it} writes it, and {me} then writes what it computed from the old "
+                f"value: the update of {it} is lost.",
+                (read.index, foreign.index, write.index),
+            )
     return None
 
 
 def _checked_itself(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) W2(x) W1(x) with the read in a condition: it decides on the very thing that it writes."""
-    for read, write in _reads_then_writes(touched):
+    for read, foreign, write in _surrounded(touched, one_writes=False, two_writes=True):
         if overlap(read, write) and is_in_condition(read.access.location):
-            foreign = written_between(touched, read, write)
-            if foreign is not None:
-                return checked(read, foreign, write, names)
+            return checked(read, foreign, write, names)
     return None
 
 
 def _check_then_act(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) W2(x) with the read in a condition, and a later write of task 1 that may depend on it."""
-    for read, write in _reads_then_writes(touched):
-        foreign = written_between(touched, read, write)
-        if foreign is None or not is_in_condition(read.access.location):
-            continue
-        if read.access.location.file == write.access.location.file:
+    for read, foreign, write in _surrounded(touched, one_writes=False, two_writes=True):
+        where = read.access.location
+        if is_in_condition(where) and where.file == write.access.location.file:
             return checked(read, foreign, write, names)
     return None
 
@@ -82,20 +88,15 @@ def checked(read: Touch, foreign: Touch, act: Touch, names: Sequence[str]) -> Na
 
 def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """W1(x) W2(x) W1(x), where each change goes on from the last: an iterator, a file, a generator."""
-    writes = [t for t in touched if t.is_write]
-    for one in writes:
-        for two in writes:
-            if two.index > one.index and two.task == one.task and overlap(one, two):
-                foreign = written_between(touched, one, two)
-                if foreign is not None:
-                    me, it = names[one.task], names[foreign.task]
-                    where = _lines_of(one, two)
-                    return Named(
-                        "atomicity violation",
-                        f"{me} changes {one.access.target} twice, in {where}, and {it} changes it in between, in line "
-                        f"{foreign.access.location.line}.",
-                        (one.index, foreign.index, two.index),
-                    )
+    for one, foreign, two in _surrounded(touched, one_writes=True, two_writes=True):
+        if overlap(one, two):
+            me, it = names[one.task], names[foreign.task]
+            return Named(
+                "atomicity violation",
+                f"{me} changes {one.access.target} twice, in {_lines_of(one, two)}, and {it} changes it in between, in "
+                f"line {foreign.access.location.line}.",
+                (one.index, foreign.index, two.index),
+            )
     return None
 
 
@@ -122,32 +123,18 @@ def too_early(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     return None
 
 
-def _reads_then_writes(touched: Sequence[Touch]) -> Iterator[tuple[Touch, Touch]]:
-    """Every read with every later write of the same task."""
-    for read in touched:
-        if not read.is_write:
-            for write in touched:
-                if write.is_write and write.task == read.task and write.index > read.index:
-                    yield read, write
-
-
 def _overwritten(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """W1(x) W2(x) R1(x): what a task wrote is gone when it looks again (the WWR of AVIO, Lu et al., ASPLOS 2006)."""
-    for read in touched:
-        if read.is_write:
-            continue
-        for own in touched:
-            if own.is_write and own.task == read.task and own.index < read.index and overlap(own, read):
-                foreign = written_between(touched, own, read)
-                if foreign is not None:
-                    me, it = names[own.task], names[foreign.task]
-                    return Named(
-                        "atomicity violation",
-                        f"{me} changes {own.access.target} in line {own.access.location.line} and looks at it again in "
-                        f"line {read.access.location.line}; {it} changes it in between, in line "
-                        f"{foreign.access.location.line}.",
-                        (own.index, foreign.index, read.index),
-                    )
+    for own, foreign, read in _surrounded(touched, one_writes=True, two_writes=False):
+        if overlap(own, read):
+            me, it = names[own.task], names[foreign.task]
+            return Named(
+                "atomicity violation",
+                f"{me} changes {own.access.target} in line {own.access.location.line} and looks at it again in "
+                f"line {read.access.location.line}; {it} changes it in between, in line "
+                f"{foreign.access.location.line}.",
+                (own.index, foreign.index, read.index),
+            )
     return None
 
 
@@ -218,22 +205,16 @@ def _split_read(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
 
 def _unrepeatable(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) W2(x) R1(x)."""
-    reads = [t for t in touched if not t.is_write]
-    for one in reads:
-        for two in reads:
-            if two.index <= one.index or two.task != one.task or not overlap(one, two):
-                continue
-            foreign = written_between(touched, one, two)
-            if foreign is not None and is_in_condition(one.access.location):
+    for one, foreign, two in _surrounded(touched, one_writes=False, two_writes=False):
+        if overlap(one, two):
+            if is_in_condition(one.access.location):
                 return checked(one, foreign, two, names)
-            if foreign is not None:
-                me, it = names[one.task], names[foreign.task]
-                where = _lines_of(one, two)
-                return Named(
-                    "unrepeatable read",
-                    f"{me} reads {one.access.target} twice, in {where}, and {it} writes it in between.",
-                    (one.index, foreign.index, two.index),
-                )
+            me, it = names[one.task], names[foreign.task]
+            return Named(
+                "unrepeatable read",
+                f"{me} reads {one.access.target} twice, in {_lines_of(one, two)}, and {it} writes it in between.",
+                (one.index, foreign.index, two.index),
+            )
     return None
 
 

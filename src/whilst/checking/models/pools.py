@@ -121,22 +121,12 @@ class Pools:
         return self.start(site, pool, [functools.partial(func, *args, **kwds or {})], is_single=True, then=callback)
 
     def map(self, _: ModelRegistry, site: Site, pool: Any, func: Any, iterable: Any, chunksize: Any = None) -> Any:
-        return self.map_async(_, site, pool, func, iterable, chunksize).get()
+        return self.starmap(_, site, pool, func, zip(iterable), chunksize)
 
     def map_async(
-        self,
-        _: ModelRegistry,
-        site: Site,
-        pool: Any,
-        func: Any,
-        iterable: Any,
-        chunksize: Any = None,
-        callback: Any = None,
-        **__: Any,
+        self, _: ModelRegistry, site: Site, pool: Any, func: Any, iterable: Any, *how: Any, **named: Any
     ) -> _Result:
-        del chunksize
-        calls = [functools.partial(func, each) for each in iterable]
-        return self.start(site, pool, calls, is_single=False, then=callback)
+        return self.starmap_async(_, site, pool, func, zip(iterable), *how, **named)
 
     def starmap(self, _: ModelRegistry, site: Site, pool: Any, func: Any, iterable: Any, chunksize: Any = None) -> Any:
         return self.starmap_async(_, site, pool, func, iterable, chunksize).get()
@@ -148,11 +138,10 @@ class Pools:
         pool: Any,
         func: Any,
         iterable: Any,
-        chunksize: Any = None,
+        _chunksize: Any = None,
         callback: Any = None,
         **__: Any,
     ) -> _Result:
-        del chunksize
         calls = [functools.partial(func, *each) for each in iterable]
         return self.start(site, pool, calls, is_single=False, then=callback)
 
