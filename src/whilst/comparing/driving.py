@@ -107,7 +107,7 @@ def sample_calls(
         values, end_ns = drive(sampled, items, config, threads, is_coroutine=is_coroutine, on_progress=on_progress)
     finally:
         stop_sampling()
-    return _run(_Shape(mode, is_coroutine, count, at_once), [Sample(*value) for value in values], start_ns, end_ns)
+    return _run(_Shape(mode, is_coroutine, count, at_once), values, start_ns, end_ns)
 
 
 @dataclass(frozen=True, slots=True)

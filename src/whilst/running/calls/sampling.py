@@ -1,7 +1,7 @@
 """Measures calls where they are made: in the caller's thread, on threads or a loop, and inside workers of any kind.
 
-A `Sampled` function goes in the place of the user's. Its results are rows of plain values, which travel as all results
-do, so the back ends and workers that make the calls are the real ones and know nothing of being measured. While calls
+A `Sampled` function goes in the place of the user's. Its results, each a `Sample`, travel as all results do, so the
+back ends and workers that make the calls are the real ones and know nothing of being measured. While calls
 are made, a thread of each process reads the CPU clocks of those that make them.
 """
 
@@ -46,7 +46,11 @@ class Sample(Record):
     readings: list[tuple[int, int]]
     """(time, CPU time) of that thread since its last call."""
     peak_bytes: int | None
-    """The most resident memory of that process so far, less what it shares with the program; None if unknown."""
+    """The most resident memory of that worker process so far, less what it shares with the program; None if unknown."""
+
+    def __stands_for__(self) -> object:
+        """What an error is to speak of, should this not be picklable."""
+        return self.value
 
 
 class Sampled:
@@ -60,11 +64,12 @@ class Sampled:
     def __init__(self, func: Callable[[Any], Any], *, is_coroutine: bool) -> None:
         self.func = func
         self.is_coroutine = is_coroutine
+        self._program = os.getpid()
 
     def __call__(self, item: Any) -> Any:
-        """Make the call; gives a `Sample` as a plain tuple, or a coroutine that will."""
+        """Make the call; gives a `Sample`, or a coroutine that will."""
         if self.is_coroutine:
-            return _awaited(lambda: self.func(item))
+            return _awaited(lambda: self.func(item), self._program)
         readings = _readings_here()
         queued = queued_ns()
         cpu, start = thread_time_ns(), perf_counter_ns()
@@ -73,17 +78,22 @@ class Sampled:
             value = self.func(item)
             if type(value) is CoroutineType:
                 coroutine = value
-                return _awaited(lambda: coroutine)
+                return _awaited(lambda: coroutine, self._program)
         except (Exception, SystemExit) as error:
             failure = describe_error(error)
         end, cpu_end = perf_counter_ns(), thread_time_ns()
         waited = 0 if queued is None else (queued_ns() or queued) - queued
         taken = readings[:]
         del readings[: len(taken)]
-        return (value, failure, start, end, cpu_end - cpu, cpu, waited, None, _place(), taken, _own_peak_bytes())
+        peak = _own_peak_bytes(self._program)
+        return Sample(value, failure, start, end, cpu_end - cpu, cpu, waited, None, _place(), taken, peak)
+
+    def __stands_for__(self) -> object:
+        """As of a `Sample`."""
+        return self.func
 
 
-async def _awaited(begin: Callable[[], Any]) -> Any:
+async def _awaited(begin: Callable[[], Any], program: int) -> Any:
     """Await what this gives, and note each stretch in which it had the loop's thread."""
     start = perf_counter_ns()
     steps: list[tuple[int, int]] = []
@@ -93,7 +103,8 @@ async def _awaited(begin: Callable[[], Any]) -> Any:
         value = await _Stepped(begin(), steps, cpu)
     except (Exception, SystemExit) as error:
         failure = describe_error(error)
-    return (value, failure, start, perf_counter_ns(), cpu[0], 0, 0, steps, _place(), [], _own_peak_bytes())
+    end, peak = perf_counter_ns(), _own_peak_bytes(program)
+    return Sample(value, failure, start, end, cpu[0], 0, 0, steps, _place(), [], peak)
 
 
 class _Stepped:
@@ -230,7 +241,9 @@ def _place() -> tuple[int, int]:
     return os.getpid(), threading.get_ident()
 
 
-def _own_peak_bytes() -> int | None:
+def _own_peak_bytes(program: int) -> int | None:
+    if os.getpid() == program:  # measured once, from outside: to read it after each call would take longer than many
+        return None
     peak = peak_memory_bytes()
     return None if peak is None else max(0, peak - _inherited_bytes)
 

@@ -48,6 +48,9 @@ _REMEDY = "Make it inside the function, return only plain data of it, or pass mo
 
 def find_culprit(value: object) -> Culprit:
     """Find what in `value` can't be pickled."""
+    stands_for = getattr(type(value), "__stands_for__", None)
+    if stands_for is not None:  # ours: what is of the user's in it
+        value = stands_for(value)
     path = ""
     seen: set[int] = set()
     for _ in range(_MAX_DEPTH):
