@@ -55,6 +55,22 @@ assert results.decision.mode == "sequential"
     assert done.stdout == "\n"
 
 
+def test_processes_that_are_asked_for_load_little_before_they_start(tmp_path: Path) -> None:
+    program = f"""
+import sys
+before = set(sys.modules)
+import whilst
+assert whilst.map(abs, range(5), mode="parallel", workers=1) == list(range(5))
+print(*sorted((set(sys.modules) - before).intersection({sorted(HEAVY)!r})))
+"""
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    env = {**os.environ, "PYTHONPATH": SOURCE}
+    command = [sys.executable, "-S", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=True)
+    assert done.stdout == "\n"
+
+
 def test_an_error_that_is_loaded_late_is_the_one_that_is_caught() -> None:
     from concurrent.futures import BrokenExecutor
 

@@ -12,8 +12,9 @@ from functools import partial
 import pytest
 
 from whilst.model import Mode
-from whilst.running.executor import policy as routing
 from whilst.running.executor.executor import Executor
+from whilst.running.executor.policy import Thresholds
+from whilst.running.executor.thread import SortingThread
 
 counted: dict[int, int] = {}
 
@@ -21,11 +22,8 @@ counted: dict[int, int] = {}
 @pytest.fixture(autouse=True)
 def every_call_is_worth_moving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever the machine is doing: the core counts as kept busy, and as worth a process."""
-    monkeypatch.setattr(routing, "_IDLE", 0.0)
-    monkeypatch.setattr(routing, "_SECOND_CORE", float("inf"))
-    monkeypatch.setattr(routing, "_WORKS_NS", 0)
-    monkeypatch.setattr(routing, "_WORTH_NS", 0)
-    monkeypatch.setattr(routing, "_MORE_THAN_CORES", 0)
+    always = Thresholds(more_than_cores=0, idle=0.0, second_core=float("inf"), works_ns=0, worth_ns=0)
+    monkeypatch.setattr(SortingThread, "thresholds", always)
     yield
     counted.clear()
 

@@ -25,7 +25,6 @@ from whilst.running.options import Options, OptionsError
 from whilst.running.policies.choosing import choose_policy, gives_coroutines
 from whilst.running.results import Results
 
-# What only type checkers read is not imported by a run: `typing` takes longer than many short calls.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -46,7 +45,7 @@ else:
 __all__ = ["Stream", "gather", "imap", "imap_unordered", "map", "next_job_id", "starmap"]
 
 _POLL_NS = 1_000_000
-"""While the reader takes its time with the results of one batch, workers are fed so often."""
+"""How often workers are fed while the reader takes its time with the results of one batch."""
 
 
 if TYPE_CHECKING:
@@ -200,7 +199,13 @@ class _Run:
             source,
             policy,
             sink,
-            Limits(options.retries, is_raising, True, options.timeout_s, is_lazy, is_one_by_one=journal is not None),
+            Limits(
+                retries=options.retries,
+                stops_at_error=is_raising,
+                timeout_s=options.timeout_s,
+                is_lazy=is_lazy,
+                is_one_by_one=journal is not None,
+            ),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
             partial(open_backend, in_background=is_lazy, keeps_order_of_output=not isinstance(sink, UnorderedSink)),
         )

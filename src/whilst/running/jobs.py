@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from whilst._record import Record
 
-# Neither typing nor dataclasses at run time: to import them takes longer than a run of short calls.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -225,7 +224,7 @@ class Finished:
 
 
 class WorkerDied(Record):
-    """A worker is gone, with calls in its hands. Every unanswered call is in one of the three sequences."""
+    """A worker is gone while it held calls. Every unanswered call is in one of the three sequences."""
 
     worker: int
     running: Sequence[int] = ()
@@ -261,7 +260,7 @@ class WorkerDied(Record):
 
 
 class WorkerStopped(Record):
-    """A worker has ended as asked, with nothing in its hands (or has been recycled between two batches)."""
+    """A worker has ended as asked and held nothing (or was recycled between two batches)."""
 
     worker: int
 

@@ -23,7 +23,7 @@ _here = _Here()
 
 
 def enter_worker(workers: int) -> None:
-    """From here on this thread makes calls for a pool; maps inside of them may use so many workers."""
+    """From here on this thread makes calls for a pool; maps inside of them may use this many workers."""
     _here.workers = workers
 
 

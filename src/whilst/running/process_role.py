@@ -28,7 +28,7 @@ nested_workers: int | None = None
 """How many workers a map made in a call here may use; None: this process is nobody's worker. For `running.nesting`."""
 _main_size = -1
 tasks_left: int | None = None
-"""So many calls are made here before the process is to be replaced; None: as many as there are."""
+"""How many more calls are made here before the process is replaced; None: no limit."""
 _context: Context | None = None
 """Of the thread that was forked, as it was then."""
 
@@ -46,7 +46,7 @@ def has_parents_main() -> bool:
 
 
 def count_task(most: int) -> None:
-    """One of at most so many calls is made here."""
+    """Count a call that is made here; the process is replaced after `most` of them."""
     global tasks_left
     tasks_left = (most if tasks_left is None else tasks_left) - 1
 

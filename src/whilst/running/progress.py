@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -14,7 +14,7 @@ __all__ = ["progress_bar"]
 
 @contextmanager
 def progress_bar(title: str, total: int | None, *, is_wanted: bool) -> Iterator[Callable[[int], None] | None]:
-    """Give a function to be told of so many more finished calls, or None if there is to be no bar."""
+    """Give a function that takes the number of calls finished since it was last called; None where there is no bar."""
     if not is_wanted or not sys.stderr.isatty():
         yield None
         return

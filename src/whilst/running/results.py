@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from whilst.model.drawable import Drawable
 
-# A run of short calls is over before `typing` could be imported, or what describes it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

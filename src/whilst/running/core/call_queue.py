@@ -58,7 +58,7 @@ class CallQueue:
             self._calls += len(calls.ids)
 
     def take(self, size: int) -> Submitted:
-        """Take so many of the first, or all of them if they are fewer."""
+        """Take up to `size` calls of the first batch."""
         first = self._parts[0]
         if size >= len(first.ids):
             self._parts.popleft()

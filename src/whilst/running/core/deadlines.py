@@ -1,17 +1,17 @@
 """Calls that run too long: found while they run, or judged once they have ended.
 
-Whoever runs in a process of its own can be ended. A thread can't be, nor the caller: such a call fails all the same,
+A call in a process of its own can be ended. One in a thread or in the caller can't: it fails all the same,
 and the error says what became of it. Asks the back end what is running, and ends nothing itself.
 """
 
 from __future__ import annotations
 
 from time import perf_counter_ns
+from typing import TYPE_CHECKING
 
 from whilst.errors import TimeoutExceededError
 from whilst.running.core.messages import TimedOut
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

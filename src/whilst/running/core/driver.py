@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Driver"]
 
 _LOOK_EVERY = 16
-"""After handing out so many batches, what has come in is looked at."""
+"""After handing out this many batches, the driver looks at what has come in."""
 _LONGEST_WAIT_S = 0.1
-"""So often at least the policy is asked again, and the progress drawn."""
+"""The policy is asked again, and the progress drawn, at least this often."""
 _INPUT_GRACE_S = 0.5
 """After the input has raised, calls already begun get this long to end (an earlier one may raise first)."""
 

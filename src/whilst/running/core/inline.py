@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["looks_up_by_itself", "perform_inline", "perform_lazily"]
 
 _FIRST_BLOCK, _BLOCK_SHARE, _LARGEST_BLOCK = 8, 4, 8192
-"""So many calls are made before the clock is read, more and more."""
+"""How many calls are made before the clock is read: first, as a share of those made, at most."""
 _LONGEST_IN_PLACE_NS = 4_000_000
 
 
@@ -136,7 +136,7 @@ def _await_strays(job: Job, first: int, made: Made, awaiter: Awaiter) -> None:
 def _make_block(
     call: Callable[[Any], object], job: Job, source: Source, size: int, results: list[Any], made: Made
 ) -> bool:
-    """Add the values of so many calls to the results, fewer where the input ends; False at the first error."""
+    """Add the values of `size` calls to the results, fewer where the input ends; False at the first error."""
     begun, input_error = len(results), None
     try:
         for item in source.pull(size):

@@ -128,7 +128,7 @@ class Source:
         return islice(self._iterator, count)
 
     def pulled(self, used: int, *, is_over: bool, error: Exception | None = None) -> None:
-        """So many of the items of `pull` were used, and no more came (`is_over`), perhaps because of `error`."""
+        """`used` of the items of `pull` were used; `is_over`: no more came, perhaps because of `error`."""
         self.next_id += used
         self._is_over = is_over
         if error is not None:

@@ -269,7 +269,7 @@ class JournalSource(Source):
         return taken
 
     def _look_ahead(self, count: int) -> None:
-        """Have so many items ahead, if there are as many, and `next_id` name the first of them."""
+        """Have `count` items ahead, or all that are left, and `next_id` name the first of them."""
         while len(self._ahead) < count and not self._is_over:
             try:
                 item = next(self._iterator)

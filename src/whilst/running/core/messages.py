@@ -40,7 +40,7 @@ class Submitted(Record):
 
 
 class Shaped(Record):
-    """From now on so many workers, with such batches."""
+    """How many workers there are to be from now on, and what batches they get."""
 
     workers: int
     batch: int = 1

@@ -6,7 +6,7 @@ pass through it by reference, a batch at a time. `running.core.driver` feeds it 
 
 Invariants (held by tests/running/test_pool_machine.py over random histories):
 - every submitted call is settled exactly once: delivered, failed, or cancelled;
-- a call is in at most one worker's hands, and is begun again only if `retries` allow it;
+- a call is held by at most one worker, and is begun again only if `retries` allow it;
 - no worker holds more than its limit, and none is sent anything after it was stopped, nor before it is ready (but
   for back ends that keep it until then).
 """
@@ -51,11 +51,11 @@ if TYPE_CHECKING:
 __all__ = ["Held", "PoolState", "Worker"]
 
 _MOST_FAILED_STARTS = 3
-"""So many workers in a row that die before they are ready mean that none ever will be."""
+"""When this many workers in a row died before they were ready, none ever will be."""
 
 
 class Held:
-    """A batch in a worker's hands, and what of it is not answered.
+    """A batch that a worker holds, and what of it is not answered.
 
     Answers come from the front and what is taken back from the end, so that mostly two cuts do: only where one
     comes from the midst are the calls told apart one by one.
@@ -108,7 +108,7 @@ class Held:
 
 
 class Worker:
-    """What is known of a worker: its state, and the batches in its hands."""
+    """What is known of a worker: its state, and the batches that it holds."""
 
     __slots__ = ("calls", "held", "is_abandoned", "is_ready", "is_stopping", "number")
 
@@ -175,7 +175,7 @@ class _Roster:
         return bool(self._idle or self._hungry)
 
     def taker(self) -> Worker:
-        """Who gets the next batch. There must be one.
+        """The worker that gets the next batch. There must be one.
 
         Of those with nothing to do the one that was busy last: its caches are warm, and one that never had work may
         not be needed.
@@ -281,7 +281,7 @@ class PoolState:
 
     @property
     def waiting(self) -> int:
-        """Calls that were submitted and are in nobody's hands."""
+        """Calls that were submitted and that no worker holds."""
         return len(self._queue)
 
     @property
@@ -303,7 +303,7 @@ class PoolState:
         )
 
     def find(self, worker: int, batch: int, number: int) -> tuple[Job, object] | None:
-        """The job and the item of a call that is in a worker's hands."""
+        """The job and the item of a call that a worker holds."""
         held = self.workers[worker].held.get(batch) if worker in self.workers else None
         return None if held is None or number not in held.open else (held.batch.job, held.open[number])
 
@@ -552,7 +552,7 @@ class PoolState:
         return Send(worker.number, batch)
 
     def _take_all(self, worker: Worker) -> list[tuple[Job, int, object]]:
-        """Empty a worker's hands."""
+        """Take from a worker all that it holds."""
         calls = [(held.batch.job, number, item) for held in worker.held.values() for number, item in held.open.items()]
         self.in_hand -= len(calls)
         worker.held.clear()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Event, Job, Limits, RunEnd
 
     class Settler(Protocol):
-        """Who takes what has become of calls."""
+        """Takes what has become of calls."""
 
         def deliver(self, ids: Sequence[int], finished: Finished) -> None:
             """These calls have been answered."""
@@ -80,7 +80,7 @@ class WorkerPool:
     # What is to be done.
 
     def shape(self, directives: Directives) -> None:
-        """From now on so many workers, with such batches."""
+        """Have the workers and batches that the directives ask for."""
         slots = directives.slots or directives.config.slots
         shape = Shaped(
             directives.workers, directives.batch, directives.ahead, directives.is_timed, slots, directives.least
@@ -118,7 +118,7 @@ class WorkerPool:
         self._do(self.state.handle(event))
 
     def end_overdue(self) -> None:
-        """Give up the calls that are over their time, where there is such a time."""
+        """Give up the calls that are over their time, where they have one."""
         if self._deadlines is not None:
             for each in list(self._deadlines.overdue(self.state, self.backend)):
                 self.handle(each)

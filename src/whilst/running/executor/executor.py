@@ -56,7 +56,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
             thread_name_prefix: how worker threads are named, with a number; processes have no such name.
             initializer: called in each worker (thread or process) before its first call.
             initargs: what it is called with.
-            max_tasks_per_child: a worker process is replaced after so many calls.
+            max_tasks_per_child: a worker process is replaced after this many calls.
             keywords: those of `map` (see `running.options.Options`), those about a whole list of items excepted.
         """
         if max_workers is not None:
@@ -110,8 +110,8 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
             fn: takes as many arguments as there are iterables.
             iterables: read at once, or as far as `buffersize` allows.
             timeout: seconds from this call until the last result, after which TimeoutError is raised.
-            chunksize: so many calls go to a worker together.
-            buffersize: so many calls at most are submitted and not yet read (3.14's keyword, in all versions).
+            chunksize: how many calls go to a worker together.
+            buffersize: how many calls at most are submitted and not yet read (3.14's keyword, in all versions).
         """
         if chunksize < 1:
             raise ValueError(f"chunksize must be >= 1, got {chunksize!r}.")

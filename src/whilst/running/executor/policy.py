@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from whilst.measuring import payload
@@ -42,22 +42,28 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Finished
     from whilst.running.options import Options
 
-__all__ = ["ThreadsFirst", "Verdict", "processes_policy"]
+__all__ = ["ThreadsFirst", "Thresholds", "Verdict", "processes_policy"]
 
-_MORE_THAN_CORES: Final = 4
 _MOST_THREADS: Final = 32
 _WINDOW_NS: Final = 5_000_000
 """So long is looked at before the load of the core is believed."""
-_IDLE: Final = 0.7
-"""Below this load more threads overlap more waiting."""
 _LEAST_LOAD: Final = 0.1
-_SECOND_CORE: Final = 1.3
-"""Above this load the calls let go of the GIL: threads have more than one core."""
-_WORKS_NS: Final = 1_000_000
-"""Calls that work less are not looked into."""
-_WORTH_NS: Final = 200_000_000
-"""So much work must be left in the calls that have not begun: processes take a tenth of a second to start."""
 _SIMPLE: Final = frozenset([int, float, complex, str, bytes, bool, type(None)])
+
+
+class Thresholds(NamedTuple):
+    """From where on threads become more, and calls are looked into and moved."""
+
+    more_than_cores: int = 4
+    """Threads at first, beyond the number of cores."""
+    idle: float = 0.7
+    """Below this load (of one core) more threads overlap more waiting."""
+    second_core: float = 1.3
+    """Above this load the calls let go of the GIL: threads have more than one core."""
+    works_ns: int = 1_000_000
+    """Calls that work less are not looked into."""
+    worth_ns: int = 200_000_000
+    """Work that must be left in the calls that have not begun: processes take a tenth of a second to start."""
 
 
 class Verdict:
@@ -80,13 +86,16 @@ class ThreadsFirst(FixedPolicy):
     Args:
         source: where calls wait.
         move: called when the calls of one more function are to go to processes.
+        thresholds: others than the usual ones.
     """
 
-    def __init__(self, source: OpenInput, options: Options, move: Callable[[], None]) -> None:
+    def __init__(
+        self, source: OpenInput, options: Options, move: Callable[[], None], thresholds: Thresholds | None = None
+    ) -> None:
+        self._thresholds = thresholds or Thresholds()
         self._most_threads: int = options.workers or _MOST_THREADS
-        super().__init__(
-            BackendConfig("threads"), min(usable_cores() + _MORE_THAN_CORES, self._most_threads), "", is_batched=True
-        )
+        workers = min(usable_cores() + self._thresholds.more_than_cores, self._most_threads)
+        super().__init__(BackendConfig("threads"), workers, "", is_batched=True)
         self._source = source
         self._move = move
         self._start_ns = self._since_ns = time.perf_counter_ns()
@@ -102,7 +111,9 @@ class ThreadsFirst(FixedPolicy):
             cpu_ns = _others_cpu_ns()
             self._load = (cpu_ns - self._cpu_ns) / elapsed_ns
             self._since_ns, self._cpu_ns = status.now_ns, cpu_ns
-            if self._load < _IDLE and status.left:  # it is asked when one has come back: all had something in hand
+            if (
+                self._load < self._thresholds.idle and status.left
+            ):  # it is asked when one has come back: all had something in hand
                 self._workers = min(int(self._workers / max(self._load, _LEAST_LOAD)), self._most_threads)
         return super().directives(status)
 
@@ -110,7 +121,7 @@ class ThreadsFirst(FixedPolicy):
         """See `Policy.observe`."""
         super().observe(finished)
         count = len(finished.ids)
-        if count and (finished.cpu_ns or 0) >= _WORKS_NS * count and self._source.left:
+        if count and (finished.cpu_ns or 0) >= self._thresholds.works_ns * count and self._source.left:
             for number, value in zip(finished.ids, finished.values, strict=True):
                 if number not in finished.errors:
                     self._learn(self._source.taken[number][1], value, (finished.cpu_ns or 0) // count)
@@ -151,10 +162,10 @@ class ThreadsFirst(FixedPolicy):
         if verdict.calls == 1:
             return  # the first one may have imported and opened what the others use
         verdict.cpu_ns += cpu_ns
-        if verdict.why_not is not None or not _IDLE <= self._load <= _SECOND_CORE:
+        if verdict.why_not is not None or not self._thresholds.idle <= self._load <= self._thresholds.second_core:
             return
         mean_ns = verdict.cpu_ns // (verdict.calls - 1)
-        if mean_ns * self._source.left < _WORTH_NS:
+        if mean_ns * self._source.left < self._thresholds.worth_ns:
             return
         verdict.types = frozenset(map(type, (*args, *kwargs.values())))
         verdict.why_not = _why_not(fn, args, kwargs, value)

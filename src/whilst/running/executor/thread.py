@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from contextvars import Context
+from dataclasses import replace
 from functools import partial
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whilst.errors import WhilstError
 from whilst.model import Decision, Timeline
@@ -28,6 +29,9 @@ from whilst.running.executor.submissions import Call, Entry, FutureSink, OpenInp
 from whilst.running.jobs import Job, Limits
 from whilst.running.options import Options
 from whilst.running.policies.choosing import choose_policy, has_no_mode
+
+if TYPE_CHECKING:
+    from whilst.running.executor.policy import Thresholds
 
 __all__ = ["LOOKS_UP_EVERY_S", "ExecutorBrokenError", "ExecutorClosedError", "ExecutorThread", "open_thread"]
 
@@ -75,7 +79,7 @@ class ExecutorThread:
             self._source,
             self._policy(job, options),
             self._sink,
-            Limits(options.retries, stops_at_error=False, stops_at_exit=False, timeout_s=options.timeout_s),
+            Limits(retries=options.retries, stops_at_error=False, stops_at_exit=False, timeout_s=options.timeout_s),
             Recorder(stem, perf_counter_ns() if start_ns is None else start_ns, is_lazy=True),
             partial(open_backend, in_background=True, keeps_order_of_output=False),
         )
@@ -185,6 +189,9 @@ class ExecutorThread:
 class SortingThread(ExecutorThread):
     """Makes calls in threads, and has those made in processes that are better made there (`executor.policy`)."""
 
+    thresholds: Thresholds | None = None
+    """Others than the usual ones."""
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self._moving = threading.Lock()
@@ -194,9 +201,9 @@ class SortingThread(ExecutorThread):
         super().__init__(options)
 
     def _policy(self, job: Job, options: Options) -> Policy:  # noqa: ARG002 - every call has its own function
-        from whilst.running.executor.policy import ThreadsFirst
+        from whilst.running.executor.policy import ThreadsFirst  # much more than an Executor with a mode needs
 
-        self._routes = ThreadsFirst(self._source, options, self._move)
+        self._routes = ThreadsFirst(self._source, options, self._move, self.thresholds)
         return self._routes
 
     def decision(self) -> Decision:
@@ -204,8 +211,6 @@ class SortingThread(ExecutorThread):
         processes = self._processes
         if processes is None:
             return super().decision()
-        from dataclasses import replace
-
         threads = super().decision()
         reason = f"{threads.reason}; calls that work with the GIL held went to these processes"
         return replace(processes.decision(), reason=reason, rejected=threads.rejected, history=threads.history)

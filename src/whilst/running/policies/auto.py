@@ -28,7 +28,6 @@ from whilst.running.jobs import CALLER
 from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Controller, too_short
 from whilst.running.policies.pilot_calls import PilotCalls
 
-# What a run of short calls never needs is imported where it is used: it would take longer than the run.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +51,7 @@ _WORTH_MOVING_S: Final = 10e-6
 _NOT_WORTH_S: Final = 0.005
 """Less than this in all: no other mode can gain anything."""
 _DRIFT: Final = 2.0
-"""Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
+"""It is decided again when calls take this many times as long as supposed, or less than that part of it."""
 _MOST_RETRIES_OF_REFUSED: Final = 16
 
 

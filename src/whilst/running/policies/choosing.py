@@ -11,7 +11,6 @@ from whilst.running.call_names import name_of
 from whilst.running.nesting import workers_left
 from whilst.running.options import OptionsError
 
-# A run is to import what it needs and no more: for a short one this would take longer than its calls.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -76,12 +76,12 @@ class AdaptiveLimit:
         self.base_s = base_s
         self._share_s = share_s
         self.ceiling = self.most
-        """Below what was refused; one more is tried when so many quiet rounds have passed."""
+        """The highest number that was not refused; one more is tried after `_patience` rounds without a refusal."""
         self._patience = _FIRST_PATIENCE
         self.refusals = 0
         self._retreated_s = 0.0
         self._proven = 0
-        """With so many at once a whole round of calls has gone well."""
+        """The highest number at once with which a whole round of calls has gone well."""
         self._round: _Round | None = None
         self._best = (1 / base_s, 1) if base_s > 0 else (0.0, self.target)
         """The best throughput of a round (answers per second), and its level; alone to begin with."""
@@ -131,7 +131,7 @@ class AdaptiveLimit:
         return self._end_round(current, now_s)
 
     def refused(self, in_flight: int, begun_s: float, now_s: float) -> str:
-        """A call that began then was refused with so many in flight: go back to what went well, and grow from there.
+        """A call that began at `begun_s` was refused with `in_flight` calls in flight: go back to what went well.
 
         Return what changed, in words, or "". A call that was on its way before the last retreat tells nothing new.
         """
@@ -235,7 +235,7 @@ class Batches:
         self.handover_s = handover_s
 
     def answered(self, count: int, seconds: float) -> None:
-        """Take in that so many calls took so long together."""
+        """Take in that `count` calls took `seconds` together."""
         if count > 0:
             weight = min(0.5, count / 32 + 0.1)
             self.call_s += weight * (seconds / count - self.call_s)

@@ -14,7 +14,6 @@ from whilst.running.backends import traits_of
 from whilst.running.backends.base import BackendConfig
 from whilst.running.core.policy import INLINE, Directives
 
-# A run of short calls needs none of this: it would wait for the import longer than for its calls.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -269,7 +268,7 @@ class Controller:
         return text, change
 
     def refused(self, in_flight: int, begun_ns: int) -> str:
-        """A call that began then was turned away with so many in flight; return what follows, in words."""
+        """A call was turned away with `in_flight` calls in flight; return what follows, in words."""
         from whilst.running.policies.concurrency_limit import AdaptiveLimit
 
         if self.limit is None:

@@ -41,9 +41,9 @@ _MOST_WAITING_PROCESSES: Final = 16
 _BUSY: Final = 9.0
 """Time at work over time idle, of a core that calls share which wait as well."""
 _WORTH_PROCESSES_S: Final = 0.1
-"""So much must processes that overlap calls bring."""
+"""Processes that overlap calls must save at least this."""
 _WORTH_ANOTHER: Final = 4.0
-"""So many times its length must one more call alone be able to gain."""
+"""One more call alone must be able to save this many times its own length."""
 
 
 def hazards(writes: tuple[Write, ...], given: DecisionInput) -> tuple[str, str]:
@@ -221,7 +221,7 @@ class _Call(NamedTuple):
         work_s: float | None = None,
         costs: bounds.Costs | None = None,
     ) -> float:
-        """What planning says that n such calls (all of them) take, with so much work instead of their own."""
+        """Seconds that planning gives n calls (default: all of them), each with `work_s` of work (default: its own)."""
         n = self.n if n is None else n
         if n < 1:
             return 0.0

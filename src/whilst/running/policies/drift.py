@@ -15,17 +15,17 @@ ProfileChange: TypeAlias = tuple[Profile, str]
 """What the calls are like by now, and how that differs from what they were taken for."""
 
 _DRIFT: Final = 2.0
-"""Calls that take so many times longer (or shorter) than the decision supposed are a reason to decide again."""
+"""It is decided again when calls take this many times as long as supposed, or less than that part of it."""
 _FEWEST: Final = 8
 _FORGOTTEN_AFTER: Final = 256
-"""So many answers later the count begins anew, so that a late change still shows."""
+"""After this many answers the count begins anew, so that a late change still shows."""
 _WORTH_THREADS: Final = 1.25
 _NEXT_TO_NOTHING: Final = 0.01
-"""So much of a call many threads add by wanting the GIL back."""
+"""Share of a call that many threads add by asking for the GIL."""
 _FEWEST_OF_LOOP: Final = 6
 _SHORTEST_OF_LOOP_S: Final = 0.02
 _SATURATED: Final = 0.7
-"""So much of its time is a core at work that has none left."""
+"""From this share of time at work on, a core counts as full."""
 
 
 class DriftDetector:
@@ -55,7 +55,7 @@ class DriftDetector:
         self._is_provisional = is_provisional
 
     def answered(self, count: int, wall_s: float, work_s: float, *, is_warm: bool = True) -> ProfileChange | None:
-        """Take in that so many calls took so long together; return what they are like by now if that has changed."""
+        """Take in that `count` calls took `wall_s` together; return what they are like by now if that has changed."""
         if self._is_provisional and not is_warm:
             return None
         self._answers += count
@@ -144,7 +144,7 @@ class LoopDriftDetector:
 
 
 def _scaled(profile: Profile, ratio: float) -> Profile:
-    """The same nature, so many times as long."""
+    """A profile with the same shares, `ratio` times as long."""
 
     def times(value: float | None) -> float | None:
         return None if value is None else value * ratio

@@ -50,8 +50,6 @@ class Costs(NamedTuple):
     process_call_s: float = 5e-6
     batch_s: float = 150e-6
     byte_s: float = 1.0e-9
-    buffer_byte_s: float = 0.25e-9
-    """Per byte of a large buffer, through shared memory, one way."""
 
 
 class DecisionInput(NamedTuple):
@@ -82,7 +80,7 @@ class DecisionInput(NamedTuple):
     has_own_seed: bool = False
     """The run has a seed of its own: every item's draws are its own."""
     cold: float = 1.0
-    """So many times what later calls work may the measured ones do, which came first: they import, open and cache."""
+    """Warm-up factor: first calls may work up to this many times as much as later ones. They import, open and cache."""
     most_threads: int = 256
     costs: Costs = Costs()
 

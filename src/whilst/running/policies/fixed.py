@@ -45,14 +45,14 @@ _INLINE_GROWTH: Final = 4096
 _MANY_MORE: Final = 8
 _TELLING_NS: Final = 4_000_000
 _CLOCK_NS: Final = 900
-"""So much of a timed call may be the clock and the context around it."""
+"""What the clock and the context add to a timed call."""
 _WORKS: Final = 0.3
 """From this share of CPU time on calls work; that they take longer by the clock is for want of a core."""
 _GROWTH: Final = 512
-"""A batch grows at most so much at a time: the first calls may not be like the others."""
+"""A batch grows at most by this factor at a time: the first calls may not be like the others."""
 _FIRST: Final = 8192
 _FIRST_SHARE: Final = 2
-"""So many calls go to each worker at first, or such a part of its share: what is too much is taken back from it."""
+"""First batch: at most this many calls, or 1/_FIRST_SHARE of a worker's share. What is too much is taken back."""
 
 
 class _Length:
@@ -129,7 +129,7 @@ class InlinePolicy(Policy):
 
 
 class FixedPolicy(Policy):
-    """So many workers of one back end. Batches follow the measured length of a call."""
+    """A fixed number of workers of one back end. Batches follow the measured length of a call."""
 
     def __init__(
         self,

@@ -17,7 +17,6 @@ from whilst.measuring import clocks
 from whilst.running.calls.perform import Cell, perform
 from whilst.running.jobs import CALLER, Batch, Finished
 
-# What a run of short calls never needs is imported where it is used: it would take longer than the run.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +38,7 @@ _WATCHED_S: Final = 0.012
 """So long is watched in all before the share of the GIL is believed (the GIL probe looks every few milliseconds)."""
 _MOST_CALLS: Final = 64
 _FILE_CALLS: Final = 4
-"""So many calls that write files are watched: whose the files are, their names tell only together."""
+"""How many calls that write files are watched: only several names together tell whose the files are."""
 _FILE_WORDS: Final = frozenset(
     [
         "open",
@@ -269,7 +268,7 @@ class PilotCalls:
 
 
 def limited_native_threads(count: int) -> AbstractContextManager[object]:
-    """Hold the BLAS and OpenMP of this process to so many threads within."""
+    """Hold the BLAS and OpenMP of this process to `count` threads within."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:  # pragma: no cover - a required dependency, but a run must not fail for it

@@ -35,7 +35,7 @@ __all__ = ["PilotCoroutines"]
 
 _ITEMS = 4096
 _MOST = 100
-"""Who reaches more things has not been looked at to the end."""
+"""A function that reaches more values than this was not looked at to the end."""
 _PLAIN = (*SAME_ANYWHERE, int, float, complex, str, bytes, range, tuple, frozenset, re.Pattern, types.CellType)
 
 
