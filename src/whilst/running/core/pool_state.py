@@ -4,7 +4,7 @@ It knows which workers there are, what each of them holds, which calls wait, whi
 whether the run has failed. It never sees a thread, a process, a clock, an iterator or a result's value: answers
 pass through it by reference, a batch at a time. `running.core.driver` feeds it and carries out its instructions.
 
-Invariants (held by tests/running/test_pool_machine.py over random histories):
+Invariants (held by tests/running/core/test_pool_state.py over random histories):
 - every submitted call is settled exactly once: delivered, failed, or cancelled;
 - a call is held by at most one worker, and is begun again only if `retries` allow it;
 - no worker holds more than its limit, and none is sent anything after it was stopped, nor before it is ready (but

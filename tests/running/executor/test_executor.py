@@ -174,7 +174,7 @@ def test_submitted_calls_are_made_before_the_program_ends() -> None:
         "executor = Executor(mode='concurrent', workers=2)\n"
         "for n in range(3): executor.submit(lambda n=n: (time.sleep(0.05), os.write(1, b'done %d\\n' % n)))\n"
     )
-    source = str(Path(__file__).parents[2] / "src")
+    source = str(Path(__file__).parents[3] / "src")
     ran = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
