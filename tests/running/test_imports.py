@@ -28,15 +28,16 @@ HEAVY = {
 }
 
 
+@pytest.mark.parametrize("fn", ["same", "abs", "int"])
 @pytest.mark.parametrize("mode", ["auto", "sequential"])
-def test_short_calls_in_a_row_load_nothing_heavy(tmp_path: Path, mode: str) -> None:
+def test_short_calls_in_a_row_load_nothing_heavy(tmp_path: Path, mode: str, fn: str) -> None:
     program = f"""
 import sys
 before = set(sys.modules)
 import whilst
 def same(x):
     return x
-results = whilst.map(same, range(5), mode={mode!r})     # too few to be looked into, however busy the machine is
+results = whilst.map({fn}, range(5), mode={mode!r})     # too few to be looked into, however busy the machine is
 assert results == list(range(5))
 loaded = set(sys.modules) - before
 print(*sorted(loaded & {HEAVY!r}))

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from whilst.measuring.files.auditing import Watch
-from whilst.running.core import preload as readying
+from whilst.running.core import preload as preloading
 
 pytestmark = pytest.mark.skipif(not hasattr(__import__("time"), "pthread_getcpuclockid"), reason="no clocks of threads")
 
@@ -21,8 +21,8 @@ def run(program):
 
 
 def test_nothing_is_started_where_all_is_loaded(monkeypatch):
-    monkeypatch.setattr(readying, "_MODULES", ("sys", "os"))
-    assert readying.ready_for_more() is None
+    monkeypatch.setattr(preloading, "_MODULES", ("sys", "os"))
+    assert preloading.preload() is None
 
 
 def test_a_call_that_waits_has_the_rest_imported_and_no_thread_is_left():
@@ -68,9 +68,9 @@ def test_what_an_overlooked_thread_does_to_files_is_no_calls_doing(tmp_path):
         (tmp_path / name).write_text("")
 
     def aside():
-        readying.overlook(threading.get_ident())
+        preloading.overlook(threading.get_ident())
         touch("aside")
-        readying.overlook(threading.get_ident(), is_over=True)
+        preloading.overlook(threading.get_ident(), is_over=True)
 
     watch = Watch()
     watch.begin()

@@ -19,7 +19,7 @@ from whilst.running.calls.raw_threads import forget_this_thread
 if TYPE_CHECKING:
     from typing import Final
 
-__all__ = ["Readying", "ready_for_more"]
+__all__ = ["Preload", "preload"]
 
 _MODULES: Final = (
     "whilst.measuring.pilot",
@@ -37,14 +37,14 @@ _AT_MOST_S: Final = 5.0
 _HAS_CLOCKS: Final = hasattr(time, "pthread_getcpuclockid")
 
 
-def ready_for_more() -> Readying | None:
+def preload() -> Preload | None:
     """Begin, if there is anything to make ready, and a way to see whether the thread that makes the call waits."""
     if not _HAS_CLOCKS or all(name in sys.modules for name in _MODULES):
         return None
-    return Readying()
+    return Preload()
 
 
-class Readying:
+class Preload:
     """Watches the thread that makes this object, until `stop`."""
 
     __slots__ = ("_clock", "_done", "_is_over", "cpu_s")
@@ -93,7 +93,7 @@ class Readying:
         return False
 
 
-_busy: Final[set[Readying]] = set()
+_busy: Final[set[Preload]] = set()
 
 
 def _stop_all() -> None:

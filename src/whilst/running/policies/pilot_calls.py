@@ -9,9 +9,10 @@ faster. Makes calls and measures them; what follows from it is decided elsewhere
 
 from __future__ import annotations
 
+import builtins
 import math
 import time
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType
 
 from whilst.measuring import clocks
 from whilst.running.calls.perform import Cell, perform
@@ -127,27 +128,27 @@ class PilotCalls:
         items = self._source.take(1)
         if not items:
             return _nothing(first)
-        readying = None
+        preloading = None
         if not _names_nothing(self._job.fn):
             from whilst.measuring.writes.reachable import Reachable
 
             self._reachable = Reachable(self._job.fn)
             self._files = self._watch_files(self._reachable, items[0])
             self._files.begin(items[0])
-            from whilst.running.core.preload import ready_for_more
+            from whilst.running.core.preload import preload
 
-            readying = ready_for_more()
+            preloading = preload()
         try:
             start = clocks.read(is_short=True)
             finished = self._make(first, items)
             self._first_lap = start.until(clocks.read(is_short=True))
         finally:
-            if readying is not None:
-                readying.stop()
+            if preloading is not None:
+                preloading.stop()
             if self._files is not None:
                 self._files.end()
-        if readying is not None:
-            self._first_lap.others_s = max(0.0, self._first_lap.others_s - readying.cpu_s)
+        if preloading is not None:
+            self._first_lap.others_s = max(0.0, self._first_lap.others_s - preloading.cpu_s)
         self._keep(items, finished, self._first_lap)
         return finished
 
@@ -285,7 +286,13 @@ def _nothing(first: int) -> Finished:
 
 
 def _names_nothing(fn: object) -> bool:
-    """Is it a plain function that gets at nothing but its arguments and builtins? Most very short ones are."""
+    """Is it a plain function that gets at nothing but its arguments and builtins? Most very short ones are.
+
+    A builtin (`len`, `str`) is like a function that does nothing but call it.
+    """
+    if type(fn) in (BuiltinFunctionType, type):
+        name = str(getattr(fn, "__name__", ""))
+        return vars(builtins).get(name) is fn and name not in _FILE_WORDS
     if not isinstance(fn, FunctionType) or fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__:
         return False
     code = fn.__code__
