@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 else:
     R = object
 
-__all__ = ["Stream", "gather", "imap", "imap_unordered", "map", "next_job_id", "starmap"]
-
 _POLL_NS = 1_000_000
 """How often workers are fed while the reader takes its time with the results of one batch."""
 

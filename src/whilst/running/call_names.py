@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from whilst.running.jobs import Job
 
-__all__ = ["add_note", "as_raised", "describe_call", "is_own", "name_of", "note_item", "without_own_frames"]
-
 
 def without_own_frames(error: BaseException) -> BaseException:
     """Cut whilst's own frames off the top of a traceback, so that it starts in the user's function."""

@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 
     How: TypeAlias = Literal["item", "star", "call"]
 
-__all__ = [
-    "CALLER",
-    "Batch",
-    "Event",
-    "Finished",
-    "Job",
-    "Limits",
-    "RunEnd",
-    "WorkerDied",
-    "WorkerFailed",
-    "WorkerReady",
-    "WorkerStopped",
-]
-
 CALLER = -1
 """The worker number of the caller itself, which makes calls inline."""
 

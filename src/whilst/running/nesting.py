@@ -12,8 +12,6 @@ from _thread import _local
 
 from whilst.running import process_role as share
 
-__all__ = ["enter_worker", "leave_worker", "workers_left"]
-
 
 class _Here(_local):
     workers: int | None = None

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 else:
     Keywords = dict
 
-__all__ = ["Keywords", "Options", "OptionsError"]
-
 MODES = ("auto", "sequential", "concurrent", "parallel", "combined")
 
 

@@ -9,17 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = [
-    "count_task",
-    "first_context",
-    "has_parents_main",
-    "keep_main",
-    "nested_workers",
-    "private",
-    "tasks_left",
-    "why_not_forked",
-]
-
 private: set[int] = set()
 """Descriptors that a worker forked from this program closes at once."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 else:
     R = object
 
-__all__ = ["Results", "RunReport"]
-
 
 class RunReport(Drawable):
     """One run, to be shown: its decision, its picture and its figures."""

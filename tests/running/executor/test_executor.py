@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from whilst.errors import NotPicklableError
-from whilst.running.executor.executor import Executor, ExecutorClosedError
+from whilst.running.executor.executor import Executor
+from whilst.running.executor.thread import ExecutorClosedError
 from whilst.running.options import Keywords, OptionsError
 
 WAYS: dict[str, Keywords] = {

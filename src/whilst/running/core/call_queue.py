@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from whilst.running.jobs import Job
 
-__all__ = ["CallQueue"]
-
 
 class CallQueue:
     """Calls that nobody holds, in the order in which they are to be handed out, in the batches in which they came;

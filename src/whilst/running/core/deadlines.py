@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from whilst.running.core.pool_state import PoolState
     from whilst.running.jobs import Finished
 
-__all__ = ["Deadlines", "fail_late"]
-
 
 class Deadlines:
     """Watches over the calls that workers have in hand."""

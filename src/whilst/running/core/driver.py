@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from whilst.running.core.worker_pool import WorkerPool
     from whilst.running.jobs import Event
 
-__all__ = ["Driver"]
-
 _LOOK_EVERY = 16
 """After handing out this many batches, the driver looks at what has come in."""
 _LONGEST_WAIT_S = 0.1

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
 
-__all__ = ["looks_up_by_itself", "perform_inline", "perform_lazily"]
-
 _FIRST_BLOCK, _BLOCK_SHARE, _LARGEST_BLOCK = 8, 4, 8192
 """How many calls are made before the clock is read: first, as a share of those made, at most."""
 _LONGEST_IN_PLACE_NS = 4_000_000

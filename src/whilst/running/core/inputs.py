@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from whilst.measuring.item_lifetime import ItemLifetime
     from whilst.running.jobs import Job
 
-__all__ = ["Source"]
-
 
 class Source:
     """Numbered items, handed out once each, in order."""

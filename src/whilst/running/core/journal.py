@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from whilst.running.core.outputs import Sink
     from whilst.running.jobs import Job
 
-__all__ = ["Journal", "JournalSink", "JournalSource", "journaled"]
-
 _VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS journal (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -10,23 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
-__all__ = [
-    "Deliver",
-    "Fail",
-    "Failed",
-    "Input",
-    "Instruction",
-    "Recall",
-    "Recalled",
-    "Send",
-    "Shaped",
-    "Start",
-    "Stop",
-    "Submitted",
-    "TimedOut",
-    "TurnedAway",
-]
-
 
 # Events beyond those of the back ends.
 

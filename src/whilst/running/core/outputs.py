@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["ListSink", "OrderedSink", "Sink", "UnorderedSink"]
-
 
 _NO_ERRORS: Mapping[int, BaseException] = {}
 

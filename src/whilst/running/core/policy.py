@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Finished, Job
 
-__all__ = ["INLINE", "Directives", "Policy", "RunStatus"]
-
 
 INLINE = BackendConfig()
 

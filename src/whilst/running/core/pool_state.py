@@ -48,8 +48,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Held", "PoolState", "Worker"]
-
 _MOST_FAILED_STARTS = 3
 """When this many workers in a row died before they were ready, none ever will be."""
 

@@ -19,8 +19,6 @@ from whilst.running.calls.raw_threads import forget_this_thread
 if TYPE_CHECKING:
     from typing import Final
 
-__all__ = ["Preload", "preload"]
-
 _MODULES: Final = (
     "whilst.measuring.pilot",
     "whilst.running.policies.evidence",

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from whilst.model import Timeline, TimelineBuilder
     from whilst.running.jobs import Finished
 
-__all__ = ["Recorder"]
-
 _MOST_ENTRIES = 1_000_000
 _MOST_ENTRIES_LAZY = 2_000
 _WORK_SHARE = 0.9

@@ -47,9 +47,6 @@ if TYPE_CHECKING:
             """This call has failed without an answer."""
 
 
-__all__ = ["WorkerPool"]
-
-
 class WorkerPool:
     """Opened with its back end; `close` ends both."""
 

@@ -14,8 +14,6 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
 
-__all__ = ["CallbackThreads", "SubmittedFuture"]
-
 R = TypeVar("R")
 
 _MOST_THREADS: Final = 32

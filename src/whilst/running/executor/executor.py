@@ -22,11 +22,9 @@ from whilst.model import Decision, Timeline
 from whilst.running.executor.callbacks import SubmittedFuture
 from whilst.running.executor.initializing import Initialized, Preparation
 from whilst.running.executor.submissions import make_calls
-from whilst.running.executor.thread import LOOKS_UP_EVERY_S, ExecutorClosedError, open_thread
+from whilst.running.executor.thread import LOOKS_UP_EVERY_S, open_thread
 from whilst.running.options import Keywords, Options
 from whilst.running.policies.choosing import workers_of
-
-__all__ = ["Executor", "ExecutorClosedError"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -14,8 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Initialized", "Preparation"]
-
 
 class _Here(threading.local):
     def __init__(self) -> None:

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Finished
     from whilst.running.options import Options
 
-__all__ = ["ThreadsFirst", "Thresholds", "Verdict", "processes_policy"]
-
 _MOST_THREADS: Final = 32
 _WINDOW_NS: Final = 5_000_000
 """So long is looked at before the load of the core is believed."""

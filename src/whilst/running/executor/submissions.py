@@ -16,8 +16,6 @@ from whilst.running.executor.callbacks import CallbackThreads, SubmittedFuture
 from whilst.running.executor.initializing import Initialized
 from whilst.running.jobs import Job
 
-__all__ = ["Call", "Entry", "FutureSink", "OpenInput", "asked_for", "make_calls"]
-
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 Entry = tuple[SubmittedFuture[Any], Call, Context, ProcessState]
 """What was submitted, and in which context and state of the process."""

@@ -33,8 +33,6 @@ from whilst.running.policies.choosing import choose_policy, has_no_mode
 if TYPE_CHECKING:
     from whilst.running.executor.policy import Thresholds
 
-__all__ = ["LOOKS_UP_EVERY_S", "ExecutorBrokenError", "ExecutorClosedError", "ExecutorThread", "open_thread"]
-
 LOOKS_UP_EVERY_S = 0.5
 """No wait for a thread or a future is longer: after each the main thread looks whether a signal came."""
 

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from whilst.running.policies.evidence import EvidenceCollector
     from whilst.running.policies.pilot_coroutines import PilotCoroutines
 
-__all__ = ["AutoPolicy"]
-
 _TINY_S: Final = 100e-6
 """A first call below this is followed by more like it before anything is looked into."""
 _LONGEST_STRETCH: Final = 65_536

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from whilst.running.jobs import Job
 
-__all__ = ["Caveats"]
-
 _MOST = 3
 
 

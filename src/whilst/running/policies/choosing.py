@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Job
     from whilst.running.options import Options
 
-__all__ = ["choose_policy", "gives_coroutines", "has_no_mode", "usual_backend"]
-
 _THREADS: Final = 32
 """Threads for waiting calls where nobody said how many, and nothing was measured."""
 _IN_FLIGHT: Final = 4096

@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-__all__ = ["AdaptiveLimit", "Batches", "Phase"]
-
 _HANDOVER_SHARE: Final = 0.02
 _LONGEST_BATCH_S: Final = 0.03
 _QUEUEING: Final = 0.65

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches
     from whilst.running.policies.drift import DriftDetector, ProfileChange
 
-__all__ = ["FIRST_AT_ONCE", "STRETCH_S", "Controller", "too_short"]
-
 STRETCH_S: Final = 0.002
 """So long may inline calls go on before the driver looks around."""
 FIRST_AT_ONCE: Final = 10

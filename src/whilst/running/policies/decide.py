@@ -30,13 +30,6 @@ from whilst.running.policies.explain import (
     write_in_words,
 )
 
-__all__ = [
-    "decide",
-    "forecasts",
-    "hazards",
-    "is_another_call_worth_it",
-]
-
 _MOST_WAITING_PROCESSES: Final = 16
 _BUSY: Final = 9.0
 """Time at work over time idle, of a core that calls share which wait as well."""

@@ -9,8 +9,6 @@ from typing import Final, TypeAlias
 from whilst.model import Profile
 from whilst.running.backends import traits_of
 
-__all__ = ["DriftDetector", "LoopDriftDetector", "ProfileChange"]
-
 ProfileChange: TypeAlias = tuple[Profile, str]
 """What the calls are like by now, and how that differs from what they were taken for."""
 

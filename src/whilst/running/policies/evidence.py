@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from whilst.running.options import Options
     from whilst.running.policies.pilot_calls import PilotCalls
 
-__all__ = ["Costs", "DecisionInput", "EvidenceCollector", "Forecast"]
-
 _MOST_WAITING: Final = 64
 """At once against something that may have a limit nobody knows."""
 _MOST_SLEEPING: Final = 256

@@ -11,8 +11,6 @@ from whilst.running.backends import traits_of
 if TYPE_CHECKING:
     from whilst.running.policies.evidence import DecisionInput, Forecast
 
-__all__ = ["evidence_of", "given_up_by", "reason_for", "start_of_workers", "why_slower", "write_in_words"]
-
 
 def reason_for(
     best: Forecast,

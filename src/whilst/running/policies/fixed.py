@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Finished, Job
     from whilst.running.policies.caveats import Caveats
 
-__all__ = ["FixedPolicy", "InlinePolicy"]
-
 _TIMED_FROM_NS: Final = 10_000
 """Shorter calls are not timed one by one: two looks at the clock would be a sizeable part of them."""
 _BATCH_NS: Final = 16_000_000

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
 
-__all__ = ["PilotCalls", "limited_native_threads"]
-
 _SLOW_S: Final = 1e-3
 """Items for longer calls are taken from an iterator one by one until it is decided."""
 _WATCHED_S: Final = 0.012

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from whilst.running.policies.drift import ProfileChange
     from whilst.running.policies.evidence import EvidenceCollector
 
-__all__ = ["PilotCoroutines"]
-
 _ITEMS = 4096
 _MOST = 100
 """A function that reaches more values than this was not looked at to the end."""

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from whilst.running.core.policy import Directives, RunStatus
     from whilst.running.jobs import Finished, Job
 
-__all__ = ["PilotInWorkerPolicy", "pilot_in_worker_policy"]
-
 _PILOT_CALLS: Final = 4
 _WAITS_FROM: Final = 0.5
 """From this share of waiting on, a worker makes several calls at once."""

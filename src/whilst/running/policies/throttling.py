@@ -21,8 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Final
 
-__all__ = ["refusal", "turned_away"]
-
 _STATUS: Final = frozenset({429, 503})
 _SUCCESS: Final = range(200, 400)
 _ERRNOS: Final = frozenset(
