@@ -13,7 +13,8 @@ import pytest
 import whilst
 from whilst.model import Mode
 from whilst.running.backends import BACKENDS, Traits
-from whilst.running.calls.perform import Awaiter, Cell, perform
+from whilst.running.calls.one_argument import Awaiter
+from whilst.running.calls.perform import Cell, perform
 from whilst.running.jobs import Batch, Event, WorkerDied, WorkerReady, WorkerStopped
 from whilst.running.options import OptionsError
 
