@@ -6,7 +6,7 @@ that results must not keep alive, with what it encloses or is bound to, is looke
 
 from __future__ import annotations
 
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from whilst.running.backends import traits_of
 
@@ -34,7 +34,10 @@ class Caveats:
 
     def without_function(self) -> Callable[[], tuple[str, ...]]:
         """Return what gives the same sentences, and keeps nothing alive but a function that encloses nothing."""
-        if type(self._fn) is FunctionType and not self._fn.__closure__:
+        fn = self._fn
+        if type(fn) is FunctionType and not fn.__closure__:
+            return self
+        if type(fn) is BuiltinFunctionType and type(fn.__self__) is ModuleType:
             return self
         said = self()
         return lambda: said
