@@ -47,7 +47,7 @@ def check(
         jobs: processes that share the search.
         progress: is told now and then how far the search is.
         limits: bounds on a single execution.
-        seed: of the random schedules that the audit and the sampling run.
+        seed: of the random schedules, both in sampling and in the last test of a proof.
     Returns:
         A `Verdict`, true exactly if the tasks are isolated.
     Raises:

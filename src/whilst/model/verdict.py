@@ -180,7 +180,7 @@ class Verdict(Drawable):
     counterexample: Counterexample | None = None
     token: str | None = None
     estimate: float | None = None
-    audited: int = 0
+    audited: int = 0  # executions with random switches at any instruction, made to test a proof
 
     @property
     def is_isolated(self) -> bool:

@@ -1,4 +1,4 @@
-"""Budgets, bounds, samples, audits; replay; and that nothing is left behind whatever happens."""
+"""Budgets, bounds, samples, random switches; replay; and that nothing is left behind whatever happens."""
 
 from __future__ import annotations
 

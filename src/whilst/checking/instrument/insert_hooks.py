@@ -311,7 +311,7 @@ def _plain_method_loads(instructions: list[Instruction], row: Version) -> list[I
 
 
 def switchable(instructions: list[Instruction]) -> Iterator[int]:
-    """Where an opcode-level audit may switch: ahead of everything that may touch an object."""
+    """Where random switches may happen (see `random_switches`): ahead of everything that may touch an object."""
     has_begun = False
     for index, item in enumerate(instructions):
         if has_begun and item.name in _SWITCHABLE and item.offset is not None:

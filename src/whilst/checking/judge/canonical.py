@@ -24,14 +24,12 @@ walked): executions mostly end in the same few presentations.
 from __future__ import annotations
 
 import collections
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Hashable
+from typing import Any, Final
 
 from whilst.errors import WhilstError
 from whilst.inspecting.decompose import take_apart
 from whilst.inspecting.parts import ADDRESS, NO_ADDRESS, Parts, atom_form, digest
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 TREE_NODES: Final = 2_000
 TREE_DEPTH: Final = 60

@@ -20,19 +20,16 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Operation, Sync
 from whilst.checking.engine.scheduler import Abort
 from whilst.checking.engine.sites import Site, SiteTemplate
-from whilst.checking.models.coroutines.steps import where
+from whilst.checking.models.coroutines.steps import Steps, Touched, where
+from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting.cpython import Positions
 from whilst.inspecting.objects import module_of
-
-if TYPE_CHECKING:
-    from whilst.checking.models.coroutines.steps import Steps, Touched
-    from whilst.checking.observe.registry import ModelRegistry
 
 
 def _unmodelled(name: str) -> Callable[..., Any]:

@@ -15,10 +15,10 @@ import greenlet
 
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
+from whilst.inspecting.cpython import HAS_ONE_CURRENT_TASK
 
 if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop
-from whilst.inspecting.cpython import HAS_ONE_CURRENT_TASK
 
 
 class Loops:
