@@ -7,10 +7,13 @@ nothing behind when it is closed. Who gets what, what is tried again and what a 
 
 from __future__ import annotations
 
+from _queue import Empty
+
 from whilst._record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _queue import SimpleQueue
     from collections.abc import Sequence
     from typing import Protocol
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Backend", "BackendConfig"]
+__all__ = ["Backend", "BackendConfig", "take_events"]
 
 
 class BackendConfig(Record):
@@ -66,7 +69,7 @@ class Backend(Protocol):
         """Let it finish what it holds (`WorkerStopped` follows), or kill it now (`WorkerDied` follows)."""
 
     def running(self, worker: int) -> Sequence[tuple[int, int]]:
-        """(call id, start_ns) of what the worker is doing right now: a look at a cell, no message."""
+        """(call id, start_ns) of what the worker is doing right now: a look at shared memory, no message."""
 
     def recall(self, worker: int) -> Sequence[int]:
         """Take back calls that have not begun. Those returned never begin there; best effort, may be empty.
@@ -85,3 +88,18 @@ class Backend(Protocol):
 
     def close(self, *, kill: bool) -> None:
         """End all workers, at once if `kill`, and leave nothing behind. Closing again does nothing."""
+
+
+def take_events(outbox: SimpleQueue[Event | None], timeout_s: float | None) -> list[Event]:
+    """`Backend.events` of a back end whose workers put theirs into a queue; `wake` puts None."""
+    found: list[Event] = []
+    try:
+        event = outbox.get(block=timeout_s != 0, timeout=timeout_s)
+    except Empty:
+        return found
+    while True:
+        if event is not None:
+            found.append(event)
+        if outbox.empty():
+            return found
+        event = outbox.get()

@@ -12,9 +12,10 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from time import monotonic
 
+from whilst.running.backends.base import take_events
 from whilst.running.calls.coroutines import CoroutineRunner
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.raw_threads import forget_this_thread
@@ -66,7 +67,7 @@ class EventLoopBackend:
 
     def events(self, timeout_s: float | None) -> Sequence[Event]:
         here = next((host for host in self._hosts.values() if isinstance(host, _Here)), None)
-        found = here.events(timeout_s) if here is not None else self._from_outbox(timeout_s)
+        found = here.events(timeout_s) if here is not None else take_events(self._outbox, timeout_s)
         for event in found:
             if type(event) is WorkerStopped:
                 self._hosts.pop(event.worker, None)
@@ -93,19 +94,6 @@ class EventLoopBackend:
         finally:
             if self._output is not None:
                 self._output.end()
-
-    def _from_outbox(self, timeout_s: float | None) -> list[Event]:
-        found: list[Event] = []
-        try:
-            event = self._outbox.get(block=timeout_s != 0, timeout=timeout_s)
-        except Empty:
-            return found
-        while True:
-            if event is not None:
-                found.append(event)
-            if self._outbox.empty():
-                return found
-            event = self._outbox.get()
 
 
 def _is_loop_running() -> bool:

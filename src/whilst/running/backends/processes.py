@@ -287,7 +287,7 @@ class ProcessBackend:
         self._poll.register(ours.fileno(), select.POLLIN)
 
     def _starter(self) -> Forks | Served | None:
-        """Who starts the next worker. Asked before anything is opened for it, which would look like a hindrance."""
+        """Who starts the next worker. Asked first: a descriptor opened for it would count as a reason not to fork."""
         if self._is_forked:
             # Never a clean one beside those: it would not have what the program has set.
             fork.wait_for_rest()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 
+from whilst.running.backends.base import take_events
 from whilst.running.calls.one_argument import Awaiter
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.perform import Cell, perform
@@ -80,21 +81,11 @@ class ThreadBackend:
         return () if thread is None else thread.recall()
 
     def events(self, timeout_s: float | None) -> Sequence[Event]:
-        found: list[Event] = []
-        try:
-            event = self._outbox.get(block=timeout_s != 0, timeout=timeout_s)
-        except Empty:
-            return found
-        while True:
-            if event is not None:
-                found.append(event)
-                if type(event) is WorkerStopped or type(event) is WorkerDied:
-                    self._threads.pop(event.worker, None)
-            elif not found:
-                return found
-            if self._outbox.empty():
-                return found
-            event = self._outbox.get()
+        found = take_events(self._outbox, timeout_s)
+        for event in found:
+            if type(event) is WorkerStopped or type(event) is WorkerDied:
+                self._threads.pop(event.worker, None)
+        return found
 
     def wake(self) -> None:
         self._outbox.put(None)

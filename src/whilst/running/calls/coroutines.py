@@ -1,7 +1,7 @@
 """Coroutines in flight on one event loop: the half of an event loop back end that lives in the loop's thread.
 
-Used by `backends.eventloop` in this process and by worker processes that have a loop. Whatever is begun is in
-flight at once; how many that may be is the pool's business.
+Used by `backends.eventloop`; worker processes that have a loop make their calls in `worker.child.looped`. Whatever is
+begun is in flight at once; the pool decides how much that is.
 """
 
 from __future__ import annotations

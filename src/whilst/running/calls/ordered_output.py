@@ -60,11 +60,11 @@ class OrderedOutput:
         """The same, the first one on top; those that are over are taken off when they come to the top. None as long as
         nobody has spoken."""
         self._over: list[_Call] = []
-        """A heap of those that are over and have something to say, which others come before."""
+        """A heap of calls that are over, whose output waits for earlier calls."""
         self._failed: set[int] = set()
         """Calls whose failure ends the run, unless they are made again."""
         self._owed: dict[int, _Call] = {}
-        """Stand for calls that were taken back."""
+        """Places of calls that were taken back and will be made again."""
         self._is_installed = False
 
     def install(self) -> None:
@@ -181,7 +181,7 @@ class OrderedOutput:
         return heap[0] if heap else None
 
     def _catch_up(self) -> None:
-        """Say what nobody comes before any more."""
+        """Write what no call in progress can still precede."""
         head = self._head()
         limit = min(self._failed, default=None)
         while self._over and (head is None or self._over[0].first < head.first):

@@ -230,7 +230,7 @@ class CapturedOutput:
         self._failed: dict[Job, set[int]] = {}
         """Calls whose failure ends the run, unless they are made again."""
         self._owed: set[int] = set()
-        """Calls that were sent and taken back: no later one has its say before they were sent again."""
+        """Calls that were sent and taken back: output of later ones waits until they are sent again."""
 
     @property
     def is_empty(self) -> bool:
@@ -262,7 +262,7 @@ class CapturedOutput:
             self._owed.difference_update(ids)
 
     def say(self, in_hand: Iterable[tuple[Job, int]], *, is_over: bool) -> None:
-        """Say what nobody comes before any more.
+        """Write what no earlier call can still precede.
 
         Args:
             in_hand: the lowest ids of the calls that workers have, by their jobs.
