@@ -23,6 +23,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import operator
 import sys
 import types
 import warnings
@@ -121,9 +122,8 @@ class Explorer:
         """Two tasks that redirect a stream, or catch warnings, leave that so, which neither the next execution nor
         anybody else is to find; what `setup` makes afresh is its own affair."""
         now = _process_wide()
-        if any(one is not other for one, other in zip(now[:5], self._process_wide[:5], strict=True)) or (
-            now[5] != self._process_wide[5]
-        ):
+        before = self._process_wide
+        if now[5] != before[5] or not all(map(operator.is_, now[:5], before[:5])):
             *streams, warnings.showwarning, filters, held = self._process_wide
             sys.stdin, sys.stdout, sys.stderr = streams
             filters[:] = held
