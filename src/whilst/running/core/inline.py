@@ -6,7 +6,6 @@ is read around ever larger blocks of calls. What is no `Exception` (Ctrl-C, sys.
 
 from __future__ import annotations
 
-from itertools import islice
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
@@ -105,7 +104,7 @@ def _make_in_place(
         begun, is_going_on = len(results), _make_block(call, job, source, size, results, made)
         done = len(results) - begun
         count -= done
-        has_strays = is_looked_at and CoroutineType in map(type, islice(results, begun, None))
+        has_strays = is_looked_at and CoroutineType in map(type, results[begun:])
         if not is_going_on or done < size or has_strays or perf_counter_ns() > until_ns:
             break
     made.values = results
