@@ -44,9 +44,27 @@ def once(line):
 """
 
 
+UNWRITABLE = """
+class Nameless:
+    def __repr__(self):
+        raise LookupError("no name")
+
+class Mute(Exception):
+    def __str__(self):
+        raise LookupError("no text")
+
+def unwritable(line):
+    if line == "5":
+        raise Mute
+    strange = {"1": "\\ud83d", "2": 10**4400, "3": Nameless(), "4": {("é", 1): Nameless}, "6": float("nan"), "7": "é"}
+    return strange.get(line, line)
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "shop.py").write_text(MODULE)
+    (tmp_path / "strange.py").write_text(UNWRITABLE)
     (tmp_path / "items.txt").write_text("".join(f"{number}\n" for number in range(8)))
     return tmp_path
 
@@ -161,6 +179,41 @@ def test_failures_may_be_written_down_instead(folder: Path) -> None:
     done = whilst(folder, "shop:picky", "--items", "items.txt", "--errors", "return")
     assert done.returncode == 1
     assert [("error" in line) for line in lines(done.stdout)] == [number == 3 for number in range(8)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_result_that_cant_be_written_is_its_own_lines_fault(
+    folder: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done = whilst(folder, "strange:unwritable", "--items", "items.txt", "--errors", "return", "--quiet")
+    assert (done.returncode, done.stderr) == (1, "")
+    written = lines(done.stdout)
+    assert [line["item"] for line in written] == [str(number) for number in range(8)]
+    failures = {line["item"]: line["error"] for line in written if "error" in line}
+    assert {item: failure["type"] for item, failure in failures.items()} == {
+        "1": "UnicodeEncodeError", "2": "ValueError", "3": "LookupError", "5": "Mute",
+    }  # fmt: skip
+    assert "its result can't be written (no name)" in failures["3"]["message"]
+    assert "raise LookupError" in failures["3"]["traceback"]
+    assert not any("json.dumps" in failure["traceback"] for failure in failures.values())
+    assert [written[0]["result"], written[6]["result_repr"], written[7]["result"]] == ["0", "nan", "é"]
+    assert written[4]["result_repr"].startswith("{('é', 1)")
+
+
+def test_a_result_that_cant_be_written_ends_a_run_that_errors_end(folder: Path) -> None:
+    done = whilst(folder, "strange:unwritable", "--items", "items.txt", "--quiet")
+    assert (done.returncode, len(lines(done.stdout))) == (1, 2)
+    assert "the call for '1' failed: UnicodeEncodeError" in done.stderr
+
+
+def test_half_a_surrogate_pair_in_an_item_is_written_as_it_came(folder: Path) -> None:
+    (folder / "half.jsonl").write_text('"\\ud83d"\n')
+    done = whilst(folder, "shop:slow", "--items", "half.jsonl", "--quiet", "--errors", "return")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert '"item": "\\ud83d"' in done.stdout
+    done = whilst(folder, "builtins:len", "--items", "half.jsonl", "--quiet")
+    assert (done.returncode, done.stdout) == (0, '{"item": "\\ud83d", "result": 1}\n')
 
 
 def test_a_killed_run_goes_on(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -52,8 +53,8 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
     """Call FUNCTION on every item, and write one JSON line for each: {"item": ..., "result": ...}.
 
     A result that JSON can't hold is written as its repr under "result_repr"; a call that failed as "error" with
-    "type", "message" and "traceback". Progress, summary and, unless there is --output, what FUNCTION prints go to
-    stderr. Exit code 1 if any call failed.
+    "type", "message" and "traceback", and so is one whose result can't be written at all. Progress, summary and,
+    unless there is --output, what FUNCTION prints go to stderr. Exit code 1 if any call failed.
 
     \b
     Examples:
@@ -76,10 +77,10 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
         try:
             for item, result in zip(given, stream, strict=False):
                 done += 1
-                is_failure = isinstance(result, BaseException)
-                failed += is_failure
-                write(_line(item, result))
-                if is_failure and is_raising:
+                line, failure = _line(item, result)
+                failed += failure is not None
+                write(line)
+                if failure is not None and is_raising:
                     break
         except KeyboardInterrupt:
             again = "; the same command goes on from there" if options["journal"] is not None else ""
@@ -88,7 +89,7 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
         finally:
             stream.close()
     if failed and is_raising:
-        said = f"{type(result).__name__}: {result}".partition("\n")[0]
+        said = f"{type(failure).__name__}: {_message(failure)}".partition("\n")[0]
         click.echo(f"whilst: stopped, since the call for {item!r:.80} failed: {said:.200}", err=True)
         if done < len(given):
             click.echo("whilst: --errors return makes the others as well.", err=True)
@@ -120,7 +121,10 @@ def _opened(output: Path | None) -> Iterator[Callable[[str], object]]:
 
 def _write(file: TextIO, line: str, name: str) -> None:
     try:
-        file.write(f"{line}\n")
+        try:
+            file.write(f"{line}\n")
+        except UnicodeEncodeError:  # in JSON, what is not ASCII stands in texts only, and there may be escaped
+            file.write(re.sub("[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], f"{line}\n"))
         file.flush()
     except OSError as error:
         with suppress(OSError), Path(os.devnull).open("wb") as nothing:
@@ -130,17 +134,40 @@ def _write(file: TextIO, line: str, name: str) -> None:
         raise InputError(f"Can't write {name}: {error.strerror or error}.") from error
 
 
-def _line(item: object, result: object) -> str:
+def _line(item: object, result: object) -> tuple[str, BaseException | None]:
+    """The line of one item, and the failure if it tells one: the call's, or that its result can't be written."""
     if isinstance(result, BaseException):
-        import traceback
-
-        text = "".join(traceback.format_exception(result))
-        failure = {"type": type(result).__name__, "message": str(result), "traceback": text}
-        return json.dumps({"item": item, "error": failure}, ensure_ascii=False)
+        return _failure_line(item, result, _message(result)), result
     try:
-        return json.dumps({"item": item, "result": result}, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError):
-        return json.dumps({"item": item, "result_repr": repr(result)}, ensure_ascii=False)
+        try:
+            held = f'"result": {json.dumps(result, ensure_ascii=False, allow_nan=False)}'
+        except (TypeError, ValueError):
+            held = None
+        if held is None:
+            held = f'"result_repr": {json.dumps(repr(result), ensure_ascii=False)}'
+        held.encode()  # half a surrogate pair is no text that another program could read
+    except Exception as error:
+        # From the result's own code on, where the error comes from there.
+        error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        said = f"the call returned, but its result can't be written ({_message(error)}); return what JSON can hold"
+        return _failure_line(item, error, said), error
+    return f'{{"item": {json.dumps(item, ensure_ascii=False)}, {held}}}', None
+
+
+def _failure_line(item: object, error: BaseException, message: str) -> str:
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    failure = {"type": type(error).__name__, "message": message, "traceback": text}
+    return json.dumps({"item": item, "error": failure}, ensure_ascii=False)
+
+
+def _message(error: BaseException) -> str:
+    """Its text, also where its `__str__` raises."""
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"its message can't be had: __str__ raised {type(failure).__name__}"
 
 
 def _summarise(stream: Any, done: int, failed: int, total: int, elapsed_s: float) -> None:
