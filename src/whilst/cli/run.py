@@ -73,6 +73,7 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
     # Failures are always taken as values here, so that each is written down before the run is ended for it.
     stream = imap(call, given, **{**options, "errors": "return"}, progress=has_bar)
     failed = done = 0
+    failure: BaseException | None = None
     with _opened(output) as write:
         try:
             for item, result in zip(given, stream, strict=False):
@@ -88,7 +89,7 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
             raise
         finally:
             stream.close()
-    if failed and is_raising:
+    if failure is not None and is_raising:
         said = f"{type(failure).__name__}: {_message(failure)}".partition("\n")[0]
         click.echo(f"whilst: stopped, since the call for {item!r:.80} failed: {said:.200}", err=True)
         if done < len(given):

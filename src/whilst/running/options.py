@@ -50,7 +50,8 @@ class Options(Record):
         seed: sets `random` and `numpy.random` for each call from (seed, number of the item).
         progress: a bar with rate and time left, if stderr is a terminal.
         pilot: where mode="auto" makes the first calls: "inline", or in a "worker" where a crash is survived.
-        journal: a file that remembers finished calls, so that a run that was killed goes on where it stopped.
+        journal: a file that remembers finished calls, so that a run that was killed goes on where it stopped. It holds
+            pickles, so it is trusted like code, and refused if others may write it.
     """
 
     mode: str = "auto"

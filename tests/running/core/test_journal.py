@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import textwrap
@@ -223,3 +224,54 @@ def test_the_decision_says_what_came_from_the_journal(tmp_path: Path) -> None:
     first = map(double, [1, 2, 3], journal=file)
     assert "journal" not in str(first.decision)
     assert "3 results come from the journal" in str(map(double, [1, 2, 3, 4], journal=file).decision)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_a_journal_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    file, modes = tmp_path / "run.db", []
+
+    def look(item: int) -> int:
+        modes.extend(stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir())
+        return item
+
+    before = os.umask(umask)
+    try:
+        assert map(look, [1, 2], journal=file, mode="sequential") == [1, 2]
+    finally:
+        os.umask(before)
+    assert {0o600} == {*modes, stat.S_IMODE(file.stat().st_mode)}
+
+
+@pytest.mark.parametrize(("mode", "is_refused"), [(0o620, True), (0o602, True), (0o644, False), (0o400 | 0o200, False)])
+@pytest.mark.parametrize("ending", ["", "-wal"])
+def test_a_journal_that_others_may_write_is_refused(tmp_path: Path, mode: int, is_refused: bool, ending: str) -> None:
+    file = tmp_path / "run.db"
+    assert map(double, [1], journal=file, mode="sequential") == [2]
+    written = tmp_path / f"run.db{ending}"
+    written.touch()
+    written.chmod(mode)
+    if is_refused:
+        with pytest.raises(JournalError, match=rf"{written}.*{mode:04o}.*chmod go-w"):
+            map(double, [1], journal=file, mode="sequential")
+    else:
+        assert map(double, [1], journal=file, mode="sequential") == [2]
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(("owner", "is_refused"), [(1234, True), (0, False)])
+def test_a_journal_of_somebody_else_is_refused(
+    tmp_path: Path, owner: int, is_refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "run.db"
+    assert map(double, [1], journal=file, mode="sequential") == [2]
+    if os.geteuid() == 0:
+        os.chown(file, owner, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        is_refused = True
+    if is_refused:
+        with pytest.raises(JournalError, match=r"belongs to user \d+ .*chown"):
+            map(double, [1], journal=file, mode="sequential")
+    else:
+        assert map(double, [1], journal=file, mode="sequential") == [2]
+    assert calls == [1]

@@ -6,19 +6,24 @@ more or fewer items. Each value is committed as soon as it is delivered, one tra
 the program is killed is the calls in progress. Calls that raised are not finished: they are made again.
 
 The file belongs to one function (by module and name: it may have been mended in between) and to one run at a time.
+Its values are pickles, and loading a pickle runs what it says: a journal is trusted as code is. So it is made for its
+owner alone, and one that somebody else may have written is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import sqlite3
+import stat
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import replace
-from os import PathLike, fspath
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from whilst.errors import JournalError
@@ -52,15 +57,16 @@ class Journal:
     """The file. Use as a context manager.
 
     Args:
-        path: made if it is not there.
+        path: made if it is not there, readable and writable by its owner alone. What it holds is trusted like code.
         fn: the function whose calls it remembers.
         seed: of the run; a journal made with another one is refused, since its values would be others.
     Raises:
-        JournalError: not a journal, another function's or seed's, in use by another run, or can't be written.
+        JournalError: not a journal, another function's or seed's, in use by another run, can't be written, belongs
+            to somebody else than this user and root, or may be written by others.
     """
 
     def __init__(self, path: str | PathLike[str], fn: Callable[..., object], seed: int | None) -> None:
-        self._path = fspath(path)
+        self._path = os.fsdecode(path)
         self._function = f"{getattr(fn, '__module__', '')}.{name_of(fn)}"
         self._seed = seed
         self._unwritten: list[int] = []
@@ -70,8 +76,9 @@ class Journal:
     def __enter__(self) -> Self:
         # Entered when the run begins, not when it is declared: an imap that nobody reads opens nothing.
         try:
-            self._file = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
+            real = self._make_private()
+            self._file = sqlite3.connect(real, timeout=0, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
             raise self._error(error) from error
         try:
             # Held until the end, so that two runs never write into each other. A killed run lets go of it.
@@ -163,6 +170,37 @@ class Journal:
         )
         return replace(decision, history=(Change(0.0, text), *decision.history))
 
+    def _make_private(self) -> Path:
+        """Make the file its owner's alone, refuse one that somebody else may have written; give its real path."""
+        real = Path(self._path).resolve()
+        try:
+            file = os.open(real, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        except FileExistsError:
+            pass
+        else:
+            try:
+                if hasattr(os, "fchmod"):
+                    os.fchmod(file, 0o600)  # a umask may have taken more
+            finally:
+                os.close(file)
+        if not hasattr(os, "geteuid"):  # where modes say nothing about who may write
+            return real
+        for ending in ("", "-wal", "-journal"):  # SQLite reads those as well
+            path = real.with_name(real.name + ending)
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                continue
+            is_others = found.st_uid not in (os.geteuid(), 0)
+            if is_others or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                whose = f"belongs to user {found.st_uid}" if is_others else "may be written by others"
+                raise JournalError(
+                    f"The journal {str(path)!r} {whose} (its mode is {stat.S_IMODE(found.st_mode):04o}). A journal "
+                    f"holds pickles, and loading those runs what they say. If you trust what it holds, "
+                    f"{'make it yours (chown)' if is_others else 'run `chmod go-w` on it'}; else name another file."
+                )
+        return real
+
     def _claim(self) -> None:
         mine = {"version": str(_VERSION), "function": self._function, "seed": repr(self._seed)}
         found = dict(self._file.execute("SELECT key, value FROM journal").fetchall())
@@ -176,8 +214,8 @@ class Journal:
                     f"Name another file, or delete this one if its results are no longer wanted."
                 )
 
-    def _error(self, error: sqlite3.Error) -> JournalError:
-        if "locked" in str(error):
+    def _error(self, error: OSError | sqlite3.Error) -> JournalError:
+        if isinstance(error, sqlite3.Error) and "locked" in str(error):
             return JournalError(
                 f"The journal {self._path!r} is in use by another run; wait for it, or name another file."
             )
