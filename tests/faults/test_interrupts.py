@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+
+from whilst.running.backends.processes import ProcessBackend
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -93,3 +97,53 @@ def test_sigterm_ends_the_program_and_its_workers(name: str) -> None:
         program.communicate(timeout=30)
         assert program.returncode == -signal.SIGTERM
     assert_no_children(children)
+
+
+class OverTimeError(Exception):
+    pass
+
+
+def raise_over_time(*_: object) -> None:
+    raise OverTimeError
+
+
+def signalling(function: Callable[..., object], *, is_before: bool) -> Callable[..., object]:
+    """The function, with a signal right before or after it, as it may come by chance."""
+
+    def call(*args: object, **kwargs: object) -> object:
+        if is_before:
+            signal.raise_signal(signal.SIGUSR1)
+        result = function(*args, **kwargs)
+        if not is_before:
+            signal.raise_signal(signal.SIGUSR1)
+        return result
+
+    return call
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_spawn"), reason="needs processes")
+@pytest.mark.parametrize("is_forked", [True, False])
+@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.parametrize("name", ["posix_spawn", "fork", "waitpid", "pidfd_open", "close"])
+def test_a_handler_that_raises_leaves_no_process_and_no_file(
+    name: str, is_before: bool, is_forked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it raises: in the start of a process and in its end."""
+    usual = signal.signal(signal.SIGUSR1, raise_over_time)
+    files = os.listdir("/proc/self/fd")
+    backend = ProcessBackend(is_forked=is_forked)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, name, signalling(getattr(os, name), is_before=is_before))
+            for worker in range(2):
+                with contextlib.suppress(OverTimeError):
+                    backend.start_worker(worker)
+            for _ in range(2):
+                with contextlib.suppress(OverTimeError):
+                    backend.close(kill=True)
+        backend.close(kill=True)
+    finally:
+        signal.signal(signal.SIGUSR1, usual)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    assert os.listdir("/proc/self/fd") == files

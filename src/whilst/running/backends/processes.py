@@ -20,6 +20,7 @@ import time
 from _socket import MSG_DONTWAIT, socketpair
 
 from whilst.errors import WhilstError
+from whilst.running.calls.deferred_signals import DeferredSignals
 from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
 from whilst.running.worker.parent import fork
 from whilst.running.worker.parent.fork import Forks
@@ -144,7 +145,8 @@ class ProcessBackend:
 
     def start_worker(self, worker: int) -> None:
         try:
-            self._spawn(worker)
+            with DeferredSignals():  # between its start and the note that it is there
+                self._spawn(worker)
         except (OSError, WhilstError) as error:
             self._queued.append(WorkerFailed(worker, error))
 
@@ -233,7 +235,8 @@ class ProcessBackend:
                 if what & ~select.POLLOUT:
                     self._hear_worker(worker)
             else:
-                self._hear_starters(fd)
+                with DeferredSignals():  # who is not reaped now never is
+                    self._hear_starters(fd)
         return is_woken
 
     def wake(self) -> None:
@@ -244,7 +247,6 @@ class ProcessBackend:
     def close(self, *, kill: bool) -> None:
         if not self._is_open:
             return
-        self._is_open = False
         if self._owner != os.getpid():
             # In a fork that the user has made: the workers are the parent's.
             if self._served is not None:
@@ -255,21 +257,24 @@ class ProcessBackend:
         try:
             self._end_workers(kill=kill)
         finally:
-            self._forks.close()
-            if self._served is not None:
-                self._served.close()
-            self._tracker.close()
-            self._channel.close()
-            self._let_go()
+            with DeferredSignals():
+                self._forks.close()
+                if self._served is not None:
+                    self._served.close()
+                self._tracker.close()
+                self._let_go()
+            self._channel.close()  # writes what calls have printed, which may take its time
 
     def _let_go(self) -> None:
         """Close what is open here."""
+        self._is_open = False
         for worker in self._workers.values():
             worker.close()
         self._workers.clear()
         self._by_fd.clear()
         os.close(self._woken)
         os.close(self._wakes)
+        self._wakes = -1  # for `wake`: the number may be another's file soon
 
     def _spawn(self, number: int) -> None:
         starter = self._starter()

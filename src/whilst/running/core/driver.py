@@ -101,10 +101,10 @@ class Driver:
         try:
             while not self.is_over:
                 self.advance()
+            self.end()
         except BaseException:
             self.close(kill=True)
             raise
-        self.end()
 
     def end(self) -> None:
         """Close after the last step: calls that an error made pointless are ended where that harms nothing else.
@@ -120,9 +120,10 @@ class Driver:
     def close(self, *, kill: bool) -> None:
         """End what was started. With `kill` at once."""
         self.recorder.end_ns = perf_counter_ns()
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close(kill=kill)
+        # Forgotten when it is closed: who is interrupted meanwhile comes again.
+        if self._pool is not None:
+            self._pool.close(kill=kill)
+            self._pool = None
 
     # One step.
 
@@ -228,14 +229,16 @@ class Driver:
             self._leftover.extend(self._pool.retreat())
             if self._pool.state.in_hand:
                 return
-            pool, self._pool = self._pool, None
-            pool.close(kill=False)
+            self._pool.close(kill=False)
+            self._pool = None
         self._config = config
         if config == INLINE:
             return
+        from whilst.running.calls.deferred_signals import DeferredSignals
         from whilst.running.core.worker_pool import WorkerPool
 
-        self._pool = WorkerPool(self._open_backend(config), self.limits, self, self._end)
+        with DeferredSignals():  # a back end that nobody knows of would never be closed
+            self._pool = WorkerPool(self._open_backend(config), self.limits, self, self._end)
         self.recorder.name_workers(config.backend)
 
     def _feed(self, pool: WorkerPool, directives: Directives) -> None:
