@@ -62,6 +62,8 @@ class NotPicklableError(WhilstError, PicklingError, TypeError):
 
     has_begun: bool = False
     """The call was made, and it is its result that can't come back."""
+    is_of_every_call: bool = False
+    """The function itself can't cross, so that no call of it began."""
 
 
 class RemoteCallError(WhilstError):

@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -273,3 +274,24 @@ def test_what_a_call_sets_in_its_context_is_seen_as_in_a_loop_or_not_at_all(way:
     else:
         # Wherever and after whichever call one is made, it begins in the context of the map.
         assert (results, after) == ([1] * 30, 0)
+
+
+@pytest.mark.parametrize("errors", ["raise", "return"])
+def test_a_function_that_cant_be_sent_says_so_once(errors: Any) -> None:
+    guard = threading.Lock()
+
+    def guarded(item: int) -> int:
+        with guard:
+            return item
+
+    if errors == "raise":
+        with pytest.raises(NotPicklableError) as caught:
+            map(guarded, range(5_000), mode="parallel", backend="processes")
+        error: Any = caught.value
+    else:
+        given = map(guarded, range(500), mode="parallel", backend="processes", errors="return")
+        assert {type(each) for each in given} == {NotPicklableError}
+        error = given[-1]
+    assert [note for note in error.__notes__ if "raised by" in note] == [
+        f"whilst: raised by every call of {guarded.__qualname__}: none of them began"
+    ]

@@ -67,7 +67,9 @@ def as_raised(error: BaseException, job: Job, number: int, item: object) -> Base
 
 
 def note_item(error: BaseException, job: Job, number: int, item: object) -> None:
-    """Add the note that names the item, once."""
+    """Add the note that names the item, once. An error that is no single call's says so itself."""
+    if getattr(error, "is_of_every_call", False):
+        return
     add_note(error, f"whilst: raised by {describe_call(job, number, item)}")
 
 

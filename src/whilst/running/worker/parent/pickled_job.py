@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whilst.running.call_names import name_of
+from whilst.running.call_names import add_note, name_of
 from whilst.running.calls.process_state import ProcessState
 from whilst.running.worker.child import environment
 from whilst.running.worker.transport import byvalue, serialization
@@ -60,7 +60,10 @@ class PickledJob:
             if 0 in packed.failures:
                 from whilst.running.worker.transport.pickle_errors import not_picklable
 
-                error = not_picklable(name_of(self.job.fn), "it", fn, packed.failures[0])
+                name = name_of(self.job.fn)
+                error = not_picklable(name, "it", fn, packed.failures[0])
+                error.is_of_every_call = True
+                add_note(error, f"whilst: raised by every call of {name}: none of them began")
             found = self._packed[key] = (packed, error)
         return found
 
