@@ -59,3 +59,53 @@ def test_constants_that_a_decorator_put_into_code_are_kept_and_so_is_its_file() 
     copy = pickle.loads(byvalue.dumps(fn, None, is_careful=True))
     assert copy() is marked
     assert copy.__code__.co_filename == __file__
+
+
+SCRIPT = """
+import functools
+
+class Model:
+    @functools.cached_property
+    def weight(self):
+        return self.factor * 2
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, value):
+        return self.weight * value
+
+@functools.singledispatch
+def name(value):
+    "The name of what it is."
+    return "object"
+
+@name.register
+def _(value: int):
+    return "int"
+
+@name.register
+def _(value: list):
+    return [name(each) for each in value]
+"""
+
+
+def script() -> dict[str, Any]:
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(SCRIPT, scope)
+    return scope
+
+
+def test_a_class_with_a_cached_property_goes_by_value() -> None:
+    copy = pickle.loads(byvalue.dumps(script()["Model"](3), None))
+    assert [copy(1), copy(2), vars(copy)] == [6, 12, {"factor": 3, "weight": 6}]
+
+
+def test_a_function_of_singledispatch_goes_by_value_with_what_is_registered() -> None:
+    original = script()["name"]
+    assert original([1, "", [2]]) == ["int", "object", ["int"]]  # so that its cache holds something
+    copy = pickle.loads(byvalue.dumps(original, None))
+    assert copy([1, "", [2]]) == ["int", "object", ["int"]]
+    assert (copy.__name__, copy.__doc__) == ("name", "The name of what it is.")
+    copy.register(str, len)
+    assert (copy("four"), original("four")) == (4, "object")

@@ -73,3 +73,10 @@ def test_an_object_that_contains_itself_ends() -> None:
     loop: dict[str, object] = {"lock": threading.Lock()}
     loop["self"] = loop
     assert find_culprit(loop).path == "['lock']"
+
+
+def test_what_a_class_of_a_script_holds_is_named() -> None:
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec("import threading\nclass Counter:\n    guard = threading.Lock()", scope)
+    culprit = find_culprit(scope["Counter"]())
+    assert (culprit.path, culprit.kind) == (".guard", "_thread.lock")

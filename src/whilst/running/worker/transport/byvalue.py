@@ -100,10 +100,23 @@ def _pickler_class() -> Any:
             ContextVar: _reduce_variable,
             io.TextIOWrapper: _refuse_file,
             cached: _reduce_cached,
+            functools.cached_property: _reduce_cached_property,
             memoryview: _reduce_view,
             CodeType: _reduce_code,
         }
-        _picklers.append(type("ByValuePickler", (base,), {"dispatch_table": ChainMap(ours, base.dispatch_table)}))
+        generic: Any = functools.singledispatch(len)
+
+        def reducer_override(pickler: Any, value: Any) -> Any:
+            reduced = base.reducer_override(pickler, value)
+            is_by_name = reduced is NotImplemented
+            return (
+                reduced
+                if is_by_name or getattr(value, "__code__", None) is not generic.__code__
+                else _reduce_generic(value)
+            )
+
+        members = {"dispatch_table": ChainMap(ours, base.dispatch_table), "reducer_override": reducer_override}
+        _picklers.append(type("ByValuePickler", (base,), members))
     return _picklers[0]
 
 
@@ -139,6 +152,42 @@ def _rebuild_cached(fn: Any, maxsize: int | None, typed: bool) -> Any:
     import functools
 
     return functools.lru_cache(maxsize, typed)(fn)
+
+
+def _reduce_cached_property(cached: Any) -> tuple[Any, ...]:
+    """With a lock of its own over there: until 3.11 it has one, for which cloudpickle would refuse the whole class."""
+    return _rebuild_cached_property, (cached.func, cached.attrname)
+
+
+def _rebuild_cached_property(fn: Any, name: str | None) -> Any:
+    import functools
+
+    cached = functools.cached_property(fn)
+    cached.attrname = name
+    return cached
+
+
+def _reduce_generic(fn: Any) -> tuple[Any, ...]:
+    """A function of `functools.singledispatch`: what is registered, without its cache of weak references.
+
+    Filled after it is made, since what is registered may name the function itself.
+    """
+    return _make_generic, (), (fn.__wrapped__, dict(fn.registry)), None, None, _fill_generic
+
+
+def _make_generic() -> Any:
+    import functools
+
+    return functools.singledispatch(len)
+
+
+def _fill_generic(fn: Any, state: tuple[Any, dict[type, Any]]) -> None:
+    import functools
+
+    wrapped, registry = state
+    for kind, implementation in registry.items():
+        fn.register(kind, implementation)
+    functools.update_wrapper(fn, wrapped)
 
 
 def _reduce_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:

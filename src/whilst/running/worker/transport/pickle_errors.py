@@ -110,6 +110,10 @@ def _all_parts(value: object) -> Iterator[tuple[str, object]]:
                     yield f".{name}", getattr(value, name)
                 except AttributeError:
                     continue
+        if type(value).__module__ == "__main__":  # its class goes by value, with all that stands in it
+            for name, each in list(vars(type(value)).items()):
+                if not name.startswith("__"):
+                    yield f".{name}", each
 
 
 def _parts_of_callable(value: object) -> Iterator[tuple[str, object]]:
