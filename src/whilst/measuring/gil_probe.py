@@ -98,7 +98,10 @@ class GilProbe:
         self._done.acquire()
         self._is_over.acquire()
         # A raw thread costs a third of a threading.Thread, and needs no entry in the list of threads.
-        _thread.start_new_thread(self._watch, ())
+        try:
+            _thread.start_new_thread(self._watch, ())
+        except RuntimeError:  # no thread to be had: nothing is seen, which is no news of the GIL either way
+            self._is_over.release()
 
     def stop(self) -> Sightings:
         """End the probe and return what it saw. Its thread has left its last line when this returns."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import sys
 import time
 from _socket import MSG_DONTWAIT, socketpair
 
@@ -132,7 +131,7 @@ class ProcessBackend:
         self._workers: dict[int, _Worker] = {}
         self._by_fd: dict[int, _Worker] = {}
         self._queued: list[Event] = []
-        self._poll = select.poll()
+        self._poll = _poll()
         self._served: Served | None = None
         self._forks = Forks(self._poll)
         self._tracker = TrackerPipe(self._poll)
@@ -403,12 +402,24 @@ class ProcessBackend:
                 self._look(left)
 
 
+def _poll() -> select.poll:
+    """A new one, also where eventlet's patches have taken it out of the module (its `select` serves no other use)."""
+    if hasattr(select, "poll"):
+        return select.poll()
+    from importlib.util import find_spec, module_from_spec
+
+    spec = find_spec("select")
+    assert spec is not None
+    assert spec.loader is not None
+    unpatched = module_from_spec(spec)
+    spec.loader.exec_module(unpatched)
+    poll: select.poll = unpatched.poll()
+    return poll
+
+
 def _standard_output() -> int:
     """The descriptor 1 of this moment, whatever was redirected; the null device if it is closed."""
     try:
         return os.dup(1)
     except OSError:
         return os.open(os.devnull, os.O_WRONLY)
-
-
-assert sys.platform != "win32" or hasattr(select, "poll"), "processes need poll: not available here"

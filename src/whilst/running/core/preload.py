@@ -39,7 +39,10 @@ def preload() -> Preload | None:
     """Begin, if there is anything to make ready, and a way to see whether the thread that makes the call waits."""
     if not _HAS_CLOCKS or all(name in sys.modules for name in _MODULES):
         return None
-    return Preload()
+    try:
+        return Preload()
+    except RuntimeError:  # no thread to be had: the modules are loaded when they are needed
+        return None
 
 
 class Preload:
@@ -55,8 +58,8 @@ class Preload:
         self._is_over = _thread.allocate_lock()
         self._done.acquire()
         self._is_over.acquire()
-        _busy.add(self)
         _thread.start_new_thread(self._run, ())
+        _busy.add(self)
 
     def stop(self) -> None:
         """The call is over (or forks): no module is begun with any more."""
