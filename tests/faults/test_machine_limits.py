@@ -37,7 +37,7 @@ def run(limit: str, call: str) -> subprocess.CompletedProcess[str]:
         time.sleep(0.02)
         return x
     """
-    shown = "print(results == list(range(20)), results.decision.mode.value, results.decision.why)"
+    shown = "print(results == list(range(20)), results.decision.mode.value, results.decision)"
     code = f"{textwrap.dedent(program)}\n{limit}\nresults = {call}\n{shown}"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment)
