@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -79,3 +80,29 @@ def test_what_an_import_in_a_worker_sets_stays(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(NAME, "changed")
         assert executor.submit(calls.environment, NAME).result(30) == "changed"
         assert executor.submit(calls.environment, "WHILST_LIBRARY").result(30) == "set"
+
+
+LAST_WORDS = """
+import atexit, sys, time, whilst
+
+def call(i):
+    end = time.perf_counter() + 0.01
+    while time.perf_counter() < end:
+        pass
+    if i % 40 == 30:
+        atexit.register(print, "bye", i)
+    return i
+
+results = whilst.map(call, range(100), mode=sys.argv[1])
+print(results == list(range(100)), any("atexit" in each for each in results.decision.given_up))
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [("auto", "True False\nbye 70\nbye 30\n"), ("sequential", "True False\nbye 70\nbye 30\n"), ("parallel", None)],
+)
+def test_what_calls_register_for_the_programs_end_runs_then_or_is_given_up_by_name(mode: str, said: str | None) -> None:
+    done = subprocess.run([sys.executable, "-c", LAST_WORDS, mode], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout == said if said is not None else done.stdout.startswith("True True\n")

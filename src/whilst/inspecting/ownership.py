@@ -91,6 +91,7 @@ SETTLED_TYPES: Final = (
 """Objects whose methods are never taken to change them, whatever they are called."""
 
 EVENT_LOOP: Final = "the event loop of the calling thread"
+AT_EXIT: Final = "what atexit calls at the program's end"
 
 PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("posix", "chdir"): "the working directory",
@@ -135,6 +136,8 @@ PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("numpy", "seterr"): "numpy's error state",
     ("numpy", "set_printoptions"): "numpy's print options",
     ("decimal", "setcontext"): "",
+    ("atexit", "register"): AT_EXIT,
+    ("atexit", "unregister"): AT_EXIT,
     ("_asyncio", "get_event_loop"): EVENT_LOOP,
     ("asyncio.events", "get_event_loop"): EVENT_LOOP,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import functools
 import heapq
@@ -472,3 +473,34 @@ def test_library_code_is_not_followed(monkeypatch):
 
 def test_standard_output_by_its_number_is_an_open_file_of_all_calls():
     assert reaches(lambda x: os.write(1, b"%d" % x)) == {Reach.STATEFUL}
+
+
+def registers(x):
+    if x == 300:
+        atexit.register(print, x)
+    return x
+
+
+def registers_by_decorator(x):
+    @atexit.register
+    def bye():
+        RESULTS.clear()
+
+    return x
+
+
+def registers_once(x):
+    global MODEL
+    if MODEL is None:
+        MODEL = {}
+        atexit.register(MODEL.clear)
+    return x
+
+
+@pytest.mark.parametrize("fn", [registers, registers_by_decorator])
+def test_what_is_to_run_at_the_programs_end_is_seen(fn):
+    assert (Reach.SHARED, "what atexit calls at the program's end") in found(fn)
+
+
+def test_what_is_registered_with_a_lazy_load_settles_as_it_does():
+    assert [suspect.settles for suspect in scan(registers_once, 1).suspects] == [True, True]

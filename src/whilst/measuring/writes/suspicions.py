@@ -148,6 +148,9 @@ class Suspicions:
             if setting == ownership.EVENT_LOOP:  # another thread has none, and a forked process shares its descriptors
                 self.suspect(Reach.STATEFUL, setting, call.callee, call, where)
                 return
+            if setting == ownership.AT_EXIT:  # a worker ends before the program, and has a list of its own
+                self.suspect(Reach.SHARED, setting, call.callee, call, where)
+                return
             reverts = module in _REVERTING or name in _REVERTING
             self.suspect(Reach.PROCESS, setting, call.callee, call, where, reverts=reverts)
         elif module in ownership.UNSHARABLE_PACKAGES:
