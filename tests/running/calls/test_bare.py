@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from whilst.running.worker import bare
+from whilst.running.calls import bare
 
 LATER = ("child.threaded", "child.looped", "transport.exceptions", "transport.pickle_errors")
 """Loaded by a worker once it needs them, when nothing stands in for whilst any more."""
