@@ -19,6 +19,7 @@ __all__ = [
     "DayError",
     "InitializerError",
     "JournalError",
+    "MachineLimitError",
     "MissingExtraError",
     "NotPicklableError",
     "RemoteCallError",
@@ -78,6 +79,10 @@ class TimeoutExceededError(WhilstError, TimeoutError):
 
 class JournalError(WhilstError, ValueError):
     """A journal belongs to another function or other items, or can't be read."""
+
+
+class MachineLimitError(WhilstError, OSError):
+    """The machine does not give what a worker needs: the message names the limit and the remedy; `errno` is set."""
 
 
 class CheckError(WhilstError, ValueError):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import psutil
 import pytest
+
+from whilst.errors import MachineLimitError
+from whilst.running.backends.processes import ProcessBackend
+from whilst.running.jobs import WorkerFailed
+from whilst.running.worker.parent.machine_limits import machine_limit
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -37,7 +45,7 @@ def run(limit: str, call: str) -> subprocess.CompletedProcess[str]:
         time.sleep(0.02)
         return x
     """
-    shown = "print(results == list(range(20)), results.decision.mode.value, results.decision)"
+    shown = "print(results == list(range(20)), results.decision.mode.value, results.decision, results.decision.history)"
     code = f"{textwrap.dedent(program)}\n{limit}\nresults = {call}\n{shown}"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment)
@@ -54,3 +62,60 @@ def test_auto_completes_without_a_thread_to_be_had(fn: str) -> None:
 def test_processes_are_served_where_poll_was_patched_away(mode: str) -> None:
     done = run(NO_POLL, f"whilst.map(work, range(20), mode={mode!r})")
     assert done.stdout.startswith("True"), done.stderr
+
+
+NO_FILE_MAY_GROW = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+"""
+CALLS_WORK = """
+from dataclasses import replace
+from whilst.running.policies import decide
+real = decide.decide
+def decide_for_work(profile, machine, given):
+    \"\"\"As if they worked for a second each, however loaded this machine is.\"\"\"
+    return real(replace(profile, work_s=1.0, wait_s=0.0, gil_s=1.0), replace(machine, cores=4), given)
+decide.decide = decide_for_work
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the shared page is a file of the system's own")
+def test_auto_goes_on_here_and_says_which_limit_keeps_processes_away() -> None:
+    done = run(NO_FILE_MAY_GROW + CALLS_WORK, "whilst.map(work, range(20))")
+    assert done.stdout.startswith("True sequential"), done.stdout + done.stderr
+    assert "Not parallel: A worker process can't be started: files may not be" in done.stdout
+    assert done.stdout.count("Change(") == 1, done.stdout
+    assert "raise `ulimit -f`" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the shared page is a file of the system's own")
+@pytest.mark.parametrize("mode", ["parallel", "combined"])
+def test_a_mode_by_name_names_limit_and_remedy(mode: str) -> None:
+    done = run(NO_FILE_MAY_GROW, f"whilst.map(work, range(20), mode={mode!r})")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("whilst.errors.MachineLimitError: [Errno 27] A worker process can't be started")
+    assert "ulimit -f" in last
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EIO])
+def test_a_limit_survives_pickling_and_keeps_its_number(number: int) -> None:
+    error = pickle.loads(pickle.dumps(machine_limit(OSError(number, os.strerror(number)))))
+    assert isinstance(error, MachineLimitError)
+    assert isinstance(error, OSError)
+    assert error.errno == number
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no worker processes here")
+def test_a_start_that_fails_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    files = psutil.Process().num_fds()
+    backend = ProcessBackend()
+    monkeypatch.setattr(os, "ftruncate", refused)
+    backend.start_worker(0)
+    (event,) = backend.events(1)
+    backend.close(kill=True)
+    assert isinstance(event, WorkerFailed)
+    assert isinstance(event.error, MachineLimitError)
+    assert psutil.Process().num_fds() == files

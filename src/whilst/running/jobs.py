@@ -256,6 +256,8 @@ class WorkerFailed(Record):
 
     worker: int
     error: BaseException
+    is_given_up: bool = False
+    """No more are wanted: the rest is made in another way."""
 
 
 def _signal_name(number: int) -> str:

@@ -24,6 +24,7 @@ from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerFailed
 from whilst.running.worker.parent import fork
 from whilst.running.worker.parent.fork import Forks
 from whilst.running.worker.parent.in_flight import InFlight
+from whilst.running.worker.parent.machine_limits import machine_limit
 from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.task_channel import TaskChannel
 from whilst.running.worker.transport import messages
@@ -146,8 +147,10 @@ class ProcessBackend:
         try:
             with DeferredSignals():  # between its start and the note that it is there
                 self._spawn(worker)
-        except (OSError, WhilstError) as error:
+        except WhilstError as error:
             self._queued.append(WorkerFailed(worker, error))
+        except (OSError, MemoryError) as error:
+            self._queued.append(WorkerFailed(worker, machine_limit(error)))
 
     def send(self, worker: int, batch: Batch) -> None:
         target = self._workers.get(worker)
@@ -277,9 +280,15 @@ class ProcessBackend:
 
     def _spawn(self, number: int) -> None:
         starter = self._starter()
-        ours, theirs = socketpair()
-        page, page_fd = StatusPage.create(self.slots)
-        stderr_fd = anonymous_file("whilst-stderr", 0, is_appended=True)
+        with contextlib.ExitStack() as undo:
+            ours, theirs = socketpair()
+            undo.callback(theirs.close)
+            undo.callback(ours.close)
+            page, page_fd = StatusPage.create(self.slots)
+            undo.callback(os.close, page_fd)
+            undo.callback(page.close)
+            stderr_fd = anonymous_file("whilst-stderr", 0, is_appended=True)
+            undo.pop_all()
         worker = _Worker(number, ours, page, stderr_fd, starter)
         try:
             self._launch(worker, (theirs.detach(), page_fd, os.dup(stderr_fd)))

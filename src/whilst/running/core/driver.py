@@ -302,9 +302,9 @@ class Driver:
                     pool.shape(directives)
             self.policy.observe(event)
             self.recorder.add(event)
+        elif isinstance(event, WorkerFailed) and self.policy.worker_failed(self.status, event.error):
+            event = event._replace(is_given_up=True)
         pool.handle(event)
-        if isinstance(event, WorkerFailed):
-            self.policy.worker_failed(self.status)
 
     # Answers.
 

@@ -119,8 +119,13 @@ class Policy:
         """
         return ()
 
-    def worker_failed(self, status: RunStatus) -> None:
-        """A worker could not be started. The pool tries again; after some failures the run has failed."""
+    def worker_failed(self, status: RunStatus, error: BaseException) -> bool:  # noqa: ARG002 - for those that act
+        """A worker could not be started. The pool tries again; after some failures the run has failed.
+
+        Returns:
+            Whether no more are wanted: the next directives ask for another back end.
+        """
+        return False
 
     def decision(self) -> Decision:
         """What was decided, with its history. Asked when the run is over, or by a reader in its midst."""

@@ -374,7 +374,7 @@ class PoolState:
         worker = self._roster.remove(event.worker)
         if worker is not None:
             self._put_back(self._take_all(worker))
-        return self._count_failed_start(event.error) + self._assign()
+        return [] if event.is_given_up else self._count_failed_start(event.error) + self._assign()
 
     def _count_failed_start(self, error: BaseException) -> list[Instruction]:
         self._failed_starts += 1

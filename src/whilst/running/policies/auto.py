@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 
 from whilst import model
-from whilst.errors import NotPicklableError
+from whilst.errors import MachineLimitError, NotPicklableError
 from whilst.running.backends import traits_of
 from whilst.running.backends.base import BackendConfig
 from whilst.running.calls.one_argument import Awaiter
@@ -156,18 +156,23 @@ class AutoPolicy(Policy):
                 self._note(f"{text} ({why})")
         return list(again)
 
-    def worker_failed(self, status: RunStatus) -> None:
-        """See `Policy.worker_failed`. This program can't be forked any more: the rest is made here."""
-        if not self._controller.config.is_forked or status.ready:
-            return
+    def worker_failed(self, status: RunStatus, error: BaseException) -> bool:
+        """See `Policy.worker_failed`. A limit of the machine, or of forks: the rest is made in this process."""
+        if self._controller.profile.is_picklable is False:
+            return True  # given up already, by another worker's failure
+        if status.ready:
+            return False
         from dataclasses import replace
 
-        from whilst.running.process_role import why_not_forked
+        why = error.strerror if isinstance(error, MachineLimitError) else ""
+        if not why and self._controller.config.is_forked:
+            from whilst.running.process_role import why_not_forked
 
-        hindrance = why_not_forked(tuple)
-        if hindrance:
-            why = f"no more worker can be forked ({hindrance})"
+            hindrance = why_not_forked(tuple)
+            why = f"no more worker can be forked ({hindrance})" if hindrance else ""
+        if why:
             self._adopt(replace(self._controller.profile, is_picklable=False, why_not=why), why)
+        return bool(why)
 
     def decision(self) -> Decision:
         from dataclasses import replace

@@ -67,7 +67,11 @@ def anonymous_file(name: str, size_bytes: int, *, is_appended: bool = False) -> 
 
         fd, path = tempfile.mkstemp(prefix=name)
         os.unlink(path)
-    os.ftruncate(fd, size_bytes)
+    try:
+        os.ftruncate(fd, size_bytes)
+    except OSError:
+        os.close(fd)
+        raise
     if is_appended:
         import fcntl
 
@@ -101,7 +105,11 @@ class StatusPage:
     def create(cls, slots: int) -> tuple[StatusPage, int]:
         """A new page and its descriptor."""
         fd = anonymous_file("whilst-page", cls.size_bytes(slots))
-        page = cls(fd, slots)
+        try:
+            page = cls(fd, slots)
+        except (OSError, MemoryError):
+            os.close(fd)
+            raise
         words = page.words
         words[BEGUN] = NOTHING
         words[SKIP_FROM] = words[SKIP_TO] = _FAR
