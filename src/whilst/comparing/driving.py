@@ -23,7 +23,7 @@ from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink
 from whilst.running.core.recorder import Recorder
 from whilst.running.jobs import Job, Limits
-from whilst.running.policies.choosing import gives_coroutines, usual_backend
+from whilst.running.policies.choosing import gives_coroutines, usual_backend, why_not_forked_for
 from whilst.running.policies.fixed import FixedPolicy, InlinePolicy
 
 __all__ = ["drive", "sample_calls"]
@@ -97,7 +97,7 @@ def sample_calls(
     at_once = min(overlap, -(-len(items) // count)) if mode.overlaps_waits else 1
     if mode.uses_several_executors:
         memory = worker_memory_bytes(count)
-        config = BackendConfig(backend, slots=at_once, memory_limit_bytes=memory, is_forked=True)
+        config = BackendConfig(backend, slots=at_once, memory_limit_bytes=memory, is_forked=not why_not_forked_for(fn))
         threads = count
     else:
         config = BackendConfig(backend, slots=at_once if is_coroutine else 1)

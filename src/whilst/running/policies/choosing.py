@@ -116,7 +116,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     if traits.is_remote:
         from whilst.measuring.machine import worker_memory_bytes
 
-        why_clean = _why_not_forked(job)
+        why_clean = why_not_forked_for(None if job.how == "call" else job.fn)
         if why_clean:
             _refuse_replaced(job, why_clean)
         limit = worker_memory_bytes(workers)
@@ -143,7 +143,7 @@ def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
     backend = "processes*eventloop" if job.is_coroutine else "processes"
     slots = _IN_FLIGHT_LAZY if job.is_coroutine else 1
     limit = worker_memory_bytes(workers)
-    why_clean = _why_not_forked(job)
+    why_clean = why_not_forked_for(None if job.how == "call" else job.fn)
     if why_clean:
         from whilst.measuring.reads import why_not_clean
 
@@ -158,17 +158,19 @@ def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
     return pilot_in_worker_policy(job, source, config, workers)
 
 
-def _why_not_forked(job: Job) -> str:
-    """Why workers for these calls can't be forks of this program; "" if they can."""
+def why_not_forked_for(fn: Callable[..., object] | None) -> str:
+    """Why workers for calls of this function can't be forks of this program; "" if they can.
+
+    None stands for an Executor's functions, which are not known yet: who gives them to processes looks at each.
+    """
     from whilst.running.process_role import why_not_forked
 
     def reached() -> list[object]:
         from whilst.measuring.writes.reachable import Reachable
 
-        return Reachable(job.fn).values()
+        return [] if fn is None else Reachable(fn).values()
 
-    # An Executor's functions are not known yet: they are the affair of who gives them to processes.
-    return why_not_forked(tuple if job.how == "call" else reached)
+    return why_not_forked(reached)
 
 
 def _refuse_replaced(job: Job, why_clean: str) -> None:
