@@ -292,7 +292,8 @@ def _at_every_instruction(
     limits = Limits(explorer.limits.steps * 20, explorer.limits.seconds)
     for each in strategies:
         if each.at_every_instruction and not hidden:
-            with explorer.suspended(), Explorer(explorer.program, limits, at_every_instruction=True) as inner:
+            again = Explorer(explorer.program, limits, at_every_instruction=True, started=explorer.started)
+            with explorer.suspended(), again as inner:
                 for kind in explorer.access_log.dropped:
                     inner.access_log.let_go(kind)
                 run_strategy(inner, each(inner, config), take, lambda: False)
