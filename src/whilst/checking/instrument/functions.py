@@ -195,8 +195,10 @@ class Instrumentation:
                     function.__code__ = new
 
     def end(self) -> None:
-        """It won't be used again."""
+        """It won't be used again. Rewritten code that lives on holds this, and no namespace is to live by that."""
+        self._names.clear()
         self._plans.clear()
+        self._compiled.clear()
         self._sources.clear()
         self.rewriter.end()
 
