@@ -180,3 +180,32 @@ def test_a_library_s_variable_set_from_outside_is_told_from_its_own_affairs(modu
     assert set_from_outside(library) == {}
     library.LIMIT, library.Image.size = 20, 4
     assert set_from_outside(library) == {"LIMIT": 20, "Image.size": 4}
+
+
+METHODS = """
+    def traced(method):
+        def call(*args):
+            return method(*args)
+        return call
+
+    class Account:
+        def show(self):
+            return "account"
+        __repr__ = show
+        @traced
+        def count(self):
+            return 1
+
+    def calls(k):
+        return repr(Account()), Account().count()
+"""
+
+
+def test_a_second_name_of_a_method_and_a_decorated_one_are_in_their_places(module):
+    assert reads_of(module(METHODS).calls).replaced == ()
+
+
+def test_a_method_that_was_replaced_is_found(module):
+    of_the_user = module(METHODS)
+    of_the_user.Account.count = lambda _: 2
+    assert reads_of(of_the_user.calls).replaced == ("of_the_user.Account.count",)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import dis
 import functools
 import os
@@ -271,7 +272,7 @@ class _Reader:
             label = f"{kind.__qualname__}.{attribute}"
             if kind.__module__ == "__main__":
                 self.value(value, label, is_sent=True)
-            elif isinstance(value, types.FunctionType) and value.__qualname__ != label:
+            elif isinstance(value, types.FunctionType) and not _is_of_class(value, kind, label):
                 self.replaced.append(f"{kind.__module__}.{label}")
             elif _parts_of_callable(value) is not None or callable(value):
                 self.value(value, label, is_sent=False)
@@ -440,6 +441,17 @@ def _is_in_place(value: Any, name: str, module: str) -> bool:
     for part in value.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is value
+
+
+def _is_of_class(function: types.FunctionType, kind: type, label: str) -> bool:
+    """A method by its own name, another name of a method (`__repr__ = __str__`), or what a decorator made of one."""
+    if function.__qualname__ == label or vars(kind).get(function.__name__) is function:
+        return True
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # it is empty
+            if isinstance(cell.cell_contents, types.FunctionType) and cell.cell_contents.__qualname__ == label:
+                return True
+    return False
 
 
 def _codes_of(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -126,10 +127,14 @@ def generator_after(steps: int) -> object:
     return made
 
 
-def held_lock() -> Any:
-    made = threading.Lock()
-    made.acquire()
-    return made
+HELD = threading.Lock()
+
+
+@pytest.fixture(autouse=True)
+def hold() -> Iterator[None]:
+    """Only while a test of this file runs: a program with a lock that is held for ever is never forked."""
+    with HELD:
+        yield
 
 
 def ring(*labels: object) -> Plain:
@@ -197,7 +202,7 @@ SAME_AND_OTHER: dict[str, tuple[Any, Any, Any]] = {
     "exception type": (KeyError("a"), KeyError("a"), IndexError("a")),
     "exception attribute": (ParseError("m", 1), ParseError("m", 1), ParseError("m", 2)),
     "exception group": (*(ExceptionGroup("g", [KeyError(1)]) for _ in "ab"), ExceptionGroup("g", [KeyError(2)])),
-    "lock": (threading.Lock(), threading.Lock(), held_lock()),
+    "lock": (threading.Lock(), threading.Lock(), HELD),
     "lock and rlock": (threading.Lock(), threading.Lock(), threading.RLock()),
     "condition": (threading.Condition(), threading.Condition(), threading.Condition(threading.Lock())),
     "semaphore": (threading.Semaphore(1), threading.Semaphore(1), threading.Semaphore(2)),

@@ -114,16 +114,16 @@ class Suspicions:
         kind = ownership.stateful_kind(owner.value, name) if owner.is_known else ""
         if kind and owner.is_shared:
             self.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
-        elif owner.is_shared and owner.is_known and _sets_itself(call.callee.value) and not holds_lock(owner.value):
-            self.suspects.append(
-                Suspect(owner.name, where, Reach.SHARED, owner.value, "", call.is_locked, call.guard, is_hint=True)
-            )
         elif (
             (name in ownership.MUTATORS or name == "set")  # as that of a ConfigParser
             and (owner.is_shared or owner.is_argument)
             and isinstance(owner.value, ownership.CONTAINERS)  # `session.put` sends, and changes nothing here
         ):
             self.write(owner, call, where)
+        elif owner.is_shared and owner.is_known and _sets_itself(call.callee.value) and not holds_lock(owner.value):
+            self.suspects.append(
+                Suspect(owner.name, where, Reach.SHARED, owner.value, "", call.is_locked, call.guard, is_hint=True)
+            )
 
     def use_descriptor(self, call: Call, where: str) -> None:
         """`os.read(fd, …)`: an open file by its number."""
