@@ -97,6 +97,21 @@ def test_a_mode_by_name_names_limit_and_remedy(mode: str) -> None:
     assert "ulimit -f" in last
 
 
+FEW_FILES = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, ({}, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the descriptors of workers")
+@pytest.mark.parametrize("most", [16, 24, 30])
+def test_workers_that_can_not_all_be_started_do_not_hang(most: int) -> None:
+    done = run(FEW_FILES.format(most), "whilst.map(work, range(20), mode='parallel', workers=4)")
+    last = (done.stdout + done.stderr).splitlines()[-1]
+    assert last.startswith(("True parallel", "whilst.errors.MachineLimitError: [Errno 24] A worker process can't be"))
+    assert "raise `ulimit -n`" in last or most > 24, last
+
+
 @pytest.mark.parametrize("number", [errno.EFBIG, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EIO])
 def test_a_limit_survives_pickling_and_keeps_its_number(number: int) -> None:
     error = pickle.loads(pickle.dumps(machine_limit(OSError(number, os.strerror(number)))))

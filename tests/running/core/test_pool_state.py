@@ -248,3 +248,25 @@ TestPoolHistory = PoolHistory.TestCase
 TestPoolHistory.settings = settings(
     max_examples=80, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_a_pool_whose_last_workers_can_not_be_started_goes_on_with_the_others() -> None:
+    state = PoolState(Limits(), RunEnd())
+    assert state.handle(Shaped(3)) == [Start(0), Start(1), Start(2)]
+    state.handle(WorkerReady(0))
+    again = [state.handle(WorkerFailed(number, OSError("no"))) for number in range(1, 4)]
+    assert again == [[Start(3)], [Start(4)], []]
+    assert state.handle(WorkerFailed(4, OSError("no"))) == []
+    assert state.end.broken is None
+    (sent,) = state.handle(Submitted(JOB, range(1), ["item 0"]))
+    assert isinstance(sent, Send)
+    assert sent.worker == 0
+    assert state.handle(WorkerDied(0, [0], [], [], exit_code=-9))[-1] == Start(5)
+
+
+def test_a_pool_without_any_worker_to_be_had_is_broken() -> None:
+    state = PoolState(Limits(), RunEnd())
+    state.handle(Shaped(2))
+    for number in range(5):
+        state.handle(WorkerFailed(number, OSError("no")))
+    assert isinstance(state.end.broken, OSError)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _MOST_FAILED_STARTS = 3
-"""When this many workers in a row died before they were ready, none ever will be."""
+"""When this many workers in a row could not be started, or died before they were ready, no more will be."""
 
 
 class Held:
@@ -249,6 +249,8 @@ class PoolState:
         self._tried: dict[int, int] = {}
         self._next_batch = 0
         self._failed_starts = 0
+        self._most: int | None = None
+        """How many workers can be had at once, where starting one more has failed."""
 
     # What others may ask.
 
@@ -343,7 +345,8 @@ class PoolState:
         """Start or stop workers until there are as many as wanted."""
         if self.end.broken is not None:
             return []
-        missing = self.shape.workers - self._roster.staying
+        wanted = self.shape.workers if self._most is None else min(self.shape.workers, self._most)
+        missing = wanted - self._roster.staying
         if missing >= 0:
             return [Start(self._roster.add().number) for _ in range(missing)]
         instructions: list[Instruction] = []
@@ -377,13 +380,15 @@ class PoolState:
         return [] if event.is_given_up else self._count_failed_start(event.error) + self._assign()
 
     def _count_failed_start(self, error: BaseException) -> list[Instruction]:
+        """Try again, then go on with the workers that there are; without any the run is over."""
         self._failed_starts += 1
-        if self._failed_starts >= _MOST_FAILED_STARTS and not any(each.is_ready for each in self.workers.values()):
-            self.end.broken = error
-            for worker in self.workers.values():
-                self._roster.note_stopping(worker)
-            return [Stop(number, kill=True) for number in self.workers]
-        return self._resize()
+        if self._failed_starts < _MOST_FAILED_STARTS:
+            return self._resize()
+        self._most = self._roster.staying
+        if self._most:
+            return []
+        self.end.broken = error
+        return [Stop(number, kill=True) for number in self.workers]
 
     def _died(self, event: WorkerDied) -> list[Instruction]:
         worker = self._roster.remove(event.worker)

@@ -157,12 +157,15 @@ class FixedPolicy(Policy):
         self._least_ns = 0 if is_near else _LEAST_NS
         self._batch_ns = _NEAR_BATCH_NS if is_near else _BATCH_NS
         self._ahead_below_ns = _NEAR_AHEAD_BELOW_NS if is_near else _AHEAD_BELOW_NS
-        self._enough = 0
+        self._enough = self._most_ready = 0
+        self._why_fewer = ""
+        """Why a worker could not be started, where one could not."""
         self._has_begun = not is_batched or is_near or is_lazy
         self._most = max(_LAZY_CALLS // workers, 64) if is_lazy else None
 
     def directives(self, status: RunStatus) -> Directives:
         wanted = self._workers_for(status)
+        self._most_ready = max(self._most_ready, status.ready)
         if not self._has_begun and status.left is not None:
             self._has_begun = True
             self._batch = max(1, min(_FIRST, status.left // (_FIRST_SHARE * self._workers)))
@@ -193,6 +196,12 @@ class FixedPolicy(Policy):
         self.observe(finished)
         return finished
 
+    def worker_failed(self, status: RunStatus, error: BaseException) -> bool:
+        """See `Policy.worker_failed`: what was asked for is tried again, and then done with fewer."""
+        self._most_ready = max(self._most_ready, status.ready)
+        self._why_fewer = str(error)
+        return False
+
     def observe(self, finished: Finished) -> None:
         self._length.learn(finished)
         call_ns = self._length.call_ns
@@ -209,10 +218,16 @@ class FixedPolicy(Policy):
     def decision_later(self) -> Callable[[], Decision]:
         """See `Policy.decision_later`."""
         caveats = self._caveats.without_function() if self._caveats is not None else tuple
+        if self._why_fewer and self._most_ready < self._enough:
+            caveats = partial(_with_fewer, caveats, f"Not all of the {self._workers} workers: {self._why_fewer}")
         return partial(_as_asked, self._config, self._workers, self._batch, self._reason, caveats)
 
     def close(self) -> None:
         self._awaiter.close()
+
+
+def _with_fewer(caveats: Callable[[], tuple[str, ...]], fewer: str) -> tuple[str, ...]:
+    return (fewer, *caveats())
 
 
 def _as_asked(
