@@ -12,6 +12,7 @@ from whilst.measuring import clocks
 from whilst.measuring.gil_probe import GilProbe, Sightings
 from whilst.measuring.payload import measure, measure_function
 from whilst.measuring.pilot import Pilot
+from whilst.measuring.writes.reachable import Reachable
 
 
 def test_a_canary_leaves_no_thread():
@@ -115,3 +116,72 @@ def test_of_a_function_with_a_cache_the_later_calls_count():
         pilot.laps.append(clocks.Lap(length, length, 0, 0))
         pilot.counts.append(calls)
     assert pilot.profile().wall_s == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [threading.Lock(), threading.RLock(), threading.Semaphore(1), threading.Condition()],
+    ids=lambda lock: type(lock).__name__,
+)
+def test_a_lock_held_while_a_call_waits_is_seen(lock):
+    def ask(x):
+        with lock:
+            time.sleep(0.02)
+
+    pilot = Pilot(ask)
+    pilot.look_into(1)
+    assert pilot.may_differ
+    pilot.begin(1)
+    ask(1)
+    pilot.end(1)
+    assert pilot.seen.locked_share == 1.0
+    assert pilot.profile().locked_s >= pilot.profile().wait_s
+    assert [write.spoils_threads for write in pilot.writes] == [False]
+
+
+def test_a_lock_held_only_between_waits_limits_nothing():
+    lock = threading.Lock()
+
+    def ask(x):
+        time.sleep(0.01)
+        with lock:
+            pass
+        time.sleep(0.01)
+
+    pilot = Pilot(ask)
+    pilot.look_into(1)
+    pilot.begin(1)
+    ask(1)
+    pilot.end(1)
+    assert pilot.profile().locked_s == 0.0
+    assert not pilot.writes
+
+
+@functools.lru_cache
+def model():
+    return 3
+
+
+@pytest.mark.parametrize(("fn", "may_differ"), [(lambda x: x * model(), True), (lambda x: x * 3, False)])
+def test_a_cache_or_what_a_thread_keeps_asks_for_a_second_look(fn, may_differ):
+    pilot = Pilot(fn)
+    pilot.look_into(1)
+    assert pilot.may_differ is may_differ
+
+
+def test_what_a_thread_loads_for_itself_is_known_from_the_second_call():
+    own = threading.local()
+
+    def call(x):
+        own.model = getattr(own, "model", None) or object()
+        return x
+
+    reachable = Reachable(call)
+    call(1)
+    pilot = Pilot(call, reachable=reachable)
+    pilot.add(clocks.Lap(0.3, 0.2, 0, 0))
+    pilot.look_into(1)
+    assert pilot.may_differ
+    assert pilot.thread_extra_s == 0.0
+    pilot.add(clocks.Lap(0.11, 0.01, 0, 0))
+    assert pilot.thread_extra_s == pytest.approx(0.19)

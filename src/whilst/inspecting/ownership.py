@@ -36,6 +36,7 @@ __all__ = [
     "holds_lock",
     "is_foreign",
     "is_generator",
+    "is_held",
     "is_lock",
     "is_own_code",
     "is_own_function",
@@ -159,6 +160,8 @@ LOCK_TYPES: Final = _words(
     lock RLock Lock Condition Semaphore BoundedSemaphore _RLock DummyLock SemLock FileLock UnixFileLock
     """
 )
+_LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
+_SEMAPHORES: Final = (threading.Semaphore, threading.BoundedSemaphore)
 
 
 @functools.cache
@@ -226,6 +229,16 @@ def is_lock(value: object) -> bool:
     kind = type(value)
     source = getattr(sys.modules.get(module_of(kind)), "__file__", None)
     return kind.__name__ in LOCK_TYPES and (source is None or not is_own_code(source))
+
+
+def is_held(lock: object) -> bool:
+    """Has somebody taken one of the standard library's locks, so that the next has to wait? Takes nothing itself."""
+    if type(lock) in _SEMAPHORES:
+        return bool(vars(lock).get("_value") == 0)
+    if type(lock) is threading.Condition:
+        lock = vars(lock).get("_lock")
+    # A reentrant lock says so in no other way before Python 3.14.
+    return type(lock) in _LOCKS and repr(lock).startswith("<locked")
 
 
 def holds_lock(value: object) -> bool:

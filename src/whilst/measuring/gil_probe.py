@@ -6,7 +6,8 @@ says "held". An answer at once may mean that the other thread works without the 
 no core. So the probe keeps the GIL for a tenth of a millisecond more and looks at the other thread's CPU clock: if
 that goes on, the work is done without the GIL. This tells zlib, hashlib and numpy from pure Python, which the ratio
 of CPU to wall time does not. Where the clock stands still it looks (Linux) at which system call the thread sits in:
-a sleep meets no limit however many sleep, a socket or a lock may.
+a sleep meets no limit however many sleep, a socket or a lock may. And whether a lock that calls share is held
+meanwhile: then however many threads there are, one of them gets on.
 
 Costs: one raw thread (about 30 µs), and a forced switch each few milliseconds. It lives during the pilot only.
 """
@@ -18,9 +19,11 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from whilst.inspecting.ownership import is_held
 from whilst.measuring.clocks import delay_ns
 
 __all__ = ["GilProbe", "Sightings"]
@@ -63,12 +66,20 @@ class Sightings:
     """What the looking itself cost."""
     waits: dict[str, int] = field(default_factory=dict)
     """It got the GIL at once, and the other thread was in such a wait."""
+    locked: int = 0
+    """Of the looks that found the GIL free, those at which one of the locks was held."""
 
     @property
     def gil_share(self) -> float | None:
         """Of the time on a core, the share with the GIL held; None where nothing was seen."""
         looks = self.held + self.free
         return self.held / looks if looks else None
+
+    @property
+    def locked_share(self) -> float | None:
+        """Of the time without the GIL, the share with one of the locks held; None where nothing was seen."""
+        looks = self.free + sum(self.waits.values())
+        return self.locked / looks if looks else None
 
     def most_wait_s(self, wall_s: float) -> float | None:
         """Of so many seconds, those in which the other thread can have waited; None after too few looks."""
@@ -84,11 +95,12 @@ class Sightings:
 
 
 class GilProbe:
-    """Watch the thread that makes this object, until `stop`."""
+    """Watch the thread that makes this object, until `stop`; `locks` are those that its calls share."""
 
-    __slots__ = ("_clock", "_done", "_is_over", "_numbers", "_path", "seen")
+    __slots__ = ("_clock", "_done", "_is_over", "_locks", "_numbers", "_path", "seen")
 
-    def __init__(self) -> None:
+    def __init__(self, locks: Sequence[object] = ()) -> None:
+        self._locks = locks
         self.seen = Sightings()
         self._clock = time.pthread_getcpuclockid(_thread.get_ident()) if _HAS_CLOCKS else None
         self._done = _thread.allocate_lock()
@@ -135,12 +147,14 @@ class GilProbe:
         if late_s > _AT_ONCE_S:
             self.seen.held += 1
             return
+        is_locked = any(map(is_held, self._locks))
         if self._goes_on_working():
             self.seen.free += 1
-            return
-        what = self._wait_of_caller()
-        if what:
+        elif what := self._wait_of_caller():
             self.seen.waits[what] = self.seen.waits.get(what, 0) + 1
+        else:
+            return
+        self.seen.locked += is_locked
 
     def _goes_on_working(self) -> bool:
         """While this thread holds the GIL, does the other one's CPU clock advance?"""

@@ -35,6 +35,10 @@ _LEVEL: Final = 1.25
 """and where the next ones worked as much."""
 _MANY_CALLS: Final = 16
 """First calls in a smaller number say little about the work of later ones."""
+_LONG_S: Final = 0.05
+"""What takes less in a first call does no harm if every thread does it."""
+_LOCKED: Final = 0.1
+"""Below this share of a call's waiting a lock held meanwhile limits nothing."""
 _FILE_S: Final = 100e-6
 """What opening, writing or deleting a small file takes."""
 
@@ -69,6 +73,8 @@ class Pilot:
     """Why a worker would work on, or give back, something other than a `for` loop has."""
     is_settled: bool = True
     """The first call left nothing changed that the scan knows nothing of."""
+    is_set_per_thread: bool = False
+    """The first call set what every thread sets for itself: a connection, a model."""
     _strays: dict[str, Write] = field(default_factory=dict)
     _watchlist: Watchlist | None = None
     _before: Mapping[str, object] | None = None
@@ -79,6 +85,7 @@ class Pilot:
     _start: clocks.Reading | None = None
     _ear: Ear | None = None
     _input_prints: bool = False
+    _locks: list[tuple[str, object]] = field(default_factory=list)
 
     def look_into(self, item: object) -> None:
         """Scan the function with an item at hand, and take the first look at what it may write. Once."""
@@ -91,12 +98,14 @@ class Pilot:
                 self._note_thread_state(self.reachable)
             else:
                 self._note_thread_state(self.reachable)
+                self.is_set_per_thread = self.reachable.has_set_per_thread()
                 found = self.reachable.look()
                 self.is_settled = (
                     not self.reachable.has_grown
                     and not any(change.value is AROUND for change in found)
                     and not self._unexplained(found)
                 )
+            self._locks = [] if self.is_coroutine else self.reachable.locks()
 
     def _note_thread_state(self, reachable: Reachable) -> None:
         """What the program set for this thread alone, as it was before the first call."""
@@ -114,7 +123,7 @@ class Pilot:
         if self._watchlist is not None:
             self._before = settings_now()
             self._item_before = _print_of(item)
-            self._gil_probe = GilProbe()
+            self._gil_probe = GilProbe([lock for _, lock in self._locks])
         self.files.begin(item)
         if self._input_prints:
             self._ear = Ear()
@@ -201,6 +210,7 @@ class Pilot:
     def _add(self, seen: Sightings) -> None:
         self.seen.held += seen.held
         self.seen.free += seen.free
+        self.seen.locked += seen.locked
         for what, count in seen.waits.items():
             self.seen.waits[what] = self.seen.waits.get(what, 0) + count
 
@@ -279,6 +289,26 @@ class Pilot:
         return extra if extra > 0.5 * self.laps[0].alone_s else 0.0
 
     @property
+    def thread_extra_s(self) -> float:
+        """What each new thread works before its calls are like the others; 0.0 while that can't be told."""
+        if not self.is_set_per_thread or len(self.laps) < 2:
+            return 0.0
+        return max(0.0, self.laps[0].thread_s - self._mean("thread_s"))
+
+    @property
+    def may_differ(self) -> bool:
+        """May the first call be unlike the others, in ways that one alone doesn't show?"""
+        return self.scan.caches or bool(self._locks) or (self.is_set_per_thread and self.laps[0].alone_s > _LONG_S)
+
+    def _held_locks(self) -> list[Write]:
+        """A lock that a call holds while it waits keeps others out here: a worker process would have a copy of it."""
+        if (self.seen.locked_share or 0.0) < _LOCKED or not self.seen.waits:
+            return []
+        names = ", ".join(dict.fromkeys(name for name, _ in self._locks))
+        what = f"{names}, held while it waits: a worker would have a lock of its own"
+        return [Write(what, is_confirmed=True, spoils_threads=False)]
+
+    @property
     def cold(self) -> float:
         """So many times what later calls work may these have worked."""
         if self.calls >= _MANY_CALLS:
@@ -308,6 +338,7 @@ class Pilot:
                 *self._item_writes,
                 *self._strays.values(),
                 *self.files.writes(self.rest),
+                *self._held_locks(),
             )
             if write.what not in known
         ]
@@ -344,12 +375,13 @@ class Pilot:
         if not self.laps:
             return empty
         work, wait = self._mean("thread_s"), self._mean("wait_s")
-        share = self.gil_share
+        share, locked = self.gil_share, self.seen.locked_share
         profile = replace(
             empty,
             work_s=work,
             wait_s=wait,
             gil_s=None if share is None else share * work,
+            locked_s=None if locked is None else locked * (wait + (0.0 if share is None else (1 - share) * work)),
             calls=self.calls,
             first_call_s=self.laps[0].alone_s,
             native_s=self._mean("others_s"),

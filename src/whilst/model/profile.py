@@ -33,6 +33,7 @@ class Profile:
         work_s: CPU seconds of one call on its own thread.
         wait_s: wall seconds of one call in which its thread was not on a core.
         gil_s: the part of work_s in which the call held the GIL.
+        locked_s: the part of it without the GIL, waiting or at work, in which it held a lock that other calls want.
         calls: how many pilot calls stand behind the means.
         first_call_s: wall seconds of the very first call, which may load or cache something.
         native_s: CPU seconds that other (native) threads of the process spent inside one call.
@@ -44,6 +45,7 @@ class Profile:
     work_s: float | None = None
     wait_s: float | None = None
     gil_s: float | None = None
+    locked_s: float | None = None
     calls: int = 0
     first_call_s: float | None = None
     native_s: float | None = None
@@ -57,7 +59,7 @@ class Profile:
     is_coroutine: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("work_s", "wait_s", "gil_s", "first_call_s", "native_s", "children_s", "pickle_s"):
+        for name in ("work_s", "wait_s", "gil_s", "locked_s", "first_call_s", "native_s", "children_s", "pickle_s"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise UnmeasuredError(f"A profile's {name} must be None or at least 0 seconds, got {value!r}.")

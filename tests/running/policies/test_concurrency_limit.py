@@ -211,3 +211,18 @@ def test_processes_are_no_more_than_calls_may_be_in_flight_once_one_was_refused(
     assert controller.directives(status, 1, 0.01).workers == 4
     limit.refused(2, 0.0, 1.0)
     assert controller.directives(status, 1, 0.01).workers == 1
+
+
+@pytest.mark.parametrize("start", [4, 10])
+def test_calls_that_shut_each_other_out_are_known_after_two_rounds(start):
+    limit = AdaptiveLimit(0.02, start, 64)
+    Server(capacity=1).run(limit, 2 * start)
+    assert limit.is_down_to_one
+
+
+@pytest.mark.parametrize("capacity", [2, 3])
+def test_a_server_for_a_few_is_never_taken_for_one_at_a_time(capacity):
+    limit, server = AdaptiveLimit(0.02, 4, 64), Server(capacity=capacity)
+    for _ in range(60):
+        server.run(limit, 3)
+        assert not limit.is_down_to_one

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from whilst.model import Machine, Mode, Profile, Write
 from whilst.running.policies.decide import decide, depends_on_later_calls, forecasts, hazards, is_another_call_worth_it
-from whilst.running.policies.evidence import DecisionInput
+from whilst.running.policies.evidence import Costs, DecisionInput
 
 TWO = Machine(cores=2)
 EIGHT = Machine(cores=8)
@@ -43,6 +43,27 @@ def chosen(call, machine=TWO, **given):
 )
 def test_the_nature_of_a_call_decides(call, machine, left, mode):
     assert chosen(call, machine, left=left).mode is mode
+
+
+@pytest.mark.parametrize(
+    ("locked_s", "mode"), [(0.02, Mode.SEQUENTIAL), (0.008, Mode.CONCURRENT), (0.0, Mode.CONCURRENT)]
+)
+def test_a_wait_with_a_lock_held_does_not_overlap(locked_s, mode):
+    decision = chosen(profile(wait_s=0.02, locked_s=locked_s, writes=(LOCKED,)), left=60)
+    assert decision.mode is mode
+    assert decision.forecast_s[Mode.CONCURRENT] >= 60 * locked_s
+
+
+def test_each_process_has_a_lock_of_its_own():
+    possible, _ = forecasts(profile(wait_s=0.02, locked_s=0.02), TWO, DecisionInput(left=60))
+    assert possible[Mode.COMBINED].seconds >= 60 * 0.02 / 2
+
+
+def test_what_every_thread_loads_for_itself_asks_for_fewer_threads():
+    call = profile(work_s=0.001, wait_s=0.02)
+    few = chosen(call, costs=Costs(thread_start_s=0.2), left=100)
+    assert few.workers < chosen(call, left=100).workers
+    assert few.workers <= 4
 
 
 def test_children_that_load_a_core_need_no_more_than_the_cores():

@@ -76,6 +76,7 @@ class Reachable:
         self.libraries: frozenset[str] = frozenset(look.libraries)
         """The packages, not the user's own, that something of it comes from."""
         self._codes = look.codes
+        self._set_before = self._set_per_thread()
         self.has_grown = False
         """At the last look there was more than before: what became of it, the next one tells."""
 
@@ -89,6 +90,18 @@ class Reachable:
                 stored = {name for code in codes for name in stored_attributes(code)}  # each thread sets these itself
                 found += [(seen.name, name) for name in vars(seen.value) if name not in stored]
         return found
+
+    def locks(self) -> list[tuple[str, object]]:
+        """What it may hold to keep other calls out, with how it is reached."""
+        return [(seen.name, seen.value) for seen in self._seen.values() if ownership.is_lock(seen.value)]
+
+    def has_set_per_thread(self) -> bool:
+        """Have thread-local objects got attributes since this was made? Each thread sets them for itself."""
+        return bool(self._set_per_thread() - self._set_before)
+
+    def _set_per_thread(self) -> set[tuple[int, str]]:
+        locals_ = [seen.value for seen in self._seen.values() if isinstance(seen.value, threading.local)]
+        return {(id(value), name) for value in locals_ for name in vars(value)}
 
     def values(self) -> list[object]:
         """All that can be reached, as far as it was looked at."""

@@ -6,8 +6,8 @@ machine's own cores) is the question that TCP answers for packets, and the answe
 - slow start: every call that comes back in good time lets one more out, which doubles the number per round trip
   (V. Jacobson, "Congestion Avoidance and Control", SIGCOMM 1988);
 - latency is the early signal: when calls take much longer than they did alone and no more of them come through,
-  the rest is queueing, and the number that brought the best throughput is returned to (L. Brakmo, S. O'Malley,
-  L. Peterson, "TCP Vegas", SIGCOMM 1994, the gradient rule of adaptive concurrency limiters);
+  the rest is queueing, and a quarter more than were being served is gone back to (J. Little's law; L. Brakmo,
+  S. O'Malley, L. Peterson, "TCP Vegas", SIGCOMM 1994, the gradient rule of adaptive concurrency limiters);
 - after that hill climbing in small steps on throughput, since a capacity may change;
 - a refusal takes the number back to the last one that a whole round went well with, or halves it where that was
   refused itself, and growth is by one from there (additive increase, multiplicative decrease: D.-M. Chiu, R. Jain,
@@ -30,6 +30,8 @@ _QUEUEING: Final = 0.65
 """Base latency over latency: below this most of the rest is queueing."""
 _WORTH_DOUBLING: Final = 1.15
 """A doubling must bring this much throughput to be kept."""
+_HEADROOM: Final = 1.25
+"""So many times as many as are being served."""
 _STEP: Final = 0.15
 _FIRST_PATIENCE: Final = 4
 """Rounds; twice as many after each refusal."""
@@ -81,8 +83,8 @@ class AdaptiveLimit:
         self._proven = 0
         """The highest number at once with which a whole round of calls has gone well."""
         self._round: _Round | None = None
-        self._best = (1 / base_s, 1) if base_s > 0 else (0.0, self.target)
-        """The best throughput of a round (answers per second), and its level; alone to begin with."""
+        self._best = 1 / base_s if base_s > 0 else 0.0
+        """The best throughput of a round (answers per second); alone to begin with."""
         self._before_step = 0.0
         self._direction = 1
         self._quiet = 0
@@ -95,8 +97,9 @@ class AdaptiveLimit:
 
     @property
     def is_down_to_one(self) -> bool:
-        """One at a time turned out best, where more were allowed."""
-        return self.target == 1 and self.phase is Phase.STEADY and self.most > 1
+        """One at a time turned out best, where more were allowed: no round brought much more than one alone."""
+        is_down = self.target == 1 and self.phase is Phase.STEADY and self.most > 1
+        return is_down and self._best * self.base_s < _HEADROOM
 
     def cap(self, most: int, share_s: float) -> None:
         """Never more than this from here on, with a better `share_s`; what was refused stays the ceiling."""
@@ -146,7 +149,7 @@ class AdaptiveLimit:
         self._proven = min(self._proven, self.target)
         self.phase = Phase.STEADY
         self._round = None
-        self._best = (0.0, self.target)
+        self._best = 0.0
         self._quiet = 0
         self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
         if self.target == before:
@@ -167,12 +170,11 @@ class AdaptiveLimit:
             text = self._end_rising_round(ended, latency, throughput)
         else:
             text = self._climb(throughput, latency, ended.level)
-        if throughput > self._best[0]:
-            self._best = (throughput, ended.level)
+        self._best = max(self._best, throughput)
         return text
 
     def _end_rising_round(self, ended: _Round, latency_s: float, throughput: float) -> str:
-        best, best_level = self._best
+        best = self._best
         if throughput > best * _WORTH_DOUBLING or best <= 0:
             self._idle_rounds = 0
             if self.target >= self.ceiling:
@@ -186,7 +188,8 @@ class AdaptiveLimit:
         if self._idle_rounds < 2:
             return ""
         self.phase = Phase.STEADY
-        self.target = max(1, min(self.ceiling, max(best_level, ended.level // 2)))
+        served = ended.level * self._gradient(latency_s, ended.level)
+        self.target = max(1, min(self.ceiling, round(_HEADROOM * served)))
         self._before_step = throughput
         return (
             f"{ended.level} at once took {latency_s / self.base_s:.1f} times as long as one alone and brought "

@@ -166,6 +166,8 @@ class _Call(NamedTuple):
     """On its own thread."""
     held_s: float
     """The part of `work_s` with the GIL held."""
+    locked_s: float
+    """The part in which it holds a lock that the others want."""
     load_s: float
     """All that it keeps cores busy with: own thread, native threads, children."""
     wait_s: float
@@ -192,6 +194,7 @@ class _Call(NamedTuple):
             wall_s=profile.wall_s,
             work_s=work,
             held_s=min(held, work),
+            locked_s=profile.locked_s or 0.0,
             load_s=work + (native if has_pool else 0.0) + children,
             wait_s=wait,
             payload_s=payload,
@@ -249,7 +252,7 @@ def _concurrent(call: _Call) -> Forecast:
     if speedup is not None and call.wait_s < 0.2 * call.wall_s:
         by_cores = max(by_cores, call.sequential_s / max(0.5, speedup))
     by_waits = math.ceil(call.n / threads) * call.wall_s
-    seconds = max(bound * convoy, by_cores, by_waits) + threads * costs.thread_start_s
+    seconds = max(bound * convoy, by_cores, by_waits, call.n * call.locked_s) + threads * costs.thread_start_s
     return Forecast(Mode.CONCURRENT, seconds, "threads", threads)
 
 
@@ -264,7 +267,7 @@ def _threads_for(call: _Call) -> int:
         return max(1, min(call.n, call.cores))
     by_start = math.sqrt(call.n * call.wall_s / given.costs.thread_start_s)
     # First calls often work some times as much as the later ones: a limit that rests on them would hold those back.
-    useful = 1.5 * given.cold * call.wall_s / max(call.held_s, call.load_s / call.cores, 1e-9)
+    useful = 1.5 * given.cold * call.wall_s / max(call.held_s, call.locked_s, call.load_s / call.cores, 1e-9)
     most = given.most_workers or given.most_threads
     least = min(call.cores, call.n)
     room = max(1, min(call.n, most, max(least, int(useful))))
@@ -308,7 +311,7 @@ def _combined(call: _Call) -> Forecast:
     start = call.given.process_start_s  # meanwhile the caller makes calls one after the other
     done = min(call.n, int(start / max(call.wall_s, 1e-9)))
     rest = call.n - done
-    by_work = call.bound_s(Mode.COMBINED, workers, n=rest, work_s=work)
+    by_work = max(call.bound_s(Mode.COMBINED, workers, n=rest, work_s=work), rest * call.locked_s / workers)
     by_slots = rest * (call.wall_s + call.payload_s) / (workers * inside)
     seconds = min(start, call.n * call.wall_s) + max(by_work, by_slots) + (call.wall_s if rest else 0.0)
     return Forecast(Mode.COMBINED, seconds, backend, workers, 1, inside)

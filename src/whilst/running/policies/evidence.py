@@ -177,6 +177,7 @@ class EvidenceCollector:
             is_seeded=bool(self._seeded),
             has_own_seed=options.seed is not None,
             cold=1.0 if self._has_warmed_up or workers_are_up else pilot.cold,
+            costs=Costs(thread_start_s=Costs().thread_start_s + pilot.thread_extra_s),
             most_threads=_MOST_SLEEPING if pilot.waits_only_in_sleep else _MOST_WAITING,
         )
 

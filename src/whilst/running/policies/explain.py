@@ -54,6 +54,9 @@ def evidence_of(profile: Profile, machine: Machine, given: DecisionInput) -> tup
     if profile.gil_s is not None and profile.work_s:
         held = profile.gil_s / profile.work_s
         found.append(Evidence("share of work with the GIL", round(held, 4), "", f"{held:.0%} of its work with the GIL"))
+    if profile.locked_s and profile.locked_s > 0.1 * wall:
+        share = round(profile.locked_s / wall, 4)
+        found.append(Evidence("share of a lock", share, "", f"{share:.0%} of it with a lock held that all calls share"))
     if profile.native_s and profile.native_s > 0.2 * wall:
         found.append(
             Evidence(

@@ -169,7 +169,7 @@ class PilotCalls:
         pilot = self.pilot
         pilot.look_into(self.last[0])
         lap = pilot.laps[0]
-        if not pilot.is_settled or self._source.waits_for_calls:
+        if not pilot.is_settled or pilot.may_differ or self._source.waits_for_calls:
             return False
         if self._source.peek(1) is None and (may_change(self.last[0]) or not _names_nothing(self._job.fn)):
             return False  # what the input does to its items, or to what calls look at, the next one tells
