@@ -212,3 +212,28 @@ def test_a_fork_has_positions_of_its_own_and_no_connection(tmp_path):
     )
     assert done.stderr == ""
     assert done.stdout == "[(b'0', b''), (b'1', b''), (b'2', b''), (b'3', b'')]\n5 b'x'\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_locks_that_cant_be_found_forbid_a_fork_beside_other_threads(is_frozen):
+    code = """if True:
+        import gc, sys, threading
+        from whilst.inspecting.fork_safety import why_not_fork
+        gate = threading.Event()
+        threading.Thread(target=gate.wait).start()
+        if sys.argv[1] == "True":
+            gc.freeze()
+        print(why_not_fork(reached=tuple))
+        gate.set()
+    """
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(is_frozen)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        check=True,
+    )
+    assert ("garbage collector" in done.stdout) is is_frozen

@@ -144,7 +144,8 @@ def _busy_threads() -> str:
     is_locked_in = getattr(sys, "_is_gil_enabled", None)
     if is_locked_in is not None and not is_locked_in():
         return "the program has other threads, which nothing holds up while it is forked"
-    if gc.get_freeze_count():
+    # Python 3.12 itself begins with frozen tuples; `gc.freeze` takes all there is, and the modules are always there.
+    if gc.get_freeze_count() and all(each is not sys.modules for each in gc.get_objects()):
         return "the program has other threads, and objects that the garbage collector doesn't know"
     if any(lock.owner is not None for lock in _import_locks()):
         return "a module is being imported"

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from typing import Any
 import pytest
 
 from whilst.errors import NotPicklableError
+from whilst.running.backends.threads import ThreadBackend
 from whilst.running.executor.executor import Executor
 from whilst.running.executor.thread import ExecutorClosedError
+from whilst.running.jobs import Event
 from whilst.running.options import Keywords, OptionsError
 
 WAYS: dict[str, Keywords] = {
@@ -444,3 +446,55 @@ def die() -> None:
 def test_a_death_is_caught_as_a_broken_process_pool() -> None:
     with Executor(1, mode="parallel") as executor, pytest.raises(BrokenProcessPool):
         executor.submit(die).result(30)
+
+
+class Patience:
+    """Notes how long the executor's thread is ready to wait for news, each time that it does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds: list[float | None] = []
+        self.looked = threading.Semaphore(0)
+        look = ThreadBackend.events
+
+        def events(backend: ThreadBackend, timeout_s: float | None) -> Sequence[Event]:
+            self.seconds.append(timeout_s)
+            self.looked.release()
+            return look(backend, timeout_s)
+
+        monkeypatch.setattr(ThreadBackend, "events", events)
+
+
+def test_it_does_not_spin_while_its_last_calls_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience, gate, begun = Patience(monkeypatch), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        gate.wait()
+
+    executor = Executor(mode="concurrent", workers=1)
+    executor.submit(wait)
+    begun.wait()
+    executor.shutdown(wait=False)
+    before = len(patience.seconds)
+    while len(patience.seconds) < before + 3:  # the shutdown wakes it once
+        assert patience.looked.acquire(timeout=30)
+    waits = patience.seconds[before + 1 :]
+    gate.set()
+    assert 0 not in waits
+
+
+def test_a_call_submitted_while_another_is_made_is_begun_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whilst.running.core.driver._LONGEST_WAIT_S", 60)
+    begun, gate, second = threading.Event(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        gate.wait()
+
+    with Executor(mode="concurrent", workers=2) as executor:
+        executor.submit(wait)
+        begun.wait()
+        executor.submit(second.set)
+        is_begun = second.wait(30)
+        gate.set()
+    assert is_begun

@@ -127,12 +127,13 @@ class Driver:
 
     # One step.
 
-    def advance(self, *, wait: bool = True) -> int:
-        """Do what there is to do; then, unless not to `wait`, block until something more has happened.
+    def advance(self) -> int:
+        """Do what there is to do; then block until something more has happened.
 
         Returns:
             How many calls the reader of a lazy run may make itself now, one by one (`note` is to follow); mostly 0.
         """
+        has_made_one = False
         directives = self._ask()
         if directives.config != self._config:
             self._change_backend(directives.config)
@@ -149,14 +150,14 @@ class Driver:
             # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
             count = 1 if self.limits.is_lazy and self.limits.timeout_s is not None else directives.inline
             self._accept_inline(self._perform(count))
-            wait = False
+            has_made_one = True
         elif self._pool is None:
             if self.source.left == 0 and not self.source.is_exhausted:
                 self.source.wait()
             elif self._may_take():
                 self._accept_inline(self._perform(1))
         if self._pool is not None and not self.is_over:
-            self._look(self._pool, self._patience_s(self._pool) if wait else 0)
+            self._look(self._pool, 0 if has_made_one else self._patience_s(self._pool))
         return 0
 
     def note(self, finished: Finished) -> None:

@@ -157,13 +157,8 @@ class ExecutorThread:
         driver, source = self.driver, self._source
         try:
             while not driver.is_over:
-                if source.left == 0:
-                    source.is_asleep = True
-                    # Looked at again after the flag: whoever puts something in after this sees the flag.
-                    driver.advance(wait=source.left == 0 and not source.is_closed)
-                    source.is_asleep = False
-                else:
-                    driver.advance()
+                source.is_asleep = True  # before the input is looked at: whoever puts something in later sees it
+                driver.advance()
             if driver.error is not None:
                 raise driver.error
             driver.close(kill=False)
