@@ -56,6 +56,7 @@ MAY_IMPORT_WITHIN: dict[str, dict[str, set[str]]] = {
         "search": {"engine", "explorer"},
         "judge": {"engine", "explorer"},
         "explain": {"engine", "explorer", "judge"},
+        "answering": {"engine", "explorer", "search", "judge", "explain"},
         "sql": set(),
     },
 }

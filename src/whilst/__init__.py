@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from whilst.checking import check, check_sql, replay
+    from whilst.checking import check, check_operations, check_sql, replay
     from whilst.comparing import Comparison, compare
     from whilst.errors import (
         CheckError,
@@ -88,6 +88,7 @@ __all__ = [
     "WhilstError",
     "WorkerDiedError",
     "check",
+    "check_operations",
     "check_sql",
     "compare",
     "forecast",
@@ -137,7 +138,7 @@ _HOMES: Final = {
     ),
     "whilst.planning": ("Plan", "forecast", "plan", "plan_modes"),
     "whilst.comparing": ("Comparison", "compare"),
-    "whilst.checking": ("check", "check_sql", "replay"),
+    "whilst.checking": ("check", "check_operations", "check_sql", "replay"),
     "whilst.running.executor.executor": ("Executor",),
     "whilst.running.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.results": ("Results",),

@@ -2,8 +2,8 @@
 
 A question goes through the rooms in this order:
 
-    api            check and replay: a `Question` (setup, tasks, what counts as the outcome) and a budget
-    checker        one question from the first execution to the verdict
+    api            the verbs: a `Question` (setup, tasks, what counts as the outcome) and a budget
+    answering/     one question from the first execution to the verdict; many random ones for calls on one object
     search/        which execution comes next: optimal DPOR, preemption bounds, PCT; `parallel` shares it out
     explorer/      runs one execution from a list of choices and says how it ended
     instrument/    rewrites the tasks' code, with a hook ahead of each instruction that may touch something shared
@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Final
 from whilst._lazy import lazily
 
 if TYPE_CHECKING:
-    from whilst.checking.api import check, replay
+    from whilst.checking.api import check, check_operations, replay
     from whilst.checking.question import Question
     from whilst.checking.sql import check_sql
 
-__all__ = ["Question", "check", "check_sql", "replay"]
+__all__ = ["Question", "check", "check_operations", "check_sql", "replay"]
 
 _HOMES: Final = {
     "whilst.checking.question": ("Question",),
     "whilst.checking.sql": ("check_sql",),
-    "whilst.checking.api": ("check", "replay"),
+    "whilst.checking.api": ("check", "check_operations", "replay"),
 }
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from whilst.checking.checker import REMEMBERED, Checker
+from whilst.checking.answering.checker import REMEMBERED, Checker
+from whilst.checking.answering.operations import OperationsCheck
+from whilst.checking.answering.parallel_worker import go_on
 from whilst.checking.explain.tokens import Token, resolve
 from whilst.checking.explorer.execution import Limits
 from whilst.checking.explorer.explorer import Explorer
-from whilst.checking.parallel_worker import go_on
+from whilst.checking.judge.operations import Scenario, threads_named
 from whilst.checking.question import Question
 from whilst.checking.search.strategy import Progress, SearchConfig
 from whilst.errors import CheckError
@@ -70,6 +72,56 @@ def check(
                 parallel.close()
 
 
+def check_operations(
+    make: Callable[[], Any],
+    operations: Sequence[str | Callable[..., object] | Sequence[Any]],
+    *,
+    spec: Callable[[], Any] | None = None,
+    outcome: Callable[..., object] | None = None,
+    raises: type[BaseException] | Sequence[type[BaseException]] = (),
+    threads: int = 2,
+    calls: int = 3,
+    cases: int = 100,
+    budget: float | str = 60.0,
+    limits: Limits | None = None,
+    seed: int = 0,
+) -> Verdict:
+    """Call an object from several threads, at random: does some sequential order of the calls explain what they give?
+
+    Every interleaving of every case is explored. An order explains it if it keeps each thread's own order and puts a
+    call that had returned before another began ahead of it, and if the same calls in that order, on a fresh object,
+    give the same results and exceptions and leave the same state (linearizability). A case that fails is cut down to
+    the fewest calls. The same seed makes the same cases.
+
+    Args:
+        make: makes a fresh object (its class, mostly).
+        operations: what may be called: a method by its name ("pop"), a function of the object, or a tuple of one and
+            what its arguments are drawn from: ("put", range(3)). A list, range, tuple or set is drawn from; so is a
+            hypothesis strategy; anything else is the argument itself.
+        spec: makes what the calls are held against instead of another `make()`: a plain, sequential object with methods
+            of the same names.
+        outcome: what is compared of the object in the end (`list`, for a queue); by default all that it holds, and with
+            `spec` nothing.
+        raises: exceptions that an operation is meant to raise in each of its calls. Else one that never gets any
+            further proves nothing.
+        threads: at most so many threads in a case, 2 or more.
+        calls: at most so many calls in a thread.
+        cases: how many cases are tried, small ones first.
+        budget: seconds ("2 min"), or a number of executions ("5000 executions"), for all of them.
+        limits: bounds on a single execution.
+        seed: of the cases.
+    Returns:
+        A `Verdict`, true exactly if all cases that were tried are linearizable.
+    Raises:
+        CheckError: the question makes no sense; and whatever `make` raises.
+        MissingExtraError: an argument is a hypothesis strategy, and hypothesis is not installed.
+    """
+    meant = (raises,) if isinstance(raises, type) else tuple(raises)
+    return OperationsCheck(make, operations, spec, outcome, meant, limits or Limits(), seed).run(
+        threads, calls, cases, *parse_budget(budget)
+    )
+
+
 def replay(
     token: str,
     setup: Callable[[], Any] | None = None,
@@ -111,6 +163,9 @@ def _question_of(
         return REMEMBERED[token][0]
     known: dict[str, Any] = {each: resolve(each) for each in dict.fromkeys(parsed.where or ("",))}
     made, measured, held, *jobs = (known[each] for each in parsed.where)
+    threads = threads_named(jobs)
+    if threads:
+        return Scenario.of(made, threads, measured, held)
     return Question(made, tuple(jobs), measured, held)
 
 

@@ -53,6 +53,16 @@ class Question:
                 raise CheckError(f"a task is called with the state, which {short(task)} is not made for: {wrong}")
 
     @property
+    def parts(self) -> tuple[Callable[..., Any] | None, ...]:
+        """What a token has to name, in this order."""
+        return (self.setup, self.outcome, self.invariant, *self.tasks)
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether what tasks change outside the state belongs to the outcome."""
+        return self.outcome is None
+
+    @property
     def program(self) -> Program:
         """What the engine needs of it."""
         return Program(self.setup, self.tasks)

@@ -11,7 +11,7 @@ import click
 
 from whilst.cli.options import Output, output_options
 from whilst.errors import WhilstError
-from whilst.model.verdict import Answer, Verdict
+from whilst.model.verdict import Verdict
 
 if TYPE_CHECKING:
     from whilst.checking.question import Question
@@ -31,12 +31,14 @@ INCONCLUSIVE: Final = 3
 @click.option(
     "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes that share the search."
 )
+@click.option("--operations", is_flag=True, help="NAME is (make, operations), as for whilst.check_operations.")
 @click.option("--replay", metavar="TOKEN", help="Run the interleaving of this token again and no other.")
 @output_options
-def check(what: str | None, budget: str, jobs: int, replay: str | None, output: Output) -> int:
+def check(what: str | None, budget: str, jobs: int, operations: bool, replay: str | None, output: Output) -> int:
     """Is the outcome the same in every interleaving as in some sequential order?
 
-    WHAT is FILE.py::NAME or MODULE:NAME; it names (setup, tasks), or a function that returns them.
+    WHAT is FILE.py::NAME or MODULE:NAME; it names (setup, tasks), or a function that returns them. With --operations it
+    names (make, operations): random calls on one object from several threads, held against sequential ones.
     With --replay it may be left out if the token says where the tasks are.
 
     Exit code: 0 isolated, 1 not isolated, 2 bad input, 3 inconclusive.
@@ -45,13 +47,17 @@ def check(what: str | None, budget: str, jobs: int, replay: str | None, output: 
     Examples:
       whilst check bank.py::deposits
       whilst check shop.stock:reserve --budget "10 min" --jobs 4
+      whilst check cache.py::calls --operations
       whilst check --replay w1.Wq3kX0.311.cAAB.eAF…
     """
     if what is None and replay is None:
         raise click.UsageError("Say what to check: FILE.py::NAME or MODULE:NAME.")
     try:
-        question = _question(what) if what is not None else None
-        verdict = _replayed(replay, question) if replay is not None else _checked(question, budget, jobs)
+        if operations and what is not None and replay is None:
+            verdict = _called(what, budget)
+        else:
+            question = _question(what) if what is not None else None
+            verdict = _replayed(replay, question) if replay is not None else _checked(question, budget, jobs)
     except (WhilstError, click.ClickException, click.exceptions.Exit):
         raise
     except Exception:  # of setup, outcome, invariant or what was to return them: 1 would be an answer
@@ -64,7 +70,7 @@ def check(what: str | None, budget: str, jobs: int, replay: str | None, output: 
 
 def exit_code(verdict: Verdict) -> int:
     """0 isolated, 1 not, 3 inconclusive."""
-    if verdict.answer is Answer.ISOLATED:
+    if verdict.is_isolated:
         return ISOLATED
     return NOT_ISOLATED if verdict.answer.is_fault else INCONCLUSIVE
 
@@ -95,6 +101,19 @@ def _checked(question: Question | None, budget: str, jobs: int) -> Verdict:
     finally:
         if progress is not None:
             progress.clear()
+
+
+def _called(what: str, budget: str) -> Verdict:
+    from whilst.checking.api import check_operations
+    from whilst.checking.question import find
+
+    given: object = find(what)
+    if callable(given):
+        given = given()
+    if not isinstance(given, tuple) or len(given) not in (2, 3):
+        raise click.UsageError(f"{what} is not (make, operations), nor (make, operations, options): {given!r}")
+    make, calls, options = given if len(given) == 3 else (*given, {})
+    return check_operations(make, calls, **{"budget": budget, **options})
 
 
 def _replayed(token: str, question: Question | None) -> Verdict:

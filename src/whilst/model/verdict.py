@@ -19,10 +19,13 @@ __all__ = ["Answer", "BlockedTask", "Counterexample", "Ending", "Moment", "Verdi
 
 
 class Answer(StrEnum):
-    """What was found out; only ISOLATED says that every interleaving ends like some sequential order."""
+    """What was found out; ISOLATED and LINEARIZABLE alone say that every interleaving ends like a sequential order."""
 
     ISOLATED = "isolated"
     NOT_ISOLATED = "not isolated"
+    LINEARIZABLE = "linearizable"
+    """Of calls on one object: in all cases tried, some sequential order of them explains what they gave and left."""
+    NOT_LINEARIZABLE = "not linearizable"
     DEADLOCK = "deadlock"
     RAISES = "raises"
     """An exception that no sequential order raises."""
@@ -35,7 +38,7 @@ class Answer(StrEnum):
     @property
     def is_fault(self) -> bool:
         """Whether there is an interleaving to show for it."""
-        return self not in (Answer.ISOLATED, Answer.INCONCLUSIVE, Answer.STEP_BOUND)
+        return self not in (Answer.ISOLATED, Answer.LINEARIZABLE, Answer.INCONCLUSIVE, Answer.STEP_BOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Ending:
 class Moment:
     """One step of the counterexample: a task touches something that another one may touch.
 
-    `action` is one of "read", "write", "acquire", "try", "release", "call", "start", "join", "resume", or "raise";
+    `action` is one of "read", "write", "acquire", "try", "release", "call", "start", "join", "resume", "begin" and
+    "return" (of a call that is held against a sequential order), or "raise";
     `conflicts` lists the positions of the moments of other tasks that touch the same thing, one of them writing,
     and whose order matters here. `is_switch`: another task went before; `needs_free_threading`: with the GIL,
     this task could not have been interrupted at this point.
@@ -164,8 +168,9 @@ class Counterexample:
 class Verdict(Drawable):
     """The answer to "is the outcome the same in every interleaving as in some sequential order?".
 
-    True in a condition exactly if it is `ISOLATED`. `executions` were run to their end, `guarantee` says what of
-    all interleavings they stand for, `reason` why it is inconclusive, `assumed` what could not be seen into.
+    True in a condition exactly if it is `ISOLATED` or `LINEARIZABLE`. `executions` were run to their end, `guarantee`
+    says what of all interleavings they stand for, `reason` why it is inconclusive, `assumed` what could not be seen
+    into.
     `token` goes to `whilst.replay`, which runs the counterexample again.
     """
 
@@ -185,7 +190,7 @@ class Verdict(Drawable):
     @property
     def is_isolated(self) -> bool:
         """Whether every interleaving ends like some sequential order, as far as was assumed."""
-        return self.answer is Answer.ISOLATED
+        return self.answer in (Answer.ISOLATED, Answer.LINEARIZABLE)
 
     def __bool__(self) -> bool:
         return self.is_isolated

@@ -78,7 +78,10 @@ def _headline(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
     yield from (" " * (len(answer) + 3) + paint(line, _DIM) for line in tasks[1:])
     if found is not None:
         yield from _wrap(found.sentence, width)
-    if verdict.is_isolated:
+    if verdict.answer is Answer.LINEARIZABLE:
+        said = "What the calls give and leave is explained by an order of the calls, in every case that was tried."
+        yield from textwrap.wrap(said, width)
+    elif verdict.is_isolated:
         yield from textwrap.wrap("Every interleaving ends as one of the sequential orders does.", width)
     is_said = found is not None and (verdict.answer is Answer.LIVELOCK or verdict.reason in found.sentence)
     if verdict.reason and not is_said:
@@ -172,6 +175,8 @@ _VERBS: Final = {
     "call": "calls",
     "resume": "goes on after",
     "raise": "raises",
+    "begin": "calls",
+    "return": "",  # the target says what the call gives
 }
 # What a method is called says more than that it takes or gives something.
 _METHODS: Final = {
@@ -200,7 +205,7 @@ def _cell(moment: Moment) -> str:
         method = re.search(r"\.(\w+)\($", moment.statement.partition("(")[0] + "(")
         return f"{_METHODS.get(method[1], verb) if method else verb} {target}"
     if moment.value is None:
-        return f"{verb} {target}".rstrip()
+        return f"{verb} {target}".strip()
     return f"{verb} {target} {'→' if moment.action == 'read' else '='} {moment.value}"
 
 
@@ -226,7 +231,7 @@ class _Layout:
     def __init__(self, found: Counterexample, rows: Sequence[_Row], paint: _Paint, width: int) -> None:
         self._found, self._rows, self._paint = found, rows, paint
         self._tasks = sorted({row.task for row in rows})
-        files = {row.file for row in rows}
+        files = {row.file for row in rows if row.file}
         self._file = Path(next(iter(files))).name if len(files) == 1 else ""
         self._places = [self._place(row) for row in rows]
         self._place_width = max((len(place) for place in self._places), default=1)

@@ -11,7 +11,7 @@ import pytest
 
 from whilst.checking import api as verbs
 from whilst.checking import check, replay
-from whilst.checking import checker as checker
+from whilst.checking.answering import checker
 from whilst.checking.question import Question
 from whilst.errors import ReplayError
 

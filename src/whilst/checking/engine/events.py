@@ -27,6 +27,8 @@ class Op(IntEnum):
     START = 6  # spawn of a thread, a pool's call, an asyncio task
     JOIN = 7
     RESUME = 8  # a coroutine task goes on after an await
+    BEGIN = 9  # of a call whose results are held against a sequential order; RETURN: it has come to its end
+    RETURN = 10
 
 
 class Status(StrEnum):

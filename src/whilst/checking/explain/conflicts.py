@@ -57,7 +57,7 @@ def touches(accesses: Sequence[Access], left_out: Sequence[Op] = _SYNCHRONISING)
     """The accesses that a pattern is made of; locks only where nothing else explains what happened."""
     touched = []
     for access in accesses:
-        if access.op in left_out:
+        if access.op in left_out or access.op in (Op.BEGIN, Op.RETURN):
             continue
         touched.append(Touch(access.index, access.task, (access.object_id, access.key), access.is_write, access))
         for object_id, key, is_write in access.also:

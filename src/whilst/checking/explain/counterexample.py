@@ -30,6 +30,8 @@ _ACTIONS: Final = {
     Op.START: "start",
     Op.JOIN: "join",
     Op.RESUME: "resume",
+    Op.BEGIN: "begin",
+    Op.RETURN: "return",
 }
 
 _LOCKING: Final = (Op.ACQUIRE, Op.RELEASE, Op.TRY)  # a Condition is taken and released by its name

@@ -80,6 +80,11 @@ class Token:
         return found
 
 
+def is_partial(token: str) -> bool:
+    """Whether setup and tasks have to be passed with it."""
+    return token.startswith(f"{_PREFIX_PARTIAL}.")
+
+
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(text.split("\n")) if text else ()
 

@@ -39,6 +39,7 @@ from whilst.checking.engine.watchdog import Watchdog
 from whilst.checking.explorer.describe import Describer, DescriptionSource, needs_free_threading_along, types_within
 from whilst.checking.explorer.execution import Ending, Execution, Limits, Plan, Program
 from whilst.checking.explorer.runtime import Runtime, borrow, give_back
+from whilst.checking.explorer.scripted import Thread
 from whilst.checking.instrument.left_alone import functions_behind, is_module_left_alone
 from whilst.checking.models.world.clocks import Clocks
 from whilst.inspecting.objects import module_of
@@ -305,8 +306,10 @@ class Explorer:
                 loop.end()
         return self._execution(state, describer)
 
-    def _job(self, task: Callable[..., object], state: object) -> Callable[[], object]:
+    def _job(self, task: Callable[..., object] | Thread, state: object) -> Callable[[], object]:
         """A task that is a function of the standard library itself is called as instrumented code would call it."""
+        if isinstance(task, Thread):
+            return functools.partial(task.perform, self.registry, state)
         arguments: tuple[Any, ...] = (state,)
         keywords: dict[str, Any] = {}
         inner: Any = task
@@ -381,7 +384,7 @@ def _is_plain(task: Any) -> bool:
     inner = task
     while isinstance(inner, functools.partial):
         inner = inner.func
-    return not _is_coroutine(task) and not _is_foreign(inner)
+    return not isinstance(inner, Thread) and not _is_coroutine(task) and not _is_foreign(inner)
 
 
 def _is_foreign(task: Any) -> bool:

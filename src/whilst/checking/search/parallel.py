@@ -134,7 +134,7 @@ class _Worker:
 
 def _fresh_python(assignment: Assignment, fd: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", f"import sys; sys.path[:] = {list(assignment.path)!r}; "
-               f"from whilst.checking.parallel_worker import main; main({fd})"]  # fmt: skip
+               f"from whilst.checking.answering.parallel_worker import main; main({fd})"]  # fmt: skip
     return subprocess.Popen(  # our own interpreter and code
         command, pass_fds=(fd,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )

@@ -22,6 +22,7 @@ from whilst.checking.explorer.execution import Execution, Limits
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.canonical import StateTooLargeError, opaque_types
 from whilst.checking.judge.judge import Finding, Judge
+from whilst.checking.judge.operations import HistoryJudge, Scenario
 from whilst.checking.judge.outside_state import Surroundings
 from whilst.checking.judge.sequential import ENDLESS
 from whilst.checking.question import Question
@@ -56,7 +57,8 @@ class Checker:
     def __init__(self, question: Question, explorer: Explorer, started: float) -> None:
         self.question = question
         self.explorer = explorer
-        self.judge = Judge(question, explorer)
+        self.judge = HistoryJudge(question, explorer) if isinstance(question, Scenario) else Judge(question, explorer)
+        self.explains = True  # a counterexample is shrunk, recorded and given a token
         self._started = started
         self._opaque: frozenset[str] = frozenset()
         self._unseen: list[str] = []
@@ -110,9 +112,7 @@ class Checker:
         self.judge.raised |= answered.raised
 
     def _references(self) -> tuple[str, ...]:
-        question = self.question
-        parts = (question.setup, question.outcome, question.invariant, *question.tasks)
-        where = tuple(reference_to(each) for each in parts)
+        where = tuple(reference_to(each) for each in self.question.parts)
         return where if all(where) else ()
 
     @staticmethod
@@ -127,7 +127,7 @@ class Checker:
 
         An order that did not come to an end within the limits is returned: there is nothing to be checked then.
         """
-        if self.question.outcome is not None:  # one look all the same: what the engine meets there counts from then on
+        if not self.question.looks_around:  # one look all the same: what the engine meets there counts from then on
             execution = self.explorer.run_order(self.judge.sequential.orders[0])
             return execution if execution.status in ENDLESS else None
         surroundings = Surroundings(self.question.tasks)
@@ -237,7 +237,7 @@ class Checker:
     def verdict(self, finding: Finding | None, report: SearchReport | None) -> Verdict:
         answer = finding.answer if finding else Answer.ISOLATED
         example, token = None, None
-        if finding is not None and answer.is_fault:
+        if finding is not None and answer.is_fault and self.explains:
             example, token = self.counterexample(finding)
         return Verdict(
             answer=answer,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from whilst.checking.checker import Checker
+from whilst.checking.answering.checker import Checker
 from whilst.checking.explain.tokens import resolve
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.judge import Judge
