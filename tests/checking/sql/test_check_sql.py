@@ -167,14 +167,17 @@ def test_bad_input_is_named(arguments: tuple[Any, ...], message: str) -> None:
         check_sql(*arguments)
 
 
-def test_a_function_that_fails_in_every_order_is_mentioned() -> None:
-    def change_and_fail(connection: Any) -> None:
-        connection.cursor().execute("UPDATE account SET balance = 0")
-        raise LookupError("no such account")
+def change_and_fail(connection: Any) -> None:
+    connection.cursor().execute("UPDATE account SET balance = 0")
+    raise LookupError("no such account")
 
+
+def test_a_function_that_fails_in_every_order_proves_nothing_unless_it_is_meant_to() -> None:
     verdict = check_sql(ACCOUNT, [change_and_fail, deposit_in_sql])
-    assert verdict
-    assert any("(change_and_fail) is meant to fail" in said and "LookupError" in said for said in verdict.assumed)
+    assert verdict.answer is Answer.INCONCLUSIVE
+    assert "(change_and_fail) fails in every order" in verdict.reason
+    assert "raises=LookupError" in verdict.reason
+    assert check_sql(ACCOUNT, [change_and_fail, deposit_in_sql], raises=LookupError)
 
 
 def test_a_server_out_of_reach_is_named_without_the_password() -> None:
@@ -204,3 +207,47 @@ def test_no_schema_is_left_on_the_server(postgres_url: str) -> None:
         connection.rollback()
     connection.close()
     assert names == []
+
+
+def test_a_unique_violation_is_no_lost_update() -> None:
+    def sign_up(connection: Any) -> None:
+        if not connection.execute("SELECT * FROM person WHERE name = 'ann'").fetchall():
+            connection.execute("INSERT INTO person VALUES ('ann')")
+
+    verdict = check_sql(["CREATE TABLE person (name TEXT UNIQUE)"], [sign_up, sign_up], isolation_level="AUTOCOMMIT")
+    assert verdict.counterexample is not None
+    assert verdict.counterexample.pattern == "unique violation"
+    assert "found no such row" in verdict.counterexample.sentence
+
+    def sign_up_once(connection: Any) -> None:
+        connection.execute("INSERT OR IGNORE INTO person VALUES ('ann')")
+
+    assert check_sql(["CREATE TABLE person (name TEXT UNIQUE)"], [sign_up_once, sign_up_once])
+
+
+def test_a_transaction_that_cleans_up_on_its_way_out_ends() -> None:
+    def look(connection: Any) -> object:
+        connection.row_factory = sqlite3.Row
+        try:
+            assert isinstance(connection, sqlite3.Connection)
+            return [row["balance"] for row in connection.execute("SELECT balance FROM account")]
+        finally:
+            connection.rollback()
+
+    assert check_sql(ACCOUNT, [look, look, deposit_in_sql])
+
+
+def test_psycopg_s_own_blocks_and_questions_are_seen(postgres_url: str) -> None:
+    from psycopg.types import TypeInfo
+
+    def deposit(connection: Any) -> None:
+        assert TypeInfo.fetch(connection, "text")  # as SQLAlchemy does at first
+        connection.execute("SHOW transaction_read_only")
+        with connection.transaction():
+            balance = connection.execute("SELECT balance FROM account").fetchone()[0]
+            connection.execute("UPDATE account SET balance = %s", [balance + 50])
+
+    lost = check_sql(ACCOUNT, [deposit, deposit], postgres_url)
+    assert lost.counterexample is not None
+    assert lost.counterexample.pattern == "lost update"
+    assert check_sql(ACCOUNT, [deposit, deposit], postgres_url, "REPEATABLE READ")

@@ -9,14 +9,17 @@ The name explains a verdict; no verdict rests on it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import Any, Final
 
 from whilst.checking.sql.database import Database
 from whilst.checking.sql.statement import Run, Statement, Step, is_control, is_read, tables_of
+
+_DUPLICATE: Final = re.compile(r"UniqueViolation|UNIQUE constraint failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Anomaly:
 def name_anomaly(run: Run, database: Database) -> Anomaly:
     """Name the anomaly of a run whose outcome no serial order gives."""
     history = _History(run, _Effects(database))
-    for look in (_dirty_write, _dirty_read, _lost_update, _changed_read, _read_skew, _write_skew):
+    for look in (_duplicate, _dirty_write, _dirty_read, _lost_update, _changed_read, _read_skew, _write_skew):
         for first, second in permutations(run.committed_or_read, 2):
             found = look(history, first, second)
             if found:
@@ -131,6 +134,10 @@ class _History:
             if not is_control(each.statement) and not is_read(each.statement) and not each.step.error
         )
 
+    def refused(self, number: int) -> Iterator[_At]:
+        """Writes that the database refused."""
+        return (each for each in self._of(number) if each.step.error and not is_read(each.statement))
+
     def end(self, number: int) -> int:
         """Where it committed or rolled back: its last step."""
         return max((each.at for each in self._of(number)), default=len(self.run.steps))
@@ -140,6 +147,26 @@ class _History:
 
     def _of(self, number: int) -> Iterator[_At]:
         return (_At(at, step) for at, step in enumerate(self.run.steps) if step.transaction == number)
+
+
+def _duplicate(history: _History, refused: int, other: int) -> Anomaly | None:
+    """Both insert what may be there once, since neither saw the other's."""
+    for own in history.refused(refused):
+        for write in history.writes(other):
+            tables = tables_of(own.statement) & tables_of(write.statement)
+            if not tables or write.at > _done_at(own) or not _DUPLICATE.search(own.step.error):
+                continue
+            what = ", ".join(sorted(tables))
+            looks = (each for each in history.reads(refused) if tables & tables_of(each.statement))
+            look = _first(each for each in looks if each.at < min(own.at, history.end(other)))
+            looked = f"{history.name(refused)} looked at {what} and found no such row, " if look else ""
+            return Anomaly(
+                "unique violation",
+                f"Unique violation: {looked}{history.name(other)} inserted it, and the database refused it to "
+                f"{history.name(refused)}: insert first and see whether it was there (ON CONFLICT), or handle it.",
+                tuple(sorted({*([look.at] if look else []), write.at, own.at})),
+            )
+    return None
 
 
 def _dirty_write(history: _History, first: int, second: int) -> Anomaly | None:
@@ -188,10 +215,11 @@ def _lost_update(history: _History, loser: int, other: int) -> Anomaly | None:
         for own in history.writes(loser):
             for write in history.writes(other):
                 if (
-                    read.at < write.at
+                    read.at < max(write.at, history.end(other))  # what is not committed yet is not seen
                     and max(read.at, write.at) < _done_at(own)
                     and _done_at(write) < _done_at(own)
                     and history.is_committed(other)
+                    and history.is_committed(loser)
                     and history.effects.changes_read(write.statement, read.statement)
                     and history.effects.touch_the_same(write.statement, own.statement)
                 ):

@@ -29,6 +29,7 @@ def check_sql(
     *,
     outcome: Question | None = None,
     invariant: Question | None = None,
+    raises: type[BaseException] | Sequence[type[BaseException]] = (),
     budget: float = 60.0,
     token: str | None = None,
 ) -> Verdict:
@@ -48,6 +49,8 @@ def check_sql(
         isolation_level: by name; the database's (for SQLite, the sqlite3 module's) default if None.
         outcome: a query or function whose answer is compared instead of the whole database.
         invariant: a query or function that must be true at the end of every interleaving.
+        raises: exceptions that functions are meant to raise. What one raises in every order and is not named here is
+            taken for a slip: then there is no proof.
         budget: seconds (a float), or interleavings (an int); where it ends, the verdict says so.
         token: `Verdict.token` of an earlier check: perform exactly that interleaving.
     Raises:
@@ -69,7 +72,8 @@ def check_sql(
     started = time.monotonic()
     database = _open(url, setup, isolation_level)
     try:
-        checker = _Checker(database, transactions, _Left(database, outcome, invariant))
+        meant = (raises,) if isinstance(raises, type) else tuple(raises)
+        checker = _Checker(database, transactions, _Left(database, outcome, invariant), meant)
         if token is not None:
             return checker.verdict_of(_replayed(checker, token), started)
         return checker.verdict(budget, started)
@@ -120,23 +124,34 @@ def _holds(answer: object) -> bool:
 
 
 class _Checker:
-    def __init__(self, database: Database, transactions: Sequence[Transaction], left: _Left) -> None:
+    def __init__(
+        self,
+        database: Database,
+        transactions: Sequence[Transaction],
+        left: _Left,
+        raises: tuple[type[BaseException], ...] = (),
+    ) -> None:
         self.database = database
         self.transactions = transactions
         self.left = left
         self.names = tuple(_name_of(number, each) for number, each in enumerate(transactions))
         self.serial = serial_runs(database, transactions, left)
         self._allowed = {repr(run.outcome) for run in self.serial.values()}
-        self._failing = {number: error for number in range(len(transactions)) if (error := self._always_fails(number))}
-        for number, error in self._failing.items():
-            if not callable(transactions[number]):  # a function may raise on purpose, to see what is rolled back
-                raise CheckError(f"{self.names[number]} fails in every order of the transactions: {error}")
+        self._slips = [slip for number in range(len(transactions)) if (slip := self._slip(number, raises))]
 
-    def _always_fails(self, number: int) -> str:
-        """How it ends in every order of all transactions, if it does not come to its end in any."""
+    def _slip(self, number: int, raises: tuple[type[BaseException], ...]) -> str:
+        """How it fails in every order of all transactions, if it does, and nobody said that it is meant to."""
         whole = [run for order, run in self.serial.items() if len(order) == len(self.transactions)]
-        errors = [run.ends[number].error for run in whole]
-        return errors[0] if errors and all(errors) else ""
+        ends = [run.ends[number] for run in whole]
+        if not all(end.error for end in ends):
+            return ""
+        said = f"{self.names[number]} fails in every order of the transactions: {ends[0].error}"
+        if not callable(self.transactions[number]):  # a function may raise on purpose, to see what is rolled back
+            raise CheckError(said)
+        kind = ends[0].error_type
+        if kind is None or issubclass(kind, raises):
+            return ""
+        return f"{said}: mend it, or say that it is meant to, with raises={kind.__name__}"
 
     def accepts(self, run: Run) -> bool:
         return repr(run.outcome) in self._allowed and run.keeps_invariant
@@ -150,8 +165,10 @@ class _Checker:
         if found.violations:
             # The clearest is the one with the fewest switches; among those, the first that was found.
             return self.verdict_of(min(found.violations, key=lambda run: run.switches), started, found)
-        answer = Answer.ISOLATED if found.is_complete else Answer.INCONCLUSIVE
         reason = "" if found.is_complete else f"The budget of {budget:g} ended the search; give it more."
+        if self._slips:
+            reason = f"not proved: {'; '.join(self._slips)}"
+        answer = Answer.INCONCLUSIVE if reason else Answer.ISOLATED
         return Verdict(
             answer=answer,
             tasks=self.names,
@@ -188,8 +205,6 @@ class _Checker:
 
     def _assumed(self, found: Found | None) -> tuple[str, ...]:
         said = ["between two statements of a transaction nothing is shared but the database"]
-        for number, error in self._failing.items():
-            said.append(f"that {self.names[number]} is meant to fail, as it does in every order: {error}")
         if found and found.aborts:
             said.append(
                 f"a transaction that the database gives up is tried again (it gave one up in {found.aborts} of "
@@ -217,6 +232,9 @@ class _Checker:
 
     def _counterexample(self, run: Run, answer: Answer, found: Found | None) -> Counterexample:
         anomaly = name_anomaly(run, self.database)
+        fails = self._fails_here_alone(run)
+        if fails and not anomaly.steps:
+            anomaly = Anomaly("failure", fails, ())
         if answer is Answer.BREAKS_INVARIANT:
             anomaly = Anomaly("broken invariant", f"The invariant is broken. {anomaly.sentence}", anomaly.steps)
         return Counterexample(
@@ -229,6 +247,15 @@ class _Checker:
             switches=run.switches,
             is_shortest=bool(found and found.is_complete),
         )
+
+    def _fails_here_alone(self, run: Run) -> str:
+        """Which transaction fails in this interleaving, as it does in no order of them."""
+        whole = [serial for order, serial in self.serial.items() if len(order) == len(self.transactions)]
+        for number, end in enumerate(run.ends):
+            known = {serial.ends[number].error for serial in whole}
+            if end.error and not end.is_retryable and end.error not in known:
+                return f"{self.names[number]} fails as in no order of them one after the other: {end.error}"
+        return ""
 
 
 def _replayed(checker: _Checker, token: str) -> Run:

@@ -39,6 +39,9 @@ class Database(Protocol):
     def perform(self, cursor: Any, statement: Statement) -> None:
         """Execute on a DB-API cursor."""
 
+    def perform_aside(self, connection: Connection, statement: Statement, act: Callable[[], None], /) -> bool:
+        """Perform by `act` what touches no table, at once and with no snapshot left; False if that can't be done."""
+
     def finish(self, connection: Connection, *, commit: bool) -> None:
         """Commit or roll back."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Callable
 from typing import Any, Final
 
 from whilst.checking.sql.database import Setup
-from whilst.checking.sql.statement import Statement
+from whilst.checking.sql.statement import Statement, is_silent
 from whilst.errors import CheckError, MissingExtraError
 
 LEVELS: Final = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
@@ -91,6 +92,9 @@ class PostgreSQL:
         if connection.closed or connection.broken:
             return
         connection.rollback()
+        # What a transaction may have set.
+        connection.autocommit = False
+        connection.row_factory = self._psycopg.rows.tuple_row
         self._spares.append(connection)
 
     def begin(self, connection: Any) -> None:
@@ -99,6 +103,15 @@ class PostgreSQL:
     def perform(self, cursor: Any, statement: Statement) -> None:
         execute = cursor.executemany if statement.many else cursor.execute
         execute(statement.text, statement.parameters)
+
+    def perform_aside(self, connection: Any, statement: Statement, act: Callable[[], None]) -> bool:
+        is_idle = connection.info.transaction_status == self._psycopg.pq.TransactionStatus.IDLE
+        if not is_silent(statement) or not (is_idle or self.level.startswith("READ")):
+            return False
+        act()
+        if is_idle:  # its snapshot would be that of the whole transaction
+            connection.rollback()
+        return True
 
     def finish(self, connection: Any, *, commit: bool) -> None:
         if commit:
@@ -110,7 +123,10 @@ class PostgreSQL:
         return False
 
     def is_retryable(self, error: BaseException) -> bool:
-        return getattr(error, "sqlstate", None) in _RETRYABLE
+        inner: BaseException | None = error  # what an ORM raises has the driver's error for its cause
+        while inner is not None and not getattr(inner, "sqlstate", None):
+            inner = inner.__cause__
+        return getattr(inner, "sqlstate", None) in _RETRYABLE
 
     def blockers(self, number: int) -> tuple[int, ...]:
         row = self._reader.execute("SELECT pg_blocking_pids(%s)", (self._pids[number],)).fetchone()

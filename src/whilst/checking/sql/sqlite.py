@@ -15,6 +15,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,6 +106,9 @@ class SQLite:
         else:
             execute(statement.text, statement.parameters)
 
+    def perform_aside(self, _connection: sqlite3.Connection, _statement: Statement, _act: Callable[[], None]) -> bool:
+        return False
+
     def finish(self, connection: sqlite3.Connection, *, commit: bool) -> None:
         if connection.in_transaction:
             # By statement: in autocommit mode commit() does nothing before Python 3.12.
@@ -118,9 +122,12 @@ class SQLite:
         return code in _BUSY or (code & 0xFF in _BUSY and code != sqlite3.SQLITE_BUSY_SNAPSHOT)
 
     def is_retryable(self, error: BaseException) -> bool:
-        if not isinstance(error, sqlite3.OperationalError):
+        inner: BaseException | None = error  # what an ORM raises has the driver's error for its cause
+        while inner is not None and not isinstance(inner, sqlite3.Error):
+            inner = inner.__cause__
+        if not isinstance(inner, sqlite3.OperationalError):
             return False
-        return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        return inner.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
     def blockers(self, _number: int) -> tuple[int, ...]:
         return ()

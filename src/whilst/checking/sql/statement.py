@@ -17,6 +17,11 @@ _LOUD_READ: Final = re.compile(
     re.IGNORECASE,
 )
 _TABLE: Final = re.compile(r"\b(?:from|join|update|into|table)\s+(?:only\s+)?([a-z_][\w.]*|\"[^\"]+\")", re.IGNORECASE)
+# What asks nothing of any table: drivers and ORMs ask it of each new connection.
+_SILENT: Final = re.compile(
+    r"\s*(show\s+[\w\s]+|select\s+(1|(pg_catalog\.)?(version|current_schema|current_database)\s*\(\s*\)))\s*;?\s*",
+    re.IGNORECASE,
+)
 _CONTROL: Final = re.compile(r"\s*(begin|start|commit|end|rollback|abort|savepoint|release|set)\b", re.IGNORECASE)
 
 
@@ -67,6 +72,7 @@ class Committed:
     value: object = None
     error: str = ""
     is_retryable: bool = False
+    error_type: type[BaseException] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,11 @@ def is_read(statement: Statement) -> bool:
 def reads_only(statement: Statement) -> bool:
     """Whether it certainly changes and locks nothing, so that it commutes with every other such statement."""
     return is_read(statement) and not _LOUD_READ.search(statement.text)
+
+
+def is_silent(statement: Statement) -> bool:
+    """Whether it touches no table and locks nothing, so that it may as well happen at any other moment."""
+    return bool(_SILENT.fullmatch(statement.text))
 
 
 def is_control(statement: Statement) -> bool:

@@ -7,8 +7,9 @@ was told to go on, or one blocked inside the database), so the order of statemen
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Self
 
 from whilst.checking.sql.database import Connection, Database
@@ -19,6 +20,8 @@ Transaction = Sequence[str] | Callable[[Connection], object]
 
 _COMMIT: Final = Statement("COMMIT")
 _ROLLBACK: Final = Statement("ROLLBACK")
+_RELEASE: Final = Statement("RELEASE SAVEPOINT")
+_ROLLBACK_TO: Final = Statement("ROLLBACK TO SAVEPOINT")
 
 
 class _Abandoned(BaseException):
@@ -126,7 +129,7 @@ class TransactionThread:
             return
         self._roll_back_quietly()
         text = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        self.end = Committed(False, None, text, self._database.is_retryable(error))
+        self.end = Committed(False, None, text, self._database.is_retryable(error), type(error))
 
     def _roll_back_quietly(self) -> None:
         try:
@@ -136,13 +139,20 @@ class TransactionThread:
 
     def announce(self, statement: Statement, act: Callable[[], Any], cursor: Any = None) -> Any:
         """Stop, perform when told to, and keep what came of it."""
+        is_end = statement in (_COMMIT, _ROLLBACK)
+        if self._is_abandoned:  # clean-up on the way out; the checker rolls back
+            if is_end:
+                return None
+            raise _Abandoned
+        if is_end and not self.has_begun:
+            return act()  # nobody could tell when
         self.pending = statement
         self._stop()
         while True:
             try:
-                if not self.has_begun and statement not in (_COMMIT, _ROLLBACK):
+                if not self.has_begun and not is_end:
                     self._database.begin(self._connection)
-                self.has_begun = statement not in (_COMMIT, _ROLLBACK)
+                self.has_begun = not is_end
                 result = act()
             except Exception as error:
                 if self._database.is_busy(error) and not self._refusal_is_final:
@@ -178,11 +188,33 @@ class TransactionThread:
         return self._database
 
 
-class ConnectionProxy:
+class _Proxy:
+    """Passes for the real object, to `isinstance` too (psycopg and SQLAlchemy ask); its settings are the real one's."""
+
+    def __init__(self, thread: TransactionThread, real: Any) -> None:
+        set_own = super().__setattr__
+        set_own("_thread", thread)
+        set_own("_real", real)
+
+    _thread: TransactionThread
+    _real: Any
+
+    @property  # type: ignore[misc]  # what `isinstance` looks at besides the type
+    def __class__(self) -> type:
+        return type(self._real)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._real, name, value)
+
+
+class ConnectionProxy(_Proxy):
     """The connection that a transaction function gets: the real one, with its statements announced."""
 
     def __init__(self, thread: TransactionThread) -> None:
-        self._thread = thread
+        super().__init__(thread, thread.connection)
 
     def cursor(self, *arguments: Any, **keywords: Any) -> CursorProxy:
         return CursorProxy(self._thread, self._thread.connection.cursor(*arguments, **keywords), self)
@@ -203,6 +235,20 @@ class ConnectionProxy:
         thread = self._thread
         thread.announce(_ROLLBACK, lambda: thread.database.finish(thread.connection, commit=False))
 
+    @contextlib.contextmanager
+    def transaction(self, savepoint_name: str | None = None, force_rollback: bool = False) -> Iterator[Any]:
+        """psycopg's block, the end of which is a statement like any other."""
+        commit, rollback = (_RELEASE, _ROLLBACK_TO) if self._thread.has_begun else (_COMMIT, _ROLLBACK)
+        with contextlib.ExitStack() as block:
+            inner = block.enter_context(self._real.transaction(savepoint_name, force_rollback))
+            is_done = False
+            try:
+                yield inner
+                is_done = not force_rollback
+            finally:
+                # Stops here, and then leaves the real block, whatever comes of it.
+                self._thread.announce(commit if is_done else rollback, _nothing)
+
     def close(self) -> None:
         """Left to the checker, which closes the connection after the interleaving."""
 
@@ -215,18 +261,17 @@ class ConnectionProxy:
         elif not issubclass(kind, _Abandoned):
             self.rollback()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._thread.connection, name)
 
-
-class CursorProxy:
+class CursorProxy(_Proxy):
     """A cursor whose statements are announced; rows are fetched at once, since that is part of the statement."""
 
     def __init__(self, thread: TransactionThread, cursor: Any, connection: ConnectionProxy) -> None:
-        self._thread = thread
-        self._cursor = cursor
-        self.connection = connection
-        self._rows: list[Any] = []
+        super().__init__(thread, cursor)
+        object.__setattr__(self, "connection", connection)
+        object.__setattr__(self, "_rows", [])
+
+    connection: ConnectionProxy
+    _rows: list[Any]
 
     def execute(self, text: str, parameters: Any = None, **_ignored: Any) -> CursorProxy:
         self._announce(Statement(str(text), parameters))
@@ -238,10 +283,12 @@ class CursorProxy:
 
     def _announce(self, statement: Statement) -> None:
         def act() -> None:
-            self._thread.database.perform(self._cursor, statement)
-            self._rows = list(self._cursor.fetchall()) if self._cursor.description is not None else []
+            self._thread.database.perform(self._real, statement)
+            self._rows[:] = self._real.fetchall() if self._real.description is not None else []
 
-        self._thread.announce(statement, act, self)
+        thread = self._thread
+        if not thread.database.perform_aside(thread.connection, statement, act):
+            thread.announce(statement, act, self)
 
     def peek(self) -> tuple[Any, ...]:
         """The rows not yet fetched, left in place."""
@@ -251,12 +298,12 @@ class CursorProxy:
         return self._rows.pop(0) if self._rows else None
 
     def fetchmany(self, size: int = 1) -> list[Any]:
-        taken, self._rows = self._rows[:size], self._rows[size:]
+        taken = self._rows[:size]
+        del self._rows[:size]
         return taken
 
     def fetchall(self) -> list[Any]:
-        taken, self._rows = self._rows, []
-        return taken
+        return self.fetchmany(len(self._rows))
 
     def __iter__(self) -> CursorProxy:
         return self
@@ -270,10 +317,11 @@ class CursorProxy:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._cursor.close()
+        self._real.close()
 
     def close(self) -> None:
-        self._cursor.close()
+        self._real.close()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
+
+def _nothing() -> None:
+    """The statement is performed by somebody else, right after it was announced."""
