@@ -185,7 +185,7 @@ class Finished:
         errors: Mapping[int, BaseException] | None = None,
         starts_ns: Sequence[int] | None = None,
         ends_ns: Sequence[int] | None = None,
-        cpu_ns: int | None = None,
+        cpu_ns: int = 0,
         lane: int = 0,
         is_last: bool = True,
     ) -> None:
@@ -203,7 +203,8 @@ class Finished:
         """When each call began and ended, where the batch was timed; else None."""
         self.ends_ns = ends_ns
         self.cpu_ns = cpu_ns
-        """CPU time of the thread over all of these calls together; None where calls share a thread."""
+        """CPU time of the thread over all of these calls together. Of a loop, what it worked since its last answer: its
+        coroutines take turns, and nobody reads the clock at each."""
         self.lane = lane
         """Which thread of the worker did it (0 where there is one)."""
         self.is_last = is_last

@@ -119,6 +119,16 @@ def test_a_recorder_draws_work_waiting_and_both() -> None:
     }
 
 
+def test_calls_that_overlap_on_one_executor_are_drawn_as_working_in_turns() -> None:
+    recorder = Recorder("call", 0)
+    recorder.name_workers("eventloop")
+    recorder.add(Finished(0, 0, (0, 1, 2), (None,) * 3, 0, 1000, {}, [0, 0, 900], [1000, 1000, 1000], 63))
+    line = recorder.timeline("a run")
+    assert [(span.start_ns, span.end_ns) for span in line if span.kind is Kind.WORK] == [(0, 30), (30, 60), (900, 903)]
+    assert line.parallel_share == 0.0
+    assert sum(span.end_ns - span.start_ns for span in line) == 2100
+
+
 def test_a_recorder_of_a_lazy_run_forgets_the_oldest() -> None:
     recorder = Recorder("call", 0, is_lazy=True)
     for number in range(30_000):

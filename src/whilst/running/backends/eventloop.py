@@ -131,6 +131,7 @@ class _Here:
     def events(self, timeout_s: float | None) -> list[Event]:
         if not self._found:
             within = workers_left()
+            self._coroutines.resume()
             self._loop.run_until_complete(self._news(timeout_s))
             # What the coroutines set for this thread holds for their calls, not for the caller.
             leave_worker() if within is None else enter_worker(within)
@@ -194,6 +195,7 @@ class _InThread:
             self._outbox.put(WorkerStopped(self.worker))
 
     async def _serve(self) -> None:
+        self._coroutines.resume()
         self._outbox.put(WorkerReady(self.worker, os.getpid()))
         await self._stop.wait()
         while self._coroutines.in_flight:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _MOST_ENTRIES = 1_000_000
 _MOST_ENTRIES_LAZY = 2_000
-_WORK_SHARE = 0.9
-"""Above this share of CPU time a call is drawn as work alone, below the rest of it as waiting alone."""
+_ALL, _NOTHING = 0.9, 0.02
+"""Above this share of CPU time a call is drawn as work alone, below that one as waiting alone."""
 
 
 class _Row(Record):
@@ -33,7 +33,7 @@ class _Row(Record):
     end_ns: int
     starts_ns: Sequence[int] | None
     ends_ns: Sequence[int] | None
-    cpu_ns: int | None
+    cpu_ns: int
 
 
 class Recorder:
@@ -76,21 +76,23 @@ class Recorder:
         """One row per thread that made calls. Calls too short to be timed stand as one span per batch.
 
         The CPU time of a batch tells how much of it was work; a call that did both is drawn as work first and
-        waiting after, since the order in which they alternated was not recorded.
+        waiting after, since the order in which they alternated was not recorded. Calls that overlap on one executor
+        work one after the other, as far as there is room for that.
         """
         from whilst.model import TimelineBuilder
 
         builder = TimelineBuilder()
+        free_ns: dict[str, int] = {}
         for row in self._rows:
             executor = self._executor(row.executor)
             share = self._work_share(row)
             if row.starts_ns is None or row.ends_ns is None:
                 if row.ids:
                     label = f"{len(row.ids)} calls" if len(row.ids) > 1 else ""
-                    self._draw(builder, executor, row.ids[0], row.start_ns, row.end_ns, share, label)
+                    self._draw(builder, free_ns, executor, row.ids[0], row.start_ns, row.end_ns, share, label)
                 continue
             for number, start, end in zip(row.ids, row.starts_ns, row.ends_ns, strict=True):
-                self._draw(builder, executor, number, start, end, share, "")
+                self._draw(builder, free_ns, executor, number, start, end, share, "")
         return builder.build(name=name, origin_ns=self.start_ns)
 
     def _executor(self, key: tuple[int, int]) -> str:
@@ -100,22 +102,34 @@ class Recorder:
         return f"{self._noun} {worker}" + (f".{lane}" if lane else "")
 
     def _work_share(self, row: _Row) -> float:
-        """The share of CPU time in the time of these calls."""
-        if row.cpu_ns is None:
-            return 0.0
-        return min(row.cpu_ns / max(row.end_ns - row.start_ns, 1), 1.0)
+        """The share of CPU time in the time of these calls; nearly all is all, and next to nothing nothing."""
+        whole_ns = row.end_ns - row.start_ns
+        length_ns = whole_ns if row.starts_ns is None or row.ends_ns is None else sum(row.ends_ns) - sum(row.starts_ns)
+        share = row.cpu_ns / max(length_ns, 1)
+        if share >= _ALL:
+            return 1.0
+        # Where many overlap, next to nothing of each may fill their core.
+        return 0.0 if share <= _NOTHING and length_ns <= 1.5 * whole_ns else share
 
     def _draw(
-        self, builder: TimelineBuilder, executor: str, number: int, start: int, end: int, share: float, label: str
+        self,
+        builder: TimelineBuilder,
+        free_ns: dict[str, int],
+        executor: str,
+        number: int,
+        start: int,
+        end: int,
+        share: float,
+        label: str,
     ) -> None:
         from whilst.model import Kind
 
-        task = f"{self._stem} {number}"
-        if share >= _WORK_SHARE or end <= start:
-            builder.add(executor, task, Kind.WORK, start, end, label)
-        elif share <= 1 - _WORK_SHARE:
-            builder.add(executor, task, Kind.WAIT, start, end, label)
-        else:
-            middle = start + int((end - start) * share)
-            builder.add(executor, task, Kind.WORK, start, middle, label)
-            builder.add(executor, task, Kind.WAIT, middle, end, label)
+        task, work_ns = f"{self._stem} {number}", int(share * (end - start))
+        begin = max(start, min(free_ns.get(executor, start), end - work_ns))
+        free_ns[executor] = begin + work_ns
+        if begin > start:
+            builder.add(executor, task, Kind.WAIT, start, begin, label)
+        if work_ns or end <= start:
+            builder.add(executor, task, Kind.WORK, begin, begin + work_ns, label)
+        if end > begin + work_ns:
+            builder.add(executor, task, Kind.WAIT, begin + work_ns, end, label)

@@ -119,10 +119,10 @@ class ThreadsFirst(FixedPolicy):
         """See `Policy.observe`."""
         super().observe(finished)
         count = len(finished.ids)
-        if count and (finished.cpu_ns or 0) >= self._thresholds.works_ns * count and self._source.left:
+        if count and finished.cpu_ns >= self._thresholds.works_ns * count and self._source.left:
             for number, value in zip(finished.ids, finished.values, strict=True):
                 if number not in finished.errors:
-                    self._learn(self._source.taken[number][1], value, (finished.cpu_ns or 0) // count)
+                    self._learn(self._source.taken[number][1], value, finished.cpu_ns // count)
 
     def goes_to_processes(self, call: Call) -> bool:
         """Is that so, by what is known of its function and can be seen of its arguments?"""

@@ -290,7 +290,7 @@ class AutoPolicy(Policy):
             return
         left = self._left if self._left is not None else 4 * self._inline_calls
         if self._stage is _Stage.SHORT:
-            work_s = (finished.cpu_ns or 0) / 1e9 / count
+            work_s = finished.cpu_ns / 1e9 / count
             # Work by the thread's own clock, which stands still while others have the core; waits if they last.
             works = work_s > _WORTH_MOVING_S and self._inline_calls >= 32
             waits = min(before, now) > _TINY_S
@@ -299,7 +299,7 @@ class AutoPolicy(Policy):
                 self._stage, self._stretch = _Stage.PILOT, 1
         elif self._decided_s > 0 and self._controller.decision.mode is model.Mode.SEQUENTIAL and not self._is_spoilt:
             if (self._controller.profile.wait_s or 0.0) < 0.5 * self._decided_s:
-                now = (finished.cpu_ns or 0) / 1e9 / count
+                now = finished.cpu_ns / 1e9 / count
             if now > max(_DRIFT * self._decided_s, 2 * _WORTH_MOVING_S) and left * now > 10 * _NOT_WORTH_S:
                 self._note(f"calls take {now * 1e3:.3g} ms instead of {self._decided_s * 1e3:.3g} ms")
                 self._calls.forget()  # calls are not what they were: measure some anew

@@ -261,7 +261,7 @@ class Controller:
             self.batches.answered(count, length_s)
         if self._drift is None:
             return text, None
-        change = self._drift.answered(count, length_s, (finished.cpu_ns or 0) / 1e9, is_warm=is_warm)
+        change = self._drift.answered(count, length_s, finished.cpu_ns / 1e9, is_warm=is_warm)
         self.trial = self._drift.trial if self._drift.trial is not None else self.trial
         return text, change
 

@@ -72,7 +72,7 @@ class _Length:
             # Without what is done between timed calls: short ones would look long for being timed.
             length_ns = sum(finished.ends_ns) - sum(finished.starts_ns)
             length_ns = max(length_ns - count * _CLOCK_NS, length_ns // 8)
-        if finished.cpu_ns is not None and finished.cpu_ns > _WORKS * length_ns:
+        if finished.cpu_ns > _WORKS * length_ns:
             # A batch that shared its core with others is no reason for smaller ones.
             length_ns = min(length_ns, finished.cpu_ns)
         now = length_ns / count

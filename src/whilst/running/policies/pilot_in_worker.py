@@ -74,7 +74,7 @@ class PilotInWorkerPolicy(FixedPolicy):
             return
         self._calls += len(finished.ids)
         self._wall_ns += finished.end_ns - finished.start_ns
-        self._cpu_ns += finished.cpu_ns or 0
+        self._cpu_ns += finished.cpu_ns
         if self._calls >= _PILOT_CALLS and self._waits > _WAITS_FROM and not self._no_threads:
             self._overlap(finished.end_ns)
 

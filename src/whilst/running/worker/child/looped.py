@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from _socket import MSG_DONTWAIT
 from collections import deque
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 
 from whilst.running.calls.one_argument import awaited, of_item, with_own_draws
 from whilst.running.worker.child.styles import Style, vital
@@ -41,6 +41,7 @@ class Looped(Style):
         self._serial: ContextVar[int] = ContextVar("serial", default=-1)
         self._is_over = False
         self._sent_s = 0.0
+        self._cpu_ns = thread_time_ns()
         self._loop: asyncio.AbstractEventLoop
         self._done: asyncio.Future[None]
         worker.output.serial_here = self._serial.get
@@ -135,8 +136,12 @@ class Looped(Style):
         with vital:
             self._sent_s = self._loop.time()
             ended, self._ended = self._ended, []
-            for collected in ended:
-                self._worker.answer(collected.work.head, collected.take())
+            made = [collected.take() for collected in ended]
+            before, self._cpu_ns = self._cpu_ns, thread_time_ns()
+            each_ns = (self._cpu_ns - before) / max(1, sum(len(part.values) for part in made))
+            for collected, part in zip(ended, made, strict=True):
+                part.cpu_ns = int(each_ns * len(part.values))
+                self._worker.answer(collected.work.head, part)
             self._worker.page.forget()
             self._finish()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from _queue import SimpleQueue
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 
 from whilst.running.calls.one_argument import Awaiter, drawing, in_copies, one_argument
 from whilst.running.nesting import enter_worker
@@ -42,8 +42,11 @@ class Collected:
         """A call of these has raised. Those after it need not begin; earlier ones, in other units, must."""
         self.made = self._nothing()
 
-    def add(self, position: int, value: Any, error: BaseException | None, start_ns: int, end_ns: int) -> None:
+    def add(
+        self, position: int, value: Any, error: BaseException | None, start_ns: int, end_ns: int, cpu_ns: int = 0
+    ) -> None:
         made = self.made
+        made.cpu_ns += cpu_ns
         if error is not None:
             made.errors[len(made.values)] = error
         made.positions.append(position)  # type: ignore[union-attr]
@@ -131,6 +134,7 @@ class Threaded(Style):
                 ids = work.head.ids
                 call = one_argument(work.job.fn, work.job.head, () if ids is None else (ids[position],), awaits)
                 call = in_copies(call, work.job.context, awaits)
+                cpu_ns = thread_time_ns()
                 words[at + 1] = begun = perf_counter_ns()
                 try:
                     with drawing(work.job.fn, work.job.head.seed):
@@ -139,12 +143,13 @@ class Threaded(Style):
                     error = raised
                     collected.has_failed = True
                 ended = perf_counter_ns()
+                cpu_ns = thread_time_ns() - cpu_ns
                 data = None if error is not None else dumps_short(value)
                 with self._lock:
                     if data is not None:
                         page.keep(serial, data)
                     words[at] = NOTHING
-                    collected.add(position, value, error, begun, ended)
+                    collected.add(position, value, error, begun, ended, cpu_ns)
                     if collected not in self._ended:
                         self._ended.append(collected)
                     self._is_short = ended - begun < _SHORT_NS

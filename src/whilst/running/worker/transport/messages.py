@@ -89,7 +89,7 @@ class Answer(Record):
     end_ns: int
     starts_ns: bytes | None
     ends_ns: bytes | None
-    cpu_ns: int | None
+    cpu_ns: int
     errors: list[tuple[int, int, Any]] | None
     """(position in this answer, kind, what there is to say)."""
     output: bytes | None
