@@ -26,6 +26,7 @@ def check(
     *,
     outcome: Callable[..., object] | None = None,
     invariant: Callable[[Any], object] | None = None,
+    always: Callable[[Any], object] | None = None,
     orders: str | Sequence[Sequence[int]] = "any",
     raises: type[BaseException] | Sequence[type[BaseException]] = (),
     budget: float | str = 60.0,
@@ -42,6 +43,8 @@ def check(
         outcome: what counts of an ending, as a function of the state, or of the state and the tuple of results (the
             exception for a task that raised); by default everything reachable from the state, and all results.
         invariant: called with the final state of every execution; false or an AssertionError is a fault.
+        always: the same, called with the state after every step of a task, also while that holds a lock: the step that
+            broke it is named. Where it waits for a lock that a task holds, it is not asked. It may not change anything.
         orders: "any" sequential order will do, the one "given", or one of those listed (task numbers).
         raises: exceptions that tasks are meant to raise. What a task raises in every sequential order and is not named
             here is taken for a slip: then there is no proof.
@@ -57,7 +60,7 @@ def check(
     """
     asked = orders if isinstance(orders, str) else tuple(tuple(order) for order in orders)
     meant = (raises,) if isinstance(raises, type) else tuple(raises)
-    question = Question(setup, tuple(tasks), outcome, invariant, asked, meant)
+    question = Question(setup, tuple(tasks), outcome, invariant, asked, meant, always)
     seconds, executions = parse_budget(budget)
     config = SearchConfig(budget_s=seconds, budget_executions=executions, seed=seed, on_progress=progress)
     started = time.monotonic()
@@ -129,6 +132,7 @@ def replay(
     *,
     outcome: Callable[..., object] | None = None,
     invariant: Callable[[Any], object] | None = None,
+    always: Callable[[Any], object] | None = None,
     limits: Limits | None = None,
 ) -> Verdict:
     """Run exactly the interleaving of a token again and say how it ends; breakpoints in the tasks are hit.
@@ -139,7 +143,7 @@ def replay(
         ReplayError: the token is damaged, or the code has changed since it was made.
     """
     parsed = Token.parse(token)
-    question = _question_of(token, parsed, setup, tasks, outcome, invariant)
+    question = _question_of(token, parsed, setup, tasks, outcome, invariant, always)
     started = time.monotonic()
     clocks = REMEMBERED[token][1] if token in REMEMBERED else None
     with Explorer(question.program, limits or Limits(), site_keys=parsed.site_keys, started=clocks) as explorer:
@@ -154,19 +158,20 @@ def _question_of(
     tasks: Sequence[Callable[..., Any]] | None,
     outcome: Callable[..., object] | None,
     invariant: Callable[[Any], object] | None,
+    always: Callable[[Any], object] | None,
 ) -> Question:
     if setup is not None and tasks is not None:
-        return Question(setup, tuple(tasks), outcome, invariant)
+        return Question(setup, tuple(tasks), outcome, invariant, always=always)
     if setup is not None or tasks is not None:
         raise CheckError("pass both setup and tasks, or neither")
     if token in REMEMBERED:
         return REMEMBERED[token][0]
     known: dict[str, Any] = {each: resolve(each) for each in dict.fromkeys(parsed.where or ("",))}
-    made, measured, held, *jobs = (known[each] for each in parsed.where)
+    made, measured, held, always, *jobs = (known[each] for each in parsed.where)
     threads = threads_named(jobs)
     if threads:
         return Scenario.of(made, threads, measured, held)
-    return Question(made, tuple(jobs), measured, held)
+    return Question(made, tuple(jobs), measured, held, always=always)
 
 
 def parse_budget(budget: float | str) -> tuple[float | None, int | None]:

@@ -72,6 +72,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     own = {
         "outcome": question.outcome,
         "invariant": question.invariant,
+        "always": question.always,
         "orders": question.orders,
         "raises": question.raises,
     }
@@ -107,7 +108,7 @@ def _hold(
     if unknown:
         pytest.fail(f"whilst.check has no option {', '.join(map(repr, unknown))}", pytrace=False)
     if token:
-        kept = {name: asked[name] for name in ("outcome", "invariant", "limits") if name in asked}
+        kept = {name: asked[name] for name in ("outcome", "invariant", "always", "limits") if name in asked}
         verdict = replay(token, setup, tasks, **kept)
     else:
         try:

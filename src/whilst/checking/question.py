@@ -19,7 +19,7 @@ from whilst.checking.explorer.execution import Program
 from whilst.errors import CheckError
 from whilst.inspecting.descriptions import short
 
-_OPTIONS: Final = ("outcome", "invariant", "orders", "raises")
+_OPTIONS: Final = ("outcome", "invariant", "always", "orders", "raises")
 _SHAPE: Final = "(setup, tasks), or a function that returns them"
 
 
@@ -33,6 +33,7 @@ class Question:
     invariant: Callable[[Any], object] | None = None
     orders: str | tuple[tuple[int, ...], ...] = "any"
     raises: tuple[type[BaseException], ...] = ()  # what tasks are meant to raise
+    always: Callable[[Any], object] | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.setup):
@@ -42,6 +43,10 @@ class Question:
         wrong = _misfit(self.setup)
         if wrong:
             raise CheckError(f"setup is called without arguments, which {short(self.setup)} is not made for: {wrong}")
+        for name, asked in (("invariant", self.invariant), ("always", self.always)):
+            wrong = "it is no callable" if asked is not None and not callable(asked) else _misfit(asked, None)
+            if wrong:
+                raise CheckError(f"{name}= is called with the state, which {short(asked)} is not made for: {wrong}")
         for kind in self.raises:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise CheckError(f"raises= is one or more types of exceptions, got {short(kind)}")
@@ -55,7 +60,7 @@ class Question:
     @property
     def parts(self) -> tuple[Callable[..., Any] | None, ...]:
         """What a token has to name, in this order."""
-        return (self.setup, self.outcome, self.invariant, *self.tasks)
+        return (self.setup, self.outcome, self.invariant, self.always, *self.tasks)
 
     @property
     def looks_around(self) -> bool:
@@ -65,11 +70,13 @@ class Question:
     @property
     def program(self) -> Program:
         """What the engine needs of it."""
-        return Program(self.setup, self.tasks)
+        return Program(self.setup, self.tasks, self.always)
 
 
-def _misfit(function: Callable[..., object], *arguments: object) -> str:
-    """Why it can't be called with that many arguments; "" if it can, or if C code does not say."""
+def _misfit(function: Callable[..., object] | None, *arguments: object) -> str:
+    """Why it can't be called with that many arguments; "" if it can, if it is None, or if C code does not say."""
+    if function is None:
+        return ""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

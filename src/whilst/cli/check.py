@@ -92,6 +92,7 @@ def _checked(question: Question | None, budget: str, jobs: int) -> Verdict:
             question.tasks,
             outcome=question.outcome,
             invariant=question.invariant,
+            always=question.always,
             orders=question.orders,
             raises=question.raises,
             budget=budget,
@@ -121,7 +122,14 @@ def _replayed(token: str, question: Question | None) -> Verdict:
 
     if question is None:
         return replay(token)
-    return replay(token, question.setup, question.tasks, outcome=question.outcome, invariant=question.invariant)
+    return replay(
+        token,
+        question.setup,
+        question.tasks,
+        outcome=question.outcome,
+        invariant=question.invariant,
+        always=question.always,
+    )
 
 
 class _Meter:

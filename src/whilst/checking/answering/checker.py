@@ -100,6 +100,9 @@ class Checker:
     def parallel(self, jobs: int, limits: Limits, serve: Serve) -> ParallelSearch | None:
         """Helpers for the search, if other processes can import what it is about; else the verdict says why not."""
         where = self._references()
+        if self.question.always is not None:  # what its reads have taught one process, the others don't know
+            self._unseen.append(f"jobs={jobs} was not used, one process was: always= is asked in one")
+            return None
         if where and is_possible():
             assignment = Assignment(where, self.question.orders, limits, tuple(sys.path), self.explorer.started)
             return ParallelSearch(assignment, jobs - 1, self._note, lambda connection: serve(connection, self))

@@ -31,8 +31,8 @@ def main(fd: int) -> None:
 def _serve(connection: Connection) -> None:
     assignment: Assignment = connection.recv()
     try:
-        setup, outcome, invariant, *tasks = map(resolve, assignment.where)
-        question = Question(setup, tuple(tasks), outcome, invariant, assignment.orders)  # type: ignore[arg-type]
+        setup, outcome, invariant, always, *tasks = map(resolve, assignment.where)
+        question = Question(setup, tuple(tasks), outcome, invariant, assignment.orders, always=always)  # type: ignore[arg-type]
     except Exception as error:  # whatever importing the user's code raises
         _refuse(connection, f"another process could not import setup and tasks: {error!r}")
         return

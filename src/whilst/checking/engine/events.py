@@ -36,6 +36,7 @@ class Status(StrEnum):
 
     DONE = "done"
     DEADLOCK = "deadlock"  # nobody can go on: see `Execution.blocked`
+    BROKEN = "broken"  # a condition on the state that is always to hold did not, after the last event
     SPINNING = "spinning"  # only tasks that poll without any change are left
     TOO_LONG = "too long"  # the step bound was reached
     CUT = "cut"  # the search asked to drop it: redundant, or out of budget

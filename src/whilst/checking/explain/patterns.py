@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from whilst.checking.engine.events import Access, Op
+from whilst.checking.engine.events import Access, Op, Status
 from whilst.checking.explain.anomalies import FINDERS, checked, too_early, written_between
 from whilst.checking.explain.conflicts import (
     STRUCTURAL,
@@ -39,6 +39,8 @@ def name_of(answer: Answer, execution: Execution, names: Sequence[str], differin
             "livelock", f"The tasks that are left poll for ever, and nobody will change what they wait for: {said}."
         )
     accesses = execution.accesses()
+    if execution.status is Status.BROKEN:
+        return _broken_by(execution, accesses, names)
     if answer is Answer.BREAKS_INVARIANT and _is_sequential(accesses):
         order = " then ".join(names[task] for task in dict.fromkeys(access.task for access in accesses))
         return Named("broken invariant", f"The invariant does not even hold after {order}, one after the other.")
@@ -54,6 +56,17 @@ def name_of(answer: Answer, execution: Execution, names: Sequence[str], differin
                 said = f"{names[task]} raises {type(result.error).__name__}, as in no sequential order: "
                 return Named(found.pattern, said + _uncapitalised(found.sentence, names), found.accesses)
     return _anomaly(accesses, names, differing)
+
+
+def _broken_by(execution: Execution, accesses: Sequence[Access], names: Sequence[str]) -> Named:
+    """The step after which a condition did not hold: the last one, since it was asked after each."""
+    if not accesses:
+        return Named("broken invariant", f"What setup makes breaks it: {execution.reason}.")
+    last = accesses[-1]
+    does = "writes" if last.is_write else "reaches"
+    said = f"{names[last.task]} breaks it in line {last.location.line}, where it {does} {last.target}"
+    value = f" = {last.value}" if last.is_write and last.value is not None else ""
+    return Named("broken invariant", f"{said}{value}: {execution.reason}.", (last.index,))
 
 
 def _uncapitalised(sentence: str, names: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ _PREFIX_PARTIAL: Final = "w1p"  # setup and tasks have to be passed to a replay
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token says. `where` refers to setup, outcome, invariant and each task; empty if not all can be found."""
+    """What a token says. `where` refers to setup, outcome, invariant, always, each task; empty if one has no name."""
 
     digest: str
     choices: tuple[int, ...]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from whilst.checking.engine.events import Access, Blocked, Op
+from whilst.checking.engine.observed import plain
 from whilst.checking.engine.operations import Event, Operation, accesses_of
 from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Site
@@ -119,6 +120,7 @@ class Describer:
             self._within.setdefault(step, []).append((operation, self._value(operation)))
 
     def _value(self, operation: Operation) -> str | None:
+        operation = plain(operation)
         if operation[0] == 1:
             return _text(operation[5]) if operation[5] is not None else None
         return _read(operation) if operation[0] == 0 else None
@@ -194,6 +196,7 @@ class Describer:
         )
 
     def _target(self, operation: Operation) -> str:
+        operation = plain(operation)
         if operation[0] == 2 and operation[5].kind is Op.RESUME:
             return self._awaited(operation[4])
         thing, key = operation[4], _without_ids(operation[2])

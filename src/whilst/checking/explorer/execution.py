@@ -18,6 +18,7 @@ class Program:
 
     setup: Callable[[], object]
     tasks: tuple[Callable[..., object], ...]
+    always: Callable[[Any], object] | None = None  # asked of the state after every step: false, or an error, ends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Execution:
     status: Status
     state: object
     results: tuple[TaskResult, ...]
-    reason: str = ""  # for SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
+    reason: str = ""  # for BROKEN, SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
     _trace: list[Event] = field(default_factory=list, repr=False)
     _ending: Ending | None = field(default=None, repr=False)
 

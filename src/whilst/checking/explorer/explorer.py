@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from whilst.checking.engine.events import Assumption, TaskResult
 from whilst.checking.engine.fingerprint import Fingerprint
+from whilst.checking.engine.observed import ObservedScheduler
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.engine.watchdog import Watchdog
 from whilst.checking.explorer.describe import Describer, DescriptionSource, needs_free_threading_along, types_within
@@ -42,6 +43,7 @@ from whilst.checking.explorer.runtime import Runtime, borrow, give_back
 from whilst.checking.explorer.scripted import Thread
 from whilst.checking.instrument.left_alone import functions_behind, is_module_left_alone
 from whilst.checking.models.world.clocks import Clocks
+from whilst.inspecting.descriptions import short
 from whilst.inspecting.objects import module_of
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ class Explorer:
 
     def __enter__(self) -> Self:
         self._process_wide = _process_wide()
-        self._use(borrow(at_every_instruction=self._at_every_instruction))
+        is_observed = self.program.always is not None
+        self._use(borrow(at_every_instruction=self._at_every_instruction, is_observed=is_observed))
         self.registry.clocks.started = self.started
         self._had_gc = gc.isenabled()
         gc.disable()
@@ -89,7 +92,7 @@ class Explorer:
         try:
             if self._site_keys is not None:
                 self.rewriter.add_site_keys(self._site_keys)
-            for target in (self.program.setup, *self.program.tasks):
+            for target in (self.program.setup, *self.program.tasks, self.program.always):
                 for function in functions_behind(target):
                     self.instrumentation.admit(function)
         except BaseException:
@@ -148,9 +151,45 @@ class Explorer:
             self.unseen_code.has_learnt, is_new = False, True
         if self.registry.steps is not None and self.registry.steps.learn():
             is_new = True
+        is_new = self._learn_observed() or is_new
         is_new = self.catch_up() or is_new
         self.times_learnt += is_new
         return is_new
+
+    def _learn_observed(self) -> bool:
+        """Writes of what `always` reads become events that depend on each other (see `observed`)."""
+        if not isinstance(self.scheduler, ObservedScheduler):
+            return False
+        logs = self.access_log.logs
+        written = ((i, key, log.sites) for i, keys in logs.items() for key, log in keys.items() if log.writes)
+        new = self.scheduler.learn(written)
+        if self.registry.steps is None:
+            for site in new:
+                self.rewriter.site_table.promote(site)
+            self.rewriter.site_table.named |= {site.key for site in new}
+        return bool(new)
+
+    def _observe(self, state: object) -> None:
+        """From now on `always` is asked after every step."""
+        always, scheduler, log = self.program.always, self.scheduler, self.access_log
+        assert always is not None
+        assert isinstance(scheduler, ObservedScheduler)
+        if self.registry.steps is not None:
+            self.registry.steps.note_mixed()  # whoever looks on can tell the order of any two steps
+
+        def ask() -> str:
+            step, on_log = log.step, log.on_log
+            log.step, log.on_log = None, lambda _site, _code, thing, key, _value: scheduler.note((id(thing), key))
+            try:
+                holds = always(state)
+            except Exception as error:
+                said = str(error) if isinstance(error, AssertionError) else short(error)
+                return f"always= fails: {said}" if said else "always= fails"
+            finally:
+                log.step, log.on_log = step, on_log
+            return "" if holds or holds is None else "what always= asks for does not hold"
+
+        scheduler.ask = ask
 
     def catch_up(self) -> bool:
         """Rewrite the code that reads globals which turned out to be stored from outside; True when there was any."""
@@ -285,6 +324,8 @@ class Explorer:
         scheduler.on_event = describer.note if describer is not None else None
         self.access_log.on_log = describer.note_within if describer is not None and self._has_coroutines else None
         loop = self._loop() if self._has_coroutines else None
+        if self.program.always is not None:
+            self._observe(state)
         jobs = [
             functools.partial(task, state)
             if is_plain

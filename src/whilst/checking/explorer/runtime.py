@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
+from whilst.checking.engine.observed import ObservedScheduler
 from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import SiteTable
 from whilst.checking.instrument.functions import Instrumentation
@@ -27,12 +28,13 @@ from whilst.checking.observe.variables import Variables
 
 
 class Runtime:
-    """The parts, put together. `at_every_instruction`: every instruction is an event (see `random_switches`)."""
+    """The parts, put together. `at_every_instruction`: every instruction is an event (see `random_switches`);
+    `is_observed`: a condition is asked after every step (see `observed`)."""
 
-    def __init__(self, *, at_every_instruction: bool) -> None:
-        self.at_every_instruction = at_every_instruction
+    def __init__(self, *, at_every_instruction: bool, is_observed: bool = False) -> None:
+        self.kind = (at_every_instruction, is_observed)
         self.site_table = SiteTable()
-        self.scheduler = Scheduler()
+        self.scheduler = ObservedScheduler() if is_observed else Scheduler()
         self.access_log = AccessLog(self.scheduler, self.site_table)
         self.attributes, self.containers = Attributes(self.access_log), Containers(self.access_log)
         self.variables = Variables(self.access_log, self.containers)
@@ -97,19 +99,19 @@ class Runtime:
         )
 
 
-_IDLE: Final[dict[bool, Runtime]] = {}
+_IDLE: Final[dict[tuple[bool, bool], Runtime]] = {}
 
 
-def borrow(*, at_every_instruction: bool) -> Runtime:
+def borrow(*, at_every_instruction: bool, is_observed: bool = False) -> Runtime:
     """A runtime that knows nothing of earlier checks."""
-    runtime = _IDLE.pop(at_every_instruction, None) if _is_main_thread() else None
-    return runtime or Runtime(at_every_instruction=at_every_instruction)
+    runtime = _IDLE.pop((at_every_instruction, is_observed), None) if _is_main_thread() else None
+    return runtime or Runtime(at_every_instruction=at_every_instruction, is_observed=is_observed)
 
 
 def give_back(runtime: Runtime) -> None:
     """It may serve the next check."""
-    if runtime.forget() and _is_main_thread() and runtime.at_every_instruction not in _IDLE:
-        _IDLE[runtime.at_every_instruction] = runtime
+    if runtime.forget() and _is_main_thread() and runtime.kind not in _IDLE:
+        _IDLE[runtime.kind] = runtime
     else:
         runtime.end()
 

@@ -65,6 +65,8 @@ class Judge:
                 return self._judge_ending(execution)
             case Status.DEADLOCK:
                 return Finding(Answer.DEADLOCK, execution)
+            case Status.BROKEN:
+                return Finding(Answer.BREAKS_INVARIANT, execution, execution.reason)
             case Status.SPINNING:
                 return Finding(Answer.LIVELOCK, execution, execution.reason)
             case Status.TOO_LONG:

@@ -66,7 +66,7 @@ class Scenario(Question):
     def parts(self) -> tuple[Callable[..., Any] | None, ...]:
         """What a token has to name, in this order."""
         threads = [partial(Thread, *[(each.operation, each.arguments) for each in task.calls]) for task in self.threads]
-        return (self.setup, self.outcome, self.spec, *threads)
+        return (self.setup, self.outcome, self.spec, None, *threads)
 
     @property
     def looks_around(self) -> bool:

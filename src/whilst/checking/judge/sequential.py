@@ -47,6 +47,8 @@ class SequentialEndings:
             execution = self.explorer.run_order(order)
             if execution.status in ENDLESS:
                 return execution
+            if execution.status is Status.BROKEN:  # which the search meets, too
+                continue
             if execution.status is not Status.DONE:
                 self.blocked.append(execution)
                 continue

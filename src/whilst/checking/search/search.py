@@ -65,7 +65,7 @@ _PROGRESS_EVERY_S = 0.5
 _ESTIMATE_AT = 50  # executions after which the first estimate is made
 _LOOK_EVERY = 50
 _STRENGTH = tuple(Guarantee)
-_ENDINGS = (Status.DONE, Status.DEADLOCK)
+_ENDINGS = (Status.DONE, Status.DEADLOCK, Status.BROKEN)
 
 
 class _Spent:
@@ -292,7 +292,8 @@ def _at_every_instruction(
     limits = Limits(explorer.limits.steps * 20, explorer.limits.seconds)
     for each in strategies:
         if each.at_every_instruction and not hidden:
-            again = Explorer(explorer.program, limits, at_every_instruction=True, started=explorer.started)
+            program = replace(explorer.program, always=None)  # within a step nobody looks on
+            again = Explorer(program, limits, at_every_instruction=True, started=explorer.started)
             with explorer.suspended(), again as inner:
                 for kind in explorer.access_log.dropped:
                     inner.access_log.let_go(kind)
