@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import threading
 import time
 
@@ -100,7 +101,7 @@ def test_a_watched_call_is_measured_and_convicted():
 
 
 def test_an_item_that_the_call_changes_is_noticed_without_a_scan():
-    pilot = Pilot(dict.clear)
+    pilot = Pilot(operator.methodcaller("clear"))
     item = {"a": 1}
     pilot.look_into(item)
     pilot.begin(item)

@@ -9,6 +9,7 @@ import io
 import operator
 import types
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
@@ -71,6 +72,8 @@ class LibraryState:
         state = attributes_now(value)
         state["its position"] = _position(value)
         for name, held in islice(attributes_of(value), _MOST_ATTRIBUTES):
+            if isinstance(held, (list, deque)):  # a growing dict may be a cache: that is nobody's affair
+                state[f"the length of its {name}"] = len(held)
             if _position(held) is not None or ownership.is_generator(held):
                 state[f"the position of its {name}"] = _position(held) or self.look(held)
         return state

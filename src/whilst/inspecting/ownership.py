@@ -66,7 +66,7 @@ MUTATORS: Final = _words(
 CHANGES_FIRST_ARGUMENT: Final = _words(
     """
     next setattr delattr setitem delitem iadd iconcat ior iand isub heapify heappush heappop heapreplace heappushpop
-    insort insort_left insort_right shuffle SubElement
+    insort insort_left insort_right shuffle SubElement __setattr__ __delattr__
     """
 )
 """Library functions that change what they are given first."""
@@ -93,6 +93,7 @@ SETTLED_TYPES: Final = (
 
 EVENT_LOOP: Final = "the event loop of the calling thread"
 AT_EXIT: Final = "what atexit calls at the program's end"
+HANDLERS: Final = "signal handlers"
 
 PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("posix", "chdir"): "the working directory",
@@ -115,7 +116,8 @@ PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("_py_warnings", "simplefilter"): "the warning filters",
     ("_py_warnings", "filterwarnings"): "the warning filters",
     ("locale", "setlocale"): "the locale",
-    ("signal", "signal"): "signal handlers",
+    ("signal", "signal"): HANDLERS,
+    ("signal", "getsignal"): HANDLERS,
     ("signal", "alarm"): "the alarm clock",
     ("signal", "setitimer"): "the interval timer",
     ("_socket", "setdefaulttimeout"): "the default socket time-out",

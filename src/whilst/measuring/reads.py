@@ -421,6 +421,9 @@ def _literals_of(path: str) -> dict[str, object]:
 def _is_foreign(value: object) -> bool:
     if isinstance(value, types.FunctionType):
         return ownership.is_own_code(value.__code__.co_filename) and not value.__code__.co_filename.startswith("<")
+    if isinstance(value, type):
+        file = getattr(sys.modules.get(value.__module__), "__file__", None)
+        return isinstance(file, str) and ownership.is_own_code(file)
     return _is_mock(value)
 
 

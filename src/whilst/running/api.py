@@ -244,6 +244,10 @@ class _Run:
                     self._journal.__exit__(kind, error, trace)
 
 
+_MAY_BE_WHY = ("It ", "Workers ")
+"""What a function does, and what its workers may lack, may be why it failed."""
+
+
 def _drawn_one_by_one(decision: Decision, why: str) -> Decision:
     from dataclasses import replace
 
@@ -265,7 +269,7 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
     if error is not None:
         if isinstance(error, Exception):
             for text in driver.policy.decision().given_up:
-                if text.startswith("It "):  # what the function does, which may be why
+                if text.startswith(_MAY_BE_WHY):
                     add_note(error, f"whilst: {text}")
         try:
             raise error
@@ -303,7 +307,7 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     if error is not None:
         if isinstance(error, Exception):
             for text in driver.policy.decision().given_up:
-                if text.startswith("It "):  # what the function does, which may be why
+                if text.startswith(_MAY_BE_WHY):
                     add_note(error, f"whilst: {text}")
         try:
             raise error

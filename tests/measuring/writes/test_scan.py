@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import decimal
 import functools
 import heapq
 import io
@@ -504,3 +505,124 @@ def test_what_is_to_run_at_the_programs_end_is_seen(fn):
 
 def test_what_is_registered_with_a_lazy_load_settles_as_it_does():
     assert [suspect.settles for suspect in scan(registers_once, 1).suspects] == [True, True]
+
+
+class Odd:
+    """Each of its methods changes it, and none is called by its name."""
+
+    all: list[int] = []  # noqa: RUF012 - what all instances share
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def __add__(self, other):
+        self.n += other
+        return self
+
+    def __lt__(self, other):
+        self.n += 1
+        return False
+
+    def __len__(self):
+        self.n += 1
+        return 1
+
+    def __getitem__(self, key):
+        self.n += 1
+        return key
+
+    def __contains__(self, key):
+        self.n += 1
+        return False
+
+    def __iter__(self):
+        self.n += 1
+        yield self.n
+
+    def __enter__(self):
+        self.n += 1
+
+    def __exit__(self, *_):
+        pass
+
+    def __str__(self):
+        self.n += 1
+        return ""
+
+    def __getattr__(self, name):
+        self.n += 1
+        return name
+
+    def plain(self):
+        return self.n
+
+    def noted(self):
+        self.all.append(self.n)
+
+
+ODD = Odd()
+SLOTS = [0]
+
+
+def within(x):
+    with ODD:
+        return x
+
+
+def through(x):
+    return [each for each in ODD]  # noqa: C416
+
+
+def decimals(x):
+    decimal.getcontext().prec = x
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: ODD + x,
+        lambda x: x > ODD,
+        lambda x: len(ODD),
+        lambda x: 1 if ODD else 2,
+        lambda x: ODD[x],
+        lambda x: x in ODD,
+        within,
+        through,
+        lambda x: f"{ODD}",
+        lambda x: str(ODD),
+        lambda x: ODD.missing,
+        lambda x: Odd().noted(),
+        lambda x: list(map(RESULTS.append, [x])),
+        lambda x: list.append(RESULTS, x),
+        lambda x: object.__setattr__(ODD, "n", x),
+        lambda x: SLOTS.__setitem__(0, x),
+        lambda x: globals().__setitem__("SLOTS", x),
+        lambda x: random.shuffle(RESULTS),
+        lambda x: [change(x) for change in CHANGES],
+        lambda x: x in READER,
+        decimals,
+    ],
+)
+def test_what_is_called_without_being_named_is_followed(fn):
+    assert {Reach.SHARED, Reach.STATEFUL} & reaches(fn)
+
+
+CHANGES = (RESULTS.append,)
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: ODD.plain(),
+        lambda x: len(CONFIG),
+        lambda x: [each(x) for each in (str, repr)],
+        lambda x: list(map(CONFIG.get, [x])),
+        lambda x: str.upper("x"),
+        lambda x: Odd().plain(),
+        lambda x: x in CONFIG,
+        lambda x: globals()["CONFIG"],
+        lambda x: decimal.getcontext().prec,
+    ],
+)
+def test_what_only_reads_is_not_suspected(fn):
+    assert found(fn) == []

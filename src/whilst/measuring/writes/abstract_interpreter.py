@@ -22,12 +22,14 @@ from whilst.inspecting.cpython import exception_table_of, line_of
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
     FRESH,
+    ITEM,
     UNKNOWN,
     AbstractValue,
     blended,
     is_cut,
     joined,
 )
+from whilst.measuring.writes.implicit_calls import TRUTH, own_methods
 
 __all__ = ["Call", "Frame", "Guard", "Store", "Walker"]
 
@@ -89,6 +91,8 @@ class Frame:
     is_lock: Callable[[AbstractValue], bool] = field(default=lambda _abstract: False)
     returned: AbstractValue | None = None
     nested: list[types.CodeType] = field(default_factory=list)
+    given: dict[types.CodeType, AbstractValue] = field(default_factory=dict)
+    """What functions made here were first called with: for a comprehension what it goes through."""
 
 
 class Walker:
@@ -173,6 +177,8 @@ class Walker:
 
     def jump(self, instruction: dis.Instruction) -> None:
         condition = self.pop() if "POP_JUMP" in instruction.opname else UNKNOWN
+        if instruction.opname.endswith(("IF_TRUE", "IF_FALSE")):
+            self.touch(condition, TRUTH, instruction.offset)
         target = instruction.argval
         if not isinstance(target, int) or target <= instruction.offset:
             return
@@ -213,6 +219,12 @@ class Walker:
         if not tainted or result.from_item:
             return result
         return replace(result, from_item=True, is_cut=is_cut((callee, *arguments)))
+
+    def touch(self, owner: AbstractValue, names: tuple[str, ...], offset: int) -> None:
+        """Call those of an object's methods that are the user's own: what is done here calls them unnamed."""
+        if names and (owner.is_shared or owner.made_by is not None):
+            for method in own_methods(owner, names):
+                self.call(method, [ITEM], offset)
 
     # ---------------------------------------------------------------- loads and stores
 

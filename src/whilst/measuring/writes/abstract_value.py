@@ -8,10 +8,13 @@ unknown. Only what is shared between calls can be spoilt by overlapping them.
 from __future__ import annotations
 
 import types
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Final
+
+from whilst.inspecting.cpython import stored_attributes
 
 __all__ = [
     "ABSENT",
@@ -123,13 +126,24 @@ def attribute(owner: AbstractValue, name: str) -> AbstractValue:
         attribute=name,
     )
     if not owner.is_known:
-        return derived
+        return derived if owner.made_by is None else _of_class(owner.made_by, name, derived)
     value = _static_attribute(owner.value, name)
     if value is ABSENT:
         return derived
     if isinstance(owner.value, types.ModuleType):
         return AbstractValue(name=label, value=value, root=value, is_shared=True, owner=owner, attribute=name)
     return replace(derived, value=value, root=value if _is_mutable(value) else derived.root)
+
+
+def _of_class(kind: type, name: str, derived: AbstractValue) -> AbstractValue:
+    """An attribute of a fresh object: that of its class, which all share, where no method gives it one of its own."""
+    held = _static_attribute(kind, name)
+    if not isinstance(held, (list, dict, set, bytearray, deque)):
+        return derived
+    methods = [each for base in kind.__mro__ for each in vars(base).values() if isinstance(each, types.FunctionType)]
+    if any(name in stored_attributes(each.__code__) for each in methods):
+        return derived
+    return replace(derived, name=f"{kind.__name__}.{name}", value=held, root=held, is_shared=True)
 
 
 def _static_attribute(value: object, name: str) -> object:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+from whilst.measuring.writes import implicit_calls as implicit
 from whilst.measuring.writes.abstract_interpreter import Frame, Walker
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
@@ -33,6 +34,7 @@ __all__ = ["walk"]
 
 _Handler: TypeAlias = Callable[[Walker, dis.Instruction], None]
 _HANDLERS: dict[str, _Handler] = {}
+_OF_WITH = ("__enter__", "__exit__", "__aenter__", "__aexit__")
 
 
 def walk(frame: Frame) -> AbstractValue:
@@ -158,6 +160,8 @@ def _load_attr(walker: Walker, instruction: dis.Instruction) -> None:
 
 
 def _read_property(walker: Walker, found: AbstractValue, offset: int) -> AbstractValue:
+    if not found.is_known and found.owner is not None:
+        walker.touch(found.owner, ("__getattr__",), offset)
     if isinstance(found.value, property) and found.owner is not None and found.value.fget is not None:
         getter = replace(found, value=found.value.fget)
         return walker.call(getter, [], offset)
@@ -182,13 +186,15 @@ def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
     if instruction.opname == "STORE_ATTR":
         walker.pop()
     target = attribute(owner, instruction.argval)
+    walker.touch(owner, ("__setattr__",), instruction.offset)
     root = owner.value if owner.is_known else owner.root
     walker.store(replace(target, root=root, value=root, owner=owner), instruction.offset)
 
 
 @_on("BINARY_SUBSCR")
-def _binary_subscr(walker: Walker, _instruction: dis.Instruction) -> None:
+def _binary_subscr(walker: Walker, instruction: dis.Instruction) -> None:
     owner, key = walker.pop_many(2)
+    walker.touch(owner, ("__getitem__", "__missing__"), instruction.offset)
     walker.push(subscript(owner, key))
 
 
@@ -204,6 +210,11 @@ def _store_subscr(walker: Walker, instruction: dis.Instruction) -> None:
     count = {"STORE_SUBSCR": 3, "DELETE_SUBSCR": 2, "STORE_SLICE": 4}[instruction.opname]
     taken = walker.pop_many(count)
     owner = taken[1] if instruction.opname != "DELETE_SUBSCR" else taken[0]
+    walker.touch(owner, ("__setitem__", "__delitem__"), instruction.offset)
+    if owner.value is walker.frame.globals and taken[-1].is_constant:  # `globals()["TOTAL"] = …`
+        name = str(taken[-1].value)
+        walker.store(replace(owner, name=name, attribute=name), instruction.offset)
+        return
     walker.store(replace(owner, name=f"{owner.name}[…]" if owner.name else ""), instruction.offset)
 
 
@@ -212,8 +223,11 @@ def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
     left, right = walker.pop_many(2)
     sign = instruction.argrepr
     if sign == "[]":
+        walker.touch(left, ("__getitem__", "__missing__"), instruction.offset)
         walker.push(subscript(left, right))
         return
+    for owner, names in zip((left, right), implicit.operators(sign), strict=True):
+        walker.touch(owner, names, instruction.offset)
     if sign.endswith("=") and type(left.value) in (list, dict, set, bytearray):
         walker.store(left, instruction.offset)  # `SEEN |= {...}` changes the set that others see
     is_same = sign.endswith("=") and type(left.value) in (list, dict, set, bytearray)
@@ -230,13 +244,20 @@ def _compare(walker: Walker, instruction: dis.Instruction) -> None:
     left, right = walker.pop_many(2)
     if instruction.opname == "IS_OP":
         walker.frame.on_identity(left, right)
+    elif instruction.opname == "CONTAINS_OP":
+        walker.touch(right, ("__contains__", *implicit.ITERATE), instruction.offset)
+        walker.call(AbstractValue(name="iter", value=iter), [right], instruction.offset)  # uses an iterator up
+    else:
+        for each in (left, right):
+            walker.touch(each, implicit.COMPARE, instruction.offset)
     tested = next((abstract.name for abstract in (right, left) if abstract.is_shared), "")
     walker.push(blended(left, right, test=tested))
 
 
 @_on("UNARY_NOT", "TO_BOOL")
-def _negate(walker: Walker, _instruction: dis.Instruction) -> None:
+def _negate(walker: Walker, instruction: dis.Instruction) -> None:
     abstract = walker.pop()
+    walker.touch(abstract, implicit.TRUTH, instruction.offset)
     walker.push(
         AbstractValue(from_item=abstract.from_item, test=abstract.test or (abstract.name if abstract.is_shared else ""))
     )
@@ -288,10 +309,35 @@ def _get_iter(walker: Walker, instruction: dis.Instruction) -> None:
         walker.call(AbstractValue(name="iter", value=iter), [source], instruction.offset)  # uses an iterator up
 
 
+@_on("FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC")
+def _format(walker: Walker, instruction: dis.Instruction) -> None:
+    has_spec = instruction.opname == "FORMAT_WITH_SPEC" or (
+        instruction.opname == "FORMAT_VALUE" and (instruction.arg or 0) & 4
+    )
+    parts = walker.pop_many(2 if has_spec else 1)
+    walker.touch(parts[0], implicit.FORMAT, instruction.offset)
+    walker.push(blended(*parts))
+
+
 @_on("FOR_ITER")
-def _for_iter(walker: Walker, _instruction: dis.Instruction) -> None:
+def _for_iter(walker: Walker, instruction: dis.Instruction) -> None:
     source = walker.stack[-1] if walker.stack else UNKNOWN
+    walker.touch(source, ("__iter__", "__next__"), instruction.offset)
     walker.push(subscript(source, UNKNOWN))
+
+
+@_on("MAKE_FUNCTION")
+def _make_function(walker: Walker, instruction: dis.Instruction) -> None:
+    code = walker.pop()
+    if sys.version_info < (3, 13):
+        walker.pop_many((instruction.arg or 0).bit_count())
+    walker.push(AbstractValue(value=code.value))
+
+
+@_on("SET_FUNCTION_ATTRIBUTE")
+def _set_function_attribute(walker: Walker, _instruction: dis.Instruction) -> None:
+    _, function = walker.pop_many(2)
+    walker.push(function)
 
 
 @_on("KW_NAMES")
@@ -309,6 +355,21 @@ def _call(walker: Walker, instruction: dis.Instruction) -> None:
     arguments = walker.pop_many(instruction.arg or 0)
     first, second = walker.pop_many(2)
     callee = second if first.is_null else first
+    if isinstance(callee.value, types.CodeType):  # a comprehension, or a function made here: walked once this code was
+        given = arguments or [each for each in (first, second) if each is not callee]
+        walker.frame.given.setdefault(callee.value, given[0] if given else UNKNOWN)
+        walker.push(blended(callee, *given))
+        return
+    if callee.value is globals:
+        names_here = walker.frame.globals
+        walker.push(AbstractValue(name="globals()", value=names_here, root=names_here, is_shared=True))
+        return
+    if callee.is_known and callable(callee.value):
+        for each in arguments:
+            try:
+                walker.touch(each, implicit.BY_BUILTIN.get(callee.value, ()), instruction.offset)
+            except TypeError:  # it can't be hashed: none of these
+                break
     walker.push(walker.call(callee, arguments, instruction.offset, names))
 
 
@@ -326,6 +387,7 @@ def _call_function_ex(walker: Walker, instruction: dis.Instruction) -> None:
 @_on("BEFORE_WITH", "BEFORE_ASYNC_WITH")
 def _before_with(walker: Walker, instruction: dis.Instruction) -> None:
     manager = walker.pop()
+    walker.touch(manager, _OF_WITH, instruction.offset)
     walker.enter_with(instruction, manager)
     walker.push(UNKNOWN)  # __exit__
     walker.push(manager)  # what __enter__ gives, most often itself
@@ -334,6 +396,7 @@ def _before_with(walker: Walker, instruction: dis.Instruction) -> None:
 @_on("LOAD_SPECIAL")
 def _load_special(walker: Walker, instruction: dis.Instruction) -> None:
     manager = walker.pop()
+    walker.touch(manager, _OF_WITH, instruction.offset)
     walker.enter_with(instruction, manager)
     walker.push(UNKNOWN)
     walker.push(NULL)

@@ -106,6 +106,8 @@ class _Scanner:
         self._hand_over(call, where)
         if ownership.bound_generator(callee.value):
             self.suspicions.draw(callee.value, call, where)
+            if getattr(callee.value, "__name__", "") in ownership.CHANGES_FIRST_ARGUMENT:
+                self.suspicions.change_first_argument(call, where)
             return UNKNOWN
         target, bound = _unwrapped(callee)
         if isinstance(target, functools.partial):
@@ -155,6 +157,13 @@ class _Scanner:
             method = look_up(kind, name)
             if ownership.is_own_function(method):
                 self._enter(method, [made, *(call.arguments if name == "__init__" else ())], call)
+        myself = AbstractValue(name=kind.__name__, value=kind, root=kind, is_shared=True)
+        makers = (look_up(kind, "__new__"), look_up(type(kind), "__call__"))
+        makers += tuple(look_up(each, "__init_subclass__") for each in _bases_in(call))
+        for maker in makers:
+            maker = getattr(maker, "__func__", maker)
+            if ownership.is_own_function(maker):
+                self._enter(maker, [myself, *call.arguments], call._replace(names=()))
         return made
 
     def _call_library(self, target: object, call: Call, where: str) -> AbstractValue:
@@ -168,7 +177,9 @@ class _Scanner:
             self.strangers += 1
         if name == "id" and module == "builtins" and call.arguments and call.arguments[0].is_argument:
             self.identity = self.identity or "it asks for the id() of its item"
-        if name in ownership.CHANGES_FIRST_ARGUMENT:
+        is_unbound = isinstance(target, types.MethodDescriptorType | types.WrapperDescriptorType)
+        is_of_class = call.callee.owner is None or isinstance(call.callee.owner.value, type)
+        if name in ownership.CHANGES_FIRST_ARGUMENT or (is_unbound and is_of_class and name in ownership.MUTATORS):
             self.suspicions.change_first_argument(call, where)
         if name in ownership.FILLS_ARGUMENT:
             self.suspicions.fill_argument(call, where)
@@ -192,6 +203,9 @@ class _Scanner:
             self.suspicions.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             return _derived(call.arguments)
+        if name == "getcontext" and module == "decimal" and callable(target):
+            context = target()
+            return AbstractValue(name="the decimal context of this thread", value=context, root=context, is_shared=True)
         if isinstance(target, types.BuiltinMethodType) and not isinstance(target.__self__, types.ModuleType | None):
             return self._call_unknown(call._replace(callee=_bound(call.callee, target)), where)
         if isinstance(target, types.MethodType | types.MethodDescriptorType):
@@ -267,6 +281,8 @@ class _Scanner:
                 known = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name in free}
                 local = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name not in free}
                 arguments = dict.fromkeys(inner.co_varnames[: inner.co_argcount], ITEM)
+                if ".0" in arguments:
+                    arguments[".0"] = frame.given.get(inner, ITEM)
                 self._walk(inner, names, known, {**local, **arguments}, call)
         finally:
             self.depth -= 1
@@ -286,7 +302,11 @@ class _Scanner:
         for argument in call.arguments:
             if not argument.is_known or argument.is_constant or argument.value is call.callee.value:
                 continue
-            if isinstance(argument.value, types.FunctionType | types.MethodType | functools.partial):
+            if isinstance(argument.value, types.MethodDescriptorType | types.BuiltinMethodType):
+                owner = argument.owner.value if argument.owner else getattr(argument.value, "__self__", None)
+                if not isinstance(owner, types.ModuleType | type | None):  # `map(SEEN.append, …)`
+                    self.call(call._replace(callee=argument, arguments=(ITEM,), names=()), where)
+            elif isinstance(argument.value, types.FunctionType | types.MethodType | functools.partial):
                 target = argument.value.__func__ if isinstance(argument.value, types.MethodType) else argument.value
                 code = getattr(target, "__code__", None)
                 if code is None or ownership.is_own_code(code.co_filename):
@@ -295,6 +315,13 @@ class _Scanner:
                 self.suspicions.suspect(
                     Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where
                 )
+
+
+def _bases_in(call: Call) -> list[type]:
+    """The user's own classes that a class is made of: by a `class` statement, or `type(name, bases, {})`."""
+    given = [each.value for each in call.arguments]
+    given += [each for value in given if isinstance(value, tuple) for each in value]
+    return [each for each in given if isinstance(each, type) and ownership.is_own_type(each)]
 
 
 def callable_natively(target: object) -> bool:

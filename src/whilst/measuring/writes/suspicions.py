@@ -151,6 +151,9 @@ class Suspicions:
             if setting == ownership.AT_EXIT:  # a worker ends before the program, and has a list of its own
                 self.suspect(Reach.SHARED, setting, call.callee, call, where)
                 return
+            if setting == ownership.HANDLERS and name == "getsignal":  # a worker has none of the program's
+                self.suspect(Reach.SHARED, setting, call.callee, call, where)
+                return
             reverts = module in _REVERTING or name in _REVERTING
             self.suspect(Reach.PROCESS, setting, call.callee, call, where, reverts=reverts)
         elif module in ownership.UNSHARABLE_PACKAGES:

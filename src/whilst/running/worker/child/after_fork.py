@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["become_worker", "kill"]
 
+_inherited: list[object] = []
+"""What of the program's must not be collected here: closing it would close what is the program's."""
 _F_SETSIG = 10
 _FAILED_EXIT = 71
 
@@ -52,9 +54,23 @@ def become_worker(spawn: Spawn, fds: tuple[int, ...], lifeline: int, parent: int
         numpy_random: Any = sys.modules.get("numpy.random")
         if numpy_random is not None:  # inherited from a program that has loaded it: no two may draw the same
             numpy_random.seed()
+        _renew_event_loop()
         enter(spawn, socket(fileno=sock_fd), page_fd, stderr_fd)
     finally:
         os._exit(_FAILED_EXIT)
+
+
+def _renew_event_loop() -> None:
+    """Give this thread a loop of its own where the program had set one: what that waits on belongs to both processes.
+
+    A loop that runs is left: it can't be used by calls in the program either.
+    """
+    events: Any = sys.modules.get("asyncio.events")
+    policy: Any = getattr(events, "_event_loop_policy", None)  # there is one once a loop was set
+    loop = getattr(getattr(policy, "_local", None), "_loop", None)
+    if loop is not None and not loop.is_running():
+        _inherited.append(loop)
+        policy.set_event_loop(policy.new_event_loop())
 
 
 def kill(pid: int) -> None:
