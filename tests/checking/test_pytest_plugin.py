@@ -119,6 +119,15 @@ def test_a_token_runs_one_interleaving_in_the_test(folder: Path) -> None:
     assert "this interleaving alone" in again.stdout
 
 
+def test_a_failing_schedule_is_kept_below_the_root_and_tried_first(folder: Path) -> None:
+    run(folder, "-k", "test_racy or test_safe")
+    (kept,) = (folder / ".whilst").glob("*test_racy*.schedule")
+    assert "tried first" in run(folder, "-k", "test_racy").stdout
+    kept.unlink()
+    assert "tried first" not in run(folder, "-k", "test_racy", "--whilst-keep=no").stdout
+    assert not kept.exists()
+
+
 def test_the_plugin_is_cheap_to_load() -> None:
     code = (
         "import sys, pytest; before = set(sys.modules); import whilst.checking.pytest_plugin; "

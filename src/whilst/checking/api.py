@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from whilst.checking.answering.again import kept_schedules, once_more, with_kept
 from whilst.checking.answering.checker import REMEMBERED, Checker
 from whilst.checking.answering.operations import OperationsCheck
 from whilst.checking.answering.parallel_worker import go_on
+from whilst.checking.explain.kept import KeptSchedules
 from whilst.checking.explain.tokens import Token, resolve
 from whilst.checking.explorer.execution import Limits
 from whilst.checking.explorer.explorer import Explorer
@@ -34,6 +37,7 @@ def check(
     progress: Callable[[Progress], None] | None = None,
     limits: Limits | None = None,
     seed: int = 0,
+    keep: str | os.PathLike[str] | KeptSchedules | None = None,
 ) -> Verdict:
     """Perform the tasks in each and any interleaving: is every ending that of some sequential order?
 
@@ -53,6 +57,8 @@ def check(
         progress: is told now and then how far the search is.
         limits: bounds on a single execution.
         seed: of the random schedules, both in sampling and in the last test of a proof.
+        keep: a folder for schedules that fail. The one that failed last time is tried first; it goes once it does not
+            fail any more.
     Returns:
         A `Verdict`, true exactly if the tasks are isolated.
     Raises:
@@ -65,11 +71,16 @@ def check(
     config = SearchConfig(budget_s=seconds, budget_executions=executions, seed=seed, on_progress=progress)
     started = time.monotonic()
     limits = limits or Limits()
+    kept = kept_schedules(keep, question.parts)
+    if kept is not None:
+        verdict = once_more(kept, question, limits)
+        if verdict is not None:
+            return verdict
     with Explorer(question.program, limits) as explorer:
         checker = Checker(question, explorer, started)
         parallel = checker.parallel(jobs, limits, go_on) if jobs > 1 else None
         try:
-            return checker.run(config, parallel)
+            return with_kept(kept, checker.run(config, parallel))
         finally:
             if parallel is not None:
                 parallel.close()
@@ -88,6 +99,7 @@ def check_operations(
     budget: float | str = 60.0,
     limits: Limits | None = None,
     seed: int = 0,
+    keep: str | os.PathLike[str] | KeptSchedules | None = None,
 ) -> Verdict:
     """Call an object from several threads, at random: does some sequential order of the calls explain what they give?
 
@@ -113,6 +125,8 @@ def check_operations(
         budget: seconds ("2 min"), or a number of executions ("5000 executions"), for all of them.
         limits: bounds on a single execution.
         seed: of the cases.
+        keep: a folder for cases that fail, as for `check`. Only a case that can be written down is kept: operations by
+            their names, plain arguments, and a `make` that can be imported.
     Returns:
         A `Verdict`, true exactly if all cases that were tried are linearizable.
     Raises:
@@ -120,7 +134,7 @@ def check_operations(
         MissingExtraError: an argument is a hypothesis strategy, and hypothesis is not installed.
     """
     meant = (raises,) if isinstance(raises, type) else tuple(raises)
-    return OperationsCheck(make, operations, spec, outcome, meant, limits or Limits(), seed).run(
+    return OperationsCheck(make, operations, spec, outcome, meant, limits or Limits(), seed, keep).run(
         threads, calls, cases, *parse_budget(budget)
     )
 

@@ -30,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--whilst-budget", metavar="BUDGET", help='what a test may spend: seconds, "2 min", "5000 executions"'
     )
+    group.addoption(
+        "--whilst-keep",
+        metavar="FOLDER",
+        default=".whilst",
+        help="where failing schedules are kept, to be tried first next time (below the root folder; 'no': nowhere)",
+    )
     group.addoption("--whilst-replay", metavar="TOKEN", help="run the interleaving of this token and no other")
 
 
@@ -76,7 +82,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         "orders": question.orders,
         "raises": question.raises,
     }
-    _hold(pyfuncitem.config, question.setup, question.tasks, {**own, **marker.kwargs})
+    _hold(pyfuncitem, question.setup, question.tasks, {**own, **marker.kwargs})
     return True
 
 
@@ -86,21 +92,36 @@ def isolated(request: pytest.FixtureRequest) -> Callable[..., Verdict]:
 
     def hold(setup: Callable[[], Any], tasks: Sequence[Callable[..., Any]], **options: Any) -> Verdict:
         __tracebackhide__ = True
-        return _hold(request.config, setup, tasks, options)
+        return _hold(request.node, setup, tasks, options)
 
     return hold
 
 
+def _name_of(item: pytest.Item) -> str:
+    """The test, and which of its questions this is: they come in the same order each time."""
+    number = item.stash.get(_ASKED, 0)
+    item.stash[_ASKED] = number + 1
+    return f"{item.nodeid} {number}" if number else item.nodeid
+
+
+_ASKED = pytest.StashKey[int]()
+
+
 def _hold(
-    config: pytest.Config, setup: Callable[[], Any], tasks: Sequence[Callable[..., Any]], options: Mapping[str, Any]
+    item: pytest.Item, setup: Callable[[], Any], tasks: Sequence[Callable[..., Any]], options: Mapping[str, Any]
 ) -> Verdict:
     __tracebackhide__ = True
     from whilst.checking.api import check, replay
+    from whilst.checking.explain.kept import KeptSchedules
     from whilst.errors import CheckError
     from whilst.model.verdict import Answer
 
     asked = dict(options)
     inconclusive: Literal["fail", "pass"] = asked.pop("inconclusive", "fail")
+    config = item.config
+    folder = config.getoption("--whilst-keep")
+    if folder != "no":
+        asked.setdefault("keep", KeptSchedules(config.rootpath / folder, _name_of(item)))
     budget, token = config.getoption("--whilst-budget"), config.getoption("--whilst-replay")
     if budget:
         asked["budget"] = budget

@@ -32,9 +32,12 @@ INCONCLUSIVE: Final = 3
     "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes that share the search."
 )
 @click.option("--operations", is_flag=True, help="NAME is (make, operations), as for whilst.check_operations.")
+@click.option("--keep", metavar="FOLDER", help="Keep a schedule that fails there, and try it first next time.")
 @click.option("--replay", metavar="TOKEN", help="Run the interleaving of this token again and no other.")
 @output_options
-def check(what: str | None, budget: str, jobs: int, operations: bool, replay: str | None, output: Output) -> int:
+def check(
+    what: str | None, budget: str, jobs: int, operations: bool, keep: str | None, replay: str | None, output: Output
+) -> int:
     """Is the outcome the same in every interleaving as in some sequential order?
 
     WHAT is FILE.py::NAME or MODULE:NAME; it names (setup, tasks), or a function that returns them. With --operations it
@@ -54,10 +57,10 @@ def check(what: str | None, budget: str, jobs: int, operations: bool, replay: st
         raise click.UsageError("Say what to check: FILE.py::NAME or MODULE:NAME.")
     try:
         if operations and what is not None and replay is None:
-            verdict = _called(what, budget)
+            verdict = _called(what, budget, keep)
         else:
             question = _question(what) if what is not None else None
-            verdict = _replayed(replay, question) if replay is not None else _checked(question, budget, jobs)
+            verdict = _replayed(replay, question) if replay is not None else _checked(question, budget, jobs, keep)
     except (WhilstError, click.ClickException, click.exceptions.Exit):
         raise
     except Exception:  # of setup, outcome, invariant or what was to return them: 1 would be an answer
@@ -81,7 +84,7 @@ def _question(what: str) -> Question:
     return as_question(find(what), what)
 
 
-def _checked(question: Question | None, budget: str, jobs: int) -> Verdict:
+def _checked(question: Question | None, budget: str, jobs: int, keep: str | None) -> Verdict:
     from whilst.checking.api import check as ask
 
     assert question is not None
@@ -98,13 +101,14 @@ def _checked(question: Question | None, budget: str, jobs: int) -> Verdict:
             budget=budget,
             jobs=jobs,
             progress=progress,
+            keep=keep,
         )
     finally:
         if progress is not None:
             progress.clear()
 
 
-def _called(what: str, budget: str) -> Verdict:
+def _called(what: str, budget: str, keep: str | None) -> Verdict:
     from whilst.checking.api import check_operations
     from whilst.checking.question import find
 
@@ -114,7 +118,7 @@ def _called(what: str, budget: str) -> Verdict:
     if not isinstance(given, tuple) or len(given) not in (2, 3):
         raise click.UsageError(f"{what} is not (make, operations), nor (make, operations, options): {given!r}")
     make, calls, options = given if len(given) == 3 else (*given, {})
-    return check_operations(make, calls, **{"budget": budget, **options})
+    return check_operations(make, calls, **{"budget": budget, "keep": keep, **options})
 
 
 def _replayed(token: str, question: Question | None) -> Verdict:

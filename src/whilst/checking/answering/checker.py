@@ -294,6 +294,23 @@ class Checker:
         return tuple(dict.fromkeys(said + self._unseen))
 
     # ---------------------------------------------------------------------------------------------------- a replay
+    def once_more(self, token: Token) -> Verdict | None:
+        """The verdict if an earlier check's schedule fails. The code may have changed since: an execution that fails is
+        one that fails, wherever its choices are from."""
+        try:
+            if self.prepare() is not None:
+                return None
+        except StateTooLargeError:
+            return None
+        for _ in range(_LOOKS):
+            execution = self.explorer.run(token.choices)
+            finding = self.judge.judge(execution)
+            if finding is not None and finding.answer.is_fault:
+                example, text = self.recorded(finding.answer, execution.choices, is_shortest=False)
+                return self._verdict_of_one(finding, "the schedule that failed last time, tried first", example, text)
+            self.explorer.learn()
+        return None
+
     def _is_of(self, token: Token, execution: Execution) -> bool:
         if execution.status is Status.DIVERGED:
             return False
@@ -315,11 +332,16 @@ class Checker:
         example = text = None
         if answer.is_fault:
             example, text = self.recorded(answer, token.choices, is_shortest=False)
+        return self._verdict_of_one(finding, "this interleaving alone", example, text)
+
+    def _verdict_of_one(
+        self, finding: Finding | None, what: str, example: Counterexample | None, text: str | None
+    ) -> Verdict:
         return Verdict(
-            answer=answer,
+            answer=finding.answer if finding else Answer.INCONCLUSIVE,
             tasks=self.judge.measure.names,
             executions=1,
-            guarantee="this interleaving alone",
+            guarantee=what,
             elapsed_s=time.monotonic() - self._started,
             reason=finding.reason if finding else "this interleaving ends as a sequential order does",
             assumed=self.assumed(),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from whilst.checking.answering.again import kept_schedules, kept_token, threads_in
 from whilst.checking.answering.checker import Checker
+from whilst.checking.explain.kept import KeptSchedules
 from whilst.checking.explain.tokens import is_partial
 from whilst.checking.explorer.execution import Limits
 from whilst.checking.explorer.explorer import Explorer
@@ -38,12 +41,14 @@ class OperationsCheck:
         raises: tuple[type[BaseException], ...],
         limits: Limits,
         seed: int,
+        keep: str | os.PathLike[str] | KeptSchedules | None,
     ) -> None:
         for name, function in (("make", make), ("spec", spec)):
             if not callable(function) and not (name == "spec" and function is None):
                 raise CheckError(f"{name} must be a callable that makes a fresh object, got {short(function)}")
         self._make, self._spec, self._outcome, self._raises = make, spec, outcome, raises
         self._limits, self._seed = limits, seed
+        self._kept = kept_schedules(keep, (make, spec, outcome))
         self._drawing = Drawing(operations, make(), seed)
         if spec is not None:
             Drawing(operations, spec(), seed)  # it has them, too
@@ -64,6 +69,10 @@ class OperationsCheck:
                 f"{threads} threads of {calls} calls can be made in {number_of_orders(threads, calls):,} orders, more "
                 f"than {_MOST_ORDERS:,} can't be held against: ask for fewer calls or threads"
             )
+        if self._kept is not None:
+            verdict = self._kept_one(self._kept)
+            if verdict is not None:
+                return verdict
         unsure: Verdict | None = None
         for drawn in self._drawing.scenarios(threads, calls, cases):
             left_s = None if budget_s is None else budget_s - (time.monotonic() - self._started)
@@ -77,6 +86,19 @@ class OperationsCheck:
             if verdict.answer is not Answer.ISOLATED and not self._is_out_of_budget(verdict):
                 unsure = unsure or verdict
         return self._conclude(unsure, threads, calls)
+
+    def _kept_one(self, kept: KeptSchedules) -> Verdict | None:
+        """The verdict if the case that failed last time fails again."""
+        token = kept_token(kept)
+        threads = threads_in(token) if token is not None else ()
+        if token is not None and threads:
+            scenario = Scenario.of(self._make, threads, self._outcome, self._spec)
+            with Explorer(scenario.program, self._limits, site_keys=token.site_keys) as explorer:
+                verdict = Checker(scenario, explorer, time.monotonic()).once_more(token)
+            if verdict is not None:
+                return verdict
+        kept.drop()
+        return None
 
     @staticmethod
     def _is_out_of_budget(verdict: Verdict) -> bool:
@@ -117,13 +139,16 @@ class OperationsCheck:
                 drawn = part
                 break
         found = self._ask(drawn, None, _EXECUTIONS_A_CASE, explains=True)
+        token = found.token if found.token and not is_partial(found.token) else None
+        trouble = self._kept.keep(token) if self._kept is not None and token is not None else ""
         return replace(
             found,
+            assumed=(*found.assumed, trouble) if trouble else found.assumed,
             executions=self._executions,
             elapsed_s=time.monotonic() - self._started,
             guarantee=f"as far as the first random case that fails, number {cases}; the same call with "
             f"seed={self._seed} makes the same cases",
-            token=found.token if found.token and not is_partial(found.token) else None,
+            token=token,
         )
 
     def _conclude(self, unsure: Verdict | None, threads: int, calls: int) -> Verdict:

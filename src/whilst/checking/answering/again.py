@@ -1,0 +1,67 @@
+"""The schedule that failed last time, tried before the search."""
+
+from __future__ import annotations
+
+import ast
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from whilst.checking.answering.checker import Checker
+from whilst.checking.explain.kept import KeptSchedules
+from whilst.checking.explain.tokens import Token, reference_to
+from whilst.checking.explorer.execution import Limits
+from whilst.checking.explorer.explorer import Explorer
+from whilst.checking.explorer.scripted import Thread
+from whilst.checking.question import Question
+from whilst.errors import ReplayError
+from whilst.inspecting.objects import module_of
+from whilst.model.verdict import Verdict
+
+
+def kept_schedules(
+    keep: str | os.PathLike[str] | KeptSchedules | None, parts: Iterable[object]
+) -> KeptSchedules | None:
+    """Where the schedules of a question with these parts are kept; None for nowhere."""
+    if keep is None or isinstance(keep, KeptSchedules):
+        return keep
+    names = [reference_to(each) or f"{module_of(each)}:{getattr(each, '__qualname__', type(each))}" for each in parts]
+    return KeptSchedules(keep, " ".join(name for name in names if name != reference_to(None)))
+
+
+def kept_token(kept: KeptSchedules) -> Token | None:
+    """The token of the schedule that is kept, if one is that this version of Python can follow."""
+    text = kept.token()
+    try:
+        return Token.parse(text) if text else None
+    except ReplayError:
+        return None
+
+
+def threads_in(token: Token) -> tuple[Thread, ...]:
+    """The threads whose calls a token holds, made without importing anything that it names."""
+    own = f"{reference_to(Thread)}\t"
+    given = [each.removeprefix(own) for each in token.where if each.startswith(own)]
+    try:
+        return tuple(Thread(*ast.literal_eval(each)[0]) for each in given)
+    except (ValueError, SyntaxError, TypeError):  # somebody has written to the file
+        return ()
+
+
+def once_more(kept: KeptSchedules, question: Question, limits: Limits) -> Verdict | None:
+    """The verdict if what failed last time fails again; else it is dropped."""
+    token = kept_token(kept)
+    if token is not None:
+        with Explorer(question.program, limits, site_keys=token.site_keys) as explorer:
+            verdict = Checker(question, explorer, time.monotonic()).once_more(token)
+        if verdict is not None:
+            return verdict
+    kept.drop()
+    return None
+
+
+def with_kept(kept: KeptSchedules | None, verdict: Verdict) -> Verdict:
+    """The verdict; its schedule is kept if it fails."""
+    trouble = kept.keep(verdict.token) if kept is not None and verdict.token is not None else ""
+    return replace(verdict, assumed=(*verdict.assumed, trouble)) if trouble else verdict
