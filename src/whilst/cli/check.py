@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from whilst.checking.question import Question
     from whilst.checking.search.strategy import Progress
 
-__all__ = ["check"]
-
 ISOLATED: Final = 0
 NOT_ISOLATED: Final = 1
 BAD_INPUT: Final = 2

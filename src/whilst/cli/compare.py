@@ -16,8 +16,6 @@ from whilst.cli.progress import Progress
 from whilst.comparing import Comparison
 from whilst.comparing import compare as compare_modes
 
-__all__ = ["compare"]
-
 _FILE = click.Path(path_type=Path)
 
 

@@ -16,8 +16,6 @@ import click
 import whilst
 from whilst.errors import WhilstError
 
-__all__ = ["COMMANDS", "cli", "main"]
-
 BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130
 

@@ -14,8 +14,6 @@ from typing import Final
 
 from whilst.errors import WhilstError
 
-__all__ = ["InputError", "load_function", "load_object", "read_items"]
-
 _FEW: Final = 6
 
 

@@ -15,8 +15,6 @@ import click
 from whilst.model import Drawable, Timeline, timeline_to_json
 from whilst.showing.renderers import FORMATS
 
-__all__ = ["Output", "output_options"]
-
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 

@@ -7,8 +7,6 @@ import click
 from whilst.cli.options import Output, output_options
 from whilst.model import Mode
 
-__all__ = ["plan"]
-
 
 @click.command()
 @click.argument("day", metavar="DAY")

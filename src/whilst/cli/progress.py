@@ -8,8 +8,6 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-__all__ = ["Progress"]
-
 _EVERY_S: Final = 0.1
 
 

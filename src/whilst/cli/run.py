@@ -18,8 +18,6 @@ from whilst.cli.loading import InputError, load_function, read_items
 from whilst.model import Mode
 from whilst.running.api import imap
 
-__all__ = ["run"]
-
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _SECONDS = click.FloatRange(min=0, min_open=True)
 _FAILED = 1

@@ -14,8 +14,6 @@ from whilst.cli.options import Output, output_options
 from whilst.errors import TimelineError
 from whilst.model import Drawable, Timeline, timeline_from_json, timeline_to_json
 
-__all__ = ["show"]
-
 
 class _Several(Drawable):
     """Several timelines on one axis; implements `whilst.model.Report`."""

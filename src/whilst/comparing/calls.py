@@ -16,8 +16,6 @@ from whilst.model import Mode, Profile
 from whilst.planning import Costs, forecast
 from whilst.running.policies.choosing import gives_coroutines
 
-__all__ = ["Shape", "compare_calls"]
-
 
 @dataclass(frozen=True, slots=True)
 class Shape:

@@ -11,8 +11,6 @@ from whilst.comparing.outcomes import Outcome
 from whilst.errors import WhilstError
 from whilst.model import Drawable, Profile, Timeline
 
-__all__ = ["NAIVE", "Comparison", "ComparisonError", "Row"]
-
 NAIVE: Final = "naive threads"
 """Compared with the modes of a day: one free thread a task, as somebody would write it who knows no better."""
 

@@ -26,8 +26,6 @@ from whilst.running.jobs import Job, Limits
 from whilst.running.policies.choosing import gives_coroutines, usual_backend, why_not_forked_for
 from whilst.running.policies.fixed import FixedPolicy, InlinePolicy
 
-__all__ = ["drive", "sample_calls"]
-
 
 def drive(
     fn: Callable[[Any], Any],

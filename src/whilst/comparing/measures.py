@@ -16,8 +16,6 @@ from whilst.running.calls.sampling import peak_memory_bytes
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Usage", "measured"]
-
 _CLEAR: Final = Path("/proc/self/clear_refs")
 
 

@@ -16,8 +16,6 @@ from typing import Final
 from whilst.inspecting.objects import attributes_of
 from whilst.running.calls.sampling import describe_error
 
-__all__ = ["Failure", "Outcome", "describe_difference", "is_same"]
-
 _DEEPEST: Final = 60
 _SHORT: Final = 60
 

@@ -21,8 +21,6 @@ from typing import Final
 from whilst.comparing.outcomes import Outcome
 from whilst.model import Kind, Timeline, TimelineBuilder
 
-__all__ = ["CallRecord", "Run", "make_timeline"]
-
 GIL: Final = "the GIL (estimated)"
 _BUSY: Final = 0.7
 """From this share of one core on, a process is taken to have had its GIL in use all the time."""

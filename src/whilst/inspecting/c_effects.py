@@ -30,8 +30,6 @@ import threading
 import types
 import weakref
 
-__all__ = ["ATOMS", "FAMILY", "IMMUTABLE", "METHODS", "PURE", "READERS", "REPRS", "WRITERS", "family"]
-
 _DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
 FAMILY: dict[type, str] = {
     **dict.fromkeys(_DICTS, "dict"),

@@ -15,26 +15,6 @@ from typing import Any, Final, cast
 
 from whilst.errors import WhilstError
 
-__all__ = [
-    "BACKWARD",
-    "CACHES",
-    "COMMON_CONSTANTS",
-    "EXTENDED_ARG",
-    "HAS_ONE_CURRENT_TASK",
-    "JUMPS",
-    "NAME",
-    "OP",
-    "SIMPLE_QUEUE_HOLDS_A_LIST",
-    "Positions",
-    "UnsupportedPythonError",
-    "Version",
-    "exception_table_of",
-    "line_of",
-    "stored_attributes",
-    "stores_to_first_argument",
-    "version",
-]
-
 HAS_ONE_CURRENT_TASK: Final = sys.version_info >= (3, 14)
 """asyncio knows one current task a thread; before, each loop had one."""
 

@@ -35,8 +35,6 @@ from whilst.inspecting.parts import Parts, attributes, type_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-__all__ = ["take_apart"]
-
 
 def take_apart(value: object) -> Parts:
     """The label and the children of one value. Atoms (`int`, `str`, …) are the caller's business."""

@@ -14,8 +14,6 @@ from whilst.errors import WhilstError
 from whilst.inspecting.decompose import take_apart
 from whilst.inspecting.parts import atom_form, attributes, type_name
 
-__all__ = ["LOCKS", "WIDTH", "describe", "is_dull", "short"]
-
 WIDTH: Final = 60
 ATOMS: Final = (int, str, bytes, bool, float, type(None))
 LOCKS: Final = (type(threading.Lock()), type(threading.RLock()), threading.Condition, threading.Event)

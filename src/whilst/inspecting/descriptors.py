@@ -14,8 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Descriptor", "open_descriptors"]
-
 _TCP_BYTES = slice(120, 136)
 """Where `struct tcp_info` counts the bytes that were acknowledged and received: two integers of 8 bytes."""
 

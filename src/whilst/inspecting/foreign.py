@@ -9,8 +9,6 @@ from whilst.inspecting.parts import Parts, type_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FOREIGN"]
-
 
 def _thing(value: Any) -> Parts:
     return Parts(("thing", type_name(type(value))))

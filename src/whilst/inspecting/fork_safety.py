@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
-__all__ = ["lives_only_here", "why_not_fork"]
-
 _OF_A_THREAD = {
     "threading.Thread": "a thread",
     "threading.Event": "an event, which another thread may set",

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-__all__ = ["changed_settings", "set_settings"]
-
 
 class _Setting(NamedTuple):
     words: str

@@ -17,8 +17,6 @@ from typing import Any, Final
 from whilst.inspecting import ownership
 from whilst.inspecting.objects import attributes_of, look_up, module_of
 
-__all__ = ["LibraryState", "attributes_now"]
-
 _MOST_BYTES: Final = 4 << 20
 _MOST_ELEMENTS: Final = 4096
 _MOST_ATTRIBUTES: Final = 256

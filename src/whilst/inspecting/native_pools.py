@@ -9,8 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from whilst.model import NativePool
 
-__all__ = ["native_pools"]
-
 _MODULES_WITH_NATIVE_POOLS = ("numpy", "scipy", "sklearn", "torch", "mkl", "faiss", "cv2", "numexpr", "xgboost")
 
 

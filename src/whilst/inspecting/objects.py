@@ -7,8 +7,6 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, Final, TypeGuard
 
-__all__ = ["attributes_of", "is_a", "look_up", "module_of", "names_of", "slots_of"]
-
 
 def is_a(value: object, kinds: type | tuple[type, ...]) -> TypeGuard[Any]:
     """`isinstance` by the type alone: a `__class__` of the user's is not asked."""

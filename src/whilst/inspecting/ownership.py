@@ -20,33 +20,6 @@ from typing import Final, TypeGuard
 
 from whilst.inspecting.objects import attributes_of, module_of, names_of
 
-__all__ = [
-    "CHANGES_FIRST_ARGUMENT",
-    "CONTAINERS",
-    "DATABASES",
-    "FILLS_ARGUMENT",
-    "MUTATORS",
-    "NEVER_WAITING",
-    "OWN_FOLDER",
-    "PROCESS_WIDE",
-    "SETTLED_TYPES",
-    "USES_DESCRIPTOR",
-    "WRITES_FILE",
-    "bound_generator",
-    "holds_lock",
-    "is_foreign",
-    "is_generator",
-    "is_held",
-    "is_lock",
-    "is_own_code",
-    "is_own_function",
-    "is_own_module",
-    "is_own_type",
-    "is_value",
-    "sets_alarm",
-    "stateful_kind",
-]
-
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())

@@ -11,8 +11,6 @@ from whilst.inspecting.objects import attributes_of, module_of
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-__all__ = ["ADDRESS", "NO_ADDRESS", "Parts", "atom_form", "attributes", "digest", "type_name"]
-
 
 class Parts(NamedTuple):
     """One value taken apart; equal parts, level by level, mean equal values."""

@@ -9,8 +9,6 @@ import time
 import warnings
 from typing import Final
 
-__all__ = ["DIRECTORY", "ENVIRONMENT", "GENERATOR", "settings_now"]
-
 DIRECTORY: Final = "the working directory"
 ENVIRONMENT: Final = "os.environ"
 GENERATOR: Final = "the shared random generator"

@@ -36,9 +36,6 @@ else:
         return int((usage.ru_utime + usage.ru_stime) * 1e9)
 
 
-__all__ = ["Lap", "Reading", "delay_ns", "read"]
-
-
 class Reading:
     """Nanoseconds on each clock at one moment."""
 

@@ -26,8 +26,6 @@ from typing import Final
 from whilst.inspecting.ownership import is_held
 from whilst.measuring.clocks import delay_ns
 
-__all__ = ["GilProbe", "Sightings"]
-
 _FIRST_S: Final = 0.0005
 _LONGEST_S: Final = 0.0015
 _AT_ONCE_S: Final = 0.0004

@@ -20,8 +20,6 @@ from typing import Final
 
 # What an input of plain values never needs is imported where it is used.
 
-__all__ = ["ItemLifetime"]
-
 _PLAIN: Final = (int, float, complex, str, bytes, bool, type(None), range, type)
 _ROUNDS: Final = 3
 """So many draws of items that can change are watched: a reader may have some buffers in turn."""

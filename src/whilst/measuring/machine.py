@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
     StrPath = str | os.PathLike[str]
 
-__all__ = [
-    "cgroup_cores",
-    "cgroup_memory_bytes",
-    "look_at_machine",
-    "usable_cores",
-    "usable_memory_bytes",
-    "worker_memory_bytes",
-]
-
 _WORKERS_SHARE = 0.9
 """Of the memory usable here: all workers together, before one is recycled."""
 _UNLIMITED_BYTES = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63

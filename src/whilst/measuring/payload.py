@@ -14,8 +14,6 @@ import types
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-__all__ = ["Payload", "measure", "measure_function"]
-
 _TOO_MUCH_BYTES: Final = 128 << 20
 
 

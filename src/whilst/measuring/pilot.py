@@ -27,8 +27,6 @@ from whilst.model import Profile, Write
 if TYPE_CHECKING:
     from whilst.measuring import payload
 
-__all__ = ["Pilot", "may_change"]
-
 _COLD: Final = 3.0
 """So many times what later calls work may the first ones do, as far as is known of one of them alone,"""
 _LEVEL: Final = 1.25

@@ -9,8 +9,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["Ear"]
-
 
 class _Stream:
     """Stands for `sys.stdout`, and notes that something was written."""

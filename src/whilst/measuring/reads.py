@@ -26,8 +26,6 @@ from typing import Any, Final, NamedTuple
 from whilst.inspecting import ownership
 from whilst.inspecting.library_settings import changed_settings
 
-__all__ = ["Reads", "reads_of", "set_from_outside", "why_not_clean"]
-
 _MOST_FUNCTIONS: Final = 200
 _MOST_MODULES: Final = 60
 """Of one library."""

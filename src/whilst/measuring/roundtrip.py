@@ -18,8 +18,6 @@ from typing import Final
 from whilst.inspecting import ownership
 from whilst.inspecting.objects import attributes_of
 
-__all__ = ["SAME_ANYWHERE", "parts_of", "why_unlike", "why_unlike_sent"]
-
 _MOST: Final = 400
 _MOST_OF_ONE: Final = 64
 _MOST_TRIED: Final = 8

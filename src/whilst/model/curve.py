@@ -7,8 +7,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["StepFunction"]
-
 
 @dataclass(frozen=True, slots=True)
 class StepFunction:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from whilst.errors import DayError
 from whilst.model.task import Task
 
-__all__ = ["Day"]
-
 
 @dataclass(frozen=True, slots=True)
 class Day:

@@ -8,9 +8,6 @@ from typing import Final
 
 from whilst.model.mode import Mode
 
-__all__ = ["Change", "Decision", "Evidence", "Rejection"]
-
-
 _SINGULAR: Final = {
     "threads": "thread", "processes": "process", "sub-interpreters": "sub-interpreter", "eventloop": "event loop",
 }  # fmt: skip

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from whilst.model.report import Renderers
 
-__all__ = ["Drawable", "install_renderers"]
-
-
 _load: Callable[[], Renderers] | None = None
 
 

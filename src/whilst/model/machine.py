@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from whilst.errors import WhilstError
 
-__all__ = ["Machine", "NativePool"]
-
 
 @dataclass(frozen=True, slots=True)
 class NativePool:

@@ -6,8 +6,6 @@ from enum import StrEnum
 
 from whilst.errors import WhilstError
 
-__all__ = ["Mode"]
-
 
 class Mode(StrEnum):
     """How tasks share executors; a member equals its plain word, so `mode="combined"` works everywhere."""

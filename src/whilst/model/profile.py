@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from whilst.errors import UnmeasuredError
 
-__all__ = ["Profile", "Write"]
-
 
 @dataclass(frozen=True, slots=True)
 class Write:

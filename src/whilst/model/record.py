@@ -10,8 +10,6 @@ from typing import Any, Final
 from whilst.errors import TimelineError
 from whilst.model.timeline import Numbered, Timeline
 
-__all__ = ["FORMAT", "timeline_from_json", "timeline_to_json"]
-
 FORMAT: Final = "whilst timeline 1"
 _CODES: Final = {
     "start_ns": "q",

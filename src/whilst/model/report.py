@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from whilst.model.drawable import Drawable
     from whilst.model.timeline import Timeline
 
-__all__ = ["Renderers", "Report"]
-
 
 class Renderers(Protocol):
     """What `showing/` offers: each takes one drawable value."""

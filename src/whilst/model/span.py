@@ -7,8 +7,6 @@ from enum import IntEnum
 
 from whilst.errors import TimelineError
 
-__all__ = ["Kind", "Span"]
-
 
 class Kind(IntEnum):
     """What a task did during a span. The numbers are the ones stored in a timeline's column."""

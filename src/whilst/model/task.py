@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from whilst.errors import DayError
 from whilst.model.span import Kind
 
-__all__ = ["Estimate", "Step", "Task", "wait", "work"]
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

@@ -16,8 +16,6 @@ from whilst.model.curve import StepFunction
 from whilst.model.drawable import Drawable
 from whilst.model.span import Kind, Span
 
-__all__ = ["Numbered", "Timeline", "TimelineBuilder"]
-
 _COLUMNS: Final = {
     "start_ns": "q",
     "end_ns": "q",

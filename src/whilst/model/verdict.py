@@ -15,8 +15,6 @@ from whilst.model.drawable import Drawable
 from whilst.model.span import Kind
 from whilst.model.timeline import Timeline, TimelineBuilder
 
-__all__ = ["Answer", "BlockedTask", "Counterexample", "Ending", "Moment", "Verdict"]
-
 
 class Answer(StrEnum):
     """What was found out; ISOLATED and LINEARIZABLE alone say that every interleaving ends like a sequential order."""

@@ -24,8 +24,6 @@ from typing import Final
 from whilst.planning.paths import Paths, find_paths, preemptive_bound
 from whilst.planning.problem import Problem, granularity_ns
 
-__all__ = ["Bound", "LowerBound"]
-
 _UNIONS: Final = 256
 # Operations that the bounds of single sets of executors may look at in all: a few hundredths of a second.
 _EFFORT: Final = 12_000

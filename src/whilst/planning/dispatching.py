@@ -26,8 +26,6 @@ from heapq import heappop, heappush
 
 from whilst.planning.problem import Problem, Schedule
 
-__all__ = ["Policy", "dispatch"]
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -21,8 +21,6 @@ from whilst.planning.planner import plan
 from whilst.planning.problem import likely_lengths_ns, make_problem
 from whilst.planning.reading import read_day
 
-__all__ = ["Costs", "Scaling", "ScalingRow", "day_scaling", "forecast", "scaling"]
-
 COUNTS: Final = range(1, 129)
 _ENOUGH: Final = 0.01
 # Larger days are planned for some numbers of executors only.

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from whilst.errors import UnmeasuredError
 from whilst.model import Machine, Mode, Profile
 
-__all__ = ["Costs", "forecast"]
-
 
 @dataclass(frozen=True, slots=True)
 class Costs:

@@ -14,8 +14,6 @@ from itertools import pairwise
 
 from whilst.planning.problem import Problem, reverse_problem
 
-__all__ = ["Paths", "find_paths", "preemptive_bound", "span_ns"]
-
 
 @dataclass(frozen=True, slots=True)
 class Paths:

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from whilst.model import Day, Kind, Mode, Timeline, TimelineBuilder
 from whilst.planning.problem import Problem, Schedule
 
-__all__ = ["make_timeline"]
-
 
 def make_timeline(
     day: Day,

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from whilst.model import Drawable, Mode, Timeline, timeline_to_json
 
-__all__ = ["Percentiles", "Plan", "Plans"]
-
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:

@@ -19,8 +19,6 @@ from whilst.planning.searching import Found, find_declared, find_schedule
 from whilst.planning.solving import solve
 from whilst.planning.uncertainty import choose_draws, draw_percentiles
 
-__all__ = ["plan", "plan_modes"]
-
 
 def plan(
     day: Day | str | PathLike[str],

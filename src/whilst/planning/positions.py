@@ -10,8 +10,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 
-__all__ = ["Path", "find_line", "find_lines"]
-
 Path = tuple[str | int, ...]
 
 

@@ -20,17 +20,6 @@ from typing import Final
 from whilst.errors import DayError
 from whilst.model import Day, Estimate, Mode, Task
 
-__all__ = [
-    "Problem",
-    "Schedule",
-    "granularity_ns",
-    "likely_lengths_ns",
-    "make_problem",
-    "reverse_problem",
-    "to_ns",
-    "topological_order",
-]
-
 # A timeline's columns hold 64-bit nanoseconds; half of that range leaves room for any sum of a head and a tail.
 _LONGEST_NS: Final = 2**62
 # Qualification groups beyond these are served through a queue an executor rather than a queue a group.

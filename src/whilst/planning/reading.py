@@ -25,8 +25,6 @@ from whilst.errors import DayError
 from whilst.model import Day, Estimate, Kind, Step, Task
 from whilst.planning.positions import Path, find_line, find_lines
 
-__all__ = ["parse_day", "read_day"]
-
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DAY_KEYS: Final = ("name", "unit", "unit_s", "performed_unit_s", "executors", "tasks")
 _TASK_KEYS: Final = ("steps", "after", "by")

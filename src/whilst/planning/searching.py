@@ -20,8 +20,6 @@ from whilst.planning.dispatching import Policy
 from whilst.planning.paths import Paths
 from whilst.planning.problem import Problem, Schedule, reverse_problem
 
-__all__ = ["Found", "find_declared", "find_schedule"]
-
 # Operations dispatched (or entries into queues) in all: about a third of a second.
 _EFFORT: Final = 40_000
 _FEWEST, _MOST = 2, 250

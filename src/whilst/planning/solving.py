@@ -28,8 +28,6 @@ from whilst.planning.dispatching import Policy
 from whilst.planning.paths import Paths, find_paths
 from whilst.planning.problem import Problem, Schedule, granularity_ns
 
-__all__ = ["Solved", "solve"]
-
 _MOST_INTERVALS: Final = 20_000
 # Of the time that a search with interruptions may spend on one without, first.
 _SHARE_OF_WHOLE: Final = 0.4

@@ -17,8 +17,6 @@ from whilst.planning.dispatching import Policy
 from whilst.planning.planned import Percentiles
 from whilst.planning.problem import make_problem, to_ns
 
-__all__ = ["choose_draws", "draw_percentiles"]
-
 _MOST_DRAWS: Final = 1000
 _FEWEST_DRAWS: Final = 20
 # Operations dispatched over all draws: about three seconds.

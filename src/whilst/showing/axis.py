@@ -12,8 +12,6 @@ from whilst.model import Timeline
 from whilst.showing.glyphs import Glyphs
 from whilst.showing.pictures import shared_unit
 
-__all__ = ["Axis"]
-
 
 @dataclass(frozen=True, slots=True)
 class Axis:

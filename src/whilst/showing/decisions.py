@@ -11,8 +11,6 @@ from whilst.model import Decision, Mode
 from whilst.showing.figures import length_text
 from whilst.showing.glyphs import Glyphs, printable
 
-__all__ = ["decision_panel"]
-
 
 def decision_panel(decision: Decision, glyphs: Glyphs) -> Panel:
     """Return the panel; whatever a user named is made printable first."""

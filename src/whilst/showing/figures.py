@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from whilst.model import StepFunction, Timeline
 
-__all__ = ["Figures", "figures_of", "is_figure", "length_text", "percent"]
-
 
 @dataclass(frozen=True, slots=True)
 class Figures:

@@ -8,8 +8,6 @@ from typing import Final
 
 from whilst.model import Kind
 
-__all__ = ["ASCII", "UTF8", "Glyphs", "printable"]
-
 # Readable on dark and light backgrounds, and by readers with any colour vision (after Okabe and Ito).
 _STYLES: Final = {Kind.WORK: "#2a86c8", Kind.WAIT: "#8a95a0", Kind.HELD: "#e08a00"}
 _ON: Final = {Kind.WORK: "bold #ffffff on #2a86c8", Kind.WAIT: "", Kind.HELD: "bold #241800 on #e08a00"}

@@ -23,8 +23,6 @@ from typing import Final
 
 from whilst.model import Numbered, Timeline
 
-__all__ = ["pack", "tick_ns_of"]
-
 # Up to this many spans, times keep 30 bits; beyond it 27, which is 1 us in a run of two minutes. Rounded to the
 # nearest tick, starts and ends err to both sides, so that shares over many spans stay true.
 _FINE_SPANS: Final = 20_000

@@ -21,8 +21,6 @@ from whilst.showing.figures import Figures, figures_of, is_figure, length_text, 
 from whilst.showing.packing import pack
 from whilst.showing.pictures import Picture
 
-__all__ = ["page_of", "write_page"]
-
 _SCRIPTS: Final = ("unpack.js", "shares.js", "rows.js", "theme.js", "view.js", "plot.js", "tooltip.js", "page.js")
 _MOST_EXECUTORS_LISTED: Final = 200
 _HOLE: Final = re.compile(r"\{\{(\w+)\}\}")

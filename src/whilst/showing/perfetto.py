@@ -17,8 +17,6 @@ from typing import Final
 from whilst.model import Kind, StepFunction, Timeline
 from whilst.showing.pictures import Picture
 
-__all__ = ["lanes_of", "write_trace"]
-
 _CATEGORIES: Final = {Kind.WORK: "work", Kind.WAIT: "wait", Kind.HELD: "held off"}
 # The colours by which chrome://tracing knows running, sleeping and runnable threads; Perfetto chooses its own.
 _COLOURS: Final = {

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from whilst.errors import WhilstError
 from whilst.model import Report, Timeline
 
-__all__ = ["NotDrawableError", "Picture", "picture_of", "shared_unit"]
-
 
 class NotDrawableError(WhilstError, TypeError):
     """A value that has neither a timeline nor a table."""

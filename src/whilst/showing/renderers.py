@@ -10,8 +10,6 @@ from typing import Final, TypeAlias
 from whilst.errors import WhilstError
 from whilst.model import Decision, Drawable
 
-__all__ = ["FORMATS", "Shown", "renderers"]
-
 Shown: TypeAlias = "Drawable | Decision | Sequence[Drawable]"
 """What can be drawn: one value, or several under each other."""
 

@@ -14,8 +14,6 @@ from typing import Final
 
 from whilst.model import Kind, StepFunction, Timeline
 
-__all__ = ["MOST_EXECUTOR_ROWS", "Bar", "Layer", "Row", "means_of", "rows_of"]
-
 MOST_EXECUTOR_ROWS: Final = 24
 _MOST_TASK_ROWS: Final = 6
 # Which kind a row shows where several are open, by Kind.

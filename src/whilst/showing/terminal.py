@@ -27,8 +27,6 @@ from whilst.showing.pictures import Picture, picture_of
 from whilst.showing.rows import MOST_EXECUTOR_ROWS, Bar, Layer, Row, means_of, rows_of
 from whilst.showing.verdict_text import verdict_text
 
-__all__ = ["show", "text"]
-
 _WIDEST_NAME: Final = 24
 _PERCENT_WIDTH: Final = 7
 

@@ -17,8 +17,6 @@ from typing import Final
 
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment, Verdict
 
-__all__ = ["counterexample_text", "verdict_text"]
-
 _DEFAULT_WIDTH: Final = 100
 _NARROWEST: Final = 60
 _LEAST_COLUMN: Final = 18

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from whilst.comparing.days.script import Part, Script
 from whilst.model import Kind
 
-__all__ = ["Agenda", "Idle", "Stay", "Work"]
-
 _NEVER = 1 << 62
 _ROUNDING_NS = 2
 """What the plan's rounding leaves of a share is not worth turning to the task once more."""

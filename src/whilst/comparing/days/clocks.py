@@ -16,8 +16,6 @@ from typing import Final
 from whilst.model import Kind
 from whilst.running.calls.sampling import queued_ns
 
-__all__ = ["HELD_NS", "Recorder", "Row", "burn", "never"]
-
 Row = tuple[int, int, int, int, str, str]
 """(task number, kind, start_ns, end_ns, label, detail): a span on its way to a timeline."""
 

@@ -13,8 +13,6 @@ from whilst.errors import WhilstError
 from whilst.model import Day, Kind, Mode, Timeline
 from whilst.planning import plan
 
-__all__ = ["compare_day"]
-
 _MUCH: Final = 0.02
 
 

@@ -13,9 +13,6 @@ from typing import Final
 
 from whilst.model import Day, Kind, Task, Timeline, TimelineBuilder
 
-__all__ = ["fair_share", "thread_name"]
-
-
 _NOTHING_S: Final = 1e-9
 
 

@@ -18,8 +18,6 @@ from whilst.comparing.days.clocks import Recorder, Row, burn
 from whilst.comparing.days.script import Script
 from whilst.model import Kind
 
-__all__ = ["Wires", "perform_script"]
-
 _MESSAGE: Final = struct.Struct("<I")
 
 

@@ -11,8 +11,6 @@ from whilst.comparing.days.script import Part, parts
 from whilst.errors import DayError
 from whilst.model import Day, Kind
 
-__all__ = ["MOST_THREADS", "check_size", "perform_on_threads"]
-
 MOST_THREADS = 200
 _LOOK_UP_S = 0.05
 """How often the caller looks up from waiting for its threads, where a signal doesn't wake it (Windows)."""

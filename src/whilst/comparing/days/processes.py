@@ -19,8 +19,6 @@ from whilst.comparing.driving import drive
 from whilst.errors import WhilstError
 from whilst.running.backends.base import BackendConfig
 
-__all__ = ["perform_on_processes"]
-
 _HEAD_START_NS: Final = 3_000_000
 _HEAD_START_EACH_NS: Final = 200_000
 _PATIENCE_S: Final = 60.0

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from whilst.errors import DayError
 from whilst.model import Day, Kind, Mode, Task, Timeline
 
-__all__ = ["Part", "Script", "Stretch", "parts", "scripts"]
-
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -19,8 +19,6 @@ from typing import Any, Final
 
 from whilst.measuring.files.commands import Commands, redirections
 
-__all__ = ["Footprint", "Watch", "overlook"]
-
 _IGNORED: Final = ("/dev/", "/proc/", "/sys/")
 _CHANGES: Final = os.O_WRONLY | os.O_RDWR
 _MOST: Final = 512

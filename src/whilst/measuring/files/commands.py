@@ -15,8 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-__all__ = ["Commands", "redirections"]
-
 _REDIRECTION: Final = re.compile(
     r">{1,2}\s*([^\s;&|<>()]+)|\btee\s+(?:-a\s+)?([^\s;&|<>()]+)|\bsed\s+-i\S*\s.*?(\S+)\s*$"
 )

@@ -11,8 +11,6 @@ from typing import Final
 
 from whilst.inspecting import ownership
 
-__all__ = ["may_touch_files"]
-
 _NEUTRAL: Final = ownership.NEVER_WAITING | frozenset(
     [
         "__main__",

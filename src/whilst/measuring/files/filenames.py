@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["counts_up", "features_in", "is_alone"]
-
 _MOST_ITEMS: Final = 4096
 _ENOUGH_STEPS: Final = 2
 _MOST_NUMBERS: Final = 64

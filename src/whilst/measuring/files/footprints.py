@@ -16,8 +16,6 @@ from whilst.measuring.files.auditing import Footprint, Watch
 from whilst.measuring.files.filenames import counts_up, features_in, is_alone
 from whilst.model import Write
 
-__all__ = ["Footprints"]
-
 
 class Footprints:
     """The footprints of the watched calls of one function: `begin` before a call, `end` after it."""

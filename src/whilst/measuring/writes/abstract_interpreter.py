@@ -31,8 +31,6 @@ from whilst.measuring.writes.abstract_value import (
 )
 from whilst.measuring.writes.implicit_calls import TRUTH, own_methods
 
-__all__ = ["Call", "Frame", "Guard", "Store", "Walker"]
-
 _RETURNS: Final = ("RETURN_VALUE", "RETURN_CONST")
 _NO_FALL_THROUGH: Final = (
     *_RETURNS,

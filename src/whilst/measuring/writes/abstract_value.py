@@ -16,21 +16,6 @@ from typing import Final
 
 from whilst.inspecting.cpython import stored_attributes
 
-__all__ = [
-    "ABSENT",
-    "CONSTANT_NONE",
-    "FRESH",
-    "ITEM",
-    "UNKNOWN",
-    "AbstractValue",
-    "attribute",
-    "blended",
-    "is_cut",
-    "joined",
-    "path_type",
-    "subscript",
-]
-
 
 class _Absent:
     def __repr__(self) -> str:

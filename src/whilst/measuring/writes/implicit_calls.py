@@ -11,8 +11,6 @@ from whilst.inspecting import ownership
 from whilst.inspecting.objects import look_up
 from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue
 
-__all__ = ["BY_BUILTIN", "COMPARE", "FORMAT", "ITERATE", "TRUTH", "operators", "own_methods"]
-
 COMPARE: Final = ("__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__")
 TRUTH: Final = ("__bool__", "__len__")
 FORMAT: Final = ("__format__", "__str__", "__repr__")

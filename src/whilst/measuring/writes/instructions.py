@@ -30,8 +30,6 @@ from whilst.measuring.writes.abstract_value import (
     subscript,
 )
 
-__all__ = ["walk"]
-
 _Handler: TypeAlias = Callable[[Walker, dis.Instruction], None]
 _HANDLERS: dict[str, _Handler] = {}
 _OF_WITH = ("__enter__", "__exit__", "__aenter__", "__aexit__")

@@ -31,8 +31,6 @@ from whilst.inspecting.objects import attributes_of, look_up, names_of
 from whilst.inspecting.settings import settings_now
 from whilst.measuring.writes.abstract_value import ABSENT
 
-__all__ = ["AROUND", "Found", "Reachable", "libraries_of"]
-
 AROUND: Final = object()
 """Stands for the whole process in what is found."""
 

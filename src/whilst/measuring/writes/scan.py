@@ -32,8 +32,6 @@ from whilst.measuring.writes.instructions import walk
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 from whilst.measuring.writes.suspicions import Suspicions, is_path, may_be_path, may_change
 
-__all__ = ["scan"]
-
 _DEEPEST: Final = 24
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
 """Types whose methods never wait."""

@@ -13,8 +13,6 @@ from typing import Final
 
 from whilst.inspecting.ownership import is_own_code
 
-__all__ = ["is_seeded"]
-
 _SEEDS: Final = re.compile(rb"\bseed\s*\(|\bset_state\s*\(|\bsetstate\s*\(")
 _MOST_FILES: Final = 500
 

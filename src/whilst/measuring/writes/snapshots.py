@@ -20,8 +20,6 @@ from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 from whilst.model import Write
 
-__all__ = ["Watchlist", "fingerprint", "settings_left", "suspected"]
-
 _MOST_ENTRIES: Final = 256
 _DEEPEST: Final = 2
 _TOLD: Final = (DIRECTORY, ENVIRONMENT)

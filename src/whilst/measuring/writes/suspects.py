@@ -11,8 +11,6 @@ from typing import Final, NamedTuple
 from whilst.measuring.writes.abstract_interpreter import Guard
 from whilst.measuring.writes.abstract_value import ABSENT
 
-__all__ = ["SEED", "Reach", "Scan", "Suspect"]
-
 SEED: Final = "the seed of the shared random generator"
 
 

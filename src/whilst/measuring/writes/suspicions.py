@@ -18,8 +18,6 @@ from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
 from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue
 from whilst.measuring.writes.suspects import SEED, Reach, Suspect
 
-__all__ = ["Suspicions", "is_path", "may_be_path", "may_change"]
-
 _REVERTING = frozenset(["contextlib", "unittest.mock", "catch_warnings", "_RedirectStream", "alarm", "setitimer"])
 """Modules and names of what puts a setting back when it is over."""
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Backend", "BackendConfig", "take_events"]
-
 
 class BackendConfig(Record):
     """Which back end, and what it is made with. Two configs that differ mean two back ends, one after the other."""

@@ -22,8 +22,6 @@ from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.jobs import Batch, Event, WorkerReady, WorkerStopped
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
 
-__all__ = ["EventLoopBackend"]
-
 _PATIENCE_S = 0.5
 """How long a killing `close` waits for coroutines that don't end when they are cancelled."""
 

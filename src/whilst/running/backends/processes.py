@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.parent.fork_server_client import Served
 
-__all__ = ["ProcessBackend"]
-
 _TAIL_BYTES = 1 << 14
 _TAIL_LINES = 12
 _PATIENCE_S = 2.0

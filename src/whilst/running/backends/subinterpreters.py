@@ -19,8 +19,6 @@ from whilst.errors import WhilstError
 from whilst.running.backends.processes import ProcessBackend, _Worker
 from whilst.running.calls.bare import code_to_run
 
-__all__ = ["SubinterpreterBackend", "are_available"]
-
 _MAIN = "whilst.running.worker.child.main"
 
 

@@ -23,8 +23,6 @@ from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerReady, WorkerStopped
 from whilst.running.nesting import enter_worker, leave_worker, workers_left
 
-__all__ = ["ThreadBackend"]
-
 _PATIENCE_S = 0.3
 """How long a killing `close` lets calls end by themselves, before it raises in them, and again after."""
 

@@ -9,8 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["code_to_run", "light_import"]
-
 _ROOT = __file__.rsplit("/running/", 1)[0]
 _loading = RLock()
 

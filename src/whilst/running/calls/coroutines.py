@@ -19,8 +19,6 @@ from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.jobs import Batch, Finished, Job
 from whilst.running.nesting import enter_worker
 
-__all__ = ["CoroutineRunner"]
-
 
 class _Landed:
     """What of one batch has ended and was not answered yet, in columns."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], object]
 
-__all__ = ["DeferredSignals"]
-
 
 class DeferredSignals:
     """`with DeferredSignals():` handlers of what comes meanwhile are called at the end, and may raise there.

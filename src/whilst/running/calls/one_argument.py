@@ -27,17 +27,6 @@ if TYPE_CHECKING:
         def seed(self) -> int | None: ...
 
 
-__all__ = [
-    "Awaiter",
-    "awaited",
-    "drawing",
-    "in_copies",
-    "may_give_coroutines",
-    "of_item",
-    "one_argument",
-    "with_own_draws",
-]
-
 _PLAIN_CODE = 0x0080 | 0x0100 | 0x0200 | 0x0020
 """CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR, CO_GENERATOR."""
 

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
-__all__ = ["OrderedOutput"]
-
 
 class _Call:
     """One call (or a batch of them), and what it has said so far."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from whilst.running.calls.one_argument import Awaiter
     from whilst.running.jobs import Batch, Job
 
-__all__ = ["Cell", "Made", "make_calls", "perform"]
-
 
 class Cell:
     """What a worker's thread is doing right now; written by it alone, read by anyone."""

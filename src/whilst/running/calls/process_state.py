@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["ProcessState", "raw_environment"]
-
 
 class ProcessState(Record):
     """What belongs to a process as a whole and is the same for all its threads."""

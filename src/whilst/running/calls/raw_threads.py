@@ -5,8 +5,6 @@ from __future__ import annotations
 import _thread
 import threading
 
-__all__ = ["forget_this_thread"]
-
 
 def forget_this_thread() -> None:
     """Take this thread out of `threading.enumerate()`, where `current_thread()` has put it for good.

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-__all__ = ["Sample", "Sampled", "describe_error", "peak_memory_bytes", "queued_ns", "stop_sampling"]
-
 _SAMPLE_EVERY_S = 0.005
 _NOTICEABLE_NS = 20_000
 """Two steps of a coroutine that are closer than this are drawn as one."""

@@ -22,8 +22,6 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-__all__ = ["drawing", "own_draws", "reseed", "seed_of"]
-
 
 def seed_of(seed: int, number: int) -> int:
     """The 64-bit seed of one item."""

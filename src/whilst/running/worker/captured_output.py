@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Job
     from whilst.running.worker.transport.status_page import StatusPage
 
-__all__ = ["CapturedOutput", "OutputCapture"]
-
 _OUT, _ERR, _OUT_BYTES, _ERR_BYTES, _LOG, _WARNING, _RAW_ERR = range(7)
 _KEPT_RAW_BYTES = 1 << 20
 _HERE = __file__.rpartition("/worker/")[0]

@@ -21,8 +21,6 @@ from whilst.checking.engine.sites import Site
 from whilst.checking.observe.c_calls import FILES, Outside
 from whilst.checking.observe.registry import ModelRegistry
 
-__all__ = ["install"]
-
 fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 # Which argument is the path, of calls that change something only if something is there, or nothing.
 _THERE: Final[dict[Any, int]] = {os.rmdir: 0, os.unlink: 0, os.remove: 0}

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.transport.messages import Spawn
 
-__all__ = ["become_worker", "kill"]
-
 _inherited: list[object] = []
 """What of the program's must not be collected here: closing it would close what is the program's."""
 _F_SETSIG = 10

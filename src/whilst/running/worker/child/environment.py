@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from whilst.running.calls.process_state import ProcessState
 
-__all__ = ["capture", "program_of", "settle", "with_program"]
-
 _THREAD_LIMITS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.child.styles import Channel, LoadedBatch
 
-__all__ = ["Looped"]
-
 _SEND_EVERY_S = 0.002
 
 

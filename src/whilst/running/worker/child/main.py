@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.transport.wire import Frame
 
-__all__ = ["EndedCalls", "LoadedBatch", "LoadedJob", "Style", "Worker", "enter", "inhabit"]
-
 _FAILED_EXIT = 70
 _RSS_EVERY_NS = 50_000_000
 

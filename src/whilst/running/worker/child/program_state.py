@@ -11,8 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["install", "share_definitions"]
-
 
 def install(data: bytes) -> None:
     """Set what was sent. Raises whatever importing the modules, or setting an option, raises."""

@@ -15,8 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["share_tracker"]
-
 _NAME = "multiprocessing.resource_tracker"
 
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from whilst.running.worker.child.styles import Channel, LoadedBatch
     from whilst.running.worker.transport.status_page import StatusPage
 
-__all__ = ["Serial"]
-
 _SEND_EVERY_NS = 20_000_000
 _FEW = 64
 _LONG_NS = 50_000

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-__all__ = ["Channel", "EndedCalls", "LoadedBatch", "LoadedJob", "Style", "vital"]
-
 _BROKEN_EXIT = 70
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.child.styles import Channel, LoadedBatch
 
-__all__ = ["Collected", "Threaded"]
-
 _SHORT_NS = 200_000
 _FEW = 64
 _SEND_EVERY_NS = 2_000_000

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     Pattern: TypeAlias = str | tuple[str, int] | None
     Written: TypeAlias = tuple[str, Pattern, tuple[str, str] | bytes, Pattern, int]
 
-__all__ = ["install", "settle_again", "written"]
-
 _wanted: list[Written] = []
 _missing: set[str] = set()
 """Modules whose categories are named in filters, and that are not loaded here."""

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.transport.messages import Spawn
 
-__all__ = ["Lease", "Served", "lease"]
-
 _FD = 3
 _SIGINT = 2
 _SERVER = "whilst.running.worker.child.fork_server"

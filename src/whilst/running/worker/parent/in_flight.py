@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Batch, Job
     from whilst.running.worker.transport.status_page import StatusPage
 
-__all__ = ["Fates", "InFlight", "OpenBatch", "SentCalls", "UnsentCalls"]
-
 _FENCE_S = 5e-5
 _LARGE_UNDER_WAY = 2
 _FAR = (1 << 63) - 1

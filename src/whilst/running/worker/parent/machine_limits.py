@@ -6,8 +6,6 @@ import errno
 
 from whilst.errors import MachineLimitError
 
-__all__ = ["machine_limit"]
-
 _LIMITS = {
     errno.EFBIG: "files may not be as large as the memory it shares (RLIMIT_FSIZE): raise `ulimit -f`",
     errno.ENOMEM: "there is not enough memory, or address space (RLIMIT_AS): free some, or raise `ulimit -v`",

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Job
     from whilst.running.worker.transport.serialization import Packed
 
-__all__ = ["PickledJob"]
-
 
 class PickledJob:
     """A job, pickled when it is first sent: workers that start later get the very same function."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from whilst.running.jobs import Job
 
-__all__ = ["collect"]
-
 _MOST_BYTES = 1 << 20
 """Of one variable."""
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import select
     from typing import Any
 
-__all__ = ["TrackerPipe"]
-
 _NAME = "multiprocessing.resource_tracker"
 _POLLIN = 1
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from whilst.running.worker.parent.in_flight import InFlight, SentCalls
     from whilst.running.worker.transport.wire import Frame, FrameWriter
 
-__all__ = ["TaskChannel"]
-
 _KNOWN_JOBS = 16
 _UNIT_BYTES = 1 << 22
 _LIGHT = {int, float, bool, type(None)}

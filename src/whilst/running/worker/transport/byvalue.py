@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
-__all__ = ["default_of", "dumps", "find_variable", "is_importable", "names_any", "place_of_variable", "unreachable"]
-
 _MAIN = (b"__main__",)
 _CALLABLE = {"function", "partial"}
 _SEARCHED_BYTES = 1 << 20

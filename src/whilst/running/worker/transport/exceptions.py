@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from types import CodeType, TracebackType
     from typing import Any
 
-__all__ = ["describe", "rebuild"]
-
 _MAX_DEPTH = 12
 _MAX_FRAMES = 400
 _MAX_TEXT = 20_000

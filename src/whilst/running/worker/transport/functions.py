@@ -24,8 +24,6 @@ else:  # as `types` does it, which a bare interpreter has not loaded
     FunctionType, ModuleType, CodeType = type(lambda: 0), type(sys), type((lambda: 0).__code__)
     CellType = type((lambda here: lambda: here)(0).__closure__[0])
 
-__all__ = ["NotPlainError", "Sink", "dumps"]
-
 _MAIN = "__main__"
 _ABOUT = ("__package__", "__file__", "__path__")
 _GIVEN = {"__name__", "__builtins__"}

@@ -12,26 +12,6 @@ if TYPE_CHECKING:
     from whilst.running.worker.transport.serialization import Shape
     from whilst.running.worker.transport.shared_memory import Place
 
-__all__ = [
-    "ANSWER",
-    "BATCH",
-    "CONNECT",
-    "DIED",
-    "FAILED",
-    "JOB",
-    "KILL",
-    "LOST_IN_LOADING",
-    "RAISED",
-    "READY",
-    "SPAWN",
-    "STOP",
-    "UNPICKLABLE",
-    "Answer",
-    "BatchHead",
-    "JobHead",
-    "Spawn",
-]
-
 # To a worker, and from it.
 JOB, BATCH, STOP, READY, ANSWER = 1, 2, 3, 4, 5
 # To the server, and from it.

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from whilst.errors import NotPicklableError
     from whilst.running.jobs import Job
 
-__all__ = ["Culprit", "find_culprit", "not_picklable", "noun_of", "refusal", "unloadable"]
-
 _MAX_DEPTH = 12
 _MAX_PARTS = 2_000
 

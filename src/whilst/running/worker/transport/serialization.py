@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
     from whilst.running.worker.transport.wire import Frame
 
-__all__ = ["Packed", "Parcel", "dumps_one", "dumps_short", "opened", "pack", "parcel", "types_of", "unpack"]
-
 Shape: TypeAlias = tuple[list[int], list[int]] | int | None
 """Of a stream of single pickles: how long each is and how many buffers it has. One pickle of a list: how long that is,
 or None if nothing in it can fail to be rebuilt."""

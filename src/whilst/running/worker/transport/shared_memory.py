@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["Place", "SegmentOwner", "SegmentReader", "private_copy"]
-
 _GRAIN_BYTES = 1 << 21
 _KEPT_BYTES = 1 << 28
 _ALIGNMENT = 64

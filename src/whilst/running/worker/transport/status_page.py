@@ -20,22 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "AT_CALLS",
-    "AT_LOADING",
-    "AT_REST",
-    "BEGUN",
-    "DOING",
-    "FIRST_SLOT",
-    "KEPT_COUNT",
-    "NOTHING",
-    "RETIRED",
-    "SKIP_FROM",
-    "SKIP_TO",
-    "StatusPage",
-    "anonymous_file",
-]
-
 BEGUN = 0
 """The highest serial that has begun; below it all have."""
 DOING = 1

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-__all__ = ["INLINE_BYTES", "Frame", "FrameReader", "FrameWriter", "encode", "send_all"]
-
 INLINE_BYTES = 1 << 16
 _HEADER = Struct("<BBIQ")
 _FIRST_ROOM_BYTES = 1 << 12
