@@ -25,7 +25,7 @@ def reason_for(
             return "any other mode could change the results"
         if given.left == 0:
             return "all calls were made while it was found out what they are like"
-        return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be faster by a tenth"
+        return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be enough faster"
     saved = possible[Mode.SEQUENTIAL].seconds
     share = (profile.wait_s or 0.0) / max(profile.wall_s, 1e-12)
     nature = f"{share:.0%} of a call is waiting" if share >= 0.1 else "a call works all the time"
