@@ -273,6 +273,11 @@ class Pilot:
         return total / max(seen, 1)
 
     @property
+    def mostly_waits(self) -> bool:
+        """Do calls wait for more of their time than they work?"""
+        return self._mean("wait_s") > self._mean("thread_s")
+
+    @property
     def core_share(self) -> float:
         """The share of its time in which the pilot had what it needed; the rest it was kept off the cores."""
         wall = sum(lap.wall_s for lap in self.laps)

@@ -6,6 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from whilst.measuring.clocks import Lap
+from whilst.running.calls.one_argument import Awaiter
+from whilst.running.core.inputs import Source
+from whilst.running.jobs import Job
+from whilst.running.policies.pilot_calls import PilotCalls
 from whilst.running.policies.pilot_calls import _names_nothing as names_nothing
 
 
@@ -16,6 +21,34 @@ class Own:
 @pytest.mark.parametrize("fn", [len, abs, int, str, sorted, lambda item: len(item) + 1])
 def test_builtins_and_what_calls_only_them_get_at_nothing_else(fn: Callable[..., object]) -> None:
     assert names_nothing(fn)
+
+
+def work(item: int) -> int:
+    return item
+
+
+def pilot_after(call_s: float, laps: list[Lap]) -> PilotCalls:
+    """Of a run whose first call has just been made."""
+    calls = PilotCalls(Job(0, work), Source(range(32)), Awaiter(), is_lazy=False)
+    calls.call_s = call_s
+    for lap in laps:
+        calls.pilot.add(lap)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("call_s", "left", "is_known"), [(0.001, 31, True), (0.0015, 31, True), (0.001, 60, False), (0.003, 10, False)]
+)
+def test_a_short_run_that_was_best_made_here_is_not_looked_into_again(call_s: float, left: int, is_known: bool) -> None:
+    pilot_after(0.001, [Lap(0.001, 0.001, 0, 0)] * 2).remember(0.001, 32)
+    assert pilot_after(call_s, []).is_known(left) is is_known
+
+
+@pytest.mark.parametrize(("lap", "calls"), [(Lap(0.001, 0.0, 0, 0), 32), (Lap(0.001, 0.001, 0, 0), 320)])
+def test_a_run_that_waits_or_is_long_is_looked_into_each_time(lap: Lap, calls: int) -> None:
+    pilot_after(0.001, [Lap(0.001, 0.001, 0, 0)]).remember(0.001, 32)
+    pilot_after(0.001, [lap] * 2).remember(0.001, calls)
+    assert not pilot_after(0.001, []).is_known(31)
 
 
 @pytest.mark.parametrize("fn", [open, exec, eval, __import__, Own, [].append, lambda name: __import__(name)])

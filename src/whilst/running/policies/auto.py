@@ -50,6 +50,8 @@ _NOT_WORTH_S: Final = 0.005
 """Less than this in all: no other mode can gain anything."""
 _DRIFT: Final = 2.0
 """It is decided again when calls take this many times as long as supposed, or less than that part of it."""
+_WORKS: Final = 0.3
+"""From this share of CPU time on calls work; that they take longer by the clock is for want of a core."""
 _MOST_RETRIES_OF_REFUSED: Final = 16
 
 
@@ -203,6 +205,8 @@ class AutoPolicy(Policy):
     def close(self) -> None:
         if self._pilot_coroutines is not None:
             self._pilot_coroutines.close()
+        elif self._stage in (_Stage.PILOT, _Stage.RUN) and self._controller.config is INLINE and not self._history:
+            self._calls.remember(self._call_s, self._inline_calls)
         self._controller.close()
         self._awaiter.close()
 
@@ -223,7 +227,7 @@ class AutoPolicy(Policy):
         if self._call_s < _TINY_S:
             self._stage = _Stage.SHORT
             self._stretch = max(1, min(64, int(STRETCH_S / max(self._call_s, 1e-6))))
-        elif left * self._call_s < _NOT_WORTH_S:
+        elif left * self._call_s < _NOT_WORTH_S or self._calls.is_known(left):
             self._stage = _Stage.SHORT
         else:
             self._stage = _Stage.PILOT
@@ -294,7 +298,8 @@ class AutoPolicy(Policy):
             # Work by the thread's own clock, which stands still while others have the core; waits if they last.
             works = work_s > _WORTH_MOVING_S and self._inline_calls >= 32
             waits = min(before, now) > _TINY_S
-            if (works or waits) and left * now > 10 * _NOT_WORTH_S:
+            length_s = work_s if work_s > _WORKS * now else now  # that others have the core makes no run longer
+            if (works or waits) and left * length_s > 10 * _NOT_WORTH_S:
                 self._calls.call_s = now
                 self._stage, self._stretch = _Stage.PILOT, 1
         elif self._decided_s > 0 and self._controller.decision.mode is model.Mode.SEQUENTIAL and not self._is_spoilt:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import builtins
 import math
 import time
-from types import BuiltinFunctionType, CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 
 from whilst.measuring import clocks
 from whilst.running.calls.perform import Cell, perform
@@ -73,6 +73,12 @@ _FILE_WORDS: Final = frozenset(
     ]
 )
 """Names of what is imported within a function, or needs no import, and writes files."""
+_LOOP_S: Final = 0.05
+"""Of a run that takes less, a function's next one is not looked into if the last was best made here."""
+_MOST_REMEMBERED: Final = 256
+_call_s_here: Final[dict[CodeType, float]] = {}
+"""Seconds of a call, of functions whose last run was short and best made in the caller's thread: there is nothing to be
+gained by finding that out again, map after map. It is the mode that a look could only have confirmed."""
 _NATIVE_SHARE: Final = 0.2
 _WORTH_TRIAL: Final = 8
 """Fewer calls left than this do not pay for a trial with fewer native threads."""
@@ -149,6 +155,24 @@ class PilotCalls:
             self._first_lap.others_s = max(0.0, self._first_lap.others_s - preloading.cpu_s)
         self._keep(items, finished, self._first_lap)
         return finished
+
+    def is_known(self, left: int) -> bool:
+        """Was the last run of this function best made here, and is this one as short, by its first call?"""
+        code = _code_of(self._job.fn)
+        known_s = None if code is None else _call_s_here.get(code)
+        return known_s is not None and self.call_s <= 2 * known_s and left * self.call_s <= _LOOP_S
+
+    def remember(self, call_s: float, calls: int) -> None:
+        """A run of so many calls, made here, is over: if it was short, and worked, no other mode would be faster."""
+        code, pilot = _code_of(self._job.fn), self._measured
+        if code is None or pilot is None or not pilot.laps:
+            return
+        if not pilot.mostly_waits and call_s * calls <= _LOOP_S:
+            if len(_call_s_here) >= _MOST_REMEMBERED:
+                _call_s_here.clear()
+            _call_s_here[code] = call_s
+        else:
+            _call_s_here.pop(code, None)
 
     @staticmethod
     def _watch_files(reachable: Reachable, item: object) -> Footprints:
@@ -276,6 +300,15 @@ def limited_native_threads(count: int) -> AbstractContextManager[object]:
         return nullcontext()
     limits: Callable[..., Any] = threadpool_limits
     return limits(limits=count)  # type: ignore[no-any-return]
+
+
+def _code_of(fn: object) -> CodeType | None:
+    """The code that calls of this run, where that is the user's own Python."""
+    if isinstance(fn, MethodType):
+        fn = fn.__func__
+    if not isinstance(fn, FunctionType):
+        fn = getattr(type(fn), "__call__", None)  # noqa: B004 - its code is asked for, not whether there is any
+    return fn.__code__ if isinstance(fn, FunctionType) else None
 
 
 def _nothing(first: int) -> Finished:
