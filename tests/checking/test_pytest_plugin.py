@@ -128,6 +128,107 @@ def test_a_failing_schedule_is_kept_below_the_root_and_tried_first(folder: Path)
     assert not kept.exists()
 
 
+BODIES = """
+import threading
+import pytest
+
+class Counter:
+    def __init__(self):
+        self.count, self.lock, self.is_open = 0, threading.Lock(), True
+
+    def add(self):
+        with self.lock:
+            self.count += 1
+
+@pytest.fixture
+def counter():
+    counter = Counter()
+    yield counter
+    counter.is_open = False
+
+@pytest.fixture
+def cache(tmp_path):
+    return {}
+
+@pytest.mark.whilst
+def test_racy(counter):
+    counter.count += 1
+
+@pytest.mark.whilst(threads=3)
+def test_safe(counter, monkeypatch):
+    assert counter.is_open
+    counter.add()
+
+def test_chosen(cache):
+    if "key" not in cache:
+        cache["key"] = object()
+    assert cache["key"] is cache["key"]
+
+def test_chosen_and_safe(counter):
+    before = counter.count
+    counter.add()
+    assert counter.count > before
+
+def test_of_one_alone(counter):
+    counter.add()
+    assert counter.count == 1
+
+class TestGroup:
+    def test_method(self, counter):
+        counter.count += 1
+
+async def test_coroutine(counter):
+    counter.count += 1
+
+def test_skipped():
+    pytest.skip("not today")
+
+@pytest.mark.whilst(threads=0)
+def test_of_nobody():
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("bodies")
+    (made / "test_bodies.py").write_text(BODIES)
+    (made / "pytest.ini").write_text(
+        "[pytest]\naddopts = --strict-markers -p no:cacheprovider\nfilterwarnings = error\n"
+    )
+    return made
+
+
+def test_the_bodies_of_all_tests_are_run_by_several_tasks(bodies: Path) -> None:
+    done = run(bodies, "-rA", "--whilst-threads=2")
+    summary = done.stdout.partition("short test summary")[2].splitlines()
+    outcomes = {line.split("::", 1)[1].split(" ")[0]: line.split()[0] for line in summary if "::" in line}
+    assert outcomes == {
+        "test_racy": "FAILED",
+        "test_safe": "PASSED",
+        "test_chosen": "FAILED",
+        "test_chosen_and_safe": "PASSED",
+        "test_of_one_alone": "FAILED",
+        "TestGroup::test_method": "FAILED",
+        "test_coroutine": "PASSED",
+        "test_of_nobody": "FAILED",
+    }, done.stdout + done.stderr
+    assert "1 skipped" in done.stdout
+    assert "check-then-act" in done.stdout
+    assert "one after the other, the test fails already: test_of_one_alone 2 raised AssertionError" in done.stdout
+    assert "threads is a number of tasks, 1 or more, got 0" in done.stdout
+
+
+def test_without_the_option_the_marked_alone_are_and_the_line_printed_runs_again(bodies: Path) -> None:
+    chosen = "test_racy or test_safe or test_chosen"
+    done = run(bodies, "-k", chosen, "--whilst-keep=no")
+    assert "1 failed, 3 passed" in done.stdout
+    line = re.search(r"Run it again: pytest '([^']+)' (--whilst-replay=\S+)", done.stdout)
+    assert line is not None
+    again = run(bodies, line[1], line[2], "--whilst-keep=no")
+    assert "this interleaving alone" in again.stdout
+
+
 def test_the_plugin_is_cheap_to_load() -> None:
     code = (
         "import sys, pytest; before = set(sys.modules); import whilst.checking.pytest_plugin; "

@@ -65,6 +65,8 @@ def functions_behind(target: object) -> Iterable[types.FunctionType]:
     """The Python functions that a callable runs first: through partials, bound methods, `__call__`, classes."""
     if isinstance(target, functools.partial):
         yield from functions_behind(target.func)
+        given = (*target.args, *target.keywords.values())
+        yield from (each for each in given if isinstance(each, types.FunctionType))
     elif isinstance(target, types.MethodType):
         yield from functions_behind(target.__func__)
     elif isinstance(target, types.FunctionType):

@@ -7,6 +7,7 @@ cost time in every execution.
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -17,6 +18,7 @@ from whilst.checking.judge.canonical import StateTooLargeError, reachable_ids
 from whilst.inspecting.objects import module_of, names_of
 from whilst.inspecting.ownership import is_foreign
 
+_MACHINERY: Final = frozenset({"whilst", "pytest", "_pytest", "pluggy"})
 _MOST: Final = 20_000  # objects behind one name
 
 
@@ -106,14 +108,25 @@ class Surroundings:
             yield from self._of_callable(task.__func__)
         elif isinstance(task, types.FunctionType):
             yield from self._of_function(task)
+            yield from self._of_wrapped(inspect.unwrap(task))
         elif not isinstance(
             task, (type, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
         ):
             yield _Candidate(type(task).__name__, 0, None, lambda held=task: held)  # type: ignore[misc]
             yield from self._of_callable(vars(type(task)).get("__call__"))
 
+    def _of_wrapped(self, inner: object) -> Iterator[_Candidate]:
+        """What a decorator stands in front of."""
+        inner = getattr(inner, "__func__", inner)
+        if isinstance(inner, types.FunctionType):
+            yield from self._of_function(inner)
+
     def _of_function(self, function: types.FunctionType) -> Iterator[_Candidate]:
-        if id(function) in self._seen or is_foreign(function.__code__.co_filename):
+        if (
+            id(function) in self._seen
+            or is_foreign(function.__code__.co_filename)
+            or _is_machinery(module_of(function))
+        ):
             return
         self._seen.add(id(function))
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
@@ -134,7 +147,7 @@ class Surroundings:
             yield from self._of_class(value)
         elif isinstance(value, types.ModuleType):
             file = getattr(value, "__file__", None)
-            if file and not is_foreign(file) and id(value) not in self._seen:
+            if file and not is_foreign(file) and not _is_machinery(value.__name__) and id(value) not in self._seen:
                 self._seen.add(id(value))
                 yield from self._of_names(vars(value), names)
 
@@ -151,6 +164,11 @@ class Surroundings:
                 yield from self._of_inner(value.fget)
             elif not (name.startswith("__") and name.endswith("__")) and not hasattr(value, "__get__"):
                 yield _Candidate(f"{kind.__qualname__}.{name}", id(kind), name, partial(_attribute, kind, name))
+
+
+def _is_machinery(module: object) -> bool:
+    """Whether a module only runs what is checked: assertions of tests lead into it."""
+    return str(module).partition(".")[0] in _MACHINERY
 
 
 def _attribute(kind: type, name: str) -> object:
