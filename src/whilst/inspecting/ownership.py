@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import io
 import logging
+import os
 import queue
 import sys
 import sysconfig
 import threading
 import types
 from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
-from pathlib import Path
 from typing import Final, TypeGuard
 
 from whilst.inspecting.objects import attributes_of, module_of, names_of
@@ -144,12 +144,12 @@ def _library_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths}
     folders |= {entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))}
-    folders.add(str(Path(__file__).resolve().parent.parent))  # whilst itself
-    real = {str(Path(folder).resolve()) for folder in folders}
+    folders.add(OWN_FOLDER)  # whilst itself
+    real = set(map(os.path.realpath, folders))
     return tuple(sorted(folder.rstrip("/") + "/" for folder in folders | real))
 
 
-OWN_FOLDER: Final = str(Path(__file__).parents[1])
+OWN_FOLDER: Final = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib brings half of urllib along
 _STANDARD_LIBRARY: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))
 
 

@@ -8,7 +8,6 @@ are known by their identity alone (`MISSING = object()`) are never the same anyw
 
 from __future__ import annotations
 
-import pickle
 import types
 from collections.abc import Iterable
 from enum import Enum
@@ -109,6 +108,8 @@ def _pickles_itself(kind: type) -> bool:
 
 def _lost(part: object) -> str:
     """What a round trip changes, in words."""
+    import pickle  # calls that are not sent anywhere are on their way before that is loaded
+
     try:
         again = pickle.loads(pickle.dumps(part, 5))
     except Exception:  # can't be sent at all: others say so, with the place
@@ -144,6 +145,8 @@ def _can_do_without(value: object) -> bool:
     """Empty, or of a kind that no pickle can hold: its class had to drop it."""
     if value is None or (isinstance(value, (list, dict, set)) and not value):
         return True
+    import pickle
+
     try:
         pickle.dumps(value, 5)
     except Exception:

@@ -11,10 +11,10 @@ import types
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import Final
 
 from whilst.inspecting.cpython import stored_attributes
+from whilst.inspecting.objects import module_of
 
 
 class _Absent:
@@ -91,10 +91,15 @@ def blended(*parts: AbstractValue, test: str = "") -> AbstractValue:
     return AbstractValue(from_item=any(part.from_item for part in parts), is_cut=is_cut(parts), test=test)
 
 
+def is_path_type(kind: type) -> bool:
+    """One of pathlib's, which is not loaded for this: nobody has a path who has not done so."""
+    return any(module_of(base).partition(".")[0] == "pathlib" for base in kind.__mro__)
+
+
 def path_type(abstract: AbstractValue) -> type | None:
     """The class of a path, known or made; None for what is none."""
     kind = abstract.made_by if abstract.made_by is not None else type(abstract.value)
-    return kind if issubclass(kind, PurePath) else None
+    return kind if is_path_type(kind) else None
 
 
 def attribute(owner: AbstractValue, name: str) -> AbstractValue:

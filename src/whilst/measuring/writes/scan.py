@@ -11,7 +11,6 @@ import functools
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import PurePath
 from typing import Final
 
 from whilst.inspecting import ownership
@@ -25,6 +24,7 @@ from whilst.measuring.writes.abstract_value import (
     UNKNOWN,
     AbstractValue,
     attribute,
+    is_path_type,
     path_type,
     subscript,
 )
@@ -220,7 +220,7 @@ class _Scanner:
         if name in _PATHS_FROM_PATHS and (kind_of_path := path_type(owner)) is not None:
             return AbstractValue(made_by=kind_of_path, from_item=owner.from_item, is_cut=owner.is_cut)
         if owner.made_by is not None:
-            if issubclass(owner.made_by, PurePath) and name in (*ownership.WRITES_FILE, "open"):
+            if is_path_type(owner.made_by) and name in (*ownership.WRITES_FILE, "open"):
                 (self.suspicions.open if name == "open" else self.suspicions.write_file)(call, where)
             return self._call_method_of_class(owner, name, call)
         value = owner.value

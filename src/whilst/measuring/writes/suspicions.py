@@ -9,13 +9,12 @@ import os
 import threading
 import types
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stores_to_first_argument
 from whilst.inspecting.ownership import holds_lock
 from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
-from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue
+from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue, is_path_type
 from whilst.measuring.writes.suspects import SEED, Reach, Suspect
 
 _REVERTING = frozenset(["contextlib", "unittest.mock", "catch_warnings", "_RedirectStream", "alarm", "setitimer"])
@@ -195,7 +194,7 @@ def may_be_path(owner: AbstractValue | None) -> bool:
 
 def is_path(value: object) -> bool:
     """A path that is known before the call, the null device excepted."""
-    return isinstance(value, (str, PurePath)) and str(value) != os.devnull
+    return (isinstance(value, str) or is_path_type(type(value))) and str(value) != os.devnull
 
 
 def may_change(value: object) -> bool:
