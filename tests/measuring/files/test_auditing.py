@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
+
+import pytest
 
 from whilst.measuring.files.auditing import Footprint, Watch
 
@@ -47,3 +50,13 @@ def test_calls_within_calls_are_told_apart(tmp_path: Path) -> None:
     assert inner.end().writes == {str(tmp_path / "within")}
     (tmp_path / "after").write_text("x")
     assert outer.end().writes == {str(tmp_path / "before"), str(tmp_path / "after")}
+
+
+def test_compiled_code_is_nobodys_file_wherever_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "compiled"))
+    (tmp_path / "compiled").mkdir()
+    watch = Watch()
+    watch.begin()
+    (tmp_path / "compiled" / "module.pyc").write_bytes(b"x")
+    (tmp_path / "own").write_text("x")
+    assert watch.end().writes == {str(tmp_path / "own")}

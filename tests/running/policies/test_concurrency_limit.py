@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from whilst.model import Decision, Mode
+from whilst.model import Decision, Mode, Profile
 from whilst.running.backends.base import BackendConfig
 from whilst.running.core.policy import RunStatus
 from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches, Phase
@@ -226,3 +226,14 @@ def test_a_server_for_a_few_is_never_taken_for_one_at_a_time(capacity):
     for _ in range(60):
         server.run(limit, 3)
         assert not limit.is_down_to_one
+
+
+@pytest.mark.parametrize(("children_s", "at_first"), [(0.002, 40), (0.0, 10)])
+def test_commands_of_this_machine_start_as_many_as_the_forecast_says(children_s: float, at_first: int) -> None:
+    controller = Controller()
+    profile = Profile(work_s=0.001, wait_s=0.05, calls=1, children_s=children_s)
+    decision = Decision(Mode.CONCURRENT, "threads", 40)
+    controller.take(decision, profile, cores=2, waits_only_in_sleep=False, is_forked=False)
+    status = RunStatus()
+    status.left = 100
+    assert controller.directives(status, 1, 0.05).workers == at_first

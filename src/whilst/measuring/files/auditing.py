@@ -206,7 +206,7 @@ def _place(path: object) -> str:
     if isinstance(path, int) or path is None:
         return ""
     text = os.fsdecode(path)  # type: ignore[arg-type]  # what is no path raises TypeError, and is left out
-    if text.startswith(_IGNORED) or "__pycache__" in text or text == os.devnull:
+    if text.startswith(_IGNORED) or (sys.pycache_prefix or "__pycache__") in text or text == os.devnull:
         return ""
     return os.path.abspath(text)  # noqa: PTH100 - a Path would be built for nothing
 

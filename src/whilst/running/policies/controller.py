@@ -107,7 +107,8 @@ class Controller:
             waits = (profile.wait_s or 0.0) > 0.2 * wall
             most = max(decision.workers, decision.threads_per_worker)
             is_free = waits_only_in_sleep or not waits
-            start = most if is_free else min(FIRST_AT_ONCE, most)
+            # Commands wait for what they do on this machine, and how much of its cores they take is in the forecast.
+            start = most if is_free or profile.children_s else min(FIRST_AT_ONCE, most)
             self.limit = AdaptiveLimit(wall, start, most, is_fixed=is_free, share_s=self._shared_s(decision))
             if not waits:
                 self.batches = Batches(wall, costs.thread_call_s)
