@@ -10,6 +10,7 @@ from typing import Any
 
 from whilst.checking.answering.again import kept_schedules, once_more, with_kept
 from whilst.checking.answering.checker import REMEMBERED, Checker
+from whilst.checking.answering.confirm import confirm
 from whilst.checking.answering.operations import OperationsCheck
 from whilst.checking.answering.parallel_worker import go_on
 from whilst.checking.explain.kept import KeptSchedules
@@ -20,7 +21,9 @@ from whilst.checking.judge.operations import Scenario, threads_named
 from whilst.checking.question import Question
 from whilst.checking.search.strategy import Progress, SearchConfig
 from whilst.errors import CheckError
-from whilst.model.verdict import Verdict
+from whilst.model.verdict import Verdict, install_confirm
+
+install_confirm(confirm)
 
 
 def check(

@@ -30,11 +30,19 @@ INCONCLUSIVE: Final = 3
     "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes that share the search."
 )
 @click.option("--operations", is_flag=True, help="NAME is (make, operations), as for whilst.check_operations.")
+@click.option("--confirm", is_flag=True, help="Run a counterexample's tasks in real threads: does it happen? (10 s)")
 @click.option("--keep", metavar="FOLDER", help="Keep a schedule that fails there, and try it first next time.")
 @click.option("--replay", metavar="TOKEN", help="Run the interleaving of this token again and no other.")
 @output_options
 def check(
-    what: str | None, budget: str, jobs: int, operations: bool, keep: str | None, replay: str | None, output: Output
+    what: str | None,
+    budget: str,
+    jobs: int,
+    operations: bool,
+    confirm: bool,
+    keep: str | None,
+    replay: str | None,
+    output: Output,
 ) -> int:
     """Is the outcome the same in every interleaving as in some sequential order?
 
@@ -66,6 +74,8 @@ def check(
         click.echo("whilst: there is no verdict: what was to be checked raised the exception above.", err=True)
         return BAD_INPUT
     output.write(verdict)
+    if confirm and verdict.counterexample is not None:
+        click.echo(str(verdict.confirm()), err=True)
     return exit_code(verdict)
 
 

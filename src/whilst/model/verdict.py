@@ -7,10 +7,11 @@ program is text (a file, a line, a name, a value as it was shown), so that a ver
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from whilst.errors import CheckError
 from whilst.model.drawable import Drawable
 from whilst.model.span import Kind
 from whilst.model.timeline import Timeline, TimelineBuilder
@@ -163,6 +164,44 @@ class Counterexample:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Whether real threads came to where a counterexample leads; true exactly if they did.
+
+    `rounds` were made until then, `how` says with what ("a spin barrier", then "noise"). `ended` names the crash or the
+    hang that the tries came to ("crash: SIGSEGV"), `ending` is how the round ended that confirms it, `reason` says why
+    it can't happen here, or could not be tried.
+    """
+
+    happened: bool
+    rounds: int
+    how: str
+    ended: str = ""
+    ending: str = ""
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.happened
+
+    def __str__(self) -> str:
+        rounds = f"{self.rounds:,} round{'s' if self.rounds != 1 else ''}"
+        if self.happened:
+            what = self.ended or self.ending
+            return f"It happened for real, in round {self.rounds:,} with {self.how}{f': {what}' if what else ''}."
+        if self.ended:
+            return f"It did not happen: real threads came to a {self.ended}, in round {self.rounds:,} with {self.how}."
+        return f"It did not happen in {rounds} of real threads: {self.reason or 'which proves nothing'}."
+
+
+_confirm: Callable[[Verdict, float], Confirmation] | None = None
+
+
+def install_confirm(confirm: Callable[[Verdict, float], Confirmation]) -> None:
+    """Say how a verdict is confirmed; called once, by the room that makes verdicts on threads."""
+    global _confirm
+    _confirm = confirm
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict(Drawable):
     """The answer to "is the outcome the same in every interleaving as in some sequential order?".
 
@@ -192,6 +231,22 @@ class Verdict(Drawable):
 
     def __bool__(self) -> bool:
         return self.is_isolated
+
+    def confirm(self, seconds: float = 10.0) -> Confirmation:
+        """Run the tasks in real threads, over and over, until they come to where the counterexample leads.
+
+        They run in a fork of this process, which may crash or hang: that is named. First all threads begin at once, at
+        a barrier; in the second half of the time each begins after a random delay and, without the GIL, is held up
+        ahead of random instructions. That it did not happen proves nothing.
+
+        Args:
+            seconds: how long to try.
+        Raises:
+            CheckError: there is no counterexample, or its tasks can't be found again.
+        """
+        if _confirm is None:
+            raise CheckError(f"only what whilst.check has found can be confirmed by threads, not {self.title!r}")
+        return _confirm(self, seconds)
 
     @property
     def title(self) -> str:

@@ -139,8 +139,8 @@ class OperationsCheck:
                 drawn = part
                 break
         found = self._ask(drawn, None, _EXECUTIONS_A_CASE, explains=True)
-        token = found.token if found.token and not is_partial(found.token) else None
-        trouble = self._kept.keep(token) if self._kept is not None and token is not None else ""
+        is_named = found.token is not None and not is_partial(found.token)
+        trouble = self._kept.keep(found.token) if self._kept is not None and found.token and is_named else ""
         return replace(
             found,
             assumed=(*found.assumed, trouble) if trouble else found.assumed,
@@ -148,7 +148,6 @@ class OperationsCheck:
             elapsed_s=time.monotonic() - self._started,
             guarantee=f"as far as the first random case that fails, number {cases}; the same call with "
             f"seed={self._seed} makes the same cases",
-            token=token,
         )
 
     def _conclude(self, unsure: Verdict | None, threads: int, calls: int) -> Verdict:

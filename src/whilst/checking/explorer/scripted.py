@@ -6,8 +6,8 @@ the search tries every order of the two; two returns commute, and so do two begi
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import itertools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -65,11 +65,15 @@ class Thread:
         self.number = 0
 
     def __call__(self, state: object) -> None:
-        """Make the calls in a thread that nobody watches."""
-        for call in self.calls:
-            with contextlib.suppress(Exception):
-                callee, arguments = call.on(state, call.arguments)
-                callee(*arguments)
+        """Make the calls in a real thread."""
+        for nth, (call, arguments) in enumerate(zip(self.calls, self.history.arguments[self.number], strict=True)):
+            noted = self.history.begin(self.number, nth)
+            try:
+                callee, given = call.on(state, arguments)
+                value = callee(*given)
+                self.history.end(noted, ("gives", self.history.form_of(value)), f"gives {short(value)}", None)
+            except Exception as error:  # what the call raises is what it gives
+                self.history.end(noted, ("raises", self.history.form_of(error)), f"raises {short(error)}", error)
 
     def perform(self, registry: ModelRegistry, state: object) -> None:
         """Make the calls as instrumented code would."""
@@ -117,14 +121,14 @@ class History:
         self.calls: list[Noted] = []
         self.returned = 0
         self.arguments = self._given
-        self._time = 0
+        self._clock = itertools.count(1)  # real threads ask it, too
         for number, thread in enumerate(threads):
             thread.history, thread.number = self, number
             thread.__name__ = f"thread {number + 1}"
 
     def begin_execution(self) -> Any:
         """The setup of the program. Calls may change or keep their arguments: each execution has its own."""
-        self.calls, self.returned, self._time = [], 0, 0
+        self.calls, self.returned, self._clock = [], 0, itertools.count(1)
         if not self._is_plain:
             known: dict[int, Any] = {}
             self.arguments = tuple(tuple(_copied(call, known) for call in calls) for calls in self._given)
@@ -136,13 +140,11 @@ class History:
 
     def begin(self, thread: int, nth: int) -> Noted:
         """A call begins."""
-        self._time += 1
-        noted = Noted(thread, nth, self._time)
+        noted = Noted(thread, nth, next(self._clock))
         self.calls.append(noted)
         return noted
 
     def end(self, noted: Noted, form: Hashable, text: str, error: Exception | None) -> None:
         """It returns."""
-        self._time += 1
         self.returned += 1
-        noted.returned, noted.form, noted.text, noted.error = self._time, form, text, error
+        noted.form, noted.text, noted.error, noted.returned = form, text, error, next(self._clock)
