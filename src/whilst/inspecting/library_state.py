@@ -65,6 +65,8 @@ class LibraryState:
     def look_at_any(self, value: Any) -> dict[str, object]:
         """State of a library's object of any kind: its position, its attributes, and where what it holds has got to."""
         kind = type(value)
+        if ownership.is_lock(value) and type(getattr(value, "_value", None)) is int:  # a semaphore
+            return {"its value": value._value}  # noqa: SLF001 - no public way to ask
         if ownership.is_value(kind) or ownership.is_lock(value) or module_of(kind).startswith(("asyncio", "_asyncio")):
             return {}
         state = attributes_now(value)

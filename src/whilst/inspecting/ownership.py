@@ -44,7 +44,9 @@ CHANGES_FIRST_ARGUMENT: Final = _words(
 )
 """Library functions that change what they are given first."""
 
-FILLS_ARGUMENT: Final = _words("pack_into readinto readinto1 recv_into recvfrom_into copyto")
+FILLS_ARGUMENT: Final = _words(
+    "pack_into readinto readinto1 recv_into recvfrom_into copyto at put place putmask fill_diagonal"
+)
 """Library functions that change the buffer among their arguments."""
 
 WRITES_FILE: Final = _words("write_text write_bytes touch unlink rename replace symlink_to hardlink_to")
@@ -94,10 +96,14 @@ PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("signal", "alarm"): "the alarm clock",
     ("signal", "setitimer"): "the interval timer",
     ("_socket", "setdefaulttimeout"): "the default socket time-out",
+    ("_csv", "field_size_limit"): "the field size limit of csv",
+    ("sys", "set_int_max_str_digits"): "the limit of digits of integers",
     ("time", "tzset"): "the time zone",
     ("sys", "setrecursionlimit"): "the recursion limit",
     ("sys", "setswitchinterval"): "the switch interval",
     ("sys", "settrace"): "the trace function",
+    ("sys", "gettrace"): "the trace function",
+    ("sys", "getprofile"): "the profile function",
     ("sys", "setprofile"): "the profile function",
     ("gc", "enable"): "the garbage collector",
     ("gc", "disable"): "the garbage collector",

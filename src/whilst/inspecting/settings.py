@@ -26,12 +26,20 @@ def settings_now() -> dict[str, object]:
         "the garbage collector": gc.isenabled(),
         "the switch interval": sys.getswitchinterval(),
         "the time zone": time.tzname,
+        "the limit of digits of integers": sys.get_int_max_str_digits(),
     }
     signals, sockets = sys.modules.get("signal"), sys.modules.get("socket")
     if signals is not None:
         found["signal handlers"] = tuple(map(id, map(signals.getsignal, signals.valid_signals())))
     if sockets is not None:
         found["the default socket time-out"] = sockets.getdefaulttimeout()
+    csv, logs = sys.modules.get("_csv"), sys.modules.get("logging")
+    if csv is not None:
+        found["the field size limit of csv"] = csv.field_size_limit()
+    if logs is not None:
+        found["the levels of loggers"] = tuple(
+            [getattr(each, "level", 0) for each in [logs.root, *logs.root.manager.loggerDict.values()]]
+        )
     decimal = sys.modules.get("decimal")
     if decimal is not None:
         context = decimal.getcontext()

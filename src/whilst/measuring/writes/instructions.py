@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import importlib
 import sys
 import types
 from collections.abc import Callable
@@ -32,6 +33,12 @@ from whilst.measuring.writes.abstract_value import (
 
 _Handler: TypeAlias = Callable[[Walker, dis.Instruction], None]
 _HANDLERS: dict[str, _Handler] = {}
+_TELLING = frozenset(
+    ["atexit", "bisect", "contextlib", "csv", "decimal", "heapq", "locale", "logging", "operator", "random", "signal",
+     "socket", "warnings"]
+)  # fmt: skip
+"""Modules of Python's own whose functions are known for what they change."""
+_SUPER = "super()"
 _OF_WITH = ("__enter__", "__exit__", "__aenter__", "__aexit__")
 
 
@@ -149,7 +156,9 @@ def _store_deref(walker: Walker, instruction: dis.Instruction) -> None:
 
 @_on("LOAD_ATTR", "LOAD_METHOD")
 def _load_attr(walker: Walker, instruction: dis.Instruction) -> None:
-    found = attribute(walker.pop(), instruction.argval)
+    owner = walker.pop()
+    is_of_super = owner.attribute == _SUPER and owner.owner is not None
+    found = _of_super(owner.owner or owner, instruction.argval) if is_of_super else attribute(owner, instruction.argval)
     arg = instruction.arg or 0
     is_method = instruction.opname == "LOAD_METHOD" or (dis.stack_effect(instruction.opcode, arg) > 0)
     if is_method:
@@ -170,12 +179,17 @@ def _read_property(walker: Walker, found: AbstractValue, offset: int) -> Abstrac
 def _load_super_attr(walker: Walker, instruction: dis.Instruction) -> None:
     owner = walker.pop()
     walker.pop_many(2)
-    kinds = type(owner.value).__mro__[1:] if owner.is_known else owner.made_by.__mro__[1:] if owner.made_by else ()
-    value = next((kind.__dict__[instruction.argval] for kind in kinds if instruction.argval in kind.__dict__), ABSENT)
-    found = replace(attribute(replace(owner, value=ABSENT), instruction.argval), value=value, owner=owner)
+    found = _of_super(owner, instruction.argval)
     if (instruction.arg or 0) & 1:
         walker.push(NULL)
     walker.push(found)
+
+
+def _of_super(owner: AbstractValue, name: str) -> AbstractValue:
+    """`super().name` in a method of `owner`."""
+    kinds = type(owner.value).__mro__[1:] if owner.is_known else owner.made_by.__mro__[1:] if owner.made_by else ()
+    value = next((kind.__dict__[name] for kind in kinds if name in kind.__dict__), ABSENT)
+    return replace(attribute(replace(owner, value=ABSENT, made_by=None), name), value=value, owner=owner)
 
 
 @_on("STORE_ATTR", "DELETE_ATTR")
@@ -213,7 +227,7 @@ def _store_subscr(walker: Walker, instruction: dis.Instruction) -> None:
         name = str(taken[-1].value)
         walker.store(replace(owner, name=name, attribute=name), instruction.offset)
         return
-    walker.store(replace(owner, name=f"{owner.name}[…]" if owner.name else ""), instruction.offset)
+    walker.store(replace(owner, name=f"{owner.name}[…]" if owner.name else "", attribute=""), instruction.offset)
 
 
 @_on("BINARY_OP")
@@ -272,6 +286,8 @@ def _import_name(walker: Walker, instruction: dis.Instruction) -> None:
     name = instruction.argval
     if not names.value:  # `import a.b` binds a, `from a.b import c` looks into a.b
         name = name.partition(".")[0]
+    if name in _TELLING and name not in sys.modules:
+        importlib.import_module(name)  # as the call itself is about to
     module = sys.modules.get(name, ABSENT)
     walker.push(AbstractValue(name=name, value=module, root=module, is_shared=module is not ABSENT))
 
@@ -357,6 +373,10 @@ def _call(walker: Walker, instruction: dis.Instruction) -> None:
         given = arguments or [each for each in (first, second) if each is not callee]
         walker.frame.given.setdefault(callee.value, given[0] if given else UNKNOWN)
         walker.push(blended(callee, *given))
+        return
+    if callee.value is super and not arguments and walker.frame.code.co_varnames:  # before 3.12
+        myself = walker.load_variable(walker.frame.code.co_varnames[0])
+        walker.push(AbstractValue(owner=myself, attribute=_SUPER))
         return
     if callee.value is globals:
         names_here = walker.frame.globals

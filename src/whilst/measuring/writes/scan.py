@@ -7,7 +7,9 @@ Finds suspects only (`suspicions` says what is one); `Scan.unscanned` says where
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import logging
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +34,7 @@ from whilst.measuring.writes.instructions import walk
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 from whilst.measuring.writes.suspicions import Suspicions, is_path, may_be_path, may_change
 
+_LOGGER: Final = "getLogger()"
 _DEEPEST: Final = 24
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
 """Types whose methods never wait."""
@@ -151,6 +154,9 @@ class _Scanner:
     def _construct(self, kind: type, call: Call, where: str) -> AbstractValue:
         made = AbstractValue(made_by=kind)
         self.suspicions.process_wide(kind, call, where)
+        texts = [each.value for each in call.arguments if isinstance(each.value, str) and not each.from_item]
+        if issubclass(kind, PurePath) and texts and len(texts) == len(call.arguments):
+            return replace(made, value=kind(*texts))
         for name in ("__init__", "__post_init__"):
             method = look_up(kind, name)
             if ownership.is_own_function(method):
@@ -201,6 +207,14 @@ class _Scanner:
             self.suspicions.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             return _derived(call.arguments)
+        if "out" in call.names:  # `numpy.add(A, B, out=A)`
+            filled = call.arguments[len(call.arguments) - len(call.names) + call.names.index("out")]
+            self.suspicions.fill_argument(call._replace(arguments=(filled,)), where)
+        if name == "cache_info" and call.callee.owner is not None:
+            owner = call.callee.owner
+            self.suspicions.suspect(Reach.SHARED, f"how often {owner.name} was asked", owner, call, where)
+        if name == "getLogger" and module == "logging":
+            return AbstractValue(name="a logger", root=logging.root, is_shared=True, attribute=_LOGGER)
         if name == "getcontext" and module == "decimal" and callable(target):
             context = target()
             return AbstractValue(name="the decimal context of this thread", value=context, root=context, is_shared=True)
@@ -224,11 +238,17 @@ class _Scanner:
                 (self.suspicions.open if name == "open" else self.suspicions.write_file)(call, where)
             return self._call_method_of_class(owner, name, call)
         value = owner.value
+        if isinstance(value, contextvars.ContextVar) and name in ("set", "reset"):
+            self.suspicions.set_variable(value, owner.name, call, where, is_reset=name == "reset")
         if isinstance(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
             return UNKNOWN
         kind = ownership.stateful_kind(value, name) if owner.is_known else ""
         if kind and owner.is_shared:
             self.suspicions.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
+        elif owner.attribute == _LOGGER and name in ownership.MUTATORS:
+            self.suspicions.suspects.append(
+                Suspect("a logger", where, Reach.SHARED, ABSENT, "", call.is_locked, call.guard, is_hint=True)
+            )
         elif name in ownership.MUTATORS and (owner.is_shared or owner.is_argument) and may_change(value):
             self.suspicions.write(owner, call, where)
         if name in ("get", "setdefault", "pop", "popitem", "__getitem__", "values", "items", "keys"):

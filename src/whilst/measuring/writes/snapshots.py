@@ -123,7 +123,10 @@ class Watchlist:
         self._watched = [
             suspect
             for suspect in scan.suspects
-            if suspect.reach is Reach.SHARED and suspect.root is not ABSENT and not suspect.is_hint
+            if suspect.reach in (Reach.SHARED, Reach.PROCESS)
+            and suspect.root is not ABSENT
+            and not suspect.is_hint
+            and (suspect.reach is Reach.SHARED or suspect.slot or isinstance(suspect.root, Mapping))
         ]
         self._prints = [self._look(suspect) for suspect in self._watched]
         self._changed_in: list[list[int]] = [[] for _ in self._watched]
@@ -182,13 +185,14 @@ class Watchlist:
 def suspected(scan: Scan) -> tuple[Write, ...]:
     """Return what the code alone says that is written; draws from a generator excepted, and what is loaded once."""
     return tuple(
-        _write(suspect, None, is_confirmed=False)
+        _write(suspect, None, is_confirmed=False, is_seen=False)
         for suspect in scan.suspects
         if not suspect.settles and suspect.reach is not Reach.DRAWS
     )
 
 
-def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool) -> Write:
+def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool, is_seen: bool = True) -> Write:
+    """`is_seen`: calls are watched, so that what one of them left changed is known."""
     what = suspect.what
     if suspect.reach is Reach.ARGUMENT:
         return Write(f"its own argument ({what})", suspect.where, is_confirmed, spoils_threads=False)
@@ -197,8 +201,8 @@ def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool
         # Only some items may change it: first calls that did not can't tell whether it is put back.
         told = next((setting for setting in _TOLD if what.startswith(setting)), "")
         is_unseen = bool(told) and seen is not None and not any(each.startswith(told) for each in seen)
-        is_unseen = is_unseen and not suspect.reverts
-        return Write(label, suspect.where, is_confirmed, spoils_processes=is_unseen)
+        is_lost = is_confirmed or not is_seen or is_unseen
+        return Write(label, suspect.where, is_confirmed, spoils_processes=is_lost and not suspect.reverts)
     if suspect.reach is Reach.DRAWS:
         return Write(what, suspect.where, is_confirmed, is_random=True)
     # A lock keeps threads from tearing what is written; it doesn't keep the order in which calls ask "seen already?".

@@ -129,6 +129,15 @@ class Suspicions:
             name = number.name or f"descriptor {number.value}"
             self.suspect(Reach.STATEFUL, f"an open file that all calls use, {name}", number, call, where)
 
+    def set_variable(self, variable: object, name: str, call: Call, where: str, *, is_reset: bool) -> None:
+        """Of the context: in a loop the next call finds it; where calls have contexts of their own none does."""
+        if is_reset:
+            self.suspects = [each for each in self.suspects if each.root is not variable]
+        else:
+            self.suspects.append(
+                Suspect(name, where, Reach.SHARED, variable, "", call.is_locked, call.guard, is_hint=True)
+            )
+
     def execute(self, call: Call, where: str) -> None:
         """`exec(text, names)`: what the text assigns goes into a namespace that others see."""
         names = call.arguments[1] if len(call.arguments) > 1 else None
@@ -148,7 +157,7 @@ class Suspicions:
             if setting == ownership.AT_EXIT:  # a worker ends before the program, and has a list of its own
                 self.suspect(Reach.SHARED, setting, call.callee, call, where)
                 return
-            if setting == ownership.HANDLERS and name == "getsignal":  # a worker has none of the program's
+            if name in ("getsignal", "gettrace", "getprofile"):  # a worker has none of the program's
                 self.suspect(Reach.SHARED, setting, call.callee, call, where)
                 return
             reverts = module in _REVERTING or name in _REVERTING

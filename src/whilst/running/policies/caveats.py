@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from whilst.measuring.writes.suspects import Scan
     from whilst.running.jobs import Job
 
 _MOST = 3
@@ -23,7 +24,7 @@ _MOST = 3
 class Caveats:
     """Of one run. Called, it gives sentences."""
 
-    __slots__ = ("_fn", "_how", "_traits", "_why_clean")
+    __slots__ = ("_fn", "_has_seed", "_how", "_traits", "_why_clean")
 
     def __init__(self, job: Job, backend: str, why_clean: str = "") -> None:
         self._why_clean = why_clean
@@ -31,6 +32,7 @@ class Caveats:
         self._how = job.how
         self._traits = traits_of(backend)
         self._fn = job.fn
+        self._has_seed = job.seed is not None
 
     def without_function(self) -> Callable[[], tuple[str, ...]]:
         """Return what gives the same sentences, and keeps nothing alive but a function that encloses nothing."""
@@ -58,7 +60,8 @@ class Caveats:
         from whilst.running.policies.explain import write_in_words
 
         try:
-            writes = suspected(scan(fn, None, how=self._how))
+            found = scan(fn, None, how=self._how)
+            writes = suspected(found)
         except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
             return ()
         overlaps = self._traits.shares_process
@@ -69,13 +72,24 @@ class Caveats:
                 said.append(f"{changes}, which processes lose or mix up")
             elif overlaps and write.spoils_threads:
                 said.append(f"{changes}, which calls that overlap may mix up")
+        said += self._draws(found)
         if overlaps:
             from whilst.measuring.writes.reachable import Reachable
 
             for name, attribute in Reachable(fn).set_here():
                 held = f"{name.removeprefix('the global ')}.{attribute}"
                 said.append(f"It uses what only this thread has, {held}: other threads lack it")
-        return tuple(dict.fromkeys(said))[:_MOST]
+        told = tuple(dict.fromkeys(said))
+        return (*told[:_MOST], f"And {len(told) - _MOST} more of this kind") if len(told) > _MOST else told
+
+    def _draws(self, found: Scan) -> tuple[str, ...]:
+        from whilst.measuring.writes.seeds import is_seeded
+        from whilst.measuring.writes.suspects import Reach
+
+        draws = any(suspect.reach is Reach.DRAWS for suspect in found.suspects)
+        if self._has_seed or found.seeds_itself or not (draws and is_seeded()):
+            return ()
+        return ("It draws random numbers, which this program seeds: only in order come the same; seed= gives the same",)
 
     def _unsure(self, fn: Callable[..., Any]) -> tuple[str, ...]:
         """What of the calls' reads could neither be shown to be the same in a clean process, nor be sent there."""

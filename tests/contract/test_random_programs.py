@@ -1,0 +1,112 @@
+"""Random small programs that keep state in every place a program can, held against a loop: none differs without a word.
+
+In `auto` results and what is left must be those of the loop. In a mode by name a fragment that differs must be named in
+`given_up`, or the run be refused with a remedy. What was found first stands below as tests of its own.
+`WHILST_PROGRAMS=300` tries more programs, other ones each time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from tests.contract.state_fragments import FRAGMENTS, Fragment
+from tests.contract.state_programs import SHAPES, Outcome, Program, Server
+
+MOST = int(os.environ.get("WHILST_PROGRAMS", "0"))
+BY_NAME = {fragment.name: fragment for fragment in FRAGMENTS}
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no worker processes here")
+
+PROGRAMS = st.builds(
+    Program,
+    fragments=st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3, unique_by=lambda each: each.name).map(tuple),
+    shape=st.sampled_from(sorted(SHAPES)),
+    home=st.sampled_from(["main", "module"]),
+    works=st.booleans(),
+    is_forked=st.booleans(),
+    count=st.just(12),
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as started:
+        yield started
+
+
+def differing(program: Program, right: Outcome, got: Outcome) -> list[Fragment]:
+    """The fragments whose results, or what they left, are not those of the loop."""
+    if got.error:
+        return list(program.fragments)
+    return [
+        fragment
+        for number, fragment in enumerate(program.fragments)
+        if got.results[number] != right.results[number] or got.left[number] != right.left[number]
+    ]
+
+
+def hold(server: Server, program: Program, mode: str) -> None:
+    right = server.run(program, "loop")
+    assert not right.error, right.error
+    got = server.run(program, mode)
+    spoilt = differing(program, right, got)
+    if mode == "auto":
+        assert not spoilt, (spoilt, right, got)
+        return
+    if got.has_error_of_ours or (got.error and got.said):
+        return
+    for fragment in spoilt:
+        assert not fragment.is_told or re.search(f"{fragment.says}|more of this kind", got.said), (fragment, got)
+
+
+@pytest.mark.timeout(1200)
+@settings(
+    max_examples=MOST or 24,
+    derandomize=not MOST,
+    database=None,
+    print_blob=False,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(program=PROGRAMS, mode=st.sampled_from(["auto", "auto", "concurrent", "parallel", "combined"]))
+def test_no_program_differs_from_its_loop_without_a_word(server: Server, program: Program, mode: str) -> None:
+    hold(server, program, mode)
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["works", "waits"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "array_", "cache_info", "csv_write", "exit_stack", "import_write", "level_write", "module_attribute",
+        "numpy_out", "set_item", "signal_handler", "slots", "trace_function",
+    ],
+)  # fmt: skip
+def test_what_auto_gave_wrong(server: Server, name: str, works: bool) -> None:
+    if name.startswith("numpy"):
+        pytest.importorskip("numpy")
+    hold(server, Program((BY_NAME[name],), works=works), "auto")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("own_add", "parallel"),
+        ("own_len", "concurrent"),
+        ("new_counter", "parallel"),
+        ("meta_call", "concurrent"),
+        ("instances", "parallel"),
+        ("map_append", "parallel"),
+        ("environment_write", "parallel"),
+        ("context_write", "concurrent"),
+        ("random_seeded", "parallel"),
+        ("decimal_write", "parallel"),
+        ("through_super", "parallel"),
+    ],
+)
+def test_what_a_mode_by_name_did_not_say(server: Server, name: str, mode: str) -> None:
+    hold(server, Program((BY_NAME[name],)), mode)
