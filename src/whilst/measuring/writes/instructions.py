@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dis
 import functools
-import importlib
 import sys
 import types
 from collections.abc import Callable
@@ -287,7 +286,7 @@ def _import_name(walker: Walker, instruction: dis.Instruction) -> None:
     if not names.value:  # `import a.b` binds a, `from a.b import c` looks into a.b
         name = name.partition(".")[0]
     if name in _TELLING and name not in sys.modules:
-        importlib.import_module(name)  # as the call itself is about to
+        __import__(name)  # as the call itself is about to
     module = sys.modules.get(name, ABSENT)
     walker.push(AbstractValue(name=name, value=module, root=module, is_shared=module is not ABSENT))
 

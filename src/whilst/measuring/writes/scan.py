@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import logging
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -155,7 +154,7 @@ class _Scanner:
         made = AbstractValue(made_by=kind)
         self.suspicions.process_wide(kind, call, where)
         texts = [each.value for each in call.arguments if isinstance(each.value, str) and not each.from_item]
-        if issubclass(kind, PurePath) and texts and len(texts) == len(call.arguments):
+        if is_path_type(kind) and not ownership.is_own_type(kind) and texts and len(texts) == len(call.arguments):
             return replace(made, value=kind(*texts))
         for name in ("__init__", "__post_init__"):
             method = look_up(kind, name)
@@ -214,7 +213,7 @@ class _Scanner:
             owner = call.callee.owner
             self.suspicions.suspect(Reach.SHARED, f"how often {owner.name} was asked", owner, call, where)
         if name == "getLogger" and module == "logging":
-            return AbstractValue(name="a logger", root=logging.root, is_shared=True, attribute=_LOGGER)
+            return AbstractValue(name="a logger", root=target, is_shared=True, attribute=_LOGGER)
         if name == "getcontext" and module == "decimal" and callable(target):
             context = target()
             return AbstractValue(name="the decimal context of this thread", value=context, root=context, is_shared=True)
