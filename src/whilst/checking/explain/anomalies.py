@@ -45,17 +45,21 @@ def _surrounded(
                     yield one, foreign, two
 
 
+def told(pattern: str, sentence: str, touched: tuple[Touch, Touch, Touch], names: Sequence[str]) -> Named:
+    """Name three accesses: of `me`, of `it`, and of `me` again. The sentence also knows `x`, what `me` touches first,
+    the three lines (`first`, `middle`, `last`), and `both` lines of `me` in words."""
+    one, foreign, two = touched
+    lines = dict(zip(("first", "middle", "last"), (t.access.location.line for t in touched), strict=True))
+    said = {"me": names[one.task], "it": names[foreign.task], "x": one.access.target, "both": _lines_of(one, two)}
+    return Named(pattern, sentence.format(**said, **lines), tuple(t.index for t in touched))
+
+
 def _lost_update(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) W2(x) W1(x)."""
     for read, foreign, write in _surrounded(touched, one_writes=False, two_writes=True):
         if overlap(read, write) and not is_in_condition(read.access.location):
-            me, it = names[read.task], names[foreign.task]
-            return Named(
-                "lost update",
-                f"{me} reads {read.access.target}, {it} writes it, and {me} then writes what it computed from the old "
-                f"value: the update of {it} is lost.",
-                (read.index, foreign.index, write.index),
-            )
+            sentence = "{me} reads {x}, {it} writes it, and {me} then writes what it computed from the old value: "
+            return told("lost update", sentence + "the update of {it} is lost.", (read, foreign, write), names)
     return None
 
 
@@ -77,26 +81,18 @@ def _check_then_act(touched: Sequence[Touch], names: Sequence[str]) -> Named | N
 
 
 def checked(read: Touch, foreign: Touch, act: Touch, names: Sequence[str]) -> Named:
-    me, it = names[read.task], names[foreign.task]
-    return Named(
-        "check-then-act",
-        f"{me} checks {read.access.target} in line {read.access.location.line}, and {it} changes it in line "
-        f"{foreign.access.location.line} before {me} acts on what it saw in line {act.access.location.line}.",
-        (read.index, foreign.index, act.index),
+    sentence = (
+        "{me} checks {x} in line {first}, and {it} changes it in line {middle} before {me} acts on what it saw in "
     )
+    return told("check-then-act", sentence + "line {last}.", (read, foreign, act), names)
 
 
 def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """W1(x) W2(x) W1(x), where each change goes on from the last: an iterator, a file, a generator."""
     for one, foreign, two in _surrounded(touched, one_writes=True, two_writes=True):
         if overlap(one, two):
-            me, it = names[one.task], names[foreign.task]
-            return Named(
-                "atomicity violation",
-                f"{me} changes {one.access.target} twice, in {_lines_of(one, two)}, and {it} changes it in between, in "
-                f"line {foreign.access.location.line}.",
-                (one.index, foreign.index, two.index),
-            )
+            sentence = "{me} changes {x} twice, in {both}, and {it} changes it in between, in line {middle}."
+            return told("atomicity violation", sentence, (one, foreign, two), names)
     return None
 
 
@@ -127,14 +123,10 @@ def _overwritten(touched: Sequence[Touch], names: Sequence[str]) -> Named | None
     """W1(x) W2(x) R1(x): what a task wrote is gone when it looks again (the WWR of AVIO, Lu et al., ASPLOS 2006)."""
     for own, foreign, read in _surrounded(touched, one_writes=True, two_writes=False):
         if overlap(own, read):
-            me, it = names[own.task], names[foreign.task]
-            return Named(
-                "atomicity violation",
-                f"{me} changes {own.access.target} in line {own.access.location.line} and looks at it again in "
-                f"line {read.access.location.line}; {it} changes it in between, in line "
-                f"{foreign.access.location.line}.",
-                (own.index, foreign.index, read.index),
+            sentence = (
+                "{me} changes {x} in line {first} and looks at it again in line {last}; {it} changes it in between, "
             )
+            return told("atomicity violation", sentence + "in line {middle}.", (own, foreign, read), names)
     return None
 
 
@@ -209,12 +201,8 @@ def _unrepeatable(touched: Sequence[Touch], names: Sequence[str]) -> Named | Non
         if overlap(one, two):
             if is_in_condition(one.access.location):
                 return checked(one, foreign, two, names)
-            me, it = names[one.task], names[foreign.task]
-            return Named(
-                "unrepeatable read",
-                f"{me} reads {one.access.target} twice, in {_lines_of(one, two)}, and {it} writes it in between.",
-                (one.index, foreign.index, two.index),
-            )
+            sentence = "{me} reads {x} twice, in {both}, and {it} writes it in between."
+            return told("unrepeatable read", sentence, (one, foreign, two), names)
     return None
 
 

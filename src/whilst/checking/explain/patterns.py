@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from whilst.checking.engine.events import Access, Op, Status
-from whilst.checking.explain.anomalies import FINDERS, checked, too_early, written_between
+from whilst.checking.explain.anomalies import FINDERS, checked, told, too_early, written_between
 from whilst.checking.explain.conflicts import (
     STRUCTURAL,
     Named,
@@ -182,12 +182,10 @@ def _changed_while_iterated(
     for one, two in itertools.pairwise(own):
         foreign = written_between(touched, one, two)
         if foreign is not None and overlap(one, two):
-            return Named(
-                "changed while iterated",
-                f"{names[task]} goes through {one.access.target} in line {one.access.location.line}, and "
-                f"{names[foreign.task]} changes it in line {foreign.access.location.line} before it is through.",
-                (one.index, foreign.index, two.index),
+            sentence = (
+                "{me} goes through {x} in line {first}, and {it} changes it in line {middle} before it is through."
             )
+            return told("changed while iterated", sentence, (one, foreign, two), names)
     return None
 
 
