@@ -33,7 +33,6 @@ def look_at_machine() -> Machine:
         cores=usable_cores(),
         memory_bytes=usable_memory_bytes(),
         has_gil=_has_gil(),
-        start_methods=_start_methods(),
         native_pools=native_pools(),
         python=sys.version.split()[0],
     )
@@ -73,13 +72,6 @@ def worker_memory_bytes(workers: int) -> int | None:
 def _has_gil() -> bool:
     enabled = getattr(sys, "_is_gil_enabled", None)
     return True if enabled is None else bool(enabled())
-
-
-@functools.cache
-def _start_methods() -> tuple[str, ...]:
-    if sys.platform == "win32":
-        return ("spawn",)
-    return ("fork", "spawn", "forkserver") if hasattr(os, "fork") else ("spawn",)
 
 
 def cgroup_cores(root: StrPath, membership: StrPath) -> float | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from whilst.errors import WhilstError
 
@@ -25,17 +24,13 @@ class Machine:
         cores: by affinity and cgroup quota, at least 1; a quota of 1.5 cores counts as 2 executors.
         memory_bytes: the smaller of the machine's memory and the cgroup's limit.
         has_gil: one thread at a time holds the interpreter.
-        start_methods: of `multiprocessing`, on this platform.
-        costs_s: seconds that something costs here by name, where measured, e.g. "start thread".
     """
 
     cores: int
     memory_bytes: int | None = None
     has_gil: bool = True
-    start_methods: tuple[str, ...] = ()
     native_pools: tuple[NativePool, ...] = ()
     python: str = ""
-    costs_s: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.cores < 1:

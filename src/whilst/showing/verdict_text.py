@@ -130,7 +130,6 @@ class _Row:
     cells: list[str] = field(default_factory=list)
     is_marked: bool = False
     is_switch: bool = False
-    is_free_only: bool = False
     is_waiting: bool = False
     is_raise: bool = False
     first: int = 0
@@ -160,7 +159,6 @@ def _rows(found: Counterexample) -> list[_Row]:
         row.cells.append(_cell(moment))
         row.is_marked |= bool(moment.conflicts)
         row.is_raise |= moment.action == "raise"
-        row.is_free_only |= moment.needs_free_threading
     return rows
 
 

@@ -37,7 +37,6 @@ class Surroundings:
         self._candidates = {each.label: each for task in tasks for each in self._of_callable(task)}
         self._watched: dict[str, _Candidate] = {}
         self._writes: set[tuple[int, object]] = set()
-        self._places: dict[int, set[str]] = {}
         self.too_large: list[str] = []  # names of what was only looked at on its surface
 
     def note(self, explorer: Explorer) -> None:
@@ -51,8 +50,6 @@ class Surroundings:
                 if log.writes:
                     self._writes.add((thing_id, _hashable(key)))
                     self._met(log.thing, key)
-                    places = (f"{site.location.file}:{site.location.line}" for site in log.sites)
-                    self._places.setdefault(thing_id, set()).update(places)
 
     def _met(self, thing: object, key: object) -> None:
         """A class or a module that was written to, though no code names it: `type(self).count += 1`."""
@@ -83,13 +80,6 @@ class Surroundings:
         except StateTooLargeError:
             self.too_large.append(candidate.label)
             return id(value) in written
-
-    def place_of(self, label: str) -> str:
-        """Where something behind this name was touched, "file:line", as far as it was logged."""
-        each = self._watched[label]
-        ids = {each.holder_id, id(each.look_up())}
-        ids |= set(self._places) & reachable_ids(each.look_up(), _MOST) if label not in self.too_large else set()
-        return min((location for thing_id in ids for location in self._places.get(thing_id, ())), default="")
 
     def values(self) -> dict[str, object]:
         """What is watched, by name."""

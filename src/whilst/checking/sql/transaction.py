@@ -47,7 +47,6 @@ class TransactionThread:
         self._may_go = threading.Semaphore(0)
         self._has_stopped = threading.Semaphore(0)
         self._is_abandoned = False
-        self._refusal: BaseException | None = None
         self.is_refused = False
         """The last step was refused by a database that does not wait; `advance` tries it again."""
         self._thread = threading.Thread(target=self._run, name=f"whilst transaction {number + 1}", daemon=True)
