@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from whilst.cli import main
-from whilst.cli.check import _Meter
+from whilst.cli.check import _meter_text
+from whilst.cli.status_line import StatusLine
 
 MEETING = """
 import threading
@@ -141,12 +143,14 @@ def test_the_printed_command_runs_in_another_folder(tmp_path: Path) -> None:
         assert "not isolated: lost update" in ran.stdout, ran.stdout + ran.stderr
 
 
-def test_progress_is_written_over_and_cleared() -> None:
+def test_progress_is_written_over_and_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     from whilst.checking.search.search import Progress
 
-    written: list[str] = []
-    meter = _Meter(written.append)
-    meter(Progress(1200, 0.5, 0.25, "every interleaving"))
-    meter.clear()
-    assert "1,200 executions, 2,400 a second, about 25% of the tree" in written[0]
-    assert written[-1] == "\r"
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with StatusLine() as line:
+        line(_meter_text(Progress(1200, 0.5, 0.25, "every interleaving")))
+    _, shown, cleared = terminal.getvalue().split("\r")
+    assert "1,200 executions, 2,400 a second, about 25% of the tree" in shown
+    assert cleared == "\x1b[K"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from whilst.cli.options import Output, output_options
+from whilst.cli.status_line import StatusLine
 from whilst.errors import WhilstError
 from whilst.model.verdict import Verdict
 
@@ -96,8 +95,7 @@ def _checked(question: Question | None, budget: str, jobs: int, keep: str | None
     from whilst.checking.api import check as ask
 
     assert question is not None
-    progress = _Meter() if sys.stderr.isatty() else None
-    try:
+    with StatusLine() as line:
         return ask(
             question.setup,
             question.tasks,
@@ -108,12 +106,9 @@ def _checked(question: Question | None, budget: str, jobs: int, keep: str | None
             raises=question.raises,
             budget=budget,
             jobs=jobs,
-            progress=progress,
+            progress=(lambda progress: line(_meter_text(progress))) if line.is_shown else None,
             keep=keep,
         )
-    finally:
-        if progress is not None:
-            progress.clear()
 
 
 def _called(what: str, budget: str, keep: str | None) -> Verdict:
@@ -144,25 +139,8 @@ def _replayed(token: str, question: Question | None) -> Verdict:
     )
 
 
-class _Meter:
-    """One line on stderr that is written over: executions, rate, share of the tree."""
-
-    def __init__(self, write: Callable[[str], object] = sys.stderr.write) -> None:
-        self._write = write
-        self._width = 0
-
-    def __call__(self, progress: Progress) -> None:
-        rate = progress.executions / progress.elapsed_s if progress.elapsed_s else 0.0
-        share = f", about {progress.explored_share:.0%} of the tree" if progress.explored_share is not None else ""
-        self._line(f"{progress.executions:,} executions, {rate:,.0f} a second{share} ({progress.strategy})")
-
-    def clear(self) -> None:
-        """Leave an empty line behind."""
-        if self._width:
-            self._line("")
-            self._write("\r")
-
-    def _line(self, text: str) -> None:
-        self._write(f"\r{text.ljust(self._width)}")
-        self._width = max(self._width, len(text))
-        sys.stderr.flush()
+def _meter_text(progress: Progress) -> str:
+    """Executions, rate, share of the tree."""
+    rate = progress.executions / progress.elapsed_s if progress.elapsed_s else 0.0
+    share = f", about {progress.explored_share:.0%} of the tree" if progress.explored_share is not None else ""
+    return f"{progress.executions:,} executions, {rate:,.0f} a second{share} ({progress.strategy})"

@@ -12,7 +12,7 @@ import click
 
 from whilst.cli.loading import InputError, load_function, read_items
 from whilst.cli.options import Output, output_options
-from whilst.cli.progress import Progress
+from whilst.cli.status_line import StatusLine
 from whilst.comparing import Comparison
 from whilst.comparing import compare as compare_modes
 
@@ -41,7 +41,7 @@ def compare(what: str, items: Path | None, jsonl: bool, modes: str | None, outpu
       whilst compare shop:fetch --items urls.txt --modes sequential,concurrent --json
     """
     names = None if modes is None else [name.strip() for name in modes.split(",") if name.strip()]
-    with _stdout_for_the_report(), Progress() as progress:
+    with _stdout_for_the_report(), StatusLine() as progress:
         if _is_day(what):
             if items is not None or jsonl or sizes["overlap"] is not None:
                 raise InputError("A day brings its own tasks; --items, --jsonl and --overlap go with MODULE:FUNCTION.")

@@ -11,11 +11,11 @@ from typing import Final, Self
 _EVERY_S: Final = 0.1
 
 
-class Progress:
+class StatusLine:
     """Call it with a text; the line is gone when the block ends."""
 
     def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
+        self.is_shown = sys.stderr.isatty()
         self._next_s = 0.0
 
     def __enter__(self) -> Self:
@@ -24,12 +24,12 @@ class Progress:
     def __call__(self, text: str) -> None:
         now = time.monotonic()
         # Ten times a second is as often as one can read, and keeps the drawing out of what is measured.
-        if self._is_shown and now >= self._next_s:
+        if self.is_shown and now >= self._next_s:
             self._next_s = now + _EVERY_S
             self._write(text)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._is_shown and self._next_s:
+        if self.is_shown and self._next_s:
             self._write("")
 
     def _write(self, text: str) -> None:
