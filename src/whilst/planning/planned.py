@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from whilst.model import Drawable, Mode, Timeline, timeline_to_json
 
@@ -20,13 +20,7 @@ class Percentiles:
     seed: int
 
     def to_dict(self) -> dict[str, object]:
-        return {
-            "p10_s": self.p10_s,
-            "p50_s": self.p50_s,
-            "p90_s": self.p90_s,
-            "draws": self.draws,
-            "seed": self.seed,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

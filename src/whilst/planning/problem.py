@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -149,23 +149,8 @@ def reverse_problem(problem: Problem) -> Problem:
         else:
             lead.append(problem.lead[task])
         first.append(end)
-    return Problem(
-        executors=problem.executors,
-        lead=lead,
-        first=first,
-        task=of_task,
-        length=length,
-        lag=lag,
-        before=problem.next,
-        next=problem.before,
-        order=problem.order[::-1],
-        group=problem.group,
-        groups=problem.groups,
-        is_preemptive=problem.is_preemptive,
-        task_queues=problem.task_queues,
-        executor_queues=problem.executor_queues,
-        queue_members=problem.queue_members,
-    )
+    turned = replace(problem, lead=lead, first=first, task=of_task, length=length, lag=lag, order=problem.order[::-1])
+    return replace(turned, before=problem.next, next=problem.before)
 
 
 def topological_order(before: Sequence[Sequence[int]], following: Sequence[Sequence[int]]) -> list[int]:
