@@ -12,7 +12,6 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -46,22 +45,42 @@ def arrows(folder: Path, package: str) -> dict[str, set[str]]:
     return found
 
 
+def reached(below: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Of each room all that it stands on, through others too; a room of a circle stands on itself."""
+    found: dict[str, set[str]] = {}
+    for room in below:
+        todo = list(below[room])
+        found[room] = set()
+        while todo:
+            each = todo.pop()
+            if each not in found[room]:
+                found[room].add(each)
+                todo += below[each]
+    return found
+
+
 def floors(below: Mapping[str, set[str]]) -> list[list[str]]:
-    """The rooms by floors, the lowest first."""
+    """The rooms by floors, the lowest first; those of one circle share a floor."""
+    reach = reached(below)
     height: dict[str, int] = {}
-    for room in TopologicalSorter(below).static_order():
-        height[room] = 1 + max((height[each] for each in below[room]), default=-1)
+    for room in sorted(below, key=lambda each: len(reach[each] | {each})):  # whoever stands on a room reaches more
+        lower = [each for each in reach[room] if room not in reach[each]]
+        height[room] = 1 + max((height[each] for each in lower), default=-1)
     return [sorted(room for room in height if height[room] == floor) for floor in range(max(height.values()) + 1)]
 
 
 def nearest(below: Mapping[str, set[str]]) -> dict[str, list[str]]:
-    """Without arrows that others imply: what a room imports through another one is not drawn twice."""
+    """Without arrows that others imply: what a room imports through another one is not drawn twice.
 
-    def reach(room: str) -> set[str]:
-        return below[room].union(*(reach(each) for each in below[room]))
-
+    Rooms of one circle imply nothing for each other, else none of them would show what it imports.
+    """
+    reach = reached(below)
     return {
-        room: sorted(each for each in heads if not any(each in reach(other) for other in heads - {each}))
+        room: sorted(
+            each
+            for each in heads
+            if not any(each in reach[other] and room not in reach[other] for other in heads - {each})
+        )
         for room, heads in below.items()
     }
 

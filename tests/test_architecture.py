@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ CIRCLES = [
 
 MOST_IN_A_FOLDER = 15
 CROWDED: set[str] = set()
-"""Folders that still show more. Take away, never add."""
+"""Folders that still show more. Take away, never add: one that shows fewer fails the test until it is taken out."""
 
 BASES = {"base", "processes"}
 """What back ends are built on: the protocol, and the transport of workers that are variants of processes."""
@@ -179,7 +180,9 @@ def test_imports_make_no_circle() -> None:
         name: {imported for _, imported in imports_of(path) if imported in MODULES} - {name}
         for name, path in MODULES.items()
     }
-    assert [circle for circle in circles(arrows) if not any(circle <= known for known in CIRCLES)] == []
+    found = circles(arrows)
+    assert [circle for circle in found if circle not in CIRCLES] == []
+    assert [circle for circle in CIRCLES if circle not in found] == [], "these are open: take them out of CIRCLES"
 
 
 def test_circles_are_found() -> None:
@@ -193,7 +196,9 @@ def test_no_folder_shows_more_than_one_can_take_in() -> None:
         str(folder.relative_to(SOURCE)): len([path for path in folder.iterdir() if path.name != "__pycache__"])
         for folder in folders
     }
-    assert {name for name, count in shown.items() if count > MOST_IN_A_FOLDER} <= CROWDED
+    assert {
+        name for name, count in shown.items() if count > MOST_IN_A_FOLDER
+    } == CROWDED  # what is mended leaves the list
 
 
 def names_in_strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -293,7 +298,16 @@ def test_the_public_face_is_what_it_says() -> None:
     assert len(set(whilst.__all__)) == len(whilst.__all__)
 
 
+DRAWER = SOURCE.parents[1] / "docs" / "draw_architecture.py"
+
+
 def test_the_picture_of_the_architecture_is_what_the_imports_say() -> None:
-    script = str(SOURCE.parents[1] / "docs" / "draw_architecture.py")
+    script = str(DRAWER)
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, f"CONTRIBUTING.md shows another house than the imports do: run python {script}"
+
+
+def test_a_circle_of_rooms_can_be_drawn() -> None:
+    draw = runpy.run_path(str(DRAWER))["lines"]
+    drawn = list(draw({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}))
+    assert drawn == [" 3 | a -> b", " 2 | b -> c", "   | c -> b, d", " 1 | d"]
