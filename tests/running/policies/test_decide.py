@@ -63,7 +63,14 @@ def test_what_every_thread_loads_for_itself_asks_for_fewer_threads():
     call = profile(work_s=0.001, wait_s=0.02)
     few = chosen(call, costs=Costs(thread_start_s=0.2), left=100)
     assert few.workers < chosen(call, left=100).workers
-    assert few.workers <= 4
+    assert few.workers * few.threads_per_worker <= 4
+
+
+def test_the_threads_of_processes_load_it_as_well():
+    loads = DecisionInput(left=100, can_fork=True, costs=Costs(thread_start_s=0.2))
+    possible, _ = forecasts(profile(work_s=0.001, wait_s=0.02), TWO, loads)
+    assert possible[Mode.COMBINED].threads_per_worker <= 2
+    assert possible[Mode.COMBINED].seconds >= 0.2
 
 
 def test_children_that_load_a_core_need_no_more_than_the_cores():

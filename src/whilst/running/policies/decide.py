@@ -307,13 +307,17 @@ def _combined(call: _Call) -> Forecast:
     # round of u + k*w the core works k*w. It takes k = 9u/w to have it work nine tenths of the time.
     useful = math.ceil(_BUSY * call.wait_s / max(call.work_s, 1e-4)) + 2
     inside = max(1, min(most, math.ceil(call.n / workers), useful))
-    backend = "processes*eventloop" if call.is_coroutine else "processes*threads"
+    backend, threads_s = "processes*eventloop", 0.0
+    if not call.is_coroutine:  # as for threads here: each costs its start, and what it loads for itself
+        each_s = call.given.costs.thread_start_s
+        inside = max(1, min(inside, int(math.sqrt(call.n / workers * call.wall_s / each_s))))
+        backend, threads_s = "processes*threads", inside * each_s
     start = call.given.process_start_s  # meanwhile the caller makes calls one after the other
     done = min(call.n, int(start / max(call.wall_s, 1e-9)))
     rest = call.n - done
     by_work = max(call.bound_s(Mode.COMBINED, workers, n=rest, work_s=work), rest * call.locked_s / workers)
     by_slots = rest * (call.wall_s + call.payload_s) / (workers * inside)
-    seconds = min(start, call.n * call.wall_s) + max(by_work, by_slots) + (call.wall_s if rest else 0.0)
+    seconds = min(start, call.n * call.wall_s) + max(by_work, by_slots) + (threads_s + call.wall_s if rest else 0.0)
     return Forecast(Mode.COMBINED, seconds, backend, workers, 1, inside)
 
 
