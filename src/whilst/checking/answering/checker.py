@@ -78,7 +78,14 @@ class Checker:
             return self.verdict(first, None)
         while True:
             try:
-                report = search(self.explorer, config, self.judge, objection=self.judge.judge, parallel=parallel)
+                report = search(
+                    self.explorer,
+                    config,
+                    self.judge,
+                    objection=self.judge.judge,
+                    parallel=parallel,
+                    begin=self.judge.begin,
+                )
             except DivergedError as error:
                 now = self.explorer.run(())
                 reason = f"not deterministic: {error}{_hint(now)}"

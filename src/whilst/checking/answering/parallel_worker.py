@@ -62,6 +62,7 @@ def _explore_pieces(connection: Connection, explorer: Explorer, judge: Judge) ->
         if isinstance(message, KnownSites):
             known = message
             explorer.adopt(known.site_keys)
+            judge.begin()
             explorer.scheduler.task_numbers.clear()
             explorer.scheduler.task_numbers.update(known.task_numbers)
             continue

@@ -48,8 +48,10 @@ class Scheduler:
     __slots__ = (
         "_choices_are_outer",
         "_contexts",
+        "_defers",
         "_gate",
         "_hub",
+        "_is_between",
         "_is_followed",
         "_is_over",
         "_is_unusual",
@@ -70,10 +72,12 @@ class Scheduler:
         "cur",
         "daemons",
         "deadline",
+        "defers_timers",
         "did_begin",
         "enabled_along",
         "gates",
         "groups",
+        "has_met_timer",
         "held_off",
         "holding",
         "ident",
@@ -99,6 +103,7 @@ class Scheduler:
         "status",
         "stuck",
         "task_numbers",
+        "timers",
         "trace",
         "unmodelled",
     )
@@ -130,6 +135,10 @@ class Scheduler:
         self.children: dict[int, int] = {}
         self.groups: dict[int, int] = {}  # task -> the bit that it shares with others; else 1 << task
         self.daemons: set[int] = set()
+        self.timers: set[int] = set()  # tasks that are time-outs of event loops
+        self.defers_timers = 0  # one after the other: after which places they run out later (a mask)
+        self.has_met_timer = False  # one after the other: one could run out between two tasks
+        self._is_between = self._defers = False
         self.keep: list[object] = []
         self._reset(0)
 
@@ -147,7 +156,16 @@ class Scheduler:
         self.enabled_along: list[list[int]] = []
         self.idle: dict[int, int] = {}  # task that polls in vain -> the depth at which it was noticed
         self.held_off: HeldOff = {}
-        for held in (self._looks, self._looked, self.holding, self.children, self.groups, self.daemons, self.keep):
+        for held in (
+            self._looks,
+            self._looked,
+            self.holding,
+            self.children,
+            self.groups,
+            self.daemons,
+            self.timers,
+            self.keep,
+        ):
             if held:
                 held.clear()
         self.unmodelled = ""  # what a task asked for in vain
@@ -244,7 +262,10 @@ class Scheduler:
 
     def _run_in_order(self, jobs: Sequence[Callable[[], object]], order: Sequence[int]) -> None:
         self._gate = {}
-        for task in order:
+        self.has_met_timer = False
+        for place, task in enumerate(order):
+            self._is_between = place < len(order) - 1
+            self._defers = bool((self.defers_timers >> place) & 1)
             self._prepare(task, jobs[task])
             self.cur = self._main = task
             self._pool[task].switch()
@@ -433,6 +454,8 @@ class Scheduler:
                 continue
             if not self.is_enabled(task):
                 continue
+            if self.timers and task in self.timers and self._may_defer():
+                continue
             is_any_enabled = True
             if (sleep >> task) & 1:
                 continue
@@ -445,6 +468,13 @@ class Scheduler:
             return self._nobody()
         self.status = Status.CUT
         return -1
+
+    def _may_defer(self) -> bool:
+        """One after the other: time may be short between two tasks, so that a time-out comes later."""
+        if self._main < 0 or self._main in self.pending or not self._is_between:
+            return False
+        self.has_met_timer = True
+        return self._defers
 
     def _nobody(self) -> int:
         """Nobody can go on: all done, or, with anyone left but daemon threads, a deadlock."""

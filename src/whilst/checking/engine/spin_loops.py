@@ -27,6 +27,7 @@ ROUNDS: Final = 3  # looks at one thing from one place after which a task is sus
 LOCKING: Final = frozenset({Op.ACQUIRE, Op.RELEASE})  # writes of a task that look again all the same
 LOOKS: Final = frozenset({Op.TRY, Op.READ, Op.ACQUIRE})
 _ANY: Final = object()
+_VALUES: Final = frozenset({int, str, bytes, bool, float, type(None)})
 
 
 class Polling:
@@ -110,10 +111,13 @@ class Polling:
 
 
 def local_state(root: types.CodeType) -> object:
-    """The locals of all frames of the running task, by identity; None if it gets on by itself.
+    """The locals of all frames of the running task; None if it gets on by itself.
 
     The innermost frame that is in a loop decides, by its innermost loop. Without any loop it is C code or recursion
     that comes back here, and those get on, too. Frames of the engine and below `root` are left out.
+
+    Numbers and text are compared by value, other things by identity, except in what the loop calls: that makes new
+    ones in each round (`Path(name).exists()`).
     """
     out = []
     is_while: bool | None = None
@@ -127,7 +131,9 @@ def local_state(root: types.CodeType) -> object:
                 is_while = _is_in_while(code, frame.f_lasti)
                 if is_while is False:
                     return None
-            out.append((code, frame.f_lasti, tuple(id(value) for value in frame.f_locals.values())))
+            known = type if is_while is None else id
+            held = [value if type(value) in _VALUES else known(value) for value in frame.f_locals.values()]
+            out.append((code, frame.f_lasti, tuple(held)))
         frame = frame.f_back
     return tuple(out) if is_while else None
 

@@ -140,9 +140,19 @@ class Explorer:
         """Run once; `choices` may be a prefix. A choice that can't be honoured ends it as DIVERGED."""
         return self._execute(choices, record=record, are_outer=True)
 
-    def run_order(self, order: Sequence[int], *, record: bool = False) -> Execution:
-        """The tasks one after the other in this order; DEADLOCK when one blocks for ever on its own."""
-        return self._execute((), record=record, order=order)
+    def run_order(self, order: Sequence[int], *, defers_timers: int = 0) -> Execution:
+        """The tasks one after the other in this order; DEADLOCK when one blocks for ever on its own.
+
+        Time-outs of event loops that are pending run out before the next task, except after the places in the order
+        that `defers_timers` names, a bit each.
+        """
+        self.scheduler.defers_timers = defers_timers
+        return self._execute((), order=order)
+
+    @property
+    def has_met_timer(self) -> bool:
+        """Whether a time-out could run out between two tasks of the last order that was run."""
+        return self.scheduler.has_met_timer
 
     def learn(self) -> bool:
         """Turn places into points that the last execution showed to be shared; True when there were any."""
@@ -211,6 +221,11 @@ class Explorer:
     def has_identity(self) -> bool:
         """Whether a task asked who it is, or drew random numbers: then no two tasks are interchangeable."""
         return self.registry.has_identity
+
+    @property
+    def has_asked_the_time(self) -> bool:
+        """Whether setup or a task looked at a clock."""
+        return "time" in self.registry.virtual
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
@@ -316,8 +331,10 @@ class Explorer:
             gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
         self._give_back()
         self._runtime.begin()
-        state = self.program.setup()
-        if self._runs == 1:
+        if self._runs > 1:
+            state = self.program.setup()
+        else:
+            state = self.unseen_code.during_setup(self.program.setup, self.registry.is_asked_in_setup)
             for kind in types_within(state):
                 self.access_log.meet(kind)
         describer = Describer(self._source, state) if record else None

@@ -93,6 +93,25 @@ class UnseenCode:
             if has_begun:
                 self.end_profile()
 
+    def during_setup(self, setup: Callable[[], T], is_asked: Callable[[Any], bool]) -> T:
+        """Call setup, and let in what asks there for something that is the check's own: `is_asked(C function)`."""
+        if sys.getprofile() is not None:
+            return setup()
+
+        def look(frame: types.FrameType, event: str, callee: Any) -> None:
+            code = frame.f_code
+            if event != "c_call" or id(code) in self._known or not is_asked(callee):
+                return
+            if not code.co_filename.startswith(OWN_FOLDER):
+                for function in functions_with(code):
+                    self._instrumentation.admit(function)
+
+        sys.setprofile(look)
+        try:
+            return setup()
+        finally:
+            sys.setprofile(None)
+
     def apart(self, work: Callable[[T], None], argument: T) -> None:
         """Long work of our own in the middle of a task (a large module is rewritten): not looked at call by call, and
         not on the time that the execution may take."""

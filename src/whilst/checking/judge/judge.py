@@ -39,6 +39,7 @@ class Judge:
     finding: Finding | None = None
     endings: set[Hashable] = field(default_factory=set)
     raised: set[tuple[int, str]] = field(default_factory=set)  # in interleavings
+    _places: int = 0  # that were scheduling points when the sequential orders ran
 
     def __post_init__(self) -> None:
         self.measure = Measure(self.question.tasks, self.question.outcome)
@@ -49,6 +50,14 @@ class Judge:
         """Judge one more; True when the question is answered and the search may stop."""
         self.finding = self.judge(execution)
         return self.finding is not None
+
+    def begin(self) -> None:
+        """A search begins, or starts over, since more places are known to be shared: what a task is told of the time
+        depends on that, so where it asked, the sequential orders end otherwise than they did."""
+        places = len(self.explorer.rewriter.site_table.scheduling_points)
+        if places != self._places and self.explorer.has_asked_the_time:
+            self.sequential.run_again()
+        self._places = places
 
     def tell_tasks_apart(self) -> None:
         """Identical tasks turned out to differ by what they ask of themselves (thread ident, random draws): compare

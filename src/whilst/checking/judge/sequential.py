@@ -7,7 +7,7 @@ none is left (two tasks that meet at a barrier), there is nothing to compare an 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import factorial, prod
 from typing import Final
@@ -19,6 +19,7 @@ from whilst.checking.judge.outcome import Measure
 from whilst.errors import CheckError
 from whilst.model.verdict import Ending
 
+_MOST_PLACES: Final = 4  # between tasks of an order, where time-outs may come or not
 MOST_ORDERS: Final = 5_040
 ENDLESS: Final = (Status.TOO_LONG, Status.OUTSIDE)
 
@@ -37,14 +38,19 @@ class SequentialEndings:
     blocked: list[Execution] = field(default_factory=list)
     completed: int = 0
 
+    def run_again(self) -> None:
+        """Every order once more; what is known of their endings is no longer true."""
+        self.endings, self.raised, self.errors, self.blocked = {}, set(), {}, []
+        self.always_raised, self.completed = None, 0
+        self.run_all()
+
     def run_all(self) -> Execution | None:
         """Run every order; the one that did not come to an end within the limits, if there is one.
 
         Raises:
             StateTooLargeError: an ending can't be compared.
         """
-        for order in self.orders:
-            execution = self.explorer.run_order(order)
+        for order, execution in self._executions():
             if execution.status in ENDLESS:
                 return execution
             if execution.status is Status.BROKEN:  # which the search meets, too
@@ -61,6 +67,14 @@ class SequentialEndings:
                 facts = self.measure.facts(execution.state, execution.results)
                 self.endings[judged.form] = Ending(facts, tuple(self.measure.names[task] for task in order))
         return None
+
+    def _executions(self) -> Iterator[tuple[tuple[int, ...], Execution]]:
+        """Every order; where a time-out may run out between two tasks, both that it does and that it does not."""
+        for order in self.orders:
+            yield order, self.explorer.run_order(order)
+            if self.explorer.has_met_timer:
+                for places in range(1, 1 << min(len(order) - 1, _MOST_PLACES)):
+                    yield order, self.explorer.run_order(order, defers_timers=places)
 
 
 def orders_of(classes: Sequence[int], wanted: str | Sequence[Sequence[int]]) -> list[tuple[int, ...]]:

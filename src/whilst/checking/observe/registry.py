@@ -71,6 +71,13 @@ class ModelRegistry:
         for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures, *self.later):
             models.begin()
 
+    def is_asked_in_setup(self, callee: Any) -> bool:
+        """Whether that C function tells the time or draws by chance: in setup, too, that is the check's own affair."""
+        if id(callee) in self.outside_tasks:
+            return True
+        owner = getattr(callee, "__self__", None)
+        return isinstance(owner, type) and self.clocks.calendar(owner, callee.__name__) is not None
+
     def meet_module(self, name: str | None) -> bool:
         """Something of that module is about to be used; whether there are models of it that were not known yet."""
         install = self.late.pop(name or "", None)

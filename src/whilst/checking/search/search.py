@@ -71,8 +71,10 @@ _ENDINGS = (Status.DONE, Status.DEADLOCK, Status.BROKEN)
 class _Spent:
     """What has been used up."""
 
-    def __init__(self, explorer: Explorer, config: SearchConfig, on_execution: OnExecution) -> None:
-        self.explorer, self.config, self.on_execution = explorer, config, on_execution
+    def __init__(
+        self, explorer: Explorer, config: SearchConfig, on_execution: OnExecution, begin: Callable[[], None]
+    ) -> None:
+        self.explorer, self.config, self.on_execution, self.begin = explorer, config, on_execution, begin
         self.started = self.told = time.monotonic()
         self.executions = self.warm_up = self.redundant = self.events = 0
         self.share: float | None = None
@@ -146,13 +148,15 @@ def search(
     *,
     objection: Objection | None = None,
     parallel: ParallelSearch | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> SearchReport:
     """Search as far as the budget goes: optimal DPOR, then preemption bounds, then PCT, then random switches.
 
     `objection` judges an execution with random switches: something true or not None can't be explained by the
-    interleavings searched. `parallel` has worker processes; without it one process is used.
+    interleavings searched. `parallel` has worker processes; without it one process is used. `begin` is called whenever
+    a strategy begins, or starts over.
     """
-    spent = _Spent(explorer, config, on_execution)
+    spent = _Spent(explorer, config, on_execution, begin)
     strategies = _strategies(config)
     vouched, reason = Vouched(), ""
     for each in strategies:
@@ -209,6 +213,7 @@ def _run(
 ) -> tuple[Ended, Vouched]:
     """One strategy, started over whenever the engine has learnt of more places that are shared."""
     while True:
+        spent.begin()
         strategy = kind(explorer, config)
         spent.share = None
         ended = run_strategy(
@@ -257,6 +262,7 @@ def _in_parallel(
     def report(piece: SubtreeResult | None) -> bool:
         if piece is None:
             spent.forget()
+            spent.begin()
             return False
         spent.add(piece)
         return spent.is_stopped or spent.is_out_of_budget(strategy.share_of_budget)
@@ -293,8 +299,11 @@ def _at_every_instruction(
     for each in strategies:
         if each.at_every_instruction and not hidden:
             program = replace(explorer.program, always=None)  # within a step nobody looks on
-            again = Explorer(program, limits, at_every_instruction=True, started=explorer.started)
+            keys = explorer.known_site_keys() if explorer.has_asked_the_time else None  # see `Judge.begin`
+            again = Explorer(program, limits, at_every_instruction=True, started=explorer.started, site_keys=keys)
             with explorer.suspended(), again as inner:
+                if keys is not None:
+                    inner.run_order(range(len(explorer.program.tasks)))  # what asks for the time in setup is let in
                 for kind in explorer.access_log.dropped:
                     inner.access_log.let_go(kind)
                 run_strategy(inner, each(inner, config), take, lambda: False)

@@ -375,6 +375,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         self._touch_task(task)
         self._scheduler.spawn(functools.partial(self._run, handle), self._resumption(task, handle))
         self._scheduler.daemons.add(task)
+        self._scheduler.timers.add(task)
         self._scheduler.groups[task] = 1 << max(self._first, 0)
         self.members.add(task)
         self._task_of[id(handle)] = task

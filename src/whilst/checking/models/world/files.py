@@ -29,6 +29,11 @@ _NOT_THERE: Final[dict[Any, int]] = {os.mkdir: 0, os.link: 1, os.symlink: 1}
 _LOCKS: Final = Outside("the file's lock")
 
 
+def _plain(path: Any) -> Any:
+    """A path as text: `pathlib.Path` makes it by Python code, none of which may run while the scheduler measures."""
+    return os.fspath(path) if hasattr(type(path), "__fspath__") else path
+
+
 def _exists(path: Any) -> bool:
     try:
         os.lstat(path)
@@ -76,13 +81,14 @@ class Files:
     ) -> Any:
         """A call that makes or removes what a path names."""
         if at < len(arguments) and not named.get("dir_fd"):
-            self._try(site, functools.partial(_exists, arguments[at]), needs)
+            self._try(site, functools.partial(_exists, _plain(arguments[at])), needs)
         else:
             self._registry.touch_outside(site, call)
         return call(*arguments, **named)
 
     def open(self, _registry: Any, site: Site, path: Any, flags: int, *rest: Any, **named: Any) -> int:
         """os.open."""
+        path = _plain(path)
         if flags & os.O_CREAT and flags & os.O_EXCL:
             self._try(site, functools.partial(_exists, path), operator.not_)
         elif flags & (os.O_CREAT | os.O_TRUNC):
@@ -92,7 +98,7 @@ class Files:
     def open_file(self, _registry: Any, site: Site, file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
         """open."""
         if isinstance(mode, str) and "x" in mode:
-            self._try(site, functools.partial(_exists, file), operator.not_)
+            self._try(site, functools.partial(_exists, _plain(file)), operator.not_)
         else:
             self._registry.touch_outside(site, open)
         opened = open(file, mode, *rest, **named)  # noqa: PTH123, SIM115  # the call that was made
@@ -106,7 +112,7 @@ class Files:
 
     def change_mode(self, call: Any, look: Any, _registry: Any, site: Site, file: Any, mode: int, **named: Any) -> None:
         """os.chmod, os.fchmod."""
-        self._try(site, functools.partial(_has_other_mode, look, file, mode))
+        self._try(site, functools.partial(_has_other_mode, look, _plain(file), mode))
         call(file, mode, **named)
 
     # ------------------------------------------------------------------ locks
