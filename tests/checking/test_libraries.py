@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,38 @@ def count_of(folder: Folder) -> int:
 def test_a_lock_file_is_waited_for_through_pathlib(task: Any, answer: Answer, tmp_path: Path) -> None:
     verdict = whilst.check(lambda: Folder(tmp_path / "lock"), [task, task], outcome=count_of)
     assert verdict.answer is answer
+
+
+# ------------------------------------------------------------------------- library code that the check itself may use
+class Weakly:
+    """As anyio: what is known of tasks is kept in a WeakKeyDictionary."""
+
+    def __init__(self) -> None:
+        self.known = weakref.WeakKeyDictionary[Any, int]()
+        self.n = 0
+
+
+async def add_up(state: Weakly) -> None:
+    n = state.n
+    task = asyncio.current_task()
+    for _ in range(300):
+        state.known.get(task)
+    await asyncio.sleep(0)
+    state.known[task] = n
+    state.n = n + 1
+
+
+async def add_at_once(state: Weakly) -> None:
+    state.known.get(asyncio.current_task())
+    await asyncio.sleep(0)
+    state.n += 1
+
+
+def test_recording_uses_library_code_that_tasks_use_and_changes_nothing() -> None:
+    verdict = whilst.check(Weakly, [add_up, add_up], outcome=lambda state: state.n)
+    assert verdict.counterexample is not None
+    assert "state.n" in verdict.counterexample.sentence
+    assert verdict.token
+    assert whilst.replay(verdict.token).answer is Answer.NOT_ISOLATED
+    assert not any("whilst." in said for said in verdict.assumed)
+    assert whilst.check(Weakly, [add_at_once, add_at_once], outcome=lambda state: state.n)

@@ -24,6 +24,7 @@ import math
 import operator
 import random
 import re
+import stat
 import struct
 import sys
 import threading
@@ -119,6 +120,7 @@ TWO_CONTAINERS = frozenset({"extend", "update", "extendleft", "difference_update
 REPRS: frozenset[object] = frozenset({repr, str, print, format, ascii})
 READERS: frozenset[object] = REPRS | frozenset(
     {
+        struct.pack, struct.unpack,
         len, iter, sorted, sum, min, max, any, all, list, tuple, set, dict, frozenset, enumerate, reversed,
         map, filter, zip, bool, bytes, bytearray, collections.deque, collections.OrderedDict,
         collections.defaultdict, math.fsum, math.prod, functools.reduce, itertools.chain, itertools.islice,
@@ -166,9 +168,10 @@ PURE: frozenset[object] = frozenset(
         functools.cmp_to_key, operator.add, operator.sub, operator.mul, operator.lt, operator.gt,
         operator.le, operator.ge, operator.not_, operator.truth, operator.is_, operator.is_not, operator.neg,
         random.Random, aiter, anext, _thread.get_native_id, sys.exception,
-        sys.getrecursionlimit, sys.getswitchinterval,
+        sys.getrecursionlimit, sys.getswitchinterval, sys.is_finalizing, sys.audit, struct.calcsize,
+        contextvars.copy_context, sys._getframe,  # noqa: SLF001  # what user code calls
     }
-    | {function for function in vars(math).values() if callable(function)}
+    | {function for module in (math, stat) for function in vars(module).values() if callable(function)}
 ) - {math.fsum, math.prod}  # fmt: skip
 
 _READING_METHODS = """

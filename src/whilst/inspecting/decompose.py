@@ -28,7 +28,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from whilst.inspecting.cpython import SIMPLE_QUEUE_HOLDS_A_LIST
-from whilst.inspecting.objects import module_of, slots_of
+from whilst.inspecting.objects import ByType, module_of, slots_of
 from whilst.inspecting.parts import Parts, attributes, type_name
 
 if TYPE_CHECKING:
@@ -398,4 +398,4 @@ _BY_NAME: Final[dict[str, Callable[[Any], Parts]]] = {
     "multiprocessing.queues.Queue": _thing,
     "multiprocessing.queues.SimpleQueue": _thing,
 }
-_TAKERS: Final[weakref.WeakKeyDictionary[type, Callable[[Any], Parts]]] = weakref.WeakKeyDictionary()
+_TAKERS: Final[ByType[Callable[[Any], Parts]]] = ByType()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Iterator
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, Generic, TypeGuard, TypeVar
+
+T = TypeVar("T")
 
 
 def is_a(value: object, kinds: type | tuple[type, ...]) -> TypeGuard[Any]:
@@ -28,12 +30,34 @@ _MODULE_OF_TYPE: Final[Any] = vars(type)["__module__"]
 _WITH_MODULE: Final = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodDescriptorType)
 
 
+class ByType(Generic[T]):
+    """What is known of types, none of which is kept alive by it.
+
+    A WeakKeyDictionary is Python code, which a check rewrites if a task uses one: our look-ups would pass for theirs.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[weakref.ref[type], T]] = {}
+
+    def get(self, kind: type) -> T | None:
+        """What is known of that type."""
+        found = self._held.get(id(kind))
+        return found[1] if found is not None else None
+
+    def __setitem__(self, kind: type, known: T) -> None:
+        number, held = id(kind), self._held
+        held[number] = (weakref.ref(kind, lambda _: held.pop(number, None)), known)
+
+
 def look_up(kind: type, name: str, default: Any = None) -> Any:
     """What the class or the first of its bases has under that name: a descriptor, not what it would give."""
     for base in kind.__mro__:
         if name in vars(base):
             return vars(base)[name]
     return default
+
+
+_SLOTS: Final[ByType[tuple[tuple[str, Any], ...]]] = ByType()
 
 
 def slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
@@ -48,10 +72,6 @@ def slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
             if type(member) is types.MemberDescriptorType
         )
     return slots
-
-
-# Weak keys: classes made in a function must not be kept alive.
-_SLOTS: Final[weakref.WeakKeyDictionary[type, tuple[tuple[str, Any], ...]]] = weakref.WeakKeyDictionary()
 
 
 def attributes_of(value: object) -> Iterator[tuple[str, Any]]:

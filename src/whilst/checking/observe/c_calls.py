@@ -267,7 +267,7 @@ class CCalls:
 
     def assume(self, site: Site, callee: Any, what: str, owner: Any) -> Any:
         """Nothing is known about it: a write of its self object and of every container among its arguments."""
-        if what not in self.registry.assumed:
+        if what not in self.registry.assumed and not what.startswith(_OWN):
             location = site.location
             self.registry.assumed[what] = Assumption(what, "a write of its object and arguments", location)
 
@@ -344,5 +344,6 @@ _HARMLESS_OUTSIDE_NAMES = """
 _HARMLESS_OUTSIDE = frozenset(_HARMLESS_OUTSIDE_NAMES.split())
 _KEYED = {"get": "__getitem__", "setdefault": "__setitem__", "pop": "__delitem__", "add": "__contains__"}
 _KEYED.update({"discard": "__contains__", "remove": "__contains__"})
+_OWN: Final = "whilst."  # models of ours (tasks of event loops): nothing that a reader could assume or doubt
 _MAYBE_IDLE = effects.IDLE_IF_THERE | effects.IDLE_IF_NOT_THERE | effects.IDLE_IF_EMPTY
 _COMPARING = frozenset({"remove", "index", "count", "sort"})
