@@ -1,4 +1,4 @@
-"""CPU seconds, peak memory and printed lines of a stretch of this program's life."""
+"""Measures CPU seconds, peak memory and printed lines while a block of code runs."""
 
 from __future__ import annotations
 

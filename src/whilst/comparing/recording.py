@@ -1,4 +1,4 @@
-"""What a pool says of the calls it made, and the timeline that follows from it.
+"""The calls of one mode as they were measured, and the timeline that is drawn from them.
 
 Every call's start and end come from the thread that made it, with its CPU clock; in between, a sampler reads the
 CPU clocks of all threads at work. Between two readings the share of CPU time is exact and its place isn't: the

@@ -1,4 +1,4 @@
 """What code and objects are: whose code, what C functions do, what belongs to the process, may it be forked.
 
-Asked by measuring and by checking; runs none of the code that it looks at.
+Used by measuring and by checking. Nothing here runs the code that it looks at.
 """

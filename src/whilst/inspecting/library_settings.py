@@ -1,4 +1,4 @@
-"""Options of libraries that a program sets at run time, and that a process which imports the library has not.
+"""Options of libraries that a program sets at run time: a fresh process that imports the library lacks them.
 
 Each is known by how it is read, how it is set, and what it is when nobody has set it. Looked at only in libraries that
 are loaded. What is a plain variable of a library's module needs no entry: its source says what nobody has set.

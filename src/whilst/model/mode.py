@@ -1,4 +1,4 @@
-"""The four ways of the story to run tasks."""
+"""The four ways to run tasks: sequential, concurrent, parallel and combined."""
 
 from __future__ import annotations
 

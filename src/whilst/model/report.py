@@ -1,4 +1,4 @@
-"""What those who draw offer, and what they ask of a value with pictures and figures."""
+"""Two protocols: what a renderer offers (`Renderers`), and what a value needs to be drawn (`Report`)."""
 
 from __future__ import annotations
 

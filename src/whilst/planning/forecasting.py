@@ -1,9 +1,7 @@
-"""What n like calls would take in each mode, in closed form, and what more executors would bring.
+"""What more executors would bring: the makespan of n like calls, or of a day, over numbers of executors.
 
-The bounds are the design's: n calls of w seconds of work and u of wait on k executors take n(w+u), max(nw, w+u),
-ceil(n/k)(w+u) and max(nw/k, w+u). Work and span are those of a computation's dag (R. P. Brent, The parallel
-evaluation of general arithmetic expressions, JACM 21, 1974): no number of executors goes below the span, and k of
-them not below work / k. `Costs` refines the bounds with what a real run pays besides; without it they are exact.
+Work and span are those of a computation's dag (R. P. Brent, The parallel evaluation of general arithmetic expressions,
+JACM 21, 1974): no number of executors goes below the span, and k of them not below work / k.
 """
 
 from __future__ import annotations

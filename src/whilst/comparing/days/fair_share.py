@@ -2,7 +2,7 @@
 
 The story's reader will ask: why not simply start two threads? Because the GIL goes round among all that want to
 work, a few milliseconds each. Work that leads to a wait gets no precedence, so the wait begins late, and later
-there is nothing left to do while it lasts. Pure; `performing.naive` does it for real.
+there is nothing left to do while it lasts. Pure; `naive` does it for real.
 """
 
 from __future__ import annotations

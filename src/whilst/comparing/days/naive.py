@@ -1,4 +1,4 @@
-"""Naive threads for real: one free thread a task, as somebody would write it who knows no better."""
+"""Naive threads for real: one free thread a task, which is what most people try first."""
 
 from __future__ import annotations
 
