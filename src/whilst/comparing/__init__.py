@@ -9,6 +9,7 @@ from typing import TypeVar, overload
 from whilst.comparing.comparison import NAIVE, Comparison, ComparisonError, Row
 from whilst.comparing.outcomes import Failure, Outcome
 from whilst.model import Day, Mode
+from whilst.running.call_names import name_of
 
 __all__ = ["NAIVE", "Comparison", "ComparisonError", "Failure", "Outcome", "Row", "compare"]
 
@@ -77,7 +78,7 @@ def compare(
 
         return compare_day(_day(what, workers), _names(modes, [*Mode, NAIVE]), report)
     if items is None:
-        raise ComparisonError(f"What shall {_name(what)} be called on? Pass items, e.g. compare(fetch, urls[:40]).")
+        raise ComparisonError(f"What shall {name_of(what)} be called on? Pass items, e.g. compare(fetch, urls[:40]).")
     given = list(items)
     if not given:
         raise ComparisonError("There are no items to call the function on; pass at least one.")
@@ -115,10 +116,6 @@ def _names(modes: Iterable[Mode | str] | None, known: Sequence[str]) -> list[str
     if not names:
         raise ComparisonError("No modes to compare; leave `modes` out for all of them.")
     return names
-
-
-def _name(fn: Callable[..., object]) -> str:
-    return str(getattr(fn, "__qualname__", type(fn).__qualname__))
 
 
 def _say_nothing(text: str) -> None:  # noqa: ARG001 (the shape of a progress report)

@@ -14,6 +14,7 @@ from whilst.errors import WhilstError
 from whilst.measuring.machine import look_at_machine
 from whilst.model import Mode, Profile
 from whilst.planning import Costs, forecast
+from whilst.running.call_names import name_of
 from whilst.running.policies.choosing import gives_coroutines
 
 
@@ -63,7 +64,7 @@ def compare_calls(
         rows.append(replace(row, agreement="" if run is reference else _agreement(reference, run)))
     return Comparison(
         kind="function",
-        title=f"{_name(fn)} over {len(items)} item{'s' if len(items) != 1 else ''}",
+        title=f"{name_of(fn)} over {len(items)} item{'s' if len(items) != 1 else ''}",
         rows=tuple(rows),
         profile=profile,
         remarks=tuple(_remarks(runs, profile)),
@@ -185,11 +186,6 @@ def _failures(runs: dict[Mode, tuple[Run, Usage]]) -> list[str]:
             text = f"{len(failed)} of {len(run.calls)} calls raised; the first is item {number}: {failure}"
             found.setdefault(text, []).append(mode.value)
     return [f"{', '.join(modes)}: {text}" for text, modes in found.items()]
-
-
-def _name(fn: Callable[[object], object]) -> str:
-    name = getattr(fn, "__qualname__", None) or getattr(getattr(fn, "func", None), "__qualname__", None)
-    return str(name or type(fn).__qualname__)
 
 
 def _length(seconds: float) -> str:
