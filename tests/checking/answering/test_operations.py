@@ -440,3 +440,21 @@ def test_the_command_asks_for_make_and_operations(tmp_path: Path) -> None:
     file = tmp_path / "nothing.py"
     file.write_text("calls = 3\n")
     assert main(["check", f"{file}::calls", "--operations"]) == 2
+
+
+class Order:
+    """Two rotations leave the order as it was, one does not, and the entries are always the same."""
+
+    def __init__(self) -> None:
+        self.entries = collections.OrderedDict({1: 1, 2: 2})
+
+    def rotate(self) -> None:
+        first = list(self.entries)[0]  # noqa: RUF015  # in one step
+        self.entries.pop(first, None)
+        self.entries[first] = first
+
+
+def test_what_differs_in_its_order_alone_is_said_to() -> None:
+    verdict = whilst.check_operations(Order, ["rotate"])
+    assert verdict.answer == Answer.NOT_LINEARIZABLE
+    assert "entries" in verdict.reason or "in another order" in verdict.reason

@@ -294,19 +294,28 @@ class HistoryJudge(Judge):
                 f"only {' → '.join(self.calls.names(late))} would explain what the calls give, but "
                 f"{self.scenario.call_of(early)} had returned before {self.scenario.call_of(later)} began"
             )
-        nearest = next(iter(self.calls.endings.values()), None)
-        if nearest is None:
+        if not self.calls.endings:
             return "in every order of these calls one of them blocks for ever, and here none did"
-        order = " → ".join(nearest.order)
-        name, value = next((k, v) for k, v in nearest.facts.items() if reached.get(k) != v)
+        nearest = min(self.calls.endings.values(), key=lambda ending: len(_differing(ending.facts, reached)))
+        order, differing = " → ".join(nearest.order), _differing(nearest.facts, reached)
         among = f"no order of the {len(history)} calls explains what they give and leave"
+        name = differing[0] if differing else ""
         if name.startswith("thread "):
-            return f"{among}: the nearest is {order}, where {name} {value}, and here it {reached[name]}"
+            return f"{among}: the nearest is {order}, where {name} {nearest.facts[name]}, and here it {reached[name]}"
         hint = "" if self.scenario.outcome else " (if that is no part of what it stands for, pass outcome=)"
+        same = f"{among}: what each gives is that of {order}, which leaves"
+        if not name:
+            return f"{same} the same in another order, or shared in another way{hint}"
         return (
-            f"{among}: what each gives is that of {order}, which leaves {name} = {value}, and here it is "
+            f"{same} {f'{name} = {nearest.facts[name]}' if name in nearest.facts else f'no {name}'}, and here it is "
             f"{reached.get(name, 'not there')}{hint}"
         )
+
+
+def _differing(facts: Mapping[str, str], reached: Mapping[str, str]) -> list[str]:
+    """The names of what is not alike, what the calls give first."""
+    names = [name for name in {**facts, **reached} if facts.get(name) != reached.get(name)]
+    return sorted(names, key=lambda name: not name.startswith("thread "))
 
 
 def _place(order: Sequence[int], call: Noted) -> int:
