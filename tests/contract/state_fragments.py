@@ -40,7 +40,7 @@ FRAGMENTS = (
              "import unittest.mock", "unittest.mock.patch('os.getlogin', lambda: 'mocked').start()"),
     Fragment("environment_read", "env|clean|fork", "import os; out = os.environ.get('OF_IT')", "",
              "import os; os.environ['OF_IT'] = 'set'"),
-    Fragment("directory_read", "dir|clean|fork", "import os; out = os.getcwd()", "", "import os; os.chdir('/usr')"),
+    Fragment("directory_read", "dir|clean|fork", "import os; out = os.path.basename(os.getcwd())", "", "import os; os.mkdir('inside'); os.chdir('inside')"),
     Fragment("csv_limit", "csv|clean|fork", "import csv; out = csv.field_size_limit()", "import csv",
              "csv.field_size_limit(4321)"),
     Fragment("level_name", "logging|clean|fork", "import logging; out = logging.getLevelName(25)", "import logging",
@@ -210,7 +210,8 @@ FRAGMENTS = (
     Fragment("through_json", "HOOKED", "import json; json.loads('{}', object_hook=lambda d: HOOKED.append(1) or d); out = len(HOOKED)", "HOOKED = []", left="len(HOOKED)"),
     # ---- settings that calls change
     Fragment("environment_write", "env", "import os; os.environ['K'] = str(x); pause(x); out = os.environ['K']", left="__import__('os').environ.get('K')"),
-    Fragment("directory_write", "dir", "import os; os.chdir('/usr' if x % 2 else '/'); pause(x); out = os.getcwd()", left="__import__('os').getcwd()"),
+    Fragment("directory_write", "dir", "import os; os.chdir(FOLDERS[x % 2]); pause(x); out = os.path.basename(os.getcwd())",
+             "import os\nFOLDERS = [os.path.abspath('a'), os.path.abspath('b')]\nfor each in FOLDERS: os.mkdir(each)", left="__import__('os').path.basename(__import__('os').getcwd())"),
     Fragment("csv_write", "csv", "import csv; csv.field_size_limit(1000 + x); pause(x); out = csv.field_size_limit()", "import csv", left="csv.field_size_limit()"),
     Fragment("recursion_write", "recursion", "import sys; sys.setrecursionlimit(2000 + x); pause(x); out = sys.getrecursionlimit()", left="__import__('sys').getrecursionlimit()"),
     Fragment("locale_write", "locale", "import locale; locale.setlocale(locale.LC_CTYPE, 'C' if x % 2 else 'C.UTF-8'); pause(x); out = locale.setlocale(locale.LC_CTYPE)", left="__import__('locale').setlocale(0)"),

@@ -176,6 +176,32 @@ def slow(item: object) -> object:
     return item
 
 
+def late_groups() -> Iterator[object]:
+    yield from (f"plain {k}" for k in range(5))
+    for _, group in itertools.groupby(range(5 * COUNT), key=lambda k: k // 5):
+        yield group
+
+
+def late_buffers() -> Iterator[object]:
+    yield from (np.full(4, k) for k in range(8))
+    buffer = np.zeros(4)
+    for k in range(COUNT):
+        buffer[:] = k
+        yield buffer[:]
+
+
+def taken(item: Any) -> object:
+    time.sleep(0.002)
+    return item if isinstance(item, str) else float(sum(item))
+
+
+@pytest.mark.parametrize("mode", ["auto", "concurrent"])
+@pytest.mark.parametrize("make", [late_groups, late_buffers])
+def test_a_kind_of_items_that_comes_late_is_found_out(make: Callable[[], Iterator[object]], mode: str) -> None:
+    right = [taken(item) for item in make()]
+    assert [*whilst.map(taken, make(), mode=mode)] == right  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize("make", [lines, texts, attempts, lambda _path: ((k, str(k)) for k in range(COUNT))])
 def test_items_that_last_are_drawn_ahead(make: Callable[[Path], Iterator[object]], tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"

@@ -40,7 +40,7 @@ class ItemLifetime:
         self._iterator = iterator
         self._kept: list[object] = []
         self._prints: list[object] = []
-        self._settled: set[type] = set(_PLAIN)
+        self._settled: set[object] = set(_PLAIN)
         self._draws = 0
 
     def begin(self) -> None:
@@ -54,7 +54,7 @@ class ItemLifetime:
             self.reason = "whose items change once the next is drawn"
         if any(kept is item for kept in self._kept) and not isinstance(item, _PLAIN):
             self.reason = self.reason or "which gives the same object again"
-        if self._draws <= _ROUNDS and not self.reason:
+        if not self.reason and (self._draws <= _ROUNDS or not self.is_settled(item)):
             self.reason = _why_at_once(self._iterator, item)
         if self.reason:
             self._kept.clear()
@@ -63,7 +63,7 @@ class ItemLifetime:
         if self.is_unsure:
             self._kept.append(item)
             if len(self._kept) > _ROUNDS:
-                self._settled.update({type(item), *map(type, _parts(item))})
+                self._settled.update(map(_kind_of, (item, *_parts(item))))
                 self.is_unsure = False
                 self._kept.clear()
         else:
@@ -73,13 +73,22 @@ class ItemLifetime:
     def is_settled(self, item: object) -> bool:
         """Is it of a kind that is known to stay as it is?"""
         kind = type(item)
-        if kind in self._settled:
+        if kind in _PLAIN or _kind_of(item) in self._settled:
             return True
         if kind is tuple:
             return all(map(self.is_settled, _parts(item)))
         from whilst.inspecting.ownership import is_value
 
         return is_value(kind) and not isinstance(item, Iterator)
+
+
+def _kind_of(item: object) -> object:
+    return (type(item), "a view") if _is_view(item) else type(item)
+
+
+def _is_view(item: object) -> bool:
+    """An array on the memory of another: the arrays before it, which had their own, say nothing about it."""
+    return hasattr(type(item), "__array_interface__") and getattr(item, "base", None) is not None
 
 
 def _parts(item: object) -> tuple[object, ...]:

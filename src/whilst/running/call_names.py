@@ -26,6 +26,7 @@ def is_own(trace: TracebackType) -> bool:
     return name.startswith(_RUNNING) or name in {"asyncio.runners", "asyncio.base_events"}
 
 
+_NOTE = "whilst: raised by"
 _RUNNING = __name__.rpartition(".")[0] + "."
 
 
@@ -48,10 +49,14 @@ def describe_call(job: Job, number: int, item: object) -> str:
     """Name a call for a person: "call 17 of fetch, for 'http://…'"."""
     if job.how == "call":
         call: Any = item
-        function, args, kwargs = call
-        shown = [_short(each) for each in args] + [f"{key}={_short(each)}" for key, each in kwargs.items()]
-        return f"call {number}, {name_of(function)}({', '.join(shown)})"
+        return f"call {number}, {describe_arguments(*call)}"
     return f"call {number} of {name_of(job.fn)}, for {_short(item)}"
+
+
+def describe_arguments(fn: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> str:
+    """Name a call by its function and arguments: "fetch('http://…', retries=3)"."""
+    shown = [_short(each) for each in args] + [f"{key}={_short(each)}" for key, each in kwargs.items()]
+    return f"{name_of(fn)}({', '.join(shown)})"
 
 
 def name_of(fn: Callable[..., object]) -> str:
@@ -68,9 +73,16 @@ def as_raised(error: BaseException, job: Job, number: int, item: object) -> Base
 
 def note_item(error: BaseException, job: Job, number: int, item: object) -> None:
     """Add the note that names the item, once. An error that is no single call's says so itself."""
-    if getattr(error, "is_of_every_call", False):
+    if getattr(error, "is_of_every_call", False) or (job.how == "call" and _is_noted(error, item)):
         return
-    add_note(error, f"whilst: raised by {describe_call(job, number, item)}")
+    add_note(error, f"{_NOTE} {describe_call(job, number, item)}")
+
+
+def _is_noted(error: BaseException, call: Any) -> bool:
+    """Who made several calls of one function as one has said already which of them it was."""
+    function = getattr(call[0], "func", call[0])
+    is_chunk = getattr(function, "__module__", "").startswith(_RUNNING) and function.__name__ == "make_calls"
+    return is_chunk and any(str(note).startswith(_NOTE) for note in getattr(error, "__notes__", ()))
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -564,6 +564,10 @@ ODD = Odd()
 SLOTS = [0]
 
 
+def put(x, *, into):
+    into.append(x)
+
+
 def within(x):
     with ODD:
         return x
@@ -600,6 +604,7 @@ def decimals(x):
         lambda x: random.shuffle(RESULTS),
         lambda x: [change(x) for change in CHANGES],
         lambda x: x in READER,
+        lambda x: put(x, into=RESULTS),
         decimals,
     ],
 )

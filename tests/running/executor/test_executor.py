@@ -498,3 +498,17 @@ def test_a_call_submitted_while_another_is_made_is_begun_at_once(monkeypatch: py
         is_begun = second.wait(30)
         gate.set()
     assert is_begun
+
+
+def _fails_at_three(number: int) -> int:
+    if number == 3:
+        raise ValueError(number)
+    return number
+
+
+@pytest.mark.parametrize("mode", ["concurrent", "parallel"])
+@pytest.mark.parametrize("chunksize", [1, 2])
+def test_a_failed_call_of_map_is_noted_by_the_users_function_and_argument(mode: str, chunksize: int) -> None:
+    with Executor(mode=mode, workers=2) as executor, pytest.raises(ValueError, match="3") as caught:
+        list(executor.map(_fails_at_three, range(5), chunksize=chunksize))
+    assert caught.value.__notes__ == ["whilst: raised by _fails_at_three(3)"]

@@ -355,7 +355,7 @@ def _set_function_attribute(walker: Walker, _instruction: dis.Instruction) -> No
 
 @_on("KW_NAMES")
 def _kw_names(walker: Walker, instruction: dis.Instruction) -> None:
-    names = instruction.argval
+    names = walker.frame.code.co_consts[instruction.arg or 0]  # not `argval`: 3.11 leaves it a number
     walker.keywords = names if isinstance(names, tuple) else ()
 
 

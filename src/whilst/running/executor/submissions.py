@@ -10,6 +10,7 @@ from typing import Any
 
 from whilst.errors import WhilstError
 from whilst.running.api import next_job_id
+from whilst.running.call_names import add_note, describe_arguments
 from whilst.running.calls.process_state import ProcessState
 from whilst.running.core.inputs import Source
 from whilst.running.executor.callbacks import CallbackThreads, SubmittedFuture
@@ -129,8 +130,15 @@ class OpenInput(Source):
 
 
 def make_calls(fn: Callable[..., Any], chunk: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """What `Executor.map` submits: some calls of one function."""
-    return [fn(*args) for args in chunk]
+    """What `Executor.map` submits: some calls of one function. An error says which of them raised it."""
+    values = []
+    for args in chunk:
+        try:
+            values.append(fn(*args))
+        except Exception as error:
+            add_note(error, f"whilst: raised by {describe_arguments(fn, args, {})}")
+            raise
+    return values
 
 
 def asked_for(call: Call) -> Call:
