@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import os
 import threading
@@ -163,3 +164,37 @@ def test_recording_uses_library_code_that_tasks_use_and_changes_nothing() -> Non
     assert whilst.replay(verdict.token).answer is Answer.NOT_ISOLATED
     assert not any("whilst." in said for said in verdict.assumed)
     assert whilst.check(Weakly, [add_at_once, add_at_once], outcome=lambda state: state.n)
+
+
+# ------------------------------------------------------------------------- locks that are taken behind C code
+ELSEWHERE = """
+def add(state):
+    with state.lock:
+        n = state.n
+        state.n = n + 1
+
+def add_unguarded(state):
+    n = state.n
+    with state.lock:
+        state.n = n + 1
+"""
+
+
+class Guarded:
+    """As wrapt.synchronized: a C type calls the function that takes the lock."""
+
+    def __init__(self) -> None:
+        self.lock, self.n = threading.Lock(), 0
+
+
+@pytest.mark.parametrize(("name", "answer"), [("add", Answer.ISOLATED), ("add_unguarded", Answer.NOT_ISOLATED)])
+def test_a_lock_that_is_taken_behind_c_code_excludes(name: str, answer: Answer) -> None:
+    namespace: dict[str, Any] = {}
+    exec(compile(ELSEWHERE, "elsewhere.py", "exec"), namespace)
+    call = ctypes.PYFUNCTYPE(None, ctypes.py_object)(namespace[name])
+
+    def through_c(state: Guarded) -> None:
+        call(state)
+
+    verdict = whilst.check(Guarded, [through_c, through_c])
+    assert verdict.answer is answer

@@ -46,6 +46,11 @@ class UnseenCode:
         self.has_learnt = False  # some was let in since this was last set back
         self.left: dict[str, None] = {}  # what could not be, in the order of its discovery
 
+    @property
+    def has_found(self) -> bool:
+        """Whether code ran that nobody knew of, and was let in."""
+        return bool(self._met)
+
     def start(self) -> None:
         """Look at what the calling thread runs, as far as a task runs there."""
         self._ident = _thread.get_ident()

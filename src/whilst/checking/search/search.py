@@ -64,6 +64,7 @@ class SearchReport:
 _PROGRESS_EVERY_S = 0.5
 _ESTIMATE_AT = 50  # executions after which the first estimate is made
 _LOOK_EVERY = 50
+_WARMING = 5  # executions at most ahead of those that switch at every instruction
 _STRENGTH = tuple(Guarantee)
 _ENDINGS = (Status.DONE, Status.DEADLOCK, Status.BROKEN)
 
@@ -302,12 +303,20 @@ def _at_every_instruction(
             keys = explorer.known_site_keys() if explorer.has_asked_the_time else None  # see `Judge.begin`
             again = Explorer(program, limits, at_every_instruction=True, started=explorer.started, site_keys=keys)
             with explorer.suspended(), again as inner:
-                if keys is not None:
-                    inner.run_order(range(len(explorer.program.tasks)))  # what asks for the time in setup is let in
+                if keys is not None or explorer.unseen_code.has_found:
+                    _warm_up(inner)
                 for kind in explorer.access_log.dropped:
                     inner.access_log.let_go(kind)
                 run_strategy(inner, each(inner, config), take, lambda: False)
     return tried, hidden
+
+
+def _warm_up(explorer: Explorer) -> None:
+    """Let in what only an execution shows: code that C code calls, and what asks for the time in setup."""
+    for _ in range(_WARMING):
+        explorer.run_order(range(len(explorer.program.tasks)))
+        if not explorer.learn():
+            return
 
 
 def _last_switch(execution: Execution) -> str:
