@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 import time
 import types
@@ -99,6 +100,24 @@ def test_what_was_set_for_this_thread(way: Keywords) -> None:
         _is_right_or_said(from_local, [(7, k) for k in range(COUNT)], way, ())
     finally:
         del LOCAL.rate
+
+
+def test_the_options_that_a_library_keeps_for_this_thread(way: Keywords, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "import threading\nlocal = threading.local()\n"
+        "def get_config():\n    return {'rate': getattr(local, 'rate', 0)}\n"
+    )
+    library = types.ModuleType("sklearn")
+    exec(compile(text, "/usr/lib/site-packages/sklearn/__init__.py", "exec"), vars(library))
+    library.__file__ = "/usr/lib/site-packages/sklearn/__init__.py"
+    monkeypatch.setitem(sys.modules, "sklearn", library)
+    library.local.rate = 7
+
+    def call(k: int) -> object:
+        time.sleep(0.002)
+        return library.get_config()["rate"], k
+
+    _is_right_or_said(call, [(7, k) for k in range(COUNT)], way, (whilst.WhilstError, ModuleNotFoundError))
 
 
 @pytest.mark.usefixtures("loop")

@@ -6,8 +6,11 @@ are loaded. What is a plain variable of a library's module needs no entry: its s
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from _contextvars import copy_context
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 
@@ -32,6 +35,45 @@ def changed_settings() -> dict[str, object]:
             if value is not None:
                 found[setting.words] = value
     return found
+
+
+_OF_THREADS: Final = (
+    ("sklearn", lambda module: module.get_config()),
+    ("numpy", lambda module: (module.geterr(), repr(module.get_printoptions()))),
+    ("torch", lambda module: (module.is_grad_enabled(), module.is_inference_mode_enabled())),
+)
+"""Options that some versions of a library keep for each thread by itself."""
+
+
+def set_for_this_thread(libraries: Collection[str]) -> list[str]:
+    """Return the libraries, of these, whose options are set here and not in a thread that starts now."""
+    reads = [(name, sys.modules[name], read) for name, read in _OF_THREADS if name in libraries and name in sys.modules]
+    if not reads:
+        return []
+
+    def look(found: dict[str, object]) -> None:
+        for name, module, read in reads:
+            with contextlib.suppress(Exception):  # half loaded, or a version that has it elsewhere
+                found[name] = read(module)
+
+    def look_there() -> None:
+        try:
+            context.run(look, there)
+        finally:
+            done.release()
+
+    here: dict[str, object] = {}
+    there: dict[str, object] = {}
+    look(here)
+    context = copy_context()
+    done = _thread.allocate_lock()
+    done.acquire()
+    try:
+        _thread.start_new_thread(look_there, ())
+    except RuntimeError:  # there is no thread to be had
+        return []
+    done.acquire()
+    return [name for name, value in here.items() if there.get(name, value) != value]
 
 
 def set_settings(found: Mapping[str, object]) -> None:

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from whilst.inspecting.library_settings import set_for_this_thread
 from whilst.inspecting.ownership import holds_lock, is_own_type
 from whilst.inspecting.settings import settings_now
 from whilst.measuring import clocks
@@ -109,6 +110,9 @@ class Pilot:
         """What the program set for this thread alone, as it was before the first call."""
         for name, attribute in () if self.is_coroutine else reachable.set_here():
             what = f"what only this thread has, {name.removeprefix('the global ')}.{attribute}"
+            self._strays[what] = Write(what)
+        for library in () if self.is_coroutine else set_for_this_thread(reachable.libraries | reachable.names):
+            what = f"what only this thread has, the options of {library}"
             self._strays[what] = Write(what)
 
     @property

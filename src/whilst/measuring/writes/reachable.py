@@ -335,6 +335,8 @@ def _ends(kind: Any, value: Any, length: int) -> list[Any]:
 
 def libraries_of(value: object) -> set[str]:
     """The package that a function, a class or an object's class comes from; none for what is the user's own."""
+    if isinstance(value, types.ModuleType):
+        return set() if ownership.is_own_module(value) else {value.__name__.partition(".")[0]}
     home = value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else type(value)
     if isinstance(home, types.FunctionType):
         is_own = ownership.is_own_code(home.__code__.co_filename)

@@ -74,9 +74,15 @@ class Caveats:
                 said.append(f"{changes}, which calls that overlap may mix up")
         said += self._draws(found)
         if overlaps:
+            from whilst.inspecting.library_settings import set_for_this_thread
             from whilst.measuring.writes.reachable import Reachable
 
-            for name, attribute in Reachable(fn).set_here():
+            reachable = Reachable(fn)
+            said += [
+                f"It uses what only this thread has, the options of {library}: other threads lack them"
+                for library in set_for_this_thread(reachable.libraries | reachable.names)
+            ]
+            for name, attribute in reachable.set_here():
                 held = f"{name.removeprefix('the global ')}.{attribute}"
                 said.append(f"It uses what only this thread has, {held}: other threads lack it")
         told = tuple(dict.fromkeys(said))
