@@ -13,7 +13,7 @@ from pathlib import Path
 import crawl
 import thumbnails
 import whilst
-from whilst.cli.progress import Progress
+from whilst.cli.status_line import StatusLine
 from whilst.model import Drawable
 
 HERE = Path(__file__).resolve().parent
@@ -65,19 +65,19 @@ def main() -> None:
 
 
 def _thumbnails() -> whilst.Comparison:
-    with tempfile.TemporaryDirectory() as folder, Progress() as progress:
+    with tempfile.TemporaryDirectory() as folder, StatusLine() as progress:
         progress("drawing the pictures")
         return whilst.compare(thumbnails.thumbnail, thumbnails.make_pictures(Path(folder)), on_progress=progress)
 
 
 def _crawl() -> whilst.Comparison:
-    with crawl.server() as address, Progress() as progress:
+    with crawl.server() as address, StatusLine() as progress:
         pages = [f"{address}/page/{number}" for number in range(crawl.PAGES)]
         return whilst.compare(crawl.fetch, pages, on_progress=progress)
 
 
 def _story() -> whilst.Comparison:
-    with Progress() as progress:
+    with StatusLine() as progress:
         return whilst.compare(HERE / "story.toml", on_progress=progress)
 
 

@@ -241,6 +241,21 @@ def test_every_name_of_ours_held_as_a_string_stands_for_something() -> None:
     assert not wrong
 
 
+def test_what_examples_and_benchmarks_import_from_us_is_there() -> None:
+    """No test runs them all, and they use what is no public name."""
+    root = SOURCE.parent.parent
+    wrong = [
+        f"{path.relative_to(root)}:{node.lineno} imports {node.module}.{alias.name}"
+        for folder in ("examples", "benchmarks", "docs")
+        for path in (root / folder).rglob("*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "whilst"
+        for alias in node.names
+        if not resolves(f"{node.module}.{alias.name}")
+    ]
+    assert not wrong
+
+
 def test_the_model_uses_the_standard_library_only() -> None:
     foreign = {
         module.split(".")[0]

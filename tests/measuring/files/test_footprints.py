@@ -100,6 +100,23 @@ def test_counting_the_files_of_a_folder_that_calls_write_to_depends_on_their_ord
     assert "whose entries other calls ask for" in watched(fn, "ab")
 
 
+def test_counting_the_folders_that_calls_make_depends_on_their_order(tmp_path: Path) -> None:
+    def fn(item: object) -> int:
+        (tmp_path / "all" / str(item)).mkdir(parents=True, exist_ok=True)
+        return len(list((tmp_path / "all").iterdir()))
+
+    assert "whose entries other calls ask for" in watched(fn, "ab")
+
+
+def test_listing_a_folder_of_ones_own_does_not(tmp_path: Path) -> None:
+    def fn(item: object) -> int:
+        own = tempfile.mkdtemp(dir=tmp_path)
+        (Path(own) / "inner").mkdir()
+        return len(list(Path(own).iterdir()))
+
+    assert not watched(fn, "ab")
+
+
 def test_writing_a_database_is_shared_and_reading_one_is_not(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     connection = sqlite3.connect(path)

@@ -39,8 +39,8 @@ class Footprints:
 
     @property
     def writes_files(self) -> bool:
-        """Some call wrote a file or a database: whose are they? Another call tells more."""
-        return any(each.writes or each.databases for _, each in self.calls)
+        """Some call wrote a file, a folder or a database: whose are they? Another call tells more."""
+        return any(each.writes or each.makes or each.databases for _, each in self.calls)
 
     @property
     def leaves_traces(self) -> bool:
@@ -102,13 +102,12 @@ class Footprints:
             for path in footprint.writes | footprint.databases:
                 if writers.setdefault(path, number) != number:
                     yield f"the file {path}, which other calls write as well"
-        folders: dict[str, set[int]] = {}
-        for path, number in writers.items():
-            folders.setdefault(os.path.dirname(path), set()).add(number)  # noqa: PTH120 - a Path would cost more
+        made = {path for _, footprint in self.calls for path in footprint.makes}
+        folders = {os.path.dirname(path) for path in writers.keys() | made}  # noqa: PTH120 - a Path would cost more
         for number, (_, footprint) in enumerate(self.calls):
             for path in footprint.reads:
                 if writers.get(path, number) != number:
                     yield f"the file {path}, which other calls read"
             for folder in footprint.lists - footprint.makes:
-                if folders.get(folder):
+                if folder in folders:
                     yield f"the folder {folder}, whose entries other calls ask for"
