@@ -188,6 +188,7 @@ def test_chance_is_noticed() -> None:
     verdict = whilst.check(Account, [roll, roll])
     assert verdict.answer is Answer.INCONCLUSIVE
     assert "not deterministic" in verdict.reason
+    assert "outcome=" in verdict.reason
 
 
 def test_draws_of_the_system_are_the_same_in_every_execution() -> None:
