@@ -122,10 +122,12 @@ def executors() -> list[psutil.Process]:
 def test_a_killed_executor_is_named_with_its_signal_and_the_others_are_ended() -> None:
     day = Day(("a", "b"), (Task("one", (wait(60),), by=("a",)), Task("two", (wait(60),), by=("b",))))
 
+    is_over = threading.Event()
+
     def kill_one() -> None:
-        while len(found := executors()) < 2:
-            time.sleep(0.01)
-        found[0].kill()
+        while not is_over.wait(0.2):  # one that is killed before its task begins is replaced
+            if len(found := executors()) == 2:
+                found[0].kill()
 
     killer = threading.Thread(target=kill_one)
     killer.start()
@@ -133,6 +135,7 @@ def test_a_killed_executor_is_named_with_its_signal_and_the_others_are_ended() -
         with pytest.raises(WorkerDiedError, match="SIGKILL"):
             perform(day, plan(day, Mode.PARALLEL))
     finally:
+        is_over.set()
         killer.join()
     assert not executors()
 
