@@ -367,8 +367,8 @@ def _line_of(error: BaseException) -> str:
 def _hint(execution: Execution) -> str:
     reason = f" ({execution.reason})" if execution.reason else ""
     return (
-        f"{reason}. Does setup make everything afresh? Is there a random number, a time, an id, a set of strings? If it "
-        "is no part of the outcome, pass outcome= to say what counts"
+        f"{reason}. Does setup make everything afresh? Is there a random number, a time, an id, a set of strings? "
+        "If it is no part of the outcome, pass outcome= to say what counts"
     )
 
 
