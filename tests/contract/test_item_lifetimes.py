@@ -213,7 +213,11 @@ def test_items_that_last_are_drawn_ahead(make: Callable[[Path], Iterator[object]
 
 
 def test_what_could_not_overlap_is_said() -> None:
-    automatic = whilst.map(total, groups()).decision
+    def total_later(group: Any) -> object:
+        time.sleep(0.02)  # long enough for overlapping to be worth it on a busy machine, too
+        return total(group)
+
+    automatic = whilst.map(total_later, groups()).decision
     assert automatic.mode is whilst.Mode.SEQUENTIAL
     assert "iterators" in str(automatic.rejected[0].reason)
     assert (
