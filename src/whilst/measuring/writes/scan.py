@@ -214,7 +214,7 @@ class _Scanner:
             self.suspicions.suspect(Reach.SHARED, f"how often {owner.name} was asked", owner, call, where)
         if name == "getLogger" and module == "logging":
             return AbstractValue(name="a logger", root=target, is_shared=True, attribute=_LOGGER)
-        if name == "getcontext" and module == "decimal" and callable(target):
+        if name == "getcontext" and module in ("decimal", "_decimal") and callable(target):
             context = target()
             return AbstractValue(name="the decimal context of this thread", value=context, root=context, is_shared=True)
         if isinstance(target, types.BuiltinMethodType) and not isinstance(target.__self__, types.ModuleType | None):
