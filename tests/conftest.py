@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import shared_memory
 from pathlib import Path
 
 import hypothesis
@@ -23,6 +25,9 @@ hypothesis.settings.load_profile("whilst")
 
 # What the test run itself keeps: pytest-timeout's and xdist's own threads, coverage's control files.
 _PATIENCE_S = 5.0
+_SEGMENTS = f"psm{os.getpid():06x}"
+"""How the segments are called that this process and its forks make: another suite may run at the same time."""
+shared_memory._SHM_NAME_PREFIX = f"/{_SEGMENTS}"  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +73,7 @@ class _Belongings:
         shared = Path("/dev/shm")
         if shared.is_dir():
             for entry in shared.iterdir():
-                if entry.name.startswith(("whilst", "psm_")):
+                if entry.name.startswith(("whilst", _SEGMENTS)):
                     named["shared memory", entry.name] = f"shared memory {entry.name}"
         return cls(named)
 
