@@ -98,6 +98,8 @@ class CoroutineRunner:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        # One that was cancelled before it had begun has run nothing, not even its own end.
+        self._tasks = {number: flight for number, flight in self._tasks.items() if not flight[0].done()}
 
     async def _fly(self, job: Job, number: int, item: Any, landed: _Landed) -> None:
         value: object = None
