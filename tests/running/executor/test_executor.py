@@ -326,7 +326,11 @@ def test_map_keeps_no_result_alive(executor: Executor, chunksize: int) -> None:
     for each in executor.map(make_big, range(6), chunksize=chunksize):
         reference = weakref.ref(each)
         del each
-        gc.collect()
+        # The executor's thread, which has just handed it over, may not have come to its next line.
+        deadline = time.monotonic() + 30
+        while reference() is not None and time.monotonic() < deadline:
+            gc.collect()
+            time.sleep(0.001)
         assert reference() is None
 
 
