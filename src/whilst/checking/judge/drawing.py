@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -165,10 +166,4 @@ def threads_of(calls: Calls) -> tuple[Thread, ...]:
 
 def number_of_orders(threads: int, calls: int) -> int:
     """In how many orders that many calls in each of so many threads can be made."""
-    orders = 1
-    for placed in range(1, threads * calls + 1):
-        orders *= placed
-    for _ in range(threads):
-        for placed in range(1, calls + 1):
-            orders //= placed
-    return orders
+    return math.factorial(threads * calls) // math.factorial(calls) ** threads
