@@ -166,4 +166,4 @@ def threads_of(calls: Calls) -> tuple[Thread, ...]:
 
 def number_of_orders(threads: int, calls: int) -> int:
     """In how many orders that many calls in each of so many threads can be made."""
-    return math.factorial(threads * calls) // math.factorial(calls) ** threads
+    return math.prod(math.comb(calls * threads_so_far, calls) for threads_so_far in range(1, threads + 1))
