@@ -35,7 +35,7 @@ def test_a_decision_shows_its_evidence_and_every_mode() -> None:
 
 
 def test_a_decision_that_was_asked_for_is_short() -> None:
-    text = renderers.text(Decision(Mode.SEQUENTIAL, "inline", 1, is_asked=True), width=60)
+    text = renderers.text(Decision(Mode.SEQUENTIAL, "inline", 1), width=60)
     assert "sequential: in the calling thread" in text
     assert "As asked." in text
     assert len(text.splitlines()) == 3

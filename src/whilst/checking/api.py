@@ -76,7 +76,7 @@ def check(
     limits = limits or Limits()
     kept = kept_schedules(keep, question.parts)
     if kept is not None:
-        verdict = once_more(kept, question, limits)
+        verdict = once_more(kept, lambda _token: question, limits)
         if verdict is not None:
             return verdict
     with Explorer(question.program, limits) as explorer:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 
+from whilst._record import Record
+
 try:
     from resource import RUSAGE_CHILDREN, getrusage
 except ImportError:  # Windows
@@ -36,61 +38,44 @@ else:
         return int((usage.ru_utime + usage.ru_stime) * 1e9)
 
 
-class Reading:
+class Reading(Record):
     """Nanoseconds on each clock at one moment."""
 
-    __slots__ = ("blocks", "children_ns", "delayed_ns", "process_ns", "thread_ns", "wall_ns")
-
-    def __init__(
-        self, wall_ns: int, thread_ns: int, process_ns: int, children_ns: int, delayed_ns: int = 0, blocks: int = -1
-    ) -> None:
-        self.wall_ns = wall_ns
-        self.thread_ns = thread_ns
-        self.process_ns = process_ns
-        self.children_ns = children_ns
-        self.delayed_ns = delayed_ns
-        self.blocks = blocks
+    wall_ns: int
+    thread_ns: int
+    process_ns: int
+    children_ns: int
+    delayed_ns: int
+    blocks: int
 
     def until(self, later: Reading) -> Lap:
+        thread_ns = later.thread_ns - self.thread_ns
         return Lap(
-            wall_s=(later.wall_ns - self.wall_ns) / 1e9,
-            thread_s=(later.thread_ns - self.thread_ns) / 1e9,
-            others_s=max(0, later.process_ns - self.process_ns - (later.thread_ns - self.thread_ns)) / 1e9,
-            children_s=(later.children_ns - self.children_ns) / 1e9,
-            delayed_s=(later.delayed_ns - self.delayed_ns) / 1e9,
-            blocks=later.blocks - self.blocks if self.blocks >= 0 else None,
+            (later.wall_ns - self.wall_ns) / 1e9,
+            thread_ns / 1e9,
+            max(0, later.process_ns - self.process_ns - thread_ns) / 1e9,
+            (later.children_ns - self.children_ns) / 1e9,
+            (later.delayed_ns - self.delayed_ns) / 1e9,
+            later.blocks - self.blocks if self.blocks >= 0 else None,
+            None,
         )
 
 
-class Lap:
-    """What passed between two readings, in seconds.
+class Lap(Record):
+    """What passed between two readings, in seconds."""
 
-    `others_s`: CPU time of the process's other threads; `delayed_s`: ready to run, but without a core; `blocks`: how
-    often the thread gave its core away to wait for something (None where that isn't counted). A thread that never
-    did has not waited, whatever the clocks say: a virtual machine that loses its core sees only that time is gone.
-    """
-
-    # Not a NamedTuple: a program that has not loaded `typing` would wait for that longer than for most calls.
-    __slots__ = ("blocks", "children_s", "delayed_s", "most_wait_s", "others_s", "thread_s", "wall_s")
-
-    def __init__(
-        self,
-        wall_s: float,
-        thread_s: float,
-        others_s: float,
-        children_s: float,
-        delayed_s: float = 0.0,
-        blocks: int | None = None,
-        most_wait_s: float | None = None,
-    ) -> None:
-        self.wall_s = wall_s
-        self.thread_s = thread_s
-        self.others_s = others_s
-        self.children_s = children_s
-        self.delayed_s = delayed_s
-        self.blocks = blocks
-        self.most_wait_s = most_wait_s
-        """As somebody else saw it, who looked now and then whether the thread waited."""
+    wall_s: float
+    thread_s: float
+    others_s: float
+    """CPU time of the process's other threads."""
+    children_s: float
+    delayed_s: float = 0.0
+    """Ready to run, but without a core."""
+    blocks: int | None = None
+    """How often the thread gave its core away to wait for something; None where that isn't counted. A thread that never
+    did has not waited, whatever the clocks say: a virtual machine that loses its core sees only that time is gone."""
+    most_wait_s: float | None = None
+    """As somebody else saw it, who looked now and then whether the thread waited."""
 
     @property
     def wait_s(self) -> float:

@@ -144,8 +144,8 @@ class Pilot:
             seen = self._gil_probe.stop()
             self._gil_probe = None
             self._add(seen)
-            lap.others_s = max(0.0, lap.others_s - seen.cpu_s)
-            lap.most_wait_s = seen.most_wait_s(lap.wall_s)
+            others_s = max(0.0, lap.others_s - seen.cpu_s)
+            lap = lap._replace(others_s=others_s, most_wait_s=seen.most_wait_s(lap.wall_s))
             self._compare(item)
         lap = lap.shared_by(calls)
         self.add(lap, calls)

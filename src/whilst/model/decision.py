@@ -61,8 +61,6 @@ class Decision:
     forecast_s: Mapping[Mode, float] = field(default_factory=dict)
     given_up: tuple[str, ...] = ()
     history: tuple[Change, ...] = ()
-    is_asked: bool = False
-    """The caller asked for the mode; nothing was decided."""
 
     def __str__(self) -> str:
         parts = [f"{self.mode.value}, {self.who}: {self.reason or 'as asked'}."]

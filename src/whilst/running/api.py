@@ -205,7 +205,7 @@ class _Run:
                 is_one_by_one=journal is not None,
             ),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
-            partial(open_backend, in_background=is_lazy, keeps_order_of_output=not isinstance(sink, UnorderedSink)),
+            partial(open_backend, in_background=is_lazy, keeps_order_of_output=type(sink) is not UnorderedSink),
         )
 
         # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.
@@ -265,12 +265,8 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
     driver = run.driver
     with run:
         driver.run()
-    error = driver.error
+    error = _noted_error(driver)
     if error is not None:
-        if isinstance(error, Exception):
-            for text in driver.policy.decision().given_up:
-                if text.startswith(_MAY_BE_WHY):
-                    add_note(error, f"whilst: {text}")
         try:
             raise error
         finally:
@@ -303,16 +299,22 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     finally:
         driver.close(kill=True)
         awaiter.close()
-    error = driver.error
+    error = _noted_error(driver)
     if error is not None:
-        if isinstance(error, Exception):
-            for text in driver.policy.decision().given_up:
-                if text.startswith(_MAY_BE_WHY):
-                    add_note(error, f"whilst: {text}")
         try:
             raise error
         finally:
             del error, run, driver, sink
+
+
+def _noted_error(driver: Driver) -> BaseException | None:
+    """What the run failed with, with notes of what was given up that may be why."""
+    error = driver.error
+    if isinstance(error, Exception):
+        for text in driver.policy.decision().given_up:
+            if text.startswith(_MAY_BE_WHY):
+                add_note(error, f"whilst: {text}")
+    return error
 
 
 def _require_call(verb: str, fn: object, items: object) -> None:

@@ -31,21 +31,6 @@ class Job:
     A call may return a coroutine whatever `is_coroutine` says: who runs the call awaits it too.
     """
 
-    __slots__ = (
-        "context",
-        "fn",
-        "how",
-        "id",
-        "is_coroutine",
-        "is_detached",
-        "native_threads",
-        "nested_workers",
-        "process_state",
-        "seed",
-        "stops_at_error",
-        "timeout_s",
-    )
-
     def __init__(
         self,
         id: int,  # noqa: A002 - the attribute's name
@@ -85,8 +70,7 @@ class Job:
     def asked_in(self, id: int, context: Context, state: ProcessState) -> Job:  # noqa: A002 - as above
         """The same job for calls that were asked for in this context and state, wherever they are made."""
         job = Job(id, self.fn)
-        for name in self.__slots__:
-            setattr(job, name, getattr(self, name))
+        vars(job).update(vars(self))
         job.id, job.context, job.process_state, job.is_detached = id, context, state, True
         return job
 

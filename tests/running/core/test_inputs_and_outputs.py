@@ -94,7 +94,7 @@ def test_sinks_put_every_value_in_its_place(sizes: list[int], order: random.Rand
     for ids in batches:
         some: list[int] | range = ids if order.random() < 0.5 else order.sample(ids, len(ids))
         for sink in (listed, ordered, unordered):
-            sink.deliver(some, [number * 10 for number in some])
+            sink.deliver(some, [number * 10 for number in some], {})
     expected = [number * 10 for number in range(bounds[-1])]
     assert listed.values == expected
     assert list(chain.from_iterable(ordered.ready)) == expected

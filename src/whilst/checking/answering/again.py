@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from whilst.checking.answering.checker import Checker
@@ -30,15 +30,6 @@ def kept_schedules(
     return KeptSchedules(keep, " ".join(name for name in names if name != reference_to(None)))
 
 
-def kept_token(kept: KeptSchedules) -> Token | None:
-    """The token of the schedule that is kept, if one is that this version of Python can follow."""
-    text = kept.token()
-    try:
-        return Token.parse(text) if text else None
-    except ReplayError:
-        return None
-
-
 def threads_in(token: Token) -> tuple[Thread, ...]:
     """The threads whose calls a token holds, made without importing anything that it names."""
     own = f"{reference_to(Thread)}\t"
@@ -49,10 +40,18 @@ def threads_in(token: Token) -> tuple[Thread, ...]:
         return ()
 
 
-def once_more(kept: KeptSchedules, question: Question, limits: Limits) -> Verdict | None:
-    """The verdict if what failed last time fails again; else it is dropped."""
-    token = kept_token(kept)
-    if token is not None:
+def once_more(kept: KeptSchedules, question_of: Callable[[Token], Question | None], limits: Limits) -> Verdict | None:
+    """The verdict if the schedule that failed last time fails again; else it is dropped.
+
+    So is one that this version of Python can't follow, or whose token names no question of this kind.
+    """
+    text = kept.token()
+    try:
+        token = Token.parse(text) if text else None
+    except ReplayError:
+        token = None
+    question = None if token is None else question_of(token)
+    if token is not None and question is not None:
         with Explorer(question.program, limits, site_keys=token.site_keys) as explorer:
             verdict = Checker(question, explorer, time.monotonic()).once_more(token)
         if verdict is not None:

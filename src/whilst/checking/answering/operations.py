@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from whilst.checking.answering.again import kept_schedules, kept_token, threads_in
+from whilst.checking.answering.again import kept_schedules, once_more, threads_in, with_kept
 from whilst.checking.answering.checker import Checker
 from whilst.checking.explain.kept import KeptSchedules
-from whilst.checking.explain.tokens import is_partial
+from whilst.checking.explain.tokens import Token, is_partial
 from whilst.checking.explorer.execution import Limits
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.drawing import Calls, Drawing, number_of_orders, parts_of, threads_of
@@ -70,7 +70,7 @@ class OperationsCheck:
                 f"than {_MOST_ORDERS:,} can't be held against: ask for fewer calls or threads"
             )
         if self._kept is not None:
-            verdict = self._kept_one(self._kept)
+            verdict = once_more(self._kept, self._question_of, self._limits)
             if verdict is not None:
                 return verdict
         unsure: Verdict | None = None
@@ -87,18 +87,10 @@ class OperationsCheck:
                 unsure = unsure or verdict
         return self._conclude(unsure, threads, calls)
 
-    def _kept_one(self, kept: KeptSchedules) -> Verdict | None:
-        """The verdict if the case that failed last time fails again."""
-        token = kept_token(kept)
-        threads = threads_in(token) if token is not None else ()
-        if token is not None and threads:
-            scenario = Scenario.of(self._make, threads, self._outcome, self._spec)
-            with Explorer(scenario.program, self._limits, site_keys=token.site_keys) as explorer:
-                verdict = Checker(scenario, explorer, time.monotonic()).once_more(token)
-            if verdict is not None:
-                return verdict
-        kept.drop()
-        return None
+    def _question_of(self, token: Token) -> Scenario | None:
+        """The case that a token names; None if it is none of calls."""
+        threads = threads_in(token)
+        return Scenario.of(self._make, threads, self._outcome, self._spec) if threads else None
 
     @staticmethod
     def _is_out_of_budget(verdict: Verdict) -> bool:
@@ -140,10 +132,8 @@ class OperationsCheck:
                 break
         found = self._ask(drawn, None, _EXECUTIONS_A_CASE, explains=True)
         is_named = found.token is not None and not is_partial(found.token)
-        trouble = self._kept.keep(found.token) if self._kept is not None and found.token and is_named else ""
         return replace(
-            found,
-            assumed=(*found.assumed, trouble) if trouble else found.assumed,
+            with_kept(self._kept if is_named else None, found),
             executions=self._executions,
             elapsed_s=time.monotonic() - self._started,
             guarantee=f"as far as the first random case that fails, number {cases}; the same call with "

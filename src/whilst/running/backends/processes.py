@@ -48,21 +48,6 @@ _PATIENCE_S = 2.0
 class _Worker:
     """This side's end of a worker."""
 
-    __slots__ = (
-        "has_ended",
-        "in_flight",
-        "is_ready",
-        "is_stopping",
-        "is_told_to_stop",
-        "number",
-        "page",
-        "reader",
-        "sock",
-        "starter",
-        "stderr_fd",
-        "writer",
-    )
-
     def __init__(
         self, number: int, sock: socket, page: StatusPage, stderr_fd: int, starter: Forks | Served | None
     ) -> None:

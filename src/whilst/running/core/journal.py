@@ -30,10 +30,10 @@ from whilst.errors import JournalError
 from whilst.model import Change
 from whilst.running.call_names import name_of
 from whilst.running.core.inputs import Source
+from whilst.running.core.outputs import Sink
 
 if TYPE_CHECKING:
     from whilst.model import Decision
-    from whilst.running.core.outputs import Sink
     from whilst.running.jobs import Job
 
 _VERSION: Final = 1
@@ -328,13 +328,8 @@ class JournalSource(Source):
         self.next_id = self._ahead[0][0] if self._ahead else self._read
 
 
-class JournalSink:
+class JournalSink(Sink):
     """Writes what was finished into the journal, then hands it on."""
-
-    can_skip = False
-
-    def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
-        raise AssertionError("every value goes into the journal")
 
     def __init__(self, inner: Sink, journal: Journal, source: JournalSource) -> None:
         self.inner = inner

@@ -7,20 +7,15 @@ from collections import deque
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any, Protocol
-else:
-    Protocol = object
+    from typing import Any
 
 
-_NO_ERRORS: Mapping[int, BaseException] = {}
-
-
-class Sink(Protocol):
+class Sink:
     """Takes values by the numbers of their calls, a batch at a time, in any order."""
 
-    undelivered: int
+    undelivered = 0
     """Values that wait here for a reader (or, ordered, for those before them)."""
-    can_skip: bool
+    can_skip = False
     """Values may reach their reader in another way than through here."""
 
     def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
@@ -28,31 +23,24 @@ class Sink(Protocol):
 
         Errors stand among the values already; `errors` tells them from exceptions that a call returned.
         """
+        raise NotImplementedError
 
     def skip(self, count: int) -> None:
-        """The next values in order do not come through here."""
+        """The next values in order do not come through here. Only where it `can_skip`."""
+        raise NotImplementedError
 
 
 _GAP = object()
 """Stands for a value that has not come yet."""
 
 
-class ListSink:
+class ListSink(Sink):
     """All values in one list, which is given and empty, in the order of the items."""
 
-    __slots__ = ("undelivered", "values")
-    can_skip = False
-
     def __init__(self, values: list[Any]) -> None:
-        self.undelivered = 0
         self.values = values
 
-    def deliver(
-        self,
-        ids: Sequence[int],
-        values: Sequence[object],
-        errors: Mapping[int, BaseException] = _NO_ERRORS,  # noqa: ARG002
-    ) -> None:
+    def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:  # noqa: ARG002
         stored = self.values
         if values is stored:  # made in place
             return
@@ -68,29 +56,33 @@ class ListSink:
         for number, value in zip(ids, values, strict=True):
             stored[number] = value
 
-    def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
-        raise AssertionError("every value has its place in the list")
 
+class UnorderedSink(Sink):
+    """A stream in the order of completion."""
 
-class OrderedSink:
-    """A stream in the order of the items: values wait for those before them."""
-
-    __slots__ = ("_early", "_next", "ready", "undelivered")
     can_skip = True
 
     def __init__(self) -> None:
         self.ready: deque[Sequence[object]] = deque()
-        self.undelivered = 0
+
+    def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:  # noqa: ARG002
+        self.undelivered += len(ids)
+        self.ready.append(values)
+
+    def skip(self, count: int) -> None:
+        """Nothing waits for them."""
+
+
+class OrderedSink(UnorderedSink):
+    """A stream in the order of the items: values wait for those before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._early: dict[int, tuple[int, Sequence[object]]] = {}
         """By first number: how many, and their values."""
         self._next = 0
 
-    def deliver(
-        self,
-        ids: Sequence[int],
-        values: Sequence[object],
-        errors: Mapping[int, BaseException] = _NO_ERRORS,  # noqa: ARG002
-    ) -> None:
+    def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:  # noqa: ARG002
         self.undelivered += len(ids)
         if type(ids) is range and ids.step == 1:
             if ids.start == self._next and not self._early:
@@ -107,26 +99,3 @@ class OrderedSink:
 
     def skip(self, count: int) -> None:
         self._next += count
-
-
-class UnorderedSink:
-    """A stream in the order of completion."""
-
-    __slots__ = ("ready", "undelivered")
-    can_skip = True
-
-    def __init__(self) -> None:
-        self.ready: deque[Sequence[object]] = deque()
-        self.undelivered = 0
-
-    def deliver(
-        self,
-        ids: Sequence[int],
-        values: Sequence[object],
-        errors: Mapping[int, BaseException] = _NO_ERRORS,  # noqa: ARG002
-    ) -> None:
-        self.undelivered += len(ids)
-        self.ready.append(values)
-
-    def skip(self, count: int) -> None:
-        """Nothing waits for them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from whilst._record import Record
 from whilst.running import process_role
 
 TYPE_CHECKING = False
@@ -25,22 +26,15 @@ _process: dict[bytes, BaseException | None] = {}
 _lock = threading.RLock()
 
 
-class Preparation:
+class Preparation(Record):
     """What precedes the first call in a worker."""
 
-    def __init__(
-        self,
-        token: bytes,
-        initializer: Callable[..., object] | None,
-        initargs: tuple[Any, ...],
-        thread_name_prefix: str,
-        max_tasks: int | None,
-    ) -> None:
-        self.token = token
-        """Names the Executor, in every process."""
-        self.initializer, self.initargs = initializer, initargs
-        self.thread_name_prefix = thread_name_prefix
-        self.max_tasks = max_tasks
+    token: bytes
+    """Names the Executor, in every process."""
+    initializer: Callable[..., object] | None
+    initargs: tuple[Any, ...]
+    thread_name_prefix: str
+    max_tasks: int | None
 
     def ensure(self) -> None:
         """Be prepared.

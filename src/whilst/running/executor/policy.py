@@ -145,7 +145,6 @@ class ThreadsFirst(FixedPolicy):
             "their waiting",
             rejected=rejected,
             history=tuple(self._changes),
-            is_asked=False,
         )
 
     def _learn(self, call: Call, value: object, cpu_ns: int) -> None:

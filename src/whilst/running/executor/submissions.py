@@ -13,6 +13,7 @@ from whilst.running.api import next_job_id
 from whilst.running.call_names import add_note, describe_arguments
 from whilst.running.calls.process_state import ProcessState
 from whilst.running.core.inputs import Source
+from whilst.running.core.outputs import Sink
 from whilst.running.executor.callbacks import CallbackThreads, SubmittedFuture
 from whilst.running.executor.initializing import Initialized
 from whilst.running.jobs import Job
@@ -156,16 +157,10 @@ def _are_alike(one: Context, other: Context | None) -> bool:
     return all(other.get(variable, _are_alike) is value for variable, value in one.items())
 
 
-class FutureSink:
+class FutureSink(Sink):
     """Answers go to futures."""
 
-    can_skip = False
-
-    def skip(self, count: int) -> None:  # noqa: ARG002 - never to be called
-        raise AssertionError("every value has its future")
-
     def __init__(self, taken: dict[int, Entry]) -> None:
-        self.undelivered = 0
         self._taken = taken
         self.callbacks = CallbackThreads()
 

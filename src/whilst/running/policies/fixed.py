@@ -246,5 +246,4 @@ def _as_asked(
         reason=reason,
         evidence=start_of_workers(config.backend, is_forked=config.is_forked),
         given_up=caveats(),
-        is_asked=True,
     )

@@ -152,7 +152,8 @@ class PilotCalls:
             if self._files is not None:
                 self._files.end()
         if preloading is not None:
-            self._first_lap.others_s = max(0.0, self._first_lap.others_s - preloading.cpu_s)
+            others_s = max(0.0, self._first_lap.others_s - preloading.cpu_s)
+            self._first_lap = self._first_lap._replace(others_s=others_s)
         self._keep(items, finished, self._first_lap)
         return finished
 

@@ -105,7 +105,6 @@ class PilotInWorkerPolicy(FixedPolicy):
             evidence = (Evidence("wait share", self._waits, "", f"{self._waits:.0%} of a call is waiting"),)
         return replace(
             super().decision(),
-            is_asked=False,
             rejected=tuple(rejected),
             evidence=evidence,
             history=self._changes,

@@ -22,16 +22,13 @@ else:
 _BROKEN_EXIT = 70
 
 
-class LoadedJob:
+class LoadedJob(Record):
     """What a batch's calls share, as it stands here."""
 
-    __slots__ = ("context", "fn", "head", "load_error")
-
-    def __init__(self, head: JobHead, context: Context, fn: Any, load_error: BaseException | None) -> None:
-        self.head = head
-        self.context = context
-        self.fn = fn
-        self.load_error = load_error
+    head: JobHead
+    context: Context
+    fn: Any
+    load_error: BaseException | None
 
 
 class LoadedBatch(Record):
@@ -44,21 +41,6 @@ class LoadedBatch(Record):
 
 class EndedCalls:
     """Calls of one batch that have ended, in columns."""
-
-    __slots__ = (
-        "awaits",
-        "cpu_ns",
-        "end_ns",
-        "ends",
-        "errors",
-        "is_last",
-        "lane",
-        "pickled",
-        "positions",
-        "start_ns",
-        "starts",
-        "values",
-    )
 
     def __init__(self) -> None:
         self.positions: tuple[int, int] | list[int] = (0, 0)

@@ -46,43 +46,19 @@ class OpenBatch:
         self.units_left = 0
 
 
-class UnsentCalls:
+class UnsentCalls(Record):
     """Calls that are to be sent in one frame, once the worker holds little enough."""
 
-    __slots__ = ("ids", "is_large", "items", "open_batch", "types")
-
-    def __init__(
-        self,
-        open_batch: OpenBatch,
-        ids: Sequence[int],
-        items: Sequence[Any],
-        *,
-        is_large: bool,
-        types: set[type] | None = None,
-    ) -> None:
-        self.open_batch = open_batch
-        self.types = types
-        """Of the items, if that is known."""
-        self.ids = ids
-        self.items = items
-        self.is_large = is_large
+    open_batch: OpenBatch
+    ids: Sequence[int]
+    items: Sequence[Any]
+    types: set[type] | None = None
+    """Of the items, if that is known."""
+    is_large: bool = False
 
 
 class SentCalls:
     """Calls that were sent in one frame."""
-
-    __slots__ = (
-        "answered",
-        "count",
-        "first_serial",
-        "has_failed",
-        "ids",
-        "is_large",
-        "is_split",
-        "items",
-        "open_batch",
-        "taken",
-    )
 
     def __init__(self, sent: UnsentCalls, first_serial: int) -> None:
         self.open_batch = sent.open_batch
@@ -126,19 +102,6 @@ class SentCalls:
 
 class InFlight:
     """One worker's calls."""
-
-    __slots__ = (
-        "jobs",
-        "next_serial",
-        "page",
-        "results_done_with",
-        "segments_in",
-        "segments_out",
-        "shares_main",
-        "units",
-        "waiting",
-        "worker",
-    )
 
     def __init__(self, worker: int, page: StatusPage) -> None:
         self.worker = worker

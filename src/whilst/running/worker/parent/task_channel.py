@@ -63,7 +63,7 @@ class TaskChannel:
         start = 0
         for end in ends:
             ids, items = batch.ids[start:end], batch.items[start:end]
-            part = UnsentCalls(open_batch, ids, items, is_large=len(ends) > 1, types=types if len(ends) == 1 else None)
+            part = UnsentCalls(open_batch, ids, items, types if len(ends) == 1 else None, len(ends) > 1)
             in_flight.waiting.append(part)
             start = end
         open_batch.units_left = len(ends)
@@ -77,7 +77,7 @@ class TaskChannel:
         """Have it in hand without sending it: its worker has died, and that is about to be said."""
         open_batch = OpenBatch(batch)
         open_batch.units_left = 1
-        in_flight.waiting.append(UnsentCalls(open_batch, batch.ids, batch.items, is_large=False))
+        in_flight.waiting.append(UnsentCalls(open_batch, batch.ids, batch.items))
 
     def pump(self, in_flight: InFlight, writer: FrameWriter) -> list[Event]:
         """Send what waits, as far as there is room."""
@@ -201,7 +201,7 @@ class TaskChannel:
             events.append(_failed(in_flight.worker, batch, list(errors), errors, is_last=is_last))
             if not good:
                 return events
-            waiting.ids, waiting.items = [ids[each] for each in good], [items[each] for each in good]
+            waiting = waiting._replace(ids=[ids[each] for each in good], items=[items[each] for each in good])
             packed = serialization.pack(waiting.items, is_careful=cares, shares_main=shares_main)
         self._introduce(in_flight, writer, state)
         unit = in_flight.take(waiting)
@@ -316,7 +316,7 @@ class TaskChannel:
         ids = [unit.ids[each] for each in positions]
         items = [unit.items[each] for each in positions]
         unit.open_batch.units_left += 1
-        return self._send_unit(in_flight, writer, UnsentCalls(unit.open_batch, ids, items, is_large=unit.is_large))
+        return self._send_unit(in_flight, writer, UnsentCalls(unit.open_batch, ids, items, None, unit.is_large))
 
     def _settle_unit(
         self, in_flight: InFlight, writer: FrameWriter, unit: SentCalls, answer: Answer, events: list[Event]
