@@ -106,7 +106,29 @@ def test_what_auto_gave_wrong(server: Server, name: str, works: bool) -> None:
         ("random_seeded", "parallel"),
         ("decimal_write", "parallel"),
         ("through_super", "parallel"),
+        ("stack_entered", "parallel"),
+        ("stack_pushed", "parallel"),
+        ("own_hash", "parallel"),
+        ("hash_in_set", "parallel"),
+        ("hash_in_get", "parallel"),
+        ("hash_in_store", "parallel"),
+        ("hash_in_test", "parallel"),
+        ("method_caller", "parallel"),
+        ("method_caller_own", "parallel"),
+        ("method_caller_map", "parallel"),
+        ("default_dict_read", "concurrent"),
+        ("subclass_hook", "parallel"),
+        ("subclass_made", "parallel"),
+        ("subclass_new_class", "parallel"),
+        ("loop_over_two", "parallel"),
+        ("numpy_view", "parallel"),
+        ("numpy_partition", "parallel"),
+        ("frame_loc", "concurrent"),
+        ("frame_inplace", "concurrent"),
     ],
 )
 def test_what_a_mode_by_name_did_not_say(server: Server, name: str, mode: str) -> None:
+    for library in ("numpy", "pandas"):
+        if f"import {library}" in BY_NAME[name].setup:
+            pytest.importorskip(library)
     hold(server, Program((BY_NAME[name],)), mode)

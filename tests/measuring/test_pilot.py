@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import threading
 import time
 
@@ -101,7 +100,7 @@ def test_a_watched_call_is_measured_and_convicted():
 
 
 def test_an_item_that_the_call_changes_is_noticed_without_a_scan():
-    pilot = Pilot(operator.methodcaller("clear"))
+    pilot = Pilot(len)  # it is changed here, so that no code tells of it
     item = {"a": 1}
     pilot.look_into(item)
     pilot.begin(item)

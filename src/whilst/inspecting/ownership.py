@@ -49,6 +49,9 @@ FILLS_ARGUMENT: Final = _words(
 )
 """Library functions that change the buffer among their arguments."""
 
+VIEWS_OF_ARRAY: Final = _words("reshape ravel view transpose swapaxes squeeze diagonal")
+"""Methods of an array whose result may be a view of it, which writes to it."""
+
 WRITES_FILE: Final = _words("write_text write_bytes touch unlink rename replace symlink_to hardlink_to")
 """Methods of a `pathlib.Path` that change what it names."""
 

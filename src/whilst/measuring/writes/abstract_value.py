@@ -7,6 +7,7 @@ unknown. Only what is shared between calls can be spoilt by overlapping them.
 
 from __future__ import annotations
 
+import functools
 import types
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,8 @@ class AbstractValue:
     among: tuple[object, ...] = ()
     test: str = ""
     """What a truth value says: the name of the shared thing that it was asked of."""
+    holds: tuple[AbstractValue, ...] = ()
+    """Of a tuple, list or dict made here: those of its parts that others see as well."""
 
     @property
     def is_known(self) -> bool:
@@ -89,6 +92,16 @@ def is_cut(parts: Sequence[AbstractValue]) -> bool:
 def blended(*parts: AbstractValue, test: str = "") -> AbstractValue:
     """Return the abstract value of a new value that is made of these."""
     return AbstractValue(from_item=any(part.from_item for part in parts), is_cut=is_cut(parts), test=test)
+
+
+def container(*parts: AbstractValue) -> AbstractValue:
+    """Return the abstract value of a new container of these."""
+    return replace(blended(*parts), holds=tuple(part for part in parts if part.is_shared or part.is_argument))
+
+
+def is_array(value: object) -> bool:
+    """One of numpy's, or what passes for one: pieces of it are views, which write to it."""
+    return hasattr(type(value), "__array_interface__")
 
 
 def is_path_type(kind: type) -> bool:
@@ -162,6 +175,8 @@ def _is_mutable(value: object) -> bool:
 
 def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
     """Return the abstract value of `owner[key]`; looked up for real only in plain dicts, lists and tuples."""
+    if owner.holds:
+        return functools.reduce(joined, owner.holds)
     label = f"{owner.name}[…]" if owner.name else ""
     derived = AbstractValue(
         name=label,
@@ -171,15 +186,17 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
         from_item=owner.from_item or key.from_item,
         is_cut=is_cut((owner, key)) or (isinstance(owner.value, (str, bytes)) and owner.from_item),
     )
-    container = owner.value
-    if type(container) in (dict, list, tuple):
+    held = owner.value
+    if is_array(held) and getattr(held, "ndim", 0) == 1 and key.made_by is not slice:
+        return ITEM if derived.from_item else UNKNOWN  # a number, or a copy
+    if type(held) in (dict, list, tuple):
         if key.is_constant:
             try:
-                value = container[key.value]  # type: ignore[index]  # a key that doesn't fit raises, as below
+                value = held[key.value]  # type: ignore[index]  # a key that doesn't fit raises, as below
             except (KeyError, IndexError, TypeError):
                 return derived
             return replace(derived, value=value, root=value if isinstance(value, (dict, list, set)) else derived.root)
-        members: Sequence[object] = tuple(container.values() if isinstance(container, dict) else container)[:64]  # type: ignore[arg-type]
+        members: Sequence[object] = tuple(held.values() if isinstance(held, dict) else held)[:64]  # type: ignore[arg-type]
         if members and all(callable(member) for member in members):
             return replace(derived, among=tuple(members))
     return derived

@@ -15,6 +15,15 @@ COMPARE: Final = ("__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__")
 TRUTH: Final = ("__bool__", "__len__")
 FORMAT: Final = ("__format__", "__str__", "__repr__")
 ITERATE: Final = ("__iter__", "__next__", "__len__")
+KEY: Final = ("__hash__", "__eq__")
+WITH: Final = ("__enter__", "__exit__", "__aenter__", "__aexit__")
+UNARY: Final = {"UNARY_NEGATIVE": ("__neg__",), "UNARY_INVERT": ("__invert__",), "UNARY_POSITIVE": ("__pos__",)}
+BY_LIBRARY: Final = (
+    *KEY, *COMPARE, *TRUTH, *FORMAT, *ITERATE, "__call__", "__getitem__", "__contains__", "__reduce__", "__reduce_ex__",
+    "__getstate__", "__copy__", "__deepcopy__", "__int__", "__float__", "__index__", "__bytes__", "__fspath__",
+    "__add__", "__radd__", "__mul__", "__sub__", "__reversed__", "__missing__",
+)  # fmt: skip
+"""What a library's function may call of an object that it is given."""
 _SIGNS: Final = {
     "+": "add", "-": "sub", "*": "mul", "/": "truediv", "//": "floordiv", "%": "mod", "**": "pow", "@": "matmul",
     "&": "and", "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift",

@@ -5,14 +5,18 @@ An instruction without a handler here is given its stack effect and no meaning.
 
 from __future__ import annotations
 
+import builtins
 import dis
 import functools
 import sys
 import types
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+from whilst.inspecting import ownership
+from whilst.inspecting.objects import look_up
 from whilst.measuring.writes import implicit_calls as implicit
 from whilst.measuring.writes.abstract_interpreter import Frame, Walker
 from whilst.measuring.writes.abstract_value import (
@@ -25,6 +29,8 @@ from whilst.measuring.writes.abstract_value import (
     AbstractValue,
     attribute,
     blended,
+    container,
+    is_array,
     joined,
     path_type,
     subscript,
@@ -38,7 +44,6 @@ _TELLING = frozenset(
 )  # fmt: skip
 """Modules of Python's own whose functions are known for what they change."""
 _SUPER = "super()"
-_OF_WITH = ("__enter__", "__exit__", "__aenter__", "__aexit__")
 
 
 def walk(frame: Frame) -> AbstractValue:
@@ -89,7 +94,18 @@ def _load_const(walker: Walker, instruction: dis.Instruction) -> None:
     walker.push(CONSTANT_NONE if value is None else AbstractValue(value=value, is_constant=True))
 
 
-@_on("LOAD_GLOBAL", "LOAD_NAME")
+@_on("LOAD_BUILD_CLASS")
+def _load_build_class(walker: Walker, _instruction: dis.Instruction) -> None:
+    walker.push(AbstractValue(name="class", value=builtins.__build_class__))
+
+
+@_on("LOAD_NAME")
+def _load_name(walker: Walker, instruction: dis.Instruction) -> None:
+    name = instruction.argval  # in the body of a class
+    walker.push(walker.load_variable(name) if name in walker.frame.variables else walker.load_global(name))
+
+
+@_on("LOAD_GLOBAL")
 def _load_global(walker: Walker, instruction: dis.Instruction) -> None:
     pushes_null = instruction.opname == "LOAD_GLOBAL" and bool((instruction.arg or 0) & 1)
     if pushes_null:
@@ -113,7 +129,7 @@ def _load_deref(walker: Walker, instruction: dis.Instruction) -> None:
     walker.push(walker.load_cell(instruction.argval))
 
 
-@_on("STORE_FAST")
+@_on("STORE_FAST", "STORE_NAME")
 def _store_fast(walker: Walker, instruction: dis.Instruction) -> None:
     walker.store_variable(instruction.argval, walker.pop())
 
@@ -131,7 +147,7 @@ def _store_fast_load_fast(walker: Walker, instruction: dis.Instruction) -> None:
     walker.push(walker.load_variable(loaded))
 
 
-@_on("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_NAME")
+@_on("STORE_GLOBAL", "DELETE_GLOBAL")
 def _store_global(walker: Walker, instruction: dis.Instruction) -> None:
     if instruction.opname != "DELETE_GLOBAL":
         walker.pop()
@@ -168,10 +184,16 @@ def _load_attr(walker: Walker, instruction: dis.Instruction) -> None:
 def _read_property(walker: Walker, found: AbstractValue, offset: int) -> AbstractValue:
     if not found.is_known and found.owner is not None:
         walker.touch(found.owner, ("__getattr__",), offset)
-    if isinstance(found.value, property) and found.owner is not None and found.value.fget is not None:
-        getter = replace(found, value=found.value.fget)
-        return walker.call(getter, [], offset)
-    return found
+    owner = found.owner
+    if owner is None or not isinstance(found.value, (property, types.GetSetDescriptorType)):
+        return found
+    getter = getattr(found.value, "fget", None)
+    given = UNKNOWN if getter is None else walker.call(replace(found, value=getter), [], offset)
+    if ownership.is_own_function(getter) or isinstance(owner.value, (type, types.ModuleType)):
+        return given
+    # What a library makes of an object may be a view of it: `frame.loc[0, "x"] = 1`, `array.T[0] = 1`.
+    root = owner.root if owner.root is not ABSENT else owner.value
+    return replace(found, value=ABSENT, root=root, made_by=object)
 
 
 @_on("LOAD_SUPER_ATTR")
@@ -205,13 +227,61 @@ def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
 @_on("BINARY_SUBSCR")
 def _binary_subscr(walker: Walker, instruction: dis.Instruction) -> None:
     owner, key = walker.pop_many(2)
-    walker.touch(owner, ("__getitem__", "__missing__"), instruction.offset)
+    _subscribe(walker, owner, key, instruction.offset)
+
+
+def _subscribe(walker: Walker, owner: AbstractValue, key: AbstractValue, offset: int) -> None:
+    walker.touch(owner, ("__getitem__", "__missing__"), offset)
+    walker.touch(key, implicit.KEY, offset)
+    if isinstance(owner.value, defaultdict) and not (key.is_constant and key.value in owner.value):
+        walker.store(owner, offset)  # makes what is not there
     walker.push(subscript(owner, key))
+
+
+@_on("BUILD_SLICE")
+def _build_slice(walker: Walker, instruction: dis.Instruction) -> None:
+    parts = walker.pop_many(instruction.arg or 2)
+    walker.push(replace(blended(*parts), made_by=slice))
+
+
+@_on("BUILD_TUPLE", "BUILD_LIST", "BUILD_SET", "BUILD_MAP")
+def _build_container(walker: Walker, instruction: dis.Instruction) -> None:
+    is_map = instruction.opname == "BUILD_MAP"
+    parts = walker.pop_many((instruction.arg or 0) * (1 + is_map))
+    if is_map or instruction.opname == "BUILD_SET":
+        for key in parts[:: 1 + is_map]:
+            walker.touch(key, implicit.KEY, instruction.offset)
+    walker.push(container(*parts))
+
+
+@_on("SET_ADD", "MAP_ADD")
+def _add_key(walker: Walker, instruction: dis.Instruction) -> None:
+    key, *_ = walker.pop_many(2 if instruction.opname == "MAP_ADD" else 1)
+    walker.touch(key, implicit.KEY, instruction.offset)
+
+
+@_on("UNPACK_SEQUENCE")
+def _unpack(walker: Walker, instruction: dis.Instruction) -> None:
+    source = walker.pop()
+    walker.touch(source, implicit.ITERATE, instruction.offset)
+    part = subscript(source, UNKNOWN) if source.holds or (source.is_shared and not source.is_known) else blended(source)
+    for _ in range(instruction.arg or 0):
+        walker.push(part)
+
+
+@_on(*implicit.UNARY)
+def _unary(walker: Walker, instruction: dis.Instruction) -> None:
+    operand = walker.pop()
+    walker.touch(operand, implicit.UNARY[instruction.opname], instruction.offset)
+    walker.push(blended(operand))
 
 
 @_on("BINARY_SLICE")
 def _binary_slice(walker: Walker, _instruction: dis.Instruction) -> None:
     owner, *_ = walker.pop_many(3)
+    if is_array(owner.value):
+        walker.push(subscript(owner, AbstractValue(made_by=slice)))
+        return
     is_piece = owner.is_cut or (owner.from_item and isinstance(owner.value, (str, bytes)))
     walker.push(AbstractValue(from_item=owner.from_item, is_cut=is_piece))
 
@@ -222,6 +292,7 @@ def _store_subscr(walker: Walker, instruction: dis.Instruction) -> None:
     taken = walker.pop_many(count)
     owner = taken[1] if instruction.opname != "DELETE_SUBSCR" else taken[0]
     walker.touch(owner, ("__setitem__", "__delitem__"), instruction.offset)
+    walker.touch(taken[-1], implicit.KEY, instruction.offset)
     if owner.value is walker.frame.globals and taken[-1].is_constant:  # `globals()["TOTAL"] = …`
         name = str(taken[-1].value)
         walker.store(replace(owner, name=name, attribute=name), instruction.offset)
@@ -234,20 +305,27 @@ def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
     left, right = walker.pop_many(2)
     sign = instruction.argrepr
     if sign == "[]":
-        walker.touch(left, ("__getitem__", "__missing__"), instruction.offset)
-        walker.push(subscript(left, right))
+        _subscribe(walker, left, right, instruction.offset)
         return
     for owner, names in zip((left, right), implicit.operators(sign), strict=True):
         walker.touch(owner, names, instruction.offset)
-    if sign.endswith("=") and type(left.value) in (list, dict, set, bytearray):
+    is_same = sign.endswith("=") and _changes_in_place(left, sign)
+    if is_same:
         walker.store(left, instruction.offset)  # `SEEN |= {...}` changes the set that others see
-    is_same = sign.endswith("=") and type(left.value) in (list, dict, set, bytearray)
     made = blended(left, right)
     if sign in ("%", "//", "&", ">>", "%=", "//=", "&=", ">>=") and left.from_item and not isinstance(left.value, str):
         made = replace(made, is_cut=True)
     if sign == "/":
         made = replace(made, made_by=path_type(left) or path_type(right))
     walker.push(left if is_same else made)
+
+
+def _changes_in_place(left: AbstractValue, sign: str) -> bool:
+    """Is it the object itself that `+=` changes? Of a view it is the array that it belongs to."""
+    if not left.is_known:
+        return left.is_shared and is_array(left.root)
+    kind = type(left.value)
+    return not ownership.is_own_type(kind) and look_up(kind, implicit.operators(sign)[0][0]) is not None
 
 
 @_on("CONTAINS_OP", "IS_OP", "COMPARE_OP")
@@ -257,6 +335,7 @@ def _compare(walker: Walker, instruction: dis.Instruction) -> None:
         walker.frame.on_identity(left, right)
     elif instruction.opname == "CONTAINS_OP":
         walker.touch(right, ("__contains__", *implicit.ITERATE), instruction.offset)
+        walker.touch(left, implicit.KEY, instruction.offset)
         walker.call(AbstractValue(name="iter", value=iter), [right], instruction.offset)  # uses an iterator up
     else:
         for each in (left, right):
@@ -404,7 +483,7 @@ def _call_function_ex(walker: Walker, instruction: dis.Instruction) -> None:
 @_on("BEFORE_WITH", "BEFORE_ASYNC_WITH")
 def _before_with(walker: Walker, instruction: dis.Instruction) -> None:
     manager = walker.pop()
-    walker.touch(manager, _OF_WITH, instruction.offset)
+    walker.touch(manager, implicit.WITH, instruction.offset)
     walker.enter_with(instruction, manager)
     walker.push(UNKNOWN)  # __exit__
     walker.push(manager)  # what __enter__ gives, most often itself
@@ -413,7 +492,7 @@ def _before_with(walker: Walker, instruction: dis.Instruction) -> None:
 @_on("LOAD_SPECIAL")
 def _load_special(walker: Walker, instruction: dis.Instruction) -> None:
     manager = walker.pop()
-    walker.touch(manager, _OF_WITH, instruction.offset)
+    walker.touch(manager, implicit.WITH, instruction.offset)
     walker.enter_with(instruction, manager)
     walker.push(UNKNOWN)
     walker.push(NULL)

@@ -7,16 +7,20 @@ Finds suspects only (`suspicions` says what is one); `Scan.unscanned` says where
 
 from __future__ import annotations
 
+import builtins
 import contextvars
 import functools
+import operator
 import types
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final, cast
 
 from whilst.inspecting import ownership
 from whilst.inspecting.objects import look_up
 from whilst.measuring.roundtrip import SAME_ANYWHERE
+from whilst.measuring.writes import implicit_calls as implicit
 from whilst.measuring.writes.abstract_interpreter import Call, Frame
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
@@ -25,6 +29,7 @@ from whilst.measuring.writes.abstract_value import (
     UNKNOWN,
     AbstractValue,
     attribute,
+    is_array,
     is_path_type,
     path_type,
     subscript,
@@ -35,6 +40,11 @@ from whilst.measuring.writes.suspicions import Suspicions, is_path, may_be_path,
 
 _LOGGER: Final = "getLogger()"
 _DEEPEST: Final = 24
+_ENTERS: Final = ("enter_context", "push", "enter_async_context", "push_async_exit")
+"""Of an `ExitStack`."""
+_CONTAINERS: Final = (list, tuple, dict, zip, enumerate, reversed)
+_WITH_PARTS: Final = (list, tuple, dict, set, deque)
+_CALLED: Final = (types.FunctionType, types.MethodType, functools.partial, operator.methodcaller)
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
 """Types whose methods never wait."""
 _MOST_FUNCTIONS: Final = 400
@@ -112,6 +122,10 @@ class _Scanner:
         target, bound = _unwrapped(callee)
         if isinstance(target, functools.partial):
             return self._call_partial(target, call, where)
+        if isinstance(target, operator.methodcaller) and call.arguments:
+            made_by, given = cast("tuple[Any, tuple[str, ...]]", target.__reduce__())
+            method = attribute(call.arguments[0], (given or made_by.args)[0])
+            return self.call(call._replace(callee=method, arguments=(ITEM,), names=()), where)
         if type(target).__name__ == "_lru_cache_wrapper":
             self.caches = True
             target = getattr(target, "__wrapped__", target)
@@ -152,6 +166,8 @@ class _Scanner:
 
     def _construct(self, kind: type, call: Call, where: str) -> AbstractValue:
         made = AbstractValue(made_by=kind)
+        if kind is operator.methodcaller and call.arguments and isinstance(call.arguments[0].value, str):
+            return AbstractValue(value=operator.methodcaller(call.arguments[0].value))
         self.suspicions.process_wide(kind, call, where)
         texts = [each.value for each in call.arguments if isinstance(each.value, str) and not each.from_item]
         if is_path_type(kind) and not ownership.is_own_type(kind) and texts and len(texts) == len(call.arguments):
@@ -161,18 +177,35 @@ class _Scanner:
             if ownership.is_own_function(method):
                 self._enter(method, [made, *(call.arguments if name == "__init__" else ())], call)
         myself = AbstractValue(name=kind.__name__, value=kind, root=kind, is_shared=True)
-        makers = (look_up(kind, "__new__"), look_up(type(kind), "__call__"))
-        makers += tuple(look_up(each, "__init_subclass__") for each in _bases_in(call))
+        self._enter_makers((look_up(kind, "__new__"), look_up(type(kind), "__call__")), myself, call)
+        if issubclass(kind, type):
+            self._make_class(call)
+        if ownership.is_own_function(ends := look_up(kind, "__del__")):
+            self._enter(ends, [made], call)
+        if not ownership.is_own_type(kind):
+            self._use_in_library(call)
+        return replace(made, holds=_held_in(call.arguments)) if kind in _CONTAINERS else made
+
+    def _enter_makers(self, makers: Iterable[object], kind: AbstractValue, call: Call) -> None:
         for maker in makers:
             maker = getattr(maker, "__func__", maker)
             if ownership.is_own_function(maker):
-                self._enter(maker, [myself, *call.arguments], call._replace(names=()))
-        return made
+                self._enter(maker, [kind, *call.arguments], call._replace(names=()))
+
+    def _make_class(self, call: Call) -> None:
+        """A class is made of the user's own, by a `class` statement or a call: its bases and their class know."""
+        for base in _bases_in(call):
+            kind = type(base)
+            makers = (look_up(base, "__init_subclass__"), look_up(kind, "__new__"), look_up(kind, "__init__"))
+            self._enter_makers(makers, AbstractValue(made_by=base), call)
 
     def _call_library(self, target: object, call: Call, where: str) -> AbstractValue:
         """A function that is not the user's: nothing is known of it beyond the tables in `ownership`."""
         self.suspicions.process_wide(target, call, where)
+        self._use_in_library(call)
         name = getattr(target, "__name__", "")
+        if target is builtins.__build_class__ or name == "new_class":
+            self._make_class(call)
         module = getattr(target, "__module__", None) or getattr(getattr(target, "__objclass__", None), "__module__", "")
         if name == "sleep" and module in ("time", "asyncio.tasks"):
             self.sleeps = self.sleeps or call.guard is None or call.guard.is_of_item
@@ -222,11 +255,14 @@ class _Scanner:
         if isinstance(target, types.MethodType | types.MethodDescriptorType):
             return self._call_unknown(call, where)
         if call.callee.owner is not None and not isinstance(call.callee.owner.value, ownership.SETTLED_TYPES):
+            if _is_in_place(call) and (call.callee.owner.is_shared or call.callee.owner.is_argument):
+                self.suspicions.write(call.callee.owner, call, where)
             self.suspicions.use_library_object(call.callee.owner, name, call, where)
         return FRESH
 
     def _call_unknown(self, call: Call, where: str) -> AbstractValue:
         """A method of something: on a container it may change it, on an open file it uses it up."""
+        self._use_in_library(call)
         owner, name = call.callee.owner, call.callee.attribute
         if owner is None:
             return UNKNOWN
@@ -248,8 +284,14 @@ class _Scanner:
             self.suspicions.suspects.append(
                 Suspect("a logger", where, Reach.SHARED, ABSENT, "", call.is_locked, call.guard, is_hint=True)
             )
-        elif name in ownership.MUTATORS and (owner.is_shared or owner.is_argument) and may_change(value):
+        elif (
+            (name in ownership.MUTATORS or (name == "partition" and is_array(value)) or _is_in_place(call))
+            and (owner.is_shared or owner.is_argument)
+            and may_change(value)
+        ):
             self.suspicions.write(owner, call, where)
+        if is_array(value) and name in ownership.VIEWS_OF_ARRAY:
+            return replace(call.callee, value=ABSENT, root=owner.root, made_by=object)
         if name in ("get", "setdefault", "pop", "popitem", "__getitem__", "values", "items", "keys"):
             return subscript(replace(owner, value=value), call.arguments[0] if call.arguments else UNKNOWN)
         return FRESH
@@ -259,12 +301,37 @@ class _Scanner:
         method = look_up(kind, name) if kind else None
         if ownership.is_own_function(method):
             return self._enter(method, [owner, *call.arguments], call)
+        if name in _ENTERS and call.arguments:
+            self._touch(call.arguments[0], implicit.WITH, call)
+            return call.arguments[0]
         return UNKNOWN
+
+    def _use_in_library(self, call: Call) -> None:
+        """What a library is given it may hash, compare, go through or call: calls that are watched tell whether."""
+        if self.suspicions.hints:
+            return
+        self.suspicions.hints = True
+        try:
+            for argument in call.arguments:
+                self._touch(argument, implicit.BY_LIBRARY, call)
+        finally:
+            self.suspicions.hints = False
+
+    def _touch(self, owner: AbstractValue, names: tuple[str, ...], call: Call) -> None:
+        if owner.is_known and owner.is_shared and not owner.is_constant:
+            for method in implicit.own_methods(owner, names):
+                self.call(call._replace(callee=method, arguments=(ITEM,), names=()), "")
 
     def _enter(self, function: types.FunctionType, arguments: list[AbstractValue], call: Call) -> AbstractValue:
         code = function.__code__
         variables = _bind(function, arguments, call.names)
-        key = (code, call.is_locked, call.guard is None or call.guard.is_of_item, *_shape(variables, code))
+        key = (
+            code,
+            self.suspicions.hints,
+            call.is_locked,
+            call.guard is None or call.guard.is_of_item,
+            *_shape(variables, code),
+        )
         if key in self.seen:
             return UNKNOWN
         if self.depth >= _DEEPEST or self.functions >= _MOST_FUNCTIONS:
@@ -323,11 +390,12 @@ class _Scanner:
                 owner = argument.owner.value if argument.owner else getattr(argument.value, "__self__", None)
                 if not isinstance(owner, types.ModuleType | type | None):  # `map(SEEN.append, …)`
                     self.call(call._replace(callee=argument, arguments=(ITEM,), names=()), where)
-            elif isinstance(argument.value, types.FunctionType | types.MethodType | functools.partial):
+            elif isinstance(argument.value, _CALLED):
                 target = argument.value.__func__ if isinstance(argument.value, types.MethodType) else argument.value
                 code = getattr(target, "__code__", None)
                 if code is None or ownership.is_own_code(code.co_filename):
-                    self.call(call._replace(callee=argument, arguments=(ITEM,), names=()), where)
+                    given = (_part_of_another(argument, call.arguments),)
+                    self.call(call._replace(callee=argument, arguments=given, names=()), where)
             elif argument.is_shared and (kind := ownership.stateful_kind(argument.value)):
                 self.suspicions.suspect(
                     Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where
@@ -336,9 +404,27 @@ class _Scanner:
 
 def _bases_in(call: Call) -> list[type]:
     """The user's own classes that a class is made of: by a `class` statement, or `type(name, bases, {})`."""
-    given = [each.value for each in call.arguments]
+    given = [each.value for each in (*call.arguments, *_held_in(call.arguments))]
     given += [each for value in given if isinstance(value, tuple) for each in value]
     return [each for each in given if isinstance(each, type) and ownership.is_own_type(each)]
+
+
+def _part_of_another(function: AbstractValue, arguments: Iterable[AbstractValue]) -> AbstractValue:
+    """What a function is called with that is passed to another, as to `map`: a part of what else that is passed."""
+    for each in arguments:
+        if each is not function and (each.holds or (each.is_shared and isinstance(each.value, _WITH_PARTS))):
+            return subscript(each, UNKNOWN)
+    return ITEM
+
+
+def _held_in(arguments: Iterable[AbstractValue]) -> tuple[AbstractValue, ...]:
+    return tuple(part for argument in arguments for part in argument.holds)
+
+
+def _is_in_place(call: Call) -> bool:
+    """`frame.drop(…, inplace=True)`, as pandas has it."""
+    named = dict(zip(call.names, call.arguments[len(call.arguments) - len(call.names) :], strict=True))
+    return "inplace" in named and named["inplace"].value is not False
 
 
 def callable_natively(target: object) -> bool:

@@ -26,6 +26,8 @@ class Suspicions:
     """The suspects so far. `where` is a place in the code, for people."""
 
     suspects: list[Suspect] = field(default_factory=list)
+    hints: bool = False
+    """What is added now is a hint: code that a library may call."""
 
     def store(self, store: Store, where: str, frame: Frame) -> None:
         target = store.target
@@ -179,10 +181,12 @@ class Suspicions:
         self, reach: Reach, what: str, target: AbstractValue, call: Call, where: str, *, reverts: bool = False
     ) -> None:
         root = target.root if target.root is not ABSENT else target.value
-        self.suspects.append(Suspect(what, where, reach, root, "", call.is_locked, call.guard, reverts))
+        locked, guard = call.is_locked, call.guard
+        self.suspects.append(Suspect(what, where, reach, root, "", locked, guard, reverts, is_hint=self.hints))
 
     def _add(self, reach: Reach, what: str, target: AbstractValue, store: Store, where: str) -> None:
-        self.suspects.append(Suspect(what, where, reach, target.root, target.attribute, store.is_locked, store.guard))
+        root, slot, locked, guard = target.root, target.attribute, store.is_locked, store.guard
+        self.suspects.append(Suspect(what, where, reach, root, slot, locked, guard, is_hint=self.hints))
 
 
 def _sets_itself(method: object) -> bool:
