@@ -20,12 +20,11 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from whilst.model.verdict import Verdict
+from whilst.model.verdict import Verdict
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

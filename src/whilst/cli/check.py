@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
+from whilst.checking.question import Question
+from whilst.checking.search.strategy import Progress
 from whilst.cli.options import Output, output_options
 from whilst.cli.status_line import StatusLine
 from whilst.errors import WhilstError
 from whilst.model.verdict import Verdict
-
-if TYPE_CHECKING:
-    from whilst.checking.question import Question
-    from whilst.checking.search.strategy import Progress
 
 ISOLATED: Final = 0
 NOT_ISOLATED: Final = 1

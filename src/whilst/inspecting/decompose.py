@@ -25,14 +25,12 @@ import threading
 import types
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final
 
 from whilst.inspecting.cpython import SIMPLE_QUEUE_HOLDS_A_LIST
 from whilst.inspecting.objects import ByType, module_of, slots_of
 from whilst.inspecting.parts import Parts, attributes, type_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
 
 
 def take_apart(value: object) -> Parts:

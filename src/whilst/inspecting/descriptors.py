@@ -7,12 +7,9 @@ import _socket
 import fcntl
 import os
 import stat
+from collections.abc import Collection
 
 from whilst._record import Record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 _TCP_BYTES = slice(120, 136)
 """Where `struct tcp_info` counts the bytes that were acknowledged and received: two integers of 8 bytes."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from whilst.model import NativePool
+from whilst.model import NativePool
 
 _MODULES_WITH_NATIVE_POOLS = ("numpy", "scipy", "sklearn", "torch", "mkl", "faiss", "cv2", "numexpr", "xgboost")
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import Any, Final, NamedTuple
 
 from whilst.inspecting.objects import attributes_of, module_of
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
 
 
 class Parts(NamedTuple):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from whilst.model.drawable import Drawable
-    from whilst.model.timeline import Timeline
+from whilst.model.drawable import Drawable
+from whilst.model.timeline import Timeline
 
 
 class Renderers(Protocol):

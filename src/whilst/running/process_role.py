@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import sys
 from _contextvars import Context, copy_context
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable
 
 private: set[int] = set()
 """Descriptors that a worker forked from this program closes at once."""

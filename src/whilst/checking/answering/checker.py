@@ -11,8 +11,9 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from whilst.checking.engine.events import Status
 from whilst.checking.explain.counterexample import counterexample_of
@@ -33,9 +34,6 @@ from whilst.errors import ReplayError
 from whilst.inspecting.descriptions import short
 from whilst.inspecting.ownership import is_foreign
 from whilst.model.verdict import Answer, Counterexample, Verdict
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
 _MOST_REMEMBERED: Final = 256
 _SETTLING: Final = 20

@@ -10,16 +10,14 @@ import copy
 import itertools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site, SiteTemplate
 from whilst.checking.observe.c_calls import Outside
+from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting.descriptions import short
-
-if TYPE_CHECKING:
-    from whilst.checking.observe.registry import ModelRegistry
 
 BLOCKS: Final = "never returns"
 _CODE: Final = compile("", "", "exec").replace(co_firstlineno=0)  # calls stand in no file

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextvars import ContextVar
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any, TextIO, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TextIO, cast
 
 
 class _Call:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 
 from whilst.running.core.messages import Submitted
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from whilst.running.jobs import Job
+from whilst.running.jobs import Job
 
 
 class CallQueue:

@@ -6,18 +6,14 @@ and the error says what became of it. Asks the back end what is running, and end
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
 
 from whilst.errors import TimeoutExceededError
+from whilst.running.backends.base import Backend
 from whilst.running.core.messages import TimedOut
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from whilst.running.backends.base import Backend
-    from whilst.running.core.pool_state import PoolState
-    from whilst.running.jobs import Finished
+from whilst.running.core.pool_state import PoolState
+from whilst.running.jobs import Finished
 
 
 class Deadlines:

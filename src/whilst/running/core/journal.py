@@ -24,17 +24,14 @@ from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from whilst.errors import JournalError
-from whilst.model import Change
+from whilst.model import Change, Decision
 from whilst.running.call_names import name_of
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import Sink
-
-if TYPE_CHECKING:
-    from whilst.model import Decision
-    from whilst.running.jobs import Job
+from whilst.running.jobs import Job
 
 _VERSION: Final = 1
 _SCHEMA: Final = """

@@ -13,6 +13,7 @@ Invariants (held by tests/running/core/test_pool_state.py over random histories)
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from whilst.running.core.call_queue import CallQueue
@@ -43,10 +44,6 @@ from whilst.running.jobs import (
     WorkerReady,
     WorkerStopped,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 _MOST_FAILED_STARTS = 3
 """When this many workers in a row could not be started, or died before they were ready, no more will be."""

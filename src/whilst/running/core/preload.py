@@ -11,13 +11,10 @@ import os
 import sys
 import threading  # noqa: F401 - whose first import must not come from a thread: it would take that for the main one
 import time
-from typing import TYPE_CHECKING
+from typing import Final
 
 from whilst.measuring.files.auditing import overlook
 from whilst.running.calls.raw_threads import forget_this_thread
-
-if TYPE_CHECKING:
-    from typing import Final
 
 _MODULES: Final = (
     "whilst.measuring.pilot",

@@ -6,14 +6,11 @@ A call brings it along: the worker, thread or process, does it once, before the 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from whilst._record import Record
 from whilst.running import process_role
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class _Here(threading.local):

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from whilst.measuring import payload
@@ -26,21 +27,15 @@ from whilst.measuring.writes.seeds import is_seeded
 from whilst.model import Change, Decision, Mode, Rejection
 from whilst.running.backends.base import BackendConfig
 from whilst.running.call_names import name_of
-from whilst.running.executor.submissions import asked_for, make_calls
+from whilst.running.core.policy import Directives, RunStatus
+from whilst.running.executor.submissions import Call, OpenInput, asked_for, make_calls
+from whilst.running.jobs import Finished
+from whilst.running.options import Options
 from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.policies.decide import hazards
 from whilst.running.policies.evidence import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
 from whilst.running.policies.pilot_in_worker import PilotInWorkerPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, Final
-
-    from whilst.running.core.policy import Directives, RunStatus
-    from whilst.running.executor.submissions import Call, OpenInput
-    from whilst.running.jobs import Finished
-    from whilst.running.options import Options
 
 _MOST_THREADS: Final = 32
 _WINDOW_NS: Final = 5_000_000

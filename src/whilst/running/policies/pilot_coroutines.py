@@ -13,23 +13,19 @@ import sys
 import time
 import types
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from whilst.measuring.clocks import delay_ns
 from whilst.measuring.files.filecode import may_touch_files
 from whilst.measuring.files.footprints import Footprints
+from whilst.measuring.pilot import Pilot
 from whilst.measuring.roundtrip import SAME_ANYWHERE, parts_of
 from whilst.measuring.writes.reachable import libraries_of
+from whilst.model import Profile
+from whilst.running.core.inputs import Source
 from whilst.running.core.policy import INLINE
-from whilst.running.policies.drift import LoopDriftDetector
-
-if TYPE_CHECKING:
-    from whilst.measuring.pilot import Pilot
-    from whilst.model import Profile
-    from whilst.running.core.inputs import Source
-    from whilst.running.jobs import Finished
-    from whilst.running.policies.drift import ProfileChange
-    from whilst.running.policies.evidence import EvidenceCollector
+from whilst.running.jobs import Finished
+from whilst.running.policies.drift import LoopDriftDetector, ProfileChange
+from whilst.running.policies.evidence import EvidenceCollector
 
 _ITEMS = 4096
 _MOST = 100

@@ -9,21 +9,18 @@ before and after), so whatever the scan suspects counts.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from whilst.measuring.pilot import Pilot
 from whilst.model import Change, Decision, Evidence, Mode, Rejection
 from whilst.running.backends.base import BackendConfig
-from whilst.running.core.policy import Policy
+from whilst.running.core.inputs import Source
+from whilst.running.core.policy import Directives, Policy, RunStatus
+from whilst.running.jobs import Finished, Job
 from whilst.running.options import OptionsError
 from whilst.running.policies.decide import hazards
 from whilst.running.policies.evidence import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
-
-if TYPE_CHECKING:
-    from whilst.running.core.inputs import Source
-    from whilst.running.core.policy import Directives, RunStatus
-    from whilst.running.jobs import Finished, Job
 
 _PILOT_CALLS: Final = 4
 _WAITS_FROM: Final = 0.5

@@ -13,9 +13,11 @@ import contextlib
 import faulthandler
 import gc
 import os
+import select
 import sys
 import time
 from _socket import socketpair
+from collections.abc import Iterable
 
 from whilst.errors import WhilstError
 from whilst.inspecting.descriptors import open_descriptors
@@ -25,13 +27,7 @@ from whilst.running.process_role import private, why_not_forked
 # Imported for the workers' sake, too: what is loaded before the fork is not loaded by every one of them.
 from whilst.running.worker.child import serial  # noqa: F401
 from whilst.running.worker.child.after_fork import become_worker, kill
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import select
-    from collections.abc import Iterable
-
-    from whilst.running.worker.transport.messages import Spawn
+from whilst.running.worker.transport.messages import Spawn
 
 __all__ = ["Forks", "private", "wait_for_rest"]
 

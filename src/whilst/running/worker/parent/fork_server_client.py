@@ -8,6 +8,7 @@ server of its own.
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from _socket import MSG_DONTWAIT, socket, socketpair
@@ -17,13 +18,8 @@ from whilst.errors import WhilstError
 from whilst.running.calls.bare import code_to_run
 from whilst.running.worker.parent import fork
 from whilst.running.worker.transport import messages
+from whilst.running.worker.transport.messages import Spawn
 from whilst.running.worker.transport.wire import FrameReader, FrameWriter, encode, send_all
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import select
-
-    from whilst.running.worker.transport.messages import Spawn
 
 _FD = 3
 _SIGINT = 2

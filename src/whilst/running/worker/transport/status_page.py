@@ -15,10 +15,7 @@ import mmap
 import os
 import sys
 from _struct import Struct
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
 
 BEGUN = 0
 """The highest serial that has begun; below it all have."""
