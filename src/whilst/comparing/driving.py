@@ -23,6 +23,7 @@ from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink
 from whilst.running.core.recorder import Recorder
 from whilst.running.jobs import Job, Limits
+from whilst.running.policies.caveats import Caveats
 from whilst.running.policies.choosing import gives_coroutines, usual_backend, why_not_forked_for
 from whilst.running.policies.fixed import FixedPolicy, InlinePolicy
 
@@ -53,7 +54,8 @@ def drive(
     if not traits_of(config.backend).module:
         policy = InlinePolicy("compared", is_lazy=False)
     else:
-        policy = FixedPolicy(config, workers, "compared", is_batched=True, is_lazy=False)
+        caveats = Caveats(job, config.backend)
+        policy = FixedPolicy(config, workers, "compared", is_batched=True, is_lazy=False, caveats=caveats)
     recorder = Recorder(name_of(fn), start_ns, is_lazy=False)
     driver = Driver(job, Source(items), policy, ListSink(values), Limits(), recorder, open_backend)
     driver.on_progress = on_progress

@@ -72,7 +72,6 @@ SETTLED_TYPES: Final = (
 EVENT_LOOP: Final = "the event loop of the calling thread"
 AT_EXIT: Final = "what atexit calls at the program's end"
 HANDLERS: Final = "signal handlers"
-FILTERS: Final = "the warning filters"
 
 PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("posix", "chdir"): "the working directory",
@@ -87,13 +86,13 @@ PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("contextlib", "redirect_stdout"): "sys.stdout",
     ("contextlib", "redirect_stderr"): "sys.stderr",
     ("contextlib", "_RedirectStream"): "sys.stdout",
-    ("warnings", "catch_warnings"): FILTERS,
-    ("warnings", "simplefilter"): FILTERS,
-    ("warnings", "filterwarnings"): FILTERS,
-    ("_warnings", "simplefilter"): FILTERS,
-    ("_py_warnings", "catch_warnings"): FILTERS,  # where they are from 3.14 on
-    ("_py_warnings", "simplefilter"): FILTERS,
-    ("_py_warnings", "filterwarnings"): FILTERS,
+    ("warnings", "catch_warnings"): "the warning filters",
+    ("warnings", "simplefilter"): "the warning filters",
+    ("warnings", "filterwarnings"): "the warning filters",
+    ("_warnings", "simplefilter"): "the warning filters",
+    ("_py_warnings", "catch_warnings"): "the warning filters",  # where they are from 3.14 on
+    ("_py_warnings", "simplefilter"): "the warning filters",
+    ("_py_warnings", "filterwarnings"): "the warning filters",
     ("locale", "setlocale"): "the locale",
     ("signal", "signal"): HANDLERS,
     ("signal", "getsignal"): HANDLERS,

@@ -19,9 +19,8 @@ from whilst.measuring.files.footprints import Footprints
 from whilst.measuring.gil_probe import GilProbe, Sightings
 from whilst.measuring.printing import Ear
 from whilst.measuring.writes.abstract_value import ABSENT
-from whilst.measuring.writes.reachable import AROUND, Found, Reachable, libraries_of
+from whilst.measuring.writes.reachable import AROUND, Found, Reachable
 from whilst.measuring.writes.scan import scan
-from whilst.measuring.writes.seeds import FLAGS, flags_asked_for
 from whilst.measuring.writes.snapshots import Watchlist, fingerprint, settings_left
 from whilst.measuring.writes.suspects import Scan
 from whilst.model import Profile, Write
@@ -95,9 +94,9 @@ class Pilot:
             self._item_after = _print_of(item)
             if self.reachable is None:
                 self.reachable = Reachable(self.fn)
-                self._note_thread_state(self.reachable, item)
+                self._note_thread_state(self.reachable)
             else:
-                self._note_thread_state(self.reachable, item)
+                self._note_thread_state(self.reachable)
                 self.is_set_per_thread = self.reachable.has_set_per_thread()
                 found = self.reachable.look()
                 self.is_settled = (
@@ -107,13 +106,11 @@ class Pilot:
                 )
             self._locks = [] if self.is_coroutine else self.reachable.locks()
 
-    def _note_thread_state(self, reachable: Reachable, item: object) -> None:
+    def _note_thread_state(self, reachable: Reachable) -> None:
         """What the program set for this thread alone, as it was before the first call."""
         for name, attribute in () if self.is_coroutine else reachable.set_here():
             what = f"what only this thread has, {name.removeprefix('the global ')}.{attribute}"
             self._strays[what] = Write(what)
-        if flags_asked_for({*reachable.libraries, *reachable.names, *libraries_of(item)}):
-            self._strays[FLAGS] = Write(FLAGS)
         for library in () if self.is_coroutine else set_for_this_thread(reachable.libraries | reachable.names):
             what = f"what only this thread has, the options of {library}"
             self._strays[what] = Write(what)
@@ -173,7 +170,8 @@ class Pilot:
                 self._strays[name] = Write(name, is_confirmed=True, spoils_threads=not is_synchronized)
             self._item_after = _print_of(item)
             if self._item_after != self._item_before:
-                self._item_writes = (Write("its own argument", is_confirmed=True, spoils_threads=False),)
+                what = "its own argument"
+                self._item_writes = (Write(what, is_confirmed=True, spoils_threads=False, is_of_item=True),)
 
     def expect_item(self) -> None:
         """The input is about to be asked for an item: look at what calls can reach."""
@@ -225,12 +223,13 @@ class Pilot:
         self.counts.clear()
         self.seen = Sightings()
 
-    def weigh(self, item: object, result: object, *, is_forked: bool = False) -> None:
+    def weigh(self, item: object, result: object, *, is_forked: bool = False, is_inherited: bool = False) -> None:
         """Measure what one call would have to send to another process, and the function itself.
 
         Args:
             item, result: of one call.
             is_forked: the other process would have all that this one has.
+            is_inherited: its items, too, which are not sent then.
         """
         # Imported where something is weighed: calls that wait are on their way before that.
         from whilst.measuring import payload
@@ -238,7 +237,7 @@ class Pilot:
 
         if self.function is None:
             self.function = payload.measure_function(self.fn)
-        self.argument = payload.measure(item, "its argument")
+        self.argument = payload.Payload() if is_inherited else payload.measure(item, "its argument")
         self.result = payload.measure(result, "its result")
         known = self.reachable.values() if self.reachable is not None else ()
         self.unlike = (
@@ -246,7 +245,7 @@ class Pilot:
             or (self.scan.identity and f"{self.scan.identity}, and a worker has a copy of it")
             or why_unlike_sent(known, "the function")
             or ("" if is_forked else _unsendable_variable(known))
-            or why_unlike_sent([item], "its argument")
+            or ("" if is_inherited else why_unlike_sent([item], "its argument"))
             or why_unlike(result, "its result", [id(each) for each in (*known, *parts_of(item))], map(id, known))
         )
 

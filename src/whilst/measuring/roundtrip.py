@@ -24,7 +24,7 @@ _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
 _BY_NAME: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Enum)
 """What is pickled as a name, and is the same object where the name leads."""
 SAME_ANYWHERE: Final = (*_BY_NAME, bool, type(None), type(Ellipsis), type(NotImplemented))
-_HOOKS: Final = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
+HOOKS: Final = ("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
 
 
 def why_unlike(value: object, noun: str, known: Iterable[int] = (), shared: Iterable[int] = ()) -> str:
@@ -102,7 +102,7 @@ def _pickles_itself(kind: type) -> bool:
     """Has it a way of its own, or does it add attributes to a class that has one and knows nothing of them?"""
     if not any(map(ownership.is_own_type, kind.__mro__)):
         return False
-    has_hook = any(hook in base.__dict__ for base in kind.__mro__[:-1] for hook in _HOOKS)
+    has_hook = any(hook in base.__dict__ for base in kind.__mro__[:-1] for hook in HOOKS)
     return has_hook or (issubclass(kind, (dict, list, set, tuple)) and hasattr(kind, "__dict__"))
 
 

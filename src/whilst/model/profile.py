@@ -21,6 +21,8 @@ class Write:
     """It would be lost in a worker process."""
     is_random: bool = False
     """Draws from a generator that all calls share: harmless unless somebody seeded it."""
+    is_of_item: bool = False
+    """It is the call's own item, or a part of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ class _Run:
             stops_at_error=is_raising,
             timeout_s=options.timeout_s,
         )
-        source, journal = Source(items), None
+        source, journal = Source(items, is_lazy=is_lazy), None
         if options.journal is not None:
             if how == "call":
                 raise OptionsError("gather() takes no journal: its tasks have no items to be known by.")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from whilst.measuring.clocks import Lap
 from whilst.running.calls.one_argument import Awaiter
 from whilst.running.core.inputs import Source
+from whilst.running.core.policy import INLINE
 from whilst.running.jobs import Job
+from whilst.running.options import Options
+from whilst.running.policies.evidence import EvidenceCollector
 from whilst.running.policies.pilot_calls import PilotCalls
 from whilst.running.policies.pilot_calls import _names_nothing as names_nothing
 
@@ -54,3 +60,24 @@ def test_a_run_that_waits_or_is_long_is_looked_into_each_time(lap: Lap, calls: i
 @pytest.mark.parametrize("fn", [open, exec, eval, __import__, Own, [].append, lambda name: __import__(name)])
 def test_what_opens_or_runs_or_holds_something_is_looked_into(fn: Callable[..., object]) -> None:
     assert not names_nothing(fn)
+
+
+class Page:
+    """Nothing but memory, and nobody can pickle it."""
+
+    def __init__(self) -> None:
+        self.found = re.match("a", "a")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+@pytest.mark.parametrize("kind", [list, tuple, iter])
+def test_items_that_a_fork_has_cost_nothing_and_need_not_be_picklable(kind: Any) -> None:
+    pages = [Page() for _ in range(32)]
+    source = Source(kind(pages))
+    calls = PilotCalls(Job(0, work), source, Awaiter(), is_lazy=False)
+    calls.pilot.add(Lap(0.1, 0.1, 0, 0))
+    calls.last = pages[0], 1
+    profile = EvidenceCollector(calls, source, Options()).profile(31, INLINE)
+    assert profile.is_picklable is (kind is not iter)
+    assert ("its argument" in profile.why_not) is (kind is iter)
+    assert not profile.argument_bytes

@@ -96,12 +96,7 @@ class _Scanner:
     sentinel: str = ""
     identity: str = ""
 
-    locks: dict[int, list[Call]] = field(default_factory=dict)
-    """By lock, what was done with it."""
-
     def result(self) -> Scan:
-        for calls in self.locks.values():
-            self.suspicions.use_lock(calls)
         unique: dict[tuple[object, ...], Suspect] = {}
         for suspect in self.suspicions.suspects:
             key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, suspect.settles)
@@ -334,7 +329,6 @@ class _Scanner:
             code,
             self.suspicions.hints,
             call.is_locked,
-            call.is_put_back,
             call.guard is None or call.guard.is_of_item,
             *_shape(variables, code),
         )
@@ -357,8 +351,7 @@ class _Scanner:
         call: Call,
     ) -> AbstractValue:
         place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
-        frame = Frame(code, names, free, variables, call.is_locked, call.guard, call.is_put_back)
-        frame.on_lock = self._use_lock
+        frame = Frame(code, names, free, variables, is_locked=call.is_locked, guard=call.guard)
         frame.on_call = lambda inner: self.call(inner, place.format(line=inner.line))
         frame.on_store = lambda store: self.suspicions.store(store, place.format(line=store.line), frame)
         frame.is_lock = lambda abstract: abstract.is_known and ownership.is_lock(abstract.value)
@@ -378,10 +371,6 @@ class _Scanner:
         finally:
             self.depth -= 1
         return returned
-
-    def _use_lock(self, call: Call) -> None:
-        assert call.callee.owner is not None
-        self.locks.setdefault(id(call.callee.owner.value), []).append(call)
 
     def _compare_identity(self, one: AbstractValue, other: AbstractValue) -> None:
         for item, known in ((one, other), (other, one)):

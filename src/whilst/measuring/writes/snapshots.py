@@ -195,7 +195,7 @@ def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool
     """`is_seen`: calls are watched, so that what one of them left changed is known."""
     what = suspect.what
     if suspect.reach is Reach.ARGUMENT:
-        return Write(f"its own argument ({what})", suspect.where, is_confirmed, spoils_threads=False)
+        return Write(f"its own argument ({what})", suspect.where, is_confirmed, spoils_threads=False, is_of_item=True)
     if suspect.reach is Reach.PROCESS:
         label = f"{what}, which the whole process shares"
         # Only some items may change it: first calls that did not can't tell whether it is put back.

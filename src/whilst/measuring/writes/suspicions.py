@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import types
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from whilst.inspecting import ownership
@@ -106,20 +105,6 @@ class Suspicions:
         elif not path.from_item and is_path(path.value):
             self.add_file(f"the file {path.value}", call, where)
 
-    def use_lock(self, calls: Sequence[Call]) -> None:
-        """A lock that is only taken, or only given back, counts something: a semaphore's turns."""
-        last = calls[-1]
-        owner = last.callee.owner
-        if owner is None or not owner.is_shared:
-            return
-        is_tried = any(call.arguments and call.callee.attribute == "acquire" for call in calls)
-        if len({call.callee.attribute for call in calls}) == 1:
-            # Turns that nobody asks for can be given back in any order.
-            self.suspect(Reach.SHARED, owner.name, owner, last._replace(is_locked=not is_tried), "")
-        elif is_tried:
-            # `if lock.acquire(blocking=False)`: in a loop nobody else ever has it.
-            self.suspect(Reach.PROCESS, f"whether {owner.name} is taken", owner, last, "", reverts=True)
-
     def add_file(self, what: str, call: Call, where: str) -> None:
         self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
 
@@ -178,7 +163,6 @@ class Suspicions:
                 self.suspect(Reach.SHARED, setting, call.callee, call, where)
                 return
             reverts = module in _REVERTING or name in _REVERTING
-            reverts = reverts or (call.is_put_back and setting == ownership.FILTERS)
             self.suspect(Reach.PROCESS, setting, call.callee, call, where, reverts=reverts)
         elif module in ownership.UNSHARABLE_PACKAGES:
             self.suspect(

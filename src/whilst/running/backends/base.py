@@ -14,10 +14,10 @@ from whilst._record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _queue import SimpleQueue
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
-    from whilst.running.jobs import Batch, Event
+    from whilst.running.jobs import Batch, Event, Job
 else:
     Protocol = object
 
@@ -56,6 +56,12 @@ class Backend(Protocol):
     """The calls of one batch are in progress together (event loops), rather than one after the other."""
     takes_early: bool
     """A worker may be sent something before it is ready: it lies there until it is."""
+
+    def inherit(self, job: Job, items: Sequence[object], changes_items: Callable[[object], bool]) -> None:
+        """All items of this job, before the first worker is started: workers forked from here on need not be sent them.
+
+        Asked of back ends whose config says `is_forked`. `changes_items`: see `Policy.changes_items`.
+        """
 
     def start_worker(self, worker: int) -> None:
         """Begin to start a worker under this number, never used before; `WorkerReady` follows."""

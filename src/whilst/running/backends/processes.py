@@ -20,10 +20,11 @@ from _socket import MSG_DONTWAIT, socketpair
 
 from whilst.errors import WhilstError
 from whilst.running.calls.deferred_signals import DeferredSignals
-from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.jobs import Batch, Event, Finished, Job, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
 from whilst.running.worker.parent import fork
 from whilst.running.worker.parent.fork import Forks
 from whilst.running.worker.parent.in_flight import InFlight
+from whilst.running.worker.parent.inherited_items import InheritedItems
 from whilst.running.worker.parent.machine_limits import machine_limit
 from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.task_channel import TaskChannel
@@ -35,7 +36,7 @@ from whilst.running.worker.transport.wire import Frame, FrameReader, FrameWriter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from whilst.running.worker.parent.fork_server_client import Served
 
@@ -125,6 +126,9 @@ class ProcessBackend:
         self._poll.register(self._woken, select.POLLIN)
         self._is_open = True
         self._owner = os.getpid()
+
+    def inherit(self, job: Job, items: Sequence[object], changes_items: Callable[[object], bool]) -> None:
+        self._channel.inherited = InheritedItems(job, items, changes_items)
 
     def start_worker(self, worker: int) -> None:
         try:
@@ -298,6 +302,9 @@ class ProcessBackend:
         """Start a worker on its ends of the socket, the page and stderr, which are its to close."""
         assert worker.starter is not None
         spawn = Spawn(worker.number, self._style, self.slots, self._memory_limit_bytes)
+        if self._is_forked and self._channel.inherited is not None:
+            spawn = spawn._replace(items=self._channel.inherited.items)
+            worker.in_flight.has_items = True
         worker.starter.start(spawn, (*fds, _standard_output(), self._tracker.writing_end()))
 
     def _watch_writing(self, worker: _Worker) -> None:

@@ -240,6 +240,9 @@ class Driver:
 
         with DeferredSignals():  # a back end that nobody knows of would never be closed
             self._pool = WorkerPool(self._open_backend(config), self.limits, self, self._end)
+        items = self.source.inheritable if config.is_forked else None
+        if items is not None:
+            self._pool.backend.inherit(self.job, items, self.policy.changes_items)
         self.recorder.name_workers(config.backend)
 
     def _feed(self, pool: WorkerPool, directives: Directives) -> None:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Source:
     """Numbered items, handed out once each, in order."""
 
-    __slots__ = ("_is_over", "_items", "_iterator", "_length", "_lifetime", "error", "next_id", "results")
+    __slots__ = ("_is_lazy", "_is_over", "_items", "_iterator", "_length", "_lifetime", "error", "next_id", "results")
 
-    def __init__(self, items: Iterable[object]) -> None:
+    def __init__(self, items: Iterable[object], *, is_lazy: bool = False) -> None:
         self.next_id = 0
         """The number of the next item to hand out: how many were taken."""
         self.error: BaseException | None = None
@@ -37,6 +37,8 @@ class Source:
         self._iterator: Iterator[object] = iter(items)
         self._length = _length_of(items)
         self._is_over = False
+        self._is_lazy = is_lazy
+        """Somebody reads results while the run goes on, and may change items to come."""
         self._lifetime: ItemLifetime | None = None
 
     def start(self) -> None:
@@ -64,6 +66,11 @@ class Source:
     def is_exhausted(self) -> bool:
         """Nothing more comes. A list that grows under the calls goes on, as in a `for` loop."""
         return self._is_over if self._items is None else self.next_id >= len(self._items)
+
+    @property
+    def inheritable(self) -> Sequence[object] | None:
+        """All items, if they lie in memory and are left alone meanwhile: a worker forked now has them by number."""
+        return None if self._is_lazy else self._items
 
     def peek(self, count: int) -> Sequence[object] | None:
         """Look at up to `count` items without taking them; None where looking means taking."""

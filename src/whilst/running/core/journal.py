@@ -250,6 +250,10 @@ class JournalSource(Source):
         return self._whole
 
     @property
+    def inheritable(self) -> None:
+        """Nothing: each item is read, and known by its digest, as its turn comes."""
+
+    @property
     def left(self) -> int | None:
         """How many were not taken yet, finished ones further on included; None where only pulling tells."""
         if self.is_exhausted:

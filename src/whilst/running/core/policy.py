@@ -127,6 +127,14 @@ class Policy:
         """
         return False
 
+    def changes_items(self, item: object) -> bool:  # noqa: ARG002 - nothing is known of any
+        """May a call change an item of this kind, as far as is known?
+
+        Asked where workers could take items from memory that they were forked with: a call that changes one would
+        then change it for later calls in that worker, too. Calls that were sent their items have copies.
+        """
+        return True
+
     def decision(self) -> Decision:
         """What was decided, with its history. Asked when the run is over, or by a reader in its midst."""
         raise NotImplementedError

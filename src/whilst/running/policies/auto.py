@@ -176,6 +176,10 @@ class AutoPolicy(Policy):
             self._adopt(replace(self._controller.profile, is_picklable=False, why_not=why), why)
         return bool(why)
 
+    def changes_items(self, item: object) -> bool:  # noqa: ARG002 - calls were watched
+        """See `Policy.changes_items`."""
+        return any(write.is_of_item for write in self._calls.pilot.writes)
+
     def decision(self) -> Decision:
         from dataclasses import replace
 

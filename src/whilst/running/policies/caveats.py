@@ -73,15 +73,11 @@ class Caveats:
             elif overlaps and write.spoils_threads:
                 said.append(f"{changes}, which calls that overlap may mix up")
         said += self._draws(found)
-        from whilst.measuring.writes.reachable import Reachable
-        from whilst.measuring.writes.seeds import FLAGS, flags_asked_for
-
-        reachable = Reachable(fn)
-        if self._traits.module and flags_asked_for(reachable.libraries | reachable.names):
-            said.append(f"It sets {FLAGS}: those of another are not given back")
         if overlaps:
             from whilst.inspecting.library_settings import set_for_this_thread
+            from whilst.measuring.writes.reachable import Reachable
 
+            reachable = Reachable(fn)
             said += [
                 f"It uses what only this thread has, the options of {library}: other threads lack them"
                 for library in set_for_this_thread(reachable.libraries | reachable.names)
@@ -91,6 +87,17 @@ class Caveats:
                 said.append(f"It uses what only this thread has, {held}: other threads lack it")
         told = tuple(dict.fromkeys(said))
         return (*told[:_MOST], f"And {len(told) - _MOST} more of this kind") if len(told) > _MOST else told
+
+    def changes_items(self, item: object) -> bool:
+        """Return whether its code may change an item like this one, or can't be followed."""
+        from whilst.measuring.writes.scan import scan
+        from whilst.measuring.writes.suspects import Reach
+
+        try:
+            found = scan(self._fn, item, how=self._how)
+        except Exception:  # a user's object may refuse to be looked at
+            return True
+        return bool(found.unscanned) or any(suspect.reach is Reach.ARGUMENT for suspect in found.suspects)
 
     def _draws(self, found: Scan) -> tuple[str, ...]:
         from whilst.measuring.writes.seeds import is_seeded

@@ -151,11 +151,15 @@ class EvidenceCollector:
         pilot.rest = self._source.peek(_LOOKED_AT)
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and _may_need_processes(profile, left):
+            from whilst.measuring.inheriting import is_only_memory
+
             if not self.can_fork(config) and self._read_elsewhere is None:
                 from whilst.measuring.reads import why_not_clean
 
                 self._read_elsewhere = why_not_clean(pilot.fn, self._calls.last[0])
-            pilot.weigh(*self._calls.last, is_forked=self.can_fork(config))
+            is_forked, item = self.can_fork(config), self._calls.last[0]
+            is_inherited = is_forked and self._source.inheritable is not None and is_only_memory([item])
+            pilot.weigh(*self._calls.last, is_forked=is_forked, is_inherited=is_inherited)
             profile = self._checked_for_shared_items(pilot.profile())
         return profile
 
@@ -219,14 +223,14 @@ class EvidenceCollector:
     def _checked_for_shared_items(self, profile: Profile) -> Profile:
         """A call that changes its item is nobody else's affair only while no other call has the same item."""
         changes = [write for write in profile.writes if write.spoils_processes and not write.spoils_threads]
-        if not any(write.what.startswith("its own argument") for write in changes):
+        if not any(write.is_of_item for write in changes):
             return profile
         items = self._source.peek(_LOOKED_AT)
         if items is not None and len({id(item) for item in items}) == len(items):
             return profile
         writes = [
             replace(write, what=f"{write.what}, which may be another call's too", spoils_threads=True)
-            if write.what.startswith("its own argument")
+            if write.is_of_item
             else write
             for write in profile.writes
         ]

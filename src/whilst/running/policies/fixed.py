@@ -212,6 +212,10 @@ class FixedPolicy(Policy):
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
         self._least = max(min(int(self._least_ns / max(call_ns, 1.0)), self._batch), 1)
 
+    def changes_items(self, item: object) -> bool:
+        """See `Policy.changes_items`."""
+        return self._caveats is None or self._caveats.changes_items(item)
+
     def decision(self) -> Decision:
         return FixedPolicy.decision_later(self)()
 

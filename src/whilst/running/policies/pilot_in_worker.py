@@ -86,6 +86,10 @@ class PilotInWorkerPolicy(FixedPolicy):
         text = f"{_CALLS_AT_ONCE} calls at once in each process, since {self._waits:.0%} of a call is waiting"
         self._changes = (Change(round(at_s, 4), text),)
 
+    def changes_items(self, item: object) -> bool:  # noqa: ARG002 - nor any other
+        """See `Policy.changes_items`: the scan found no such write, or this policy would have been refused."""
+        return False
+
     decision_later = Policy.decision_later  # not that of a fixed policy, which knows no history
 
     def decision(self) -> Decision:

@@ -36,7 +36,7 @@ from whilst.running.worker.transport.wire import FrameReader, encode, send_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from whilst.running.worker.transport.wire import Frame
@@ -56,6 +56,7 @@ class Worker:
         memory_limit_bytes: int | None,
         *,
         is_guest: bool = False,
+        items: Sequence[Any] = (),
     ) -> None:
         self.sock = sock
         self.page = page
@@ -64,6 +65,8 @@ class Worker:
         self.pid = os.getpid()
         # A fork of a big program is as big from the start, and shares nearly all of that.
         self._limit_bytes = None if memory_limit_bytes is None else _resident_bytes() + memory_limit_bytes
+        self._items = items
+        """Those that it was forked with."""
         self._is_guest = is_guest
         """Lives in the parent's own process: directory and environment are not this worker's to set."""
         self._looked_ns = 0
@@ -167,7 +170,14 @@ class Worker:
         job = self._job(head.job)
         with self._lock:
             stream, buffers = serialization.opened(head.place, frame, self._segments_in)
-        items, failures = job.context.copy().run(serialization.unpack, head.shape, stream, buffers, is_copying=False)
+        failures: dict[int, BaseException] = {}
+        if head.inherited is None:
+            loading = job.context.copy()
+            items, failures = loading.run(serialization.unpack, head.shape, stream, buffers, is_copying=False)
+        elif isinstance(head.inherited, tuple):
+            items = list(self._items[slice(*head.inherited)])
+        else:
+            items = [self._items[number] for number in head.inherited]
         del stream, buffers
         warning_filters.settle_again()
         self.output.watch_logging()
@@ -309,7 +319,7 @@ def enter(spawn: messages.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> 
         page = StatusPage(page_fd, spawn.slots)
         os.close(page_fd)
         output = OutputCapture(page, stderr_fd)
-        worker = Worker(sock, page, output, spawn.memory_limit_bytes)
+        worker = Worker(sock, page, output, spawn.memory_limit_bytes, items=spawn.items)
         worker.style = _style(spawn, worker)
         output.install()
         process_role.nested_workers = 1

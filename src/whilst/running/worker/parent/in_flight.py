@@ -55,6 +55,8 @@ class UnsentCalls(Record):
     types: set[type] | None = None
     """Of the items, if that is known."""
     is_large: bool = False
+    is_inherited: bool = False
+    """The worker has the items in its memory: their numbers are sent."""
 
 
 class SentCalls:
@@ -66,6 +68,7 @@ class SentCalls:
         self.ids = sent.ids
         self.items = sent.items
         self.is_large = sent.is_large
+        self.is_inherited = sent.is_inherited
         self.count = len(sent.ids)
         self.answered: set[int] | int = 0
         """How many from the front, as long as they are answered in order; else which positions."""
@@ -114,6 +117,8 @@ class InFlight:
         self.segments_out = SegmentOwner()
         self.segments_in = SegmentReader()
         self.results_done_with: list[int] = []
+        self.has_items = False
+        """It was forked when the items of the run were there."""
         self.shares_main = False
         """What this program has in `__main__`, the worker has too."""
 

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.running.worker.parent.in_flight import InFlight, SentCalls
+    from whilst.running.worker.parent.inherited_items import InheritedItems
     from whilst.running.worker.transport.wire import Frame, FrameWriter
 
 _KNOWN_JOBS = 16
 _UNIT_BYTES = 1 << 22
 _LIGHT = {int, float, bool, type(None)}
+_NOT_SENT = serialization.Packed(None, [], [], {})
+"""In the place of items that the worker has."""
 
 
 class TaskChannel:
@@ -42,6 +45,8 @@ class TaskChannel:
         self._keys = itertools.count()
         self._suspects: set[tuple[int, int]] = set()
         self._output = CapturedOutput()
+        self.inherited: InheritedItems | None = None
+        """What workers that are forked from here on need not be sent."""
 
     def suspect(self, calls: Iterable[tuple[Job, int]]) -> None:
         """One of these ended a worker while it was unpickled: from now on each travels alone."""
@@ -56,14 +61,19 @@ class TaskChannel:
             return [_failed(in_flight.worker, batch, batch.ids, dict.fromkeys(batch.ids, error), is_last=True)]
         open_batch, types = OpenBatch(batch), serialization.types_of(batch.items)
         ends = [len(batch.ids)]
-        if self._suspects and any((id(batch.job), each) in self._suspects for each in batch.ids):
+        inherited = self.inherited if in_flight.has_items else None
+        is_inherited = inherited is not None and inherited.are_worth_it(batch.job, batch.ids, batch.items, types)
+        if is_inherited:
+            pass
+        elif self._suspects and any((id(batch.job), each) in self._suspects for each in batch.ids):
             ends = list(range(1, len(batch.ids) + 1))
         elif not types <= _LIGHT:
             ends = _cut(batch.items)
         start = 0
         for end in ends:
             ids, items = batch.ids[start:end], batch.items[start:end]
-            part = UnsentCalls(open_batch, ids, items, types if len(ends) == 1 else None, len(ends) > 1)
+            known = types if len(ends) == 1 else None
+            part = UnsentCalls(open_batch, ids, items, known, len(ends) > 1, is_inherited)
             in_flight.waiting.append(part)
             start = end
         open_batch.units_left = len(ends)
@@ -186,7 +196,12 @@ class TaskChannel:
         job = batch.job
         state = self._state(job)
         cares, shares_main = state.cares(in_flight.shares_main), in_flight.shares_main
-        packed = serialization.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
+        packed = _NOT_SENT
+        if not waiting.is_inherited:
+            packed = serialization.pack(items, is_careful=cares, shares_main=shares_main, types=waiting.types)
+            if packed.failures and in_flight.has_items and self.inherited is not None:
+                waiting = waiting._replace(is_inherited=self.inherited.may_be_used(job, ids, items))
+                packed = _NOT_SENT if waiting.is_inherited else packed
         events: list[Event] = []
         if packed.failures:
             from whilst.running.worker.transport.pickle_errors import not_picklable, noun_of
@@ -206,6 +221,8 @@ class TaskChannel:
         self._introduce(in_flight, writer, state)
         unit = in_flight.take(waiting)
         parcel = serialization.parcel(packed, in_flight.segments_out)
+        if in_flight.has_items and self.inherited is not None:
+            self.inherited.sent_bytes += sum(map(len, packed.chunks)) + sum(each.nbytes for each in packed.buffers)
         dropped, in_flight.segments_out.dropped = in_flight.segments_out.dropped, []
         given_back, in_flight.results_done_with = in_flight.results_done_with, []
         head = (
@@ -219,6 +236,7 @@ class TaskChannel:
             None if parcel.place is None else tuple(parcel.place),
             given_back,
             dropped,
+            _named(unit.ids) if unit.is_inherited else None,
         )
         _write(writer, messages.BATCH, head, parcel)
         return events
@@ -316,7 +334,8 @@ class TaskChannel:
         ids = [unit.ids[each] for each in positions]
         items = [unit.items[each] for each in positions]
         unit.open_batch.units_left += 1
-        return self._send_unit(in_flight, writer, UnsentCalls(unit.open_batch, ids, items, None, unit.is_large))
+        again = UnsentCalls(unit.open_batch, ids, items, None, unit.is_large, unit.is_inherited)
+        return self._send_unit(in_flight, writer, again)
 
     def _settle_unit(
         self, in_flight: InFlight, writer: FrameWriter, unit: SentCalls, answer: Answer, events: list[Event]
@@ -359,6 +378,11 @@ def _size_of(item: Any) -> int:
         return len(item)
     size = getattr(item, "nbytes", 0)
     return size if type(size) is int else 0
+
+
+def _named(ids: Sequence[int]) -> tuple[int, int] | list[int]:
+    """The numbers of calls, as short as can be."""
+    return (ids.start, ids.stop) if isinstance(ids, range) else list(ids)
 
 
 def _write(writer: FrameWriter, kind: int, head: tuple[Any, ...], parcel: serialization.Parcel) -> None:

@@ -53,6 +53,8 @@ class BatchHead(Record):
     given_back: Sequence[int]
     """Segments of results that the parent is done with."""
     dropped: Sequence[int]
+    inherited: tuple[int, int] | list[int] | None = None
+    """Which of the items that the worker was forked with: (from, to), or each. None: the payload holds them."""
 
 
 class Answer(Record):
@@ -86,3 +88,5 @@ class Spawn(Record):
     style: str
     slots: int
     memory_limit_bytes: int | None
+    items: Sequence[Any] = ()
+    """What a fork of the program finds in its memory and need not be sent."""
