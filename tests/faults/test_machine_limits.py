@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from whilst.errors import MachineLimitError
+from whilst.errors import MachineLimitError, WhilstError
 from whilst.running.backends.processes import ProcessBackend
 from whilst.running.jobs import WorkerFailed
+from whilst.running.worker.parent import fork_server_client
 from whilst.running.worker.parent.machine_limits import machine_limit
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -118,6 +119,28 @@ def test_a_limit_survives_pickling_and_keeps_its_number(number: int) -> None:
     assert isinstance(error, MachineLimitError)
     assert isinstance(error, OSError)
     assert error.errno == number
+
+
+class Unreachable:
+    """A server to which there is no connection to be had."""
+
+    number = errno.EMFILE
+
+    def connect(self) -> None:
+        raise OSError(self.number, os.strerror(self.number))
+
+    def is_alive(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.EMFILE, "Too many open files"), (errno.EPIPE, "ends as soon")])
+def test_no_connection_to_the_server_is_laid_to_what_prevents_it(
+    monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    monkeypatch.setattr(Unreachable, "number", number)
+    monkeypatch.setattr(fork_server_client, "_server", Unreachable())
+    with pytest.raises((OSError, WhilstError), match=said):
+        fork_server_client.lease()
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no worker processes here")

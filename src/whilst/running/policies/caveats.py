@@ -49,7 +49,9 @@ class Caveats:
         fn = self._fn
         is_far = self._traits.is_remote
         if self._how == "call" and is_far:
-            start = f"are no forks of this program ({self._why_clean})" if self._why_clean else "know what was set then"
+            start = (
+                f"are no forks of this program ({self._why_clean})" if self._why_clean else "are forks made at first"
+            )
             return (
                 f"Workers {start}: what the program sets later, or elsewhere than in arguments, is not sent to them",
             )

@@ -7,6 +7,7 @@ server of its own.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -167,8 +168,13 @@ _users = 0
 
 
 def lease() -> Lease:
-    """Connect to the server, starting it if there is none."""
+    """Connect to the server, starting it if there is none.
+
+    Raises:
+        OSError, WhilstError: there can be none, or no connection to it.
+    """
     global _server, _users
+    why: OSError | None = None
     with _lock:
         for _ in range(2):
             if _server is not None and not _server.is_alive():
@@ -178,10 +184,13 @@ def lease() -> Lease:
                 _server = _Server()
             try:
                 sock = _server.connect()
-            except OSError:
+            except OSError as error:
+                why = error
                 continue
             _users += 1
             return Lease(sock)
+    if why is not None and why.errno not in (errno.EPIPE, errno.ECONNRESET):
+        raise why  # it is not the server's fault
     raise WhilstError("The server that forks workers ends as soon as it starts. Pass mode='concurrent' for threads.")
 
 
