@@ -6,10 +6,11 @@ very first call is kept apart: it may load a model or open a connection that the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whilst.inspecting.library_settings import set_for_this_thread
 from whilst.inspecting.ownership import holds_lock, is_own_type
@@ -17,7 +18,6 @@ from whilst.inspecting.settings import settings_now
 from whilst.measuring import clocks
 from whilst.measuring.files.footprints import Footprints
 from whilst.measuring.gil_probe import GilProbe, Sightings
-from whilst.measuring.printing import Ear
 from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.reachable import AROUND, Found, Reachable
 from whilst.measuring.writes.scan import scan
@@ -40,6 +40,43 @@ _LOCKED: Final = 0.1
 """Below this share of a call's waiting a lock held meanwhile limits nothing."""
 _FILE_S: Final = 100e-6
 """What opening, writing or deleting a small file takes."""
+
+
+class _Stream:
+    """Stands for `sys.stdout`, and notes that something was written."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.has_heard = False
+
+    def write(self, text: str) -> int:
+        self.has_heard = True
+        return self._stream.write(text)  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Ear:
+    """Listens from when it is made until `close`, which says whether something was printed: by a call, or by an input
+    while it is asked for an item.
+
+    Calls that overlap print in the order of their items. Where the input prints as well, its lines belong between
+    theirs, and there they are only if item and call take turns.
+    """
+
+    def __init__(self) -> None:
+        self._outer = sys.stdout
+        self._stream = None if self._outer is None else _Stream(self._outer)
+        if self._stream is not None:
+            sys.stdout = self._stream
+
+    def close(self) -> bool:
+        if self._stream is None:
+            return False
+        if sys.stdout is self._stream:  # else somebody has put something else there, who puts it back
+            sys.stdout = self._outer
+        return self._stream.has_heard
 
 
 @dataclass(slots=True)
@@ -82,7 +119,7 @@ class Pilot:
     _item_writes: tuple[Write, ...] = ()
     _gil_probe: GilProbe | None = None
     _start: clocks.Reading | None = None
-    _ear: Ear | None = None
+    _ear: _Ear | None = None
     _input_prints: bool = False
     _locks: list[tuple[str, object]] = field(default_factory=list)
 
@@ -128,7 +165,7 @@ class Pilot:
             self._gil_probe = GilProbe([lock for _, lock in self._locks])
         self.files.begin(item)
         if self._input_prints:
-            self._ear = Ear()
+            self._ear = _Ear()
         self._start = clocks.read()
 
     def end(self, item: object = ABSENT, *, calls: int = 1) -> clocks.Lap:
@@ -175,7 +212,7 @@ class Pilot:
 
     def expect_item(self) -> None:
         """The input is about to be asked for an item: look at what calls can reach."""
-        self._ear = Ear()
+        self._ear = _Ear()
         if self.reachable is not None:
             self.reachable.look()
 

@@ -1,23 +1,30 @@
-"""The verb: check the arguments, bound, search, prove, and return a plan."""
+"""The verb: check the arguments, bound, search, prove, draw uncertain lengths, and return a plan."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from typing import Final
 
 from whilst.errors import DayError
-from whilst.model import Day, Mode, Task
+from whilst.model import Day, Estimate, Mode, Task
 from whilst.planning.bounds import Bound, LowerBound
 from whilst.planning.dispatching import Policy
 from whilst.planning.picturing import make_timeline
-from whilst.planning.planned import Plan, Plans
-from whilst.planning.problem import Problem, Schedule, likely_lengths_ns, make_problem
+from whilst.planning.planned import Percentiles, Plan, Plans
+from whilst.planning.problem import Problem, Schedule, likely_lengths_ns, make_problem, to_ns
 from whilst.planning.reading import read_day
 from whilst.planning.searching import Found, find_declared, find_schedule
 from whilst.planning.solving import solve
-from whilst.planning.uncertainty import choose_draws, draw_percentiles
+
+_MOST_DRAWS: Final = 1000
+_FEWEST_DRAWS: Final = 20
+# Operations dispatched over all draws: about three seconds.
+_EFFORT: Final = 300_000
 
 
 def plan(
@@ -65,8 +72,8 @@ def plan(
     proved = _prove(problem, found, bound.best, optimal_s, seed)
     percentiles = None
     if day.is_uncertain:
-        percentiles = draw_percentiles(
-            day, mode, present, proved.policy, seed=seed, draws=draws or choose_draws(len(lengths_ns))
+        percentiles = _draw_percentiles(
+            day, mode, present, proved.policy, seed=seed, draws=draws or _choose_draws(len(lengths_ns))
         )
     return Plan(
         mode=mode,
@@ -192,3 +199,40 @@ def _prove(problem: Problem, found: Found, bound: Bound, optimal_s: float | None
 
 def _facts(proved: _Proved) -> Mapping[str, str]:
     return {"proof": proved.proof, "bound": proved.bound.reason, "rule": proved.rule}
+
+
+def _choose_draws(steps: int) -> int:
+    """A thousand draws, fewer on a day of many steps."""
+    return max(_FEWEST_DRAWS, min(_MOST_DRAWS, _EFFORT // max(1, steps)))
+
+
+def _draw_percentiles(
+    day: Day, mode: Mode, executors: Sequence[str], policy: Policy, *, seed: int, draws: int
+) -> Percentiles:
+    """Run the plan's policy on drawn lengths; return the 10th, 50th and 90th percentile of the makespan (nearest rank).
+
+    A plan is made knowing the likely lengths alone, so a draw must not be planned again with its lengths known: that
+    would measure a clairvoyant. The same seed gives the same lengths in every mode, so modes are compared on equal days.
+    """
+    makespans = sorted(
+        policy.run(make_problem(day, mode, executors, lengths_ns)).makespan for lengths_ns in _drawn(day, seed, draws)
+    )
+
+    def at(share: float) -> float:
+        return makespans[max(0, math.ceil(share * draws) - 1)] / 1e9
+
+    return Percentiles(at(0.1), at(0.5), at(0.9), draws, seed)
+
+
+def _drawn(day: Day, seed: int, draws: int) -> Iterator[list[int]]:
+    # Seeded, so that the same day gives the same percentiles; nothing here is a secret.
+    source = random.Random(seed)  # noqa: S311
+    lengths = [step.length for task in day.tasks for step in task.steps]
+    fixed = [None if isinstance(length, Estimate) else to_ns(length) for length in lengths]
+    for _ in range(draws):
+        yield [
+            max(1, to_ns(source.triangular(length.low_s, length.high_s, length.likely_s)))
+            if isinstance(length, Estimate)
+            else sure or 0
+            for length, sure in zip(lengths, fixed, strict=True)
+        ]

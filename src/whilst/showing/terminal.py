@@ -7,23 +7,24 @@ colour alone. A terminal that isn't UTF-8 gets ASCII.
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from whilst.model import Decision, Kind, Timeline
+from whilst.model import Decision, Kind, Mode, Timeline
 from whilst.model.verdict import Verdict
-from whilst.showing.axis import Axis
-from whilst.showing.decisions import decision_panel
-from whilst.showing.figures import figures_of, is_figure, percent
+from whilst.showing.figures import figures_of, is_figure, length_text, percent
 from whilst.showing.glyphs import ASCII, UTF8, Glyphs, printable
-from whilst.showing.pictures import Picture, picture_of
+from whilst.showing.pictures import Picture, picture_of, shared_unit
 from whilst.showing.rows import MOST_EXECUTOR_ROWS, Bar, Layer, Row, means_of, rows_of
 from whilst.showing.verdict_text import verdict_text
 
@@ -55,7 +56,7 @@ def text(value: object, *, width: int | None = None) -> str:
 
 def _rendered(value: object, width: int, glyphs: Glyphs) -> RenderableType:
     if isinstance(value, Decision):
-        return decision_panel(value, glyphs)
+        return _decision_panel(value, glyphs)
     return Group(*_parts(picture_of(value), width, glyphs))
 
 
@@ -78,7 +79,7 @@ def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableT
     if any(len(timeline.executors) > MOST_EXECUTOR_ROWS for timeline in drawn):
         least = _WIDEST_NAME
     gutter = min(max(least, longest + 2), _WIDEST_NAME, max(8, width // 4)) + 1
-    axis = Axis.of(drawn, max(10, width - gutter - _PERCENT_WIDTH))
+    axis = _Axis.of(drawn, max(10, width - gutter - _PERCENT_WIDTH))
     for name, timeline in zip(picture.names, picture.timelines, strict=True):
         yield Text.assemble(
             (printable(name, glyphs), "bold"), (f"  {'planned' if timeline.is_predicted else 'measured'}", "dim")
@@ -89,6 +90,66 @@ def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableT
         yield _legend(glyphs)
 
 
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """`columns` cells, `cells_per_step` of them between two ticks that are `step` units apart."""
+
+    columns: int
+    step: float
+    cells_per_step: int
+    unit: str
+    is_shared: bool
+    factor: float = 1.0
+    """How many of the written unit make one of the axis's: 1000 where seconds are written in ms."""
+
+    @classmethod
+    def of(cls, timelines: Sequence[Timeline], width: int) -> _Axis:
+        """Choose the axis for these timelines, at most `width` cells wide.
+
+        A step takes a whole number of cells, so that bars which end on whole hours end on whole cells.
+        """
+        unit = shared_unit(timelines)
+        lengths = [line.makespan_s / (line.unit_s if unit is not None else 1.0) for line in timelines]
+        end = max(lengths, default=0.0) or 1.0
+        factor, written = 1.0, unit or "s"
+        if written == "s" and end < 1:
+            factor, written = next((pair for pair in ((1e3, "ms"), (1e6, "µs")) if end * pair[0] >= 1), (1e9, "ns"))
+        step = _step(end * factor, width)
+        cells_per_step = max(1, int(step / (end * factor) * width + 1e-9))
+        columns = min(width, math.ceil(end * factor / step * cells_per_step - 1e-9))
+        return cls(max(1, columns), step, cells_per_step, written, unit is not None, factor)
+
+    def cell_ns(self, timeline: Timeline) -> float:
+        """Nanoseconds of the timeline's clock that a cell stands for."""
+        unit_s = timeline.unit_s if self.is_shared else 1.0
+        return self.step / self.factor * unit_s * 1e9 / self.cells_per_step
+
+    def lines(self, gutter: int, glyphs: Glyphs) -> Iterator[Text]:
+        """The rule with its ticks, and the figures below them."""
+        rule = [glyphs.rule] * self.columns
+        figures = " " * 0
+        for number in range(self.columns // self.cells_per_step + 1):
+            at = number * self.cells_per_step
+            if at < self.columns:
+                rule[at] = glyphs.tick
+            figure = f"{round(number * self.step, 9):g}"
+            if len(figures) <= at and at + len(figure) <= self.columns + 6:
+                figures = figures.ljust(at) + figure
+        unit = self.unit.replace("µ", "u") if glyphs.is_ascii else self.unit
+        yield Text(" " * gutter + "".join(rule), "dim")
+        yield Text(" " * gutter + figures + f" {unit}", "dim", no_wrap=True)
+
+
+def _step(end: float, width: int) -> float:
+    """The smallest step of 1, 2 or 5 times a power of ten whose figures have room between the ticks."""
+    power = 10.0 ** math.floor(math.log10(end))
+    for size in (power * each for each in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)):
+        figures = max(len(f"{round(size * number, 9):g}") for number in range(1, min(50, int(end / size) + 2)))
+        if size / end * width >= figures + 3:
+            return size
+    return power * 10
+
+
 def _task_names(timelines: Sequence[Timeline]) -> Iterator[str]:
     """Names that may stand before a row of their own, with the room for their indent."""
     for timeline in timelines:
@@ -96,7 +157,7 @@ def _task_names(timelines: Sequence[Timeline]) -> Iterator[str]:
             yield from ("  " + name for name in timeline.tasks)
 
 
-def _timeline(timeline: Timeline, axis: Axis, gutter: int, width: int, glyphs: Glyphs) -> Iterator[Text]:
+def _timeline(timeline: Timeline, axis: _Axis, gutter: int, width: int, glyphs: Glyphs) -> Iterator[Text]:
     if not timeline.makespan_ns:
         what = f"{len(timeline)} spans of no length" if timeline else "no spans"
         yield Text(f"  Nothing to draw: {what}.")
@@ -225,3 +286,58 @@ def _table(rows: Sequence[Sequence[str]], glyphs: Glyphs) -> Table:
     for row in body:
         table.add_row(*(Text(printable(cell, glyphs)) for cell in row))
     return table
+
+
+def _decision_panel(decision: Decision, glyphs: Glyphs) -> Panel:
+    """Return the panel; whatever a user named is made printable first."""
+
+    def clean(text: str) -> str:
+        return printable(text, glyphs)
+
+    parts: list[RenderableType] = [Text(clean(decision.reason or "As asked."))]
+    if decision.evidence:
+        parts += [Text(), Text("Measured", "bold")]
+        parts += [
+            Text(f"  {clean(each.text or _figure(each.name, each.value, each.unit))}") for each in decision.evidence
+        ]
+    if decision.rejected or decision.forecast_s:
+        parts += [Text(), _mode_table(decision, glyphs)]
+    if decision.given_up:
+        parts += [Text(), Text("Done without", "bold"), *(Text(f"  {clean(each)}") for each in decision.given_up)]
+    if decision.history:
+        parts += [Text(), Text("Changed while running", "bold")]
+        parts += [Text(f"  after {length_text(each.at_s)}: {clean(each.text)}") for each in decision.history]
+    return Panel(Group(*parts), title=Text(clean(_decision_title(decision)), "bold"), title_align="left", expand=True)
+
+
+def _decision_title(decision: Decision) -> str:
+    batch = f", {decision.batch} calls a batch" if decision.batch > 1 else ""
+    return f"{decision.mode.value}: {decision.who}{batch}"
+
+
+def _mode_table(decision: Decision, glyphs: Glyphs) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("mode")
+    if decision.forecast_s:
+        table.add_column("forecast", justify="right", no_wrap=True)
+    table.add_column("")
+    reasons = {rejection.mode: rejection.reason for rejection in decision.rejected}
+    for mode in Mode:
+        if mode is not decision.mode and mode not in reasons and mode not in decision.forecast_s:
+            continue
+        is_chosen = mode is decision.mode
+        seconds = decision.forecast_s.get(mode)
+        forecast = (
+            [printable(length_text(seconds) if seconds is not None else "", glyphs)] if decision.forecast_s else []
+        )
+        why = "chosen" if is_chosen else reasons.get(mode, "")
+        table.add_row(
+            Text(mode.value, "bold" if is_chosen else ""),
+            *forecast,
+            Text(printable(why, glyphs), "bold" if is_chosen else ""),
+        )
+    return table
+
+
+def _figure(name: str, value: float, unit: str) -> str:
+    return f"{name} {value:.3g} {unit}".rstrip()
