@@ -212,7 +212,7 @@ def _draw_percentiles(
     """Run the plan's policy on drawn lengths; return the 10th, 50th and 90th percentile of the makespan (nearest rank).
 
     A plan is made knowing the likely lengths alone, so a draw must not be planned again with its lengths known: that
-    would measure a clairvoyant. The same seed gives the same lengths in every mode, so modes are compared on equal days.
+    would measure a clairvoyant. The same seed gives the same lengths in every mode: they are compared on the same days.
     """
     makespans = sorted(
         policy.run(make_problem(day, mode, executors, lengths_ns)).makespan for lengths_ns in _drawn(day, seed, draws)

@@ -39,11 +39,8 @@ class Job:
         is_coroutine: bool = False,
         context: Context | None = None,
         seed: int | None = None,
-        native_threads: int | None = None,
         stops_at_error: bool = False,
         timeout_s: float | None = None,
-        nested_workers: int = 1,
-        process_state: ProcessState | None = None,
     ) -> None:
         self.id = id
         self.fn = fn
@@ -54,15 +51,11 @@ class Job:
         """The caller's variables. Each batch runs in a copy; to another process goes what can be pickled."""
         self.seed = seed
         """The draws of item k depend on (seed, k) alone; see `running.calls.seeding`."""
-        self.native_threads = native_threads
-        """How many threads BLAS or OpenMP may use inside one worker process; None: as they like."""
         self.stops_at_error = stops_at_error
         """A batch ends at its first error: the rest of it does not begin, and is not answered."""
         self.timeout_s = timeout_s
         """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
-        self.nested_workers = nested_workers
-        """How many workers a map made inside one of these calls may use (1: it runs inline)."""
-        self.process_state = process_state
+        self.process_state: ProcessState | None = None
         """In which its calls were asked for; None: that of the moment in which the first of them is sent."""
         self.is_detached = False
         """Each call is made in a copy of `context`, whoever makes it: the thread that moves the run on is nobody's."""

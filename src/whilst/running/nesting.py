@@ -1,8 +1,7 @@
-"""How many workers a map may use that is made inside a call of another map.
+"""Is a map made inside a call of another map? Then it runs inline, in the worker that makes the call.
 
-Each worker says, in the thread that makes the calls, how many workers are left for them: one means that a nested
-map runs inline, in the worker itself. Without it n workers with n workers each would share the same cores, and a
-nested map that waits for a worker of its own pool would wait for ever.
+Each worker says so: a thread for itself, a process for all its threads. Without it n workers with n workers each would
+share the same cores, and a nested map that waits for a worker of its own pool would wait for ever.
 """
 
 from __future__ import annotations
@@ -10,26 +9,26 @@ from __future__ import annotations
 # Not `threading`, which a program with one thread may never have loaded.
 from _thread import _local
 
-from whilst.running import process_role as share
+from whilst.running import process_role
 
 
 class _Here(_local):
-    workers: int | None = None
+    is_worker = False
 
 
 _here = _Here()
 
 
-def enter_worker(workers: int) -> None:
-    """From here on this thread makes calls for a pool; maps inside of them may use this many workers."""
-    _here.workers = workers
+def enter_worker() -> None:
+    """From here on this thread makes calls for a pool."""
+    _here.is_worker = True
 
 
 def leave_worker() -> None:
     """This thread makes calls for nobody any more."""
-    _here.workers = None
+    _here.is_worker = False
 
 
-def workers_left() -> int | None:
-    """How many workers a map made in this thread may use; None: it is nobody's worker, thus as it likes."""
-    return share.nested_workers if _here.workers is None else _here.workers
+def is_in_worker() -> bool:
+    """Whether calls are made for a pool in this thread, or in the whole process."""
+    return _here.is_worker or process_role.is_worker

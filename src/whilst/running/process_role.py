@@ -10,8 +10,8 @@ private: set[int] = set()
 """Descriptors that a worker forked from this program closes at once."""
 
 
-nested_workers: int | None = None
-"""How many workers a map made in a call here may use; None: this process is nobody's worker. For `running.nesting`."""
+is_worker = False
+"""All calls in this process are made for the program that started it."""
 _main_size = -1
 tasks_left: int | None = None
 """How many more calls are made here before the process is replaced; None: no limit."""

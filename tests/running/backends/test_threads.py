@@ -12,7 +12,7 @@ from whilst.errors import WorkerDiedError
 from whilst.running.api import map  # noqa: A004
 from whilst.running.backends import threads
 from whilst.running.jobs import Batch, Finished
-from whilst.running.nesting import workers_left
+from whilst.running.nesting import is_in_worker
 
 
 def test_a_run_goes_on_when_no_more_threads_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +27,7 @@ def test_a_run_goes_on_when_no_more_threads_can_be_started(monkeypatch: pytest.M
 
     monkeypatch.setattr(_thread, "start_new_thread", start_two)
     assert map(abs, range(-200, 0), mode="concurrent", workers=8) == list(range(200, 0, -1))
-    assert workers_left() is None
+    assert not is_in_worker()
 
 
 def test_a_thread_that_was_never_needed_is_never_started(monkeypatch: pytest.MonkeyPatch) -> None:

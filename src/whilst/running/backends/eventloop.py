@@ -20,7 +20,7 @@ from whilst.running.calls.coroutines import CoroutineRunner
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.jobs import Batch, Event, WorkerReady, WorkerStopped
-from whilst.running.nesting import enter_worker, leave_worker, workers_left
+from whilst.running.nesting import is_in_worker, leave_worker
 
 _PATIENCE_S = 0.5
 """How long a killing `close` waits for coroutines that don't end when they are cancelled."""
@@ -128,11 +128,12 @@ class _Here:
 
     def events(self, timeout_s: float | None) -> list[Event]:
         if not self._found:
-            within = workers_left()
+            was_in_worker = is_in_worker()
             self._coroutines.resume()
             self._loop.run_until_complete(self._news(timeout_s))
             # What the coroutines set for this thread holds for their calls, not for the caller.
-            leave_worker() if within is None else enter_worker(within)
+            if not was_in_worker:
+                leave_worker()
         found = list(self._found)
         self._found.clear()
         self._has_news.clear()

@@ -21,7 +21,7 @@ from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.perform import Cell, perform
 from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerReady, WorkerStopped
-from whilst.running.nesting import enter_worker, leave_worker, workers_left
+from whilst.running.nesting import enter_worker, is_in_worker, leave_worker
 
 _PATIENCE_S = 0.3
 """How long a killing `close` lets calls end by themselves, before it raises in them, and again after."""
@@ -168,20 +168,21 @@ class _Thread:
 
     def serve_here(self) -> None:
         """Make the calls in the driver's thread, because this one can't be started."""
-        within, awaiter = workers_left(), Awaiter()
+        was_in_worker, awaiter = is_in_worker(), Awaiter()
         self.inbox.put(None)
         try:
             self._serve(awaiter)
         finally:
             awaiter.close()
-            leave_worker() if within is None else enter_worker(within)
+            if not was_in_worker:
+                leave_worker()
 
     def _serve(self, awaiter: Awaiter) -> None:
         put, get, cell, worker = self._outbox.put, self.inbox.get, self.cell, self.worker
         output = self._output
         while (batch := get()) is not None:
             self.in_hand = batch.ids
-            enter_worker(batch.job.nested_workers)
+            enter_worker()
             if output is None:
                 put(perform(batch, worker, cell, awaiter))
             else:

@@ -79,7 +79,7 @@ class CoroutineRunner:
     def begin(self, batch: Batch) -> None:
         """Begin all calls of a batch."""
         job, landed = batch.job, _Landed(batch)
-        enter_worker(job.nested_workers)
+        enter_worker()
         if not batch.ids:
             self._answer(Finished(self._worker, batch.number, (), (), 0, 0))
             return

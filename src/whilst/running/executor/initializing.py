@@ -39,8 +39,7 @@ class Preparation(Record):
         Raises:
             InitializerError: the initializer raised, now or before.
         """
-        is_process = process_role.nested_workers is not None
-        if is_process:
+        if process_role.is_worker:
             if self.max_tasks is not None:
                 process_role.count_task(self.max_tasks)
             with _lock:

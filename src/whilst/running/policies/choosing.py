@@ -8,7 +8,7 @@ from types import FunctionType, MethodType
 
 from whilst.running.backends import traits_of
 from whilst.running.call_names import name_of
-from whilst.running.nesting import workers_left
+from whilst.running.nesting import is_in_worker
 from whilst.running.options import OptionsError
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ def usual_backend(mode: str, *, is_coroutine: bool) -> str:
 def has_no_mode(options: Options) -> bool:
     """Is it to be found out how calls are made that come one by one, by whom there is room for more workers?"""
     is_open = options.backend is None and options.mode == "auto" and options.pilot == "inline"
-    return is_open and workers_left() is None
+    return is_open and not is_in_worker()
 
 
 def _is_coroutine_function(fn: object) -> bool:
@@ -79,16 +79,16 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     Raises:
         OptionsError, UnknownBackendError: what was asked for can't be had.
     """
-    left = workers_left()
     reason = "as asked"
-    if left is not None:
-        options, reason = _nested(options, left)
+    if is_in_worker():
+        options = options._replace(mode="sequential", backend=None)
+        reason = "inside a worker of another run, thus inline"
     is_auto = options.backend is None and options.mode == "auto"
     if is_auto and job.how == "call" and source.length is None and options.pilot == "inline":
         # An Executor's. One of them may wait for another, which then must not wait for it in turn.
         options, reason, is_auto = options._replace(mode="concurrent"), _ONE_BY_ONE, False
     if is_auto:
-        if options.pilot == "worker" and left is None:
+        if options.pilot == "worker":
             return _pilot_in_worker(job, source, options)
         from whilst.running.policies.auto import AutoPolicy
 
@@ -190,13 +190,6 @@ def _refuse_replaced(job: Job, why_clean: str) -> None:
             f"import the original, since they can't be forks of this program ({why_clean}). "
             f"Pass mode='concurrent', or end what stands in the way of a fork."
         )
-
-
-def _nested(options: Options, left: int) -> tuple[Options, str]:
-    """Inside a worker: no more workers than it was left."""
-    if left <= 1:
-        return options._replace(mode="sequential", backend=None), "inside a worker of another run, thus inline"
-    return options._replace(workers=min(options.workers or left, left)), "as asked, within the worker's share"
 
 
 def workers_of(options: Options) -> int:

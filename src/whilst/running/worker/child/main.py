@@ -15,7 +15,7 @@ from _socket import socket
 from _thread import RLock
 from types import CoroutineType
 
-from whilst.running import nesting, process_role
+from whilst.running import process_role
 from whilst.running.calls.bare import light_import
 from whilst.running.worker.captured_output import OutputCapture
 from whilst.running.worker.child import environment, warning_filters
@@ -153,8 +153,6 @@ class Worker:
     def _settle(self, head: JobHead) -> Context:
         context = environment.settle(head.surroundings, head.native_threads, is_guest=self._is_guest)
         self.output.settle(*environment.log_settings(head.surroundings))
-        process_role.nested_workers = head.nested_workers
-        nesting.enter_worker(head.nested_workers)
         return context
 
     def _take_batch(self, frame: Frame) -> None:
@@ -322,7 +320,7 @@ def enter(spawn: messages.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> 
         worker = Worker(sock, page, output, spawn.memory_limit_bytes, items=spawn.items)
         worker.style = _style(spawn, worker)
         output.install()
-        process_role.nested_workers = 1
+        process_role.is_worker = True
         send_all(sock, encode(messages.READY, (worker.pid,)))
         worker.style.run(worker.receive)
         worker.style.close()
@@ -348,7 +346,7 @@ def inhabit(sock_fd: int, page_fd: int, stderr_fd: int) -> None:
 
         worker.style = Serial(worker)
         output.install()
-        process_role.nested_workers = 1
+        process_role.is_worker = True
         send_all(sock, encode(messages.READY, (worker.pid,)))
         worker.style.run(worker.receive)
         worker.style.close()

@@ -11,7 +11,6 @@ from _queue import SimpleQueue
 from time import perf_counter_ns, thread_time_ns
 
 from whilst.running.calls.one_argument import Awaiter, drawing, in_copies, one_argument
-from whilst.running.nesting import enter_worker
 from whilst.running.worker.child.styles import EndedCalls, Style, vital
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
@@ -127,7 +126,6 @@ class Threaded(Style):
             if is_over:
                 self._skip(collected, at)
             else:
-                enter_worker(work.job.head.nested_workers)
                 value, error = None, None
                 ids = work.head.ids
                 call = one_argument(work.job.fn, work.job.head, () if ids is None else (ids[position],), awaits)

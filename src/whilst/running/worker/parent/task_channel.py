@@ -254,15 +254,13 @@ class TaskChannel:
         in_flight.jobs[state.key] = cares
         job, packed = state.job, state.packed(in_flight.shares_main)[0]
         parcel = serialization.parcel(packed, in_flight.segments_out)
-        native = job.native_threads if job.native_threads is not None else self._native_threads
         head = (
             state.key,
             job.how,
             job.is_coroutine,
             job.seed,
             job.stops_at_error,
-            job.nested_workers,
-            native,
+            self._native_threads,
             state.surroundings_for(in_flight.shares_main),
             packed.shape,
             None if parcel.place is None else tuple(parcel.place),

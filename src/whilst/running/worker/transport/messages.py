@@ -29,7 +29,6 @@ class JobHead(Record):
     is_coroutine: bool
     seed: int | None
     stops_at_error: bool
-    nested_workers: int
     native_threads: int | None
     surroundings: bytes
     shape: Shape
