@@ -84,9 +84,10 @@ def test_more_executors_may_do_what_two_could_do_already() -> None:
     day = Day(("you", "assistant"), (task("passport", by=("you",)), task("draft", by=("you", "assistant"))))
     more = day.with_executors(4)
     assert more.executors == ("you", "assistant", "executor 2", "executor 3")
-    assert more.may_do(more.by_name["passport"]) == ("you",)
-    assert more.may_do(more.by_name["draft"]) == more.executors
-    assert day.with_executors(1).may_do(day.by_name["draft"]) == ("you",)
+    passport, draft = more.tasks
+    assert more.may_do(passport) == ("you",)
+    assert more.may_do(draft) == more.executors
+    assert day.with_executors(1).may_do(draft) == ("you",)
 
 
 def test_taking_the_only_one_who_may_do_a_task_away_is_refused() -> None:

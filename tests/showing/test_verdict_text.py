@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment, Verdict
-from whilst.showing.verdict_text import counterexample_text, verdict_text
+from whilst.showing.verdict_text import verdict_text
 
 
 def moment(task: int, action: str, line: int, value: str | None = None, **more: object) -> Moment:
@@ -61,14 +61,14 @@ def test_the_picture_has_a_column_a_task_and_marks_what_meets() -> None:
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_no_line_is_wider_than_asked(width: int) -> None:
     example = replace(LOST, tasks=tuple(f"a task with a rather long name {n}" for n in range(2)))
-    for line in counterexample_text(example, width=width).splitlines():
+    for line in verdict_text(replace(FOUND, counterexample=example), width=width).splitlines():
         assert len(line) <= width, line
 
 
 def test_many_tasks_share_one_column() -> None:
     moments = tuple(moment(n % 9, "write", 12 + n % 2, str(n), conflicts=(0,)) for n in range(18))
     example = replace(LOST, tasks=tuple(f"task {n}" for n in range(9)), moments=moments)
-    text = counterexample_text(example, width=90)
+    text = verdict_text(replace(FOUND, counterexample=example), width=90)
     assert "task 8: writes account.balance = 17" in text
     assert max(map(len, text.splitlines())) <= 90
 
@@ -76,7 +76,7 @@ def test_many_tasks_share_one_column() -> None:
 def test_long_stretches_that_meet_nobody_are_folded() -> None:
     idle = tuple(moment(0, "read", line) for line in range(100, 300))
     example = replace(LOST, moments=(*LOST.moments[:1], *idle, *LOST.moments[1:]))
-    text = counterexample_text(example, width=100)
+    text = verdict_text(replace(FOUND, counterexample=example), width=100)
     assert "rows of steps that meet no other task" in text
     assert len(text.splitlines()) < 30
 
@@ -87,7 +87,7 @@ def test_a_deadlock_shows_who_waits_for_whom() -> None:
         BlockedTask(1, "acquire", "state.a", "/x/bank.py", 31, "with state.a:", 0, "/x/bank.py", 11, "with state.a:"),
     )
     example = replace(LOST, blocked=blocked, pattern="deadlock", reached=Ending({}), sequential=())
-    text = counterexample_text(example, width=120)
+    text = verdict_text(replace(FOUND, counterexample=example), width=120)
     assert text.count("✗") == 2
     assert "bank.py:30" in text
     assert "bank.py:11" in text

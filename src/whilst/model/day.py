@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from whilst.errors import DayError
@@ -52,10 +52,6 @@ class Day:
         _check_unique([task.name for task in self.tasks], "task", "tasks")
         self._check_names()
         self._check_order()
-
-    @property
-    def by_name(self) -> Mapping[str, Task]:
-        return {task.name: task for task in self.tasks}
 
     @property
     def is_uncertain(self) -> bool:

@@ -39,12 +39,6 @@ def verdict_text(
     return "\n".join(_clean(line, is_ascii=is_ascii) for line in lines) + "\n"
 
 
-def counterexample_text(found: Counterexample, *, width: int | None = None, is_coloured: bool = False) -> str:
-    """The interleaving and its ending alone."""
-    lines = _counterexample_lines(found, _Paint(is_coloured), max(width or _DEFAULT_WIDTH, _NARROWEST))
-    return "\n".join(_clean(line) for line in lines) + "\n"
-
-
 _CONTROL: Final = re.compile(r"\x1b(?!\[[\d;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 _PLAINER: Final = str.maketrans({"●": "*", "·": ".", "│": "|", "✗": "x", "⋮": ":", "→": ">", "…": "~"})
 

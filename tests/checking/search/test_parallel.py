@@ -139,7 +139,7 @@ def test_a_worker_that_is_killed_loses_nothing(
     def and_kill(self: ParallelSearch, *args: Any) -> None:
         hand_out(self, *args)
         for worker in self.workers:
-            if worker.doing is not None and not worker.is_dead:
+            if worker.given and not worker.is_dead:
                 worker.process.kill()
 
     monkeypatch.setattr(ParallelSearch, "hand_out", and_kill)

@@ -204,17 +204,17 @@ class PoolHistory(RuleBasedStateMachine):
             return
         open_calls = sum(len(held.open) for worker in state.workers.values() for held in worker.held.values())
         assert state.in_hand == open_calls == sum(worker.calls for worker in state.workers.values())
-        assert state.starting == sum(not worker.is_ready for worker in state.workers.values())
-        assert state.ready == sum(worker.is_usable for worker in state.workers.values())
+        assert state.roster.starting == sum(not worker.is_ready for worker in state.workers.values())
+        assert state.roster.ready == sum(worker.is_usable for worker in state.workers.values())
         assert state.waiting == sum(len(each.ids) for each in state._queue)
         if state.end.broken is None:
-            assert state.ready + state.starting >= 0
+            assert state.roster.ready + state.roster.starting >= 0
 
     @invariant()
     def nobody_is_idle_while_calls_wait(self) -> None:
         state = getattr(self, "state", None)
         if state is not None and state.waiting:
-            assert not state.idle
+            assert not state.roster.idle
 
     def teardown(self) -> None:
         """Let everything come to its end: no call may be left over."""

@@ -24,6 +24,7 @@ from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.canonical import StateTooLargeError, opaque_types
 from whilst.checking.judge.judge import Finding, Judge
 from whilst.checking.judge.operations import HistoryJudge, Scenario
+from whilst.checking.judge.outcome import differing
 from whilst.checking.judge.outside_state import Surroundings
 from whilst.checking.judge.sequential import ENDLESS
 from whilst.checking.question import Question
@@ -165,10 +166,8 @@ class Checker:
             return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
         more, same = self._ending(again)
         if form != same:
-            differing = next((name for name in {**facts, **more} if facts.get(name) != more.get(name)), "the state")
-            values = (
-                f": {differing} was {facts.get(differing)}, then {more.get(differing)}" if differing in facts else ""
-            )
+            name = next(iter(differing(facts, more)), "")
+            values = f": {name} was {facts.get(name)}, then {more.get(name)}" if name in facts else ""
             why = f"the first interleaving, run twice, ended in two different ways{values}"
             return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
         return None
@@ -247,19 +246,27 @@ class Checker:
         example, token = None, None
         if finding is not None and answer.is_fault and self.explains:
             example, token = self.counterexample(finding)
+        told = self._told(answer, finding.reason if finding else "", _guarantee(report, answer), example, token)
+        if report is None:
+            return told
+        spent, audited = report.executions, report.random_executions
+        return replace(told, executions=spent, estimate=report.estimate, audited=audited)
+
+    def _told(
+        self, answer: Answer, reason: str, guarantee: str, example: Counterexample | None, token: str | None
+    ) -> Verdict:
+        """What one execution tells."""
         return Verdict(
             answer=answer,
             tasks=self.judge.measure.names,
-            executions=report.executions if report else 1,
-            guarantee=_guarantee(report, answer),
+            executions=1,
+            guarantee=guarantee,
             elapsed_s=time.monotonic() - self._started,
-            reason=finding.reason if finding else "",
+            reason=reason,
             assumed=self.assumed(),
             sequential=tuple(self.judge.sequential.endings.values()),
             counterexample=example,
             token=token,
-            estimate=report.estimate if report else None,
-            audited=report.random_executions if report else 0,
         )
 
     def counterexample(self, finding: Finding) -> tuple[Counterexample, str]:
@@ -312,7 +319,8 @@ class Checker:
             finding = self.judge.judge(execution)
             if finding is not None and finding.answer.is_fault:
                 example, text = self.recorded(finding.answer, execution.choices, is_shortest=False)
-                return self._verdict_of_one(finding, "the schedule that failed last time, tried first", example, text)
+                said = "the schedule that failed last time, tried first"
+                return self._told(finding.answer, finding.reason, said, example, text)
             self.explorer.learn()
         return None
 
@@ -337,23 +345,8 @@ class Checker:
         example = text = None
         if answer.is_fault:
             example, text = self.recorded(answer, token.choices, is_shortest=False)
-        return self._verdict_of_one(finding, "this interleaving alone", example, text)
-
-    def _verdict_of_one(
-        self, finding: Finding | None, what: str, example: Counterexample | None, text: str | None
-    ) -> Verdict:
-        return Verdict(
-            answer=finding.answer if finding else Answer.INCONCLUSIVE,
-            tasks=self.judge.measure.names,
-            executions=1,
-            guarantee=what,
-            elapsed_s=time.monotonic() - self._started,
-            reason=finding.reason if finding else "this interleaving ends as a sequential order does",
-            assumed=self.assumed(),
-            sequential=tuple(self.judge.sequential.endings.values()),
-            counterexample=example,
-            token=text,
-        )
+        reason = finding.reason if finding else "this interleaving ends as a sequential order does"
+        return self._told(answer, reason, "this interleaving alone", example, text)
 
 
 def _line_of(error: BaseException) -> str:

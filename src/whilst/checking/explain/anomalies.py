@@ -24,13 +24,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from whilst.checking.engine.events import Op
-from whilst.checking.explain.conflicts import Named, Touch, is_foreign_write, is_in_condition, overlap
+from whilst.checking.explain.conflicts import Named, Touch, is_foreign_write, is_in_condition, overlap, written_after
 
 
 def written_between(touched: Sequence[Touch], first: Touch, last: Touch) -> Touch | None:
     """The first write of another task to what `first` touched, after it and before `last`."""
-    between = (t for t in touched if first.index < t.index < last.index)
-    return next((t for t in between if is_foreign_write(t, first) and overlap(t, first)), None)
+    foreign = written_after(touched, first)
+    return foreign if foreign is not None and foreign.index < last.index else None
 
 
 def _surrounded(
@@ -106,9 +106,7 @@ def too_early(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) W2(x) and no more: the read should have come after the write, and nothing makes it wait."""
     for read in touched:
         if not read.is_write and not any(is_foreign_write(t, read) and overlap(t, read) for t in touched[: read.index]):
-            late = next(
-                (t for t in touched if t.index > read.index and is_foreign_write(t, read) and overlap(t, read)), None
-            )
+            late = written_after(touched, read)
             if late is not None:
                 return Named(
                     "order violation",
@@ -157,7 +155,7 @@ def _dirty_write(touched: Sequence[Touch], names: Sequence[str]) -> Named | None
     """W1(x) W2(x) and W2(y) W1(y): one half each."""
     writes = [t for t in touched if t.is_write]
     for x1 in writes:
-        x2 = next((t for t in writes if t.index > x1.index and t.task != x1.task and overlap(t, x1)), None)
+        x2 = written_after(writes, x1)
         if x2 is None:
             continue
         for y2 in writes:
@@ -210,7 +208,7 @@ def _skewed(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) before W2(x), R1(y) after W2(y): read skew; the other way round, early publication."""
     reads = [t for t in touched if not t.is_write]
     for old in reads:
-        late = next((t for t in touched if t.index > old.index and is_foreign_write(t, old) and overlap(t, old)), None)
+        late = written_after(touched, old)
         if late is None:
             continue
         for new in reads:

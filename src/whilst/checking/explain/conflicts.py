@@ -84,6 +84,11 @@ def is_foreign_write(touch: Touch, read: Touch) -> bool:
     return touch.task != read.task and touch.is_write
 
 
+def written_after(touched: Sequence[Touch], read: Touch) -> Touch | None:
+    """The first write of another task to what `read` touched, after it."""
+    return next((t for t in touched if t.index > read.index and is_foreign_write(t, read) and overlap(t, read)), None)
+
+
 # -------------------------------------------------------------------------------------------------- the source
 def is_in_condition(location: SourceLocation) -> bool:
     """Whether the instruction stands in the test of an if, while, assert, conditional expression or filter."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from whilst.checking.engine.events import Blocked
-from whilst.checking.explain.conflicts import STRUCTURAL, Named, is_foreign_write, overlap, touches
+from whilst.checking.explain.conflicts import STRUCTURAL, Named, touches, written_after
 from whilst.checking.explorer.execution import Execution
 
 
@@ -83,9 +83,7 @@ def _lost_wake_up(execution: Execution, blocked: Blocked, names: Sequence[str]) 
     for read in touched:
         if read.task != blocked.task or read.is_write:
             continue
-        foreign = next(
-            (t for t in touched if t.index > read.index and is_foreign_write(t, read) and overlap(t, read)), None
-        )
+        foreign = written_after(touched, read)
         if foreign is None:
             continue
         it, line = names[foreign.task], foreign.access.location.line

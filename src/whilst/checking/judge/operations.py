@@ -24,7 +24,7 @@ from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.explorer.scripted import BLOCKS, History, Noted, Thread
 from whilst.checking.judge.canonical import canonical
 from whilst.checking.judge.judge import Finding, Judge
-from whilst.checking.judge.outcome import Judged, Measure, facts_of
+from whilst.checking.judge.outcome import Judged, Measure, differing, facts_of
 from whilst.checking.judge.sequential import ENDLESS, SequentialEndings
 from whilst.checking.question import Question
 from whilst.inspecting.descriptions import short
@@ -297,9 +297,9 @@ class HistoryJudge(Judge):
         if not self.calls.endings:
             return "in every order of these calls one of them blocks for ever, and here none did"
         nearest = min(self.calls.endings.values(), key=lambda ending: len(_differing(ending.facts, reached)))
-        order, differing = " → ".join(nearest.order), _differing(nearest.facts, reached)
+        order, names = " → ".join(nearest.order), _differing(nearest.facts, reached)
         among = f"no order of the {len(history)} calls explains what they give and leave"
-        name = differing[0] if differing else ""
+        name = names[0] if names else ""
         if name.startswith("thread "):
             return f"{among}: the nearest is {order}, where {name} {nearest.facts[name]}, and here it {reached[name]}"
         hint = "" if self.scenario.outcome else " (if that is no part of what it stands for, pass outcome=)"
@@ -314,8 +314,7 @@ class HistoryJudge(Judge):
 
 def _differing(facts: Mapping[str, str], reached: Mapping[str, str]) -> list[str]:
     """The names of what is not alike, what the calls give first."""
-    names = [name for name in {**facts, **reached} if facts.get(name) != reached.get(name)]
-    return sorted(names, key=lambda name: not name.startswith("thread "))
+    return sorted(differing(facts, reached), key=lambda name: not name.startswith("thread "))
 
 
 def _place(order: Sequence[int], call: Noted) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import inspect
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -154,6 +154,11 @@ def facts_of(root: str, value: object) -> dict[str, str]:
     found: dict[str, str] = {}
     _walk(root, value, found, 4, set())
     return found
+
+
+def differing(facts: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
+    """The names of what is not alike, in the order in which they come."""
+    return [name for name in {**facts, **others} if facts.get(name) != others.get(name)]
 
 
 def _walk(path: str, value: Any, found: dict[str, str], depth: int, above: set[int]) -> None:

@@ -121,11 +121,6 @@ class _Worker:
             self.is_dead = True
         return not self.is_dead
 
-    @property
-    def doing(self) -> int | None:
-        """The number of the piece it is at."""
-        return self.given[0][1] if self.given else None
-
     def end(self) -> None:
         self.connection.close()
         self.process.kill()

@@ -201,9 +201,9 @@ class Driver:
         if pool is None:
             status.in_hand = status.starting = status.ready = status.idle = status.ending = 0
         else:
-            state = pool.state
-            status.in_hand, status.starting, status.ready = state.in_hand, state.starting, state.ready
-            status.idle, status.ending = state.idle, state.ending
+            state, roster = pool.state, pool.state.roster
+            status.in_hand, status.starting, status.ready = state.in_hand, roster.starting, roster.ready
+            status.idle, status.ending = roster.idle, roster.ending
             if status.left is not None:
                 status.left += state.waiting
         directives = self.policy.directives(status)
@@ -281,7 +281,7 @@ class Driver:
         return min(directives.batch, max(even, directives.least))
 
     def _patience_s(self, pool: WorkerPool) -> float | None:
-        if self.source.left == 0 and pool.state.is_idle and not pool.state.starting:
+        if self.source.left == 0 and pool.state.is_idle and not pool.state.roster.starting:
             return None  # an input that stays open: nothing happens until there is more of it
         return pool.patience_s(_LONGEST_WAIT_S)
 

@@ -121,7 +121,7 @@ class Worker:
         return self.is_ready and not self.is_stopping
 
 
-class _Roster:
+class Roster:
     """Workers by number: which there are, which are up, and which could take a batch now.
 
     Args:
@@ -240,8 +240,8 @@ class PoolState:
         self.is_input_over = False
         """Nothing more will be submitted."""
         self.shape = Shaped(0)
-        self._roster = _Roster(self._room, takes_early=takes_early)
-        self.workers = self._roster.workers
+        self.roster = Roster(self._room, takes_early=takes_early)
+        self.workers = self.roster.workers
         self._queue = CallQueue()
         self._tried: dict[int, int] = {}
         self._next_batch = 0
@@ -257,26 +257,6 @@ class PoolState:
         return not self.in_hand and not self._queue
 
     @property
-    def starting(self) -> int:
-        """Workers that were started and are not ready yet."""
-        return self._roster.starting
-
-    @property
-    def ready(self) -> int:
-        """Workers that are ready and were not asked to stop."""
-        return self._roster.ready
-
-    @property
-    def idle(self) -> int:
-        """Workers that could take something and hold nothing."""
-        return self._roster.idle
-
-    @property
-    def ending(self) -> int:
-        """Workers that were asked to stop and hold something still."""
-        return self._roster.ending
-
-    @property
     def waiting(self) -> int:
         """Calls that were submitted and that no worker holds."""
         return len(self._queue)
@@ -286,7 +266,7 @@ class PoolState:
         """A worker would take one more batch now, and none waits for it."""
         if self._queue or self.end.failed_id is not None or self.end.broken is not None:
             return False
-        return self._roster.has_taker
+        return self.roster.has_taker
 
     def has_open_below(self, number: int) -> bool:
         """Some call before this one is not settled yet."""
@@ -317,7 +297,7 @@ class PoolState:
             case Shaped():
                 self.shape = event
                 for worker in self.workers.values():
-                    self._roster.place(worker)
+                    self.roster.place(worker)
                 return self._resize() + self._assign()
             case WorkerReady():
                 return self._is_ready(event.worker)
@@ -343,12 +323,12 @@ class PoolState:
         if self.end.broken is not None:
             return []
         wanted = self.shape.workers if self._most is None else min(self.shape.workers, self._most)
-        missing = wanted - self._roster.staying
+        missing = wanted - self.roster.staying
         if missing >= 0:
-            return [Start(self._roster.add().number) for _ in range(missing)]
+            return [Start(self.roster.add().number) for _ in range(missing)]
         instructions: list[Instruction] = []
-        for worker in self._roster.dispensable(-missing):
-            self._roster.note_stopping(worker)
+        for worker in self.roster.dispensable(-missing):
+            self.roster.note_stopping(worker)
             if worker.held:
                 instructions.append(Recall(worker.number))
             instructions.append(Stop(worker.number))
@@ -359,19 +339,19 @@ class PoolState:
         if worker is None or worker.is_ready:
             return []
         self._failed_starts = 0
-        self._roster.note_ready(worker)
+        self.roster.note_ready(worker)
         return self._assign()
 
     def _gone(self, number: int) -> list[Instruction]:
         """A worker ended as asked (or was recycled): what it still held has not begun."""
-        worker = self._roster.remove(number)
+        worker = self.roster.remove(number)
         if worker is None:
             return []
         self._put_back(self._take_all(worker))
         return self._resize() + self._assign()
 
     def _not_started(self, event: WorkerFailed) -> list[Instruction]:
-        worker = self._roster.remove(event.worker)
+        worker = self.roster.remove(event.worker)
         if worker is not None:
             self._put_back(self._take_all(worker))
         return [] if event.is_given_up else self._count_failed_start(event.error) + self._assign()
@@ -381,14 +361,14 @@ class PoolState:
         self._failed_starts += 1
         if self._failed_starts < _MOST_FAILED_STARTS:
             return self._resize()
-        self._most = self._roster.staying
+        self._most = self.roster.staying
         if self._most:
             return []
         self.end.broken = error
         return [Stop(number, kill=True) for number in self.workers]
 
     def _died(self, event: WorkerDied) -> list[Instruction]:
-        worker = self._roster.remove(event.worker)
+        worker = self.roster.remove(event.worker)
         if worker is None:
             return []
         open_calls = self._take_all(worker)
@@ -429,7 +409,7 @@ class PoolState:
             del worker.held[event.number]
             worker.calls -= held.count
             self.in_hand -= held.count
-        self._roster.place(worker)
+        self.roster.place(worker)
         has_ended = bool(event.errors) and self._ends_run(event, ids)
         if event.is_last and held.count:  # the batch stopped at its first error: only what is before it is wanted
             self._put_back([(held.batch.job, number, item) for number, item in held.open.items()])
@@ -499,7 +479,7 @@ class PoolState:
         found.count -= 1
         worker.calls -= 1
         self.in_hand -= 1
-        self._roster.note_stopping(worker)
+        self.roster.note_stopping(worker)
         if event.can_kill:
             instructions: list[Instruction] = [Stop(worker.number, kill=True)]
         else:
@@ -516,7 +496,7 @@ class PoolState:
 
     def rebalance(self) -> list[Instruction]:
         """Ask the worker that holds most for what it has not begun, because another has nothing to do."""
-        if not self._roster.idle or self._queue:
+        if not self.roster.idle or self._queue:
             return []
         fullest = max(self.workers.values(), key=lambda worker: worker.calls)
         # Not so few that they are done before they could be handed to another.
@@ -525,8 +505,8 @@ class PoolState:
     def _assign(self) -> list[Instruction]:
         """Give what waits to workers with room, the idle ones first."""
         sends: list[Instruction] = []
-        while self._queue and self._roster.has_taker:
-            sends.append(self._send(self._roster.taker()))
+        while self._queue and self.roster.has_taker:
+            sends.append(self._send(self.roster.taker()))
         return sends
 
     def _room(self, worker: Worker) -> int:
@@ -541,14 +521,14 @@ class PoolState:
         size = min(self.shape.batch, self._room(worker), count)
         if self.is_input_over and count > 1:
             # Near the end many small batches, so that nobody is left alone with a big one.
-            size = min(size, max(-(-len(self._queue) // (2 * self._roster.serving)), self.shape.least))
+            size = min(size, max(-(-len(self._queue) // (2 * self.roster.serving)), self.shape.least))
         job, ids, items = self._queue.take(size)
         batch = Batch(self._next_batch, job, ids, items, self.shape.is_timed)
         self._next_batch += 1
         worker.held[batch.number] = Held(batch)
         worker.calls += size
         self.in_hand += size
-        self._roster.place(worker)
+        self.roster.place(worker)
         return Send(worker.number, batch)
 
     def _take_all(self, worker: Worker) -> list[tuple[Job, int, object]]:

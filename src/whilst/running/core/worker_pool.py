@@ -101,7 +101,7 @@ class WorkerPool:
 
     def rebalance(self) -> None:
         """Near the end of the input: whoever has nothing to do takes over from who holds most."""
-        if self.state.is_input_over and self.state.idle:
+        if self.state.is_input_over and self.state.roster.idle:
             self._do(self.state.rebalance())
 
     # What has happened.
