@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from whilst.comparing.outcomes import Outcome
 from whilst.comparing.recording import GIL, CallRecord, Run, make_timeline
 from whilst.model import Kind
+from whilst.running.calls.sampling import Sample
 
 MS = 1_000_000
 
 
-def call(item: int, lane: str, start: int, end: int, cpu: int, **more: object) -> CallRecord:
-    return CallRecord(item, lane, Outcome(), start * MS, end * MS, cpu * MS, **more)  # type: ignore[arg-type]
+def call(
+    item: int,
+    lane: str,
+    start: int,
+    end: int,
+    cpu: int,
+    *,
+    queued_ns: int = 0,
+    steps: list[tuple[int, int]] | None = None,
+) -> CallRecord:
+    times = start * MS, end * MS, cpu * MS, 0, queued_ns
+    return CallRecord(item, lane, Sample(None, None, *times, steps, (0, 0), [], None))
 
 
 def spans(run: Run, waits: dict[int, int] | None = None) -> list[tuple[str, Kind, int, int, str]]:
@@ -57,7 +67,7 @@ def test_beyond_its_own_wait_a_call_beside_a_busy_one_is_held_off_by_the_gil() -
 
 
 def test_a_coroutines_steps_are_drawn_as_they_were() -> None:
-    record = call(0, "event loop", 0, 30, 4, stretches=[(0, 2 * MS), (10 * MS, 12 * MS)])
+    record = call(0, "event loop", 0, 30, 4, steps=[(0, 2 * MS), (10 * MS, 12 * MS)])
     assert spans(Run("", [record], 0, 30 * MS)) == [
         ("item 0", Kind.WORK, 0, 2, ""),
         ("item 0", Kind.WAIT, 2, 10, ""),

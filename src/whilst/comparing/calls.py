@@ -94,7 +94,7 @@ def _perform(
 
 
 def _row(mode: Mode, run: Run, usage: Usage, sequential: Run | None) -> Row:
-    waits = {call.item: call.wait_ns for call in sequential.calls} if sequential is not None else None
+    waits = {call.item: call.sample.wait_ns for call in sequential.calls} if sequential is not None else None
     timeline = make_timeline(run, f"{mode.value}, {run.who}", waits)
     seconds = (run.end_ns - run.start_ns) / 1e9
     peaks = (usage.peak_bytes, *run.peaks_bytes)
@@ -112,11 +112,11 @@ def _row(mode: Mode, run: Run, usage: Usage, sequential: Run | None) -> Row:
 
 
 def _start_up_ns(run: Run) -> int:
-    return min(call.start_ns for call in run.calls) - run.start_ns
+    return min(call.sample.start_ns for call in run.calls) - run.start_ns
 
 
 def _outcomes(run: Run) -> list[Outcome]:
-    return [call.outcome for call in sorted(run.calls, key=lambda call: call.item)]
+    return [Outcome.of(call.sample) for call in sorted(run.calls, key=lambda call: call.item)]
 
 
 def _agreement(reference: Run | None, run: Run) -> str:
@@ -127,17 +127,17 @@ def _profile(run: Run, fn: Callable[[object], object]) -> Profile:
     count = len(run.calls)
     first = run.calls[0]
     return Profile(
-        work_s=sum(call.cpu_ns for call in run.calls) / count / 1e9,
-        wait_s=sum(call.wait_ns for call in run.calls) / count / 1e9,
+        work_s=sum(call.sample.cpu_ns for call in run.calls) / count / 1e9,
+        wait_s=sum(call.sample.wait_ns for call in run.calls) / count / 1e9,
         calls=count,
-        first_call_s=(first.end_ns - first.start_ns) / 1e9,
+        first_call_s=(first.sample.end_ns - first.sample.start_ns) / 1e9,
         is_coroutine=gives_coroutines(fn),
     )
 
 
 def _forecast_s(mode: Mode, run: Run, sequential: Run, profile: Profile, shape: Shape) -> float | None:
     """What planning says of n such calls, with what it can't know: the start-up, and how many calls overlap."""
-    count, longest = len(run.calls), max(call.end_ns - call.start_ns for call in sequential.calls) / 1e9
+    count, longest = len(run.calls), max(call.sample.end_ns - call.sample.start_ns for call in sequential.calls) / 1e9
     start_s = _start_up_ns(run) / 1e9 if mode.uses_several_executors else 0.0
     machine = look_at_machine()
     costs = Costs(start_s=start_s, longest_call_s=longest)

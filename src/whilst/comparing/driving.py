@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
 
-from whilst.comparing.outcomes import Failure, Outcome
 from whilst.comparing.recording import CallRecord, Run
 from whilst.measuring.machine import worker_memory_bytes
 from whilst.model import Mode
@@ -151,9 +150,7 @@ def _run(shape: _Shape, samples: Sequence[Sample], start_ns: int, end_ns: int) -
         if pid != os.getpid():
             known = peaks.get(pid, 0)
             peaks[pid] = None if sample.peak_bytes is None or known is None else max(known, sample.peak_bytes)
-        outcome = Outcome(sample.value) if sample.error is None else Outcome(failure=Failure(*sample.error))
-        times = sample.start_ns, sample.end_ns, sample.cpu_ns, sample.cpu_start_ns, sample.queued_ns
-        calls.append(CallRecord(number, lane, outcome, *times, sample.steps))
+        calls.append(CallRecord(number, lane, sample))
     for own in readings.values():
         own.sort()
     shared = {lane: processes[place[0]] for place, lane in lanes.items()} if shape.shares_a_gil else {}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Final
 
 from whilst.inspecting.objects import attributes_of
-from whilst.running.calls.sampling import describe_error
+from whilst.running.calls.sampling import Sample, describe_error
 
 _DEEPEST: Final = 60
 _SHORT: Final = 60
@@ -41,6 +41,10 @@ class Outcome:
 
     value: object = None
     failure: Failure | None = None
+
+    @classmethod
+    def of(cls, sample: Sample) -> Outcome:
+        return cls(sample.value) if sample.error is None else cls(failure=Failure(*sample.error))
 
 
 def describe_difference(first: Sequence[Outcome], second: Sequence[Outcome]) -> str:

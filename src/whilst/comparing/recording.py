@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from whilst.comparing.outcomes import Outcome
 from whilst.model import Kind, Timeline, TimelineBuilder
+from whilst.running.calls.sampling import Sample
 
 GIL: Final = "the GIL (estimated)"
 _BUSY: Final = 0.7
@@ -29,28 +29,11 @@ _WHOLE: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call. `stretches` are a coroutine's own steps (start_ns, end_ns), else None."""
+    """One call, by its item and the lane in which it was made."""
 
     item: int
     lane: str
-    outcome: Outcome
-    start_ns: int
-    end_ns: int
-    cpu_ns: int
-    cpu_start_ns: int = 0
-    queued_ns: int = 0
-    """How long its thread was ready without getting a core; 0 where the kernel doesn't say."""
-    stretches: Sequence[tuple[int, int]] | None = None
-
-    @property
-    def off_ns(self) -> int:
-        """Time that its thread was not on a core."""
-        return max(0, self.end_ns - self.start_ns - self.cpu_ns)
-
-    @property
-    def wait_ns(self) -> int:
-        """Time that its thread was neither on a core nor in the queue for one."""
-        return max(0, self.off_ns - self.queued_ns)
+    sample: Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +62,10 @@ def make_timeline(run: Run, name: str, waits_ns: Mapping[int, int] | None = None
     busy = _Busy(run)
     segments: list[_Segment] = []
     for call in run.calls:
-        if call.stretches is not None:
+        if call.sample.steps is not None:
             _add_steps(builder, call, f"item {call.item}")
             continue
-        own_wait = call.wait_ns if waits_ns is None else waits_ns.get(call.item, call.wait_ns)
+        own_wait = call.sample.wait_ns if waits_ns is None else waits_ns.get(call.item, call.sample.wait_ns)
         segments += _segments(call, run, busy, own_wait)
     pens: dict[tuple[str, int], _Pen] = {}
     cursors: dict[str, list[int]] = {}
@@ -140,18 +123,18 @@ class _Segment:
 
 
 def _add_steps(builder: TimelineBuilder, call: CallRecord, task: str) -> None:
-    now = call.start_ns
-    for start, end in call.stretches or ():
+    now = call.sample.start_ns
+    for start, end in call.sample.steps or ():
         if start > now:
             builder.add(call.lane, task, Kind.WAIT, now, start)
         builder.add(call.lane, task, Kind.WORK, start, end)
         now = end
-    if call.end_ns > now:
-        builder.add(call.lane, task, Kind.WAIT, now, call.end_ns)
+    if call.sample.end_ns > now:
+        builder.add(call.lane, task, Kind.WAIT, now, call.sample.end_ns)
 
 
 def _segments(call: CallRecord, run: Run, busy: _Busy, own_wait_ns: int) -> Iterator[_Segment]:
-    queued_share = min(1.0, call.queued_ns / call.off_ns) if call.off_ns else 0.0
+    queued_share = min(1.0, call.sample.queued_ns / call.sample.off_ns) if call.sample.off_ns else 0.0
     marks = _marks(call, run.samples.get(call.lane, ()))
     for (start, cpu_start), (end, cpu_end) in pairwise(marks):
         work = min(end - start, cpu_end - cpu_start)
@@ -168,17 +151,17 @@ def _segments(call: CallRecord, run: Run, busy: _Busy, own_wait_ns: int) -> Iter
 
 def _marks(call: CallRecord, samples: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """(time, CPU time) from the call's start to its end, never falling."""
-    first = bisect_right(samples, (call.start_ns, 1 << 62))
+    first = bisect_right(samples, (call.sample.start_ns, 1 << 62))
     inside = []
     for time_ns, cpu_ns in samples[first:]:
-        if time_ns >= call.end_ns:
+        if time_ns >= call.sample.end_ns:
             break
         inside.append((time_ns, cpu_ns))
-    marks = [(call.start_ns, call.cpu_start_ns)]
-    last = call.cpu_start_ns + call.cpu_ns
+    marks = [(call.sample.start_ns, call.sample.cpu_start_ns)]
+    last = call.sample.cpu_start_ns + call.sample.cpu_ns
     for time_ns, cpu_ns in inside:
         marks.append((time_ns, min(max(cpu_ns, marks[-1][1]), last)))
-    marks.append((call.end_ns, last))
+    marks.append((call.sample.end_ns, last))
     return marks
 
 

@@ -106,20 +106,20 @@ class Lap(Record):
 
 def read(*, is_short: bool = False) -> Reading:
     """Read all clocks: about 20 µs, nearly all of it for the delay, which is left out if `is_short`."""
-    delayed_ns = 0 if is_short else delay_ns()
+    delayed_ns = 0 if is_short else queued_ns() or 0
     now, thread, process = time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
     return Reading(now, thread, process, _children_ns(), delayed_ns, _blocks())
 
 
-def delay_ns() -> int:
-    """Return how long this thread has been ready without a core so far; 0 where the kernel doesn't say."""
+def queued_ns() -> int | None:
+    """How long this thread has been ready without a core, ever; None where the kernel doesn't say."""
     try:
         file = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
     except OSError:
-        return 0
+        return None
     try:
         return int(os.read(file, 96).split()[1])
     except (OSError, ValueError, IndexError):
-        return 0
+        return None
     finally:
         os.close(file)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from whilst.inspecting.ownership import is_held
-from whilst.measuring.clocks import delay_ns
+from whilst.measuring.clocks import queued_ns
 
 _FIRST_S: Final = 0.0005
 _LONGEST_S: Final = 0.0015
@@ -122,12 +122,12 @@ class GilProbe:
     def _watch(self) -> None:
         try:
             interval = _FIRST_S
-            delayed = delay_ns()
+            delayed = queued_ns() or 0
             while True:
                 due = time.perf_counter() + interval
                 is_over = self._done.acquire(timeout=interval)
                 late = time.perf_counter() - due
-                before, delayed = delayed, delay_ns()
+                before, delayed = delayed, queued_ns() or 0
                 off_core = (delayed - before) / 1e9
                 if is_over:
                     # All the rest of the call passed before it got the GIL.

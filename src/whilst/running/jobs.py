@@ -41,6 +41,7 @@ class Job:
         seed: int | None = None,
         stops_at_error: bool = False,
         timeout_s: float | None = None,
+        process_state: ProcessState | None = None,
     ) -> None:
         self.id = id
         self.fn = fn
@@ -55,7 +56,7 @@ class Job:
         """A batch ends at its first error: the rest of it does not begin, and is not answered."""
         self.timeout_s = timeout_s
         """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
-        self.process_state: ProcessState | None = None
+        self.process_state = process_state
         """In which its calls were asked for; None: that of the moment in which the first of them is sent."""
         self.is_detached = False
         """Each call is made in a copy of `context`, whoever makes it: the thread that moves the run on is nobody's."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from whilst.comparing.days.clocks import Row
@@ -15,7 +16,7 @@ from whilst.comparing.days.fair_share import fair_share, thread_name
 from whilst.comparing.days.loop import Wires, perform_script
 from whilst.comparing.days.naive import MOST_THREADS, check_size, perform_on_threads
 from whilst.comparing.days.processes import perform_on_processes
-from whilst.comparing.days.script import scripts
+from whilst.comparing.days.script import Script, apart, scripts
 from whilst.measuring.machine import look_at_machine
 from whilst.model import Day, Kind, Timeline, TimelineBuilder
 
@@ -47,12 +48,7 @@ def perform(day: Day, plan: Plan) -> Timeline:
         rows = [perform_script(found[0], Wires(), start_ns)]
     else:
         start_ns, rows = perform_on_processes(found)
-    builder = TimelineBuilder()
-    builder.declare(executors=plan.timeline.executors, tasks=[task.name for task in day.tasks])
-    for script, own in zip(found, rows, strict=True):
-        for row in own:
-            _add(builder, script.executor, day, row)
-    return _built(builder, day, plan.mode.value, start_ns)
+    return _drawn(day, plan.mode.value, plan.timeline.executors, start_ns, zip(found, rows, strict=True))
 
 
 def perform_naively(day: Day) -> Timeline:
@@ -61,13 +57,11 @@ def perform_naively(day: Day) -> Timeline:
     Raises:
         DayError: the day has more tasks than one would start threads for.
     """
-    start_ns, rows = perform_on_threads(day)
-    builder = TimelineBuilder()
-    names = [task.name for task in day.tasks]
-    builder.declare(executors=map(thread_name, names), tasks=names)
-    for row in rows:
-        _add(builder, thread_name(names[row[0]]), day, row)
-    return _built(builder, day, "naive threads", start_ns)
+    check_size(day)
+    found = apart(day, thread_name)
+    start_ns, rows = perform_on_threads(found)
+    executors = [script.executor for script in found]
+    return _drawn(day, "naive threads", executors, start_ns, zip(found, rows, strict=True))
 
 
 def forecast_naively(day: Day) -> Timeline:
@@ -78,12 +72,14 @@ def forecast_naively(day: Day) -> Timeline:
     return fair_share(day, turn_s, cores=1 if machine.has_gil else machine.cores)
 
 
-def _add(builder: TimelineBuilder, executor: str, day: Day, row: Row) -> None:
-    task, kind, start_ns, end_ns, label, detail = row
-    builder.add(executor, day.tasks[task].name, Kind(kind), start_ns, end_ns, label, detail)
-
-
-def _built(builder: TimelineBuilder, day: Day, name: str, start_ns: int) -> Timeline:
+def _drawn(
+    day: Day, name: str, executors: Iterable[str], start_ns: int, performed: Iterable[tuple[Script, list[Row]]]
+) -> Timeline:
+    builder = TimelineBuilder()
+    builder.declare(executors=executors, tasks=[task.name for task in day.tasks])
+    for script, rows in performed:
+        for task, kind, begin_ns, end_ns, label, detail in rows:
+            builder.add(script.executor, day.tasks[task].name, Kind(kind), begin_ns, end_ns, label, detail)
     return builder.build(
         name=name,
         origin_ns=start_ns,

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from whilst.measuring.clocks import queued_ns
 from whilst.model import Kind
-from whilst.running.calls.sampling import queued_ns
 
 Row = tuple[int, int, int, int, str, str]
 """(task number, kind, start_ns, end_ns, label, detail): a span on its way to a timeline."""

@@ -19,6 +19,13 @@ from whilst.comparing.days.script import Script
 from whilst.model import Kind
 
 _MESSAGE: Final = struct.Struct("<I")
+_HEAD_START_NS: Final = 3_000_000
+_HEAD_START_EACH_NS: Final = 200_000
+
+
+def head_start_ns(executors: int) -> int:
+    """How far ahead the common start is to be named, so that it comes to nobody too late."""
+    return _HEAD_START_NS + _HEAD_START_EACH_NS * executors
 
 
 class Wires:
@@ -26,6 +33,9 @@ class Wires:
 
     A message is shorter than PIPE_BUF, so messages of several writers never mix.
     """
+
+    kept_by = "executor busy"
+    """Why a task that is ready is not at work."""
 
     def __init__(self, inbox: int | None = None, outboxes: Mapping[int, int] | None = None) -> None:
         self._inbox = inbox
@@ -83,6 +93,6 @@ def perform_script(script: Script, wires: Wires, start_ns: int) -> list[Row]:
         agenda.worked(began_ns, min(now.work_ns, used_ns + (now.work_ns - asked_ns)), end_ns)
         settle(time.perf_counter_ns())
     for stay in agenda.take_stays():
-        detail = "sleep" if stay.kind is Kind.WAIT else "executor busy"
+        detail = "sleep" if stay.kind is Kind.WAIT else wires.kept_by
         recorder.add(stay.task, stay.kind, stay.start_ns, stay.end_ns, stay.label, detail)
     return recorder.rows

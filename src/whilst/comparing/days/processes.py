@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from whilst.comparing.days.clocks import Row
-from whilst.comparing.days.loop import Wires, perform_script
+from whilst.comparing.days.loop import Wires, head_start_ns, perform_script
 from whilst.comparing.days.script import Script
 from whilst.comparing.driving import drive
 from whilst.errors import WhilstError
 from whilst.running.backends.base import BackendConfig
 
-_HEAD_START_NS: Final = 3_000_000
-_HEAD_START_EACH_NS: Final = 200_000
 _PATIENCE_S: Final = 60.0
 """How long executors wait for each other to be ready."""
 _MESSAGE: Final = struct.Struct("<q")
@@ -64,7 +62,7 @@ def _perform(part: tuple[int, Script, str, int]) -> tuple[int, list[Row]]:
             _receive(starts[0])
         for path in _pipes(folder, count):  # all have opened them: a program that is killed now leaves no file
             path.unlink()
-        start_ns = time.perf_counter_ns() + _HEAD_START_NS + _HEAD_START_EACH_NS * count
+        start_ns = time.perf_counter_ns() + head_start_ns(count)
         for start in starts[1:]:
             os.write(start, _MESSAGE.pack(start_ns))
     # A collection in the middle of a stretch would be measured as if it were the task's.

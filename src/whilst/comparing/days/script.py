@@ -7,7 +7,7 @@ that ends late delays only what depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from whilst.errors import DayError
@@ -74,11 +74,16 @@ def scripts(day: Day, mode: Mode, timeline: Timeline) -> tuple[Script, ...]:
     return tuple(found)
 
 
-def parts(day: Day) -> dict[int, Part]:
-    """Every task as it is performed, with nobody told of anything."""
+def apart(day: Day, name_of: Callable[[str], str]) -> list[Script]:
+    """A script for each task, as if it had an executor of its own, of the task's number; `name_of` names that."""
     numbers = {task.name: number for number, task in enumerate(day.tasks)}
+    names = [task.name for task in day.tasks]
+    listeners = _listeners(day, {name: name for name in names}, names)
     scale = day.performed_unit_s / day.unit_s
-    return {numbers[task.name]: _part(task, numbers, {}, scale) for task in day.tasks}
+    return [
+        Script(name_of(task.name), True, {number: _part(task, numbers, listeners, scale)})
+        for number, task in enumerate(day.tasks)
+    ]
 
 
 def _part(task: Task, numbers: Mapping[str, int], listeners: Mapping[str, tuple[int, ...]], scale: float) -> Part:

@@ -14,6 +14,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
 from whilst._record import Record
+from whilst.measuring.clocks import queued_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ class Sample(Record):
     """(time, CPU time) of that thread since its last call."""
     peak_bytes: int | None
     """The most resident memory of that worker process so far, less what it shares with the program; None if unknown."""
+
+    @property
+    def off_ns(self) -> int:
+        """Time that its thread was not on a core."""
+        return max(0, self.end_ns - self.start_ns - self.cpu_ns)
+
+    @property
+    def wait_ns(self) -> int:
+        """Time that its thread was neither on a core nor in the queue for one."""
+        return max(0, self.off_ns - self.queued_ns)
 
     def __stands_for__(self) -> object:
         """What an error is to speak of, should this not be picklable."""
@@ -150,26 +161,16 @@ def describe_error(error: BaseException) -> tuple[str, str]:
         return name, f"(its message can't be read: {type(further).__name__})"
 
 
-def queued_ns() -> int | None:
-    """How long this thread has been ready without a core, ever; None where the kernel doesn't say."""
-    try:
-        return int(_read("/proc/thread-self/schedstat").split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
 def peak_memory_bytes() -> int | None:
     """The most resident memory this process had since the last reset, else since it started; None if unknown."""
     try:
-        return int(_read("/proc/self/status").partition(b"VmHWM:")[2].split(maxsplit=1)[0]) * 1024
+        fd = os.open("/proc/self/status", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        return int(os.read(fd, 4096).partition(b"VmHWM:")[2].split(maxsplit=1)[0]) * 1024
     except (OSError, IndexError, ValueError):
         return None
-
-
-def _read(path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        return os.read(fd, 4096)
     finally:
         os.close(fd)
 

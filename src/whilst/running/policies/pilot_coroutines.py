@@ -14,7 +14,7 @@ import time
 import types
 from dataclasses import replace
 
-from whilst.measuring.clocks import delay_ns
+from whilst.measuring.clocks import queued_ns
 from whilst.measuring.files.filecode import may_touch_files
 from whilst.measuring.files.footprints import Footprints
 from whilst.measuring.pilot import Pilot
@@ -57,7 +57,7 @@ class PilotCoroutines:
         spent_ns = sum(end - start for start, end in zip(finished.starts_ns, finished.ends_ns, strict=True))
         count = len(finished.ids)
         busy_s = time.thread_time()
-        idle_s = time.perf_counter() - busy_s - delay_ns() / 1e9
+        idle_s = time.perf_counter() - busy_s - (queued_ns() or 0) / 1e9
         known = self._drift.answered(count, spent_ns / 1e9 / max(count, 1), busy_s, idle_s)
         items = self._source.peek(1)
         if self._drift.is_over or finished.errors or not items:
