@@ -185,3 +185,16 @@ def test_what_a_thread_loads_for_itself_is_known_from_the_second_call():
     assert pilot.thread_extra_s == 0.0
     pilot.add(clocks.Lap(0.11, 0.01, 0, 0))
     assert pilot.thread_extra_s == pytest.approx(0.19)
+
+
+def test_what_was_weighed_is_known_of_coroutines_too_which_nobody_measures_alone():
+    async def fn(k):
+        return k
+
+    pilot = Pilot(fn, is_coroutine=True)
+    pilot.look_into(None)
+    assert pilot.profile().is_picklable is None
+    pilot.weigh(1, 1, is_forked=True)
+    profile = pilot.profile()
+    assert profile.is_picklable
+    assert profile.argument_bytes

@@ -9,10 +9,10 @@ import dis
 import opcode
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import CodeType
 from typing import Any, Final, cast
 
+from whilst._record import Record
 from whilst.errors import WhilstError
 
 HAS_ONE_CURRENT_TASK: Final = sys.version_info >= (3, 14)
@@ -28,8 +28,7 @@ class UnsupportedPythonError(WhilstError, RuntimeError):
     """This interpreter's bytecode is not known to the rewriter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Record):
     """What differs between interpreters."""
 
     null_first: bool  # a call's NULL lies below the callee (3.11, 3.12), or above it (3.13)
@@ -40,12 +39,11 @@ class Version:
     exit_arguments: int = 2  # what the CALL of a with block's ordinary exit counts
     spreads_keywords: bool = False  # CALL_FUNCTION_EX has a slot for keywords, used or not (3.14)
     subscript: int = -1  # BINARY_OP's argument that reads an element: 3.14 has no BINARY_SUBSCR
-    strong: Mapping[str, str] = field(default_factory=dict)  # loads that borrow (3.14) -> those that own
+    strong: Mapping[str, str] = {}  # loads that borrow (3.14) -> those that own
 
 
 _PLAIN_3_13 = Version(null_first=False, has_precall=False, has_method_bit=True, load_cell="LOAD_FAST")
-_SINCE_3_14 = replace(
-    _PLAIN_3_13,
+_SINCE_3_14 = _PLAIN_3_13._replace(
     enters_by_call=True,
     exit_arguments=3,
     spreads_keywords=True,

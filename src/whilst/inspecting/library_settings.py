@@ -11,10 +11,12 @@ import contextlib
 import sys
 from _contextvars import copy_context
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from whilst._record import Record
 
 
-class _Setting(NamedTuple):
+class _Setting(Record):
     words: str
     module: str
     read: Callable[[Any], object]

@@ -12,7 +12,6 @@ import logging
 import os
 import queue
 import sys
-import sysconfig
 import threading
 import types
 from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
@@ -150,8 +149,7 @@ _SEMAPHORES: Final = (threading.Semaphore, threading.BoundedSemaphore)
 
 @functools.cache
 def _library_folders() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths}
+    folders = set(_STANDARD_LIBRARY)
     folders |= {entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))}
     folders.add(OWN_FOLDER)  # whilst itself
     real = set(map(os.path.realpath, folders))
@@ -159,7 +157,12 @@ def _library_folders() -> tuple[str, ...]:
 
 
 OWN_FOLDER: Final = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib brings half of urllib along
-_STANDARD_LIBRARY: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))
+_LIBRARY_FOLDER: Final = os.path.dirname(os.__file__)  # noqa: PTH120 - likewise
+_STANDARD_LIBRARY: Final = (
+    _LIBRARY_FOLDER,
+    os.path.join(sys.base_exec_prefix, sys.platlibdir, os.path.basename(_LIBRARY_FOLDER)),  # noqa: PTH118, PTH119
+)
+"""As `sysconfig.get_paths` says, whose import and first call take as long as a short run."""
 
 
 def is_foreign(file: str) -> bool:

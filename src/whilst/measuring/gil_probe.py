@@ -20,7 +20,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from whilst.inspecting.ownership import is_held
@@ -52,20 +51,23 @@ _SYSCALLS: Final[dict[str, dict[int, str]]] = {
 _HAS_CLOCKS: Final = hasattr(time, "pthread_getcpuclockid")
 
 
-@dataclass(slots=True)
 class Sightings:
-    """What the probe saw: counts of its looks."""
+    """What the probe saw: counts of its looks.
 
-    held: int = 0
-    """It had to wait for the GIL."""
-    free: int = 0
-    """It had the GIL while the other thread went on working."""
-    cpu_s: float = 0.0
-    """What the looking itself cost."""
-    waits: dict[str, int] = field(default_factory=dict)
-    """It got the GIL at once, and the other thread was in such a wait."""
-    locked: int = 0
-    """Of the looks that found the GIL free, those at which one of the locks was held."""
+    Args:
+        held: it had to wait for the GIL.
+        free: it had the GIL while the other thread went on working.
+        waits: it got the GIL at once, and the other thread was in such a wait.
+    """
+
+    def __init__(self, held: int = 0, free: int = 0, waits: dict[str, int] | None = None) -> None:
+        self.held = held
+        self.free = free
+        self.waits = {} if waits is None else waits
+        self.locked = 0
+        """Of the looks that found the GIL free, those at which one of the locks was held."""
+        self.cpu_s = 0.0
+        """What the looking itself cost."""
 
     @property
     def gil_share(self) -> float | None:

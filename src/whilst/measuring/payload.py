@@ -12,12 +12,14 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
+
+from whilst._record import Record
 
 _TOO_MUCH_BYTES: Final = 128 << 20
 
 
-class Payload(NamedTuple):
+class Payload(Record):
     """Size and pickling time of something. `why_not` is empty where it can be sent."""
 
     pickled_bytes: int = 0

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from whilst import model
 from whilst.inspecting.library_settings import set_for_this_thread
 from whilst.inspecting.ownership import holds_lock, is_own_type
 from whilst.inspecting.settings import settings_now
@@ -23,7 +23,6 @@ from whilst.measuring.writes.reachable import AROUND, Found, Reachable
 from whilst.measuring.writes.scan import scan
 from whilst.measuring.writes.snapshots import Watchlist, fingerprint, settings_left
 from whilst.measuring.writes.suspects import Scan
-from whilst.model import Profile, Write
 
 if TYPE_CHECKING:
     from whilst.measuring import payload
@@ -79,49 +78,58 @@ class _Ear:
         return self._stream.has_heard
 
 
-@dataclass(slots=True)
 class Pilot:
     """What is known of one function's calls. `begin` before a call, `end` after it.
 
     Args:
         fn: the function; `how` as in a job: "item" for fn(item), "star" for fn(*item).
         is_coroutine: calls give coroutines, whose waits an event loop overlaps.
+        reachable: what calls can reach, as it was before the first call.
+        files: what the first call did to files.
     """
 
-    fn: Callable[..., object]
-    how: str = "item"
-    is_coroutine: bool = False
-    laps: list[clocks.Lap] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    """How many calls each lap stands for."""
-    seen: Sightings = field(default_factory=Sightings)
-    scan: Scan = field(default_factory=Scan)
-    surroundings: tuple[Write, ...] = ()
-    argument: payload.Payload | None = None
-    result: payload.Payload | None = None
-    function: payload.Payload | None = None
-    reachable: Reachable | None = None
-    """As it was before the first call."""
-    files: Footprints = field(default_factory=Footprints)
-    rest: Sequence[object] | None = None
-    """Items still to come, as far as they can be seen: their names for files must not be those of others."""
-    unlike: str = ""
-    """Why a worker would work on, or give back, something other than a `for` loop has."""
-    is_settled: bool = True
-    """The first call left nothing changed that the scan knows nothing of."""
-    is_set_per_thread: bool = False
-    """The first call set what every thread sets for itself: a connection, a model."""
-    _strays: dict[str, Write] = field(default_factory=dict)
-    _watchlist: Watchlist | None = None
-    _before: Mapping[str, object] | None = None
-    _item_before: object = None
-    _item_after: object = None
-    _item_writes: tuple[Write, ...] = ()
-    _gil_probe: GilProbe | None = None
-    _start: clocks.Reading | None = None
-    _ear: _Ear | None = None
-    _input_prints: bool = False
-    _locks: list[tuple[str, object]] = field(default_factory=list)
+    def __init__(
+        self,
+        fn: Callable[..., object],
+        how: str = "item",
+        is_coroutine: bool = False,
+        *,
+        reachable: Reachable | None = None,
+        files: Footprints | None = None,
+    ) -> None:
+        self.fn = fn
+        self.how = how
+        self.is_coroutine = is_coroutine
+        self.reachable = reachable
+        self.files = Footprints() if files is None else files
+        self.laps: list[clocks.Lap] = []
+        self.counts: list[int] = []
+        """How many calls each lap stands for."""
+        self.seen = Sightings()
+        self.scan = Scan()
+        self.surroundings: tuple[model.Write, ...] = ()
+        self.argument: payload.Payload | None = None
+        self.result: payload.Payload | None = None
+        self.function: payload.Payload | None = None
+        self.rest: Sequence[object] | None = None
+        """Items still to come, as far as they can be seen: their names for files must not be those of others."""
+        self.unlike = ""
+        """Why a worker would work on, or give back, something other than a `for` loop has."""
+        self.is_settled = True
+        """The first call left nothing changed that the scan knows nothing of."""
+        self.is_set_per_thread = False
+        """The first call set what every thread sets for itself: a connection, a model."""
+        self._strays: dict[str, model.Write] = {}
+        self._watchlist: Watchlist | None = None
+        self._before: Mapping[str, object] | None = None
+        self._item_before: object = None
+        self._item_after: object = None
+        self._item_writes: tuple[model.Write, ...] = ()
+        self._gil_probe: GilProbe | None = None
+        self._start: clocks.Reading | None = None
+        self._ear: _Ear | None = None
+        self._input_prints = False
+        self._locks: list[tuple[str, object]] = []
 
     def look_into(self, item: object) -> None:
         """Scan the function with an item at hand, and take the first look at what it may write. Once."""
@@ -147,10 +155,10 @@ class Pilot:
         """What the program set for this thread alone, as it was before the first call."""
         for name, attribute in () if self.is_coroutine else reachable.set_here():
             what = f"what only this thread has, {name.removeprefix('the global ')}.{attribute}"
-            self._strays[what] = Write(what)
+            self._strays[what] = model.Write(what)
         for library in () if self.is_coroutine else set_for_this_thread(reachable.libraries | reachable.names):
             what = f"what only this thread has, the options of {library}"
-            self._strays[what] = Write(what)
+            self._strays[what] = model.Write(what)
 
     @property
     def sentinel(self) -> str:
@@ -174,7 +182,7 @@ class Pilot:
         lap = self._start.until(clocks.read())
         if self._ear is not None and self._ear.close():
             what = "the output of this program, to which its input prints as well"
-            self._strays[what] = Write(what, is_confirmed=True)
+            self._strays[what] = model.Write(what, is_confirmed=True)
         self._ear = None
         self.files.end()
         if self._gil_probe is not None:
@@ -204,11 +212,11 @@ class Pilot:
                 if change.slot and change.slot not in name:
                     name = f"{name}.{change.slot}" if change.slot.isidentifier() else f"{name}, {change.slot}"
                 is_synchronized = not is_own_type(type(change.value)) and holds_lock(change.value)
-                self._strays[name] = Write(name, is_confirmed=True, spoils_threads=not is_synchronized)
+                self._strays[name] = model.Write(name, is_confirmed=True, spoils_threads=not is_synchronized)
             self._item_after = _print_of(item)
             if self._item_after != self._item_before:
                 what = "its own argument"
-                self._item_writes = (Write(what, is_confirmed=True, spoils_threads=False, is_of_item=True),)
+                self._item_writes = (model.Write(what, is_confirmed=True, spoils_threads=False, is_of_item=True),)
 
     def expect_item(self) -> None:
         """The input is about to be asked for an item: look at what calls can reach."""
@@ -223,12 +231,12 @@ class Pilot:
             self._ear = None
         if self.reachable is not None and any(change.value is not AROUND for change in self.reachable.look()):
             what = "what its input changes as well, item by item"
-            self._strays[what] = Write(what, is_confirmed=True)
+            self._strays[what] = model.Write(what, is_confirmed=True)
 
     def note_input(self, why_one_by_one: str) -> None:
         """Its items are valid only until the next is drawn."""
         what = f"its input, {why_one_by_one}"
-        self._strays[what] = Write(what, is_confirmed=True)
+        self._strays[what] = model.Write(what, is_confirmed=True)
 
     def _unexplained(self, found: Sequence[Found]) -> list[Found]:
         """What has changed though the scan knows of no such write: what it knows it judges better."""
@@ -346,13 +354,13 @@ class Pilot:
         """May the first call be unlike the others, in ways that one alone doesn't show?"""
         return self.scan.caches or bool(self._locks) or (self.is_set_per_thread and self.laps[0].alone_s > _LONG_S)
 
-    def _held_locks(self) -> list[Write]:
+    def _held_locks(self) -> list[model.Write]:
         """A lock that a call holds while it waits keeps others out here: a worker process would have a copy of it."""
         if (self.seen.locked_share or 0.0) < _LOCKED or not self.seen.waits:
             return []
         names = ", ".join(dict.fromkeys(name for name, _ in self._locks))
         what = f"{names}, held while it waits: a worker would have a lock of its own"
-        return [Write(what, is_confirmed=True, spoils_threads=False)]
+        return [model.Write(what, is_confirmed=True, spoils_threads=False)]
 
     @property
     def cold(self) -> float:
@@ -374,7 +382,7 @@ class Pilot:
         return any(write.is_random for write in self.writes)
 
     @property
-    def writes(self) -> tuple[Write, ...]:
+    def writes(self) -> tuple[model.Write, ...]:
         found = list(self._watchlist.writes(self.files.settings)) if self._watchlist is not None else []
         known = {write.what for write in found}
         found += [
@@ -411,28 +419,29 @@ class Pilot:
             return share
         return max(share, min(1.0, self.files.operations * _FILE_S / work))
 
-    def profile(self) -> Profile:
+    def profile(self) -> model.Profile:
         """Return what is known, as means over the usual calls.
 
         Raises:
             UnmeasuredError: from the profile's own properties, where no call was measured.
         """
-        empty = Profile(writes=self.writes, is_coroutine=self.is_coroutine)
-        if not self.laps:
-            return empty
-        work, wait = self._mean("thread_s"), self._mean("wait_s")
-        share, locked = self.gil_share, self.seen.locked_share
-        profile = replace(
-            empty,
-            work_s=work,
-            wait_s=wait,
-            gil_s=None if share is None else share * work,
-            locked_s=None if locked is None else locked * (wait + (0.0 if share is None else (1 - share) * work)),
-            calls=self.calls,
-            first_call_s=self.laps[0].alone_s,
-            native_s=self._mean("others_s"),
-            children_s=self._mean("children_s"),
-        )
+        from dataclasses import replace
+
+        profile = model.Profile(writes=self.writes, is_coroutine=self.is_coroutine)
+        if self.laps:
+            work, wait = self._mean("thread_s"), self._mean("wait_s")
+            share, locked = self.gil_share, self.seen.locked_share
+            profile = replace(
+                profile,
+                work_s=work,
+                wait_s=wait,
+                gil_s=None if share is None else share * work,
+                locked_s=None if locked is None else locked * (wait + (0.0 if share is None else (1 - share) * work)),
+                calls=self.calls,
+                first_call_s=self.laps[0].alone_s,
+                native_s=self._mean("others_s"),
+                children_s=self._mean("children_s"),
+            )
         if self.argument is None or self.result is None:
             return profile
         why_not = self.why_not_sent

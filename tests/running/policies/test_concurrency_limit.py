@@ -228,7 +228,7 @@ def test_a_server_for_a_few_is_never_taken_for_one_at_a_time(capacity):
         assert not limit.is_down_to_one
 
 
-@pytest.mark.parametrize(("children_s", "at_first"), [(0.002, 40), (0.0, 10)])
+@pytest.mark.parametrize(("children_s", "at_first"), [(0.002, 40), (0.0, 32)])
 def test_commands_of_this_machine_start_as_many_as_the_forecast_says(children_s: float, at_first: int) -> None:
     controller = Controller()
     profile = Profile(work_s=0.001, wait_s=0.05, calls=1, children_s=children_s)

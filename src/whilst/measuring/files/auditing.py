@@ -14,7 +14,6 @@ import os
 import sys
 from _thread import get_ident
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from whilst.measuring.files.commands import Commands, redirections
@@ -27,31 +26,31 @@ _COUNTER: Final = slice(24, 28)
 """Where a SQLite file counts its changes (https://sqlite.org/fileformat.html, 1.3.7)."""
 
 
-@dataclass(slots=True)
 class Footprint:
     """What one call (or a few together) did to files. Absolute paths."""
 
-    reads: set[str] = field(default_factory=set)
-    writes: set[str] = field(default_factory=set)
-    adds: set[str] = field(default_factory=set)
-    """Of `writes`: opened to add to what others have written."""
-    updates: set[str] = field(default_factory=set)
-    """Of `writes`: read before in the same call."""
-    lists: set[str] = field(default_factory=set)
-    """Folders whose entries were asked for."""
-    makes: set[str] = field(default_factory=set)
-    """Folders that were made."""
-    databases: set[str] = field(default_factory=set)
-    """SQLite files that are changed afterwards."""
-    settings: set[str] = field(default_factory=set)
-    """Of the whole process, that were changed, be it for the time of the call."""
-    operations: int = 0
-    """Files and folders that were opened, made, moved or deleted."""
-    has_connected: bool = False
-    commands: Commands | None = None
-    """The programs that it started, which may have written anything."""
-    has_printed: bool = False
-    """Those programs wrote to where this process prints."""
+    def __init__(self) -> None:
+        self.reads: set[str] = set()
+        self.writes: set[str] = set()
+        self.adds: set[str] = set()
+        """Of `writes`: opened to add to what others have written."""
+        self.updates: set[str] = set()
+        """Of `writes`: read before in the same call."""
+        self.lists: set[str] = set()
+        """Folders whose entries were asked for."""
+        self.makes: set[str] = set()
+        """Folders that were made."""
+        self.databases: set[str] = set()
+        """SQLite files that are changed afterwards."""
+        self.settings: set[str] = set()
+        """Of the whole process, that were changed, be it for the time of the call."""
+        self.operations = 0
+        """Files and folders that were opened, made, moved or deleted."""
+        self.has_connected = False
+        self.commands: Commands | None = None
+        """The programs that it started, which may have written anything."""
+        self.has_printed = False
+        """Those programs wrote to where this process prints."""
 
     @property
     def leaves_traces(self) -> bool:

@@ -13,12 +13,13 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-_REDIRECTION: Final = re.compile(
-    r">{1,2}\s*([^\s;&|<>()]+)|\btee\s+(?:-a\s+)?([^\s;&|<>()]+)|\bsed\s+-i\S*\s.*?(\S+)\s*$"
-)
-_WORD: Final = re.compile(r"[^\s;&|<>()\"'=]+")
+from whilst._record import Record
+
+_REDIRECTION: Final = r">{1,2}\s*([^\s;&|<>()]+)|\btee\s+(?:-a\s+)?([^\s;&|<>()]+)|\bsed\s+-i\S*\s.*?(\S+)\s*$"
+_WORD: Final = r"[^\s;&|<>()\"'=]+"
+"""Compiled where a command is seen (`re` keeps them): most calls start none."""
 _LONGEST: Final = 4096
 _MOST_LOOKS: Final = 512
 """So many files are looked at around one call (some 2 µs each)."""
@@ -31,7 +32,7 @@ _TICK_NS: Final = 10_000_000
 _IGNORED: Final = ("/dev/", "/proc/", "/sys/")
 
 
-class _FileState(NamedTuple):
+class _FileState(Record):
     inode: int
     size_bytes: int
     changed_ns: int
@@ -39,7 +40,7 @@ class _FileState(NamedTuple):
 
 def redirections(text: str) -> Iterator[tuple[str, bool]]:
     """What a shell's words say that it writes: the name, and whether it adds to the file."""
-    for found in _REDIRECTION.finditer(text[:_LONGEST]):
+    for found in re.finditer(_REDIRECTION, text[:_LONGEST]):
         name = next(group for group in found.groups() if group).strip("\"'")
         if not name.startswith(("&", "$", "/dev/")):
             yield name, not re.match(">[^>]", found.group())
@@ -70,7 +71,7 @@ class Commands:
         self._may_print |= may_print
         folder = os.path.abspath(os.fsdecode(cwd or "."))  # type: ignore[arg-type]  # noqa: PTH100 - a Path costs more
         texts = [words] if isinstance(words, str) else [os.fsdecode(word) for word in words[1:]]
-        names = [*texts, *(word for text in texts for word in _WORD.findall(text[:_LONGEST]))]
+        names = [*texts, *(word for text in texts for word in re.findall(_WORD, text[:_LONGEST]))]
         places = dict.fromkeys(os.path.join(folder, name) for name in names if "\0" not in name)  # noqa: PTH118
         self._places |= {**places, folder: None}
         for place in (*places, folder):

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from whilst import model
 from whilst.measuring.files.auditing import Footprint, Watch
 from whilst.measuring.files.filenames import counts_up, features_in, is_alone
-from whilst.model import Write
 
 
 class Footprints:
@@ -60,7 +60,7 @@ class Footprints:
     def has_connected(self) -> bool:
         return any(each.has_connected for _, each in self.calls)
 
-    def writes(self, rest: Sequence[object] | None = None) -> tuple[Write, ...]:
+    def writes(self, rest: Sequence[object] | None = None) -> tuple[model.Write, ...]:
         """Return what calls write that other calls read or write, too.
 
         Args:
@@ -86,8 +86,8 @@ class Footprints:
         if any(footprint.has_printed for _, footprint in self.calls):
             found.append("the output of this program, through commands that it starts")
         return (
-            *(Write(what, is_confirmed=True) for what in list(dict.fromkeys(found))[:8]),
-            *(Write(what, is_confirmed=True, spoils_processes=False) for what in sorted(self.settings or ())),
+            *(model.Write(what, is_confirmed=True) for what in list(dict.fromkeys(found))[:8]),
+            *(model.Write(what, is_confirmed=True, spoils_processes=False) for what in sorted(self.settings or ())),
         )
 
     @staticmethod

@@ -15,9 +15,9 @@ import dis
 import functools
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
+from whilst._record import Record
 from whilst.inspecting.cpython import exception_table_of, line_of
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
@@ -28,6 +28,7 @@ from whilst.measuring.writes.abstract_value import (
     blended,
     is_cut,
     joined,
+    replace,
 )
 from whilst.measuring.writes.implicit_calls import TRUTH, own_methods
 
@@ -42,7 +43,7 @@ _NO_FALL_THROUGH: Final = (
 )
 
 
-class Guard(NamedTuple):
+class Guard(Record):
     """A test of something shared that decides whether what follows is done."""
 
     name: str
@@ -50,7 +51,7 @@ class Guard(NamedTuple):
     """What is tested depends on the call's item ("if url in VISITED"): such a test never settles down."""
 
 
-class Store(NamedTuple):
+class Store(Record):
     """An assignment to something that outlives the call. `verb` is how: "sets", "deletes", "adds to"."""
 
     target: AbstractValue
@@ -59,7 +60,7 @@ class Store(NamedTuple):
     guard: Guard | None
 
 
-class Call(NamedTuple):
+class Call(Record):
     """A call made by the function: what is called, and with what."""
 
     callee: AbstractValue
@@ -71,26 +72,35 @@ class Call(NamedTuple):
     guard: Guard | None
 
 
-@dataclass(slots=True)
 class Frame:
     """A code object with what its names stand for."""
 
-    code: types.CodeType
-    globals: Mapping[str, object]
-    free: Mapping[str, AbstractValue]
-    variables: dict[str, AbstractValue]
-    is_locked: bool = False
-    guard: Guard | None = None
-    on_call: Callable[[Call], AbstractValue] = field(default=lambda _call: UNKNOWN)
-    on_store: Callable[[Store], None] = field(default=lambda _store: None)
-    on_return: Callable[[AbstractValue], None] = field(default=lambda _abstract: None)
-    on_identity: Callable[[AbstractValue, AbstractValue], None] = field(default=lambda _one, _other: None)
-    """`one is other`."""
-    is_lock: Callable[[AbstractValue], bool] = field(default=lambda _abstract: False)
-    returned: AbstractValue | None = None
-    nested: list[types.CodeType] = field(default_factory=list)
-    given: dict[types.CodeType, AbstractValue] = field(default_factory=dict)
-    """What functions made here were first called with: for a comprehension what it goes through."""
+    def __init__(
+        self,
+        code: types.CodeType,
+        names: Mapping[str, object],
+        free: Mapping[str, AbstractValue],
+        variables: dict[str, AbstractValue],
+        *,
+        is_locked: bool = False,
+        guard: Guard | None = None,
+    ) -> None:
+        self.code = code
+        self.globals = names
+        self.free = free
+        self.variables = variables
+        self.is_locked = is_locked
+        self.guard = guard
+        self.on_call: Callable[[Call], AbstractValue] = lambda _call: UNKNOWN
+        self.on_store: Callable[[Store], None] = lambda _store: None
+        self.on_return: Callable[[AbstractValue], None] = lambda _abstract: None
+        self.on_identity: Callable[[AbstractValue, AbstractValue], None] = lambda _one, _other: None
+        """`one is other`."""
+        self.is_lock: Callable[[AbstractValue], bool] = lambda _abstract: False
+        self.returned: AbstractValue | None = None
+        self.nested: list[types.CodeType] = []
+        self.given: dict[types.CodeType, AbstractValue] = {}
+        """What functions made here were first called with: for a comprehension what it goes through."""
 
 
 class Walker:

@@ -11,8 +11,7 @@ import functools
 import types
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.objects import module_of
@@ -27,34 +26,62 @@ ABSENT: Final = _Absent()
 """The object itself is not known."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class AbstractValue:
-    """One value of the abstract stack.
+    """One value of the abstract stack. Nobody changes one; `replace` gives another.
 
-    `name` is what people call it ("global VISITED", "self.done"); `root` is the object whose change would show
-    (the dict in `TOTALS["n"]["k"] = 1`); `is_shared`: other calls see the same object; `is_argument`: it belongs
-    to the item of this call; `from_item`: its value depends on the item; `made_by`: the class of a fresh object;
-    `among`: it is one of these (a handler looked up in a table).
+    Args:
+        name: what people call it ("global VISITED", "self.done").
+        root: the object whose change would show (the dict in `TOTALS["n"]["k"] = 1`).
+        is_shared: other calls see the same object.
+        is_argument: it belongs to the item of this call.
+        from_item: its value depends on the item.
+        is_cut: of the item so little is left (`item % 4`, the first letter) that several items give the same.
+        made_by: the class of a fresh object.
+        among: it is one of these (a handler looked up in a table).
+        test: what a truth value says: the name of the shared thing that it was asked of.
+        holds: of a tuple, list or dict made here: those of its parts that others see as well.
     """
 
-    name: str = ""
-    value: object = ABSENT
-    root: object = ABSENT
-    is_shared: bool = False
-    is_argument: bool = False
-    from_item: bool = False
-    is_cut: bool = False
-    """Of the item so little is left (`item % 4`, the first letter) that several items give the same."""
-    is_null: bool = False
-    is_constant: bool = False
-    made_by: type | None = None
-    owner: AbstractValue | None = None
-    attribute: str = ""
-    among: tuple[object, ...] = ()
-    test: str = ""
-    """What a truth value says: the name of the shared thing that it was asked of."""
-    holds: tuple[AbstractValue, ...] = ()
-    """Of a tuple, list or dict made here: those of its parts that others see as well."""
+    # By hand: to have these methods written by `dataclasses` takes as long as many a scan.
+    __slots__ = (
+        "among", "attribute", "from_item", "holds", "is_argument", "is_constant", "is_cut", "is_null", "is_shared",
+        "made_by", "name", "owner", "root", "test", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str = "",
+        value: object = ABSENT,
+        root: object = ABSENT,
+        *,
+        is_shared: bool = False,
+        is_argument: bool = False,
+        from_item: bool = False,
+        is_cut: bool = False,
+        is_null: bool = False,
+        is_constant: bool = False,
+        made_by: type | None = None,
+        owner: AbstractValue | None = None,
+        attribute: str = "",
+        among: tuple[object, ...] = (),
+        test: str = "",
+        holds: tuple[AbstractValue, ...] = (),
+    ) -> None:
+        self.name = name
+        self.value = value
+        self.root = root
+        self.is_shared = is_shared
+        self.is_argument = is_argument
+        self.from_item = from_item
+        self.is_cut = is_cut
+        self.is_null = is_null
+        self.is_constant = is_constant
+        self.made_by = made_by
+        self.owner = owner
+        self.attribute = attribute
+        self.among = among
+        self.test = test
+        self.holds = holds
 
     @property
     def is_known(self) -> bool:
@@ -63,6 +90,11 @@ class AbstractValue:
     @property
     def rank(self) -> int:
         return 4 * self.is_shared + 2 * self.is_argument + self.from_item
+
+
+def replace(abstract: AbstractValue, /, **changes: Any) -> AbstractValue:
+    """Return one like it with other attributes."""
+    return AbstractValue(**{name: getattr(abstract, name) for name in AbstractValue.__slots__} | changes)
 
 
 UNKNOWN: Final = AbstractValue()

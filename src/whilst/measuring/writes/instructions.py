@@ -12,7 +12,6 @@ import sys
 import types
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 from whilst.inspecting import ownership
@@ -33,6 +32,7 @@ from whilst.measuring.writes.abstract_value import (
     is_array,
     joined,
     path_type,
+    replace,
     subscript,
 )
 

@@ -22,8 +22,9 @@ import types
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from whilst._record import Record
 from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.library_state import LibraryState
@@ -46,7 +47,7 @@ _OPEN_MODULES: Final = frozenset({"builtins", "collections", "types", "queue", "
 """Library modules whose classes are plain containers."""
 
 
-class Found(NamedTuple):
+class Found(Record):
     """Something that changed: how it is reached, the object, and what holds it, innermost first."""
 
     name: str
@@ -55,7 +56,7 @@ class Found(NamedTuple):
     holders: tuple[object, ...]
 
 
-class _Seen(NamedTuple):
+class _Seen(Record):
     name: str
     value: object
     state: object

@@ -14,7 +14,6 @@ import operator
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from whilst.inspecting import ownership
@@ -32,6 +31,7 @@ from whilst.measuring.writes.abstract_value import (
     is_array,
     is_path_type,
     path_type,
+    replace,
     subscript,
 )
 from whilst.measuring.writes.instructions import walk
@@ -83,18 +83,18 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
     return found._replace(suspects=suspects, sentinel=scanner.sentinel, identity=scanner.identity)
 
 
-@dataclass(slots=True)
 class _Scanner:
-    suspicions: Suspicions = field(default_factory=Suspicions)
-    seen: set[object] = field(default_factory=set)
-    depth: int = 0
-    functions: int = 0
-    sleeps: bool = False
-    caches: bool = False
-    strangers: int = 0
-    unscanned: list[str] = field(default_factory=list)
-    sentinel: str = ""
-    identity: str = ""
+    def __init__(self) -> None:
+        self.suspicions = Suspicions()
+        self.seen: set[object] = set()
+        self.depth = 0
+        self.functions = 0
+        self.sleeps = False
+        self.caches = False
+        self.strangers = 0
+        self.unscanned: list[str] = []
+        self.sentinel = ""
+        self.identity = ""
 
     def result(self) -> Scan:
         unique: dict[tuple[object, ...], Suspect] = {}

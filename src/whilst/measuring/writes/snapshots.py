@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from whilst import model
 from whilst.inspecting import ownership
 from whilst.inspecting.library_state import LibraryState
 from whilst.inspecting.objects import attributes_of
 from whilst.inspecting.settings import DIRECTORY, ENVIRONMENT, GENERATOR
 from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
-from whilst.model import Write
 
 _MOST_ENTRIES: Final = 256
 _DEEPEST: Final = 2
@@ -106,10 +106,10 @@ def _ends(entries: list[object] | tuple[object, ...] | deque[object]) -> list[ob
     return [entries[k] for k in (*range(half), *range(len(entries) - half, len(entries)))]
 
 
-def settings_left(before: Mapping[str, object], now: Mapping[str, object]) -> tuple[Write, ...]:
+def settings_left(before: Mapping[str, object], now: Mapping[str, object]) -> tuple[model.Write, ...]:
     """Return what calls changed in the whole process, or for the calling thread: two looks of `settings_now`."""
     return tuple(
-        Write(what, is_confirmed=True, is_random=what == GENERATOR, spoils_processes=what != DIRECTORY)
+        model.Write(what, is_confirmed=True, is_random=what == GENERATOR, spoils_processes=what != DIRECTORY)
         for what, value in now.items()
         if before.get(what, value) != value
     )
@@ -160,7 +160,7 @@ class Watchlist:
                 self._prints[place] = now
         self._looks += 1
 
-    def writes(self, seen: Collection[str] | None = None) -> tuple[Write, ...]:
+    def writes(self, seen: Collection[str] | None = None) -> tuple[model.Write, ...]:
         """Return what the function writes, as far as is known now: the convicted and the not cleared.
 
         Args:
@@ -169,7 +169,7 @@ class Watchlist:
         A suspect is cleared if it is written only under a test that has nothing to do with the item, and the
         last call did not change it: a model that is loaded once, a connection that is opened once.
         """
-        found: list[Write] = []
+        found: list[model.Write] = []
         changed = {id(suspect): looks for suspect, looks in zip(self._watched, self._changed_in, strict=True)}
         for suspect in self.scan.suspects:
             if suspect.is_hint:
@@ -182,7 +182,7 @@ class Watchlist:
         return tuple(found)
 
 
-def suspected(scan: Scan) -> tuple[Write, ...]:
+def suspected(scan: Scan) -> tuple[model.Write, ...]:
     """Return what the code alone says that is written; draws from a generator excepted, and what is loaded once."""
     return tuple(
         _write(suspect, None, is_confirmed=False, is_seen=False)
@@ -191,23 +191,24 @@ def suspected(scan: Scan) -> tuple[Write, ...]:
     )
 
 
-def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool, is_seen: bool = True) -> Write:
+def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool, is_seen: bool = True) -> model.Write:
     """`is_seen`: calls are watched, so that what one of them left changed is known."""
     what = suspect.what
     if suspect.reach is Reach.ARGUMENT:
-        return Write(f"its own argument ({what})", suspect.where, is_confirmed, spoils_threads=False, is_of_item=True)
+        what = f"its own argument ({what})"
+        return model.Write(what, suspect.where, is_confirmed, spoils_threads=False, is_of_item=True)
     if suspect.reach is Reach.PROCESS:
         label = f"{what}, which the whole process shares"
         # Only some items may change it: first calls that did not can't tell whether it is put back.
         told = next((setting for setting in _TOLD if what.startswith(setting)), "")
         is_unseen = bool(told) and seen is not None and not any(each.startswith(told) for each in seen)
         is_lost = is_confirmed or not is_seen or is_unseen
-        return Write(label, suspect.where, is_confirmed, spoils_processes=is_lost and not suspect.reverts)
+        return model.Write(label, suspect.where, is_confirmed, spoils_processes=is_lost and not suspect.reverts)
     if suspect.reach is Reach.DRAWS:
-        return Write(what, suspect.where, is_confirmed, is_random=True)
+        return model.Write(what, suspect.where, is_confirmed, is_random=True)
     # A lock keeps threads from tearing what is written; it doesn't keep the order in which calls ask "seen already?".
     depends_on_order = suspect.guard is not None and suspect.guard.is_of_item and isinstance(suspect.root, set)
     has_order = isinstance(suspect.root, (list, deque))
     is_safe = suspect.is_locked and not depends_on_order and not has_order
     label = f"{what} (under a lock)" if suspect.is_locked else what
-    return Write(label, suspect.where, is_confirmed, spoils_threads=not is_safe)
+    return model.Write(label, suspect.where, is_confirmed, spoils_threads=not is_safe)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
+from whilst._record import Record
 from whilst.measuring.writes.abstract_interpreter import Guard
 from whilst.measuring.writes.abstract_value import ABSENT
 
@@ -29,7 +30,7 @@ class Reach(Enum):
     """An open file, connection or iterator that all calls use: no two of them at once, and not elsewhere."""
 
 
-class Suspect(NamedTuple):
+class Suspect(Record):
     """Something that may be written. `root` is the object whose change would show (ABSENT where unknown)."""
 
     what: str
@@ -51,7 +52,7 @@ class Suspect(NamedTuple):
         return self.guard is not None and not self.guard.is_of_item
 
 
-class Scan(NamedTuple):
+class Scan(Record):
     """All that was found in a function and what it calls."""
 
     suspects: tuple[Suspect, ...] = ()

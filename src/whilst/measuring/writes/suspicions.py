@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import types
-from dataclasses import dataclass, field
 
 from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stores_to_first_argument
@@ -21,13 +20,13 @@ _REVERTING = frozenset(["contextlib", "unittest.mock", "catch_warnings", "_Redir
 """Modules and names of what puts a setting back when it is over."""
 
 
-@dataclass(slots=True)
 class Suspicions:
     """The suspects so far. `where` is a place in the code, for people."""
 
-    suspects: list[Suspect] = field(default_factory=list)
-    hints: bool = False
-    """What is added now is a hint: code that a library may call."""
+    def __init__(self) -> None:
+        self.suspects: list[Suspect] = []
+        self.hints = False
+        """What is added now is a hint: code that a library may call."""
 
     def store(self, store: Store, where: str, frame: Frame) -> None:
         target = store.target

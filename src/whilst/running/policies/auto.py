@@ -62,6 +62,12 @@ class _Stage:
     RUN = "run"
 
 
+def _in_flight(count: int) -> Decision:
+    return model.Decision(
+        model.Mode.CONCURRENT, "eventloop", 1, threads_per_worker=count, reason="it is a coroutine function"
+    )
+
+
 class AutoPolicy(Policy):
     """See the module's text."""
 
@@ -201,6 +207,10 @@ class AutoPolicy(Policy):
         """See `Policy.decision_later`."""
         if self._stage is _Stage.PILOT and self._calls.pilot.writes:
             self._decide()  # the input ended while it was looked into: what was found is to be said all the same
+        if not (self._history or self._refused or self._inline_calls):
+            later = self._controller.shown_later()
+            if later is not None:
+                return later
         if not (self._controller.is_decided or self._history or self._refused):
             return too_short
         decision = self.decision()
@@ -263,9 +273,7 @@ class AutoPolicy(Policy):
             self._pilot_coroutines = PilotCoroutines(pilot, self._evidence, self._source)
         controller.limit = AdaptiveLimit(0.0, max(1, start), max(1, most), is_fixed=is_free)
         controller.config = BackendConfig("eventloop", slots=max(1, count))
-        controller.decision = model.Decision(
-            model.Mode.CONCURRENT, "eventloop", 1, threads_per_worker=max(1, start), reason="it is a coroutine function"
-        )
+        controller.decide_when_asked(_in_flight)
 
     def _begin_with_tasks(self) -> None:
         """gather: tasks of different kinds, few of them, each made once. Waiting is overlapped, work shares a core."""

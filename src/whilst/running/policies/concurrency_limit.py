@@ -20,7 +20,6 @@ at whatever the server tolerates last.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -47,14 +46,14 @@ class Phase(Enum):
     STEADY = "steady"
 
 
-@dataclass(slots=True)
 class _Round:
     """As many answers as were in flight at its start."""
 
-    level: int
-    begin_s: float
-    answers: int = 0
-    latency_s: float = 0.0
+    def __init__(self, level: int, begin_s: float) -> None:
+        self.level = level
+        self.begin_s = begin_s
+        self.answers = 0
+        self.latency_s = 0.0
 
 
 class AdaptiveLimit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 
 from whilst import model
 from whilst.running.backends import traits_of
@@ -16,6 +17,7 @@ from whilst.running.core.policy import INLINE, Directives
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import ExitStack
     from typing import Final
 
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 STRETCH_S: Final = 0.002
 """So long may inline calls go on before the driver looks around."""
-FIRST_AT_ONCE: Final = 10
-"""As TCP's initial window (RFC 6928)."""
+FIRST_AT_ONCE: Final = 32
+"""As many as the standard library's pool of threads has at most: what serves one program serves this one, too."""
 
 
 def too_short() -> Decision:
@@ -41,6 +43,7 @@ class Controller:
 
     def __init__(self) -> None:
         self._decision: Decision | None = None
+        self._decide_for: Callable[[int], Decision] | None = None
         self.config = INLINE
         self.limit: AdaptiveLimit | None = None
         self.batches: Batches | None = None
@@ -59,17 +62,32 @@ class Controller:
     @property
     def is_decided(self) -> bool:
         """There is more to say than that nothing was looked into."""
-        return self._decision is not None
+        return self._decision is not None or self._decide_for is not None
 
     @property
     def decision(self) -> Decision:
         if self._decision is None:
-            self._decision = too_short()
+            later = self.shown_later()
+            self._decision = too_short() if later is None else later()
         return self._decision
 
     @decision.setter
     def decision(self, decision: Decision) -> None:
         self._decision = decision
+
+    def decide_when_asked(self, decide: Callable[[int], Decision]) -> None:
+        """The run goes on without the words for it: most are never read, and the value's class takes long to load.
+
+        Args:
+            decide: gives the decision for a number of calls at once, and holds on to nothing of the run.
+        """
+        self._decide_for = decide
+
+    def shown_later(self) -> Callable[[], Decision] | None:
+        """As `shown`, of a decision that nobody has asked for yet; None where there is none, or somebody has."""
+        if self._decision is not None or self._decide_for is None:
+            return None
+        return partial(self._decide_for, 1 if self.limit is None else self.limit.target)
 
     @property
     def profile(self) -> Profile:
@@ -188,14 +206,14 @@ class Controller:
 
     def directives(self, status: RunStatus, stretch: int, call_s: float) -> Directives:
         """What to do now, elsewhere than inline."""
-        decision, limit = self.decision, self.limit
+        limit = self.limit
         at_hand = None if status.left is None else max(1, status.left + status.in_hand)
         traits = traits_of(self.config.backend)
         if traits.has_loop:
             slots = max(1, limit.target if limit is not None else self.config.slots)
             # One message may begin many coroutines; small enough to leave room for others as they end.
             return Directives(self.config, workers=1, slots=slots, ahead=0, batch=max(1, min(256, slots // 8)))
-        batch = 1 if self.batches is None else self.batches.size
+        decision, batch = self.decision, 1 if self.batches is None else self.batches.size
         if traits.has_threads:
             return self._directives_for_threads(status, at_hand, batch)
         workers = decision.workers if at_hand is None else min(decision.workers, at_hand)

@@ -16,8 +16,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
+from whilst._record import Record
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
 from whilst.planning import likecalls as bounds
 from whilst.running.policies.evidence import DecisionInput, Forecast
@@ -157,7 +158,7 @@ def forecasts(profile: Profile, machine: Machine, given: DecisionInput) -> tuple
     return possible, rejected
 
 
-class _Call(NamedTuple):
+class _Call(Record):
     """One call in the terms of the cost model (seconds)."""
 
     n: int

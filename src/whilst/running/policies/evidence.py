@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from whilst._record import Record
 from whilst.measuring.machine import look_at_machine
 from whilst.running.backends import traits_of
 
@@ -34,7 +35,7 @@ _UNKNOWN_COUNT: Final = 256
 """How many calls are taken to be left where the input does not know its length."""
 
 
-class Costs(NamedTuple):
+class Costs(Record):
     """Seconds that the machinery takes, by the studies' floors on a machine with two cores."""
 
     thread_start_s: float = 200e-6
@@ -50,7 +51,7 @@ class Costs(NamedTuple):
     byte_s: float = 1.0e-9
 
 
-class DecisionInput(NamedTuple):
+class DecisionInput(Record):
     """What the decision depends on besides the call and the machine."""
 
     left: int | None = None
@@ -95,7 +96,7 @@ class DecisionInput(NamedTuple):
         return self.costs.server_s + self.server_start_s + self.first_call_extra_s
 
 
-class Forecast(NamedTuple):
+class Forecast(Record):
     """What the rest takes in one mode, and with what."""
 
     mode: Mode

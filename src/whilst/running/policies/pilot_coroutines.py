@@ -68,7 +68,8 @@ class PilotCoroutines:
         if not all(map(_is_plain, self._source.peek(_ITEMS) or ())):
             self.close()
             return None
-        self._pilot.weigh(items[0], finished.values[-1], is_forked=True)
+        if self._pilot.result is None:
+            self._pilot.weigh(items[0], finished.values[-1], is_forked=True)
         work_s, wait_s = known
         profile: Profile = replace(self._pilot.profile(), work_s=work_s, wait_s=wait_s, gil_s=work_s, calls=1)
         return profile, f"a call works {work_s * 1e3:.3g} ms of the loop's time, and there is none left"
