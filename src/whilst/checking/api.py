@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from whilst.checking.answering.again import kept_schedules, once_more, with_kept
+from whilst.checking.answering.again import kept_schedules, once_more, question_of, with_kept
 from whilst.checking.answering.checker import REMEMBERED, Checker
 from whilst.checking.answering.confirm import confirm
 from whilst.checking.answering.operations import OperationsCheck
 from whilst.checking.answering.parallel_worker import go_on
 from whilst.checking.explain.kept import KeptSchedules
-from whilst.checking.explain.tokens import Token, resolve
+from whilst.checking.explain.tokens import Token
 from whilst.checking.explorer.execution import Limits
 from whilst.checking.explorer.explorer import Explorer
-from whilst.checking.judge.operations import Scenario, threads_named
 from whilst.checking.question import Question
 from whilst.checking.search.strategy import Progress, SearchConfig
 from whilst.errors import CheckError
@@ -183,12 +182,7 @@ def _question_of(
         raise CheckError("pass both setup and tasks, or neither")
     if token in REMEMBERED:
         return REMEMBERED[token][0]
-    known: dict[str, Any] = {each: resolve(each) for each in dict.fromkeys(parsed.where or ("",))}
-    made, measured, held, always, *jobs = (known[each] for each in parsed.where)
-    threads = threads_named(jobs)
-    if threads:
-        return Scenario.of(made, threads, measured, held)
-    return Question(made, tuple(jobs), measured, held, always=always)
+    return question_of(parsed.where)
 
 
 def parse_budget(budget: float | str) -> tuple[float | None, int | None]:

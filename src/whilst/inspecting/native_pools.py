@@ -23,8 +23,6 @@ def _native_pools(_loaded: tuple[str, ...]) -> tuple[NativePool, ...]:
         from threadpoolctl import threadpool_info
     except ImportError:  # pragma: no cover - a required dependency, but nothing here is worth failing for
         return ()
-    from whilst.model import NativePool
-
     return tuple(
         NativePool(api=str(pool["user_api"]), threads=int(pool["num_threads"]), path=str(pool["filepath"]))
         for pool in threadpool_info()

@@ -27,7 +27,6 @@ class Glyphs:
     """The first cell of a bar that follows another bar of the same kind."""
     rule: str
     tick: str
-    dot: str
 
     def of_kind(self, kind: Kind) -> str:
         return (self.work, self.wait, self.held)[kind]
@@ -69,8 +68,8 @@ class Glyphs:
         return _ON[kind]
 
 
-UTF8: Final = Glyphs(False, "█", "░", "▚", "▁▂▃▄▅▆▇", "▐", "─", "┬", "·")
-ASCII: Final = Glyphs(True, "#", ".", "!", "123456789", "|", "-", "+", "|")
+UTF8: Final = Glyphs(False, "█", "░", "▚", "▁▂▃▄▅▆▇", "▐", "─", "┬")
+ASCII: Final = Glyphs(True, "#", ".", "!", "123456789", "|", "-", "+")
 
 
 def printable(text: str, glyphs: Glyphs) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import importlib.util
 import os
 import sys
 import threading
@@ -13,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from whilst.errors import NotPicklableError, WhilstError
-from whilst.running.backends.subinterpreters import SubinterpreterBackend, are_available
+from whilst.running.backends.subinterpreters import SubinterpreterBackend
 from whilst.running.calls.process_state import ProcessState
 from whilst.running.jobs import Job, WorkerStopped
 
 from .test_processes import Runner
 
-needs_them = pytest.mark.skipif(not are_available(), reason="this Python has no sub-interpreters")
+are_there = importlib.util.find_spec("_interpreters") is not None
+needs_them = pytest.mark.skipif(not are_there, reason="this Python has no sub-interpreters")
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
@@ -30,7 +32,7 @@ def runner() -> Iterator[Runner]:
     runner.backend.close(kill=True)
 
 
-@pytest.mark.skipif(are_available(), reason="this Python has sub-interpreters")
+@pytest.mark.skipif(are_there, reason="this Python has sub-interpreters")
 def test_without_them_the_error_says_what_to_do() -> None:
     with pytest.raises(WhilstError, match="backend='processes'"):
         SubinterpreterBackend()

@@ -1,19 +1,21 @@
-"""The schedule that failed last time, tried before the search."""
+"""What a token names, found again; and the schedule that failed last time, tried before the search."""
 
 from __future__ import annotations
 
 import ast
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from whilst.checking.answering.checker import Checker
 from whilst.checking.explain.kept import KeptSchedules
-from whilst.checking.explain.tokens import Token, reference_to
+from whilst.checking.explain.tokens import Token, reference_to, resolve
 from whilst.checking.explorer.execution import Limits
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.explorer.scripted import Thread
+from whilst.checking.judge.operations import Scenario, threads_named
 from whilst.checking.question import Question
 from whilst.errors import ReplayError
 from whilst.inspecting.objects import module_of
@@ -28,6 +30,20 @@ def kept_schedules(
         return keep
     names = [reference_to(each) or f"{module_of(each)}:{getattr(each, '__qualname__', type(each))}" for each in parts]
     return KeptSchedules(keep, " ".join(name for name in names if name != reference_to(None)))
+
+
+def question_of(where: Sequence[str]) -> Question:
+    """The question whose parts these references name, in the order of `Question.parts`.
+
+    Raises:
+        ReplayError: one of them is not there any more, or there are none.
+    """
+    known: dict[str, Any] = {each: resolve(each) for each in dict.fromkeys(where or ("",))}
+    setup, outcome, invariant, always, *tasks = (known[each] for each in where)
+    threads = threads_named(tasks)
+    if threads:
+        return Scenario.of(setup, threads, outcome, invariant)
+    return Question(setup, tuple(tasks), outcome, invariant, always=always)
 
 
 def threads_in(token: Token) -> tuple[Thread, ...]:

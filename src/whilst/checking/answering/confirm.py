@@ -28,10 +28,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from whilst.checking.answering.again import threads_in
+from whilst.checking.answering.again import question_of
 from whilst.checking.answering.checker import REMEMBERED, Checker
 from whilst.checking.engine.events import Status, TaskResult
-from whilst.checking.explain.tokens import Token, resolve
+from whilst.checking.explain.tokens import Token
 from whilst.checking.explorer.execution import Execution, Limits
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.judge.operations import Scenario
@@ -74,18 +74,11 @@ def _question_of(token: str) -> Question:
     if token in REMEMBERED:
         return REMEMBERED[token][0]
     try:
-        parsed = Token.parse(token)
-        setup, outcome, invariant, always, *tasks = map(resolve, parsed.where or ("",))
-    except (ReplayError, ValueError) as error:
+        return question_of(Token.parse(token).where)
+    except ReplayError as error:
         raise CheckError(
             f"the tasks of this verdict can't be found again: {error}. Confirm it in the process that made it"
         ) from error
-    threads = threads_in(parsed)
-    if setup is None:
-        raise CheckError("the token does not say where setup is found")
-    if threads:
-        return Scenario.of(setup, threads, outcome, invariant)
-    return Question(setup, tuple(task for task in tasks if task), outcome, invariant, always=always)
 
 
 # ------------------------------------------------------------------------------------------------ here

@@ -22,15 +22,6 @@ from whilst.running.calls.bare import code_to_run
 _MAIN = "whilst.running.worker.child.main"
 
 
-def are_available() -> bool:
-    """This Python can have several interpreters in one process."""
-    try:
-        _machinery()
-    except ImportError:
-        return False
-    return True
-
-
 def _machinery() -> Any:
     module = import_module("_interpreters")
     if not hasattr(module, "exec"):

@@ -19,8 +19,6 @@ import select
 import warnings  # noqa: F401 - what a worker needs is read here, once, instead of once per worker
 from _socket import MSG_DONTWAIT, socket
 
-from whilst.running import process_role  # noqa: F401 - likewise
-from whilst.running.worker.child import serial  # noqa: F401 - likewise
 from whilst.running.worker.child.after_fork import become_worker, kill
 from whilst.running.worker.transport import messages
 from whilst.running.worker.transport.messages import Spawn

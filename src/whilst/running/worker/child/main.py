@@ -19,6 +19,7 @@ from whilst.running import process_role
 from whilst.running.calls.bare import light_import
 from whilst.running.worker.captured_output import OutputCapture
 from whilst.running.worker.child import environment, warning_filters
+from whilst.running.worker.child.serial import Serial
 from whilst.running.worker.child.styles import EndedCalls, LoadedBatch, LoadedJob, Style
 from whilst.running.worker.transport import messages, serialization
 from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead
@@ -342,8 +343,6 @@ def inhabit(sock_fd: int, page_fd: int, stderr_fd: int) -> None:
     sock = socket(fileno=sock_fd)
     try:
         worker = Worker(sock, page, output, None, is_guest=True)
-        from whilst.running.worker.child.serial import Serial
-
         worker.style = Serial(worker)
         output.install()
         process_role.is_worker = True
@@ -366,8 +365,6 @@ def _style(spawn: messages.Spawn, worker: Worker) -> Style:
         from whilst.running.worker.child.looped import Looped
 
         return Looped(worker)
-    from whilst.running.worker.child.serial import Serial
-
     return Serial(worker)
 
 

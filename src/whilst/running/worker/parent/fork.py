@@ -24,8 +24,7 @@ from whilst.inspecting.descriptors import open_descriptors
 from whilst.running import process_role
 from whilst.running.process_role import private, why_not_forked
 
-# Imported for the workers' sake, too: what is loaded before the fork is not loaded by every one of them.
-from whilst.running.worker.child import serial  # noqa: F401
+# With all that a worker needs: what is loaded before the fork is not loaded by every one of them.
 from whilst.running.worker.child.after_fork import become_worker, kill
 from whilst.running.worker.transport.messages import Spawn
 

@@ -11,6 +11,8 @@ import sys
 from _pickle import dumps
 from types import FunctionType
 
+from whilst.inspecting.library_settings import changed_settings
+from whilst.measuring.reads import is_plain, reads_of
 from whilst.running.worker.transport import byvalue
 from whilst.running.worker.transport.serialization import dumps_one
 
@@ -27,10 +29,6 @@ _MOST_BYTES = 1 << 20
 
 def collect(job: Job) -> bytes:
     """Return the state for a clean worker that makes this job's calls, pickled. What can't be sent is left out."""
-    # Loaded by programs that can't be forked only.
-    from whilst.inspecting.library_settings import changed_settings
-    from whilst.measuring.reads import reads_of
-
     variables: dict[tuple[str, str], object] = {}
     needs_main = True
     if job.how != "call":
@@ -66,8 +64,6 @@ def _can_be_sent(value: object) -> bool:
 
 def _definitions_of_main() -> dict[str, object]:
     """Functions, classes and plain data of `__main__`, by their names."""
-    from whilst.measuring.reads import is_plain
-
     main = sys.modules["__main__"]
     if byvalue.is_importable("__main__"):
         return {}

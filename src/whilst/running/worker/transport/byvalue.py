@@ -8,16 +8,19 @@ function (`functions`); it is imported only then.
 
 from __future__ import annotations
 
+import functools
+import io
 import sys
+from _contextvars import Context, ContextVar
 from _thread import RLock
+from collections import ChainMap
+from types import CodeType, ModuleType
 
 from whilst.running.worker.transport import functions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextvars import ContextVar
-    from types import CodeType, ModuleType
     from typing import Any
 
 _MAIN = (b"__main__",)
@@ -52,8 +55,6 @@ def dumps(value: object, buffer_callback: Callable[[Any], Any] | None, *, is_car
             return functions.dumps(value)
         except Exception:  # noqa: S110 - more than a plain function: cloudpickle knows, or says why not
             pass
-    import io
-
     import cloudpickle
 
     modules = _unimportable_modules() if is_careful else []
@@ -79,12 +80,6 @@ def _pickler_class() -> Any:
     no traceback or warning can show a line of it: since 3.1.3 cloudpickle writes "<dynamic-code>" instead.
     """
     if not _picklers:
-        import functools
-        import io
-        from _contextvars import ContextVar
-        from collections import ChainMap
-        from types import CodeType
-
         import cloudpickle
 
         base: Any = cloudpickle.Pickler
@@ -147,8 +142,6 @@ def _reduce_cached(cached: Any) -> tuple[Any, ...] | str:
 
 
 def _rebuild_cached(fn: Any, maxsize: int | None, typed: bool) -> Any:
-    import functools
-
     return functools.lru_cache(maxsize, typed)(fn)
 
 
@@ -158,8 +151,6 @@ def _reduce_cached_property(cached: Any) -> tuple[Any, ...]:
 
 
 def _rebuild_cached_property(fn: Any, name: str | None) -> Any:
-    import functools
-
     cached = functools.cached_property(fn)
     cached.attrname = name
     return cached
@@ -174,14 +165,10 @@ def _reduce_generic(fn: Any) -> tuple[Any, ...]:
 
 
 def _make_generic() -> Any:
-    import functools
-
     return functools.singledispatch(len)
 
 
 def _fill_generic(fn: Any, state: tuple[Any, dict[type, Any]]) -> None:
-    import functools
-
     wrapped, registry = state
     for kind, implementation in registry.items():
         fn.register(kind, implementation)
@@ -197,8 +184,6 @@ def _reduce_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
 
 def default_of(variable: ContextVar[Any]) -> dict[str, Any]:
     """Its default as the keyword that ContextVar takes; nothing where it has none."""
-    from _contextvars import Context
-
     try:
         return {"default": Context().run(variable.get)}
     except LookupError:
@@ -226,8 +211,6 @@ def place_of_variable(variable: ContextVar[Any]) -> tuple[str, str] | None:
 
 def find_variable(module_name: str, name: str, default: dict[str, Any] | None = None) -> ContextVar[Any]:
     """The ContextVar of that module; one that stands for it where the module can't be imported."""
-    from _contextvars import ContextVar
-
     if module_name != "__main__":
         try:
             module = sys.modules.get(module_name) or __import__(module_name, fromlist=["_"])

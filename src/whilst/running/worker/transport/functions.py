@@ -14,15 +14,12 @@ import builtins
 import marshal
 import sys
 from _pickle import Pickler
+from types import CellType, CodeType, FunctionType, ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CellType, CodeType, FunctionType, ModuleType
     from typing import Any
-else:  # as `types` does it, which a bare interpreter has not loaded
-    FunctionType, ModuleType, CodeType = type(lambda: 0), type(sys), type((lambda: 0).__code__)
-    CellType = type((lambda here: lambda: here)(0).__closure__[0])
 
 _MAIN = "__main__"
 _ABOUT = ("__package__", "__file__", "__path__")

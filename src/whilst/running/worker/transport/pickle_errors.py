@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from whilst._record import Record
+from whilst.running.calls.bare import light_import
 from whilst.running.worker.transport.serialization import dumps_one
 
 TYPE_CHECKING = False
@@ -94,20 +95,9 @@ def _all_parts(value: object) -> Iterator[tuple[str, object]]:
         for each in value:
             yield " member", each
     yield from _parts_of_callable(value)
-    try:
-        state = vars(value)
-    except TypeError:
-        state = {}
     if not isinstance(value, type):
-        for name, each in list(state.items()):
+        for name, each in light_import("whilst.inspecting.objects").attributes_of(value):
             yield f".{name}", each
-        for kind in type(value).__mro__:
-            slots = kind.__dict__.get("__slots__", ())
-            for name in (slots,) if isinstance(slots, str) else slots:
-                try:
-                    yield f".{name}", getattr(value, name)
-                except AttributeError:
-                    continue
         if type(value).__module__ == "__main__":  # its class goes by value, with all that stands in it
             for name, each in list(vars(type(value)).items()):
                 if not name.startswith("__"):
