@@ -117,6 +117,14 @@ def _by_repr(value: Any) -> Parts:
     return Parts((type_name(type(value)), repr(value)))
 
 
+def _path(value: Any) -> Parts:
+    # A path keeps its text once it is asked for it, and goes another way in the program from then on: a twin is asked.
+    twin = object.__new__(type(value))
+    for name, held in attributes(value):
+        object.__setattr__(twin, name, held)
+    return Parts((type_name(type(value)), pathlib.PurePath.__repr__(twin)))
+
+
 def _bytes_like(value: Any) -> Parts:
     return Parts(type_name(type(value)), (bytes(value),))
 
@@ -365,7 +373,7 @@ _BY_BASE: Final[dict[type, Callable[[Any], Parts]]] = {
     decimal.Decimal: _by_repr,
     fractions.Fraction: _by_repr,
     uuid.UUID: _by_repr,
-    pathlib.PurePath: _by_repr,
+    pathlib.PurePath: _path,
     type(NotImplemented): _by_repr,
     type(...): _by_repr,
     int: _subclassed_atom,

@@ -6,6 +6,7 @@ A `__repr__` may take the very lock that a waiting task holds, and may change wh
 from __future__ import annotations
 
 import collections
+import pathlib
 import threading
 from collections.abc import Sequence
 from typing import Any, Final
@@ -63,10 +64,12 @@ def _described(value: Any, depth: int) -> str:
         return repr(value)
     if hasattr(value, "__qualname__"):
         return str(value.__qualname__)
-    label = take_apart(value).label
+    label, ordered, _ = take_apart(value)
     if isinstance(label, tuple) and label[0] == "thing":
         return f"<{name}>"
-    held = attributes(value)
+    if isinstance(label, str) and ordered:  # what it holds is all that counts: a number of ctypes, a queue
+        return f"{name}({_listed(ordered, depth)})"
+    held = [] if isinstance(value, pathlib.PurePath) else attributes(value)
     if held:
         return f"{name}({', '.join(f'{k}={describe(v, depth)}' for k, v in held[:12] if not is_dull(v))})"
     return label[1] if isinstance(label, tuple) and len(label) == 2 and isinstance(label[1], str) else f"<{name}>"

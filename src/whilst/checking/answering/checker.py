@@ -242,10 +242,14 @@ class Checker:
 
     # -------------------------------------------------------------------------------------------------- the verdict
     def verdict(self, finding: Finding | None, report: SearchReport | None) -> Verdict:
-        answer = finding.answer if finding else Answer.ISOLATED
         example, token = None, None
-        if finding is not None and answer.is_fault and self.explains:
-            example, token = self.counterexample(finding)
+        if finding is not None and finding.answer.is_fault and self.explains:
+            found = self.counterexample(finding)
+            if isinstance(found, Finding):
+                finding = found
+            else:
+                example, token = found
+        answer = finding.answer if finding else Answer.ISOLATED
         told = self._told(answer, finding.reason if finding else "", _guarantee(report, answer), example, token)
         if report is None:
             return told
@@ -269,11 +273,17 @@ class Checker:
             token=token,
         )
 
-    def counterexample(self, finding: Finding) -> tuple[Counterexample, str]:
+    def counterexample(self, finding: Finding) -> tuple[Counterexample, str] | Finding:
+        """The shortest execution found that fails alike, and its token. What does not fail once more when it is
+        recorded is none: nobody could follow it, or replay it."""
         fails = self.judge.fails_alike(finding.answer)
         gates = {} if self.judge.measure.takes_results else self.explorer.gates()
         with self.explorer.noting_enabled(gates) as along:
             shrunk = shrink(self._run_and_learn, fails, finding.execution, len(self.question.tasks), along)
+        execution = self.explorer.run(shrunk.choices)
+        if not fails(execution):
+            why = f'an execution ended as "{finding.answer.value}", and the same choices, run again, did not'
+            return Finding(Answer.INCONCLUSIVE, execution, f"not deterministic: {why}{_hint(execution)}")
         return self.recorded(finding.answer, shrunk.choices, is_shortest=shrunk.is_shortest)
 
     def _run_and_learn(self, choices: Sequence[int]) -> Execution:

@@ -140,9 +140,9 @@ class Scheduler:
         self.has_met_timer = False  # one after the other: one could run out between two tasks
         self._is_between = self._defers = False
         self.keep: list[object] = []
-        self._reset(0)
+        self.begin(0)
 
-    def _reset(self, count: int) -> None:
+    def begin(self, count: int) -> None:
         """A new execution of that many tasks. What an `Execution` may hold is made anew, the rest emptied."""
         self.count = count
         self.trace: list[Event] = []
@@ -179,7 +179,7 @@ class Scheduler:
         self._look_at = _LOOK_EVERY
         self._gate = self.gates
         self.did_begin = 0  # mask of the tasks that have had an event, if there are gates
-        self._is_followed = self.keeps_enabled or self.on_event is not None  # somebody wants to know of every event
+        self._is_followed = False
 
     def forget(self) -> None:
         """The check is over; parked greenlets stay for the next."""
@@ -187,7 +187,7 @@ class Scheduler:
         self.picker = self.on_event = self.interrupt = None
         self.keeps_enabled, self.patience = False, 0
         self._jobs.clear()
-        self._reset(0)
+        self.begin(0)
 
     def end(self) -> None:
         """Let the parked greenlets come to their end: while they are alive the collector leaves them, and what they
@@ -212,8 +212,9 @@ class Scheduler:
         sleep_from: int = 0,
         order: Sequence[int] | None = None,
     ) -> None:
-        """Run `jobs` as tasks 0, 1, ... The outcome is in `trace`, `results`, `status`, `pending`, `sleeps`."""
-        self._reset(len(jobs))
+        """Run `jobs` as tasks 0, 1, ... after `begin`. The outcome is in `trace`, `results`, `status`, `pending`,
+        `sleeps`."""
+        self._is_followed = self.keeps_enabled or self.on_event is not None  # somebody wants to know of every event
         self._jobs.clear()
         self._hub = getcurrent()
         self.ident = _thread.get_ident()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import types
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -120,10 +121,17 @@ class Describer:
             self._within.setdefault(step, []).append((operation, self._value(operation)))
 
     def _value(self, operation: Operation) -> str | None:
+        """The value that is read or written. Code of the standard library that tells it runs in nobody's name."""
         operation = plain(operation)
-        if operation[0] == 1:
-            return _text(operation[5]) if operation[5] is not None else None
-        return _read(operation) if operation[0] == 0 else None
+        if operation[0] == 2:
+            return None
+        task, self._scheduler.cur = self._scheduler.cur, -1
+        try:
+            if operation[0] == 1:
+                return _text(operation[5]) if operation[5] is not None else None
+            return _read(operation)
+        finally:
+            self._scheduler.cur = task
 
     # ------------------------------------------------------------------ events
 
@@ -265,19 +273,22 @@ def needs_free_threading_along(trace: Sequence[Event]) -> Iterator[bool]:
         last = task
 
 
-def types_within(root: object) -> set[type]:
-    """The types of everything that can be reached from `root`, as far as it is not too much."""
+def types_within(root: object) -> tuple[set[type], bool]:
+    """The types of everything that can be reached from `root`, as far as it is not too much; whether anything of it is
+    referred to weakly."""
     waiting: list[object] = [root]
     seen: set[int] = set()
     found: set[type] = set()
+    has_weak = False
     while waiting and len(seen) < _MOST_OBJECTS:
         thing = waiting.pop()
         if id(thing) in seen or is_a(thing, _ATOMS):
             continue
         seen.add(id(thing))
         found.add(type(thing))
+        has_weak = has_weak or bool(weakref.getweakrefcount(thing))
         waiting += gc.get_referents(thing)
-    return found
+    return found, has_weak
 
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.ModuleType, types.FunctionType)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -59,6 +60,15 @@ class Execution:
     _trace: list[Event] = field(default_factory=list, repr=False)
     _ending: Ending | None = field(default=None, repr=False)
 
+    def let_go(self) -> None:
+        """The next execution begins, and the program has weak references: through those the next would find what this
+        one made, in a state that no setup made. So all of it goes, and with it what a description is made from."""
+        self.state = self._ending = None
+        for result in self.results:
+            if result.error is not None:
+                _clear_frames(result.error)
+        self._trace[:] = map(_without_things, self._trace)
+
     def accesses(self) -> tuple[Access, ...]:
         """Every event in order; values are there when the run was recorded (`run(..., record=True)`)."""
         ending = self._ending
@@ -92,6 +102,27 @@ class Execution:
     def switches(self) -> int:
         """How often another task went on than the one before."""
         return sum(a != b for a, b in zip(self.choices, self.choices[1:], strict=False))
+
+
+def _clear_frames(error: BaseException) -> None:
+    """A traceback holds the variables of all functions that the exception came through."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            waiting += (each.__cause__, each.__context__)
+            if isinstance(each, BaseExceptionGroup):
+                waiting += each.exceptions
+
+
+def _without_things(event: Event) -> Event:
+    """What of an event the search needs: a thing is known by its id."""
+    operation = event[5]
+    sync = operation[5:] if operation[0] == 2 else (None,)
+    return (*event[:5], (*operation[:4], None, *sync))
 
 
 class Ending(NamedTuple):

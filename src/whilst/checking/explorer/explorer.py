@@ -75,6 +75,7 @@ class Explorer:
         self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
         self.started = started or Clocks.now_outside()
         self._runs = 0
+        self._last: Execution | None = None
         self.times_learnt = 0  # after how many executions `learn` was true
         self._had_gc = False
         self._process_wide = _process_wide()
@@ -117,10 +118,19 @@ class Explorer:
         self.registry.imports.stop()
         self.instrumentation.restore()
         self.registry.threads.restore()
+        self._last = None
         give_back(self._runtime)
         if self._had_gc:
             gc.enable()
         self._give_back()
+
+    def _let_go(self, count: int = 0) -> None:
+        """Forget the last execution before the next, of that many tasks."""
+        if self._last is not None and self.access_log.has_weak:
+            self._last.let_go()
+        self._last = None
+        self.scheduler.begin(count)
+        self._runtime.begin()
 
     def _give_back(self) -> None:
         """Two tasks that redirect a stream, or catch warnings, leave that so, which neither the next execution nor
@@ -246,6 +256,7 @@ class Explorer:
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """For a while every function has its own code back, and another explorer may run."""
+        self._let_go()
         self._watchdog.stop()
         self.instrumentation.restore()
         self.registry.imports.stop()
@@ -327,15 +338,17 @@ class Explorer:
     ) -> Execution:
         scheduler = self.scheduler
         self._runs += 1
-        if self._runs % _COLLECT_EVERY == 0:  # what is new, and now and then what has lasted for a while
-            gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
         self._give_back()
-        self._runtime.begin()
+        self._let_go(len(self._tasks))
+        if self.access_log.has_weak or self._runs % _COLLECT_EVERY == 0:
+            # What is new, and now and then what has lasted for a while.
+            gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
         if self._runs > 1:
             state = self.program.setup()
         else:
             state = self.unseen_code.during_setup(self.program.setup, self.registry.is_asked_in_setup)
-            for kind in types_within(state):
+            kinds, self.access_log.has_weak = types_within(state)
+            for kind in kinds:
                 self.access_log.meet(kind)
         describer = Describer(self._source, state) if record else None
         scheduler.on_event = describer.note if describer is not None else None
@@ -362,7 +375,8 @@ class Explorer:
             self._runtime.attributes.end()
             if loop is not None:
                 loop.end()
-        return self._execution(state, describer)
+        self._last = self._execution(state, describer)
+        return self._last
 
     def _job(self, task: Callable[..., object] | Thread, state: object) -> Callable[[], object]:
         """A task that is a function of the standard library itself is called as instrumented code would call it."""

@@ -204,5 +204,7 @@ def _has_name(value: object) -> bool:
     """True for an instance of a user's class, whose attributes are worth naming."""
     if isinstance(value, (*_ATOMS, list, tuple, set, frozenset, dict, type, BaseException, *LOCKS)):
         return False
-    label = take_apart(value).label  # "thing": a thread, a loop, a file
-    return bool(attributes(value)) and not (isinstance(label, tuple) and label[0] in ("thing", "thread", "logger"))
+    label = take_apart(value).label  # a text: it is shown as a whole; "thing": a thread, a loop, a file
+    if isinstance(label, str) or (isinstance(label, tuple) and label[0] in ("thing", "thread", "logger")):
+        return False
+    return bool(attributes(value))

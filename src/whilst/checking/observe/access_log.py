@@ -62,6 +62,7 @@ class AccessLog:
         self.must_rewrite = False
         self.epoch = 0  # of the execution: what a site remembers of an earlier one does not count
         self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
+        self.has_weak = False  # whether it matters when an object goes
         self._lasting: set[type] = set()  # what is, of those that were asked about
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.step: list[tuple[Any, Any, int]] | None = None  # what the running step of a coroutine touches
@@ -79,7 +80,7 @@ class AccessLog:
         self.begin()
         self.step = None
         self.learned = set()
-        self.dropped, self._lasting = {types.GeneratorType}, set()
+        self.dropped, self._lasting, self.has_weak = {types.GeneratorType}, set(), False
         self.stored_module_names, self.met = set(), set()
         self.must_rewrite = False
 
@@ -93,6 +94,7 @@ class AccessLog:
 
     def let_go(self, kind: type) -> None:
         """It matters when an object of that type goes: `__del__` says something, or a weak reference notices."""
+        self.has_weak = True
         if kind not in self.dropped:
             self.dropped.add(kind)
             self._lasting.discard(kind)
