@@ -280,11 +280,11 @@ class Checker:
         gates = {} if self.judge.measure.takes_results else self.explorer.gates()
         with self.explorer.noting_enabled(gates) as along:
             shrunk = shrink(self._run_and_learn, fails, finding.execution, len(self.question.tasks), along)
-        execution = self.explorer.run(shrunk.choices)
+        execution = self.explorer.run(shrunk.choices, record=True)
         if not fails(execution):
             why = f'an execution ended as "{finding.answer.value}", and the same choices, run again, did not'
             return Finding(Answer.INCONCLUSIVE, execution, f"not deterministic: {why}{_hint(execution)}")
-        return self.recorded(finding.answer, shrunk.choices, is_shortest=shrunk.is_shortest)
+        return self._explained(finding.answer, execution, is_shortest=shrunk.is_shortest)
 
     def _run_and_learn(self, choices: Sequence[int]) -> Execution:
         execution = self.explorer.run(choices)
@@ -292,8 +292,10 @@ class Checker:
             raise _LearntError
         return execution
 
-    def recorded(self, answer: Answer, choices: Sequence[int], *, is_shortest: bool) -> tuple[Counterexample, str]:
-        execution = self.explorer.run(choices, record=True)
+    def _recorded(self, answer: Answer, choices: Sequence[int]) -> tuple[Counterexample, str]:
+        return self._explained(answer, self.explorer.run(choices, record=True), is_shortest=False)
+
+    def _explained(self, answer: Answer, execution: Execution, *, is_shortest: bool) -> tuple[Counterexample, str]:
         endings = tuple(self.judge.sequential.endings.values())
         example = counterexample_of(answer, execution, self.judge.measure, endings, is_shortest=is_shortest)
         return example, self.token(execution)
@@ -328,7 +330,7 @@ class Checker:
             execution = self.explorer.run(token.choices)
             finding = self.judge.judge(execution)
             if finding is not None and finding.answer.is_fault:
-                example, text = self.recorded(finding.answer, execution.choices, is_shortest=False)
+                example, text = self._recorded(finding.answer, execution.choices)
                 said = "the schedule that failed last time, tried first"
                 return self._told(finding.answer, finding.reason, said, example, text)
             self.explorer.learn()
@@ -354,7 +356,7 @@ class Checker:
         answer = finding.answer if finding else Answer.INCONCLUSIVE
         example = text = None
         if answer.is_fault:
-            example, text = self.recorded(answer, token.choices, is_shortest=False)
+            example, text = self._recorded(answer, token.choices)
         reason = finding.reason if finding else "this interleaving ends as a sequential order does"
         return self._told(answer, reason, "this interleaving alone", example, text)
 
