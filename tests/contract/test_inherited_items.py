@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import whilst
 from whilst.errors import NotPicklableError
 from whilst.running.options import Keywords
 
-LARGE = 300_000
+LARGE = 600_000
 """So that a few items are more than is sent before it is looked whether it need be."""
 
 forked = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
@@ -29,12 +30,14 @@ class Page:
     def __init__(self, number: int) -> None:
         self.number = number
         self.found = re.match(r"\d+", str(number))
+        self.lock = threading.Lock()
         self.words = {"page": [str(number)] * 3}
 
 
 def number_on(page: Page) -> int:
     assert page.found is not None
-    return int(page.found[0]) + len(page.words["page"])
+    with page.lock:
+        return int(page.found[0]) + len(page.words["page"])
 
 
 def weigh(item: Any) -> int:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import types
+from _operator import countOf
 from collections import Counter, OrderedDict, defaultdict, deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -40,27 +42,52 @@ _HOLDERS: Final = {
 """Their parts are to be looked at."""
 _LEAVES: Final = {("posix", "DirEntry"), ("re", "Match"), ("sqlite3", "Row"), ("array", "array")}
 """Hold nothing but memory, whatever they hold."""
+_LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
 _MOST_PARTS: Final = 1 << 21
 
 
-def is_only_memory(items: Sequence[object]) -> bool:
-    """Whether all that these items hold is known to be memory."""
+def is_only_memory(items: Sequence[object], locks: set[int] | None = None) -> bool:
+    """Whether all that these items hold is known to be memory.
+
+    Args:
+        items: what calls would be given.
+        locks: gets the ids of locks in objects of the user's own. A copy of a lock keeps nobody out but those who have
+            the same copy, which is as good only where no other item, and nothing else, has that lock.
+    """
     todo: list[object] = [each for each in items if type(each) not in _ATOMS]
     seen: set[int] = set()
     while todo:
         fresh = [each for each in todo if not (id(each) in seen or seen.add(id(each)))]  # type: ignore[func-returns-value]
         if len(seen) > _MOST_PARTS:
             return False
-        parted = []
+        parted: list[object] = []
         for kind in set(map(type, fresh)):
             own = [each for each in fresh if type(each) is kind]
             if kind in _HOLDERS or _is_plain_class(kind):
-                parted += own
+                parted += [each for each in own if not _holds_atoms(kind, each)]
+            elif (
+                kind in _LOCKS and locks is not None and _may_hold_locks(items) and not any(map(ownership.is_held, own))
+            ):
+                locks.update(map(id, own))
             elif not _are_leaves(kind, own):
                 return False
-        held = gc.get_referents(*parted)
-        todo = [] if _ATOMS.issuperset(map(type, held)) else [each for each in held if type(each) not in _ATOMS]
+        todo = [each for each in gc.get_referents(*parted) if type(each) not in _ATOMS]
     return True
+
+
+def _may_hold_locks(items: Sequence[object]) -> bool:
+    """A lock that is an item by itself is there for others."""
+    return all(map(_is_plain_class, set(map(type, items))))
+
+
+def _holds_atoms(kind: type, holder: Any) -> bool:
+    """Is it a common container of nothing but numbers and text? To look at types alone is the fastest way to tell."""
+    if kind is list or kind is tuple:
+        first = type(holder[0]) if holder else str
+        return (first in _ATOMS and countOf(map(type, holder), first) == len(holder)) or _ATOMS.issuperset(
+            map(type, holder)
+        )
+    return kind is dict and _ATOMS.issuperset(map(type, holder)) and _ATOMS.issuperset(map(type, holder.values()))
 
 
 def _is_plain_class(kind: type) -> bool:
@@ -71,9 +98,16 @@ def _is_plain_class(kind: type) -> bool:
         if base in _HOLDERS or module_of(base) in ("typing", "abc"):
             continue
         hooks = [hook for hook in HOOKS if hook in base.__dict__ and not _is_generated(base, hook)]
-        if hooks or "__del__" in base.__dict__ or not ownership.is_own_type(base):
+        if hooks or "__del__" in base.__dict__ or not _is_own(base):
             return False
-    return ownership.is_own_type(kind)
+    return _is_own(kind)
+
+
+def _is_own(kind: type) -> bool:
+    """The user's, and written in Python: what C holds nobody sees."""
+    module = module_of(kind)
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return ownership.is_own_type(kind) and not _is_of_python(kind) and not file.endswith((".so", ".pyd"))
 
 
 def _is_generated(kind: type, hook: str) -> bool:

@@ -159,7 +159,7 @@ class EvidenceCollector:
 
                 self._read_elsewhere = why_not_clean(pilot.fn, self._calls.last[0])
             is_forked, item = self.can_fork(config), self._calls.last[0]
-            is_inherited = is_forked and self._source.inheritable is not None and is_only_memory([item])
+            is_inherited = is_forked and self._source.inheritable is not None and is_only_memory([item], set())
             pilot.weigh(*self._calls.last, is_forked=is_forked, is_inherited=is_inherited)
             profile = self._checked_for_shared_items(pilot.profile())
         return profile

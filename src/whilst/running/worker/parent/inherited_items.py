@@ -20,14 +20,16 @@ from whilst.running.worker.transport.serialization import is_plain, types_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
 
     from whilst.running.jobs import Job
 
+    T = TypeVar("T")
+
 _LIGHT = {int, float, bool, type(None)}
 """What costs no more to send than to look at."""
-_MUCH_BYTES = 1 << 20
-"""So much is sent before anybody looks whether it need be: to find that out takes longer."""
-_BUILT_IN = {list, dict, set, tuple, frozenset, bytes, bytearray, str, int, float, complex, bool, type(None)}
+_MUCH_BYTES = 1 << 22
+"""So much can be sent in the time that it takes to find out whether it need be."""
 
 
 class InheritedItems:
@@ -39,27 +41,17 @@ class InheritedItems:
         changes_items: may a call change an item like this one?
     """
 
-    __slots__ = (
-        "_are_distinct",
-        "_changes_items",
-        "_is_fixed",
-        "_job",
-        "_may_change",
-        "_unsendable",
-        "items",
-        "sent_bytes",
-    )
-
     def __init__(self, job: Job, items: Sequence[object], changes_items: Callable[[object], bool]) -> None:
         self._job = job
         self._is_fixed = type(items) is not list
         self.items = items if self._is_fixed else tuple(items)
-        self.sent_bytes = 0
-        """What was sent of them nevertheless."""
         self._changes_items = changes_items
         self._may_change: dict[type, bool] = {}
-        self._unsendable: dict[type, bool] = {}
+        self._bytes: dict[type, float] = {}
         self._are_distinct: bool | None = None
+        self._is_sharing_locks: bool | None = None
+        self._are_memory = True
+        """As far as was looked: once they are not, others are no longer looked at."""
 
     def are_worth_it(self, job: Job, ids: Sequence[int], items: Sequence[object], types: set[type]) -> bool:
         """May these calls take their items from memory, and is it worth finding that out?"""
@@ -67,33 +59,52 @@ class InheritedItems:
             return job is self._job
         if types <= _LIGHT:
             return False
-        is_much = self.sent_bytes + len(items) * _size_of(items[0]) > _MUCH_BYTES
-        if not (is_much or any(self._known(self._unsendable, kind, items, _cant_be_sent) for kind in types)):
+        if is_plain(items, types):
+            return job is self._job and self._has(ids, items)
+        is_much = len(self.items) * self._known(self._bytes, type(items[0]), items, _size_of) > _MUCH_BYTES
+        if not is_much and all(self._known(self._bytes, kind, items, _size_of) < _MUCH_BYTES for kind in types):
             return False
-        return self.may_be_used(job, ids, items, types)
+        return self.may_be_used(job, ids, items)
 
-    def may_be_used(
-        self, job: Job, ids: Sequence[int], items: Sequence[object], types: set[type] | None = None
-    ) -> bool:
+    def may_be_used(self, job: Job, ids: Sequence[int], items: Sequence[object]) -> bool:
         """May these calls take their items from memory?"""
         if job is not self._job or not self._has(ids, items):
             return False
-        types = types_of(items) if types is None else types
+        types = types_of(items)
         if is_plain(items, types):
             return True
         if any(self._known(self._may_change, kind, items, self._changes_items) for kind in types):
             return False
+        self._are_memory = self._are_memory and self._is_each_alone() and self._are_known(items)
+        return self._are_memory
+
+    def _are_known(self, items: Sequence[object]) -> bool:
         from whilst.measuring.inheriting import is_only_memory
 
-        return self._is_each_alone() and is_only_memory(items)
+        locks = set[int]()
+        return is_only_memory(items, locks) and not (locks and self._share_locks())
+
+    def _share_locks(self) -> bool:
+        """Do two items hold the same lock?"""
+        from whilst.measuring.inheriting import is_only_memory
+
+        if self._is_sharing_locks is None:
+            seen = set[int]()
+            count = 0
+            for item in self.items:
+                own = set[int]()
+                is_only_memory([item], own)
+                count += len(own)
+                seen |= own
+            self._is_sharing_locks = len(seen) < count
+        return self._is_sharing_locks
 
     @staticmethod
-    def _known(known: dict[type, bool], kind: type, items: Sequence[object], ask: Callable[[object], bool]) -> bool:
+    def _known(known: dict[type, T], kind: type, items: Sequence[object], ask: Callable[[object], T]) -> T:
         """What the first item of a kind tells of all others."""
-        found = known.get(kind)
-        if found is None:
-            found = known[kind] = ask(next(each for each in items if type(each) is kind))
-        return found
+        if kind not in known:
+            known[kind] = ask(next(each for each in items if type(each) is kind))
+        return known[kind]
 
     def _has(self, ids: Sequence[int], items: Sequence[object]) -> bool:
         """The list may have changed since."""
@@ -110,24 +121,18 @@ class InheritedItems:
         return self._are_distinct
 
 
-def _cant_be_sent(item: object) -> bool:
-    """Not as it is; perhaps by value, which takes longer."""
-    if type(item) in _BUILT_IN:
+def _size_of(item: object) -> float:
+    """How many bytes it is once it is pickled; no end of them where that can't be done."""
+    size = 0
+
+    def count(buffer: Any) -> bool:
+        nonlocal size
+        size += buffer.raw().nbytes
         return False
+
     try:
-        dumps(item, 5, buffer_callback=_drop)
-    except Exception:
-        return True
-    return False
-
-
-def _drop(_: object) -> bool:
-    return False
-
-
-def _size_of(item: object) -> int:
-    """At least so many bytes, as far as that is seen at once."""
-    if type(item) in {str, bytes, bytearray}:
-        return len(item)  # type: ignore[arg-type]
-    size = getattr(item, "nbytes", 0)
-    return size if type(size) is int else 0
+        return len(dumps(item, 5, buffer_callback=count)) + size
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # whatever its own code raises
+        return float("inf")

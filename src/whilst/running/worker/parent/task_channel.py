@@ -221,8 +221,6 @@ class TaskChannel:
         self._introduce(in_flight, writer, state)
         unit = in_flight.take(waiting)
         parcel = serialization.parcel(packed, in_flight.segments_out)
-        if in_flight.has_items and self.inherited is not None:
-            self.inherited.sent_bytes += sum(map(len, packed.chunks)) + sum(each.nbytes for each in packed.buffers)
         dropped, in_flight.segments_out.dropped = in_flight.segments_out.dropped, []
         given_back, in_flight.results_done_with = in_flight.results_done_with, []
         head = (
