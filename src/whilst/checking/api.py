@@ -1,4 +1,8 @@
-"""The verbs of this room: `check` asks about all interleavings, `replay` runs one of them again."""
+"""The verbs of this room.
+
+`check` asks about all interleavings of some tasks, `check_operations` about those of random calls on one object;
+`replay` runs one interleaving again.
+"""
 
 from __future__ import annotations
 

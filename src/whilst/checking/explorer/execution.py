@@ -1,4 +1,4 @@
-"""What is run, within which bounds, and what came of it: the data of the engine (see `engine`)."""
+"""What is run, within which bounds, and what came of it: data alone."""
 
 from __future__ import annotations
 

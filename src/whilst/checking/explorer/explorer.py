@@ -11,7 +11,7 @@ goes on as long as it can, then the lowest number that can. Nothing but the choi
 
 *Points* are the places in the code that count as events. Fresh, an explorer has none but locks that are waited for
 and threads that are started; `search` finds out which are needed and sets them. So choices mean something only
-together with their points: `Execution.site_keys` names those that occur in it, and `Explorer(..., points=...)` with
+together with their points: `Execution.site_keys` names those that occur in it, and `Explorer(..., site_keys=...)` with
 just these repeats it, in another process too.
 
 A time-out needs no choice of its own: an acquire with a time-out is an event that may be scheduled at any

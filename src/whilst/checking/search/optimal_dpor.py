@@ -16,7 +16,7 @@ explored; its tree holds prefixes of traces that have not. Sleep sets hold tasks
 event is (task, nth), and what it touches is looked up in the execution at hand, in which every such event has
 either happened or is pending. So nothing needs names for objects that are stable across executions.
 
-*Waiting.* An operation that blocks races with the event that it could have gone before (see `happens`), and the
+*Waiting.* An operation that blocks races with the event that it could have gone before (see `happens_before`), and the
 operations left waiting at a deadlock race as if they came next.
 
 Rejected: source-DPOR without wakeup trees (the study had no redundant run in 104 of 105 cases, but it can have

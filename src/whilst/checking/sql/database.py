@@ -17,9 +17,9 @@ Setup = Sequence[str] | Callable[[Connection], object]
 class Database(Protocol):
     """A real database, reset before every interleaving.
 
-    A statement that would have to wait must be *known* to wait, by asking: `perform` returns at once or raises
-    `Busy` where the database refuses instead of waiting (SQLite), else it blocks in its thread and `blockers`
-    says for whom it waits (PostgreSQL).
+    A statement that would have to wait must be *known* to wait, by asking: `perform` returns at once or raises an
+    error that `is_busy` knows where the database refuses instead of waiting (SQLite), else it blocks in its thread
+    and `blockers` says for whom it waits (PostgreSQL).
     """
 
     name: str

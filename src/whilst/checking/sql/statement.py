@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a transaction came to. `aborted_by_database`: it was refused and may simply be tried again."""
+    """What a transaction came to. `is_retryable`: it was refused and may simply be tried again."""
 
     is_committed: bool
     value: object = None

@@ -1,4 +1,4 @@
-"""What a thread that was started below `threading` has to do for itself at its end."""
+"""What a thread started by `_thread` has to do at its end, since `threading` does not do it."""
 
 from __future__ import annotations
 

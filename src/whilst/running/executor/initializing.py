@@ -1,4 +1,4 @@
-"""What a worker does before its first call of an Executor, and how many calls it makes: `initializer`, `max_tasks…`.
+"""What a worker does before its first call of an Executor (`initializer`), and how many calls it makes at most.
 
 A call brings it along: the worker, thread or process, does it once, before the first such call. Loaded by workers.
 """

@@ -177,7 +177,7 @@ def set_directory(cwd: str) -> None:
 
 
 def log_settings(data: bytes) -> tuple[dict[str, int] | None, list[str]]:
-    """(log levels, states of stdout and stderr): what `echoing` needs of it."""
+    """(log levels, states of stdout and stderr): what `OutputCapture.settle` takes."""
     found = loads(data)
     return found["log_levels"], found["streams"]
 

@@ -186,7 +186,7 @@ class InFlight:
         return recalled, over
 
     def recall(self) -> list[int]:
-        """Take back what has not begun; see `page` for why nothing is both taken back and made.
+        """Take back what has not begun; see `status_page` for why nothing is both taken back and made.
 
         Only one stretch can be out at a time: before the worker has passed it, nothing more is taken back.
         """

@@ -188,7 +188,7 @@ class SegmentReader:
         return free
 
     def drop(self, numbers: Sequence[int]) -> None:
-        """The segments_out has let go of these."""
+        """The owner has let go of these."""
         for number in numbers:
             segment = self._segments.pop(number, None)
             if segment is not None:
