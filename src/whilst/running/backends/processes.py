@@ -24,7 +24,7 @@ from whilst.running.jobs import Batch, Event, Finished, Job, WorkerDied, WorkerF
 from whilst.running.worker.parent import fork
 from whilst.running.worker.parent.fork import Forks
 from whilst.running.worker.parent.in_flight import InFlight
-from whilst.running.worker.parent.inherited_items import InheritedItems
+from whilst.running.worker.parent.inherited_items import InheritedItems, are_light
 from whilst.running.worker.parent.machine_limits import machine_limit
 from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.task_channel import TaskChannel
@@ -128,7 +128,8 @@ class ProcessBackend:
         self._owner = os.getpid()
 
     def inherit(self, job: Job, items: Sequence[object], changes_items: Callable[[object], bool]) -> None:
-        self._channel.inherited = InheritedItems(job, items, changes_items)
+        if not are_light(items):
+            self._channel.inherited = InheritedItems(job, items, changes_items)
 
     def start_worker(self, worker: int) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from whilst.measuring import machine
 from whilst.running.backends.processes import ProcessBackend
 from whilst.running.jobs import Batch, Finished, Job
 from whilst.running.worker.parent.inherited_items import InheritedItems
@@ -81,6 +82,14 @@ def test_items_that_calls_change_or_share_are_sent_but_for_what_nobody_can_chang
     assert not may([array], changes=lambda item: True)
     assert not may([array, array])
     assert may([text, text], changes=lambda item: True)
+
+
+def test_objects_are_not_copied_page_by_page_where_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers, array = [*range(2_000_000)], np.zeros(LARGE)
+    assert may([numbers])
+    monkeypatch.setattr(machine, "usable_memory_bytes", lambda: LARGE)
+    assert not may([numbers])
+    assert may([array])  # one object, however large
 
 
 def test_a_place_that_holds_another_object_now_is_sent() -> None:

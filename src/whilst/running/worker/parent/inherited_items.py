@@ -31,6 +31,10 @@ _LIGHT = {int, float, bool, type(None)}
 _MUCH_BYTES = 1 << 22
 """So much can be sent in the time that it takes to find out whether it need be."""
 
+_IN_MEMORY, _SHARE = 5, 8
+"""Small objects are about so many times as large as their pickles. Where all of them are more than this part of the
+memory, the workers' copies of them could be too much."""
+
 
 class InheritedItems:
     """Of one run. `items` is what workers have after a fork.
@@ -47,7 +51,7 @@ class InheritedItems:
         self.items = items if self._is_fixed else tuple(items)
         self._changes_items = changes_items
         self._may_change: dict[type, bool] = {}
-        self._bytes: dict[type, float] = {}
+        self._sizes: dict[type, tuple[float, float]] = {}
         self._are_distinct: bool | None = None
         self._is_sharing_locks: bool | None = None
         self._are_memory = True
@@ -61,10 +65,18 @@ class InheritedItems:
             return False
         if is_plain(items, types):
             return job is self._job and self._has(ids, items)
-        is_much = len(self.items) * self._known(self._bytes, type(items[0]), items, _size_of) > _MUCH_BYTES
-        if not is_much and all(self._known(self._bytes, kind, items, _size_of) < _MUCH_BYTES for kind in types):
+        sizes = [self._known(self._sizes, kind, items, _sizes_of) for kind in types]
+        if not any(len(self.items) * sum(each) > _MUCH_BYTES for each in sizes) or not self._has_room(sizes):
             return False
         return self.may_be_used(job, ids, items)
+
+    def _has_room(self, sizes: Sequence[tuple[float, float]]) -> bool:
+        """Looking at an object counts a reference to it, and so copies the page it is on, object by object."""
+        from whilst.measuring.machine import usable_memory_bytes
+
+        usable = usable_memory_bytes()
+        objects = max(in_stream for in_stream, _ in sizes) * len(self.items) * _IN_MEMORY
+        return usable is None or objects < usable / _SHARE or objects == float("inf")
 
     def may_be_used(self, job: Job, ids: Sequence[int], items: Sequence[object]) -> bool:
         """May these calls take their items from memory?"""
@@ -121,18 +133,23 @@ class InheritedItems:
         return self._are_distinct
 
 
-def _size_of(item: object) -> float:
-    """How many bytes it is once it is pickled; no end of them where that can't be done."""
-    size = 0
+def are_light(items: Sequence[object]) -> bool:
+    """Are these numbers, by the first and the last? Then a list is not worth the copy that tells what workers have."""
+    return not items or (type(items) is list and {type(items[0]), type(items[-1])} <= _LIGHT)
+
+
+def _sizes_of(item: object) -> tuple[float, float]:
+    """How many bytes it is once it is pickled, and its buffers; no end of them where that can't be done."""
+    buffers = 0
 
     def count(buffer: Any) -> bool:
-        nonlocal size
-        size += buffer.raw().nbytes
+        nonlocal buffers
+        buffers += buffer.raw().nbytes
         return False
 
     try:
-        return len(dumps(item, 5, buffer_callback=count)) + size
+        return len(dumps(item, 5, buffer_callback=count)), buffers
     except KeyboardInterrupt:
         raise
     except BaseException:  # whatever its own code raises
-        return float("inf")
+        return float("inf"), 0
