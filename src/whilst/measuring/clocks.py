@@ -19,18 +19,19 @@ except ImportError:  # Windows
     def _children_ns() -> int:
         return 0
 
-    def _blocks() -> int:
+    def blocks() -> int:
         return -1
 else:
     try:
         from resource import RUSAGE_THREAD
     except ImportError:  # not Linux
 
-        def _blocks() -> int:
+        def blocks() -> int:
             return -1
     else:
 
-        def _blocks() -> int:
+        def blocks() -> int:
+            """Return how often this thread has given its core away to wait for something; -1 where nobody counts."""
             return getrusage(RUSAGE_THREAD).ru_nvcsw
 
     def _children_ns() -> int:
@@ -108,7 +109,7 @@ def read(*, is_short: bool = False) -> Reading:
     """Read all clocks: about 20 µs, nearly all of it for the delay, which is left out if `is_short`."""
     delayed_ns = 0 if is_short else queued_ns() or 0
     now, thread, process = time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
-    return Reading(now, thread, process, _children_ns(), delayed_ns, _blocks())
+    return Reading(now, thread, process, _children_ns(), delayed_ns, blocks())
 
 
 def queued_ns() -> int | None:

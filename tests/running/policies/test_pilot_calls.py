@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from collections.abc import Callable
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from whilst.measuring import clocks
 from whilst.measuring.clocks import Lap
 from whilst.running.calls.one_argument import Awaiter
 from whilst.running.core.inputs import Source
-from whilst.running.core.policy import INLINE
-from whilst.running.jobs import Job
+from whilst.running.core.policy import INLINE, RunStatus
+from whilst.running.jobs import CALLER, Finished, Job
 from whilst.running.options import Options
 from whilst.running.policies.evidence import EvidenceCollector
 from whilst.running.policies.pilot_calls import PilotCalls
@@ -47,14 +49,55 @@ def pilot_after(call_s: float, laps: list[Lap]) -> PilotCalls:
 )
 def test_a_short_run_that_was_best_made_here_is_not_looked_into_again(call_s: float, left: int, is_known: bool) -> None:
     pilot_after(0.001, [Lap(0.001, 0.001, 0, 0)] * 2).remember(0.001, 32)
-    assert pilot_after(call_s, []).is_known(left) is is_known
+    assert pilot_after(call_s, []).is_known(left, call_s) is is_known
 
 
 @pytest.mark.parametrize(("lap", "calls"), [(Lap(0.001, 0.0, 0, 0), 32), (Lap(0.001, 0.001, 0, 0), 320)])
 def test_a_run_that_waits_or_is_long_is_looked_into_each_time(lap: Lap, calls: int) -> None:
     pilot_after(0.001, [Lap(0.001, 0.001, 0, 0)]).remember(0.001, 32)
     pilot_after(0.001, [lap] * 2).remember(0.001, calls)
-    assert not pilot_after(0.001, []).is_known(31)
+    assert not pilot_after(0.001, []).is_known(31, 0.001)
+
+
+FOUND: list[int] = []
+
+
+def finds(item: int) -> int:
+    FOUND.append(item)
+    return item
+
+
+def test_a_function_that_is_known_is_looked_at_only_once_it_is_no_longer_what_it_was() -> None:
+    """And its first call, before which nobody looked, is never taken to tell all."""
+    job = Job(0, finds)
+    first = PilotCalls(job, Source(range(4)), Awaiter(), is_lazy=False)
+    first.remember(1.0, 1000)  # too long to be remembered
+    first.remember(0.001, 4)
+    known = PilotCalls(job, Source(range(4)), Awaiter(), is_lazy=False)
+    assert known.first().values == [0]
+    assert known.is_known(3, 0.001)
+    assert not known.is_known(3, 0.003)
+    assert not known.is_enough()
+    known.another()
+    assert any("FOUND" in write.what for write in known.pilot.writes)
+
+
+@pytest.mark.parametrize(("waited", "is_looked_into"), [(0, False), (1, True)])
+def test_that_others_have_the_core_is_no_reason_to_look_into_calls(
+    monkeypatch: pytest.MonkeyPatch, waited: int, is_looked_into: bool
+) -> None:
+    from whilst.running.policies import auto
+
+    source = Source(range(300))
+    policy = auto.AutoPolicy(Job(0, work), source, Options(), is_lazy=False)
+    monkeypatch.setattr(clocks, "blocks", itertools.count(0, waited).__next__)
+    policy.directives(RunStatus())
+    policy.perform(policy.job, source, 1)
+    policy._left = 200
+    ten_ms = Finished(CALLER, -1, range(1, 2), [None], 0, 10_000_000, cpu_ns=1000)
+    policy.observe(ten_ms)
+    policy.observe(ten_ms)
+    assert (policy._stage == "pilot") is is_looked_into
 
 
 @pytest.mark.parametrize("fn", [open, exec, eval, __import__, Own, [].append, lambda name: __import__(name)])

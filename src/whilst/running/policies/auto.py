@@ -19,6 +19,7 @@ import time
 
 from whilst import model
 from whilst.errors import MachineLimitError, NotPicklableError
+from whilst.measuring import clocks
 from whilst.running.backends import traits_of
 from whilst.running.backends.base import BackendConfig
 from whilst.running.calls.one_argument import Awaiter
@@ -94,6 +95,8 @@ class AutoPolicy(Policy):
         self._refused: dict[int, int] = {}
         self._status: RunStatus | None = None
         self._inline_calls = 0
+        self._blocks = -1
+        """How often this thread has waited, when a stretch was last looked at."""
         self.inspects_values = False
         self._pilot_coroutines: PilotCoroutines | None = None
         self._usual: object = None
@@ -219,7 +222,7 @@ class AutoPolicy(Policy):
     def close(self) -> None:
         if self._pilot_coroutines is not None:
             self._pilot_coroutines.close()
-        elif self._stage in (_Stage.PILOT, _Stage.RUN) and self._controller.config is INLINE and not self._history:
+        elif self._stage is not _Stage.FIRST and self._controller.config is INLINE and not self._history:
             self._calls.remember(self._call_s, self._inline_calls)
         self._controller.close()
         self._awaiter.close()
@@ -230,6 +233,7 @@ class AutoPolicy(Policy):
         self._inline_calls += len(finished.ids)
         self._call_s = self._calls.call_s
         self._left = self._source.left
+        self._blocks = clocks.blocks()
         if not is_first:
             if self._calls.is_clear(self._left):
                 self._decide()
@@ -241,7 +245,7 @@ class AutoPolicy(Policy):
         if self._call_s < _TINY_S:
             self._stage = _Stage.SHORT
             self._stretch = max(1, min(64, int(STRETCH_S / max(self._call_s, 1e-6))))
-        elif left * self._call_s < _NOT_WORTH_S or self._calls.is_known(left):
+        elif left * self._call_s < _NOT_WORTH_S or self._calls.is_known(left, self._calls.call_s):
             self._stage = _Stage.SHORT
         else:
             self._stage = _Stage.PILOT
@@ -307,11 +311,15 @@ class AutoPolicy(Policy):
         left = self._left if self._left is not None else 4 * self._inline_calls
         if self._stage is _Stage.SHORT:
             work_s = finished.cpu_ns / 1e9 / count
+            blocks, self._blocks = self._blocks, clocks.blocks()
+            has_waited = self._blocks < 0 or self._blocks > blocks
             # Work by the thread's own clock, which stands still while others have the core; waits if they last.
             works = work_s > _WORTH_MOVING_S and self._inline_calls >= 32
-            waits = min(before, now) > _TINY_S
-            length_s = work_s if work_s > _WORKS * now else now  # that others have the core makes no run longer
-            if (works or waits) and left * length_s > 10 * _NOT_WORTH_S:
+            waits = has_waited and min(before, now) > _TINY_S
+            # That others have the core makes no run longer.
+            length_s = now if has_waited and work_s <= _WORKS * now else work_s
+            is_long = left * length_s > 10 * _NOT_WORTH_S and not self._calls.is_known(left, length_s)
+            if (works or waits) and is_long:
                 self._calls.call_s = now
                 self._stage, self._stretch = _Stage.PILOT, 1
         elif self._decided_s > 0 and self._controller.decision.mode is model.Mode.SEQUENTIAL and not self._is_spoilt:

@@ -74,11 +74,16 @@ _FILE_WORDS: Final = frozenset(
 )
 """Names of what is imported within a function, or needs no import, and writes files."""
 _LOOP_S: Final = 0.05
-"""Of a run that takes less, a function's next one is not looked into if the last was best made here."""
+"""Of a run that takes less, a function's next one is not looked into if the last was looked into and best made here."""
+_LONGEST_REMEMBERED_S: Final = 0.2
+"""To look into a longer run costs less than a hundredth of it."""
+_LIKE: Final = 1.5
+"""Runs up to this many times as long are like the last one."""
 _MOST_REMEMBERED: Final = 256
-_call_s_here: Final[dict[CodeType, float]] = {}
-"""Seconds of a call, of functions whose last run was short and best made in the caller's thread: there is nothing to be
-gained by finding that out again, map after map. It is the mode that a look could only have confirmed."""
+_made_here: Final[dict[CodeType, tuple[float, float]]] = {}
+"""Of functions whose last run was short and made in the caller's thread: seconds of a call, and those of a run up to
+which there is nothing to be gained by finding that out again, map after map. It is the mode that a look could only have
+confirmed."""
 _NATIVE_SHARE: Final = 0.2
 _WORTH_TRIAL: Final = 8
 """Fewer calls left than this do not pay for a trial with fewer native threads."""
@@ -101,6 +106,8 @@ class PilotCalls:
         self._first_lap: clocks.Lap | None = None
         self._reachable: Reachable | None = None
         self._files: Footprints | None = None
+        self._unseen: Sequence[object] | None = None
+        """The item of the first call, if nothing was looked at before that."""
         self._has_tried = False
         self.call_s = 0.0
         """The last call."""
@@ -115,6 +122,8 @@ class PilotCalls:
             from whilst.measuring.files.footprints import Footprints
             from whilst.measuring.pilot import Pilot
 
+            if self._unseen is not None:
+                self._look_at(self._unseen[0])
             self._measured = Pilot(
                 self._job.fn,
                 self._job.how,
@@ -134,11 +143,12 @@ class PilotCalls:
             return _nothing(first)
         preloading = None
         if not _names_nothing(self._job.fn):
-            from whilst.measuring.writes.reachable import Reachable
-
-            self._reachable = Reachable(self._job.fn)
-            self._files = self._watch_files(self._reachable, items[0])
-            self._files.begin(items[0])
+            left = self._source.left
+            if left is not None and self.is_known(left):
+                self._unseen = items
+            else:
+                self._look_at(items[0]).begin(items[0])
+        if self._files is not None:
             from whilst.running.core.preload import preload
 
             preloading = preload()
@@ -157,37 +167,54 @@ class PilotCalls:
         self._keep(items, finished, self._first_lap)
         return finished
 
-    def is_known(self, left: int) -> bool:
-        """Was the last run of this function best made here, and is this one as short, by its first call?"""
+    def is_known(self, left: int, call_s: float | None = None) -> bool:
+        """Was the last run of this function best made here, and is this one as short, by its first call?
+
+        Args:
+            left: how many calls there are.
+            call_s: seconds of one; as they were in the last run where none is given.
+        """
         code = _code_of(self._job.fn)
-        known_s = None if code is None else _call_s_here.get(code)
-        return known_s is not None and self.call_s <= 2 * known_s and left * self.call_s <= _LOOP_S
+        known = None if code is None else _made_here.get(code)
+        if known is None:
+            return False
+        known_s, bound_s = known
+        call_s = known_s if call_s is None else call_s
+        return call_s <= 2 * known_s and left * call_s <= bound_s
 
     def remember(self, call_s: float, calls: int) -> None:
         """A run of so many calls, made here, is over: if it was short, and worked, no other mode would be faster."""
         code, pilot = _code_of(self._job.fn), self._measured
-        if code is None or pilot is None or not pilot.laps:
+        if code is None:
             return
-        if not pilot.mostly_waits and call_s * calls <= _LOOP_S:
-            if len(_call_s_here) >= _MOST_REMEMBERED:
-                _call_s_here.clear()
-            _call_s_here[code] = call_s
-        else:
-            _call_s_here.pop(code, None)
+        run_s = call_s * calls
+        bound_s = _LIKE * run_s
+        if pilot is not None and pilot.laps:  # it was looked into
+            if pilot.mostly_waits or run_s > _LONGEST_REMEMBERED_S:
+                _made_here.pop(code, None)
+                return
+            bound_s = max(_LOOP_S, bound_s)
+        elif run_s > _LOOP_S or self.is_known(calls, call_s):
+            return
+        if len(_made_here) >= _MOST_REMEMBERED:
+            _made_here.clear()
+        _made_here[code] = call_s, bound_s
 
-    @staticmethod
-    def _watch_files(reachable: Reachable, item: object) -> Footprints:
+    def _look_at(self, item: object) -> Footprints:
+        """See what calls can reach, as it is now, and whether they may come by files."""
         from whilst.measuring.files.filecode import may_touch_files
         from whilst.measuring.files.footprints import Footprints
-        from whilst.measuring.writes.reachable import libraries_of
+        from whilst.measuring.writes.reachable import Reachable, libraries_of
 
+        self._reachable = Reachable(self._job.fn)
         # What an item can do is not known by its name: a path of a library's class has methods of its own.
-        libraries = reachable.libraries | libraries_of(item)
-        return Footprints(is_watching=may_touch_files(reachable.names, libraries))
+        libraries = self._reachable.libraries | libraries_of(item)
+        self._files = Footprints(is_watching=may_touch_files(self._reachable.names, libraries))
+        return self._files
 
     def is_enough(self) -> bool:
         """Does the first call tell all? It mostly waited, and its function writes nothing."""
-        if self.last is None:
+        if self.last is None or self._unseen is not None:
             return False
         from whilst.measuring.pilot import may_change
 
