@@ -52,6 +52,7 @@ INPUTS: dict[str, tuple[Callable[[], Sequence[Any]], Callable[[Any], object]]] =
     "a range": (lambda: range(7, 500, 3), double),
     "large bytes": (lambda: [bytes([k]) * LARGE for k in range(8)], weigh),
     "a tuple of arrays": (lambda: tuple(np.full(LARGE, k, np.uint8) for k in range(8)), weigh),
+    "rows of an array": (lambda: np.arange(8 * LARGE).reshape(8, LARGE), weigh),
     "what can't be pickled": (lambda: [Page(k) for k in range(30)], number_on),
     "one object many times": (lambda: [np.full(LARGE, 3, np.uint8)] * 8, weigh),
     "of several kinds": (lambda: [[1] * 9, bytes(LARGE), (2,) * 9, np.arange(LARGE)] * 3, weigh),

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from itertools import chain, pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,3 +164,16 @@ def test_a_description_survives_a_repr_that_raises() -> None:
 
     assert "for <Shy instance" in describe_call(Job(1, len), 3, Shy())
     assert describe_call(Job(1, len, "call"), 0, (divmod, (7,), {"b": 2})) == "call 0, divmod(7, b=2)"
+
+
+def test_what_lies_in_memory_by_number_can_be_inherited_unless_somebody_reads_meanwhile() -> None:
+    array = np.zeros((3, 2))
+    for items in ([1, 2], (1, 2), range(2), array):
+        assert Source(items).inheritable is items
+        assert Source(items, is_lazy=True).inheritable is None
+    for other in ({1, 2}, iter([1]), np.array([object()]), Counted([1])):
+        assert Source(other).inheritable is None
+
+
+class Counted(list[int]):
+    """A list that may give what it likes."""

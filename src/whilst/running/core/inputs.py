@@ -7,6 +7,7 @@ handing out work: the calls taken before it come first, as they would in a `for`
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 
 TYPE_CHECKING = False
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
 class Source:
     """Numbered items, handed out once each, in order."""
 
-    __slots__ = ("_is_lazy", "_is_over", "_items", "_iterator", "_length", "_lifetime", "error", "next_id", "results")
+    __slots__ = (
+        "_array",
+        "_is_lazy",
+        "_is_over",
+        "_items",
+        "_iterator",
+        "_length",
+        "_lifetime",
+        "error",
+        "next_id",
+        "results",
+    )
 
     def __init__(self, items: Iterable[object], *, is_lazy: bool = False) -> None:
         self.next_id = 0
@@ -34,6 +46,8 @@ class Source:
         self._items: Sequence[object] | None = items if isinstance(items, list | tuple | range) else None
         if type(items) not in (list, tuple, range):
             self._items = None
+        self._array = _array_of(items)
+        """An array, whose items (rows, where it has several dimensions) are made as they are drawn."""
         self._iterator: Iterator[object] = iter(items)
         self._length = _length_of(items)
         self._is_over = False
@@ -70,7 +84,7 @@ class Source:
     @property
     def inheritable(self) -> Sequence[object] | None:
         """All items, if they lie in memory and are left alone meanwhile: a worker forked now has them by number."""
-        return None if self._is_lazy else self._items
+        return None if self._is_lazy else self._items if self._array is None else self._array
 
     def peek(self, count: int) -> Sequence[object] | None:
         """Look at up to `count` items without taking them; None where looking means taking."""
@@ -151,6 +165,13 @@ class Source:
         self.error, self._is_over = error, True
         if not isinstance(error, Exception):
             raise error
+
+
+def _array_of(items: object) -> Any:
+    """A numpy array of plain numbers, which by its number gives the same item as in a loop; else None."""
+    numpy: Any = sys.modules.get("numpy")
+    is_array = numpy is not None and type(items) is getattr(numpy, "ndarray", None)
+    return items if is_array and items.ndim and not items.dtype.hasobject else None  # type: ignore[attr-defined]
 
 
 def _length_of(items: object) -> int | None:

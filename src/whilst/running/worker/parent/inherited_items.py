@@ -129,13 +129,14 @@ class InheritedItems:
 
     def _is_each_alone(self) -> bool:
         if self._are_distinct is None:
-            self._are_distinct = len(set(map(id, self.items))) == len(self.items)
+            strides = getattr(self.items, "strides", ())  # of an array: its rows are made as they are asked for
+            self._are_distinct = bool(strides[0]) if strides else len(set(map(id, self.items))) == len(self.items)
         return self._are_distinct
 
 
 def are_light(items: Sequence[object]) -> bool:
     """Are these numbers, by the first and the last? Then a list is not worth the copy that tells what workers have."""
-    return not items or (type(items) is list and {type(items[0]), type(items[-1])} <= _LIGHT)
+    return not len(items) or (type(items) is list and {type(items[0]), type(items[-1])} <= _LIGHT)
 
 
 def _sizes_of(item: object) -> tuple[float, float]:
