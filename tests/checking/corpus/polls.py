@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -113,6 +114,57 @@ def size_around_locked(shop: Shop) -> int:
         return size_around(shop)
 
 
+def take_with_backoff(shop: Shop) -> None:
+    """Counts its tries, and sleeps for longer and longer."""
+    tries = 0
+    while not shop.lock.acquire(blocking=False):
+        tries += 1
+        time.sleep(0.01 * 2**tries)
+    count = shop.count
+    shop.count = count + 1
+    shop.lock.release()
+
+
+def take_late_with_backoff(shop: Shop) -> None:
+    tries = 0
+    while shop.lock.locked():
+        tries += 1
+        time.sleep(0.01 * 2**tries)
+    count = shop.count
+    shop.count = count + 1
+
+
+def take_by_the_clock(shop: Shop) -> None:
+    """How long it sleeps hangs on the time."""
+    started = time.monotonic()
+    while True:
+        if shop.lock.acquire(blocking=False):
+            break
+        waited = time.monotonic() - started
+        time.sleep(min(0.05, 0.001 + waited))
+    count = shop.count
+    shop.count = count + 1
+    shop.lock.release()
+
+
+def count_orders_once_there(shop: Shop) -> int:
+    tries = 0
+    while not shop.orders:
+        tries += 1
+        time.sleep(tries)
+    return shop.count
+
+
+def order_then_count(shop: Shop) -> None:
+    shop.orders.append(1)
+    shop.count = 1
+
+
+def count_then_order(shop: Shop) -> None:
+    shop.count = 1
+    shop.orders.append(1)
+
+
 def pair_of(racy: list[Any], fixed: list[Any], expect: str = "not isolated", pattern: str = "") -> Any:
     return (
         {"setup": Shop, "tasks": racy, "expect": expect, "pattern": pattern},
@@ -129,6 +181,11 @@ PAIRS: dict[str, Any] = {
     "two wait for two": pair_of([serve, serve, order], [serve_locked, serve_locked, order, order], "livelock"),
     "a token": pair_of([take_token_late] * 2, [take_token] * 2),
     "owned by setdefault": pair_of(both(own_late), both(own)),
+    "a lock tried with backoff": pair_of([take_late_with_backoff] * 2, [take_with_backoff] * 2),
+    "a lock tried by the clock": pair_of([take_late_with_backoff, take_by_the_clock], [take_by_the_clock] * 2),
+    "a flag looked at with backoff": pair_of(
+        [count_orders_once_there, order_then_count], [count_orders_once_there, count_then_order]
+    ),
     "seen before": pair_of([count_new] * 2, [see] * 3, pattern="check-then-act"),
     "size around an add": pair_of([size_around] * 2, [size_around_locked] * 2),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -53,3 +54,55 @@ def wait_for_more(items: list[int]) -> None:
 def test_a_while_loop_that_only_looks_is_polling() -> None:
     assert check(lambda: [1], [wait_for_more, grow]).answer is Answer.ISOLATED
     assert check(lambda: [1], [wait_for_more, lambda items: len(items)]).answer is not Answer.ISOLATED
+
+
+def waits_till_it_is_late(items: list[int]) -> str:
+    end = time.monotonic() + 5
+    while len(items) < 2:
+        if time.monotonic() > end:
+            return "late"
+        time.sleep(0.05)
+    return "there"
+
+
+def gives_up_after_many_tries(items: list[int]) -> str:
+    tries = 0
+    while len(items) < 2:
+        tries += 1
+        if tries == 100:
+            return "gave up"
+        time.sleep(tries)
+    return "there"
+
+
+@pytest.mark.parametrize("task", [waits_till_it_is_late, gives_up_after_many_tries])
+def test_a_loop_that_sleeps_gives_up_when_nobody_else_can_go_on(task: Any) -> None:
+    verdict = check(lambda: [1], [task, lambda items: len(items)], outcome=lambda _, results: results[0])
+    assert verdict.answer is Answer.ISOLATED
+    assert [end.facts["outcome"] for end in verdict.sequential] in (["'late'"], ["'gave up'"])
+    assert check(lambda: [1], [task, grow], outcome=lambda items: len(items)).answer is Answer.ISOLATED
+
+
+def test_a_loop_that_sleeps_for_ever_is_no_proof() -> None:
+    def wait(items: list[int]) -> None:
+        tries = 0
+        while len(items) < 2:
+            tries += 1
+            time.sleep(tries)
+
+    assert check(lambda: [1], [wait, lambda items: len(items)]).answer is Answer.LIVELOCK
+    verdict = check(lambda: [1], [wait, grow])
+    assert verdict.answer is Answer.ISOLATED
+    assert any("looks again after a sleep" in each for each in verdict.assumed)
+
+
+def test_a_loop_that_sleeps_and_gets_on_is_no_polling() -> None:
+    def produce(items: list[int]) -> None:
+        made = 0
+        while made < 12:
+            made += 1
+            items.append(made)
+            time.sleep(0.1)
+
+    verdict = check(lambda: [1], [produce, lambda items: len(items)], outcome=lambda _, results: results[1])
+    assert verdict.answer is Answer.NOT_ISOLATED

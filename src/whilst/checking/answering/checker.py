@@ -282,6 +282,8 @@ class Checker:
             shrunk = shrink(self._run_and_learn, fails, finding.execution, len(self.question.tasks), along)
         execution = self.explorer.run(shrunk.choices, record=True)
         if not fails(execution):
+            if self.explorer.learn():
+                raise _LearntError
             why = f'an execution ended as "{finding.answer.value}", and the same choices, run again, did not'
             return Finding(Answer.INCONCLUSIVE, execution, f"not deterministic: {why}{_hint(execution)}")
         return self._explained(finding.answer, execution, is_shortest=shrunk.is_shortest)

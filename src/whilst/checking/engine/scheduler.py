@@ -25,13 +25,15 @@ from greenlet import getcurrent, greenlet
 
 from whilst.checking.engine.events import Op, Status, TaskResult
 from whilst.checking.engine.operations import Event, HeldOff, Operation, touches
-from whilst.checking.engine.spin_loops import LOCKING, LOOKS, ROUNDS, Polling, local_state
+from whilst.checking.engine.spin_loops import LOCKING, LOOKS, ROUNDS, TRIES, Polling, local_state
 
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
 _RETURNED = TaskResult(has_finished=True)
 _LOOK_EVERY: Final = 256  # events between two looks at the bounds of an execution
 _NO_PLAN: Final[tuple[int, ...]] = ()
 _NOT_MEASURED: Final[Any] = object()
+_MOST_DOUBLED: Final = 20
+_MOST_LATE: Final = 128  # how often a task that looks again after a sleep may do so with nobody else to go on
 
 
 class Abort(BaseException):
@@ -56,6 +58,7 @@ class Scheduler:
         "_is_over",
         "_is_unusual",
         "_jobs",
+        "_late",
         "_look_at",
         "_looked",
         "_looks",
@@ -78,6 +81,7 @@ class Scheduler:
         "gates",
         "groups",
         "has_met_timer",
+        "has_waited_asleep",
         "held_off",
         "holding",
         "ident",
@@ -88,8 +92,10 @@ class Scheduler:
         "keeps_enabled",
         "limit_s",
         "limit_steps",
+        "naps",
         "numbers",
         "on_event",
+        "on_late",
         "on_stuck",
         "outer",
         "patience",
@@ -115,6 +121,8 @@ class Scheduler:
         self.cur = -1
         self.ident = 0  # of the thread that runs the tasks
         self.on_stuck: Callable[[], None] | None = None
+        self.on_late: Callable[[int, int], None] = lambda _task, _s: None  # that much time goes by for a task
+        self.has_waited_asleep = False  # whether a loop that looks again after a sleep was taken for one that waits
         self.interrupt: BaseException | None = None
         self.blocked_outside = ""  # where the watchdog found a task in a system call
         self.is_killing = self._is_unusual = False
@@ -131,6 +139,8 @@ class Scheduler:
         self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
         self._looks: dict[int, int] = {}  # by task: how often it has looked at anything since it last wrote
         self._looked: dict[int, dict[tuple[Any, ...], int]] = {}  # once that is often: how often at what, from where
+        self.naps: dict[int, int] = {}  # by task: how often it has slept
+        self._late: dict[int, int] = {}  # by task: how often time went by for it, since nobody else could go on
         self.holding: dict[int, int] = {}  # how many locks a task has
         self.children: dict[int, int] = {}
         self.groups: dict[int, int] = {}  # task -> the bit that it shares with others; else 1 << task
@@ -159,6 +169,8 @@ class Scheduler:
         for held in (
             self._looks,
             self._looked,
+            self.naps,
+            self._late,
             self.holding,
             self.children,
             self.groups,
@@ -185,7 +197,7 @@ class Scheduler:
         """The check is over; parked greenlets stay for the next."""
         self.task_numbers, self.gates = {}, {}
         self.picker = self.on_event = self.interrupt = None
-        self.keeps_enabled, self.patience = False, 0
+        self.keeps_enabled, self.patience, self.has_waited_asleep = False, 0, False
         self._jobs.clear()
         self.begin(0)
 
@@ -379,9 +391,12 @@ class Scheduler:
         if known is None or self.holding.get(task):  # it never waits with a lock in its hands
             return
         local = local_state(Scheduler._work.__code__)
+        naps = self.naps.get(task, 0)
         if local is not None and known[1] == local:
             self.idle[task] = len(self.trace)
-        known[1] = local
+        elif local is not None and naps > known[2] and known[0] >= TRIES:
+            self.idle[task], self.has_waited_asleep = len(self.trace), True
+        known[1:] = local, naps
 
     def _step_unwinding(self, operation: Operation) -> None:
         """Let releases and clean-up through, never a wait, and nothing that goes on for ever."""
@@ -466,7 +481,7 @@ class Scheduler:
         if last >= 0:
             return last
         if not is_any_enabled:
-            return self._nobody()
+            return self._much_later() if self.idle else self._nobody()
         self.status = Status.CUT
         return -1
 
@@ -476,6 +491,23 @@ class Scheduler:
             return False
         self.has_met_timer = True
         return self._defers
+
+    def _much_later(self) -> int:
+        """Nobody can go on but who sleeps between its looks: for one of them much time goes by, and it looks again."""
+        late, naps = self._late, self.naps
+        asleep = [
+            task for task in self.idle if late.get(task, 0) < _MOST_LATE and task in naps and task in self.pending
+        ]
+        asleep = [task for task in asleep if self._can_happen(task)]
+        if not asleep:
+            return self._nobody()
+        return self._let_time_go_by(min(asleep, key=lambda each: (late.get(each, 0), each)))
+
+    def _let_time_go_by(self, task: int) -> int:
+        times = self._late.get(task, 0)
+        self.on_late(task, 1 << min(times, _MOST_DOUBLED))  # seconds: a deadline is passed, however far away
+        self._late[task] = times + 1
+        return task
 
     def _nobody(self) -> int:
         """Nobody can go on: all done, or, with anyone left but daemon threads, a deadlock."""
@@ -583,7 +615,7 @@ class Scheduler:
             self.patience -= 1
             return task
         enabled = self.enabled()
-        chosen = picker(task, enabled) if enabled else self._nobody()
+        chosen = picker(task, enabled) if enabled else self._much_later()
         if chosen < 0 and enabled:
             self.status = Status.CUT
         return chosen
@@ -598,6 +630,8 @@ class Scheduler:
             return self._diverge(depth, chosen, "has nothing left to do")
         if not self._can_happen(chosen):
             return self._diverge(depth, chosen, "is blocked")
+        if chosen in self.idle and chosen in self.naps and not self.enabled():  # as when this was not planned
+            self._let_time_go_by(chosen)
         return chosen
 
     def _diverge(self, depth: int, task: int, why: str) -> int:

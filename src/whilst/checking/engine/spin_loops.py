@@ -4,6 +4,11 @@ What a loop that only looks does is decided by what it sees, so until somebody w
 it goes round as before: it may as well wait for that. Comparing the locals of all its frames is what makes this
 exact: a loop that counts its rounds is no such loop.
 
+Unless it sleeps between its looks. Who counts its tries, or the time, and sleeps for longer and longer, waits for
+others all the same: after some rounds in which it changed nothing, it waits until what it looked at is written, or,
+when nobody else can go on, until much time has gone by. That it gives up earlier while others could go on is not
+explored, and the verdict says so.
+
 A `while` loop whose locals are as they were will do what it did as long as what it sees does not change. A `for` loop
 gets on by itself: how far it has come stands in an iterator on the value stack, which nobody can read, so that two of
 its rounds look alike in all that can be read (`sum(x for x in [5, 5])`).
@@ -24,6 +29,7 @@ from whilst.checking.engine.operations import Event, Operation, accesses_of
 
 OWN_FOLDER: Final = str(Path(__file__).parents[1])  # frames of code below it are the engine's
 ROUNDS: Final = 3  # looks at one thing from one place after which a task is suspected to poll
+TRIES: Final = 8  # the same, if its locals change, but it sleeps in between
 LOCKING: Final = frozenset({Op.ACQUIRE, Op.RELEASE})  # writes of a task that look again all the same
 LOOKS: Final = frozenset({Op.TRY, Op.READ, Op.ACQUIRE})
 _ANY: Final = object()
@@ -39,7 +45,9 @@ class Polling:
     __slots__ = ("_looks", "_seen", "_versions")
 
     def __init__(self) -> None:
-        self._looks: dict[int, dict[tuple[Any, ...], list[Any]]] = {}  # by task: how often, in what local state
+        self._looks: dict[
+            int, dict[tuple[Any, ...], list[Any]]
+        ] = {}  # by task: how often, in what local state, after how many sleeps
         self._seen: dict[int, dict[Any, int]] = {}  # by task: what it saw, and how often that was written by then
         self._versions: dict[Any, int] = {}  # how often a thing has been written
 
@@ -67,7 +75,7 @@ class Polling:
                 self.look(task, operation)
 
     def look(self, task: int, operation: Operation) -> list[Any] | None:
-        """Count a look; [how often, in what local state] once it is suspicious."""
+        """Count a look; [how often, in what local state, after how many sleeps] once it is suspicious."""
         seen = self._seen.setdefault(task, {})
         if seen and not self.is_unchanged(task):
             seen.clear()
@@ -75,7 +83,7 @@ class Polling:
         where = (operation[1], operation[2])
         if where not in seen and (operation[0] == 0 or operation[5].writes != 1):
             seen[where] = self._version(where)
-        known = self._looks.setdefault(task, {}).setdefault((operation[3], *where), [0, None])
+        known = self._looks.setdefault(task, {}).setdefault((operation[3], *where), [0, None, 0])
         known[0] += 1
         return known if known[0] >= ROUNDS and seen else None
 

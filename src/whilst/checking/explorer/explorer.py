@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from whilst.checking.observe.registry import ModelRegistry
 
 _COLLECT_EVERY = 500  # executions between two collections of garbage, which is put off while tasks run
+_WAITS_ASLEEP = Assumption(
+    "a loop that looks again after a sleep", "goes on once what it looks at has changed, or nobody else can go on"
+)
 _PROFILED = 12  # first executions of a check that are looked at call by call, where nothing cheaper is to be had
 _COLLECT_MORE_EVERY = 20 * _COLLECT_EVERY
 
@@ -244,7 +247,8 @@ class Explorer:
             Assumption(f"module {name}", "without effect on shared state")
             for name in sorted(self.instrumentation.left_alone_seen)
         ]
-        return (*self.registry.assumed.values(), *self.registry.virtual.values(), *left_alone)
+        polling = [_WAITS_ASLEEP] if self.scheduler.has_waited_asleep else []
+        return (*self.registry.assumed.values(), *self.registry.virtual.values(), *polling, *left_alone)
 
     # ------------------------------------------------------------------ for the search
 

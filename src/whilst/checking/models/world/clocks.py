@@ -43,6 +43,7 @@ class Clocks:
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
         self.scheduler = registry.scheduler
+        self.scheduler.on_late = self.be_late
         self.started: tuple[int, ...] = self.now_outside()
         self._now_ns: dict[int, int] = {_MAIN: 0}
         self._latest = 0  # on anybody's clock
@@ -118,7 +119,15 @@ class Clocks:
             raise ValueError("sleep length must be non-negative")
         if self.scheduler.cur < 0 and _thread._count() > 0:  # setup waits for a thread of its own
             time.sleep(seconds)
+        if self.scheduler.cur >= 0:
+            naps = self.scheduler.naps
+            naps[self.scheduler.cur] = naps.get(self.scheduler.cur, 0) + 1
         self.pass_time(int(seconds * 1e9))
+
+    def be_late(self, task: int, seconds: int) -> None:
+        """So much time goes by for a task that sleeps: nobody else could go on."""
+        self._now_ns[task] = self._now_ns.get(task, self._now_ns[_MAIN]) + seconds * 1_000_000_000
+        self._latest = max(self._latest, self._now_ns[task])
 
     def wait_until(self, monotonic_s: float) -> None:
         """The running task goes on no earlier than that, by `time.monotonic`."""
