@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
-import logging
 import os
-import queue
 import sys
 import threading
 import types
@@ -54,8 +52,9 @@ VIEWS_OF_ARRAY: Final = _words("reshape ravel view transpose swapaxes squeeze di
 WRITES_FILE: Final = _words("write_text write_bytes touch unlink rename replace symlink_to hardlink_to")
 """Methods of a `pathlib.Path` that change what it names."""
 
-CONTAINERS: Final = (MutableMapping, MutableSequence, MutableSet, queue.Queue, logging.Logger, logging.Handler)
-"""Objects whose methods do to them what their names in `MUTATORS` say."""
+_CONTAINERS: Final = (MutableMapping, MutableSequence, MutableSet)
+_CONTAINERS_BY_NAME: Final = {"queue": ("Queue",), "logging": ("Logger", "Handler")}
+"""Nobody has one whose module is not loaded, which takes as long as many a scan."""
 
 DATABASES: Final = ("shelve", "dbm", "dbm.gnu", "dbm.ndbm", "dbm.dumb", "dbm.sqlite3")
 """Modules whose `open` gives a file that is written through other ways than Python's files."""
@@ -187,6 +186,17 @@ def is_own_code(filename: str) -> bool:
 def is_own_function(value: object) -> TypeGuard[types.FunctionType]:
     """Is it a Python function of the user's own?"""
     return isinstance(value, types.FunctionType) and is_own_code(value.__code__.co_filename)
+
+
+def is_container(value: object) -> bool:
+    """Do its methods do to it what their names in `MUTATORS` say?"""
+    if isinstance(value, _CONTAINERS):
+        return True
+    return any(
+        isinstance(value, getattr(sys.modules.get(module), name, ()))
+        for module, names in _CONTAINERS_BY_NAME.items()
+        for name in names
+    )
 
 
 def is_own_module(module: types.ModuleType) -> bool:

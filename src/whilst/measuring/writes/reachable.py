@@ -14,7 +14,6 @@ session's pool, a compiled pattern's cache).
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 import threading
@@ -28,7 +27,7 @@ from whilst._record import Record
 from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.library_state import LibraryState
-from whilst.inspecting.objects import attributes_of, look_up, names_of
+from whilst.inspecting.objects import attributes_of, is_a, look_up, names_of
 from whilst.inspecting.settings import settings_now
 from whilst.measuring.writes.abstract_value import ABSENT
 
@@ -219,7 +218,7 @@ class _Look:
         if isinstance(value, (set, frozenset)):
             length = set.__len__(value) if isinstance(value, set) else frozenset.__len__(value)
             return length, self._attributes(name, value, key)
-        if isinstance(value, logging.Logger):
+        if is_a(value, getattr(sys.modules.get("logging"), "Logger", ())):
             return self._entries(f"a filter of {name}", list(value.filters), key)
         if isinstance(value, threading.local):
             # Numbers and names only: a session that is opened once per thread is no matter, a counter is.

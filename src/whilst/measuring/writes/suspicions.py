@@ -115,7 +115,7 @@ class Suspicions:
         elif (
             (name in ownership.MUTATORS or name == "set")  # as that of a ConfigParser
             and (owner.is_shared or owner.is_argument)
-            and isinstance(owner.value, ownership.CONTAINERS)  # `session.put` sends, and changes nothing here
+            and ownership.is_container(owner.value)  # `session.put` sends, and changes nothing here
         ):
             self.write(owner, call, where)
         elif owner.is_shared and owner.is_known and _sets_itself(call.callee.value) and not holds_lock(owner.value):

@@ -24,6 +24,11 @@ _MODULES: Final = (
     "whilst.inspecting.fork_safety",
     "whilst.running.core.worker_pool",
     "whilst.running.backends.threads",
+    "whilst.running.policies.decide",
+    "whilst.model.profile",
+    "whilst.model.machine",
+    "whilst.inspecting.descriptors",
+    "whilst.running.calls.deferred_signals",
 )
 _LOOKS_EVERY_S: Final = 0.002
 _IS_IDLE_S: Final = 0.0005
