@@ -11,9 +11,9 @@ import gc
 import sys
 import threading
 import types
-from _operator import countOf
 from collections import Counter, OrderedDict, defaultdict, deque
 from enum import Enum
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from whilst.inspecting import ownership
@@ -43,6 +43,8 @@ _HOLDERS: Final = {
 _LEAVES: Final = {("posix", "DirEntry"), ("re", "Match"), ("sqlite3", "Row"), ("array", "array")}
 """Hold nothing but memory, whatever they hold."""
 _LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
+_LONG: Final = 256
+"""To look at all that a long list holds takes as long as to pickle it. It holds more of the same, most often."""
 _MOST_PARTS: Final = 1 << 21
 
 
@@ -64,14 +66,14 @@ def is_only_memory(items: Sequence[object], locks: set[int] | None = None) -> bo
         for kind in set(map(type, fresh)):
             own = [each for each in fresh if type(each) is kind]
             if kind in _HOLDERS or _is_plain_class(kind):
-                parted += [each for each in own if not _holds_atoms(kind, each)]
+                parted += own
             elif (
                 kind in _LOCKS and locks is not None and _may_hold_locks(items) and not any(map(ownership.is_held, own))
             ):
                 locks.update(map(id, own))
             elif not _are_leaves(kind, own):
                 return False
-        todo = [each for each in gc.get_referents(*parted) if type(each) not in _ATOMS]
+        todo = [part for holder in parted for part in _parts(holder) if type(part) not in _ATOMS]
     return True
 
 
@@ -80,14 +82,14 @@ def _may_hold_locks(items: Sequence[object]) -> bool:
     return all(map(_is_plain_class, set(map(type, items))))
 
 
-def _holds_atoms(kind: type, holder: Any) -> bool:
-    """Is it a common container of nothing but numbers and text? To look at types alone is the fastest way to tell."""
+def _parts(holder: Any) -> Iterable[object]:
+    """What it holds; of a long container what stands at its ends."""
+    kind = type(holder)
     if kind is list or kind is tuple:
-        first = type(holder[0]) if holder else str
-        return (first in _ATOMS and countOf(map(type, holder), first) == len(holder)) or _ATOMS.issuperset(
-            map(type, holder)
-        )
-    return kind is dict and _ATOMS.issuperset(map(type, holder)) and _ATOMS.issuperset(map(type, holder.values()))
+        return holder if len(holder) <= _LONG else chain(holder[: _LONG // 2], holder[-_LONG // 2 :])
+    if kind is dict:
+        return chain(islice(holder, _LONG), islice(holder.values(), _LONG))
+    return gc.get_referents(holder)
 
 
 def _is_plain_class(kind: type) -> bool:
