@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from whilst.checking.engine.events import Op, Status
-from whilst.checking.engine.operations import Accesses, Operation, Sync, accesses_of, accesses_wanted
+from whilst.checking.engine.operations import Accesses, Operation, Store, Sync, accesses_of, accesses_wanted
 from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.engine.sites import Site
 
@@ -42,7 +42,7 @@ class ObservedWrite(Sync):
 def plain(operation: Operation) -> Operation:
     """The operation as the task wanted it."""
     sync = operation[5] if operation[0] == 2 else None
-    return sync.plain if isinstance(sync, ObservedWrite) else operation
+    return sync.plain if isinstance(sync, (ObservedWrite, Store)) else operation
 
 
 class ObservedScheduler(Scheduler):
@@ -138,6 +138,8 @@ def _marked(more: Accesses) -> Accesses:
 
 def _seen(operation: Operation) -> Operation:
     """The same, in conflict with all that the observer can see."""
+    if operation[0] == 2 and isinstance(operation[5], Store):
+        operation = operation[5].plain
     code, thing_id, key, site, thing, *rest = operation
     if code == 1:
         return (2, thing_id, key, site, thing, ObservedWrite(operation))

@@ -24,8 +24,8 @@ class Sync:
     """What makes an operation more than a read or a write.
 
     `measure()` gives the state that decides, `needs(state)` whether the operation can go (or, where it does not
-    block, whether it succeeds). `writes`: 0 never, 1 always, 2 when it succeeds. `more` are further
-    (object_id, key, is_write) that it touches at the same time.
+    block, whether it succeeds). `writes`: 0 never, 1 always, 2 when it succeeds, 3 when `measure()` is true. `more` are
+    further (object_id, key, is_write) that it touches at the same time.
     """
 
     __slots__ = ("blocks", "is_step", "kind", "measure", "more", "needs", "writes")
@@ -45,6 +45,24 @@ class Sync:
         self.blocks, self.writes, self.more = blocks, writes, more
         self.is_step = is_step  # of a coroutine: all events are such steps, each with the set of those that are ready
         # A step's key is its label, what it is known to depend on is in `more` (see `models.coroutines.steps`).
+
+    def does_write(self, state: Any) -> Any:
+        """Whether it writes in that state, as `measure()` gives it."""
+        if self.writes < 2 or self.needs is None:
+            return state if self.writes > 2 else self.writes
+        return self.needs(state)
+
+
+class Store(Sync):
+    """A plain write to a dict. One of what stands there already changes nothing, which is a look: `measure()` says
+    whether it changes anything."""
+
+    __slots__ = ("plain",)
+
+    def __init__(self, plain: Operation) -> None:
+        _, _, key, _, space, value = plain
+        super().__init__(Op.WRITE, lambda: dict.get(space, key, Store) is not value, writes=3)
+        self.plain = plain
 
 
 READS: Final = Sync(Op.READ, writes=0)  # of several things at once
@@ -92,5 +110,5 @@ def touches(operation: Operation | None, event: Event) -> bool:
             return key is None or other is None or key == other
         return overlap(accesses_wanted(operation), accesses_of(event))
     sync = operation[5]
-    writes = sync.writes if sync.writes < 2 else sync.needs(sync.measure())
+    writes = sync.writes if sync.writes < 2 else sync.does_write(sync.measure())
     return overlap(((operation[1], operation[2], bool(writes)), *sync.more), accesses_of(event))

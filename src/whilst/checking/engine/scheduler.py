@@ -573,7 +573,7 @@ class Scheduler:
             sync = operation[5]
             if before is _NOT_MEASURED:
                 before = sync.measure() if sync.measure is not None else None
-            writes = sync.writes if sync.writes < 2 else sync.needs(before)
+            writes = sync.writes if sync.writes < 2 else sync.does_write(before)
             event = (chosen, bool(writes), operation[1], operation[2], before, operation)
         if self._is_followed:
             self._follow(chosen, depth, event)

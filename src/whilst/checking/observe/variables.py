@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from whilst.checking.engine.operations import READS
+from whilst.checking.engine.operations import READS, Store
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.containers import Containers
@@ -37,10 +37,15 @@ class Variables:
         if self.scheduler.cur >= 0:
             self.touch(site, 0, site.space, site.name)
 
-    def set_global(self, site: Site, value: Any = None) -> None:
+    def set_global(self, site: Site, *values: Any) -> None:
         """STORE_GLOBAL or DELETE_GLOBAL."""
-        if self.scheduler.cur >= 0:
-            self.touch(site, 1, site.space, site.name, value)
+        if self.scheduler.cur < 0:
+            return
+        if site.is_scheduling_point and values:
+            plain = (1, id(site.space), site.name, site, site.space, values[0])
+            self.scheduler.step((2, *plain[1:5], Store(plain)))
+        else:
+            self.touch(site, 1, site.space, site.name, *values)
 
     def get_cell(self, site: Site, cell: Any) -> None:
         """LOAD_DEREF of a variable that an inner function may store."""

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from whilst.checking.engine.events import Status
-from whilst.checking.engine.operations import Event, HeldOff, Operation, accesses_of, accesses_wanted
+from whilst.checking.engine.operations import Event, HeldOff, Operation, accesses_wanted
 from whilst.checking.explorer.execution import Execution, Plan
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.search.happens_before import HappensBefore
@@ -159,7 +159,8 @@ class OptimalDpor(Strategy):
             node = self._unless_met(view, first, task) if first >= self.root else self.nodes[first]
             if node is None:
                 continue
-            last = accesses_of(trace[second]) if second < count else accesses_wanted(order.waiting[task])
+            # A try may come to something else once it goes first: it counts as a write.
+            last = accesses_wanted(trace[second][5] if second < count else order.waiting[task])
             reversal = Reversal(first, task, past, last)
             if first >= self.root:
                 insert(node, view, reversal)

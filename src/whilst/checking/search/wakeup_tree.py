@@ -157,7 +157,10 @@ class View:
 
         count = len(self._trace)
         return Sent(
-            trace=[(self.task_of(index), numbered(self.touched(index))) for index in range(count)],
+            trace=[
+                (self.task_of(index), numbered(self.touched(index)), numbered(self.may_touch(index)))
+                for index in range(count)
+            ],
             past=list(self._past),
             waiting={task: numbered(self.wanted(task)) for task in self._waiting},
             reversals=[Reversal(each.first, each.task, each.past, numbered(each.last)) for each in reversals],
@@ -166,6 +169,10 @@ class View:
     def touched(self, index: int) -> Accesses:
         """What the event touched."""
         return accesses_of(self._trace[index])
+
+    def may_touch(self, index: int) -> Accesses:
+        """The same in another state: what hangs on that (a try) counts as a write."""
+        return accesses_wanted(self._trace[index][5])
 
     def wanted(self, task: int) -> Accesses:
         """What the operation would touch that the task waits in."""
@@ -193,10 +200,11 @@ class View:
         return bisect_left(self._indices_of(task), index)
 
     def lookup(self, task: int, nth: int) -> Accesses | None:
-        """What the task's nth event touches, or would touch if it is pending; None when it is neither."""
+        """What the task's nth event touches, in whatever state, or would touch if it is pending; None when it is
+        neither."""
         positions = self._indices_of(task)
         if nth < len(positions):
-            return self.touched(positions[nth])
+            return self.may_touch(positions[nth])
         if nth == len(positions) and task in self._waiting:
             return self.wanted(task)
         return None
@@ -209,7 +217,7 @@ class View:
 class Sent:
     """A `View` that came from another process, and the reversals that were found in it."""
 
-    trace: list[tuple[int, Accesses]]
+    trace: list[tuple[int, Accesses, Accesses]]
     past: list[int]
     waiting: dict[int, Accesses]
     reversals: list[Reversal]
@@ -226,6 +234,10 @@ class _SentView(View):
 
     def touched(self, index: int) -> Accesses:
         accesses: Accesses = self._trace[index][1]  # type: ignore[assignment]
+        return accesses
+
+    def may_touch(self, index: int) -> Accesses:
+        accesses: Accesses = self._trace[index][2]  # type: ignore[assignment]
         return accesses
 
     def wanted(self, task: int) -> Accesses:
