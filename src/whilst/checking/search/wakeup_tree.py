@@ -237,7 +237,7 @@ class _SentView(View):
         return accesses
 
     def may_touch(self, index: int) -> Accesses:
-        accesses: Accesses = self._trace[index][2]  # type: ignore[assignment]
+        accesses: Accesses = self._trace[index][2]
         return accesses
 
     def wanted(self, task: int) -> Accesses:
