@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,19 +19,31 @@ from tests.contract.state_fragments import FRAGMENTS, Fragment
 from tests.contract.state_programs import SHAPES, Outcome, Program, Server
 
 MOST = int(os.environ.get("WHILST_PROGRAMS", "0"))
-BY_NAME = {fragment.name: fragment for fragment in FRAGMENTS}
+LIBRARIES = ("numpy", "pandas")
+FOUND = [
+    fragment
+    for fragment in FRAGMENTS
+    if all(find_spec(name) for name in LIBRARIES if f"import {name}" in f"{fragment.setup} {fragment.call}")
+]
+BY_NAME = {fragment.name: fragment for fragment in FOUND}
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no worker processes here")
 
 PROGRAMS = st.builds(
     Program,
-    fragments=st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3, unique_by=lambda each: each.name).map(tuple),
+    fragments=st.lists(st.sampled_from(FOUND), min_size=1, max_size=3, unique_by=lambda each: each.name).map(tuple),
     shape=st.sampled_from(sorted(SHAPES)),
     home=st.sampled_from(["main", "module"]),
     works=st.booleans(),
     is_forked=st.booleans(),
     count=st.just(12),
 )
+
+
+def named(name: str) -> Fragment:
+    if name not in BY_NAME:
+        pytest.skip("its library is not installed")
+    return BY_NAME[name]
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +95,13 @@ def test_no_program_differs_from_its_loop_without_a_word(server: Server, program
 @pytest.mark.parametrize(
     "name",
     [
-        "array_", "cache_info", "csv_write", "exit_stack", "import_write", "level_write", "module_attribute",
+        "array_", "cache_info", "codec_error", "csv_write", "ctypes_memmove", "exit_stack", "frame_loc",
+        "library_thread_option", "logging_disable", "mime_write", "import_write", "level_write", "module_attribute",
         "numpy_out", "set_item", "signal_handler", "slots", "trace_function",
     ],
 )  # fmt: skip
 def test_what_auto_gave_wrong(server: Server, name: str, works: bool) -> None:
-    if name.startswith("numpy"):
-        pytest.importorskip("numpy")
-    hold(server, Program((BY_NAME[name],), works=works), "auto")
+    hold(server, Program((named(name),), works=works), "auto")
 
 
 @pytest.mark.parametrize(
@@ -106,6 +118,11 @@ def test_what_auto_gave_wrong(server: Server, name: str, works: bool) -> None:
         ("random_seeded", "parallel"),
         ("decimal_write", "parallel"),
         ("through_super", "parallel"),
+        ("semaphore", "parallel"),
+        ("semaphore_tried", "parallel"),
+        ("lock_tried", "concurrent"),
+        ("decimal_flags", "concurrent"),
+        ("decimal_flags", "parallel"),
         ("stack_entered", "parallel"),
         ("stack_pushed", "parallel"),
         ("own_hash", "parallel"),
@@ -125,10 +142,41 @@ def test_what_auto_gave_wrong(server: Server, name: str, works: bool) -> None:
         ("numpy_partition", "parallel"),
         ("frame_loc", "concurrent"),
         ("frame_inplace", "concurrent"),
+        ("enum_member", "parallel"),
+        ("abc_register", "parallel"),
+        ("dispatch_write", "parallel"),
+        ("codec_error", "parallel"),
+        ("mime_write", "parallel"),
+        ("logging_disable", "parallel"),
+        ("ctypes_memmove", "parallel"),
+        ("view_made", "parallel"),
+        ("database_file", "parallel"),
+        ("json_encoder", "parallel"),
+        ("json_dumps_cls", "parallel"),
+        ("instance_hook", "parallel"),
+        ("class_getitem", "parallel"),
+        ("meta_getitem", "parallel"),
+        ("desc_get", "parallel"),
+        ("desc_delete", "parallel"),
+        ("star_unpack", "parallel"),
+        ("double_star", "parallel"),
+        ("star_call", "parallel"),
+        ("index_", "parallel"),
+        ("partial_method", "parallel"),
+        ("dispatch_method", "parallel"),
+        ("dataclass_default", "parallel"),
+        ("eval_text", "parallel"),
+        ("attrgetter_call", "parallel"),
+        ("getattr_any", "parallel"),
+        ("attribute_held", "parallel"),
+        ("library_thread_option", "concurrent"),
+        ("library_thread_object", "concurrent"),
     ],
 )
 def test_what_a_mode_by_name_did_not_say(server: Server, name: str, mode: str) -> None:
-    for library in ("numpy", "pandas"):
-        if f"import {library}" in BY_NAME[name].setup:
-            pytest.importorskip(library)
-    hold(server, Program((BY_NAME[name],)), mode)
+    hold(server, Program((named(name),)), mode)
+
+
+@pytest.mark.parametrize("name", ["filters_put_back", "warnings_caught", "decimal_local"])
+def test_a_mode_by_name_says_nothing_where_nothing_is_lost(server: Server, name: str) -> None:
+    assert server.run(Program((BY_NAME[name],)), "parallel").said == ""

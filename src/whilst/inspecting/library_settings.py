@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from whilst._record import Record
+from whilst.inspecting.ownership import is_own_code
 
 
 class _Setting(Record):
@@ -49,6 +50,53 @@ _OF_THREADS: Final = (
 
 def set_for_this_thread(libraries: Collection[str]) -> list[str]:
     """Return the libraries, of these, whose options are set here and not in a thread that starts now."""
+    known = {name for name, _ in _OF_THREADS}
+    others = [name for name in libraries if name not in known and name in sys.modules and _has_set_here(name)]
+    return others + _known_to_be_set_here(libraries)
+
+
+_PLAIN: Final = (bool, int, float, str, bytes, tuple, list, dict, set, frozenset)
+_MOST_MODULES: Final = 256
+"""Of one library."""
+_locals_of: Final[dict[str, tuple[int, list[tuple[Any, Any]]]]] = {}
+"""By library: how many modules were loaded, and its thread-local objects, each with its module."""
+
+
+def _has_set_here(library: str) -> bool:
+    """Does a library keep plain values for this thread, which are not those that it begins with anywhere?
+
+    What it begins with stands in one of its module's variables; what is empty has never been set.
+    """
+    return any(
+        isinstance(value, _PLAIN) and value and not any(_is_same(value, each) for each in list(vars(module).values()))
+        for held, module in _thread_locals(library)
+        for value in list(vars(held).values())
+    )
+
+
+def _is_same(value: object, other: object) -> bool:
+    return type(value) is type(other) and bool(value == other)
+
+
+def _thread_locals(library: str) -> list[tuple[Any, Any]]:
+    if library in sys.stdlib_module_names:  # its options are in the tables
+        return []
+    loaded, found = _locals_of.get(library, (0, []))
+    if loaded != len(sys.modules):
+        names = [name for name in list(sys.modules) if name == library or name.startswith(f"{library}.")]
+        modules = [sys.modules[name] for name in names[:_MOST_MODULES]]
+        found = [
+            (value, module)
+            for module in modules
+            if not is_own_code(getattr(module, "__file__", None) or "<frozen>")
+            for value in list(vars(module).values())
+            if isinstance(value, _thread._local)  # noqa: SLF001 - `threading` is not loaded for this
+        ]
+        _locals_of[library] = len(sys.modules), found
+    return found
+
+
+def _known_to_be_set_here(libraries: Collection[str]) -> list[str]:
     reads = [(name, sys.modules[name], read) for name, read in _OF_THREADS if name in libraries and name in sys.modules]
     if not reads:
         return []

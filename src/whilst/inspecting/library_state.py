@@ -46,6 +46,8 @@ class LibraryState:
             return hash(value.getstate())
         if isinstance(value, bytearray) or (module_of(kind) == "array" and kind.__name__ == "array"):
             return len(value), zlib.crc32(memoryview(value).cast("B")[:_MOST_BYTES]) if len(value) else 0
+        if ownership.is_c_data(value):
+            return zlib.crc32(bytes(value)[:_MOST_BYTES])
         if module_of(kind) == "_io" and kind.__name__ in ("StringIO", "BytesIO"):
             return None if value.closed else (value.tell(), len(value.getvalue()))
         if module_of(kind) == "itertools" and kind.__name__ in ("count", "repeat"):

@@ -42,9 +42,12 @@ CHANGES_FIRST_ARGUMENT: Final = _words(
 """Library functions that change what they are given first."""
 
 FILLS_ARGUMENT: Final = _words(
-    "pack_into readinto readinto1 recv_into recvfrom_into copyto at put place putmask fill_diagonal"
+    "pack_into readinto readinto1 recv_into recvfrom_into copyto at put place putmask fill_diagonal memmove memset"
 )
 """Library functions that change the buffer among their arguments."""
+
+VIEWS_OF_FIRST: Final = _words("asarray asanyarray frombuffer from_buffer as_strided broadcast_to")
+"""Library functions that give a view of what they are given first."""
 
 VIEWS_OF_ARRAY: Final = _words("reshape ravel view transpose swapaxes squeeze diagonal")
 """Methods of an array whose result may be a view of it, which writes to it."""
@@ -70,6 +73,7 @@ SETTLED_TYPES: Final = (
 EVENT_LOOP: Final = "the event loop of the calling thread"
 AT_EXIT: Final = "what atexit calls at the program's end"
 HANDLERS: Final = "signal handlers"
+FILTERS: Final = "the warning filters"
 
 PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("posix", "chdir"): "the working directory",
@@ -84,13 +88,13 @@ PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("contextlib", "redirect_stdout"): "sys.stdout",
     ("contextlib", "redirect_stderr"): "sys.stderr",
     ("contextlib", "_RedirectStream"): "sys.stdout",
-    ("warnings", "catch_warnings"): "the warning filters",
-    ("warnings", "simplefilter"): "the warning filters",
-    ("warnings", "filterwarnings"): "the warning filters",
-    ("_warnings", "simplefilter"): "the warning filters",
-    ("_py_warnings", "catch_warnings"): "the warning filters",  # where they are from 3.14 on
-    ("_py_warnings", "simplefilter"): "the warning filters",
-    ("_py_warnings", "filterwarnings"): "the warning filters",
+    ("warnings", "catch_warnings"): FILTERS,
+    ("warnings", "simplefilter"): FILTERS,
+    ("warnings", "filterwarnings"): FILTERS,
+    ("_warnings", "simplefilter"): FILTERS,
+    ("_py_warnings", "catch_warnings"): FILTERS,  # where they are from 3.14 on
+    ("_py_warnings", "simplefilter"): FILTERS,
+    ("_py_warnings", "filterwarnings"): FILTERS,
     ("locale", "setlocale"): "the locale",
     ("signal", "signal"): HANDLERS,
     ("signal", "getsignal"): HANDLERS,
@@ -125,6 +129,34 @@ PROCESS_WIDE: Final[dict[tuple[str, str], str]] = {
     ("asyncio.events", "get_event_loop"): EVENT_LOOP,
 }
 """(module, qualified name) -> what of the whole process it changes: wrong in threads, right in processes."""
+
+_SETS_STATE: Final = ("register", "unregister", "install")
+"""How functions begin that leave something in a library, for the rest of the program."""
+_LEFT_IN_LIBRARY: Final = frozenset(
+    {
+        ("mimetypes", "add_type"), ("logging", "addLevelName"), ("logging", "setLoggerClass"), ("logging", "disable"),
+        ("logging", "captureWarnings"), ("logging", "basicConfig"), ("calendar", "setfirstweekday"),
+        ("copyreg", "pickle"), ("copyreg", "constructor"), ("copyreg", "add_extension"), ("site", "addsitedir"),
+        ("email.charset", "add_charset"), ("email.charset", "add_alias"), ("random", "setstate"),
+    }
+)  # fmt: skip
+
+
+def left_in_library(target: object) -> str:
+    """Return what a function of a library's module leaves there, which the rest of the program finds; "" for nothing.
+
+    By its name: `register_…` and `install_…` in all libraries, `set_…` in Python's own.
+    """
+    module, name = str(getattr(target, "__module__", None) or ""), str(getattr(target, "__name__", ""))
+    if not isinstance(target, types.FunctionType | types.BuiltinFunctionType) or (module, name) in PROCESS_WIDE:
+        return ""
+    if not isinstance(getattr(target, "__self__", None), types.ModuleType | None):
+        return ""
+    is_setting = name.startswith("set_") and module.partition(".")[0] in sys.stdlib_module_names
+    if is_setting or name.startswith(_SETS_STATE) or (module, name) in _LEFT_IN_LIBRARY:
+        return f"what {module.removeprefix('_')}.{name}() sets"
+    return ""
+
 
 NEVER_WAITING: Final = _words(
     """
@@ -219,6 +251,11 @@ def is_value(kind: type) -> bool:
     """
     hashes: object = kind.__hash__
     return hashes is not None and hashes is not object.__hash__ and not is_own_type(kind)
+
+
+def is_c_data(value: object) -> bool:
+    """Is it one of `ctypes`: a number, an array or a structure as C has it?"""
+    return module_of(type(type(value))) == "_ctypes"
 
 
 def is_lock(value: object) -> bool:

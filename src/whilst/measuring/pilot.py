@@ -19,7 +19,7 @@ from whilst.measuring import clocks
 from whilst.measuring.files.footprints import Footprints
 from whilst.measuring.gil_probe import GilProbe, Sightings
 from whilst.measuring.writes.abstract_value import ABSENT
-from whilst.measuring.writes.reachable import AROUND, Found, Reachable
+from whilst.measuring.writes.reachable import AROUND, Found, Reachable, libraries_of
 from whilst.measuring.writes.scan import scan
 from whilst.measuring.writes.snapshots import Watchlist, fingerprint, settings_left
 from whilst.measuring.writes.suspects import Scan
@@ -139,9 +139,9 @@ class Pilot:
             self._item_after = _print_of(item)
             if self.reachable is None:
                 self.reachable = Reachable(self.fn)
-                self._note_thread_state(self.reachable)
+                self._note_thread_state(self.reachable, item)
             else:
-                self._note_thread_state(self.reachable)
+                self._note_thread_state(self.reachable, item)
                 self.is_set_per_thread = self.reachable.has_set_per_thread()
                 found = self.reachable.look()
                 self.is_settled = (
@@ -151,11 +151,16 @@ class Pilot:
                 )
             self._locks = [] if self.is_coroutine else self.reachable.locks()
 
-    def _note_thread_state(self, reachable: Reachable) -> None:
+    def _note_thread_state(self, reachable: Reachable, item: object) -> None:
         """What the program set for this thread alone, as it was before the first call."""
         for name, attribute in () if self.is_coroutine else reachable.set_here():
             what = f"what only this thread has, {name.removeprefix('the global ')}.{attribute}"
             self._strays[what] = model.Write(what)
+        if "decimal" in sys.modules:
+            from whilst.measuring.writes.seeds import FLAGS, flags_asked_for
+
+            if flags_asked_for({*reachable.libraries, *reachable.names, *libraries_of(item)}):
+                self._strays[FLAGS] = model.Write(FLAGS)
         for library in () if self.is_coroutine else set_for_this_thread(reachable.libraries | reachable.names):
             what = f"what only this thread has, the options of {library}"
             self._strays[what] = model.Write(what)

@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import multiprocessing.dummy
 import queue
+import sys
 import threading
 import warnings
 from typing import Any
@@ -121,10 +122,6 @@ def ask(*tasks: Any, **options: Any) -> dict[str, Any]:
 
 PAIRS = {
     "a handler added twice": (ask(add_handler, add_handler), ask(add_handler_locked, add_handler_locked)),
-    "a mock counts its calls": (
-        ask(call_mock, call_mock, outcome=outcome_of_app),
-        ask(call_mock_locked, call_mock_locked, outcome=outcome_of_app),
-    ),
     "warnings caught by two": (
         ask(hush, hush, outcome=lambda _, results: results),
         ask(hush_locked, hush_locked, outcome=lambda _, results: results),
@@ -138,3 +135,9 @@ PAIRS = {
         {"setup": Line, "tasks": [listen("handle"), look], "outcome": lambda line: line.heard.count},
     ),
 }
+
+if sys.version_info < (3, 14):  # from there on a mock counts under a lock of its own: its racy twin is safe
+    PAIRS["a mock counts its calls"] = (
+        ask(call_mock, call_mock, outcome=outcome_of_app),
+        ask(call_mock_locked, call_mock_locked, outcome=outcome_of_app),
+    )

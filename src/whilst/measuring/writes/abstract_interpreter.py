@@ -70,6 +70,8 @@ class Call(Record):
     line: int | None
     is_locked: bool
     guard: Guard | None
+    is_put_back: bool = False
+    """Within `with warnings.catch_warnings()`: filters are what they were afterwards."""
 
 
 class Frame:
@@ -92,6 +94,9 @@ class Frame:
         self.is_locked = is_locked
         self.guard = guard
         self.on_call: Callable[[Call], AbstractValue] = lambda _call: UNKNOWN
+        self.is_put_back = False
+        self.on_lock: Callable[[Call], None] = lambda _call: None
+        """`lock.acquire(…)`, `lock.release()`."""
         self.on_store: Callable[[Store], None] = lambda _store: None
         self.on_return: Callable[[AbstractValue], None] = lambda _abstract: None
         self.on_identity: Callable[[AbstractValue, AbstractValue], None] = lambda _one, _other: None
@@ -112,6 +117,7 @@ class Walker:
         self.waiting: dict[int, list[AbstractValue]] = {}  # the stack that a forward jump brings to its target
         self.guards: list[tuple[int, Guard]] = []  # (offset where it ends, guard)
         self.locked: list[tuple[int, int]] = []  # protected ranges of `with lock:`
+        self.put_back: list[tuple[int, int]] = []  # those of `with warnings.catch_warnings():`
         self.holds = frame.is_locked
         self.line: int | None = frame.code.co_firstlineno
         self.keywords: tuple[str, ...] = ()
@@ -208,7 +214,7 @@ class Walker:
         return settled or (guards[0] if guards else None)
 
     def is_locked_at(self, offset: int) -> bool:
-        return self.holds or self.lock_depth > 0 or any(start <= offset < end for start, end in self.locked)
+        return self.holds or self.lock_depth > 0 or _is_within(offset, self.locked)
 
     def store(self, target: AbstractValue, offset: int) -> None:
         if target.is_shared or target.is_argument:
@@ -217,13 +223,15 @@ class Walker:
     def call(
         self, callee: AbstractValue, arguments: list[AbstractValue], offset: int, names: tuple[str, ...] = ()
     ) -> AbstractValue:
+        is_put_back = self.frame.is_put_back or _is_within(offset, self.put_back)
+        is_locked = self.is_locked_at(offset)
+        call = Call(callee, tuple(arguments), names, self.line, is_locked, self.guard, is_put_back)
         if callee.attribute in ("acquire", "release") and callee.owner and self.frame.is_lock(callee.owner):
+            self.frame.on_lock(call)
             self.lock_depth = max(0, self.lock_depth + (1 if callee.attribute == "acquire" else -1))
             return FRESH
         tainted = callee.from_item or any(argument.from_item for argument in arguments)
-        result = self.frame.on_call(
-            Call(callee, tuple(arguments), names, self.line, self.is_locked_at(offset), self.guard)
-        )
+        result = self.frame.on_call(call)
         if not tainted or result.from_item:
             return result
         return replace(result, from_item=True, is_cut=is_cut((callee, *arguments)))
@@ -256,6 +264,8 @@ class Walker:
     def enter_with(self, instruction: dis.Instruction, manager: AbstractValue) -> None:
         if self.frame.is_lock(manager):
             self.locked += _protected(self.frame.code, instruction.offset)
+        if manager.made_by is not None and manager.made_by.__name__ == "catch_warnings":
+            self.put_back += _protected(self.frame.code, instruction.offset)
 
 
 @functools.lru_cache(maxsize=256)
@@ -264,6 +274,10 @@ def _builtin(name: str) -> AbstractValue:
 
     value = getattr(builtins, name, ABSENT)
     return AbstractValue(name=name, value=value)
+
+
+def _is_within(offset: int, ranges: list[tuple[int, int]]) -> bool:
+    return any(start <= offset < end for start, end in ranges)
 
 
 def _protected(code: types.CodeType, offset: int) -> list[tuple[int, int]]:

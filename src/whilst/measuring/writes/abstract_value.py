@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from whilst.inspecting.cpython import stored_attributes
-from whilst.inspecting.objects import module_of
+from whilst.inspecting.objects import look_up, module_of
 
 
 class _Absent:
@@ -40,12 +40,13 @@ class AbstractValue:
         among: it is one of these (a handler looked up in a table).
         test: what a truth value says: the name of the shared thing that it was asked of.
         holds: of a tuple, list or dict made here: those of its parts that others see as well.
+        attributes: of an object made here: its attributes that were set to something that others see as well.
     """
 
     # By hand: to have these methods written by `dataclasses` takes as long as many a scan.
     __slots__ = (
-        "among", "attribute", "from_item", "holds", "is_argument", "is_constant", "is_cut", "is_null", "is_shared",
-        "made_by", "name", "owner", "root", "test", "value",
+        "among", "attribute", "attributes", "from_item", "holds", "is_argument", "is_constant", "is_cut", "is_null",
+        "is_shared", "made_by", "name", "owner", "root", "test", "value",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,7 @@ class AbstractValue:
         among: tuple[object, ...] = (),
         test: str = "",
         holds: tuple[AbstractValue, ...] = (),
+        attributes: dict[str, AbstractValue] | None = None,
     ) -> None:
         self.name = name
         self.value = value
@@ -82,6 +84,7 @@ class AbstractValue:
         self.among = among
         self.test = test
         self.holds = holds
+        self.attributes = attributes
 
     @property
     def is_known(self) -> bool:
@@ -149,6 +152,8 @@ def path_type(abstract: AbstractValue) -> type | None:
 
 def attribute(owner: AbstractValue, name: str) -> AbstractValue:
     """Return the abstract value of `owner.name`, looked up without running a property or `__getattr__`."""
+    if owner.attributes and name in owner.attributes:
+        return owner.attributes[name]
     label = f"{owner.name}.{name}" if owner.name else ""
     derived = AbstractValue(
         name=label,
@@ -198,7 +203,7 @@ def _static_attribute(value: object, name: str) -> object:
                 except AttributeError:
                     return ABSENT
             return found
-    return ABSENT
+    return look_up(type(value), name, ABSENT) if isinstance(value, type) and type(value) is not type else ABSENT
 
 
 def _is_mutable(value: object) -> bool:
@@ -209,6 +214,10 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
     """Return the abstract value of `owner[key]`; looked up for real only in plain dicts, lists and tuples."""
     if owner.holds:
         return functools.reduce(joined, owner.holds)
+    one_of = getattr(owner.value, "_member_map_", None) if isinstance(owner.value, type) else None
+    if one_of:  # any of an enumeration's
+        first = next(iter(one_of.values()))
+        return AbstractValue(name=owner.name, value=first, root=first, is_shared=True)
     label = f"{owner.name}[…]" if owner.name else ""
     derived = AbstractValue(
         name=label,

@@ -35,6 +35,7 @@ _GOES_THROUGH: Final = (
 _BY_NAME: Final = {
     "len": ("__len__",), "str": FORMAT, "repr": ("__repr__",), "format": FORMAT, "print": FORMAT, "hash": ("__hash__",),
     "next": ("__next__",), "bool": TRUTH, "int": ("__int__", "__index__"), "float": ("__float__", "__index__"),
+    "isinstance": ("__instancecheck__",), "issubclass": ("__subclasscheck__",), "divmod": ("__divmod__",),
     "abs": ("__abs__",), "round": ("__round__",), "reversed": ("__reversed__", *ITERATE), "bytes": ("__bytes__",),
     **dict.fromkeys(_GOES_THROUGH, ITERATE),
 }  # fmt: skip

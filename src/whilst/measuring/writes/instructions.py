@@ -185,6 +185,14 @@ def _read_property(walker: Walker, found: AbstractValue, offset: int) -> Abstrac
     if not found.is_known and found.owner is not None:
         walker.touch(found.owner, ("__getattr__",), offset)
     owner = found.owner
+    if owner is not None and owner.is_known:
+        walker.touch(owner, ("__getattribute__",), offset)
+    if found.is_known:
+        walker.touch(found, ("__get__",), offset)
+    if isinstance(found.value, functools.partialmethod):
+        return replace(found, value=found.value.func)
+    if isinstance(found.value, functools.singledispatchmethod):
+        return replace(found, value=ABSENT, among=tuple(found.value.dispatcher.registry.values()))
     if owner is None or not isinstance(found.value, (property, types.GetSetDescriptorType)):
         return found
     getter = getattr(found.value, "fget", None)
@@ -216,10 +224,13 @@ def _of_super(owner: AbstractValue, name: str) -> AbstractValue:
 @_on("STORE_ATTR", "DELETE_ATTR")
 def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
     owner = walker.pop()
-    if instruction.opname == "STORE_ATTR":
-        walker.pop()
-    target = attribute(owner, instruction.argval)
-    walker.touch(owner, ("__setattr__",), instruction.offset)
+    value = walker.pop() if instruction.opname == "STORE_ATTR" else UNKNOWN
+    if owner.attributes is not None and value.is_shared:
+        owner.attributes[instruction.argval] = joined(owner.attributes.get(instruction.argval), value)
+    target = attribute(replace(owner, attributes=None), instruction.argval)
+    walker.touch(owner, ("__setattr__", "__delattr__"), instruction.offset)
+    if target.is_known:
+        walker.touch(target, ("__set__", "__delete__"), instruction.offset)
     root = owner.value if owner.is_known else owner.root
     walker.store(replace(target, root=root, value=root, owner=owner), instruction.offset)
 
@@ -232,7 +243,9 @@ def _binary_subscr(walker: Walker, instruction: dis.Instruction) -> None:
 
 def _subscribe(walker: Walker, owner: AbstractValue, key: AbstractValue, offset: int) -> None:
     walker.touch(owner, ("__getitem__", "__missing__"), offset)
-    walker.touch(key, implicit.KEY, offset)
+    walker.touch(key, (*implicit.KEY, "__index__"), offset)
+    if isinstance(owner.value, type) and look_up(owner.value, "__class_getitem__") is not None:
+        walker.call(attribute(owner, "__class_getitem__"), [key], offset)
     if isinstance(owner.value, defaultdict) and not (key.is_constant and key.value in owner.value):
         walker.store(owner, offset)  # makes what is not there
     walker.push(subscript(owner, key))
@@ -258,6 +271,18 @@ def _build_container(walker: Walker, instruction: dis.Instruction) -> None:
 def _add_key(walker: Walker, instruction: dis.Instruction) -> None:
     key, *_ = walker.pop_many(2 if instruction.opname == "MAP_ADD" else 1)
     walker.touch(key, implicit.KEY, instruction.offset)
+
+
+@_on("LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE")
+def _extend(walker: Walker, instruction: dis.Instruction) -> None:
+    _go_through(walker, walker.pop(), instruction.offset)
+
+
+def _go_through(walker: Walker, source: AbstractValue, offset: int) -> None:
+    """`[*source]`, `{**source}`, `f(*source)`."""
+    walker.touch(source, ("keys", "__getitem__", *implicit.ITERATE), offset)
+    if source.is_known and source.is_shared:
+        walker.call(AbstractValue(name="iter", value=iter), [source], offset)  # uses an iterator up
 
 
 @_on("UNPACK_SEQUENCE")
@@ -473,6 +498,8 @@ def _call(walker: Walker, instruction: dis.Instruction) -> None:
 def _call_function_ex(walker: Walker, instruction: dis.Instruction) -> None:
     has_mapping = bool((instruction.arg or 0) & 1) or instruction.arg is None
     spread = walker.pop_many(2 if has_mapping else 1)
+    for each in spread:
+        _go_through(walker, each, instruction.offset)
     first, second = walker.pop_many(2)
     callee = second if first.is_null else first
     if callee.is_null:

@@ -30,10 +30,12 @@ from whilst.measuring.writes.abstract_value import (
     attribute,
     is_array,
     is_path_type,
+    joined,
     path_type,
     replace,
     subscript,
 )
+from whilst.measuring.writes.binding import bind, bound_to, cells_of, shape_of, unwrapped
 from whilst.measuring.writes.instructions import walk
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 from whilst.measuring.writes.suspicions import Suspicions, is_path, may_be_path, may_change
@@ -42,6 +44,10 @@ _LOGGER: Final = "getLogger()"
 _DEEPEST: Final = 24
 _ENTERS: Final = ("enter_context", "push", "enter_async_context", "push_async_exit")
 """Of an `ExitStack`."""
+_EXECUTES: Final = ("execute", "executemany", "executescript")
+_WRITING: Final = ("insert", "update", "delete", "replac", "create", "drop t", "alter ", "begin ", "pragma")
+_LOOK_UPS: Final = (operator.methodcaller, operator.attrgetter)
+_ANY: Final = "any of its methods"
 _CONTAINERS: Final = (list, tuple, dict, zip, enumerate, reversed)
 _WITH_PARTS: Final = (list, tuple, dict, set, deque)
 _CALLED: Final = (types.FunctionType, types.MethodType, functools.partial, operator.methodcaller)
@@ -95,8 +101,12 @@ class _Scanner:
         self.unscanned: list[str] = []
         self.sentinel = ""
         self.identity = ""
+        self.locks: dict[int, list[Call]] = {}
+        """By lock, what was done with it."""
 
     def result(self) -> Scan:
+        for calls in self.locks.values():
+            self.suspicions.use_lock(calls)
         unique: dict[tuple[object, ...], Suspect] = {}
         for suspect in self.suspicions.suspects:
             key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, suspect.settles)
@@ -119,18 +129,23 @@ class _Scanner:
             if getattr(callee.value, "__name__", "") in ownership.CHANGES_FIRST_ARGUMENT:
                 self.suspicions.change_first_argument(call, where)
             return UNKNOWN
-        target, bound = _unwrapped(callee)
+        target, bound = unwrapped(callee)
         if isinstance(target, functools.partial):
             return self._call_partial(target, call, where)
-        if isinstance(target, operator.methodcaller) and call.arguments:
+        if isinstance(target, _LOOK_UPS) and call.arguments:
             made_by, given = cast("tuple[Any, tuple[str, ...]]", target.__reduce__())
-            method = attribute(call.arguments[0], (given or made_by.args)[0])
-            return self.call(call._replace(callee=method, arguments=(ITEM,), names=()), where)
+            held = attribute(call.arguments[0], (given or made_by.args)[0])
+            if isinstance(target, operator.attrgetter):
+                return held
+            return self.call(call._replace(callee=held, arguments=(ITEM,), names=()), where)
         if type(target).__name__ == "_lru_cache_wrapper":
             self.caches = True
             target = getattr(target, "__wrapped__", target)
         if isinstance(target, types.FunctionType):
             if not ownership.is_own_code(target.__code__.co_filename):
+                for each in getattr(target, "registry", {}).values() if hasattr(target, "dispatch") else ():
+                    if ownership.is_own_function(each):  # a single-dispatch function has one for each type
+                        self._enter(each, [*bound, *call.arguments], call)
                 within = getattr(target, "__wrapped__", None)  # a library's wrapper around a function of the user's
                 if ownership.is_own_function(within):
                     self._enter(within, [*bound, *call.arguments], call)
@@ -165,10 +180,14 @@ class _Scanner:
         )
 
     def _construct(self, kind: type, call: Call, where: str) -> AbstractValue:
-        made = AbstractValue(made_by=kind)
-        if kind is operator.methodcaller and call.arguments and isinstance(call.arguments[0].value, str):
-            return AbstractValue(value=operator.methodcaller(call.arguments[0].value))
+        made = AbstractValue(made_by=kind, attributes={})
+        if kind in _LOOK_UPS and call.arguments and isinstance(call.arguments[0].value, str):
+            return AbstractValue(value=kind(call.arguments[0].value))
+        if kind is memoryview and call.arguments:
+            return replace(call.arguments[0], value=ABSENT, made_by=kind)
         self.suspicions.process_wide(kind, call, where)
+        if hasattr(kind, "_member_map_"):  # an enumeration gives one of those that it has
+            return subscript(AbstractValue(name=kind.__name__, value=kind, is_shared=True), UNKNOWN)
         texts = [each.value for each in call.arguments if isinstance(each.value, str) and not each.from_item]
         if is_path_type(kind) and not ownership.is_own_type(kind) and texts and len(texts) == len(call.arguments):
             return replace(made, value=kind(*texts))
@@ -177,7 +196,9 @@ class _Scanner:
             if ownership.is_own_function(method):
                 self._enter(method, [made, *(call.arguments if name == "__init__" else ())], call)
         myself = AbstractValue(name=kind.__name__, value=kind, root=kind, is_shared=True)
-        self._enter_makers((look_up(kind, "__new__"), look_up(type(kind), "__call__")), myself, call)
+        given = self._enter_makers((look_up(kind, "__new__"), look_up(type(kind), "__call__")), myself, call)
+        if given.is_shared:  # the one that there is
+            return given
         if issubclass(kind, type):
             self._make_class(call)
         if ownership.is_own_function(ends := look_up(kind, "__del__")):
@@ -186,11 +207,13 @@ class _Scanner:
             self._use_in_library(call)
         return replace(made, holds=_held_in(call.arguments)) if kind in _CONTAINERS else made
 
-    def _enter_makers(self, makers: Iterable[object], kind: AbstractValue, call: Call) -> None:
+    def _enter_makers(self, makers: Iterable[object], kind: AbstractValue, call: Call) -> AbstractValue:
+        given = UNKNOWN
         for maker in makers:
             maker = getattr(maker, "__func__", maker)
             if ownership.is_own_function(maker):
-                self._enter(maker, [kind, *call.arguments], call._replace(names=()))
+                given = joined(given, self._enter(maker, [kind, *call.arguments], call._replace(names=())))
+        return given
 
     def _make_class(self, call: Call) -> None:
         """A class is made of the user's own, by a `class` statement or a call: its bases and their class know."""
@@ -203,7 +226,8 @@ class _Scanner:
         """A function that is not the user's: nothing is known of it beyond the tables in `ownership`."""
         self.suspicions.process_wide(target, call, where)
         self._use_in_library(call)
-        name = getattr(target, "__name__", "")
+        name = getattr(target, "__name__", "") or call.callee.attribute
+        self._call_back(call)
         if target is builtins.__build_class__ or name == "new_class":
             self._make_class(call)
         module = getattr(target, "__module__", None) or getattr(getattr(target, "__objclass__", None), "__module__", "")
@@ -217,7 +241,7 @@ class _Scanner:
         is_of_class = call.callee.owner is None or isinstance(call.callee.owner.value, type)
         if name in ownership.CHANGES_FIRST_ARGUMENT or (is_unbound and is_of_class and name in ownership.MUTATORS):
             self.suspicions.change_first_argument(call, where)
-        if name in ownership.FILLS_ARGUMENT:
+        if name in ownership.FILLS_ARGUMENT or ownership.is_c_data(target):
             self.suspicions.fill_argument(call, where)
         if name == "open" and module in ownership.DATABASES:
             path = call.arguments[0] if call.arguments else UNKNOWN
@@ -239,6 +263,8 @@ class _Scanner:
             self.suspicions.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             return _derived(call.arguments)
+        if name in ownership.VIEWS_OF_FIRST and call.arguments:
+            return replace(call.arguments[0], value=ABSENT, made_by=object)
         if "out" in call.names:  # `numpy.add(A, B, out=A)`
             filled = call.arguments[len(call.arguments) - len(call.names) + call.names.index("out")]
             self.suspicions.fill_argument(call._replace(arguments=(filled,)), where)
@@ -251,9 +277,11 @@ class _Scanner:
             context = target()
             return AbstractValue(name="the decimal context of this thread", value=context, root=context, is_shared=True)
         if isinstance(target, types.BuiltinMethodType) and not isinstance(target.__self__, types.ModuleType | None):
-            return self._call_unknown(call._replace(callee=_bound(call.callee, target)), where)
+            return self._call_unknown(call._replace(callee=bound_to(call.callee, target)), where)
         if isinstance(target, types.MethodType | types.MethodDescriptorType):
             return self._call_unknown(call, where)
+        if name == "register" and call.callee.owner is not None and isinstance(call.callee.owner.value, type):
+            self.suspicions.write(call.callee.owner, call, where)  # of an abstract class
         if call.callee.owner is not None and not isinstance(call.callee.owner.value, ownership.SETTLED_TYPES):
             if _is_in_place(call) and (call.callee.owner.is_shared or call.callee.owner.is_argument):
                 self.suspicions.write(call.callee.owner, call, where)
@@ -266,6 +294,10 @@ class _Scanner:
         owner, name = call.callee.owner, call.callee.attribute
         if owner is None:
             return UNKNOWN
+        if name == _ANY:
+            self._call_any(owner, call, where)
+        if name in _EXECUTES and not owner.from_item and call.arguments and _writes_table(call.arguments[0].value):
+            self.suspicions.suspects.append(Suspect("a database", where, Reach.STATEFUL, ABSENT, is_hint=True))
         if name in _PATHS_FROM_PATHS and (kind_of_path := path_type(owner)) is not None:
             return AbstractValue(made_by=kind_of_path, from_item=owner.from_item, is_cut=owner.is_cut)
         if owner.made_by is not None:
@@ -301,6 +333,7 @@ class _Scanner:
         method = look_up(kind, name) if kind else None
         if ownership.is_own_function(method):
             return self._enter(method, [owner, *call.arguments], call)
+        self._call_back(call)
         if name in _ENTERS and call.arguments:
             self._touch(call.arguments[0], implicit.WITH, call)
             return call.arguments[0]
@@ -317,6 +350,33 @@ class _Scanner:
         finally:
             self.suspicions.hints = False
 
+    def _call_back(self, call: Call) -> None:
+        """A library's method of an object of the user's, or one given his class, calls what that class overrides."""
+        owner = call.callee.owner
+        kinds = {each.value for each in call.arguments if isinstance(each.value, type)}
+        if owner is not None:
+            kinds |= {owner.made_by if owner.made_by is not None else type(owner.value)}
+        for kind in kinds:
+            if kind is None or not ownership.is_own_type(kind) or self.suspicions.hints:
+                continue
+            is_owner = owner is not None and owner.is_known and type(owner.value) is kind
+            self.suspicions.hints = True
+            for function in _overriding(kind):
+                self._enter(function, [owner if owner and is_owner else AbstractValue(made_by=kind), ITEM], call)
+            self.suspicions.hints = False
+
+    def _call_any(self, owner: AbstractValue, call: Call, where: str) -> None:
+        """`getattr(owner, name)(…)`, and nobody knows the name."""
+        before, self.suspicions.hints = self.suspicions.hints, True
+        if isinstance(owner.value, _WITH_PARTS):
+            self.suspicions.write(owner, call, where)
+        elif owner.is_known and ownership.is_own_type(type(owner.value)):
+            methods = {name: each for base in type(owner.value).__mro__ for name, each in vars(base).items()}
+            for name, each in methods.items():
+                if ownership.is_own_function(each) and not name.startswith("__"):
+                    self._enter(each, [owner, *call.arguments], call)
+        self.suspicions.hints = before
+
     def _touch(self, owner: AbstractValue, names: tuple[str, ...], call: Call) -> None:
         if owner.is_known and owner.is_shared and not owner.is_constant:
             for method in implicit.own_methods(owner, names):
@@ -324,13 +384,14 @@ class _Scanner:
 
     def _enter(self, function: types.FunctionType, arguments: list[AbstractValue], call: Call) -> AbstractValue:
         code = function.__code__
-        variables = _bind(function, arguments, call.names)
+        variables = bind(function, arguments, call.names)
         key = (
             code,
             self.suspicions.hints,
             call.is_locked,
+            call.is_put_back,
             call.guard is None or call.guard.is_of_item,
-            *_shape(variables, code),
+            *shape_of(variables, code),
         )
         if key in self.seen:
             return UNKNOWN
@@ -339,7 +400,7 @@ class _Scanner:
             return UNKNOWN
         self.seen.add(key)
         self.functions += 1
-        free = _cells(function)
+        free = cells_of(function)
         return self._walk(code, function.__globals__, free, variables, call)
 
     def _walk(
@@ -352,7 +413,9 @@ class _Scanner:
     ) -> AbstractValue:
         place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
         frame = Frame(code, names, free, variables, is_locked=call.is_locked, guard=call.guard)
-        frame.on_call = lambda inner: self.call(inner, place.format(line=inner.line))
+        frame.is_put_back = call.is_put_back
+        frame.on_lock = self._use_lock
+        frame.on_call = lambda inner: self._call_from(frame, inner, place.format(line=inner.line))
         frame.on_store = lambda store: self.suspicions.store(store, place.format(line=store.line), frame)
         frame.is_lock = lambda abstract: abstract.is_known and ownership.is_lock(abstract.value)
         self.depth += 1
@@ -371,6 +434,20 @@ class _Scanner:
         finally:
             self.depth -= 1
         return returned
+
+    def _call_from(self, frame: Frame, call: Call, where: str) -> AbstractValue:
+        text = call.arguments[0].value if call.arguments else None
+        if (call.callee.value is eval or call.callee.value is exec) and isinstance(text, str):
+            try:
+                code = compile(text.strip(), "<text>", "eval" if call.callee.value is eval else "exec")
+            except (SyntaxError, ValueError):
+                return self.call(call, where)
+            self._walk(code, frame.globals, {}, dict(frame.variables), call)
+        return self.call(call, where)
+
+    def _use_lock(self, call: Call) -> None:
+        assert call.callee.owner is not None
+        self.locks.setdefault(id(call.callee.owner.value), []).append(call)
 
     def _compare_identity(self, one: AbstractValue, other: AbstractValue) -> None:
         for item, known in ((one, other), (other, one)):
@@ -417,6 +494,23 @@ def _part_of_another(function: AbstractValue, arguments: Iterable[AbstractValue]
     return ITEM
 
 
+def _overriding(kind: type) -> list[types.FunctionType]:
+    """The methods of the user's own class that take the place of a library's, or are named as those it looks for."""
+    theirs = [base for base in kind.__mro__[:-1] if not ownership.is_own_type(base)]
+    return [
+        value
+        for base in kind.__mro__[:-1]
+        if theirs
+        for name, value in list(vars(base).items())
+        if ownership.is_own_function(value)
+        and (name.startswith(("visit_", "do_", "handle_")) or any(name in vars(each) for each in theirs))
+    ]
+
+
+def _writes_table(text: object) -> bool:
+    return isinstance(text, str) and text.lstrip()[:6].lower() in _WRITING
+
+
 def _held_in(arguments: Iterable[AbstractValue]) -> tuple[AbstractValue, ...]:
     return tuple(part for argument in arguments for part in argument.holds)
 
@@ -431,98 +525,10 @@ def callable_natively(target: object) -> bool:
     return isinstance(target, types.BuiltinFunctionType | types.MethodDescriptorType | types.WrapperDescriptorType)
 
 
-def _unwrapped(callee: AbstractValue) -> tuple[object, list[AbstractValue]]:
-    """The function behind bound methods, static and class methods, with what it is bound to."""
-    value = callee.value
-    if isinstance(value, types.MethodType):
-        owner = value.__self__
-        name = callee.owner.name if callee.owner is not None and callee.owner.name else type(owner).__name__
-        if not callee.owner:
-            name = owner.__name__ if isinstance(owner, type) else "self"
-        return value.__func__, [AbstractValue(name=name, value=owner, root=owner, is_shared=True)]
-    if isinstance(value, staticmethod):
-        return value.__func__, []
-    if isinstance(value, classmethod):
-        owner_of = callee.owner
-        kind = (
-            owner_of.value
-            if owner_of and isinstance(owner_of.value, type)
-            else type(owner_of.value)
-            if owner_of
-            else ABSENT
-        )
-        return value.__func__, [
-            AbstractValue(name=getattr(kind, "__name__", "cls"), value=kind, root=kind, is_shared=True)
-        ]
-    if isinstance(value, types.FunctionType) and callee.owner is not None:
-        owner_value = callee.owner.value
-        if callee.owner.is_known and not isinstance(owner_value, (types.ModuleType, type)):
-            own = getattr(owner_value, "__dict__", {})
-            if callee.attribute not in own:
-                return value, [callee.owner]  # found on the class, called on the instance
-        elif callee.owner.made_by is not None:
-            return value, [callee.owner]
-    return value, []
-
-
-def _bind(
-    function: types.FunctionType, arguments: list[AbstractValue], names: tuple[str, ...]
-) -> dict[str, AbstractValue]:
-    """Give parameters what they are passed; the rest hold their defaults, which all calls share."""
-    code = function.__code__
-    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    variables: dict[str, AbstractValue] = {}
-    defaults = function.__defaults__ or ()
-    for name, value in zip(parameters[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=False):
-        variables[name] = AbstractValue(name=f"the default of {name}", value=value, root=value, is_shared=True)
-    for name, value in (function.__kwdefaults__ or {}).items():
-        variables[name] = AbstractValue(name=f"the default of {name}", value=value, root=value, is_shared=True)
-    positional = arguments[: len(arguments) - len(names)] if names else arguments
-    for name, abstract in zip(code.co_varnames[: code.co_argcount], positional, strict=False):
-        variables[name] = abstract
-    for name, abstract in zip(names, arguments[len(positional) :], strict=False):
-        if name in parameters:
-            variables[name] = abstract
-    if code.co_flags & 0x04:
-        rest = positional[code.co_argcount :]
-        variables[code.co_varnames[len(parameters)]] = ITEM if any(o.from_item for o in rest) else FRESH
-    return variables
-
-
-def _shape(variables: Mapping[str, AbstractValue], code: types.CodeType) -> tuple[object, ...]:
-    """What of the arguments makes a difference to the walk; two calls of one shape are walked once."""
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    chosen = [variables.get(name, UNKNOWN) for name in names]
-    return tuple(
-        (abstract.rank, id(abstract.value) if abstract.is_known and abstract.is_shared else abstract.made_by)
-        for abstract in chosen
-    )
-
-
-def _cells(function: types.FunctionType) -> dict[str, AbstractValue]:
-    free: dict[str, AbstractValue] = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
-        try:
-            value = cell.cell_contents
-        except ValueError:  # not filled yet
-            continue
-        free[name] = AbstractValue(name=name, value=value, root=value if may_change(value) else cell, is_shared=True)
-    return free
-
-
-def _bound(callee: AbstractValue, method: types.BuiltinMethodType) -> AbstractValue:
-    """A method of a built-in object (`SEEN.append`), however it was come by: with the object that it changes."""
-    if callee.owner is not None and callee.owner.value is method.__self__:
-        return callee
-    value = method.__self__
-    name = callee.name.removesuffix(f".{method.__name__}") or type(value).__name__
-    return replace(
-        callee, owner=AbstractValue(name=name, value=value, root=value, is_shared=True), attribute=method.__name__
-    )
-
-
 def _derived(arguments: tuple[AbstractValue, ...]) -> AbstractValue:
     owner = arguments[0]
     if len(arguments) > 1 and arguments[1].is_constant and isinstance(arguments[1].value, str):
         return attribute(owner, arguments[1].value)
+    if len(arguments) > 1 and owner.is_shared and owner.is_known:
+        return AbstractValue(name=f"{owner.name}.{_ANY}", owner=owner, attribute=_ANY)
     return replace(subscript(replace(owner, value=ABSENT), UNKNOWN), name=owner.name)

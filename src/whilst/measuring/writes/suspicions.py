@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import threading
 import types
+from collections.abc import Sequence
 
 from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stores_to_first_argument
 from whilst.inspecting.ownership import holds_lock
 from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
-from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue, is_path_type
+from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue, is_array, is_path_type
 from whilst.measuring.writes.suspects import SEED, Reach, Suspect
 
 _REVERTING = frozenset(["contextlib", "unittest.mock", "catch_warnings", "_RedirectStream", "alarm", "setitimer"])
@@ -104,6 +105,20 @@ class Suspicions:
         elif not path.from_item and is_path(path.value):
             self.add_file(f"the file {path.value}", call, where)
 
+    def use_lock(self, calls: Sequence[Call]) -> None:
+        """A lock that is only taken, or only given back, counts something: a semaphore's turns."""
+        last = calls[-1]
+        owner = last.callee.owner
+        if owner is None or not owner.is_shared:
+            return
+        is_tried = any(call.arguments and call.callee.attribute == "acquire" for call in calls)
+        if len({call.callee.attribute for call in calls}) == 1:
+            # Turns that nobody asks for can be given back in any order.
+            self.suspect(Reach.SHARED, owner.name, owner, last._replace(is_locked=not is_tried), "")
+        elif is_tried:
+            # `if lock.acquire(blocking=False)`: in a loop nobody else ever has it.
+            self.suspect(Reach.PROCESS, f"whether {owner.name} is taken", owner, last, "", reverts=True)
+
     def add_file(self, what: str, call: Call, where: str) -> None:
         self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT, "", call.is_locked, call.guard))
 
@@ -162,7 +177,10 @@ class Suspicions:
                 self.suspect(Reach.SHARED, setting, call.callee, call, where)
                 return
             reverts = module in _REVERTING or name in _REVERTING
+            reverts = reverts or (call.is_put_back and setting == ownership.FILTERS)
             self.suspect(Reach.PROCESS, setting, call.callee, call, where, reverts=reverts)
+        elif left := ownership.left_in_library(target):
+            self.suspects.append(Suspect(left, where, Reach.SHARED, ABSENT, "", call.is_locked, call.guard))
         elif module in ownership.UNSHARABLE_PACKAGES:
             self.suspect(
                 Reach.PROCESS, f"the state that {module} keeps for the whole process", call.callee, call, where
@@ -197,7 +215,7 @@ def _sets_itself(method: object) -> bool:
 
 
 def _is_buffer(value: object) -> bool:
-    return isinstance(value, (bytearray, memoryview)) or hasattr(type(value), "__array_interface__")
+    return isinstance(value, (bytearray, memoryview)) or is_array(value) or ownership.is_c_data(value)
 
 
 def may_be_path(owner: AbstractValue | None) -> bool:

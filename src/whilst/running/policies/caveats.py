@@ -75,11 +75,15 @@ class Caveats:
             elif overlaps and write.spoils_threads:
                 said.append(f"{changes}, which calls that overlap may mix up")
         said += self._draws(found)
+        from whilst.measuring.writes.reachable import Reachable
+        from whilst.measuring.writes.seeds import FLAGS, flags_asked_for
+
+        reachable = Reachable(fn)
+        if self._traits.module and flags_asked_for(reachable.libraries | reachable.names):
+            said.append(f"It sets {FLAGS}: those of another are not given back")
         if overlaps:
             from whilst.inspecting.library_settings import set_for_this_thread
-            from whilst.measuring.writes.reachable import Reachable
 
-            reachable = Reachable(fn)
             said += [
                 f"It uses what only this thread has, the options of {library}: other threads lack them"
                 for library in set_for_this_thread(reachable.libraries | reachable.names)
