@@ -93,6 +93,13 @@ EXPECTED: dict[tuple[str, str], str] = {
     ("test_max_tasks_per_child", ""): _INNARDS,
     ("test_max_tasks_per_child_defaults_to_spawn_context", ""): _INNARDS,
     ("test_shutdown_deadlock_pickle", ""): _INNARDS,
+    ("test_terminate_workers", ""): _INNARDS,
+    ("test_kill_workers", ""): _INNARDS,
+    ("test_force_shutdown_workers_invalid_op", ""): _INNARDS,
+    ("test_broken_process_pool_traceback", ""): _INNARDS,
+    ("test_gc_during_max_tasks_worker_exit_gh152967", ""): _INNARDS,
+    ("test_force_shutdown_during_max_tasks_worker_exit", ""): _INNARDS,
+    ("test_failed_worker_replacement_breaks_pool", ""): _INNARDS,
     ("test_traceback", "processes"): "the traceback is a real one here, and no text in a `_RemoteTraceback`",
     ("test_error_at_task_unpickle", ""): _KINDER,
     ("test_exit_at_task_unpickle", ""): _KINDER,
@@ -101,6 +108,15 @@ EXPECTED: dict[tuple[str, str], str] = {
     ("test_exit_during_result_unpickle_in_result_handler", ""): _KINDER,
 }
 """By test and mode ("threads" and "processes" are two each, "" all): why it must fail."""
+_NO_FORCE = "an Executor has no terminate_workers and kill_workers"
+LEFT_OUT = {
+    "test_force_shutdown_workers": _NO_FORCE,
+    "test_force_shutdown_workers_dead_workers": _NO_FORCE,
+    "test_force_shutdown_workers_not_started_yet": _NO_FORCE,
+    "test_force_shutdown_workers_stops_pool": _NO_FORCE,
+    "test_shutdown_no_wait_max_tasks_gh119592": _INNARDS,
+}
+"""What would wait for ever, or fails in subtests, which no expectation covers."""
 EXPECTED_OF_KIND = {
     ("FailingInitializerMixin", "threads"): _INNARDS,
     ("FailingInitializerMixin", "processes"): "its queue can only be inherited by processes that the program starts",
@@ -139,11 +155,21 @@ def _expecting(name: str, test: Any, reason: str, *, is_strict: bool = True) -> 
     return pytest.mark.leaves_behind(pytest.mark.xfail(reason=reason, strict=is_strict, raises=Exception)(run))
 
 
+def _event(_: Any) -> threading.Event:
+    return threading.Event()
+
+
+def _event_of_manager(self: Any) -> Any:
+    return self.manager.Event()
+
+
 def _define() -> None:
     case, mixin = _cpythons("BaseTestCase"), _cpythons("ExecutorMixin")
     for mode, made in MODES.items():
         is_processes = mode in ("Parallel", "Combined")
-        own: dict[str, Any] = {"executor_type": made, **({"ctx": "spawn"} if is_processes else {})}
+        own: dict[str, Any] = {"executor_type": made, "create_event": _event_of_manager if is_processes else _event}
+        if is_processes:
+            own["ctx"] = "spawn"
         ours = type(f"{mode}Mixin", (mixin,), own)
         for kind in EVERYWHERE + (IN_PROCESSES if is_processes else IN_THREADS):
             theirs = _cpythons(kind)
@@ -156,6 +182,9 @@ def _define() -> None:
                 for (test, of), reason in expected.items():
                     if of in here and hasattr(theirs, test):
                         body[test] = _expecting(test, getattr(theirs, test), reason, is_strict=is_strict)
+            for test, reason in LEFT_OUT.items():
+                if hasattr(theirs, test):
+                    body[test] = pytest.mark.skip(reason=reason)(getattr(theirs, test))
             for (name, of), reason in EXPECTED_OF_KIND.items():
                 if name == kind and of in here:
                     body["test_initializer"] = _expecting("test_initializer", theirs.test_initializer, reason)
