@@ -615,7 +615,7 @@ class Scheduler:
             self.patience -= 1
             return task
         enabled = self.enabled()
-        chosen = picker(task, enabled) if enabled else self._much_later()
+        chosen = picker(task, enabled) if enabled else self._much_later() if self.idle else self._nobody()
         if chosen < 0 and enabled:
             self.status = Status.CUT
         return chosen

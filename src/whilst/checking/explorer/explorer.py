@@ -127,12 +127,12 @@ class Explorer:
             gc.enable()
         self._give_back()
 
-    def _let_go(self, count: int = 0) -> None:
-        """Forget the last execution before the next, of that many tasks."""
-        if self._last is not None and self.access_log.has_weak:
+    def _let_go(self) -> None:
+        """What the last execution made must not be found through weak references."""
+        if self._last is not None:
             self._last.let_go()
         self._last = None
-        self.scheduler.begin(count)
+        self.scheduler.begin(0)
         self._runtime.begin()
 
     def _give_back(self) -> None:
@@ -260,7 +260,8 @@ class Explorer:
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """For a while every function has its own code back, and another explorer may run."""
-        self._let_go()
+        if self.access_log.has_weak:
+            self._let_go()
         self._watchdog.stop()
         self.instrumentation.restore()
         self.registry.imports.stop()
@@ -343,7 +344,10 @@ class Explorer:
         scheduler = self.scheduler
         self._runs += 1
         self._give_back()
-        self._let_go(len(self._tasks))
+        if self.access_log.has_weak:
+            self._let_go()
+        scheduler.begin(len(self._tasks))
+        self._runtime.begin()
         if self.access_log.has_weak or self._runs % _COLLECT_EVERY == 0:
             # What is new, and now and then what has lasted for a while.
             gc.collect(1 if self._runs % _COLLECT_MORE_EVERY == 0 else 0)
