@@ -294,6 +294,7 @@ FRAGMENTS = (
     Fragment("path_counter", "file", "import pathlib; p = pathlib.Path('pcount'); n = int(p.read_text() or 0); pause(x); p.write_text(str(n + x)); out = n", "", "open('pcount', 'w').close()",
              left="open('pcount').read()"),
     Fragment("file_exists", "file|folder", "import os\nout = os.path.exists('flag')\nopen('flag', 'w').close()", left="None"),
+    Fragment("file_taken", "folder|file", "import os\nout = sorted(os.listdir('spool'))[:1]\nif out: os.rename(f'spool/{out[0]}', f'done_{out[0]}')", "", "import os; os.mkdir('spool'); [open(f'spool/{k:02}', 'w').close() for k in range(20)]", left="sorted(__import__('os').listdir('spool'))", is_told=False),
     Fragment("folder", "folder|file", "import os; os.makedirs(f'd{x % 2}', exist_ok=True); out = os.path.isdir('d0')"),
     Fragment("iterator", "NUMBERS|iterator", "out = next(NUMBERS)", "NUMBERS = iter(range(1000))", left="next(NUMBERS)"),
     Fragment("itertools_", "IDS|iterator|count", "out = next(IDS)", "import itertools\nIDS = itertools.count()", left="next(IDS)"),

@@ -95,7 +95,7 @@ def test_no_program_differs_from_its_loop_without_a_word(server: Server, program
 @pytest.mark.parametrize(
     "name",
     [
-        "array_", "cache_info", "codec_error", "csv_write", "ctypes_memmove", "exit_stack", "frame_loc",
+        "array_", "cache_info", "codec_error", "csv_write", "ctypes_memmove", "exit_stack", "file_taken", "frame_loc",
         "library_thread_option", "logging_disable", "mime_write", "import_write", "level_write", "module_attribute",
         "numpy_out", "set_item", "signal_handler", "slots", "trace_function",
     ],

@@ -234,8 +234,11 @@ def _note_rename(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
     old, new, old_fd, new_fd = arguments
     footprint.write(_under(new, new_fd))
     source = _place(_under(old, old_fd))
-    footprint.writes.discard(source)  # written under another name first: only the new one stays
-    footprint.updates.discard(source)
+    if source in footprint.writes:
+        footprint.writes.discard(source)  # written under another name first: only the new one stays
+        footprint.updates.discard(source)
+    elif source:
+        footprint.writes.add(source)  # taken out of its folder
 
 
 def _note_remove(footprint: Footprint, arguments: tuple[Any, ...]) -> None:
