@@ -251,7 +251,7 @@ FRAGMENTS = (
     Fragment("index_", "NUM", "out = [10, 11, 12][NUM]", "class Num:\n    n = 0\n    def __index__(self):\n        self.n += 1\n        return self.n % 3\nNUM = Num()", left="NUM.n"),
     Fragment("partial_method", "BOX", "BOX.put1(); out = BOX.n", "import functools\nclass Box:\n    n = 0\n    def put(self, k): self.n += k\n    put1 = functools.partialmethod(put, 1)\nBOX = Box()", left="BOX.n"),
     Fragment("dispatch_method", "BOX", "BOX.put(x); out = BOX.n", "import functools\nclass Box:\n    n = 0\n    @functools.singledispatchmethod\n    def put(self, k): self.n += 100\n    @put.register\n    def _(self, k: int): self.n += k\nBOX = Box()", left="BOX.n"),
-    Fragment("dataclass_default", "ALL", "out = Rec(x).add()", "import dataclasses\nALL = []\n@dataclasses.dataclass\nclass Rec:\n    x: int\n    seen: list = dataclasses.field(default_factory=lambda: ALL)\n    def add(self):\n        self.seen.append(self.x)\n        return len(self.seen)", left="ALL"),
+    Fragment("dataclass_default", "ALL|seen", "out = Rec(x).add()", "import dataclasses\nALL = []\n@dataclasses.dataclass\nclass Rec:\n    x: int\n    seen: list = dataclasses.field(default_factory=lambda: ALL)\n    def add(self):\n        self.seen.append(self.x)\n        return len(self.seen)", left="ALL"),
     Fragment("eval_text", "TOT3", "eval('TOT3.append(1)'); out = len(TOT3)", "TOT3 = []", left="TOT3"),
     Fragment("attrgetter_call", "LST", "import operator; operator.attrgetter('append')(LST)(x); out = len(LST)", "LST = []", left="LST"),
     Fragment("getattr_any", "LST", "getattr(LST, ['append', 'append'][x % 2])(x); out = len(LST)", "LST = []", left="LST"),

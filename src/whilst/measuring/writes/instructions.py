@@ -44,6 +44,7 @@ _TELLING = frozenset(
 )  # fmt: skip
 """Modules of Python's own whose functions are known for what they change."""
 _SUPER = "super()"
+_ENTER = "__enter__()"
 
 
 def walk(frame: Frame) -> AbstractValue:
@@ -472,6 +473,9 @@ def _call(walker: Walker, instruction: dis.Instruction) -> None:
     arguments = walker.pop_many(instruction.arg or 0)
     first, second = walker.pop_many(2)
     callee = second if first.is_null else first
+    if callee.attribute == _ENTER and callee.owner is not None:
+        walker.push(callee.owner)  # what it gives, most often itself
+        return
     if isinstance(callee.value, types.CodeType):  # a comprehension, or a function made here: walked once this code was
         given = arguments or [each for each in (first, second) if each is not callee]
         walker.frame.given.setdefault(callee.value, given[0] if given else UNKNOWN)
@@ -521,7 +525,8 @@ def _load_special(walker: Walker, instruction: dis.Instruction) -> None:
     manager = walker.pop()
     walker.touch(manager, implicit.WITH, instruction.offset)
     walker.enter_with(instruction, manager)
-    walker.push(UNKNOWN)
+    enters = instruction.arg in (0, 2)  # `__enter__`, `__aenter__`
+    walker.push(AbstractValue(attribute=_ENTER, owner=manager) if enters else UNKNOWN)
     walker.push(NULL)
 
 
