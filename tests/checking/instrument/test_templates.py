@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from whilst.checking.engine.sites import SiteTable
+from whilst.checking.explorer.explorer import Explorer, Program
 from whilst.checking.instrument.bytecode import decode
 from whilst.checking.instrument.insert_hooks import Hooks
 from whilst.checking.instrument.shared_variables import SharedVariables
@@ -276,3 +277,22 @@ def test_template_strings_keep_what_they_hold():
     exec(f"def run(x):\n  return {source}", space)
     new, _ = rewritten(space["run"])
     assert new(3) == space["run"](3) == [(3, "r", ">3"), (3, None, "")]
+
+
+@dataclasses.dataclass
+class Point:
+    x: int = 0
+
+
+def test_rewriting_code_while_a_task_runs_calls_nothing_that_is_watched():
+    def task(_):
+        dataclasses.fields(Point)
+        space = {}
+        exec("def late(number):\n    return number + 1", space)  # rewritten when it is called
+        return space["late"](1)
+
+    with Explorer(Program(list, (task,))) as explorer:
+        for _ in range(2):
+            explorer.run_order((0,))
+            assert id(Point) in explorer.access_log.logs
+            assert id(Hooks) not in explorer.access_log.logs

@@ -93,6 +93,10 @@ class _HookName(str):
     __slots__ = ()
 
 
+# Asked for here: code is rewritten while a task runs, and `fields` may be code that is watched.
+_HOOKS: Final = tuple(field.name for field in fields(Hooks))
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A code object's rewritten form without what belongs to one explorer: its hooks and sites.
@@ -107,7 +111,7 @@ class Template:
     @classmethod
     def of(cls, code: CodeType, new: CodeType, hooks: Hooks) -> Template:
         """Take the form of what was just assembled."""
-        names = {id(getattr(hooks, field.name)): field.name for field in fields(hooks)}
+        names = {id(getattr(hooks, name)): name for name in _HOOKS}
         extra: list[object] = []
         for const in new.co_consts[len(code.co_consts) :]:
             if isinstance(const, Site):
