@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import multiprocessing.managers
 import sys
 import threading
 import traceback
@@ -148,6 +149,8 @@ def _expecting(name: str, test: Any, reason: str, *, is_strict: bool = True) -> 
                 for value in frame.f_locals.values():
                     if isinstance(value, threading.Semaphore):
                         value.release(1000)
+                    elif isinstance(value, threading.Event | multiprocessing.managers.EventProxy):
+                        value.set()
             raise
 
     run.__name__ = name
