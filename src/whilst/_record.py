@@ -34,20 +34,12 @@ else:
 
         def __new__(cls, *values: Any, **named: Any) -> Record:  # noqa: PYI034 - Self is in typing
             count = len(values)
-            if count == len(cls._fields) and not named:
-                return tuple.__new__(cls, values)
             if count < len(cls._fields):
-                values += cls._filled[count:]
-            if named:
-                given = list(values)
-                for name, value in named.items():
-                    index = cls._fields.index(name) if name in cls._fields else -1
-                    if index < count:
-                        raise TypeError(f"{cls.__name__}() got {name!r} twice, or has no such field.")
-                    given[index] = value
-                values = tuple(given)
-            if len(values) != len(cls._fields) or (count < cls._required and any(v is _MISSING for v in values)):
-                raise TypeError(f"{cls.__name__}() takes {', '.join(cls._fields)}; got {values!r}.")
+                rest = cls._filled[count:]
+                values += tuple(map(named.pop, cls._fields[count:], rest)) if named else rest
+            is_short = count < cls._required and any(value is _MISSING for value in values)
+            if named or is_short or len(values) != len(cls._fields):
+                raise TypeError(f"{cls.__name__}() takes {', '.join(cls._fields)}; got {values!r} and {named!r}.")
             return tuple.__new__(cls, values)
 
         def __repr__(self) -> str:
@@ -57,7 +49,7 @@ else:
             return type(self), tuple(self)
 
         def _replace(self, **changed: Any) -> Record:
-            return type(self)(*(changed.get(name, old) for name, old in zip(self._fields, self, strict=True)))
+            return tuple.__new__(type(self), map(changed.pop, self._fields, self))
 
 
 __all__ = ["Record"]

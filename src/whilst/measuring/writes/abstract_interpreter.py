@@ -28,7 +28,7 @@ from whilst.measuring.writes.abstract_value import (
     blended,
     is_cut,
     joined,
-    replace,
+    shared,
 )
 from whilst.measuring.writes.implicit_calls import TRUTH, own_methods
 
@@ -171,7 +171,7 @@ class Walker:
         """Of two constants which one it is (`"a" if item else "b"`) may be the item's affair."""
         merged = joined(one, other)
         is_choice = self.asks_item and one.is_constant and other.is_constant and one.value != other.value
-        return replace(merged, from_item=True, is_cut=True) if is_choice else merged
+        return merged._replace(from_item=True, is_cut=True) if is_choice else merged
 
     def unknown(self, instruction: dis.Instruction) -> None:
         """An instruction without a handler: its stack effect alone."""
@@ -234,7 +234,7 @@ class Walker:
         result = self.frame.on_call(call)
         if not tainted or result.from_item:
             return result
-        return replace(result, from_item=True, is_cut=is_cut((callee, *arguments)))
+        return result._replace(from_item=True, is_cut=is_cut((callee, *arguments)))
 
     def touch(self, owner: AbstractValue, names: tuple[str, ...], offset: int) -> None:
         """Call those of an object's methods that are the user's own: what is done here calls them unnamed."""
@@ -254,7 +254,7 @@ class Walker:
         value = self.frame.globals.get(name, ABSENT)
         if value is ABSENT:
             return _builtin(name)
-        return AbstractValue(name=name, value=value, root=value, is_shared=True)
+        return shared(name, value)
 
     def load_cell(self, name: str) -> AbstractValue:
         if name in self.frame.free:

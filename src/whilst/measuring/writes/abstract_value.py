@@ -11,8 +11,9 @@ import functools
 import types
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
+from whilst._record import Record
 from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.objects import look_up, module_of
 
@@ -26,8 +27,8 @@ ABSENT: Final = _Absent()
 """The object itself is not known."""
 
 
-class AbstractValue:
-    """One value of the abstract stack. Nobody changes one; `replace` gives another.
+class AbstractValue(Record):
+    """One value of the abstract stack.
 
     Args:
         name: what people call it ("global VISITED", "self.done").
@@ -43,48 +44,22 @@ class AbstractValue:
         attributes: of an object made here: its attributes that were set to something that others see as well.
     """
 
-    # By hand: to have these methods written by `dataclasses` takes as long as many a scan.
-    __slots__ = (
-        "among", "attribute", "attributes", "from_item", "holds", "is_argument", "is_constant", "is_cut", "is_null",
-        "is_shared", "made_by", "name", "owner", "root", "test", "value",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        name: str = "",
-        value: object = ABSENT,
-        root: object = ABSENT,
-        *,
-        is_shared: bool = False,
-        is_argument: bool = False,
-        from_item: bool = False,
-        is_cut: bool = False,
-        is_null: bool = False,
-        is_constant: bool = False,
-        made_by: type | None = None,
-        owner: AbstractValue | None = None,
-        attribute: str = "",
-        among: tuple[object, ...] = (),
-        test: str = "",
-        holds: tuple[AbstractValue, ...] = (),
-        attributes: dict[str, AbstractValue] | None = None,
-    ) -> None:
-        self.name = name
-        self.value = value
-        self.root = root
-        self.is_shared = is_shared
-        self.is_argument = is_argument
-        self.from_item = from_item
-        self.is_cut = is_cut
-        self.is_null = is_null
-        self.is_constant = is_constant
-        self.made_by = made_by
-        self.owner = owner
-        self.attribute = attribute
-        self.among = among
-        self.test = test
-        self.holds = holds
-        self.attributes = attributes
+    name: str = ""
+    value: object = ABSENT
+    root: object = ABSENT
+    is_shared: bool = False
+    is_argument: bool = False
+    from_item: bool = False
+    is_cut: bool = False
+    is_null: bool = False
+    is_constant: bool = False
+    made_by: type | None = None
+    owner: AbstractValue | None = None
+    attribute: str = ""
+    among: tuple[object, ...] = ()
+    test: str = ""
+    holds: tuple[AbstractValue, ...] = ()
+    attributes: dict[str, AbstractValue] | None = None
 
     @property
     def is_known(self) -> bool:
@@ -95,16 +70,16 @@ class AbstractValue:
         return 4 * self.is_shared + 2 * self.is_argument + self.from_item
 
 
-def replace(abstract: AbstractValue, /, **changes: Any) -> AbstractValue:
-    """Return one like it with other attributes."""
-    return AbstractValue(**{name: getattr(abstract, name) for name in AbstractValue.__slots__} | changes)
-
-
 UNKNOWN: Final = AbstractValue()
 FRESH: Final = AbstractValue()
 NULL: Final = AbstractValue(is_null=True)
 ITEM: Final = AbstractValue(from_item=True)
 CONSTANT_NONE: Final = AbstractValue(value=None, is_constant=True)
+
+
+def shared(name: str, value: object) -> AbstractValue:
+    """Return the abstract value of an object that all calls see."""
+    return AbstractValue(name, value, value, is_shared=True)
 
 
 def joined(left: AbstractValue | None, right: AbstractValue) -> AbstractValue:
@@ -113,10 +88,10 @@ def joined(left: AbstractValue | None, right: AbstractValue) -> AbstractValue:
         return right
     worse, other = (left, right) if left.rank > right.rank else (right, left)
     if worse.is_constant and (not other.is_constant or other.value != worse.value):
-        worse = replace(worse, value=ABSENT, is_constant=False)
+        worse = worse._replace(value=ABSENT, is_constant=False)
     if other.from_item and not worse.from_item:
-        return replace(worse, from_item=True, is_cut=other.is_cut)
-    return replace(worse, is_cut=False) if worse.is_cut and other.from_item and not other.is_cut else worse
+        return worse._replace(from_item=True, is_cut=other.is_cut)
+    return worse._replace(is_cut=False) if worse.is_cut and other.from_item and not other.is_cut else worse
 
 
 def is_cut(parts: Sequence[AbstractValue]) -> bool:
@@ -126,12 +101,13 @@ def is_cut(parts: Sequence[AbstractValue]) -> bool:
 
 def blended(*parts: AbstractValue, test: str = "") -> AbstractValue:
     """Return the abstract value of a new value that is made of these."""
-    return AbstractValue(from_item=any(part.from_item for part in parts), is_cut=is_cut(parts), test=test)
+    from_item = any(part.from_item for part in parts)
+    return AbstractValue(from_item=from_item, is_cut=is_cut(parts), test=test) if from_item or test else UNKNOWN
 
 
 def container(*parts: AbstractValue) -> AbstractValue:
     """Return the abstract value of a new container of these."""
-    return replace(blended(*parts), holds=tuple(part for part in parts if part.is_shared or part.is_argument))
+    return blended(*parts)._replace(holds=tuple(part for part in parts if part.is_shared or part.is_argument))
 
 
 def is_array(value: object) -> bool:
@@ -172,7 +148,7 @@ def attribute(owner: AbstractValue, name: str) -> AbstractValue:
         return derived
     if isinstance(owner.value, types.ModuleType):
         return AbstractValue(name=label, value=value, root=value, is_shared=True, owner=owner, attribute=name)
-    return replace(derived, value=value, root=value if _is_mutable(value) else derived.root)
+    return derived._replace(value=value, root=value if _is_mutable(value) else derived.root)
 
 
 def _of_class(kind: type, name: str, derived: AbstractValue) -> AbstractValue:
@@ -183,7 +159,7 @@ def _of_class(kind: type, name: str, derived: AbstractValue) -> AbstractValue:
     methods = [each for base in kind.__mro__ for each in vars(base).values() if isinstance(each, types.FunctionType)]
     if any(name in stored_attributes(each.__code__) for each in methods):
         return derived
-    return replace(derived, name=f"{kind.__name__}.{name}", value=held, root=held, is_shared=True)
+    return derived._replace(name=f"{kind.__name__}.{name}", value=held, root=held, is_shared=True)
 
 
 def _static_attribute(value: object, name: str) -> object:
@@ -217,7 +193,7 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
     one_of = getattr(owner.value, "_member_map_", None) if isinstance(owner.value, type) else None
     if one_of:  # any of an enumeration's
         first = next(iter(one_of.values()))
-        return AbstractValue(name=owner.name, value=first, root=first, is_shared=True)
+        return shared(owner.name, first)
     label = f"{owner.name}[…]" if owner.name else ""
     derived = AbstractValue(
         name=label,
@@ -236,8 +212,8 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
                 value = held[key.value]  # type: ignore[index]  # a key that doesn't fit raises, as below
             except (KeyError, IndexError, TypeError):
                 return derived
-            return replace(derived, value=value, root=value if isinstance(value, (dict, list, set)) else derived.root)
+            return derived._replace(value=value, root=value if isinstance(value, (dict, list, set)) else derived.root)
         members: Sequence[object] = tuple(held.values() if isinstance(held, dict) else held)[:64]  # type: ignore[arg-type]
         if members and all(callable(member) for member in members):
-            return replace(derived, among=tuple(members))
+            return derived._replace(among=tuple(members))
     return derived

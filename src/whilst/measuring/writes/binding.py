@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 
 from whilst.inspecting.objects import look_up
-from whilst.measuring.writes.abstract_value import ABSENT, FRESH, ITEM, UNKNOWN, AbstractValue, replace
+from whilst.measuring.writes.abstract_value import ABSENT, FRESH, ITEM, UNKNOWN, AbstractValue, shared
 from whilst.measuring.writes.suspicions import may_change
 
 
@@ -18,21 +18,14 @@ def unwrapped(callee: AbstractValue) -> tuple[object, list[AbstractValue]]:
         name = callee.owner.name if callee.owner is not None and callee.owner.name else type(owner).__name__
         if not callee.owner:
             name = owner.__name__ if isinstance(owner, type) else "self"
-        return value.__func__, [AbstractValue(name=name, value=owner, root=owner, is_shared=True)]
+        return value.__func__, [shared(name, owner)]
     if isinstance(value, staticmethod):
         return value.__func__, []
     if isinstance(value, classmethod):
         owner_of = callee.owner
-        kind = (
-            owner_of.value
-            if owner_of and isinstance(owner_of.value, type)
-            else type(owner_of.value)
-            if owner_of
-            else ABSENT
-        )
-        return value.__func__, [
-            AbstractValue(name=getattr(kind, "__name__", "cls"), value=kind, root=kind, is_shared=True)
-        ]
+        held = owner_of.value if owner_of else ABSENT
+        kind = held if isinstance(held, type) or held is ABSENT else type(held)
+        return value.__func__, [shared(getattr(kind, "__name__", "cls"), kind)]
     if isinstance(value, types.FunctionType) and callee.owner is not None:
         owner_value = callee.owner.value
         if isinstance(owner_value, type) and value is look_up(type(owner_value), callee.attribute):
@@ -55,9 +48,9 @@ def bind(
     variables: dict[str, AbstractValue] = {}
     defaults = function.__defaults__ or ()
     for name, value in zip(parameters[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=False):
-        variables[name] = AbstractValue(name=f"the default of {name}", value=value, root=value, is_shared=True)
+        variables[name] = shared(f"the default of {name}", value)
     for name, value in (function.__kwdefaults__ or {}).items():
-        variables[name] = AbstractValue(name=f"the default of {name}", value=value, root=value, is_shared=True)
+        variables[name] = shared(f"the default of {name}", value)
     positional = arguments[: len(arguments) - len(names)] if names else arguments
     for name, abstract in zip(code.co_varnames[: code.co_argcount], positional, strict=False):
         variables[name] = abstract
@@ -97,6 +90,4 @@ def bound_to(callee: AbstractValue, method: types.BuiltinMethodType) -> Abstract
         return callee
     value = method.__self__
     name = callee.name.removesuffix(f".{method.__name__}") or type(value).__name__
-    return replace(
-        callee, owner=AbstractValue(name=name, value=value, root=value, is_shared=True), attribute=method.__name__
-    )
+    return callee._replace(owner=shared(name, value), attribute=method.__name__)

@@ -32,12 +32,18 @@ from whilst.measuring.writes.abstract_value import (
     is_array,
     joined,
     path_type,
-    replace,
+    shared,
     subscript,
 )
 
-_Handler: TypeAlias = Callable[[Walker, dis.Instruction], None]
-_HANDLERS: dict[str, _Handler] = {}
+_Handler: TypeAlias = Callable[[Walker, dis.Instruction], object]
+_HANDLERS: dict[str, _Handler] = {
+    "PUSH_NULL": lambda walker, _: walker.push(NULL),
+    "POP_TOP": lambda walker, _: walker.pop(),
+    "LOAD_BUILD_CLASS": lambda walker, _: walker.push(AbstractValue("class", builtins.__build_class__)),
+    "SET_FUNCTION_ATTRIBUTE": lambda walker, _: walker.push(walker.pop_many(2)[1]),
+    "IMPORT_FROM": lambda walker, it: walker.push(attribute((walker.stack or [UNKNOWN])[-1], it.argval)),
+}
 _TELLING = frozenset(
     ["atexit", "bisect", "contextlib", "csv", "decimal", "heapq", "locale", "logging", "operator", "random", "signal",
      "socket", "warnings"]
@@ -77,14 +83,18 @@ def _on(*names: str) -> Callable[[_Handler], _Handler]:
     return register
 
 
-@_on("RESUME", "NOP", "CACHE", "PRECALL", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "NOT_TAKEN")
+_on("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_AND_CLEAR")(
+    lambda walker, it: walker.push(walker.load_variable(it.argval))
+)
+_on("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_CLOSURE", "LOAD_FROM_DICT_OR_DEREF")(
+    lambda walker, it: walker.push(walker.load_cell(it.argval))
+)
+_on("STORE_FAST", "STORE_NAME")(lambda walker, it: walker.store_variable(it.argval, walker.pop()))
+
+
+@_on("RESUME", "NOP", "CACHE", "PRECALL", "EXTENDED_ARG", "COPY_FREE_VARS", "MAKE_CELL", "NOT_TAKEN", "RETURN_CONST")
 def _nothing(_walker: Walker, _instruction: dis.Instruction) -> None:
     pass
-
-
-@_on("PUSH_NULL")
-def _push_null(walker: Walker, _instruction: dis.Instruction) -> None:
-    walker.push(NULL)
 
 
 @_on("LOAD_CONST", "LOAD_SMALL_INT")
@@ -93,11 +103,6 @@ def _load_const(walker: Walker, instruction: dis.Instruction) -> None:
     if isinstance(value, types.CodeType):
         walker.frame.nested.append(value)
     walker.push(CONSTANT_NONE if value is None else AbstractValue(value=value, is_constant=True))
-
-
-@_on("LOAD_BUILD_CLASS")
-def _load_build_class(walker: Walker, _instruction: dis.Instruction) -> None:
-    walker.push(AbstractValue(name="class", value=builtins.__build_class__))
 
 
 @_on("LOAD_NAME")
@@ -114,25 +119,10 @@ def _load_global(walker: Walker, instruction: dis.Instruction) -> None:
     walker.push(walker.load_global(instruction.argval))
 
 
-@_on("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_AND_CLEAR")
-def _load_fast(walker: Walker, instruction: dis.Instruction) -> None:
-    walker.push(walker.load_variable(instruction.argval))
-
-
 @_on("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW")
 def _load_fast_twice(walker: Walker, instruction: dis.Instruction) -> None:
     for name in instruction.argval:
         walker.push(walker.load_variable(name))
-
-
-@_on("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_CLOSURE", "LOAD_FROM_DICT_OR_DEREF")
-def _load_deref(walker: Walker, instruction: dis.Instruction) -> None:
-    walker.push(walker.load_cell(instruction.argval))
-
-
-@_on("STORE_FAST", "STORE_NAME")
-def _store_fast(walker: Walker, instruction: dis.Instruction) -> None:
-    walker.store_variable(instruction.argval, walker.pop())
 
 
 @_on("STORE_FAST_STORE_FAST")
@@ -156,7 +146,7 @@ def _store_global(walker: Walker, instruction: dis.Instruction) -> None:
     abstract = walker.load_global(name)
     root = walker.frame.globals
     walker.store(
-        replace(abstract, name=name, root=root, value=root, attribute=name, is_shared=True), instruction.offset
+        abstract._replace(name=name, root=root, value=root, attribute=name, is_shared=True), instruction.offset
     )
 
 
@@ -191,18 +181,18 @@ def _read_property(walker: Walker, found: AbstractValue, offset: int) -> Abstrac
     if found.is_known:
         walker.touch(found, ("__get__",), offset)
     if isinstance(found.value, functools.partialmethod):
-        return replace(found, value=found.value.func)
+        return found._replace(value=found.value.func)
     if isinstance(found.value, functools.singledispatchmethod):
-        return replace(found, value=ABSENT, among=tuple(found.value.dispatcher.registry.values()))
+        return found._replace(value=ABSENT, among=tuple(found.value.dispatcher.registry.values()))
     if owner is None or not isinstance(found.value, (property, types.GetSetDescriptorType)):
         return found
     getter = getattr(found.value, "fget", None)
-    given = UNKNOWN if getter is None else walker.call(replace(found, value=getter), [], offset)
+    given = UNKNOWN if getter is None else walker.call(found._replace(value=getter), [], offset)
     if ownership.is_own_function(getter) or isinstance(owner.value, (type, types.ModuleType)):
         return given
     # What a library makes of an object may be a view of it: `frame.loc[0, "x"] = 1`, `array.T[0] = 1`.
     root = owner.root if owner.root is not ABSENT else owner.value
-    return replace(found, value=ABSENT, root=root, made_by=object)
+    return found._replace(value=ABSENT, root=root, made_by=object)
 
 
 @_on("LOAD_SUPER_ATTR")
@@ -219,7 +209,7 @@ def _of_super(owner: AbstractValue, name: str) -> AbstractValue:
     """`super().name` in a method of `owner`."""
     kinds = type(owner.value).__mro__[1:] if owner.is_known else owner.made_by.__mro__[1:] if owner.made_by else ()
     value = next((kind.__dict__[name] for kind in kinds if name in kind.__dict__), ABSENT)
-    return replace(attribute(replace(owner, value=ABSENT, made_by=None), name), value=value, owner=owner)
+    return attribute(owner._replace(value=ABSENT, made_by=None), name)._replace(value=value, owner=owner)
 
 
 @_on("STORE_ATTR", "DELETE_ATTR")
@@ -228,12 +218,12 @@ def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
     value = walker.pop() if instruction.opname == "STORE_ATTR" else UNKNOWN
     if owner.attributes is not None and value.is_shared:
         owner.attributes[instruction.argval] = joined(owner.attributes.get(instruction.argval), value)
-    target = attribute(replace(owner, attributes=None), instruction.argval)
+    target = attribute(owner._replace(attributes=None), instruction.argval)
     walker.touch(owner, ("__setattr__", "__delattr__"), instruction.offset)
     if target.is_known:
         walker.touch(target, ("__set__", "__delete__"), instruction.offset)
     root = owner.value if owner.is_known else owner.root
-    walker.store(replace(target, root=root, value=root, owner=owner), instruction.offset)
+    walker.store(target._replace(root=root, value=root, owner=owner), instruction.offset)
 
 
 @_on("BINARY_SUBSCR")
@@ -255,7 +245,7 @@ def _subscribe(walker: Walker, owner: AbstractValue, key: AbstractValue, offset:
 @_on("BUILD_SLICE")
 def _build_slice(walker: Walker, instruction: dis.Instruction) -> None:
     parts = walker.pop_many(instruction.arg or 2)
-    walker.push(replace(blended(*parts), made_by=slice))
+    walker.push(blended(*parts)._replace(made_by=slice))
 
 
 @_on("BUILD_TUPLE", "BUILD_LIST", "BUILD_SET", "BUILD_MAP")
@@ -321,9 +311,9 @@ def _store_subscr(walker: Walker, instruction: dis.Instruction) -> None:
     walker.touch(taken[-1], implicit.KEY, instruction.offset)
     if owner.value is walker.frame.globals and taken[-1].is_constant:  # `globals()["TOTAL"] = …`
         name = str(taken[-1].value)
-        walker.store(replace(owner, name=name, attribute=name), instruction.offset)
+        walker.store(owner._replace(name=name, attribute=name), instruction.offset)
         return
-    walker.store(replace(owner, name=f"{owner.name}[…]" if owner.name else "", attribute=""), instruction.offset)
+    walker.store(owner._replace(name=f"{owner.name}[…]" if owner.name else "", attribute=""), instruction.offset)
 
 
 @_on("BINARY_OP")
@@ -340,9 +330,9 @@ def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
         walker.store(left, instruction.offset)  # `SEEN |= {...}` changes the set that others see
     made = blended(left, right)
     if sign in ("%", "//", "&", ">>", "%=", "//=", "&=", ">>=") and left.from_item and not isinstance(left.value, str):
-        made = replace(made, is_cut=True)
+        made = made._replace(is_cut=True)
     if sign == "/":
-        made = replace(made, made_by=path_type(left) or path_type(right))
+        made = made._replace(made_by=path_type(left) or path_type(right))
     walker.push(left if is_same else made)
 
 
@@ -379,11 +369,6 @@ def _negate(walker: Walker, instruction: dis.Instruction) -> None:
     )
 
 
-@_on("POP_JUMP_IF_NONE", "POP_JUMP_IF_NOT_NONE", "POP_JUMP_FORWARD_IF_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE")
-def _jump_if_none(walker: Walker, instruction: dis.Instruction) -> None:
-    walker.jump(instruction)
-
-
 @_on("IMPORT_NAME")
 def _import_name(walker: Walker, instruction: dis.Instruction) -> None:
     (_level, names) = walker.pop_many(2)
@@ -394,11 +379,6 @@ def _import_name(walker: Walker, instruction: dis.Instruction) -> None:
         __import__(name)  # as the call itself is about to
     module = sys.modules.get(name, ABSENT)
     walker.push(AbstractValue(name=name, value=module, root=module, is_shared=module is not ABSENT))
-
-
-@_on("IMPORT_FROM")
-def _import_from(walker: Walker, instruction: dis.Instruction) -> None:
-    walker.push(attribute(walker.stack[-1] if walker.stack else UNKNOWN, instruction.argval))
 
 
 @_on("COPY")
@@ -412,11 +392,6 @@ def _swap(walker: Walker, instruction: dis.Instruction) -> None:
     depth = instruction.arg or 1
     if len(walker.stack) >= depth:
         walker.stack[-1], walker.stack[-depth] = walker.stack[-depth], walker.stack[-1]
-
-
-@_on("POP_TOP")
-def _pop_top(walker: Walker, _instruction: dis.Instruction) -> None:
-    walker.pop()
 
 
 @_on("GET_ITER", "GET_AWAITABLE", "GET_YIELD_FROM_ITER", "GET_AITER")
@@ -452,12 +427,6 @@ def _make_function(walker: Walker, instruction: dis.Instruction) -> None:
     walker.push(AbstractValue(value=code.value))
 
 
-@_on("SET_FUNCTION_ATTRIBUTE")
-def _set_function_attribute(walker: Walker, _instruction: dis.Instruction) -> None:
-    _, function = walker.pop_many(2)
-    walker.push(function)
-
-
 @_on("KW_NAMES")
 def _kw_names(walker: Walker, instruction: dis.Instruction) -> None:
     names = walker.frame.code.co_consts[instruction.arg or 0]  # not `argval`: 3.11 leaves it a number
@@ -487,7 +456,7 @@ def _call(walker: Walker, instruction: dis.Instruction) -> None:
         return
     if callee.value is globals:
         names_here = walker.frame.globals
-        walker.push(AbstractValue(name="globals()", value=names_here, root=names_here, is_shared=True))
+        walker.push(shared("globals()", names_here))
         return
     if callee.is_known and callable(callee.value):
         for each in arguments:
@@ -535,8 +504,3 @@ def _return_value(walker: Walker, _instruction: dis.Instruction) -> None:
     abstract = walker.pop()
     walker.frame.on_return(abstract)
     walker.frame.returned = joined(walker.frame.returned, abstract)
-
-
-@_on("RETURN_CONST")
-def _return_const(_walker: Walker, _instruction: dis.Instruction) -> None:
-    pass

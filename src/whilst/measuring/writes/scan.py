@@ -32,7 +32,7 @@ from whilst.measuring.writes.abstract_value import (
     is_path_type,
     joined,
     path_type,
-    replace,
+    shared,
     subscript,
 )
 from whilst.measuring.writes.binding import bind, bound_to, cells_of, shape_of, unwrapped
@@ -68,10 +68,10 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
     scanner = _Scanner()
     item = AbstractValue(name="its argument", value=sample, root=sample, is_argument=True, from_item=True)
     if sample is ABSENT or ownership.is_lock(sample):
-        item = replace(item, value=ABSENT)
+        item = item._replace(value=ABSENT)
     arguments = [item]
     if how == "star" and isinstance(sample, (tuple, list)):
-        arguments = [replace(item, value=part, root=part) for part in sample]
+        arguments = [item._replace(value=part, root=part) for part in sample]
     callee = AbstractValue(name=getattr(fn, "__name__", type(fn).__name__), value=fn, root=fn, is_shared=True)
     try:
         returned = scanner.call(Call(callee, tuple(arguments), (), None, is_locked=False, guard=None), "")
@@ -120,7 +120,7 @@ class _Scanner:
         callee = call.callee
         if callee.among:
             results = [
-                self.call(call._replace(callee=replace(callee, value=each, among=())), where) for each in callee.among
+                self.call(call._replace(callee=callee._replace(value=each, among=())), where) for each in callee.among
             ]
             return results[0]
         self._hand_over(call, where)
@@ -163,13 +163,11 @@ class _Scanner:
 
     def _call_partial(self, target: functools.partial[object], call: Call, where: str) -> AbstractValue:
         def fixed(name: str, value: object) -> AbstractValue:
-            return AbstractValue(name=f"{name} of the partial", value=value, root=value, is_shared=True)
+            return shared(f"{name} of the partial", value)
 
         arguments = [fixed(f"argument {place + 1}", value) for place, value in enumerate(target.args)]
         named = {name: fixed(name, value) for name, value in target.keywords.items()}
-        inner = AbstractValue(
-            name=getattr(target.func, "__name__", "fn"), value=target.func, root=target.func, is_shared=True
-        )
+        inner = shared(getattr(target.func, "__name__", "fn"), target.func)
         return self.call(
             call._replace(
                 callee=inner,
@@ -184,18 +182,18 @@ class _Scanner:
         if kind in _LOOK_UPS and call.arguments and isinstance(call.arguments[0].value, str):
             return AbstractValue(value=kind(call.arguments[0].value))
         if kind is memoryview and call.arguments:
-            return replace(call.arguments[0], value=ABSENT, made_by=kind)
+            return call.arguments[0]._replace(value=ABSENT, made_by=kind)
         self.suspicions.process_wide(kind, call, where)
         if hasattr(kind, "_member_map_"):  # an enumeration gives one of those that it has
             return subscript(AbstractValue(name=kind.__name__, value=kind, is_shared=True), UNKNOWN)
         texts = [each.value for each in call.arguments if isinstance(each.value, str) and not each.from_item]
         if is_path_type(kind) and not ownership.is_own_type(kind) and texts and len(texts) == len(call.arguments):
-            return replace(made, value=kind(*texts))
+            return made._replace(value=kind(*texts))
         for name in ("__init__", "__post_init__"):
             method = look_up(kind, name)
             if ownership.is_own_function(method):
                 self._enter(method, [made, *(call.arguments if name == "__init__" else ())], call)
-        myself = AbstractValue(name=kind.__name__, value=kind, root=kind, is_shared=True)
+        myself = shared(kind.__name__, kind)
         given = self._enter_makers((look_up(kind, "__new__"), look_up(type(kind), "__call__")), myself, call)
         if given.is_shared:  # the one that there is
             return given
@@ -205,7 +203,7 @@ class _Scanner:
             self._enter(ends, [made], call)
         if not ownership.is_own_type(kind):
             self._use_in_library(call)
-        return replace(made, holds=_held_in(call.arguments)) if kind in _CONTAINERS else made
+        return made._replace(holds=_held_in(call.arguments)) if kind in _CONTAINERS else made
 
     def _enter_makers(self, makers: Iterable[object], kind: AbstractValue, call: Call) -> AbstractValue:
         given = UNKNOWN
@@ -264,7 +262,7 @@ class _Scanner:
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             return _derived(call.arguments)
         if name in ownership.VIEWS_OF_FIRST and call.arguments:
-            return replace(call.arguments[0], value=ABSENT, made_by=object)
+            return call.arguments[0]._replace(value=ABSENT, made_by=object)
         if "out" in call.names:  # `numpy.add(A, B, out=A)`
             filled = call.arguments[len(call.arguments) - len(call.names) + call.names.index("out")]
             self.suspicions.fill_argument(call._replace(arguments=(filled,)), where)
@@ -275,7 +273,7 @@ class _Scanner:
             return AbstractValue(name="a logger", root=target, is_shared=True, attribute=_LOGGER)
         if name == "getcontext" and module in ("decimal", "_decimal") and callable(target):
             context = target()
-            return AbstractValue(name="the decimal context of this thread", value=context, root=context, is_shared=True)
+            return shared("the decimal context of this thread", context)
         if isinstance(target, types.BuiltinMethodType) and not isinstance(target.__self__, types.ModuleType | None):
             return self._call_unknown(call._replace(callee=bound_to(call.callee, target)), where)
         if isinstance(target, types.MethodType | types.MethodDescriptorType):
@@ -323,9 +321,9 @@ class _Scanner:
         ):
             self.suspicions.write(owner, call, where)
         if is_array(value) and name in ownership.VIEWS_OF_ARRAY:
-            return replace(call.callee, value=ABSENT, root=owner.root, made_by=object)
+            return call.callee._replace(value=ABSENT, root=owner.root, made_by=object)
         if name in ("get", "setdefault", "pop", "popitem", "__getitem__", "values", "items", "keys"):
-            return subscript(replace(owner, value=value), call.arguments[0] if call.arguments else UNKNOWN)
+            return subscript(owner._replace(value=value), call.arguments[0] if call.arguments else UNKNOWN)
         return FRESH
 
     def _call_method_of_class(self, owner: AbstractValue, name: str, call: Call) -> AbstractValue:
@@ -531,4 +529,4 @@ def _derived(arguments: tuple[AbstractValue, ...]) -> AbstractValue:
         return attribute(owner, arguments[1].value)
     if len(arguments) > 1 and owner.is_shared and owner.is_known:
         return AbstractValue(name=f"{owner.name}.{_ANY}", owner=owner, attribute=_ANY)
-    return replace(subscript(replace(owner, value=ABSENT), UNKNOWN), name=owner.name)
+    return subscript(owner._replace(value=ABSENT), UNKNOWN)._replace(name=owner.name)

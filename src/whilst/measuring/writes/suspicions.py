@@ -14,7 +14,7 @@ from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stores_to_first_argument
 from whilst.inspecting.ownership import holds_lock
 from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
-from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue, is_array, is_path_type
+from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue, is_array, is_path_type, shared
 from whilst.measuring.writes.suspects import SEED, Reach, Suspect
 
 _REVERTING = frozenset(["contextlib", "unittest.mock", "catch_warnings", "_RedirectStream", "alarm", "setitimer"])
@@ -191,7 +191,7 @@ class Suspicions:
         if getattr(target, "__name__", "") == "seed":
             self.suspect(Reach.PROCESS, SEED, call.callee, call, where)
             return
-        abstract = AbstractValue(name="the shared random generator", value=owner, root=owner, is_shared=True)
+        abstract = shared("the shared random generator", owner)
         self.suspect(Reach.DRAWS, "the shared random generator", abstract, call, where)
 
     def suspect(
