@@ -97,8 +97,6 @@ class Sightings:
 class GilProbe:
     """Watch the thread that makes this object, until `stop`; `locks` are those that its calls share."""
 
-    __slots__ = ("_clock", "_done", "_is_over", "_locks", "_numbers", "_path", "seen")
-
     def __init__(self, locks: Sequence[object] = ()) -> None:
         self._locks = locks
         self.seen = Sightings()

@@ -72,8 +72,6 @@ class Job:
 class Batch:
     """Calls that travel together. `number` is unique in a run; `ids[k]` is the call of `items[k]`."""
 
-    __slots__ = ("ids", "is_timed", "items", "job", "number")
-
     def __init__(
         self, number: int, job: Job, ids: Sequence[int], items: Sequence[object], is_timed: bool = True
     ) -> None:
@@ -108,8 +106,6 @@ class Limits(Record):
 class RunEnd:
     """Why a run ends before its time. The only book of that: the driver and its pools write into the same one."""
 
-    __slots__ = ("broken", "failed_id")
-
     def __init__(self) -> None:
         self.failed_id: int | None = None
         """The lowest call that ended the run, once one has."""
@@ -136,21 +132,6 @@ class Finished:
     nothing more follows. `ids` are in the order of completion; `values[k]` is None where `errors` has
     `ids[k]`.
     """
-
-    __slots__ = (
-        "cpu_ns",
-        "end_ns",
-        "ends_ns",
-        "errors",
-        "ids",
-        "is_last",
-        "lane",
-        "number",
-        "start_ns",
-        "starts_ns",
-        "values",
-        "worker",
-    )
 
     def __init__(
         self,

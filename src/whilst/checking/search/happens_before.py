@@ -37,8 +37,6 @@ class HappensBefore:
     section of i, which goes with it: then j's past is that of its own task.
     """
 
-    __slots__ = ("_held_off", "_history", "_last", "_races_before", "_trace", "past", "races", "table", "waiting")
-
     def __init__(
         self,
         trace: Sequence[Event],

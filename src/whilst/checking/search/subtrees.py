@@ -57,8 +57,6 @@ class SubtreeResult:
 class _Common(Node):
     """A node that belongs to all: `chain` are those above it and itself, `path` leads to it."""
 
-    __slots__ = ("chain", "path", "prefix")
-
     def __init__(self, above: Sequence[_Common], path: tuple[int, ...], left: tuple[int, list[Branch]], prefix: int):
         super().__init__(left[0], -1)
         self.tree = left[1]

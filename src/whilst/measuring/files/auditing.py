@@ -146,8 +146,6 @@ class Watch:
 class _Noted:
     """What the hook notes for one watched call. A footprint is written to by one thread only."""
 
-    __slots__ = ("databases", "footprint", "of_others")
-
     def __init__(self) -> None:
         self.footprint = Footprint()
         self.of_others: dict[int, Footprint] = {}

@@ -120,8 +120,6 @@ class ThreadBackend:
 class _Thread:
     """One thread, from both sides: `run` and what it calls belong to the thread, the rest to the back end."""
 
-    __slots__ = ("_outbox", "_output", "cell", "has_started", "ident", "in_hand", "inbox", "is_interrupted", "worker")
-
     def __init__(self, worker: int, outbox: SimpleQueue[Event | None], output: OrderedOutput | None) -> None:
         self.worker = worker
         self.inbox: SimpleQueue[Batch | None] = SimpleQueue()

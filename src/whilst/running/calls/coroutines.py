@@ -23,8 +23,6 @@ from whilst.running.nesting import enter_worker
 class _Landed:
     """What of one batch has ended and was not answered yet, in columns."""
 
-    __slots__ = ("batch", "ends_ns", "errors", "ids", "left", "starts_ns", "values")
-
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.left = len(batch.ids)

@@ -24,8 +24,6 @@ class DeferredSignals:
     asked to end does not hear it.
     """
 
-    __slots__ = ("_came", "_handlers", "_is_over")
-
     def __init__(self) -> None:
         self._handlers: dict[int, Handler] = {}
         self._came: list[tuple[int, FrameType | None]] = []

@@ -42,8 +42,6 @@ class Awaiter:
     asyncio takes longer to import than the rest of whilst together, so it is imported when it is needed.
     """
 
-    __slots__ = ("_runner",)
-
     def __init__(self) -> None:
         self._runner: asyncio.Runner | None = None
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 class Cell:
     """What a worker's thread is doing right now; written by it alone, read by anyone."""
 
-    __slots__ = ("id", "rest", "start_ns")
-
     def __init__(self) -> None:
         self.rest: deque[tuple[int, object]] = deque()
         """What of a timed batch has not begun. Whoever pops a call has it: deques make that atomic."""
@@ -39,8 +37,6 @@ class Cell:
 
 class Made:
     """The columns of the calls made so far."""
-
-    __slots__ = ("ends_ns", "errors", "values")
 
     def __init__(self) -> None:
         self.values: list[object] = []

@@ -14,8 +14,6 @@ class CallQueue:
     `len` counts calls.
     """
 
-    __slots__ = ("_calls", "_parts")
-
     def __init__(self) -> None:
         self._parts: deque[Submitted] = deque()
         self._calls = 0

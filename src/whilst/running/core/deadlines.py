@@ -19,8 +19,6 @@ from whilst.running.jobs import Finished
 class Deadlines:
     """Watches over the calls that workers have in hand."""
 
-    __slots__ = ("_limit_s", "_next_check_ns")
-
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._next_check_ns = 0

@@ -22,19 +22,6 @@ if TYPE_CHECKING:
 class Source:
     """Numbered items, handed out once each, in order."""
 
-    __slots__ = (
-        "_array",
-        "_is_lazy",
-        "_is_over",
-        "_items",
-        "_iterator",
-        "_length",
-        "_lifetime",
-        "error",
-        "next_id",
-        "results",
-    )
-
     def __init__(self, items: Iterable[object], *, is_lazy: bool = False) -> None:
         self.next_id = 0
         """The number of the next item to hand out: how many were taken."""

@@ -26,8 +26,6 @@ INLINE = BackendConfig()
 class Directives:
     """What the driver is to do until the next directives."""
 
-    __slots__ = ("ahead", "batch", "config", "inline", "is_plain", "is_timed", "least", "slots", "workers")
-
     def __init__(
         self,
         config: BackendConfig = INLINE,
@@ -65,8 +63,6 @@ class Directives:
 
 class RunStatus:
     """The run as it stands. One object, kept up to date by the driver: read it, don't keep it."""
-
-    __slots__ = ("blocked", "done", "ending", "idle", "in_hand", "left", "now_ns", "ready", "started_ns", "starting")
 
     def __init__(self, started_ns: int = 0) -> None:
         self.started_ns = started_ns

@@ -56,8 +56,6 @@ class Held:
     comes from the midst are the calls told apart one by one.
     """
 
-    __slots__ = ("_ids", "_items", "_open", "batch", "count")
-
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.count = len(batch.ids)
@@ -105,8 +103,6 @@ class Held:
 class Worker:
     """What is known of a worker: its state, and the batches that it holds."""
 
-    __slots__ = ("calls", "held", "is_abandoned", "is_ready", "is_stopping", "number")
-
     def __init__(self, number: int) -> None:
         self.number = number
         self.is_ready = False
@@ -128,8 +124,6 @@ class Roster:
         room: how many calls more a worker may hold.
         takes_early: a worker may be sent something as soon as it was started.
     """
-
-    __slots__ = ("_hungry", "_idle", "_next", "_room", "_stopping", "_takes_early", "ready", "starting", "workers")
 
     def __init__(self, room: Callable[[Worker], int], *, takes_early: bool) -> None:
         self.workers: dict[int, Worker] = {}

@@ -50,8 +50,6 @@ def preload() -> Preload | None:
 class Preload:
     """Watches the thread that makes this object, until `stop`."""
 
-    __slots__ = ("_clock", "_done", "_is_over", "cpu_s")
-
     def __init__(self) -> None:
         self.cpu_s = 0.0
         """What it took, once it has stopped."""

@@ -39,8 +39,6 @@ class _Row(Record):
 class Recorder:
     """Takes answers as they come in."""
 
-    __slots__ = ("_entries", "_most", "_noun", "_rows", "_stem", "end_ns", "start_ns")
-
     def __init__(self, stem: str, start_ns: int, *, is_lazy: bool = False) -> None:
         self.start_ns = start_ns
         self.end_ns = start_ns

@@ -62,8 +62,6 @@ class Thresholds(NamedTuple):
 class Verdict:
     """On one function: what its calls were like, and whether they may go to processes."""
 
-    __slots__ = ("calls", "cpu_ns", "name", "types", "why_not")
-
     def __init__(self, name: str) -> None:
         self.name = name
         self.calls = self.cpu_ns = 0

@@ -24,8 +24,6 @@ _MOST = 3
 class Caveats:
     """Of one run. Called, it gives sentences."""
 
-    __slots__ = ("_fn", "_has_seed", "_how", "_traits", "_why_clean")
-
     def __init__(self, job: Job, backend: str, why_clean: str = "") -> None:
         self._why_clean = why_clean
         """What kept workers from being forks of the program; "" where they are, or are no processes."""

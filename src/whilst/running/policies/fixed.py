@@ -56,8 +56,6 @@ _FIRST_SHARE: Final = 2
 class _Length:
     """How long a call takes, from the last answers."""
 
-    __slots__ = ("_count", "call_ns")
-
     def __init__(self) -> None:
         self.call_ns: float | None = None
         self._count = 0

@@ -30,8 +30,6 @@ _SEND_EVERY_NS = 2_000_000
 class Collected:
     """Calls of one unit that have ended, and how many have not."""
 
-    __slots__ = ("has_failed", "left", "made", "work")
-
     def __init__(self, work: LoadedBatch) -> None:
         self.work = work
         self.left = work.head.size

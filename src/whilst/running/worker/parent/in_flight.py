@@ -39,8 +39,6 @@ class Fates(Record):
 class OpenBatch:
     """A batch that is not answered in full. It travels as one unit; as several where it is large or suspect."""
 
-    __slots__ = ("batch", "units_left")
-
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.units_left = 0

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 class PickledJob:
     """A job, pickled when it is first sent: workers that start later get the very same function."""
 
-    __slots__ = ("_for_clean_ones", "_is_known", "_packed", "is_careful", "job", "key", "surroundings")
-
     def __init__(self, job: Job, key: int) -> None:
         self.job = job
         self.key = key

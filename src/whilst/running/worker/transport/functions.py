@@ -49,8 +49,6 @@ def dumps(value: object) -> bytes:
 class Sink:
     """What a Pickler writes to. Long byte strings arrive here as the very object: they are not copied."""
 
-    __slots__ = ("chunks",)
-
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
 

@@ -42,8 +42,6 @@ class Place(Record):
 
 
 class _Segment:
-    __slots__ = ("baseline", "map", "number", "size_bytes", "view", "watched")
-
     def __init__(self, number: int, fd: int, size_bytes: int) -> None:
         self.number = number
         self.size_bytes = size_bytes
@@ -80,8 +78,6 @@ class _Segment:
 
 class SegmentOwner:
     """The writing side: finds or makes a segment for what is to be sent."""
-
-    __slots__ = ("_free", "_lent", "_next", "dropped")
 
     def __init__(self) -> None:
         self._free: list[_Segment] = []
@@ -153,8 +149,6 @@ class SegmentOwner:
 
 class SegmentReader:
     """The reading side."""
-
-    __slots__ = ("_in_use", "_segments")
 
     def __init__(self) -> None:
         self._segments: dict[int, _Segment] = {}

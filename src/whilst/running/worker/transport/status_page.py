@@ -67,8 +67,6 @@ class StatusPage:
     answer, so that they are not lost with a worker that dies in a later call of the same batch.
     """
 
-    __slots__ = ("_kept", "_kept_end", "_map", "_tail", "slots", "words")
-
     def __init__(self, fd: int, slots: int) -> None:
         self.slots = slots
         self._map = mmap.mmap(fd, self.size_bytes(slots))

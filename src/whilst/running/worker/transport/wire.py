@@ -66,8 +66,6 @@ class FrameWriter:
     A parent that waited to write to a worker that waits to write to the parent would wait for ever.
     """
 
-    __slots__ = ("_kept", "_sock")
-
     def __init__(self, sock: socket) -> None:
         self._sock = sock
         self._kept: deque[tuple[memoryview, tuple[int, ...]]] = deque()
@@ -115,8 +113,6 @@ def _close(fds: Sequence[int]) -> None:
 
 class FrameReader:
     """Cuts what arrives on a socket into frames."""
-
-    __slots__ = ("_buffer", "_end", "_fds", "_sock", "_start")
 
     def __init__(self, sock: socket) -> None:
         sock.settimeout(None)  # the program may have set a default for all new sockets
