@@ -69,18 +69,15 @@ class Job:
         return job
 
 
-class Batch:
+class Batch(Record):
     """Calls that travel together. `number` is unique in a run; `ids[k]` is the call of `items[k]`."""
 
-    def __init__(
-        self, number: int, job: Job, ids: Sequence[int], items: Sequence[object], is_timed: bool = True
-    ) -> None:
-        self.number = number
-        self.job = job
-        self.ids = ids
-        self.items = items
-        self.is_timed = is_timed
-        """Read the clock around every call. False where calls are too short for that: the batch as a whole."""
+    number: int
+    job: Job
+    ids: Sequence[int]
+    items: Sequence[object]
+    is_timed: bool = True
+    """Read the clock around every call. False where calls are too short for that: the batch as a whole."""
 
 
 class Limits(Record):
@@ -125,7 +122,7 @@ class WorkerReady(Record):
     pid: int | None = None
 
 
-class Finished:
+class Finished(Record):
     """Answers of one batch, whole or in part, in columns that are as long as `ids`.
 
     A batch may be answered in parts (long calls, coroutines that overtake each other): `is_last` says that
@@ -133,40 +130,25 @@ class Finished:
     `ids[k]`.
     """
 
-    def __init__(
-        self,
-        worker: int,
-        number: int,
-        ids: Sequence[int],
-        values: Sequence[object],
-        start_ns: int,
-        end_ns: int,
-        errors: Mapping[int, BaseException] | None = None,
-        starts_ns: Sequence[int] | None = None,
-        ends_ns: Sequence[int] | None = None,
-        cpu_ns: int = 0,
-        lane: int = 0,
-        is_last: bool = True,
-    ) -> None:
-        self.worker = worker
-        self.number = number
-        self.ids = ids
-        self.values = values
-        self.start_ns = start_ns
-        """`time.perf_counter_ns`, which Linux lets all processes compare, when the first of these calls began."""
-        self.end_ns = end_ns
-        self.errors: Mapping[int, BaseException] = {} if errors is None else errors
-        """By call id. Always an exception that can be raised here, with the note that names the item
-        (`running.calls.perform.perform` adds it; what else makes an error adds it by `call_names.note_item`)."""
-        self.starts_ns = starts_ns
-        """When each call began and ended, where the batch was timed; else None."""
-        self.ends_ns = ends_ns
-        self.cpu_ns = cpu_ns
-        """CPU time of the thread over all of these calls together. Of a loop, what it worked since its last answer: its
-        coroutines take turns, and nobody reads the clock at each."""
-        self.lane = lane
-        """Which thread of the worker did it (0 where there is one)."""
-        self.is_last = is_last
+    worker: int
+    number: int
+    ids: Sequence[int]
+    values: Sequence[object]
+    start_ns: int
+    """`time.perf_counter_ns`, which Linux lets all processes compare, when the first of these calls began."""
+    end_ns: int
+    errors: Mapping[int, BaseException] = {}
+    """By call id. Always an exception that can be raised here, with the note that names the item
+    (`running.calls.perform.perform` adds it; what else makes an error adds it by `call_names.note_item`)."""
+    starts_ns: Sequence[int] | None = None
+    """When each call began and ended, where the batch was timed; else None."""
+    ends_ns: Sequence[int] | None = None
+    cpu_ns: int = 0
+    """CPU time of the thread over all of these calls together. Of a loop, what it worked since its last answer: its
+    coroutines take turns, and nobody reads the clock at each."""
+    lane: int = 0
+    """Which thread of the worker did it (0 where there is one)."""
+    is_last: bool = True
 
 
 class WorkerDied(Record):

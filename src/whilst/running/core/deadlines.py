@@ -54,16 +54,15 @@ class Deadlines:
         )
 
 
-def fail_late(finished: Finished, limit_s: float) -> None:
+def fail_late(finished: Finished, limit_s: float) -> Finished:
     """Have calls fail that the caller's own thread has made and that took too long, as they do elsewhere."""
     if finished.starts_ns is None or finished.ends_ns is None:
-        return
+        return finished
     late = [
         number
         for number, start, end in zip(finished.ids, finished.starts_ns, finished.ends_ns, strict=True)
         if end - start > limit_s * 1e9 and number not in finished.errors
     ]
-    if late:
-        error = f"A call ran longer than timeout_s={limit_s:g}. It was made in the caller's own thread, which "
-        error += "can't end it. Pass mode='parallel' to have such calls ended."
-        finished.errors = {**finished.errors, **{number: TimeoutExceededError(error) for number in late}}
+    error = f"A call ran longer than timeout_s={limit_s:g}. It was made in the caller's own thread, which "
+    error += "can't end it. Pass mode='parallel' to have such calls ended."
+    return finished._replace(errors={**finished.errors, **{number: TimeoutExceededError(error) for number in late}})

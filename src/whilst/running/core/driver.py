@@ -208,7 +208,7 @@ class Driver:
                 status.left += state.waiting
         directives = self.policy.directives(status)
         if self.limits.is_one_by_one:
-            directives.batch, directives.inline = 1, min(directives.inline, 1)
+            directives = directives._replace(batch=1, inline=min(directives.inline, 1))
         status.blocked = self.limits.is_lazy and self._is_far_ahead(directives)
         return directives
 
@@ -316,7 +316,7 @@ class Driver:
         if self.limits.timeout_s is not None:
             from whilst.running.core.deadlines import fail_late
 
-            fail_late(finished, self.limits.timeout_s)
+            finished = fail_late(finished, self.limits.timeout_s)
         if finished.ids:
             self.recorder.add(finished)
             self.deliver(finished.ids, finished)

@@ -9,6 +9,7 @@ driver lets what is in hand finish and goes on with the new one.
 
 from __future__ import annotations
 
+from whilst._record import Record
 from whilst.running.backends.base import BackendConfig
 
 TYPE_CHECKING = False
@@ -23,42 +24,29 @@ if TYPE_CHECKING:
 INLINE = BackendConfig()
 
 
-class Directives:
+class Directives(Record):
     """What the driver is to do until the next directives."""
 
-    def __init__(
-        self,
-        config: BackendConfig = INLINE,
-        *,
-        workers: int = 0,
-        batch: int = 1,
-        least: int = 1,
-        ahead: int = 1,
-        slots: int | None = None,
-        inline: int = 0,
-        is_plain: bool = False,
-        is_timed: bool = True,
-    ) -> None:
-        self.config = config
-        """The back end to have open. "inline" has none: nothing is started."""
-        self.workers = workers
-        """How many workers there should be. Growing starts some; shrinking lets some end after what they hold."""
-        self.batch = batch
-        """How many calls go to a worker at once. The driver cuts batches smaller when little is left."""
-        self.least = least
-        """Fewer calls than this are not worth a hand-over of their own, near the end either."""
-        self.ahead = ahead
-        """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
-        self.slots = slots
-        """Calls that one worker of an event loop back end has in flight at once; None: as in the config."""
-        self.inline = inline
-        """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
-        self.is_plain = is_plain
-        """Calls made inline need not go through `perform`: where a reader takes results one by one, each is made
-        when it is asked for, and a stretch of them is told to `observe` (worker `CALLER`), its length that of the
-        calls."""
-        self.is_timed = is_timed
-        """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
+    config: BackendConfig = INLINE
+    """The back end to have open. "inline" has none: nothing is started."""
+    workers: int = 0
+    """How many workers there should be. Growing starts some; shrinking lets some end after what they hold."""
+    batch: int = 1
+    """How many calls go to a worker at once. The driver cuts batches smaller when little is left."""
+    least: int = 1
+    """Fewer calls than this are not worth a hand-over of their own, near the end either."""
+    ahead: int = 1
+    """How many batches a worker holds beyond those that fill its slots, so that it need not wait for more."""
+    slots: int | None = None
+    """Calls that one worker of an event loop back end has in flight at once; None: as in the config."""
+    inline: int = 0
+    """How many calls the caller makes itself now, before it looks at events again (0: none; it waits)."""
+    is_plain: bool = False
+    """Calls made inline need not go through `perform`: where a reader takes results one by one, each is made
+    when it is asked for, and a stretch of them is told to `observe` (worker `CALLER`), its length that of the
+    calls."""
+    is_timed: bool = True
+    """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
 
 
 class RunStatus:
