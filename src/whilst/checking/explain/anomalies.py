@@ -20,7 +20,7 @@ The first that matches, in this order, gives the name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from whilst.checking.engine.events import Op
@@ -34,15 +34,27 @@ def written_between(touched: Sequence[Touch], first: Touch, last: Touch) -> Touc
 
 
 def _surrounded(
-    touched: Sequence[Touch], *, one_writes: bool, two_writes: bool
-) -> Iterator[tuple[Touch, Touch, Touch]]:
-    """Two accesses of one task, with the first write of another task to what the first of them touched between them."""
-    for one in touched:
-        for two in touched:
-            if (one.is_write, two.is_write) == (one_writes, two_writes) and one.task == two.task:
-                foreign = written_between(touched, one, two)
-                if foreign is not None:
-                    yield one, foreign, two
+    writes: tuple[bool, bool], holds: Callable[[Touch, Touch], bool], pattern: str = "", sentence: str = ""
+) -> Callable[[Sequence[Touch], Sequence[str]], Named | None]:
+    """Finds two accesses of one task for which `holds` is true, with the first write of another task to what the first
+    of them touched between them. `writes` says whether each is a write. A read in a condition is one that decides."""
+
+    def find(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
+        for one in touched:
+            for two in touched:
+                if (one.is_write, two.is_write) == writes and one.task == two.task and holds(one, two):
+                    foreign = written_between(touched, one, two)
+                    if foreign is not None and _decides(one):
+                        return checked(one, foreign, two, names)
+                    if foreign is not None:
+                        return told(pattern, sentence, (one, foreign, two), names)
+        return None
+
+    return find
+
+
+def _decides(read: Touch) -> bool:
+    return not read.is_write and is_in_condition(read.access.location)
 
 
 def told(pattern: str, sentence: str, touched: tuple[Touch, Touch, Touch], names: Sequence[str]) -> Named:
@@ -54,46 +66,11 @@ def told(pattern: str, sentence: str, touched: tuple[Touch, Touch, Touch], names
     return Named(pattern, sentence.format(**said, **lines), tuple(t.index for t in touched))
 
 
-def _lost_update(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
-    """R1(x) W2(x) W1(x)."""
-    for read, foreign, write in _surrounded(touched, one_writes=False, two_writes=True):
-        if overlap(read, write) and not is_in_condition(read.access.location):
-            sentence = "{me} reads {x}, {it} writes it, and {me} then writes what it computed from the old value: "
-            return told("lost update", sentence + "the update of {it} is lost.", (read, foreign, write), names)
-    return None
-
-
-def _checked_itself(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
-    """R1(x) W2(x) W1(x) with the read in a condition: it decides on the very thing that it writes."""
-    for read, foreign, write in _surrounded(touched, one_writes=False, two_writes=True):
-        if overlap(read, write) and is_in_condition(read.access.location):
-            return checked(read, foreign, write, names)
-    return None
-
-
-def _check_then_act(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
-    """R1(x) W2(x) with the read in a condition, and a later write of task 1 that may depend on it."""
-    for read, foreign, write in _surrounded(touched, one_writes=False, two_writes=True):
-        where = read.access.location
-        if is_in_condition(where) and where.file == write.access.location.file:
-            return checked(read, foreign, write, names)
-    return None
-
-
 def checked(read: Touch, foreign: Touch, act: Touch, names: Sequence[str]) -> Named:
     sentence = (
         "{me} checks {x} in line {first}, and {it} changes it in line {middle} before {me} acts on what it saw in "
     )
     return told("check-then-act", sentence + "line {last}.", (read, foreign, act), names)
-
-
-def _in_turns(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
-    """W1(x) W2(x) W1(x), where each change goes on from the last: an iterator, a file, a generator."""
-    for one, foreign, two in _surrounded(touched, one_writes=True, two_writes=True):
-        if overlap(one, two):
-            sentence = "{me} changes {x} twice, in {both}, and {it} changes it in between, in line {middle}."
-            return told("atomicity violation", sentence, (one, foreign, two), names)
-    return None
 
 
 def _lines_of(one: Touch, two: Touch) -> str:
@@ -114,17 +91,6 @@ def too_early(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
                     f"{names[late.task]} writes it in line {late.access.location.line}, and nothing makes it wait.",
                     (read.index, late.index),
                 )
-    return None
-
-
-def _overwritten(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
-    """W1(x) W2(x) R1(x): what a task wrote is gone when it looks again (the WWR of AVIO, Lu et al., ASPLOS 2006)."""
-    for own, foreign, read in _surrounded(touched, one_writes=True, two_writes=False):
-        if overlap(own, read):
-            sentence = (
-                "{me} changes {x} in line {first} and looks at it again in line {last}; {it} changes it in between, "
-            )
-            return told("atomicity violation", sentence + "in line {middle}.", (own, foreign, read), names)
     return None
 
 
@@ -193,17 +159,6 @@ def _split_read(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     return None
 
 
-def _unrepeatable(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
-    """R1(x) W2(x) R1(x)."""
-    for one, foreign, two in _surrounded(touched, one_writes=False, two_writes=False):
-        if overlap(one, two):
-            if is_in_condition(one.access.location):
-                return checked(one, foreign, two, names)
-            sentence = "{me} reads {x} twice, in {both}, and {it} writes it in between."
-            return told("unrepeatable read", sentence, (one, foreign, two), names)
-    return None
-
-
 def _skewed(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
     """R1(x) before W2(x), R1(y) after W2(y): read skew; the other way round, early publication."""
     reads = [t for t in touched if not t.is_write]
@@ -239,14 +194,39 @@ def _skewed(touched: Sequence[Touch], names: Sequence[str]) -> Named | None:
 
 
 FINDERS: Final = (
-    _lost_update,
-    _checked_itself,
+    _surrounded(
+        (False, True),
+        lambda read, write: overlap(read, write) and not _decides(read),
+        "lost update",
+        "{me} reads {x}, {it} writes it, and {me} then writes what it computed from the old value: the update of {it} "
+        "is lost.",
+    ),
+    # It decides on the very thing that it writes.
+    _surrounded((False, True), lambda read, write: overlap(read, write) and _decides(read)),
     _write_skew,
-    _check_then_act,
+    # A later write may depend on what it decides.
+    _surrounded(
+        (False, True), lambda read, act: _decides(read) and read.access.location.file == act.access.location.file
+    ),
     _dirty_write,
     _split_read,
     _skewed,
-    _unrepeatable,
-    _overwritten,
-    _in_turns,
+    _surrounded(
+        (False, False), overlap, "unrepeatable read", "{me} reads {x} twice, in {both}, and {it} writes it in between."
+    ),
+    # What a task wrote is gone when it looks again (the WWR of AVIO, Lu et al., ASPLOS 2006).
+    _surrounded(
+        (True, False),
+        overlap,
+        "atomicity violation",
+        "{me} changes {x} in line {first} and looks at it again in line {last}; {it} changes it in between, in line "
+        "{middle}.",
+    ),
+    # Each change goes on from the last: an iterator, a file, a generator.
+    _surrounded(
+        (True, True),
+        overlap,
+        "atomicity violation",
+        "{me} changes {x} twice, in {both}, and {it} changes it in between, in line {middle}.",
+    ),
 )
