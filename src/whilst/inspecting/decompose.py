@@ -51,39 +51,15 @@ def _with_attributes(
     return Parts(label, [*ordered, *(held for _, held in own)], unordered)
 
 
+def _holding(value: object, *held: object) -> Parts:
+    """Parts of an instance that is its type and what it holds, in this order."""
+    return Parts(type_name(type(value)), held)
+
+
 # ------------------------------------------------------------------------------------------------- containers
-def _list(value: Any) -> Parts:
-    return _with_attributes(value, tuple(list.__iter__(value)))
-
-
-def _tuple(value: Any) -> Parts:
-    return _with_attributes(value, tuple(tuple.__iter__(value)))
-
-
-def _deque(value: Any) -> Parts:
-    return _with_attributes(value, tuple(collections.deque.__iter__(value)), extra=value.maxlen)
-
-
 def _set(value: Any) -> Parts:
     base: Any = set if isinstance(value, set) else frozenset
     return _with_attributes(value, (), list(base.__iter__(value)))
-
-
-def _dict(value: Any) -> Parts:
-    return _with_attributes(value, (), list(dict.items(value)))
-
-
-def _ordered_dict(value: Any) -> Parts:
-    return _with_attributes(value, list(collections.OrderedDict.items(value)))
-
-
-def _default_dict(value: Any) -> Parts:
-    return _with_attributes(value, (value.default_factory,), list(dict.items(value)))
-
-
-def _counter(value: Any) -> Parts:
-    # Counters compare a missing key as zero, so a zero entry makes no difference here either.
-    return _with_attributes(value, (), [pair for pair in dict.items(value) if pair[1] != 0])
 
 
 def _simple_queue(value: Any) -> Parts:
@@ -104,14 +80,6 @@ def _queue(value: Any) -> Parts:
     return Parts((type_name(type(value)), value.maxsize, value.unfinished_tasks), items)
 
 
-def _condition(value: Any) -> Parts:
-    return Parts(type_name(type(value)), (value._lock,))  # noqa: SLF001 - who waits is a matter of the schedule
-
-
-def _iterator(value: Any) -> Parts:
-    return Parts(type_name(type(value)), tuple(value.__reduce__()[1:]))
-
-
 # ---------------------------------------------------------------------------------------------------- scalars
 def _by_repr(value: Any) -> Parts:
     return Parts((type_name(type(value)), repr(value)))
@@ -125,14 +93,6 @@ def _path(value: Any) -> Parts:
     return Parts((type_name(type(value)), pathlib.PurePath.__repr__(twin)))
 
 
-def _bytes_like(value: Any) -> Parts:
-    return Parts(type_name(type(value)), (bytes(value),))
-
-
-def _array(value: Any) -> Parts:
-    return Parts((type_name(type(value)), value.typecode), (value.tobytes(),))
-
-
 def _text_io(value: Any) -> Parts:
     return Parts(type_name(type(value)), () if value.closed else (value.getvalue(), value.tell()))
 
@@ -140,14 +100,6 @@ def _text_io(value: Any) -> Parts:
 def _subclassed_atom(value: Any) -> Parts:
     base: Any = next(base for base in type(value).__mro__ if base in (int, str, bytes, float))
     return _with_attributes(value, (base.__getnewargs__(value)[0],))
-
-
-def _subclassed_bytes(value: Any) -> Parts:
-    return _with_attributes(value, (bytes.__getitem__(value, slice(None)),))
-
-
-def _enum(value: Any) -> Parts:
-    return Parts((type_name(type(value)), getattr(value, "_name_", None) or repr(value)))
 
 
 # ------------------------------------------------------------------------------------------- code and threads
@@ -158,17 +110,9 @@ def _exception(value: Any) -> Parts:
     return _with_attributes(value, inner)
 
 
-def _type(value: Any) -> Parts:
-    return Parts(("type", type_name(value)))
-
-
 def _function(value: Any) -> Parts:
     cells = [_contents(cell) for cell in value.__closure__ or ()]
     return Parts(("function", f"{module_of(value)}.{value.__qualname__}"), cells, list(value.__dict__.items()))
-
-
-def _cell(value: Any) -> Parts:
-    return Parts("cell", (_contents(value),))
 
 
 def _contents(cell: types.CellType) -> object:
@@ -176,10 +120,6 @@ def _contents(cell: types.CellType) -> object:
         return cell.cell_contents
     except ValueError:  # not yet bound
         return NotImplemented
-
-
-def _method(value: Any) -> Parts:
-    return Parts("method", (value.__func__, value.__self__))
 
 
 def _builtin(value: Any) -> Parts:
@@ -192,14 +132,6 @@ def _qualified(value: Any) -> Parts:
     return Parts(("builtin", value.__qualname__))
 
 
-def _module(value: Any) -> Parts:
-    return Parts(("module", value.__name__))
-
-
-def _partial(value: Any) -> Parts:
-    return Parts("partial", (value.func, value.args), list(value.keywords.items()))
-
-
 def _lock(value: Any) -> Parts:
     # Whether it was left held counts; who waits on it is a matter of the schedule.
     return Parts(("lock", type_name(type(value)), repr(value).startswith("<locked")))
@@ -207,10 +139,6 @@ def _lock(value: Any) -> Parts:
 
 def _thing(value: Any) -> Parts:
     return Parts(("thing", type_name(type(value))))
-
-
-def _thread(value: Any) -> Parts:
-    return Parts(("thread", type_name(type(value)), value.daemon))
 
 
 def _logger(value: Any) -> Parts:
@@ -226,10 +154,6 @@ def _generator(value: Any) -> Parts:
             below = getattr(value, inner)
             return Parts((name, value.__qualname__, frame.f_lineno), (below,), list(frame.f_locals.items()))
     return Parts((name, value.__qualname__, "finished"))
-
-
-def _weak(value: Any) -> Parts:
-    return Parts(type_name(type(value)), (value(),))
 
 
 # ------------------------------------------------------------ values of modules that a check should not have to import
@@ -248,39 +172,9 @@ def _future(value: Any) -> Parts:
     return Parts((type_name(type(value)), "done"), (error if error is not None else value.result(),))
 
 
-def _c_value(value: Any) -> Parts:
-    return Parts(type_name(type(value)), (value.value,))
-
-
-def _c_array(value: Any) -> Parts:
-    return Parts(type_name(type(value)), tuple(value))
-
-
 def _c_structure(value: Any) -> Parts:
     names = [field[0] for base in reversed(type(value).__mro__) for field in vars(base).get("_fields_", ())]
     return Parts((type_name(type(value)), *names), [getattr(value, name) for name in names])
-
-
-def _shared_memory(value: Any) -> Parts:
-    # Where in its arena it lies depends on what was freed before.
-    return Parts(type_name(type(value)), (bytes(value.create_memoryview()),))
-
-
-def _semaphore(value: Any) -> Parts:
-    is_zero = value._is_zero()  # noqa: SLF001 - its value is not known on every system
-    return Parts((type_name(type(value)), is_zero))
-
-
-def _over_semaphore(value: Any) -> Parts:
-    return Parts(type_name(type(value)), (vars(value)["_semlock"],))
-
-
-def _over_lock(value: Any) -> Parts:
-    return Parts(type_name(type(value)), (vars(value)["_lock"],))  # who waits is a matter of the schedule
-
-
-def _flag(value: Any) -> Parts:
-    return Parts(type_name(type(value)), (vars(value)["_flag"],))
 
 
 # ------------------------------------------------------------------------------------------------ everything else
@@ -319,69 +213,62 @@ def _taker_of(kind: type) -> Callable[[Any], Parts]:
 
 _EMPTY: Final[tuple[Any, ...]] = ([], (), "", b"", range(0), {}, {}.items(), {}.values(), set(), bytearray())
 _BY_BASE: Final[dict[type, Callable[[Any], Parts]]] = {
-    enum.Enum: _enum,
-    list: _list,
-    tuple: _tuple,
-    collections.deque: _deque,
-    collections.OrderedDict: _ordered_dict,
-    collections.defaultdict: _default_dict,
-    collections.Counter: _counter,
-    dict: _dict,
+    enum.Enum: lambda value: Parts((type_name(type(value)), getattr(value, "_name_", None) or repr(value))),
+    list: lambda value: _with_attributes(value, tuple(list.__iter__(value))),
+    tuple: lambda value: _with_attributes(value, tuple(tuple.__iter__(value))),
+    collections.deque: lambda value: _with_attributes(
+        value, tuple(collections.deque.__iter__(value)), extra=value.maxlen
+    ),
+    collections.OrderedDict: lambda value: _with_attributes(value, list(collections.OrderedDict.items(value))),
+    collections.defaultdict: lambda value: _with_attributes(value, (value.default_factory,), list(dict.items(value))),
+    # Counters compare a missing key as zero, so a zero entry makes no difference here either.
+    collections.Counter: lambda value: _with_attributes(
+        value, (), [pair for pair in dict.items(value) if pair[1] != 0]
+    ),
+    dict: lambda value: _with_attributes(value, (), list(dict.items(value))),
     set: _set,
     frozenset: _set,
-    bytearray: _bytes_like,
-    memoryview: _bytes_like,
-    array.array: _array,
+    **dict.fromkeys((bytearray, memoryview), lambda value: _holding(value, bytes(value))),
+    array.array: lambda value: Parts((type_name(type(value)), value.typecode), (value.tobytes(),)),
     io.StringIO: _text_io,
     io.BytesIO: _text_io,
     io.IOBase: _thing,
     BaseException: _exception,
-    type: _type,
+    type: lambda value: Parts(("type", type_name(value))),
     types.FunctionType: _function,
-    types.MethodType: _method,
+    types.MethodType: lambda value: Parts("method", (value.__func__, value.__self__)),
     types.BuiltinFunctionType: _builtin,
     types.MethodWrapperType: _builtin,
     types.MethodDescriptorType: _qualified,
     types.WrapperDescriptorType: _qualified,
-    types.ModuleType: _module,
-    types.CellType: _cell,
+    types.ModuleType: lambda value: Parts(("module", value.__name__)),
+    types.CellType: lambda value: Parts("cell", (_contents(value),)),
     types.CodeType: lambda value: Parts(("code", value.co_qualname)),
     types.FrameType: _thing,
     types.TracebackType: _thing,
-    functools.partial: _partial,
+    functools.partial: lambda value: Parts("partial", (value.func, value.args), list(value.keywords.items())),
     types.GeneratorType: _generator,
     types.CoroutineType: _generator,
     types.AsyncGeneratorType: _generator,
-    weakref.ref: _weak,
-    weakref.WeakMethod: _weak,
-    threading.Thread: _thread,
+    **dict.fromkeys((weakref.ref, weakref.WeakMethod), lambda value: _holding(value, value())),
+    threading.Thread: lambda value: Parts(("thread", type_name(type(value)), value.daemon)),
     threading.local: _thing,
-    threading.Condition: _condition,
+    # Who waits is a matter of the schedule.
+    threading.Condition: lambda value: _holding(value, vars(value)["_lock"]),
     logging.Logger: _logger,
     logging.Handler: _thing,
     queue.SimpleQueue: _simple_queue,
     queue.Queue: _queue,
-    complex: _by_repr,
-    range: _by_repr,
-    slice: _by_repr,
-    re.Pattern: _by_repr,
-    itertools.count: _by_repr,
-    datetime.date: _by_repr,
-    datetime.time: _by_repr,
-    datetime.timedelta: _by_repr,
-    datetime.tzinfo: _by_repr,
-    decimal.Decimal: _by_repr,
-    fractions.Fraction: _by_repr,
-    uuid.UUID: _by_repr,
+    **dict.fromkeys((complex, range, slice, type(...), type(NotImplemented), re.Pattern, itertools.count), _by_repr),
+    **dict.fromkeys((datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo), _by_repr),
+    **dict.fromkeys((decimal.Decimal, fractions.Fraction, uuid.UUID), _by_repr),
     pathlib.PurePath: _path,
-    type(NotImplemented): _by_repr,
-    type(...): _by_repr,
     int: _subclassed_atom,
     str: _subclassed_atom,
     float: _subclassed_atom,
-    bytes: _subclassed_bytes,
+    bytes: lambda value: _with_attributes(value, (bytes.__getitem__(value, slice(None)),)),
     **dict.fromkeys((type(threading.Lock()), type(threading.RLock())), _lock),
-    **{type(iter(empty)): _iterator for empty in _EMPTY},
+    **dict.fromkeys((type(iter(each)) for each in _EMPTY), lambda it: _holding(it, *it.__reduce__()[1:])),
 }
 _BY_NAME: Final[dict[str, Callable[[Any], Parts]]] = {
     # By name, since none of these modules should be imported for it.
@@ -392,14 +279,16 @@ _BY_NAME: Final[dict[str, Callable[[Any], Parts]]] = {
     "asyncio.futures.Future": _future,
     "contextvars.ContextVar": _thing,
     "_contextvars.ContextVar": _thing,
-    "_ctypes._SimpleCData": _c_value,
-    "_ctypes.Array": _c_array,
+    "_ctypes._SimpleCData": lambda value: _holding(value, value.value),
+    "_ctypes.Array": lambda value: _holding(value, *value),
     "_ctypes.Structure": _c_structure,
-    "multiprocessing.heap.BufferWrapper": _shared_memory,
-    "_multiprocessing.SemLock": _semaphore,
-    "multiprocessing.synchronize.SemLock": _over_semaphore,
-    "multiprocessing.synchronize.Condition": _over_lock,
-    "multiprocessing.synchronize.Event": _flag,
+    # Where in its arena it lies depends on what was freed before.
+    "multiprocessing.heap.BufferWrapper": lambda value: _holding(value, bytes(value.create_memoryview())),
+    # Its value is not known on every system.
+    "_multiprocessing.SemLock": lambda value: Parts((type_name(type(value)), value._is_zero())),  # noqa: SLF001
+    "multiprocessing.synchronize.SemLock": lambda value: _holding(value, vars(value)["_semlock"]),
+    "multiprocessing.synchronize.Condition": lambda value: _holding(value, vars(value)["_lock"]),
+    "multiprocessing.synchronize.Event": lambda value: _holding(value, vars(value)["_flag"]),
     "multiprocessing.connection._ConnectionBase": _thing,
     "multiprocessing.queues.Queue": _thing,
     "multiprocessing.queues.SimpleQueue": _thing,
