@@ -14,7 +14,6 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from whilst.checking.engine.events import Op
-from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
@@ -76,8 +75,7 @@ class Channels:
         """An event; `at`: the part of what is measured that it needs."""
         needs = None if at is None else (lambda state: bool(state[at]))
         writes = 0 if kind in (Op.READ, Op.JOIN) else 2 if kind is Op.TRY else 1
-        sync = Sync(kind, self._of(q).measure, needs, blocks=blocks, writes=writes)
-        self.registry.access_log.sync(site, (2, id(q), None, site, q, sync))
+        self.registry.sync(site, q, kind, self._of(q).measure, needs, blocks=blocks, writes=writes)
 
     def put(
         self,
@@ -162,8 +160,7 @@ def install(registry: ModelRegistry) -> None:
         (simple.get, channels.get),
         (simple.empty, channels.is_empty),
     ]
-    for function, model in table:
-        registry.models[id(function)] = model
+    registry.add_models(table)
 
 
 def _at_once(model: Any, registry: ModelRegistry, site: Site, q: Any, *item: object) -> Any:

@@ -336,5 +336,4 @@ def install(registry: ModelRegistry) -> None:
         table.append((getattr(future, name), model.look(name)))
     for name in ("set_result", "set_exception"):
         table.append((getattr(future, name), model.end(name)))
-    for function, each in table:
-        registry.models[id(function)] = each
+    registry.add_models(table)

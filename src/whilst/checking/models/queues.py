@@ -11,7 +11,6 @@ import queue
 from typing import Any
 
 from whilst.checking.engine.events import Op
-from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.registry import ModelRegistry
 
@@ -49,14 +48,10 @@ def _is_patient(block: bool, timeout: float | None) -> bool:
 def _put(
     registry: ModelRegistry, site: Site, q: Any, item: object, block: bool = True, timeout: float | None = None
 ) -> None:
-    patient = _is_patient(block, timeout)
-
     def needs(state: _State) -> bool:
         return _has_room(state) or _is_shut_down(q)
 
-    kind = Op.ACQUIRE if patient else Op.TRY
-    sync = Sync(kind, functools.partial(_state, q), needs, blocks=patient, writes=1 if patient else 2)
-    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
+    registry.take(site, q, functools.partial(_state, q), needs, is_patient=_is_patient(block, timeout))
     if _is_shut_down(q):
         raise queue.ShutDown  # type: ignore[attr-defined,unused-ignore]  # from 3.13 on
     if not _has_room(_state(q)):
@@ -66,14 +61,10 @@ def _put(
 
 
 def _get(registry: ModelRegistry, site: Site, q: Any, block: bool = True, timeout: float | None = None) -> Any:
-    patient = _is_patient(block, timeout)
-
     def needs(state: _State) -> bool:
         return _has_item(state) or _is_shut_down(q)
 
-    kind = Op.ACQUIRE if patient else Op.TRY
-    sync = Sync(kind, functools.partial(_state, q), needs, blocks=patient, writes=1 if patient else 2)
-    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
+    registry.take(site, q, functools.partial(_state, q), needs, is_patient=_is_patient(block, timeout))
     if not _has_item(_state(q)):
         if _is_shut_down(q):
             raise queue.ShutDown  # type: ignore[attr-defined,unused-ignore]  # from 3.13 on
@@ -90,8 +81,7 @@ def _get_nowait(registry: ModelRegistry, site: Site, q: Any) -> Any:
 
 
 def _look(registry: ModelRegistry, site: Site, q: Any) -> None:
-    sync = Sync(Op.READ, functools.partial(_state, q), writes=0)
-    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
+    registry.sync(site, q, Op.READ, functools.partial(_state, q), writes=0)
 
 
 def _size(registry: ModelRegistry, site: Site, q: Any) -> int:
@@ -110,20 +100,18 @@ def _is_full(registry: ModelRegistry, site: Site, q: Any) -> bool:
 
 
 def _task_done(registry: ModelRegistry, site: Site, q: Any) -> None:
-    sync = Sync(Op.RELEASE, functools.partial(_state, q))
-    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
+    registry.sync(site, q, Op.RELEASE, functools.partial(_state, q))
     if q.unfinished_tasks <= 0:
         raise ValueError("task_done() called too many times")
     q.unfinished_tasks -= 1
 
 
 def _join(registry: ModelRegistry, site: Site, q: Any) -> None:
-    sync = Sync(Op.JOIN, functools.partial(_state, q), _is_done, blocks=True, writes=0)
-    registry.access_log.sync(site, (2, id(q), None, site, q, sync))
+    registry.sync(site, q, Op.JOIN, functools.partial(_state, q), _is_done, blocks=True, writes=0)
 
 
 def _shut_down(registry: ModelRegistry, site: Site, q: Any, immediate: bool = False) -> None:
-    registry.access_log.sync(site, (2, id(q), None, site, q, Sync(Op.RELEASE, functools.partial(_state, q))))
+    registry.sync(site, q, Op.RELEASE, functools.partial(_state, q))
     q.is_shutdown = True
     if immediate:
         while q.queue:
@@ -138,18 +126,15 @@ def _simple(registry: ModelRegistry, site: Site, bound: Any) -> Any:
     measure = q.qsize
 
     def get(block: bool = True, timeout: float | None = None) -> Any:
-        patient = block and timeout is None
-        kind = Op.ACQUIRE if patient else Op.TRY
-        sync = Sync(kind, measure, bool, blocks=patient, writes=1 if patient else 2)
-        registry.access_log.sync(site, (2, id(q), None, site, q, sync))
+        registry.take(site, q, measure, bool, is_patient=block and timeout is None)
         return q.get(False)
 
     def put(item: object, _block: bool = True, _timeout: float | None = None) -> None:
-        registry.access_log.sync(site, (2, id(q), None, site, q, Sync(Op.RELEASE, measure)))
+        registry.sync(site, q, Op.RELEASE, measure)
         q.put(item)
 
     def look() -> Any:
-        registry.access_log.sync(site, (2, id(q), None, site, q, Sync(Op.READ, measure, writes=0)))
+        registry.sync(site, q, Op.READ, measure, writes=0)
         return bound()
 
     if name in ("get", "get_nowait"):
@@ -173,6 +158,5 @@ def install(registry: ModelRegistry) -> None:
     ]
     if hasattr(kind, "shutdown"):
         table.append((kind.shutdown, _shut_down))
-    for function, model in table:
-        registry.models[id(function)] = model
+    registry.add_models(table)
     registry.type_models[queue.SimpleQueue] = _simple

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from whilst.checking.engine.events import Op
-from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.models.signals import Conditions
 from whilst.checking.observe.registry import ModelRegistry
@@ -45,9 +44,7 @@ class Semaphores:
             owner[1] += 1
             return True
         is_patient = block and timeout is None
-        kind, writes = (Op.ACQUIRE, 1) if is_patient else (Op.TRY, 2)
-        sync = Sync(kind, lambda: not semaphore._is_zero(), bool, blocks=is_patient, writes=writes)
-        self.registry.access_log.sync(site, (2, id(semaphore), None, site, semaphore, sync))
+        self.registry.take(site, semaphore, lambda: not semaphore._is_zero(), bool, is_patient=is_patient)
         return self._take(semaphore)
 
     def _take(self, semaphore: Any) -> bool:
@@ -71,8 +68,7 @@ class Semaphores:
         self._give_back(site, semaphore)
 
     def _give_back(self, site: Site, semaphore: Any) -> None:
-        sync = Sync(Op.RELEASE, lambda: not semaphore._is_zero())
-        self.registry.access_log.sync(site, (2, id(semaphore), None, site, semaphore, sync))
+        self.registry.sync(site, semaphore, Op.RELEASE, lambda: not semaphore._is_zero())
         semaphore.release()
         self.owners.pop(id(semaphore), None)
         known = self.taken.get(id(semaphore))
@@ -114,8 +110,7 @@ class Events:
     def _sync(self, site: Site, event: Any, kind: Op, *, blocks: bool = False, writes: int = 0) -> bool:
         flag = event._flag._semlock
         needs = bool if kind in (Op.JOIN, Op.TRY) else None
-        sync = Sync(kind, lambda: not flag._is_zero(), needs, blocks=blocks, writes=writes)
-        self.registry.access_log.sync(site, (2, id(event), None, site, event, sync))
+        self.registry.sync(site, event, kind, lambda: not flag._is_zero(), needs, blocks=blocks, writes=writes)
         return not flag._is_zero()
 
     def wait(self, _registry: ModelRegistry, site: Site, event: Any, timeout: float | None = None) -> bool:
@@ -182,7 +177,6 @@ def install(registry: ModelRegistry) -> None:
         (event.set, events.set),
         (event.clear, events.clear),
     ]
-    for function, model in table:
-        registry.models[id(function)] = model
+    registry.add_models(table)
     raw: Any = getattr(synchronize, "_multiprocessing")  # noqa: B009  # not in typeshed
     registry.type_models[raw.SemLock] = method

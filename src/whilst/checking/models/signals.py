@@ -117,10 +117,7 @@ def _acquire_semaphore(
     if not blocking and timeout is not None:
         raise ValueError("can't specify timeout for non-blocking acquire")
     measure = functools.partial(getattr, semaphore, "_value")
-    is_patient = blocking and timeout is None
-    kind = Op.ACQUIRE if is_patient else Op.TRY
-    sync = Sync(kind, measure, _POSITIVE, blocks=is_patient, writes=1 if is_patient else 2)
-    registry.access_log.sync(site, (2, id(semaphore), None, site, semaphore, sync))
+    registry.take(site, semaphore, measure, _POSITIVE, is_patient=blocking and timeout is None)
     if semaphore._value <= 0:
         return False
     semaphore._value -= 1
@@ -131,7 +128,7 @@ def _release_semaphore(registry: ModelRegistry, site: Site, semaphore: Any, n: i
     if n < 1:
         raise ValueError("n must be one or more")
     measure = functools.partial(getattr, semaphore, "_value")
-    registry.access_log.sync(site, (2, id(semaphore), None, site, semaphore, Sync(Op.RELEASE, measure)))
+    registry.sync(site, semaphore, Op.RELEASE, measure)
     bound = getattr(semaphore, "_initial_value", None)
     if bound is not None and semaphore._value + n > bound:
         raise ValueError("Semaphore released too many times")
@@ -154,20 +151,18 @@ def _flag(event: Any) -> Callable[[], Any]:
 def wait_event(registry: ModelRegistry, site: Site, event: Any, timeout: float | None = None) -> bool:
     """Event.wait."""
     is_patient = timeout is None
-    sync = Sync(Op.JOIN if is_patient else Op.TRY, _flag(event), bool, blocks=is_patient, writes=0)
-    registry.access_log.sync(site, (2, id(event), None, site, event, sync))
+    registry.sync(site, event, Op.JOIN if is_patient else Op.TRY, _flag(event), bool, blocks=is_patient, writes=0)
     return bool(event._flag)
 
 
 def _is_set(registry: ModelRegistry, site: Site, event: Any) -> bool:
-    registry.access_log.sync(site, (2, id(event), None, site, event, Sync(Op.READ, _flag(event), writes=0)))
+    registry.sync(site, event, Op.READ, _flag(event), writes=0)
     return bool(event._flag)
 
 
 def _change_event(value: bool) -> Any:
     def change(registry: ModelRegistry, site: Site, event: Any) -> None:
-        sync = Sync(Op.RELEASE, _flag(event))
-        registry.access_log.sync(site, (2, id(event), None, site, event, sync))
+        registry.sync(site, event, Op.RELEASE, _flag(event))
         event._flag = value
 
     return change
@@ -184,7 +179,7 @@ def _wait_barrier(registry: ModelRegistry, site: Site, barrier: Any, timeout: fl
     """
     scheduler = registry.scheduler
     generations = registry.generations
-    registry.access_log.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
+    registry.sync(site, barrier, Op.RELEASE)
     scheduler.keep.append(barrier)
     if barrier._state < 0:
         raise threading.BrokenBarrierError
@@ -243,12 +238,12 @@ def _break(registry: ModelRegistry, site: Site, barrier: Any) -> None:
 
 
 def _abort_barrier(registry: ModelRegistry, site: Site, barrier: Any) -> None:
-    registry.access_log.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
+    registry.sync(site, barrier, Op.RELEASE)
     _break(registry, site, barrier)
 
 
 def _reset_barrier(registry: ModelRegistry, site: Site, barrier: Any) -> None:
-    registry.access_log.sync(site, (2, id(barrier), None, site, barrier, Sync(Op.RELEASE)))
+    registry.sync(site, barrier, Op.RELEASE)
     registry.generations.setdefault(id(barrier), [_Generation()])
     if barrier._count:
         _finish_generation(registry, site, barrier, "broken")
@@ -278,5 +273,4 @@ def install(registry: ModelRegistry) -> None:
         (threading.Barrier.abort, _abort_barrier),
         (threading.Barrier.reset, _reset_barrier),
     ]
-    for function, model in table:
-        registry.models[id(function)] = model
+    registry.add_models(table)

@@ -211,5 +211,4 @@ def install(registry: ModelRegistry) -> None:
         (threading.get_ident, threads.ident),
         (threading.get_native_id, threads.ident),
     ]
-    for function, model in table:
-        registry.models[id(function)] = model
+    registry.add_models(table)

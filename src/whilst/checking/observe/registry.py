@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from whilst.checking.engine.events import Assumption
+from whilst.checking.engine.events import Assumption, Op
+from whilst.checking.engine.operations import Sync
 from whilst.checking.engine.sites import Site
 from whilst.checking.instrument.left_alone import is_modelled
 from whilst.checking.observe.access_log import AccessLog
@@ -63,6 +64,21 @@ class ModelRegistry:
         self.remote: Callable[..., Callable[[], Any]]  # a call in a process of an executor's
         self.later: list[Any] = []  # models of modules that were loaded later, if they keep anything
         self.late: dict[str, Callable[[Any], None]] = {}  # module -> what installs its models when it is first met
+
+    def add_models(self, table: Iterable[tuple[object, Model]]) -> None:
+        """By function: its model."""
+        self.models.update((id(function), model) for function, model in table)
+
+    def sync(self, site: Site, thing: object, *how: Any, **more: Any) -> None:
+        """One event on a thing, with what `Sync` takes."""
+        self.access_log.sync(site, (2, id(thing), None, site, thing, Sync(*how, **more)))
+
+    def take(
+        self, site: Site, thing: object, measure: Callable[[], Any], needs: Callable[[Any], Any], *, is_patient: bool
+    ) -> None:
+        """Wait until there is something to take, or, without patience, see whether there is."""
+        kind, writes = (Op.ACQUIRE, 1) if is_patient else (Op.TRY, 2)
+        self.sync(site, thing, kind, measure, needs, blocks=is_patient, writes=writes)
 
     def begin(self) -> None:
         """A new execution."""
