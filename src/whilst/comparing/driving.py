@@ -49,14 +49,15 @@ def drive(
     context = copy_context()
     job = Job(next_job_id(), fn, is_coroutine=is_coroutine, context=context, stops_at_error=True)
     values: list[Any] = []
+    source = Source(items)
     policy: InlinePolicy | FixedPolicy
     if not traits_of(config.backend).module:
         policy = InlinePolicy("compared", is_lazy=False)
     else:
-        caveats = Caveats(job, config.backend)
+        caveats = Caveats(job, config.backend, source)
         policy = FixedPolicy(config, workers, "compared", is_batched=True, is_lazy=False, caveats=caveats)
     recorder = Recorder(name_of(fn), start_ns, is_lazy=False)
-    driver = Driver(job, Source(items), policy, ListSink(values), Limits(), recorder, open_backend)
+    driver = Driver(job, source, policy, ListSink(values), Limits(), recorder, open_backend)
     driver.on_progress = on_progress
     try:
         while is_together and not driver.is_over and driver.failed_id is None:

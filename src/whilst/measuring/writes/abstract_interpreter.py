@@ -238,7 +238,8 @@ class Walker:
 
     def touch(self, owner: AbstractValue, names: tuple[str, ...], offset: int) -> None:
         """Call those of an object's methods that are the user's own: what is done here calls them unnamed."""
-        if names and (owner.is_shared or owner.made_by is not None):
+        is_object = owner.is_shared or owner.made_by is not None or (owner.is_argument and owner.is_known)
+        if names and is_object:
             for method in own_methods(owner, names):
                 self.call(method, [ITEM], offset)
 

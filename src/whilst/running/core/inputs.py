@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.measuring.item_lifetime import ItemLifetime
+    from whilst.running.core.glimpse import Glimpse
     from whilst.running.jobs import Job
+
+
+_PLAIN = (int, float, str, bytes, bool, type(None))
 
 
 class Source:
@@ -41,6 +45,8 @@ class Source:
         self._is_lazy = is_lazy
         """Somebody reads results while the run goes on, and may change items to come."""
         self._lifetime: ItemLifetime | None = None
+        self.glimpse: Glimpse | None = None
+        """What the first item was, where that says more than a number or a text does."""
 
     def start(self) -> None:
         """The run begins: from now on the input may be read."""
@@ -94,6 +100,10 @@ class Source:
                     count = len(taken)
             except BaseException as error:
                 self._fail(error)
+        if not first and taken and type(taken[0]) not in _PLAIN:
+            from whilst.running.core.glimpse import Glimpse
+
+            self.glimpse = Glimpse(taken[0])
         self.next_id = first + len(taken)
         if len(taken) < count:
             self._is_over = True

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.measuring.writes.suspects import Scan
+    from whilst.running.core.glimpse import Glimpse
+    from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
 
 _MOST = 3
@@ -24,7 +26,9 @@ _MOST = 3
 class Caveats:
     """Of one run. Called, it gives sentences."""
 
-    def __init__(self, job: Job, backend: str, why_clean: str = "") -> None:
+    def __init__(self, job: Job, backend: str, source: Source, why_clean: str = "") -> None:
+        self._source: Source | None = source
+        self._glimpse: Glimpse | None = None
         self._why_clean = why_clean
         """What kept workers from being forks of the program; "" where they are, or are no processes."""
         self._how = job.how
@@ -35,6 +39,8 @@ class Caveats:
     def without_function(self) -> Callable[[], tuple[str, ...]]:
         """Return what gives the same sentences, and keeps nothing alive but a function that encloses nothing."""
         fn = self._fn
+        if self._source is not None:
+            self._glimpse, self._source = self._source.glimpse, None
         if type(fn) is FunctionType and not fn.__closure__:
             return self
         if type(fn) is BuiltinFunctionType and type(fn.__self__) is ModuleType:
@@ -60,7 +66,8 @@ class Caveats:
         from whilst.running.policies.explain import write_in_words
 
         try:
-            found = scan(fn, None, how=self._how)
+            glimpse = self._glimpse if self._source is None else self._source.glimpse
+            found = scan(fn, None if glimpse is None else glimpse.sample(), how=self._how)
             writes = suspected(found)
         except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
             return ()

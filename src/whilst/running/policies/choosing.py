@@ -128,7 +128,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         is_batched=options.timeout_s is None,
         is_timed=options.timeout_s is not None,
         is_lazy=is_lazy,
-        caveats=Caveats(job, name, why_clean),
+        caveats=Caveats(job, name, source, why_clean),
     )
 
 
