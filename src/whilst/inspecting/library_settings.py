@@ -137,16 +137,21 @@ def _unless(default: object) -> Callable[[object], object]:
     return lambda value: None if value == default else value
 
 
+def _each_by(function: str) -> Callable[[Any, Mapping[Any, object]], None]:
+    """Have what was found, item by item, by that function of the module."""
+
+    def write(module: Any, found: Mapping[Any, object]) -> None:
+        for key, value in found.items():
+            getattr(module, function)(key, value)
+
+    return write
+
+
 def _locale(module: Any) -> object:
     # At its start Python takes the encoding from the environment, and leaves all else as C has it.
     categories = (module.LC_COLLATE, module.LC_MONETARY, module.LC_NUMERIC, module.LC_TIME)
     now = {category: module.setlocale(category) for category in categories}
     return now if any(each not in ("C", "POSIX") for each in now.values()) else None
-
-
-def _set_locale(module: Any, found: Mapping[int, str]) -> None:
-    for category, value in found.items():
-        module.setlocale(category, value)
 
 
 def _digits(module: Any) -> object:
@@ -161,15 +166,6 @@ _LEVELS: Final = {50: "CRITICAL", 40: "ERROR", 30: "WARNING", 20: "INFO", 10: "D
 def _level_names(module: Any) -> object:
     names = {level: name for level, name in module._levelToName.items() if _LEVELS.get(level) != name}  # noqa: SLF001
     return names or None
-
-
-def _set_level_names(module: Any, found: Mapping[int, str]) -> None:
-    for level, name in found.items():
-        module.addLevelName(level, name)
-
-
-def _numpy_errors(module: Any) -> object:
-    return _unless({"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"})(module.geterr())
 
 
 _PRINTING: Final = {
@@ -195,11 +191,6 @@ def _pandas_options(module: Any) -> object:
     return found or None
 
 
-def _set_pandas_options(module: Any, found: Mapping[str, object]) -> None:
-    for key, value in found.items():
-        module.set_option(key, value)
-
-
 _SETTINGS: Final = (
     _Setting(
         "the field size limit of csv",
@@ -207,7 +198,7 @@ _SETTINGS: Final = (
         lambda module: _unless(131072)(module.field_size_limit()),
         lambda module, value: module.field_size_limit(value),
     ),
-    _Setting("the locale", "_locale", _locale, _set_locale),
+    _Setting("the locale", "_locale", _locale, _each_by("setlocale")),
     _Setting("the limit of digits of integers", "sys", _digits, lambda module, n: module.set_int_max_str_digits(n)),
     _Setting(
         "the default time-out of sockets",
@@ -215,16 +206,23 @@ _SETTINGS: Final = (
         lambda module: module.getdefaulttimeout(),
         lambda module, value: module.setdefaulttimeout(value),
     ),
-    _Setting("the names of logging's levels", "logging", _level_names, _set_level_names),
+    _Setting("the names of logging's levels", "logging", _level_names, _each_by("addLevelName")),
     _Setting(
         "the class of logging's loggers",
         "logging",
         lambda module: _unless(module.Logger)(module.getLoggerClass()),
         lambda module, kind: module.setLoggerClass(kind),
     ),
-    _Setting("numpy's error state", "numpy", _numpy_errors, lambda module, found: module.seterr(**found)),
+    _Setting(
+        "numpy's error state",
+        "numpy",
+        lambda module: _unless({"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"})(
+            module.geterr()
+        ),
+        lambda module, found: module.seterr(**found),
+    ),
     _Setting("numpy's print options", "numpy", _numpy_printing, lambda module, found: module.set_printoptions(**found)),
-    _Setting("pandas' options", "pandas._config.config", _pandas_options, _set_pandas_options),
+    _Setting("pandas' options", "pandas._config.config", _pandas_options, _each_by("set_option")),
     _Setting(
         "the largest image that Pillow opens",
         "PIL.Image",

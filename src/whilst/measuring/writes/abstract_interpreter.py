@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from whilst._record import Record
+from whilst.inspecting import ownership
 from whilst.inspecting.cpython import exception_table_of, line_of
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
@@ -74,38 +75,27 @@ class Call(Record):
     """Within `with warnings.catch_warnings()`: filters are what they were afterwards."""
 
 
-class Frame:
-    """A code object with what its names stand for."""
+class Frame(Record):
+    """A code object with what its names stand for, and who is told of what it does."""
 
-    def __init__(
-        self,
-        code: types.CodeType,
-        names: Mapping[str, object],
-        free: Mapping[str, AbstractValue],
-        variables: dict[str, AbstractValue],
-        *,
-        is_locked: bool = False,
-        guard: Guard | None = None,
-    ) -> None:
-        self.code = code
-        self.globals = names
-        self.free = free
-        self.variables = variables
-        self.is_locked = is_locked
-        self.guard = guard
-        self.on_call: Callable[[Call], AbstractValue] = lambda _call: UNKNOWN
-        self.is_put_back = False
-        self.on_lock: Callable[[Call], None] = lambda _call: None
-        """`lock.acquire(…)`, `lock.release()`."""
-        self.on_store: Callable[[Store], None] = lambda _store: None
-        self.on_return: Callable[[AbstractValue], None] = lambda _abstract: None
-        self.on_identity: Callable[[AbstractValue, AbstractValue], None] = lambda _one, _other: None
-        """`one is other`."""
-        self.is_lock: Callable[[AbstractValue], bool] = lambda _abstract: False
-        self.returned: AbstractValue | None = None
-        self.nested: list[types.CodeType] = []
-        self.given: dict[types.CodeType, AbstractValue] = {}
-        """What functions made here were first called with: for a comprehension what it goes through."""
+    code: types.CodeType
+    globals: Mapping[str, object]
+    free: Mapping[str, AbstractValue]
+    variables: dict[str, AbstractValue]
+    nested: list[types.CodeType]
+    """Of the functions made here."""
+    given: dict[types.CodeType, AbstractValue]
+    """What functions made here were first called with: for a comprehension what it goes through."""
+    is_locked: bool
+    guard: Guard | None
+    is_put_back: bool
+    on_call: Callable[[Call], AbstractValue]
+    on_lock: Callable[[Call], None]
+    """`lock.acquire(…)`, `lock.release()`."""
+    on_store: Callable[[Store], None]
+    on_return: Callable[[AbstractValue], None]
+    on_identity: Callable[[AbstractValue, AbstractValue], None]
+    """`one is other`."""
 
 
 class Walker:
@@ -119,6 +109,7 @@ class Walker:
         self.locked: list[tuple[int, int]] = []  # protected ranges of `with lock:`
         self.put_back: list[tuple[int, int]] = []  # those of `with warnings.catch_warnings():`
         self.holds = frame.is_locked
+        self.returned: AbstractValue | None = None
         self.line: int | None = frame.code.co_firstlineno
         self.keywords: tuple[str, ...] = ()
         self.falls_through = True
@@ -226,7 +217,7 @@ class Walker:
         is_put_back = self.frame.is_put_back or _is_within(offset, self.put_back)
         is_locked = self.is_locked_at(offset)
         call = Call(callee, tuple(arguments), names, self.line, is_locked, self.guard, is_put_back)
-        if callee.attribute in ("acquire", "release") and callee.owner and self.frame.is_lock(callee.owner):
+        if callee.attribute in ("acquire", "release") and callee.owner and ownership.is_lock(callee.owner.value):
             self.frame.on_lock(call)
             self.lock_depth = max(0, self.lock_depth + (1 if callee.attribute == "acquire" else -1))
             return FRESH
@@ -263,7 +254,7 @@ class Walker:
         return self.load_variable(name)
 
     def enter_with(self, instruction: dis.Instruction, manager: AbstractValue) -> None:
-        if self.frame.is_lock(manager):
+        if ownership.is_lock(manager.value):
             self.locked += _protected(self.frame.code, instruction.offset)
         if manager.made_by is not None and manager.made_by.__name__ == "catch_warnings":
             self.put_back += _protected(self.frame.code, instruction.offset)

@@ -66,7 +66,7 @@ def walk(frame: Frame) -> AbstractValue:
         else:
             walker.unknown(instruction)
         walker.leave(instruction)
-    return frame.returned or FRESH
+    return walker.returned or FRESH
 
 
 @functools.lru_cache(maxsize=512)
@@ -503,4 +503,4 @@ def _load_special(walker: Walker, instruction: dis.Instruction) -> None:
 def _return_value(walker: Walker, _instruction: dis.Instruction) -> None:
     abstract = walker.pop()
     walker.frame.on_return(abstract)
-    walker.frame.returned = joined(walker.frame.returned, abstract)
+    walker.returned = joined(walker.returned, abstract)

@@ -410,16 +410,16 @@ class _Scanner:
         call: Call,
     ) -> AbstractValue:
         place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
-        frame = Frame(code, names, free, variables, is_locked=call.is_locked, guard=call.guard)
-        frame.is_put_back = call.is_put_back
-        frame.on_lock = self._use_lock
-        frame.on_call = lambda inner: self._call_from(frame, inner, place.format(line=inner.line))
-        frame.on_store = lambda store: self.suspicions.store(store, place.format(line=store.line), frame)
-        frame.is_lock = lambda abstract: abstract.is_known and ownership.is_lock(abstract.value)
+        frame = Frame(
+            code, names, free, variables, [], {}, call.is_locked, call.guard, call.is_put_back,
+            on_call=lambda inner: self._call_from(frame, inner, place.format(line=inner.line)),
+            on_lock=self._use_lock,
+            on_store=lambda store: self.suspicions.store(store, place.format(line=store.line), frame),
+            on_return=self._returns,
+            on_identity=self._compare_identity,
+        )  # fmt: skip
         self.depth += 1
         try:
-            frame.on_return = self._returns
-            frame.on_identity = self._compare_identity
             returned = walk(frame)
             for inner in frame.nested:  # lambdas, comprehensions, inner functions: taken to be called
                 outer = {**free, **frame.variables}
