@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -211,6 +212,35 @@ def test_an_exception_in_every_order_is_no_proof_unless_it_is_meant() -> None:
     assert whilst.check(Account, [slip, slip], raises=[KeyError]).answer is Answer.INCONCLUSIVE
     with pytest.raises(CheckError, match="raises= is one or more types of exceptions"):
         whilst.check(Account, [slip], raises=["AttributeError"])  # type: ignore[list-item]
+
+
+class Box:
+    def __init__(self) -> None:
+        self.items = [1]
+        self.lock = threading.Lock()
+
+
+def refuse(box: Box) -> None:
+    raise ValueError("closed")
+
+
+def take(box: Box) -> None:
+    if box.items:
+        box.items.pop()
+
+
+def take_locked(box: Box) -> None:
+    with box.lock:
+        take(box)
+
+
+def test_the_exception_that_no_order_raises_is_the_one_that_is_named() -> None:
+    found = whilst.check(Box, [refuse, take, take], raises=ValueError)
+    assert found.answer is Answer.RAISES
+    assert found.counterexample is not None
+    said = found.counterexample.sentence
+    assert re.match(r"take [12] raises IndexError\('pop from empty list'\), as in no sequential order: ", said)
+    assert whilst.check(Box, [refuse, take_locked, take_locked], raises=ValueError).is_isolated
 
 
 def test_a_thread_local_is_made_with_all_it_was_given() -> None:

@@ -155,7 +155,7 @@ def test_a_wake_up_before_the_wait_is_lost(tmp_path: Path) -> None:
 def test_an_exception_is_named_with_its_task() -> None:
     results = (TaskResult(True), TaskResult(True, None, KeyError("k")))
     found = named("R0x R1x W1x W0x", answer=Answer.RAISES, results=results)
-    assert found.sentence.startswith("bob raises KeyError, as in no sequential order: ann reads state.x")
+    assert found.sentence.startswith("bob raises KeyError('k'), as in no sequential order: ann reads state.x")
 
 
 def test_changes_of_two_tasks_in_turns_have_a_name() -> None:

@@ -57,7 +57,11 @@ def look(state: State) -> None:
     state.z = int(state.lock.locked())
 
 
-@pytest.mark.parametrize("tasks", list(itertools.permutations((try_first, try_second, look))), ids=str)
+@pytest.mark.parametrize(
+    "tasks",
+    list(itertools.permutations((try_first, try_second, look))),
+    ids=lambda tasks: "-".join(task.__name__ for task in tasks),
+)
 def test_a_try_that_failed_may_succeed_when_it_goes_first(tasks: tuple[Callable[[State], None], ...]) -> None:
     """What a look and a failed try come to hangs on who was there before: neither stands for the other."""
     seen: list[str] = []

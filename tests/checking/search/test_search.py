@@ -59,6 +59,41 @@ def test_identical_tasks_are_run_in_one_order_alone(task: Any, tasks: int, runs:
     assert found == (set(range(1, tasks + 1)) if task is add else {tasks})
 
 
+class Late(Counter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_open, self.more = False, 0
+
+
+def look_then_add(s: Late) -> None:
+    is_open = s.is_open
+    for _ in range(3):
+        s.value += 1
+    if is_open:
+        s.more += 1
+
+
+def open_then_add(s: Late) -> None:
+    s.is_open = True
+    for _ in range(3):
+        s.value += 1
+    s.more += 1
+
+
+def test_what_an_early_switch_alone_shows_to_be_shared_is_learnt_early() -> None:
+    found = set()
+
+    def note(execution: Execution) -> bool:
+        found.add((execution.state.value, execution.state.more))
+        return False
+
+    with Explorer(Program(Late, (look_then_add, open_then_add))) as explorer:
+        report = search(explorer, SearchConfig(random_executions=0), note)
+    assert report.guarantee is Guarantee.EVERY_INTERLEAVING
+    assert found == {(value, more) for value in range(2, 7) for more in (1, 2)}
+    assert 64 < report.warm_up < 100
+
+
 def test_preemptions_are_bounded_one_after_the_other() -> None:
     report, found = values(add, add, add, preemptions=0)
     assert report.guarantee is Guarantee.PREEMPTIONS

@@ -298,8 +298,11 @@ class Checker:
         return self._explained(answer, self.explorer.run(choices, record=True), is_shortest=False)
 
     def _explained(self, answer: Answer, execution: Execution, *, is_shortest: bool) -> tuple[Counterexample, str]:
-        endings = tuple(self.judge.sequential.endings.values())
-        example = counterexample_of(answer, execution, self.judge.measure, endings, is_shortest=is_shortest)
+        known = self.judge.sequential
+        endings, errors = tuple(known.endings.values()), known.raised
+        example = counterexample_of(
+            answer, execution, self.judge.measure, endings, known_errors=errors, is_shortest=is_shortest
+        )
         return example, self.token(execution)
 
     def token(self, execution: Execution) -> str:

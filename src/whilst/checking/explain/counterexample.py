@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import linecache
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from whilst.checking.engine.events import Access, Op, SourceLocation, Status
@@ -43,14 +43,17 @@ def counterexample_of(
     measure: Measure,
     sequential: Sequence[Ending],
     *,
+    known_errors: Collection[tuple[int, str]] = (),
     is_shortest: bool = False,
 ) -> Counterexample:
-    """The data of a recorded execution; its state must still be the live one."""
+    """The data of a recorded execution; its state must still be the live one. `known_errors`: what tasks raise in
+    sequential orders (see `Judged.raised`)."""
     names = all_names(execution, measure)
     facts = measure.facts(execution.state, execution.results) if execution.status is Status.DONE else {}
     reached, possible = _telling(Ending(facts), sequential)
     differing = [name for name in reached.facts if all(end.facts.get(name) != reached.facts[name] for end in possible)]
-    named = name_of(answer, execution, names, differing)
+    raising = [t for t, r in enumerate(execution.results) if measure.error_key(t, r) not in known_errors]
+    named = name_of(answer, execution, names, differing, raising)
     moments = _moments(execution, set(named.accesses))
     return Counterexample(
         tasks=names,

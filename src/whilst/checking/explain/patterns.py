@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from whilst.checking.engine.events import Access, Op, Status
 from whilst.checking.explain.anomalies import FINDERS, checked, told, too_early, written_between
@@ -24,12 +25,21 @@ from whilst.checking.explain.conflicts import (
 )
 from whilst.checking.explain.deadlocks import name_of_deadlock
 from whilst.checking.explorer.execution import Execution
+from whilst.inspecting.descriptions import short
 from whilst.model.verdict import Answer
 
+_MOST_OF_AN_ERROR: Final = 160  # characters of what an exception says
 
-def name_of(answer: Answer, execution: Execution, names: Sequence[str], differing: Sequence[str] = ()) -> Named:
+
+def name_of(
+    answer: Answer,
+    execution: Execution,
+    names: Sequence[str],
+    differing: Sequence[str] = (),
+    raising: Sequence[int] | None = None,
+) -> Named:
     """Name what happened in this execution, which was recorded; `names` are the tasks', `differing` the paths of what
-    ends otherwise than in any order ("state.n")."""
+    ends otherwise than in any order ("state.n"), `raising` the tasks that raise what they raise in none (None: all)."""
     if answer is Answer.DEADLOCK:
         return name_of_deadlock(execution, names)
     if answer is Answer.LIVELOCK:
@@ -46,14 +56,15 @@ def name_of(answer: Answer, execution: Execution, names: Sequence[str], differin
         return Named("broken invariant", f"The invariant does not even hold after {order}, one after the other.")
     if answer is Answer.RAISES:
         for task, result in enumerate(execution.results):
-            if result.error is not None:
+            if result.error is not None and (raising is None or task in raising):
                 found = (
                     _entered_twice(touches(accesses), task, names, result.error)
                     or _changed_while_iterated(touches(accesses), task, names, result.error)
                     or _checked_in_vain(touches(accesses), task, names)
                     or _anomaly(accesses, names, differing)
                 )
-                said = f"{names[task]} raises {type(result.error).__name__}, as in no sequential order: "
+                what = short(result.error, _MOST_OF_AN_ERROR) if result.error.args else type(result.error).__name__
+                said = f"{names[task]} raises {what}, as in no sequential order: "
                 return Named(found.pattern, said + _uncapitalised(found.sentence, names), found.accesses)
     return _anomaly(accesses, names, differing)
 

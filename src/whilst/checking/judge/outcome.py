@@ -67,10 +67,14 @@ class Measure:
     def errors(self, results: Sequence[TaskResult]) -> dict[tuple[int, str], BaseException]:
         """What was raised, by what an exception is compared by."""
         return {
-            (self.classes[task] if task < len(self.classes) else -1, type_name(type(result.error))): result.error
+            self.error_key(task, result): result.error
             for task, result in enumerate(results)
             if result.error is not None
         }
+
+    def error_key(self, task: int, result: TaskResult) -> tuple[int, str]:
+        """What the exception that a task raised is compared by."""
+        return self.classes[task] if task < len(self.classes) else -1, type_name(type(result.error))
 
     def facts(self, state: object, results: Sequence[TaskResult]) -> dict[str, str]:
         """The same ending by name, for a reader."""

@@ -9,13 +9,14 @@ first counterexample is enough). Without a stop the report says what guarantee w
 from __future__ import annotations
 
 import importlib
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from whilst.checking.engine.events import Status
-from whilst.checking.explorer.execution import Execution, Limits
+from whilst.checking.explorer.execution import Execution, Limits, Plan
 from whilst.checking.explorer.explorer import Explorer
 from whilst.checking.search.parallel import ParallelSearch, search_in_parallel
 from whilst.checking.search.strategy import (
@@ -64,6 +65,8 @@ class SearchReport:
 _PROGRESS_EVERY_S = 0.5
 _ESTIMATE_AT = 50  # executions after which the first estimate is made
 _LOOK_EVERY = 50
+_SCOUT_AT: Final = 64  # executions of one search, after which a few look ahead
+_SCOUTS: Final = 8
 _WARMING = 5  # executions at most ahead of those that switch at every instruction
 _STRENGTH = tuple(Guarantee)
 _ENDINGS = (Status.DONE, Status.DEADLOCK, Status.BROKEN)
@@ -221,7 +224,7 @@ def _run(
             explorer,
             strategy,
             lambda execution: spent.take(execution, strategy.label),  # noqa: B023  # called in this round alone
-            lambda: _is_enough(strategy, spent, parallel),  # noqa: B023
+            lambda: _stop(strategy, spent, parallel),  # noqa: B023
         )
         if ended is Ended.LEARNT:
             spent.forget()
@@ -237,17 +240,30 @@ def _run(
         return ended, strategy.guarantee()
 
 
-def _is_enough(strategy: Strategy, spent: _Spent, parallel: ParallelSearch | None) -> bool:
-    """Between two executions: whether the budget is used up, or workers are to join in."""
+def _stop(strategy: Strategy, spent: _Spent, parallel: ParallelSearch | None) -> Ended | None:
+    """Between two executions: the budget is used up, workers are to join in, or it has to start over."""
     if spent.executions % _LOOK_EVERY == 0:
         spent.share = strategy.explored_share()
         if spent.executions == _ESTIMATE_AT:
             spent.estimate_from(strategy)
     if spent.is_out_of_budget(strategy.share_of_budget):
-        return True
-    return (
-        parallel is not None and spent.elapsed_s >= spent.config.parallel_after_s and strategy.remainder() is not None
-    )
+        return Ended.ENOUGH
+    if spent.executions == _SCOUT_AT and not strategy.is_sample and _scout(spent):
+        return Ended.LEARNT
+    can_share = parallel is not None and spent.elapsed_s >= spent.config.parallel_after_s
+    return Ended.ENOUGH if can_share and strategy.remainder() is not None else None
+
+
+def _scout(spent: _Spent) -> bool:
+    """Whether a few random schedules show that more places are shared. A search varies the end of an execution first:
+    what only an early switch brings about it would come to late, to start over with all of it."""
+    draws = random.Random(spent.config.seed)  # noqa: S311  # repeatable on purpose
+    has_learnt = False
+    for _ in range(_SCOUTS):
+        spent.warm_up += 1
+        spent.explorer.execute(Plan(picker=lambda _task, enabled: draws.choice(enabled)))
+        has_learnt = spent.explorer.learn() or has_learnt
+    return has_learnt
 
 
 def _in_parallel(
@@ -307,7 +323,7 @@ def _at_every_instruction(
                     _warm_up(inner)
                 for kind in explorer.access_log.dropped:
                     inner.access_log.let_go(kind)
-                run_strategy(inner, each(inner, config), take, lambda: False)
+                run_strategy(inner, each(inner, config), take, lambda: None)
     return tried, hidden
 
 

@@ -112,9 +112,9 @@ class Ended(Enum):
 
 
 def run_strategy(
-    explorer: Explorer, strategy: Strategy, take: Callable[[Execution], bool], is_enough: Callable[[], bool]
+    explorer: Explorer, strategy: Strategy, take: Callable[[Execution], bool], stop: Callable[[], Ended | None]
 ) -> Ended:
-    """Make its executions until none is left, `take(execution)` is true, or `is_enough()` between two of them.
+    """Make its executions until none is left, `take(execution)` is true, or `stop()` between two of them says why.
 
     Raises:
         DivergedError: an execution did not follow its plan.
@@ -130,6 +130,7 @@ def run_strategy(
             return Ended.STOPPED
         strategy.note(execution)
         plan = strategy.next_plan()
-        if plan is not None and is_enough():
-            return Ended.ENOUGH
+        why = stop() if plan is not None else None
+        if why is not None:
+            return why
     return Ended.EXHAUSTED

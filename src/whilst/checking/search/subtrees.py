@@ -173,7 +173,9 @@ def explore(
         return piece.stopped_at is not None
 
     try:
-        ended = run_strategy(explorer, strategy, count_and_take, lambda: is_enough(piece.executions))
+        ended = run_strategy(
+            explorer, strategy, count_and_take, lambda: Ended.ENOUGH if is_enough(piece.executions) else None
+        )
     except DivergedError as error:
         piece.differs = str(error)
         return piece
