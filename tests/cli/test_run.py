@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from whilst.cli.loading import load_object
+
 MODULE = """
 import os, signal, sys, time
 
@@ -140,6 +142,11 @@ def test_a_name_that_is_not_there_is_answered_with_what_is(folder: Path) -> None
     near, far = (whilst(folder, f"shop:{name}", "--items", "items.txt") for name in ("duble", "zzz"))
     assert (near.returncode, near.stderr) == (2, "whilst: shop has no 'duble'. Did you mean 'double'?\n")
     assert far.stderr == "whilst: shop has no 'zzz'. It has chatty, double, odd, once, picky, slow.\n"
+
+
+@pytest.mark.parametrize("name", ["json:loads", "json::loads"])
+def test_one_colon_or_two_name_the_same(name: str) -> None:
+    assert load_object(name) is json.loads
 
 
 def test_wrong_usage_names_the_help_that_tells_the_right_one(folder: Path) -> None:

@@ -204,6 +204,27 @@ def test_a_report_without_timelines_is_a_table() -> None:
     assert "share of work" not in text
 
 
+class Wide(Report):
+    def table(self) -> Sequence[Sequence[str]]:
+        names = [f"measured {at}" for at in range(8)]
+        return [("mode", *names, "results"), *((mode, *"12345678", "same") for mode in ("sequential", "parallel"))]
+
+
+@pytest.mark.parametrize("width", [24, 40, 60])
+def test_a_table_that_is_too_wide_goes_on_below_with_the_names_of_its_rows(width: int) -> None:
+    lines = Wide().to_text(width=width).splitlines()
+    assert len([line for line in lines if line.startswith("mode  ")]) == len(
+        [line for line in lines if line.startswith("sequential  ")]
+    )
+    cells = [cell for line in lines if line.startswith("sequential  ") for cell in line.split()[1:]]
+    assert cells == [*"12345678", "same"]
+    assert max(map(cell_len, lines)) <= max(width, len("sequential  measured 0"))
+
+
+def test_a_table_that_fits_is_one() -> None:
+    assert Wide().to_text(width=140).count("mode  ") == 1
+
+
 def test_what_can_not_be_drawn_is_named() -> None:
     with pytest.raises(NotDrawableError, match="int can't be drawn"):
         picture_of(3)

@@ -24,7 +24,12 @@ INCONCLUSIVE: Final = 3
 @click.argument("what", required=False)
 @click.option("--budget", default="60", show_default=True, help='Seconds, "2 min" or "5000 executions".')
 @click.option(
-    "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes that share the search."
+    "--jobs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that share the search.",
 )
 @click.option("--operations", is_flag=True, help="NAME is (make, operations), as for whilst.check_operations.")
 @click.option("--confirm", is_flag=True, help="Run a counterexample's tasks in real threads: does it happen? (10 s)")

@@ -61,6 +61,7 @@ def cli() -> None:
       whilst plan day.toml                     plan a day in all four modes
       whilst compare day.toml                  perform it, and compare with the plan
       whilst compare shop:fetch --items urls   your own function, in every mode
+      whilst check bank.py::deposits           each and any interleaving
       whilst show timeline.json --html out.html
     """
 

@@ -22,7 +22,7 @@ class InputError(WhilstError, ValueError):
 
 
 def load_object(name: str) -> object:
-    """Import what "module:name" (or "path/to/file.py:name") says; the name may have dots.
+    """Import what "module:name" (or "path/to/file.py:name") says; the name may have dots, the colon may be two.
 
     The current directory comes first on the import path, as it does for `python -m`.
 
@@ -33,6 +33,7 @@ def load_object(name: str) -> object:
     if not colon or not place or not path:
         raise InputError(f"{name!r} names no function; write MODULE:FUNCTION, e.g. shop:fetch or jobs/shop.py:fetch.")
     found: object = _load_module(place)
+    path = path.removeprefix(":")  # as `whilst check` and pytest write it
     for part in path.split("."):
         try:
             found = getattr(found, part)

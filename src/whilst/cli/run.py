@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -41,7 +43,9 @@ _READER_GONE = 141
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Per call."
 )
-@click.option("--retries", type=click.IntRange(min=0), default=0, help="For calls lost to a worker that died.")
+@click.option(
+    "--retries", type=click.IntRange(min=0), default=0, metavar="N", help="For calls lost to a worker that died."
+)
 @click.option("--seed", type=int, help="The same random draws for each item in every mode.")
 @click.option("--output", type=_FILE, metavar="FILE", help="One JSON line an item, in order (default: stdout).")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Remember finished calls; a run that was killed goes on.")
@@ -169,11 +173,17 @@ def _message(error: BaseException) -> str:
         return f"its message can't be had: __str__ raised {type(failure).__name__}"
 
 
+def _wrapped(text: str) -> str:
+    """At words, for a terminal; a file or a pipe has it in one line."""
+    columns = shutil.get_terminal_size().columns
+    return textwrap.fill(text, columns, break_long_words=False) if sys.stderr.isatty() else text
+
+
 def _summarise(stream: Any, done: int, failed: int, total: int, elapsed_s: float) -> None:
     counts = f"{done:,} of {total:,} calls in {elapsed_s:.2f} s"
     failures = f", {failed:,} failed" if failed else ""
     click.echo(f"{counts}{failures}.", err=True)
-    click.echo(str(stream.decision), err=True)
+    click.echo(_wrapped(str(stream.decision)), err=True)
     timeline = stream.timeline
     if timeline:
         click.echo(timeline.to_text().rstrip(), err=True)

@@ -30,6 +30,7 @@ from whilst.showing.verdict_text import verdict_text
 
 _WIDEST_NAME: Final = 24
 _PERCENT_WIDTH: Final = 7
+_GAP: Final = 2
 
 
 def show(value: object, console: Console | None = None) -> None:
@@ -66,8 +67,9 @@ def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableT
         yield Text(printable(picture.title, glyphs), "bold")
         yield Text()
     for table in picture.tables:
-        yield _table(table, glyphs)
-        yield Text()
+        for block in _blocks(table, width):
+            yield _table(block, glyphs)
+            yield Text()
     for note in picture.notes:
         yield Text(printable(note, glyphs))
     if picture.timelines and picture.notes:
@@ -277,12 +279,38 @@ def _legend(glyphs: Glyphs) -> Text:
     return legend
 
 
+def _blocks(rows: Sequence[Sequence[str]], width: int) -> Iterator[Sequence[Sequence[str]]]:
+    """As many columns as fit, the others under them; each block begins with the first column, which names the rows."""
+    first, *others = range(len(rows[0]))
+    block, taken = [first], _least_width(rows, first)
+    for at in others:
+        wanted = _GAP + _least_width(rows, at)
+        if taken + wanted > width and len(block) > 1:
+            yield [[row[each] for each in block] for row in rows]
+            block, taken = [first], _least_width(rows, first)
+        block.append(at)
+        taken += wanted
+    yield [[row[each] for each in block] for row in rows]
+
+
+def _least_width(rows: Sequence[Sequence[str]], at: int) -> int:
+    """Cells below which a column would lose something: figures are not wrapped, and words not broken."""
+    cells = [row[at] for row in rows]
+    parts = cells if is_figure(cells[1:]) else [word for cell in cells for word in cell.split()]
+    return max(map(cell_len, parts), default=0)
+
+
 def _table(rows: Sequence[Sequence[str]], glyphs: Glyphs) -> Table:
     heading, *body = rows
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for at, name in enumerate(heading):
         right = is_figure([row[at] for row in body])
-        table.add_column(Text(printable(name, glyphs)), justify="right" if right else "left", no_wrap=right)
+        table.add_column(
+            Text(printable(name, glyphs)),
+            justify="right" if right else "left",
+            no_wrap=right,
+            min_width=_least_width(rows, at),
+        )
     for row in body:
         table.add_row(*(Text(printable(cell, glyphs)) for cell in row))
     return table

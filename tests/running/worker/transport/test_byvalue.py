@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from _thread import allocate_lock as thread_lock
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,10 @@ def test_a_function_of_singledispatch_goes_by_value_with_what_is_registered() ->
     assert (copy.__name__, copy.__doc__) == ("name", "The name of what it is.")
     copy.register(str, len)
     assert (copy("four"), original("four")) == (4, "object")
+
+
+def test_a_class_that_stands_in_its_module_under_another_name_goes_by_that() -> None:
+    own = type(thread_lock())  # `_thread.lock`, which is no name there
+    given = pickle.loads(byvalue.dumps([own, lambda: own], None))
+    assert given[0] is own
+    assert given[1]() is own

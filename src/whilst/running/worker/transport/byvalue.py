@@ -100,6 +100,8 @@ def _pickler_class() -> Any:
         generic: Any = functools.singledispatch(len)
 
         def reducer_override(pickler: Any, value: Any) -> Any:
+            if isinstance(value, type) and (place := _alias_of(value)):
+                return getattr, place
             reduced = base.reducer_override(pickler, value)
             is_by_name = reduced is NotImplemented
             return (
@@ -111,6 +113,18 @@ def _pickler_class() -> Any:
         members = {"dispatch_table": ChainMap(ours, base.dispatch_table), "reducer_override": reducer_override}
         _picklers.append(type("ByValuePickler", (base,), members))
     return _picklers[0]
+
+
+def _alias_of(kind: type) -> tuple[ModuleType, str] | None:
+    """Where a class of an importable module stands, if not under its own name: `_thread.lock` is `LockType` there.
+
+    cloudpickle would build such a class anew from its members, which one written in C does not survive.
+    """
+    module = sys.modules.get(kind.__module__)
+    if type(module) is not ModuleType or kind.__name__ in vars(module) or not is_importable(kind.__module__):
+        return None
+    name = next((name for name, value in list(vars(module).items()) if value is kind), None)
+    return None if name is None else (module, name)
 
 
 def _rebuild_code(make: Callable[..., CodeType], args: tuple[Any, ...], filename: str) -> CodeType:
