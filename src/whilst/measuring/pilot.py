@@ -22,7 +22,7 @@ from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.reachable import AROUND, Found, Reachable, libraries_of
 from whilst.measuring.writes.scan import scan
 from whilst.measuring.writes.snapshots import Watchlist, fingerprint, settings_left
-from whilst.measuring.writes.suspects import Scan
+from whilst.measuring.writes.suspects import Reach, Scan
 
 if TYPE_CHECKING:
     from whilst.measuring import payload
@@ -122,6 +122,7 @@ class Pilot:
         self._strays: dict[str, model.Write] = {}
         self._watchlist: Watchlist | None = None
         self._before: Mapping[str, object] | None = None
+        self._sample: object = ABSENT
         self._item_before: object = None
         self._item_after: object = None
         self._item_writes: tuple[model.Write, ...] = ()
@@ -135,6 +136,7 @@ class Pilot:
         """Scan the function with an item at hand, and take the first look at what it may write. Once."""
         if self._watchlist is None:
             self.scan = scan(self.fn, item, how=self.how)
+            self._sample = item
             self._watchlist = Watchlist(self.scan)
             self._item_after = _print_of(item)
             if self.reachable is None:
@@ -283,7 +285,7 @@ class Pilot:
         """
         # Imported where something is weighed: calls that wait are on their way before that.
         from whilst.measuring import payload
-        from whilst.measuring.roundtrip import parts_of, why_unlike, why_unlike_sent
+        from whilst.measuring.roundtrip import parts_of, why_not_the_one, why_unlike, why_unlike_sent
 
         if self.function is None:
             self.function = payload.measure_function(self.fn)
@@ -296,6 +298,8 @@ class Pilot:
             or why_unlike_sent(known, "the function")
             or ("" if is_forked else _unsendable_variable(known))
             or ("" if is_inherited else why_unlike_sent([item], "its argument"))
+            # Small items are sent even where others are inherited.
+            or why_not_the_one((item, *(self.rest or ())), "its argument", known, self.fn)
             or why_unlike(result, "its result", [id(each) for each in (*known, *parts_of(item))], map(id, known))
         )
 
@@ -404,6 +408,19 @@ class Pilot:
         if self.scan.seeds_itself:  # its draws follow from a seed of its own, wherever it is called
             found = [write for write in found if not write.is_random]
         return tuple(found)
+
+    def share_what_is_written(self, items: Sequence[object]) -> bool:
+        """Do two of these items have in common what a call changes of its own?"""
+        from whilst.measuring.shared_parts import share_parts
+
+        changed = [each.changed for each in self.scan.suspects if each.reach is Reach.ARGUMENT and not each.is_hint]
+        if not changed or any(each is ABSENT for each in changed):
+            return share_parts(items)
+        if all(each is self._sample for each in changed):
+            among = set(map(id, items))
+            return share_parts(items, lambda part: id(part) in among)
+        kinds = set(map(type, changed))
+        return share_parts(items, lambda part: type(part) in kinds)
 
     @property
     def unclear(self) -> bool:

@@ -20,6 +20,7 @@ from whilst.inspecting.objects import attributes_of
 _MOST: Final = 400
 _MOST_OF_ONE: Final = 64
 _MOST_TRIED: Final = 8
+_MOST_SENT: Final = 4096
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
 _BY_NAME: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Enum)
 """What is pickled as a name, and is the same object where the name leads."""
@@ -36,7 +37,7 @@ def why_unlike(value: object, noun: str, known: Iterable[int] = (), shared: Iter
         known: ids of objects that were there before the call, and are more than their contents to others.
         shared: ids of those that all calls see: who changes one through a result changes it for all.
     """
-    if id(value) in frozenset(shared) and _may_change(value):
+    if id(value) in frozenset(shared) and may_change(value):
         return f"{noun} is the one {type(value).__qualname__} that all calls share, of which a worker would give a copy"
     known = frozenset(known)
     tried: set[type] = set()
@@ -66,6 +67,30 @@ def why_unlike_sent(values: Iterable[object], noun: str) -> str:
     return ""
 
 
+def why_not_the_one(items: Iterable[object], noun: str, known: Iterable[object], fn: object) -> str:
+    """Return why a copy of an item is not found where the function looks for the item's own; "" where it is.
+
+    Args:
+        items: what would be sent.
+        noun: how to call one of them.
+        known: what the function can reach. What is equal to nothing but itself is found in there by its identity.
+        fn: what it is bound to is there for its methods, and not looked for.
+    """
+    own = getattr(fn, "__self__", None)
+    alone = {
+        id(part)
+        for value in known
+        for part in parts_of(value)
+        if part is not own and (type(part) is object or _is_itself_alone(part))
+    }
+    if not alone:
+        return ""
+    for part in islice((part for item in items for part in parts_of(item)), _MOST_SENT):
+        if id(part) in alone:
+            return f"{noun} holds the one and only {_name_of(part)} that the function knows, and a worker has a copy"
+    return ""
+
+
 def parts_of(value: object) -> Iterable[object]:
     """The value and what it holds, as far as that is cheap to see."""
     todo, seen = [value], set[int]()
@@ -84,7 +109,8 @@ def parts_of(value: object) -> Iterable[object]:
             todo += [held for _, held in islice(attributes_of(part), _MOST_OF_ONE)]
 
 
-def _may_change(value: object) -> bool:
+def may_change(value: object) -> bool:
+    """Can it be changed: a container, or an object of the user's own that is not frozen?"""
     if isinstance(value, (list, dict, set, bytearray)):
         return True
     if isinstance(value, (*_BY_NAME, tuple)) or not ownership.is_own_type(type(value)):

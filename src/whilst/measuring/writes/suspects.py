@@ -43,6 +43,8 @@ class Suspect(Record):
     guard: Guard | None = None
     reverts: bool = False
     """Of a setting: it is what it was once the call is over."""
+    changed: object = ABSENT
+    """What is changed itself, where the code tells which object that is."""
     is_hint: bool = False
     """The code of a library says so, at a glance: where calls can be watched, they tell whether it is true."""
 

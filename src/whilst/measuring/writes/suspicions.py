@@ -63,6 +63,8 @@ class Suspicions:
         if kind:
             if first.is_shared:
                 self.suspect(Reach.STATEFUL, f"{kind} that all calls use, {first.name}", first, call, where)
+            else:
+                self.write(first, call, where)
         else:
             self.write(first, call, where)
 
@@ -199,11 +201,16 @@ class Suspicions:
     ) -> None:
         root = target.root if target.root is not ABSENT else target.value
         locked, guard = call.is_locked, call.guard
-        self.suspects.append(Suspect(what, where, reach, root, "", locked, guard, reverts, is_hint=self.hints))
+        self.suspects.append(
+            Suspect(what, where, reach, root, "", locked, guard, reverts, target.value, is_hint=self.hints)
+        )
 
     def _add(self, reach: Reach, what: str, target: AbstractValue, store: Store, where: str) -> None:
         root, slot, locked, guard = target.root, target.attribute, store.is_locked, store.guard
-        self.suspects.append(Suspect(what, where, reach, root, slot, locked, guard, is_hint=self.hints))
+        changed = target.owner.value if slot and target.owner is not None else target.value
+        self.suspects.append(
+            Suspect(what, where, reach, root, slot, locked, guard, changed=changed, is_hint=self.hints)
+        )
 
 
 def _sets_itself(method: object) -> bool:

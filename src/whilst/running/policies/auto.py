@@ -54,6 +54,8 @@ _DRIFT: Final = 2.0
 _WORKS: Final = 0.3
 """From this share of CPU time on calls work; that they take longer by the clock is for want of a core."""
 _MOST_RETRIES_OF_REFUSED: Final = 16
+_LOOKED_AT: Final = 4096
+"""Items to come."""
 
 
 class _Stage:
@@ -254,12 +256,18 @@ class AutoPolicy(Policy):
 
     def _begin_with_coroutines(self) -> None:
         """Coroutine functions wait by their nature: nothing is gained by waiting for a first one alone."""
+        from dataclasses import replace
+
         from whilst.running.policies.concurrency_limit import AdaptiveLimit
 
         pilot, controller = self._calls.pilot, self._controller
         self._stage = _Stage.RUN
-        pilot.look_into(None)
-        writes = pilot.writes
+        items = self._source.peek(_LOOKED_AT)
+        pilot.look_into(items[0] if items else None)
+        writes = list(pilot.writes)
+        if items and any(write.is_of_item for write in writes) and pilot.share_what_is_written(items):
+            writes = [replace(write, spoils_threads=write.spoils_threads or write.is_of_item) for write in writes]
+        writes.sort(key=lambda write: not write.spoils_threads)
         if writes and any(write.spoils_threads and not write.is_random for write in writes):
             controller.decision = model.Decision(
                 model.Mode.SEQUENTIAL, "inline", 0,

@@ -228,7 +228,9 @@ class EvidenceCollector:
             return profile
         items = self._source.peek(_LOOKED_AT)
         if items is not None and len({id(item) for item in items}) == len(items):
-            return profile
+            made = () if self._calls.last is None else self._calls.last[:1]
+            if not self._calls.pilot.share_what_is_written((*made, *items)):
+                return profile
         writes = [
             replace(write, what=f"{write.what}, which may be another call's too", spoils_threads=True)
             if write.is_of_item

@@ -1,0 +1,174 @@
+"""Items that have parts in common with each other, or with the function: `auto` gives what a `for` loop gives."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import whilst
+
+COUNT = 12
+
+
+def work() -> None:
+    end = time.thread_time() + 0.006
+    while time.thread_time() < end:
+        pass
+
+
+def pause(number: int) -> None:
+    time.sleep(0.004 if number % 2 else 0.002)
+
+
+class Account:
+    def __init__(self) -> None:
+        self.total = 0
+
+
+class Transfer:
+    def __init__(self, account: Account, number: int) -> None:
+        self.account, self.number = account, number
+
+    def make(self) -> int:
+        total = self.account.total
+        pause(self.number)
+        self.account.total = total + self.number
+        return self.account.total
+
+
+def transfers() -> list[Transfer]:
+    accounts = [Account(), Account()]
+    return [Transfer(accounts[k % 2], k) for k in range(COUNT)]
+
+
+class Node:
+    def __init__(self, number: int, before: Node | None) -> None:
+        self.number, self.before, self.is_done = number, before, False
+
+
+def nodes() -> list[Node]:
+    return list(itertools.accumulate(range(COUNT), lambda before, k: Node(k, before), initial=Node(0, None)))
+
+
+def is_done_before(node: Node) -> bool:
+    pause(node.number)
+    node.is_done = True
+    return node.before is None or node.before.is_done
+
+
+def add(pair: tuple[list[int], int]) -> int:
+    pause(pair[1])
+    pair[0].append(pair[1])
+    return len(pair[0])
+
+
+def smear(view: Any) -> float:
+    pause(int(view[0]))
+    view[5:] += view[0]
+    return float(view.sum())
+
+
+def overlapping() -> list[Any]:
+    base = np.arange(200.0)
+    return [base[k * 5 : k * 5 + 40] for k in range(COUNT)]
+
+
+def draw(held: dict[Any, Any]) -> int:
+    work()
+    return int(next(held["numbers"]))
+
+
+def holding_one_iterator() -> list[dict[Any, Any]]:
+    numbers = itertools.count()
+    return [{**dict.fromkeys(range(300), k), "numbers": numbers} for k in range(COUNT)]
+
+
+class Owner:
+    pass
+
+
+MISSING, FIRST, SECOND = Owner(), Owner(), Owner()
+PRICES = {FIRST: 1, SECOND: 2}
+
+
+class Row:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.owner = FIRST if number % 2 else SECOND
+        self.value = MISSING if number % 3 else number
+
+
+def rows() -> list[Row]:
+    return [Row(k) for k in range(3 * COUNT)]
+
+
+def price(row: Row) -> int:
+    work()
+    return PRICES.get(row.owner, 0)
+
+
+def is_missing(row: Row) -> bool:
+    work()
+    return row.value == MISSING
+
+
+CASES: dict[str, tuple[Callable[[], Sequence[Any]], Callable[[Any], object]]] = {
+    "an object that is changed by a method": (transfers, Transfer.make),
+    "each other": (nodes, is_done_before),
+    "a list": (lambda: list(zip([[0]] * COUNT, range(COUNT), strict=True)), add),
+    "memory": (overlapping, smear),
+    "an iterator": (holding_one_iterator, draw),
+    "keys of the function's": (rows, price),
+    "a sentinel of the function's": (rows, is_missing),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_results_are_those_of_a_loop(name: str) -> None:
+    make, call = CASES[name]
+    assert list(whilst.map(call, make())) == [call(item) for item in make()]
+
+
+def test_coroutines_that_change_a_common_part_take_turns() -> None:
+    async def change(transfer: Transfer) -> int:
+        total = transfer.account.total
+        await asyncio.sleep(0)
+        transfer.account.total = total + transfer.number
+        return transfer.account.total
+
+    results = whilst.map(change, transfers())
+    assert list(results) == [transfer.make() for transfer in transfers()]
+    assert "its own argument" in str(results.decision)
+
+
+class Page:
+    def __init__(self, number: int, session: Account) -> None:
+        self.number, self.session, self.text = number, session, ""
+
+    def fetch(self) -> str:
+        pause(0)
+        self.text = str(self.number + self.session.total)
+        return self.text
+
+
+def keep(page: dict[str, Any]) -> int:
+    pause(0)
+    page["answer"] = page["number"] + page["settings"]["limit"]
+    return int(page["answer"])
+
+
+def test_what_is_only_read_may_be_common() -> None:
+    session, settings = Account(), {"limit": 3}
+    pages = [Page(k, session) for k in range(30)]
+    results = whilst.map(Page.fetch, pages)
+    assert list(results) == [page.text for page in pages] == [str(k) for k in range(30)]
+    assert results.decision.mode == "concurrent"
+    held = whilst.map(keep, [{"number": k, "settings": settings} for k in range(30)])
+    assert list(held) == list(range(3, 33))
+    assert held.decision.mode == "concurrent"
