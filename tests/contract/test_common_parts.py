@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -89,6 +90,11 @@ def holding_one_iterator() -> list[dict[Any, Any]]:
     return [{**dict.fromkeys(range(300), k), "numbers": numbers} for k in range(COUNT)]
 
 
+def number_from(pair: tuple[random.Random, int]) -> float:
+    pause(pair[1])
+    return pair[0].random()
+
+
 class Owner:
     pass
 
@@ -124,6 +130,7 @@ CASES: dict[str, tuple[Callable[[], Sequence[Any]], Callable[[Any], object]]] = 
     "a list": (lambda: list(zip([[0]] * COUNT, range(COUNT), strict=True)), add),
     "memory": (overlapping, smear),
     "an iterator": (holding_one_iterator, draw),
+    "a generator": (lambda: list(zip([random.Random(3)] * COUNT, range(COUNT), strict=True)), number_from),
     "keys of the function's": (rows, price),
     "a sentinel of the function's": (rows, is_missing),
 }

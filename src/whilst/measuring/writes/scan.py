@@ -310,6 +310,8 @@ class _Scanner:
         kind = ownership.stateful_kind(value, name) if owner.is_known else ""
         if kind and owner.is_shared:
             self.suspicions.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
+        elif kind and owner.is_argument:
+            self.suspicions.write(owner, call, where)
         elif owner.attribute == _LOGGER and name in ownership.MUTATORS:
             self.suspicions.suspects.append(
                 Suspect("a logger", where, Reach.SHARED, ABSENT, "", call.is_locked, call.guard, is_hint=True)

@@ -129,7 +129,7 @@ class Suspicions:
         kind = ownership.stateful_kind(owner.value, name) if owner.is_known else ""
         if kind and owner.is_shared:
             self.suspect(Reach.STATEFUL, f"{kind} that all calls use, {owner.name}", owner, call, where)
-        elif (
+        elif (kind and owner.is_argument) or (
             (name in ownership.MUTATORS or name == "set")  # as that of a ConfigParser
             and (owner.is_shared or owner.is_argument)
             and ownership.is_container(owner.value)  # `session.put` sends, and changes nothing here
