@@ -72,14 +72,6 @@ def _get(registry: ModelRegistry, site: Site, q: Any, block: bool = True, timeou
     return q._get()
 
 
-def _put_nowait(registry: ModelRegistry, site: Site, q: Any, item: object) -> None:
-    _put(registry, site, q, item, block=False)
-
-
-def _get_nowait(registry: ModelRegistry, site: Site, q: Any) -> Any:
-    return _get(registry, site, q, block=False)
-
-
 def _look(registry: ModelRegistry, site: Site, q: Any) -> None:
     registry.sync(site, q, Op.READ, functools.partial(_state, q), writes=0)
 
@@ -148,8 +140,8 @@ def install(registry: ModelRegistry) -> None:
     table: list[tuple[object, Any]] = [
         (kind.put, _put),
         (kind.get, _get),
-        (kind.put_nowait, _put_nowait),
-        (kind.get_nowait, _get_nowait),
+        (kind.put_nowait, functools.partial(_put, block=False)),
+        (kind.get_nowait, functools.partial(_get, block=False)),
         (kind.qsize, _size),
         (kind.empty, _is_empty),
         (kind.full, _is_full),

@@ -154,20 +154,14 @@ def install(registry: ModelRegistry) -> None:
     def leave(_registry: ModelRegistry, site: Site, lock: Any, *_details: object) -> None:
         semaphores.release(site, lock._semlock)
 
-    def enter_condition(registry: ModelRegistry, site: Site, condition: Any) -> bool:
-        return enter(registry, site, condition._lock)
-
-    def leave_condition(registry: ModelRegistry, site: Site, condition: Any, *_details: object) -> None:
-        leave(registry, site, condition._lock)
-
     kind: Any = synchronize.SemLock
     condition: Any = synchronize.Condition
     event: Any = synchronize.Event
     table: list[tuple[Any, Callable[..., Any]]] = [
         (kind.__enter__, enter),
         (kind.__exit__, leave),
-        (condition.__enter__, enter_condition),
-        (condition.__exit__, leave_condition),
+        (condition.__enter__, lambda _, site, it: enter(registry, site, it._lock)),
+        (condition.__exit__, lambda _, site, it, *_how: leave(registry, site, it._lock)),
         (condition.wait, conditions.wait),
         (condition.wait_for, conditions.wait_for),
         (condition.notify, conditions.notify),

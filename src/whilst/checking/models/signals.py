@@ -100,14 +100,6 @@ class Conditions:
         self.notify(registry, site, condition, len(self.waiters.get(id(condition), ())))
 
 
-def _enter_condition(registry: ModelRegistry, site: Site, condition: Any) -> Any:
-    return registry.locks.acquire(site, condition._lock)
-
-
-def _leave_condition(registry: ModelRegistry, site: Site, condition: Any, *_details: object) -> None:
-    registry.locks.release(site, condition._lock)
-
-
 # ---------------------------------------------------------------------- semaphores
 
 
@@ -133,10 +125,6 @@ def _release_semaphore(registry: ModelRegistry, site: Site, semaphore: Any, n: i
     if bound is not None and semaphore._value + n > bound:
         raise ValueError("Semaphore released too many times")
     semaphore._value += n
-
-
-def _leave_semaphore(registry: ModelRegistry, site: Site, semaphore: Any, *_details: object) -> None:
-    _release_semaphore(registry, site, semaphore)
 
 
 _POSITIVE = functools.partial(operator.lt, 0)
@@ -259,12 +247,12 @@ def install(registry: ModelRegistry) -> None:
         (threading.Condition.wait_for, conditions.wait_for),
         (threading.Condition.notify, conditions.notify),
         (threading.Condition.notify_all, conditions.notify_all),
-        (threading.Condition.__enter__, _enter_condition),
-        (threading.Condition.__exit__, _leave_condition),
+        (threading.Condition.__enter__, lambda _, site, condition: registry.locks.acquire(site, condition._lock)),
+        (threading.Condition.__exit__, lambda _, site, condition, *_how: registry.locks.release(site, condition._lock)),
         (threading.Semaphore.acquire, _acquire_semaphore),
         (threading.Semaphore.release, _release_semaphore),
         (threading.BoundedSemaphore.release, _release_semaphore),
-        (threading.Semaphore.__exit__, _leave_semaphore),
+        (threading.Semaphore.__exit__, lambda _, site, it, *_how: _release_semaphore(registry, site, it)),
         (threading.Event.wait, wait_event),
         (threading.Event.is_set, _is_set),
         (threading.Event.set, _change_event(True)),
