@@ -39,8 +39,8 @@ def test_a_format_is_one_entry_and_the_commands_offer_it(
     page = tmp_path / "out.txt"
     assert main(["show", saved(concurrent, tmp_path / "t.json"), "--again", str(page)]) == 0
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
-    with pytest.raises(WhilstError, match="'svg' is no format to write; pass one of 'html', 'perfetto', 'again'"):
-        concurrent.to_file(page, "svg")
+    with pytest.raises(WhilstError, match=r"'none' is no format to write; pass one of 'html', .*'again'"):
+        concurrent.to_file(page, "none")
 
 
 def test_json_gives_the_timeline_back(concurrent: Timeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
