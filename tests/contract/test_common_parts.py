@@ -179,3 +179,17 @@ def test_what_is_only_read_may_be_common() -> None:
     held = whilst.map(keep, [{"number": k, "settings": settings} for k in range(30)])
     assert list(held) == list(range(3, 33))
     assert held.decision.mode == "concurrent"
+
+
+def test_whoever_reads_results_may_change_the_items_to_come() -> None:
+    """As a running total does: the loop then has to take turns with its calls."""
+
+    def total(cell: list[int]) -> int:
+        pause(1)
+        return cell[0]
+
+    cells = [[k] for k in range(20)]
+    for number, result in enumerate(whilst.imap(total, cells)):
+        if number + 1 < len(cells):
+            cells[number + 1][0] += result
+    assert [cell[0] for cell in cells] == list(itertools.accumulate(range(20)))

@@ -138,7 +138,7 @@ class Pilot:
             self.scan = scan(self.fn, item, how=self.how)
             self._sample = item
             self._watchlist = Watchlist(self.scan)
-            self._item_after = _print_of(item)
+            self._item_after = print_of(item)
             if self.reachable is None:
                 self.reachable = Reachable(self.fn)
                 self._note_thread_state(self.reachable, item)
@@ -176,7 +176,7 @@ class Pilot:
         """A call is about to be made: look at what it may change, start the GIL probe, read the clocks."""
         if self._watchlist is not None:
             self._before = settings_now()
-            self._item_before = _print_of(item)
+            self._item_before = print_of(item)
             self._gil_probe = GilProbe([lock for _, lock in self._locks])
         self.files.begin(item)
         if self._input_prints:
@@ -220,7 +220,7 @@ class Pilot:
                     name = f"{name}.{change.slot}" if change.slot.isidentifier() else f"{name}, {change.slot}"
                 is_synchronized = not is_own_type(type(change.value)) and holds_lock(change.value)
                 self._strays[name] = model.Write(name, is_confirmed=True, spoils_threads=not is_synchronized)
-            self._item_after = _print_of(item)
+            self._item_after = print_of(item)
             if self._item_after != self._item_before:
                 what = "its own argument"
                 self._item_writes = (model.Write(what, is_confirmed=True, spoils_threads=False, is_of_item=True),)
@@ -494,7 +494,8 @@ def may_change(item: object) -> bool:
     return item is not ABSENT and not isinstance(item, (int, float, str, bytes, tuple, frozenset, type(None)))
 
 
-def _print_of(item: object) -> object:
+def print_of(item: object) -> object:
+    """Return what is another once the item was changed, as far as a cheap look tells; None for what can't be."""
     if not may_change(item):
         return None
     try:

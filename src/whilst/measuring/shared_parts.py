@@ -15,7 +15,7 @@ from whilst.measuring.roundtrip import may_change, parts_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_MOST_PARTS: Final = 8192
+_MOST_PARTS: Final = 2048
 """About 10 ms."""
 
 

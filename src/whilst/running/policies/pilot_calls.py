@@ -113,6 +113,8 @@ class PilotCalls:
         """The last call."""
         self.last: tuple[object, object] | None = None
         """Item and result of the last call that gave one."""
+        self._next_print: object = None
+        """Of the next item, as it was when the last call was over; None where it can't be seen, or can't change."""
         self.limited_native_s: float | None = None
         """Seconds of a call with BLAS and OpenMP held to one thread, once that was tried."""
 
@@ -214,7 +216,7 @@ class PilotCalls:
 
     def is_enough(self) -> bool:
         """Does the first call tell all? It mostly waited, and its function writes nothing."""
-        if self.last is None or self._unseen is not None:
+        if self.last is None or self._unseen is not None or self._next_print is not None:
             return False
         from whilst.measuring.pilot import may_change
 
@@ -231,6 +233,8 @@ class PilotCalls:
 
     def another(self) -> Finished:
         """Make one call (or some short ones together) under the GIL probe."""
+        from whilst.measuring.pilot import print_of
+
         pilot = self.pilot
         first = self._source.next_id
         is_pulled = self._source.peek(1) is None
@@ -245,6 +249,8 @@ class PilotCalls:
         if not items:
             return _nothing(first)
         pilot.look_into(items[0])
+        if self._next_print is not None and print_of(items[0]) != self._next_print:
+            pilot.note_input("which whoever reads the results changes")
         if self._is_trial_due():
             return self._try_limited(first, items)
         pilot.begin(items[0])
@@ -310,6 +316,11 @@ class PilotCalls:
         self.call_s = lap.alone_s
         if not finished.errors:
             self.last = (items[0], finished.values[0])
+        following = self._source.peek(1) if self._is_lazy else None
+        if following:
+            from whilst.measuring.pilot import print_of
+
+            self._next_print = print_of(following[0])
 
     def _size(self) -> int:
         """How many calls to watch together: short ones must add up to something the GIL probe can see."""
