@@ -154,7 +154,20 @@ def test_random_switches_bring_out_state_that_is_not_seen() -> None:
         report = search(explorer, config, is_wrong, objection=is_wrong)
     assert report.guarantee is Guarantee.EVERY_INTERLEAVING
     assert report.executions == 1
+    assert report.hidden[0].startswith("hidden state: ")
     assert "test_search.py" in report.hidden[0]
+
+
+def test_what_a_bounded_search_did_not_come_to_is_no_hidden_state() -> None:
+    with Explorer(Program(Counter, (add, add))) as explorer:
+        report = search(
+            explorer,
+            SearchConfig(preemptions=0, random_executions=100),
+            lambda _: False,
+            objection=lambda execution: execution.state.value < 2,
+        )
+    assert report.guarantee is Guarantee.PREEMPTIONS
+    assert report.hidden[0].startswith("beyond what was searched, a random schedule of single instructions ended")
 
 
 def test_what_lies_outside_the_process_is_one_shared_thing_and_said() -> None:

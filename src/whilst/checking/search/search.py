@@ -179,7 +179,7 @@ def search(
     elif spent.cut_short:
         vouched, reason = replace(vouched, guarantee=Guarantee.NONE), spent.cut_short
     elif vouched.guarantee is not Guarantee.NONE and objection is not None:
-        tried, hidden = _at_every_instruction(explorer, config, strategies, objection)
+        tried, hidden = _at_every_instruction(explorer, config, strategies, objection, vouched.guarantee)
     return SearchReport(
         guarantee=vouched.guarantee,
         executions=spent.executions,
@@ -295,21 +295,28 @@ def _in_parallel(
 
 
 def _at_every_instruction(
-    explorer: Explorer, config: SearchConfig, strategies: list[type[Strategy]], objection: Objection
+    explorer: Explorer,
+    config: SearchConfig,
+    strategies: list[type[Strategy]],
+    objection: Objection,
+    searched: Guarantee,
 ) -> tuple[int, str]:
     """Whether executions that switch at any instruction end in ways not known: how many were made, and what is
     wrong."""
     tried, hidden = 0, ""
+    if searched is Guarantee.EVERY_INTERLEAVING:
+        ended = "hidden state: a random schedule of single instructions ended in a way that no interleaving of the "
+        ended += "accesses seen does"
+    else:
+        ended = "beyond what was searched, a random schedule of single instructions ended in a way that no sequential "
+        ended += "order does: give it more time (budget=)"
 
     def take(execution: Execution) -> bool:
         nonlocal tried, hidden
         if execution.status in _ENDINGS:
             tried += 1
             if objection(execution):
-                hidden = (
-                    "hidden state: a random schedule of single instructions ended in a way that no interleaving of "
-                    f"the accesses seen does; its last switch was at {_last_switch(execution)}"
-                )
+                hidden = f"{ended}; its last switch was at {_last_switch(execution)}"
         return bool(hidden)
 
     limits = Limits(explorer.limits.steps * 20, explorer.limits.seconds)
