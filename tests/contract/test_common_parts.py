@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -193,3 +195,24 @@ def test_whoever_reads_results_may_change_the_items_to_come() -> None:
         if number + 1 < len(cells):
             cells[number + 1][0] += result
     assert [cell[0] for cell in cells] == list(itertools.accumulate(range(20)))
+
+
+class Guarded:
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+
+def wait_guarded(item: Guarded) -> bool:
+    with item.lock:
+        time.sleep(0.002)
+        return True
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_lock_of_an_item_that_this_thread_holds_keeps_calls_here(*, is_held: bool) -> None:
+    """Another thread would wait for it for ever, since the lock is given back only after the run."""
+    items = [Guarded() for _ in range(40)]
+    with items[-1].lock if is_held else contextlib.nullcontext():
+        results = whilst.map(wait_guarded, items)
+    assert list(results) == [True] * 40
+    assert (results.decision.mode.value == "sequential") is is_held

@@ -7,6 +7,7 @@ node before it, a view of the same array.
 from __future__ import annotations
 
 import sys
+import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,27 @@ def share_parts(items: Iterable[object], is_changed: Callable[[object], bool] | 
         if parts > _MOST_PARTS:
             break
     return _overlap(arrays)
+
+
+def hold_lock_of_this_thread(items: Sequence[object]) -> bool:
+    """Whether this thread has taken a reentrant lock that an item holds: the call can take it here, and nowhere else.
+
+    Args:
+        items: of one kind; where the first holds no such lock, the others are not looked at.
+    """
+    kinds = (type(threading.RLock()), threading.Condition)
+    parts = 0
+    for item in items:
+        locks = 0
+        for part in parts_of(item):
+            parts += 1
+            if isinstance(part, kinds):
+                locks += 1
+                if part._is_owned():  # type: ignore[union-attr]  # noqa: SLF001 - what a Condition asks its lock
+                    return True
+        if not locks or parts > _MOST_PARTS:
+            break
+    return False
 
 
 def _may_change(part: object) -> bool:
