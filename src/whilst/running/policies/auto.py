@@ -16,6 +16,7 @@ flight (`throttling`) is made again with fewer.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from whilst import model
 from whilst.errors import MachineLimitError, NotPicklableError
@@ -87,6 +88,8 @@ class AutoPolicy(Policy):
         self._controller = Controller()
         self._known_evidence: EvidenceCollector | None = None
         self._history: list[Change] = []
+        self._said: Callable[[], Decision] = too_short
+        """What there is to say where nothing is looked into."""
         self._stretch = 1
         self._call_s = 0.0
         """Of the calls made inline."""
@@ -217,7 +220,7 @@ class AutoPolicy(Policy):
             if later is not None:
                 return later
         if not (self._controller.is_decided or self._history or self._refused):
-            return too_short
+            return self._said
         decision = self.decision()
         return lambda: decision
 
@@ -225,7 +228,7 @@ class AutoPolicy(Policy):
         if self._pilot_coroutines is not None:
             self._pilot_coroutines.close()
         elif self._stage is not _Stage.FIRST and self._controller.config is INLINE and not self._history:
-            self._calls.remember(self._call_s, self._inline_calls)
+            self._calls.remember(self._call_s, self._inline_calls, self.decision_later)
         self._controller.close()
         self._awaiter.close()
 
@@ -247,8 +250,12 @@ class AutoPolicy(Policy):
         if self._call_s < _TINY_S:
             self._stage = _Stage.SHORT
             self._stretch = max(1, min(64, int(STRETCH_S / max(self._call_s, 1e-6))))
-        elif left * self._call_s < _NOT_WORTH_S or self._calls.is_known(left, self._calls.call_s):
+        elif left * self._call_s < _NOT_WORTH_S:
             self._stage = _Stage.SHORT
+        elif self._calls.is_known(left, self._calls.call_s):
+            self._stage = _Stage.SHORT
+            said = self._calls.said_of_last()
+            self._said = too_short if said is None else partial(_as_last_time, said)
         else:
             self._stage = _Stage.PILOT
             if self._calls.is_enough():
@@ -444,3 +451,10 @@ class AutoPolicy(Policy):
 
     def _note(self, text: str) -> None:
         self._history.append(model.Change(round((time.perf_counter_ns() - self._start_ns) / 1e9, 4), text))
+
+
+def _as_last_time(said: Callable[[], Decision]) -> Decision:
+    from dataclasses import replace
+
+    decision = said()
+    return replace(decision, reason=f"as in its last run: {decision.reason}")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whilst.measuring.files.footprints import Footprints
     from whilst.measuring.pilot import Pilot
     from whilst.measuring.writes.reachable import Reachable
+    from whilst.model import Decision
     from whilst.running.calls.one_argument import Awaiter
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
@@ -80,10 +81,10 @@ _LONGEST_REMEMBERED_S: Final = 0.2
 _LIKE: Final = 1.5
 """Runs up to this many times as long are like the last one."""
 _MOST_REMEMBERED: Final = 256
-_made_here: Final[dict[CodeType, tuple[float, float]]] = {}
-"""Of functions whose last run was short and made in the caller's thread: seconds of a call, and those of a run up to
-which there is nothing to be gained by finding that out again, map after map. It is the mode that a look could only have
-confirmed."""
+_made_here: Final[dict[CodeType, tuple[float, float, Callable[[], Decision] | None]]] = {}
+"""Of functions whose last run was short and made in the caller's thread: seconds of a call, those of a run up to which
+there is nothing to be gained by finding that out again, map after map, and what was said of it. It is the mode that a
+look could only have confirmed."""
 _NATIVE_SHARE: Final = 0.2
 _WORTH_TRIAL: Final = 8
 """Fewer calls left than this do not pay for a trial with fewer native threads."""
@@ -180,27 +181,37 @@ class PilotCalls:
         known = None if code is None else _made_here.get(code)
         if known is None:
             return False
-        known_s, bound_s = known
+        known_s, bound_s, _ = known
         call_s = known_s if call_s is None else call_s
         return call_s <= 2 * known_s and left * call_s <= bound_s
 
-    def remember(self, call_s: float, calls: int) -> None:
-        """A run of so many calls, made here, is over: if it was short, and worked, no other mode would be faster."""
+    def said_of_last(self) -> Callable[[], Decision] | None:
+        """What was said of the last run of this function, which is known; None where it was not looked into, either."""
+        code = _code_of(self._job.fn)
+        known = None if code is None else _made_here.get(code)
+        return None if known is None else known[2]
+
+    def remember(self, call_s: float, calls: int, later: Callable[[], Callable[[], Decision]] | None = None) -> None:
+        """A run of so many calls, made here, is over: if it was short, and worked, no other mode would be faster.
+
+        Args:
+            later: gives what says the decision, and holds on to nothing of the run.
+        """
         code, pilot = _code_of(self._job.fn), self._measured
         if code is None:
             return
         run_s = call_s * calls
-        bound_s = _LIKE * run_s
+        bound_s, said = _LIKE * run_s, None
         if pilot is not None and pilot.laps:  # it was looked into
             if pilot.mostly_waits or run_s > _LONGEST_REMEMBERED_S:
                 _made_here.pop(code, None)
                 return
-            bound_s = max(_LOOP_S, bound_s)
+            bound_s, said = max(_LOOP_S, bound_s), None if later is None else later()
         elif run_s > _LOOP_S or self.is_known(calls, call_s):
             return
         if len(_made_here) >= _MOST_REMEMBERED:
             _made_here.clear()
-        _made_here[code] = call_s, bound_s
+        _made_here[code] = call_s, bound_s, said
 
     def _look_at(self, item: object) -> Footprints:
         """See what calls can reach, as it is now, and whether they may come by files."""
