@@ -113,6 +113,7 @@ class Pilot:
         self.function: payload.Payload | None = None
         self.rest: Sequence[object] | None = None
         """Items still to come, as far as they can be seen: their names for files must not be those of others."""
+        self._has_noted_locks = False
         self.unlike = ""
         """Why a worker would work on, or give back, something other than a `for` loop has."""
         self.is_settled = True
@@ -244,6 +245,18 @@ class Pilot:
         """Its items are valid only until the next is drawn."""
         what = f"its input, {why_one_by_one}"
         self._strays[what] = model.Write(what, is_confirmed=True)
+
+    def note_locks_of_items(self) -> None:
+        """A reentrant lock of an item to come that this thread has taken can be taken again by this thread alone."""
+        if self._has_noted_locks or not self.rest:
+            return
+        self._has_noted_locks = True
+        if not isinstance(self.rest[0], (int, float, str, bytes)):
+            from whilst.measuring.shared_parts import hold_lock_of_this_thread
+
+            if hold_lock_of_this_thread(self.rest):
+                what = "what only this thread has, a lock of an item"
+                self._strays[what] = model.Write(what)
 
     def _unexplained(self, found: Sequence[Found]) -> list[Found]:
         """What has changed though the scan knows of no such write: what it knows it judges better."""

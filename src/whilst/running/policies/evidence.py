@@ -124,7 +124,6 @@ class EvidenceCollector:
         self._options = options
         self._machine: Machine | None = None
         self._seeded: bool | None = None
-        self._is_item_locked: bool | None = None
         self._fork_hindrance: str | None = None
         self._read_elsewhere: str | None = None
         self._has_warmed_up = False
@@ -151,6 +150,7 @@ class EvidenceCollector:
         if self._source.why_one_by_one:
             pilot.note_input(self._source.why_one_by_one)
         pilot.rest = self._source.peek(_LOOKED_AT)
+        pilot.note_locks_of_items()
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and _may_need_processes(profile, left):
             from whilst.measuring.inheriting import is_only_memory
@@ -224,17 +224,6 @@ class EvidenceCollector:
 
     def _checked_for_shared_items(self, profile: Profile) -> Profile:
         """A call that changes its item is nobody else's affair only while no other call has the same item."""
-        if self._is_item_locked is None:
-            items = self._source.peek(_LOOKED_AT)
-            self._is_item_locked = False
-            if items and not isinstance(items[0], (int, float, str, bytes)):
-                from whilst.measuring.shared_parts import hold_lock_of_this_thread
-
-                self._is_item_locked = hold_lock_of_this_thread(items)
-        if self._is_item_locked:
-            from whilst.model import Write
-
-            profile = replace(profile, writes=(*profile.writes, Write("what only this thread has, a lock of an item")))
         changes = [write for write in profile.writes if write.spoils_processes and not write.spoils_threads]
         if not any(write.is_of_item for write in changes):
             return profile
