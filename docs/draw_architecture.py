@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "whilst"
 PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- docs/draw_architecture.py draws this -->\n```text\n", "```\n<!-- end -->"
-OPEN_TO_ALL = {"errors", "_lazy", "_record"}
+OPEN_TO_ALL = {"errors", "_light"}
 
 
 def rooms(folder: Path) -> list[str]:

@@ -142,6 +142,6 @@ def test_version_loads_next_to_nothing() -> None:
     code, *modules = loaded.split()
     assert (said, code) == (f"whilst, version {PROJECT['project']['version']}", "0")
     assert {name for name in modules if name.startswith("whilst")} == {
-        "whilst", "whilst._lazy", "whilst.cli", "whilst.errors", "whilst.model", "whilst.model.drawable",
+        "whilst", "whilst._light", "whilst.cli", "whilst.errors", "whilst.model", "whilst.model.drawable",
     }  # fmt: skip
     assert not {"click", "importlib.metadata", "typing", "inspect"} & set(modules)

@@ -8,7 +8,7 @@ Everything here is loaded when it is first used, so that `import whilst` costs n
 
 from __future__ import annotations
 
-from whilst._lazy import lazily
+from whilst._light import lazily
 from whilst.model.drawable import install_renderers
 
 # Not from `typing`, whose import takes longer than a run of short calls.

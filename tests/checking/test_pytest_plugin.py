@@ -245,6 +245,6 @@ def test_the_plugin_is_cheap_to_load() -> None:
     )
     loaded = done.stdout.split()
     own = {name for name in loaded if name.startswith("whilst.")}
-    light = {"whilst.checking", "whilst.checking.pytest_plugin", "whilst._lazy", "whilst.model", "whilst.errors"}
+    light = {"whilst.checking", "whilst.checking.pytest_plugin", "whilst._light", "whilst.model", "whilst.errors"}
     assert own <= light | {name for name in own if name.startswith("whilst.model.")}
     assert not {"greenlet", "click", "rich", "asyncio", "numpy"} & set(loaded)

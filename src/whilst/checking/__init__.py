@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whilst._lazy import lazily
+from whilst._light import lazily
 
 if TYPE_CHECKING:
     from whilst.checking.api import check, check_operations, replay

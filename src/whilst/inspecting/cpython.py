@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any, Final, cast
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.errors import WhilstError
 
 HAS_ONE_CURRENT_TASK: Final = sys.version_info >= (3, 14)

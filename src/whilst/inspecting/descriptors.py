@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Collection
 
-from whilst._record import Record
+from whilst._light import Record
 
 _TCP_BYTES = slice(120, 136)
 """Where `struct tcp_info` counts the bytes that were acknowledged and received: two integers of 8 bytes."""

@@ -13,7 +13,7 @@ from _contextvars import copy_context
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.inspecting.ownership import is_own_code
 
 

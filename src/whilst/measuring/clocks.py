@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from whilst._record import Record
+from whilst._light import Record
 
 try:
     from resource import RUSAGE_CHILDREN, getrusage

@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable
 from typing import Final
 
-from whilst._record import Record
+from whilst._light import Record
 
 _TOO_MUCH_BYTES: Final = 128 << 20
 

@@ -9,7 +9,7 @@ the import.
 
 from __future__ import annotations
 
-from whilst._lazy import lazily
+from whilst._light import lazily
 
 # Not from `typing`, whose import takes longer than a run of short calls.
 TYPE_CHECKING = False

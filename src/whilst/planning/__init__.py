@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whilst._lazy import lazily
+from whilst._light import lazily
 
 if TYPE_CHECKING:
     from whilst.planning.forecasting import Scaling, ScalingRow, day_scaling, scaling

@@ -6,7 +6,7 @@ the call where calls are short.
 
 from __future__ import annotations
 
-from whilst._record import Record
+from whilst._light import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

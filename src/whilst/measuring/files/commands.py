@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from whilst._record import Record
+from whilst._light import Record
 
 _REDIRECTION: Final = r">{1,2}\s*([^\s;&|<>()]+)|\btee\s+(?:-a\s+)?([^\s;&|<>()]+)|\bsed\s+-i\S*\s.*?(\S+)\s*$"
 _WORD: Final = r"[^\s;&|<>()\"'=]+"

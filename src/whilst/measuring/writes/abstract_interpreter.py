@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.inspecting import ownership
 from whilst.inspecting.cpython import exception_table_of, line_of
 from whilst.measuring.writes.abstract_value import (

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.objects import look_up, module_of
 

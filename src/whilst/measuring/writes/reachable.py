@@ -23,7 +23,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.library_state import LibraryState

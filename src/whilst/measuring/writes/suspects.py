@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.measuring.writes.abstract_interpreter import Guard
 from whilst.measuring.writes.abstract_value import ABSENT
 

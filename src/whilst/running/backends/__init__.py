@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.errors import WhilstError
 
 TYPE_CHECKING = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from _queue import Empty
 
-from whilst._record import Record
+from whilst._light import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

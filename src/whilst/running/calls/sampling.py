@@ -13,7 +13,7 @@ import time
 from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.measuring.clocks import queued_ns
 
 TYPE_CHECKING = False

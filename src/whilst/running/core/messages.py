@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running.jobs import Batch, Event, Finished, Job
 
 TYPE_CHECKING = False

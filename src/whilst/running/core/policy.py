@@ -9,7 +9,7 @@ driver lets what is in hand finish and goes on with the new one.
 
 from __future__ import annotations
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running.backends.base import BackendConfig
 
 TYPE_CHECKING = False

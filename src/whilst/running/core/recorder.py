@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running.backends import traits_of
 from whilst.running.jobs import CALLER
 

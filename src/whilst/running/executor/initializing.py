@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running import process_role
 
 

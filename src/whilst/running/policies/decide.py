@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
 from whilst.planning import likecalls as bounds
 from whilst.running.policies.evidence import DecisionInput, Forecast

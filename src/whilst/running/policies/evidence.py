@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.measuring.machine import look_at_machine
 from whilst.running.backends import traits_of
 

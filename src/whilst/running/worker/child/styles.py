@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from whilst._record import Record
+from whilst._light import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
 from whilst.running.worker.transport.status_page import AT_LOADING, BEGUN, DOING, RETIRED, SKIP_FROM, SKIP_TO
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from _pickle import dumps, loads
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running.calls.bare import light_import
 from whilst.running.process_role import has_parents_main
 from whilst.running.worker.transport import serialization

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running.calls.bare import light_import
 from whilst.running.worker.transport.serialization import dumps_one
 

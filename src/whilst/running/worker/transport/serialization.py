@@ -14,7 +14,7 @@ from _operator import countOf
 from _pickle import Pickler, dumps, loads
 from itertools import chain
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running.worker.transport import byvalue
 from whilst.running.worker.transport.functions import Sink
 from whilst.running.worker.transport.shared_memory import Place, private_copy

@@ -17,7 +17,7 @@ import mmap
 import os
 import sys
 
-from whilst._record import Record
+from whilst._light import Record
 from whilst.running.worker.transport.status_page import anonymous_file
 
 TYPE_CHECKING = False

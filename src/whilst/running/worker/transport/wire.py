@@ -14,7 +14,7 @@ from _socket import CMSG_SPACE, MSG_DONTWAIT, SCM_RIGHTS, SOL_SOCKET
 from _struct import Struct
 from collections import deque
 
-from whilst._record import Record
+from whilst._light import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,16 +1,16 @@
-"""NamedTuple without `typing`, whose import takes longer than all of a worker's start, or than a run of short calls.
-
-Type checkers see `typing.NamedTuple`; at run time it is this.
-"""
+"""What every room may use at no cost to a short run: a package's names loaded one by one, and NamedTuple without
+`typing`, whose import takes longer than all of a worker's start, or than a run of short calls."""
 
 from __future__ import annotations
 
+import sys
 from _collections import _tuplegetter  # type: ignore[import-not-found]  # what namedtuple itself is made with
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
-    from typing import NamedTuple as Record
+    from typing import NamedTuple as Record  # which at run time is the class below
 else:
 
     class _Missing:
@@ -52,4 +52,27 @@ else:
             return tuple.__new__(type(self), map(changed.pop, self._fields, self))
 
 
-__all__ = ["Record"]
+def lazily(package: str, homes: Mapping[str, Iterable[str]]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """A package's `__getattr__` and `__dir__` (PEP 562), from the modules that its names are defined in.
+
+    Each is loaded when it is first asked for: a short run needs few of them. A name that was loaded is kept in the
+    package, so that the next look-up does not come here.
+    """
+    home_of = {name: home for home, names in homes.items() for name in names}
+    module = sys.modules[package]
+
+    def load(name: str) -> object:
+        home = home_of.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(__import__(home, fromlist=[name]), name)
+        setattr(module, name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(module), *home_of})
+
+    return load, names
+
+
+__all__ = ["Record", "lazily"]
