@@ -61,7 +61,7 @@ class Job:
         self.is_detached = False
         """Each call is made in a copy of `context`, whoever makes it: the thread that moves the run on is nobody's."""
 
-    def asked_in(self, id: int, context: Context, state: ProcessState) -> Job:  # noqa: A002 - as above
+    def asked_in(self, id: int, context: Context, state: ProcessState | None) -> Job:  # noqa: A002 - as above
         """The same job for calls that were asked for in this context and state, wherever they are made."""
         job = Job(id, self.fn)
         vars(job).update(vars(self))

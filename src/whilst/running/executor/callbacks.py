@@ -96,8 +96,9 @@ class SubmittedFuture(Future[R]):
     run_later: Callable[[Callable[[], None]], None] | None = None
 
     def _invoke_callbacks(self) -> None:
-        invoke = super()._invoke_callbacks  # type: ignore[misc]  # known to no stub, and the same since Python 3.2
-        if self.run_later is None:
-            invoke()
-        elif self._done_callbacks:  # type: ignore[attr-defined]
-            self.run_later(invoke)
+        if self._done_callbacks:  # type: ignore[attr-defined]
+            invoke = super()._invoke_callbacks  # type: ignore[misc]  # known to no stub, and the same since Python 3.2
+            if self.run_later is None:
+                invoke()
+            else:
+                self.run_later(invoke)

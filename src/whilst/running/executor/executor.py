@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar, Unpack, cast
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack
 
 from whilst.model import Decision, Timeline
 from whilst.running.executor.callbacks import SubmittedFuture
@@ -91,7 +91,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
         """
         future: SubmittedFuture[R] = SubmittedFuture()
         call = fn if self._preparation is None else Initialized(self._preparation, fn)
-        self._thread.submit(cast(SubmittedFuture[Any], future), (call, args, kwargs))
+        self._thread.submit(future, (call, args, kwargs))
         return future
 
     def map(

@@ -19,15 +19,15 @@ from whilst.running.executor.initializing import Initialized
 from whilst.running.jobs import Job
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-Entry = tuple[SubmittedFuture[Any], Call, Context, ProcessState]
-"""What was submitted, and in which context and state of the process."""
+Entry = tuple[SubmittedFuture[Any], Call, Context, ProcessState | None]
+"""What was submitted, and in which context and state of the process (None: its calls are made in this one)."""
 _KNOWN_CONTEXTS = 8
 
 
 class OpenInput(Source):
     """An input that is put into from any thread, and may be empty without being over."""
 
-    __slots__ = ("_jobs", "_queue", "_state", "is_asleep", "is_closed", "news", "taken")
+    __slots__ = ("_jobs", "_queue", "_state", "is_asleep", "is_closed", "news", "notes_state", "taken")
 
     def __init__(self) -> None:
         super().__init__(())
@@ -37,6 +37,8 @@ class OpenInput(Source):
         self._jobs: deque[Job] = deque(maxlen=_KNOWN_CONTEXTS)
         """One for each context and state in which calls were submitted, the last one last."""
         self._state: ProcessState | None = None
+        self.notes_state = True
+        """Calls may be made in another process, which is then put into the state in which they were submitted."""
         self.taken: dict[int, Entry] = {}
         """The calls that were taken and are not answered."""
         self.is_closed = False
@@ -53,8 +55,9 @@ class OpenInput(Source):
         return self.is_closed and not self._queue
 
     def put(self, future: SubmittedFuture[Any], call: Call) -> None:
-        self._state = state = ProcessState.now(self._state)
-        self._queue.append((future, call, copy_context(), state))
+        if self.notes_state:
+            self._state = ProcessState.now(self._state)
+        self._queue.append((future, call, copy_context(), self._state))
 
     def put_again(self, entries: Iterable[Entry]) -> None:
         """What was put into another input."""
@@ -154,7 +157,10 @@ def _are_alike(one: Context, other: Context | None) -> bool:
     """Whether both have the same variables, with the very same values: to compare those could do anything."""
     if other is None or len(one) != len(other):
         return False
-    return all(other.get(variable, _are_alike) is value for variable, value in one.items())
+    for variable, value in one.items():  # noqa: SIM110 - for each submitted call: half of what `all` takes
+        if other.get(variable, _are_alike) is not value:
+            return False
+    return True
 
 
 class FutureSink(Sink):
@@ -163,11 +169,12 @@ class FutureSink(Sink):
     def __init__(self, taken: dict[int, Entry]) -> None:
         self._taken = taken
         self.callbacks = CallbackThreads()
+        self._run_later = self.callbacks.run
 
     def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
         for number, value in zip(ids, values, strict=True):
             future = self._taken.pop(number)[0]
-            future.run_later = self.callbacks.run
+            future.run_later = self._run_later
             if number in errors:
                 future.set_exception(errors[number])
             else:
@@ -178,6 +185,6 @@ class FutureSink(Sink):
 
     def fail_all(self, error: BaseException) -> None:
         for future, *_ in list(self._taken.values()):
-            future.run_later = self.callbacks.run
+            future.run_later = self._run_later
             future.set_exception(error)
         self._taken.clear()

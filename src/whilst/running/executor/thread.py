@@ -28,7 +28,7 @@ from whilst.running.executor.callbacks import SubmittedFuture
 from whilst.running.executor.submissions import Call, Entry, FutureSink, OpenInput
 from whilst.running.jobs import Job, Limits
 from whilst.running.options import Options
-from whilst.running.policies.choosing import choose_policy, has_no_mode
+from whilst.running.policies.choosing import choose_policy, has_no_mode, is_made_here
 
 if TYPE_CHECKING:
     from whilst.running.executor.policy import Thresholds
@@ -86,6 +86,7 @@ class ExecutorThread:
         self._broken: BaseException | None = None
 
     def _policy(self, job: Job, options: Options) -> Policy:
+        self._source.notes_state = not is_made_here(options)
         return choose_policy(job, self._source, options, is_lazy=False)
 
     def decision(self) -> Decision:

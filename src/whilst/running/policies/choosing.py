@@ -194,8 +194,17 @@ def _refuse_replaced(job: Job, why_clean: str) -> None:
 
 def workers_of(options: Options) -> int:
     """How many workers an Executor with these options may come to use: what others read as `_max_workers`."""
-    name = options.backend or _BACKENDS.get(options.mode, _BACKENDS["concurrent"])[False]
-    return _numbers(traits_of(name), options, is_lazy=False)[0]
+    return _numbers(_traits_for(options), options, is_lazy=False)[0]
+
+
+def is_made_here(options: Options) -> bool:
+    """Whether all calls of an Executor with these options are made in this process."""
+    is_sent_first = options.mode == "auto" and options.pilot == "worker"
+    return is_in_worker() or (_traits_for(options).shares_memory and not is_sent_first)
+
+
+def _traits_for(options: Options) -> Traits:
+    return traits_of(options.backend or _BACKENDS.get(options.mode, _BACKENDS["concurrent"])[False])
 
 
 def _numbers(traits: Traits, options: Options, *, is_lazy: bool) -> tuple[int, int]:
