@@ -18,6 +18,7 @@ else:
             return "(missing)"
 
     _MISSING = _Missing()
+    _new_tuple = tuple.__new__
 
     class Record(tuple):
         """A tuple whose items have the names that the class annotates, and the defaults that it assigns."""
@@ -28,19 +29,25 @@ else:
         def __init_subclass__(cls) -> None:
             cls._fields = cls.__match_args__ = tuple(cls.__annotations__)
             cls._filled = tuple(cls.__dict__.get(name, _MISSING) for name in cls._fields)
-            cls._required = sum(each is _MISSING for each in cls._filled)
+            cls._least = sum(each is _MISSING for each in cls._filled)  # values that it must be given
+            cls._most = len(cls._fields)
             for index, name in enumerate(cls._fields):
                 setattr(cls, name, _tuplegetter(index, None))
 
         def __new__(cls, *values: Any, **named: Any) -> Record:  # noqa: PYI034 - Self is in typing
-            count = len(values)
-            if count < len(cls._fields):
-                rest = cls._filled[count:]
-                values += tuple(map(named.pop, cls._fields[count:], rest)) if named else rest
-            is_short = count < cls._required and any(value is _MISSING for value in values)
-            if named or is_short or len(values) != len(cls._fields):
+            if named:
+                values = cls._completed(values, named)
+            elif (count := len(values)) != cls._most:
+                values = values + cls._filled[count:] if cls._least <= count < cls._most else cls._completed(values, {})
+            return _new_tuple(cls, values)
+
+        @classmethod
+        def _completed(cls, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+            count = len(given)
+            values = given + tuple(map(named.pop, cls._fields[count:], cls._filled[count:]))
+            if named or len(values) != cls._most or any(value is _MISSING for value in values[count : cls._least]):
                 raise TypeError(f"{cls.__name__}() takes {', '.join(cls._fields)}; got {values!r} and {named!r}.")
-            return tuple.__new__(cls, values)
+            return values
 
         def __repr__(self) -> str:
             return f"{type(self).__name__}({', '.join(map('{}={!r}'.format, self._fields, self))})"
@@ -49,7 +56,7 @@ else:
             return type(self), tuple(self)
 
         def _replace(self, **changed: Any) -> Record:
-            return tuple.__new__(type(self), map(changed.pop, self._fields, self))
+            return _new_tuple(type(self), map(changed.pop, self._fields, self))
 
 
 def lazily(package: str, homes: Mapping[str, Iterable[str]]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
