@@ -32,6 +32,10 @@ def where(_number: int) -> tuple[int, int]:
     return sum(range(20_000)), os.getpid()
 
 
+def at_length(_number: int) -> int:
+    return sum(range(1_000_000))
+
+
 def whose(number: int) -> int:
     counted[number] = counted.get(number, 0) + 1
     return os.getpid()
@@ -127,8 +131,8 @@ def test_what_was_moved_is_cancelled_with_the_rest() -> None:
         return gate.wait(60)
 
     executor = Executor()
-    futures = [executor.submit(where, k) for k in range(2000)]
-    futures[5].result(60)
+    futures = [executor.submit(at_length, k) for k in range(300)]
+    futures[5].result(60)  # the others take long enough for this thread to be kept from going on, and still be first
     waiting = [executor.submit(held) for _ in range(200)]
     gate.set()
     executor.shutdown(cancel_futures=True)
