@@ -237,3 +237,18 @@ def test_commands_of_this_machine_start_as_many_as_the_forecast_says(children_s:
     status = RunStatus()
     status.left = 100
     assert controller.directives(status, 1, 0.05).workers == at_first
+
+
+def test_room_that_is_known_of_is_taken_at_once_but_not_after_a_refusal():
+    limit = AdaptiveLimit(0.0, 8, 1000)
+    limit.rise_to(64)
+    assert limit.target == 64
+    limit.rise_to(16)
+    assert limit.target == 64
+    limit.refused(64, 0.0, 1.0)
+    before = limit.target
+    limit.rise_to(64)
+    assert limit.target == before < 64
+    few = AdaptiveLimit(0.0, 8, 20)
+    few.rise_to(64)
+    assert few.target == 20

@@ -96,6 +96,15 @@ def test_a_loop_with_time_left_is_no_news():
     assert loop_of(0.0001, 0.025, 300) is None
 
 
+@pytest.mark.parametrize(("work_s", "has_room"), [(0.0005, True), (0.016, False)])
+def test_first_answers_tell_whether_a_loop_has_room(work_s, has_room):
+    """Eight begin at once and wait 20 ms: the first answer comes once they have begun, waited and one has worked."""
+    drift = LoopDriftDetector(5.0, 1.0)
+    assert not drift.has_room
+    drift.answered(1, 0.02 + work_s, 5.0 + 8 * 0.0005 + work_s, 1.0 + 0.016)
+    assert drift.has_room is has_room
+
+
 def test_a_loop_is_not_watched_for_ever():
     drift = LoopDriftDetector()
     for k in range(300):

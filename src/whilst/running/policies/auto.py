@@ -290,6 +290,7 @@ class AutoPolicy(Policy):
             from whilst.running.policies.pilot_coroutines import PilotCoroutines
 
             self._pilot_coroutines = PilotCoroutines(pilot, self._evidence, self._source)
+            start = min(start, self._pilot_coroutines.most_at_first)
         controller.limit = AdaptiveLimit(0.0, max(1, start), max(1, most), is_fixed=is_free)
         controller.config = BackendConfig("eventloop", slots=max(1, count))
         controller.decide_when_asked(_in_flight)
@@ -411,6 +412,8 @@ class AutoPolicy(Policy):
         if self._pilot_coroutines is not None:
             if traits_of(controller.config.backend).has_loop:
                 change = self._pilot_coroutines.answered(finished)
+                if self._pilot_coroutines.has_room and controller.limit is not None:
+                    controller.limit.rise_to(2 * FIRST_AT_ONCE)
             else:
                 self._pilot_coroutines.close()
         if text:

@@ -107,6 +107,11 @@ class AdaptiveLimit:
         self.ceiling = min(self.ceiling, self.most) if self.refusals else self.most
         self.target = min(self.target, self.ceiling)
 
+    def rise_to(self, level: int) -> None:
+        """The first calls are known to have left room for so many, if nothing was refused yet."""
+        if self.phase is Phase.RISING and not self._idle_rounds:
+            self.target = max(self.target, min(level, self.ceiling))
+
     def answered(self, count: int, latency_s: float, now_s: float) -> str:
         """Take in answers with their mean latency; return what changed, in words, or ""."""
         if self.phase is Phase.FIXED or count <= 0:

@@ -22,6 +22,8 @@ _NEXT_TO_NOTHING: Final = 0.01
 """Share of a call that many threads add by asking for the GIL."""
 _FEWEST_OF_LOOP: Final = 6
 _SHORTEST_OF_LOOP_S: Final = 0.02
+_ROOM: Final = 2.0
+"""A loop that is idle so many times as long as it works has room for more."""
 _SATURATED: Final = 0.7
 """From this share of time at work on, a core counts as full."""
 
@@ -108,10 +110,18 @@ class DriftDetector:
 
 
 class LoopDriftDetector:
-    """Is the core of an event loop what limits its coroutines? Fed with answers, until `is_over`."""
+    """Is the core of an event loop what limits its coroutines? Fed with answers, until `is_over`.
 
-    def __init__(self) -> None:
+    Args:
+        busy_s: what the loop's thread has worked when the first coroutine begins,
+        idle_s: and how long it has had nothing to do.
+    """
+
+    def __init__(self, busy_s: float = 0.0, idle_s: float = 0.0) -> None:
         self.is_over = False
+        self.has_room = False
+        """Until the first answer the loop had little to do."""
+        self._start = busy_s, idle_s
         self._begun: tuple[float, float] | None = None
         self._answers = self._all_answers = 0
         self._length_s = math.inf
@@ -127,6 +137,7 @@ class LoopDriftDetector:
         if self._begun is None:  # what the first ones imported and opened is left out
             self._begun = busy_s, idle_s
             self._length_s = length_s
+            self.has_room = idle_s - self._start[1] > _ROOM * (busy_s - self._start[0])
             return None
         self._answers += count
         self._all_answers += count

@@ -24,9 +24,12 @@ from whilst.model import Profile
 from whilst.running.core.inputs import Source
 from whilst.running.core.policy import INLINE
 from whilst.running.jobs import Finished
+from whilst.running.policies.controller import FIRST_AT_ONCE
 from whilst.running.policies.drift import LoopDriftDetector, ProfileChange
 from whilst.running.policies.evidence import EvidenceCollector
 
+_FIRST_AT_ONCE = 8
+"""So many begin at once where it is open whether one loop is enough: what has begun on this one stays here."""
 _ITEMS = 4096
 _MOST = 100
 """A function that reaches more values than this was not looked at to the end."""
@@ -45,10 +48,20 @@ class PilotCoroutines:
         # The loop has connections of its own: whether this program may be forked is to be asked before there is one.
         if not items or pilot.reachable is None or not _is_self_contained(pilot) or not evidence.can_fork(INLINE):
             return
-        self._drift = LoopDriftDetector()
+        self._drift = LoopDriftDetector(*_busy_and_idle_s())
         libraries = pilot.reachable.libraries | libraries_of(items[0])
         pilot.files = Footprints(is_watching=may_touch_files(pilot.reachable.names, libraries))
         pilot.files.begin(items[0])
+
+    @property
+    def most_at_first(self) -> int:
+        """How many are to begin before there is an answer."""
+        return FIRST_AT_ONCE if self._drift is None else _FIRST_AT_ONCE
+
+    @property
+    def has_room(self) -> bool:
+        """The first ones have left the loop idle: there is no need to go slowly."""
+        return self._drift is not None and self._drift.has_room
 
     def answered(self, finished: Finished) -> ProfileChange | None:
         """Take in an answer; return what the calls are like if their work is what limits them."""
@@ -56,8 +69,7 @@ class PilotCoroutines:
             return None
         spent_ns = sum(end - start for start, end in zip(finished.starts_ns, finished.ends_ns, strict=True))
         count = len(finished.ids)
-        busy_s = time.thread_time()
-        idle_s = time.perf_counter() - busy_s - (queued_ns() or 0) / 1e9
+        busy_s, idle_s = _busy_and_idle_s()
         known = self._drift.answered(count, spent_ns / 1e9 / max(count, 1), busy_s, idle_s)
         items = self._source.peek(1)
         if self._drift.is_over or finished.errors or not items:
@@ -93,6 +105,12 @@ class PilotCoroutines:
         if self._drift is not None:
             self._drift = None
             self._pilot.files.end()
+
+
+def _busy_and_idle_s() -> tuple[float, float]:
+    """What this thread has worked so far, and how long it has had nothing to do."""
+    busy_s = time.thread_time()
+    return busy_s, time.perf_counter() - busy_s - (queued_ns() or 0) / 1e9
 
 
 def _is_self_contained(pilot: Pilot) -> bool:
