@@ -10,6 +10,7 @@ import random
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,10 @@ class AsyncAdder(Adder):
     async def __call__(self, x: int) -> int:  # type: ignore[override]
         await asyncio.sleep(0)
         return self.base + x
+
+
+def call_with_three(fn: Callable[[int], object]) -> object:
+    return fn(3)  # names nothing: what it gives is its item's business
 
 
 async def square_later(x: int) -> int:

@@ -31,6 +31,11 @@ def test_starmap_and_callable_objects(coroutine_way: Keywords) -> None:
     assert map(calls.AsyncAdder(5), [1, 2], **coroutine_way) == [6, 7]
 
 
+def test_what_items_give_is_awaited_too_however_late_they_do(way: Keywords) -> None:
+    items = [*[calls.square] * 90, *[calls.square_later] * 30]
+    assert map(calls.call_with_three, items, **way) == [9] * 120
+
+
 def test_gather_takes_coroutine_functions(coroutine_way: Keywords) -> None:
     tasks = [functools.partial(calls.square_later, 3), functools.partial(calls.add_later, 1, 2)]
     assert gather(*tasks, **coroutine_way) == [9, 3]

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
         def seed(self) -> int | None: ...
 
 
-_PLAIN_CODE = 0x0080 | 0x0100 | 0x0200 | 0x0020
-"""CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR, CO_GENERATOR."""
-
-
 async def awaited(value: Any) -> object:
     """What an awaitable gives; any other value is itself."""
     return await value if hasattr(value, "__await__") else value
@@ -172,11 +168,3 @@ class _Nothing:
 
 
 _nothing_around = _Nothing()
-
-
-def may_give_coroutines(fn: Any) -> bool:
-    """Anything may but builtins and plain functions that name nothing: those have nowhere to get a coroutine from."""
-    code = getattr(fn, "__code__", None)
-    if code is None:
-        return type(fn).__name__ not in {"builtin_function_or_method", "type", "method_descriptor"}
-    return bool(code.co_flags & _PLAIN_CODE) or bool(code.co_names) or bool(code.co_freevars)
