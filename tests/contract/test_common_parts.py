@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import random
 import threading
@@ -216,3 +217,43 @@ def test_a_lock_of_an_item_that_this_thread_holds_keeps_calls_here(*, is_held: b
         results = whilst.map(wait_guarded, items)
     assert list(results) == [True] * 40
     assert (results.decision.mode.value == "sequential") is is_held
+
+
+def add_to(account: Account, number: int) -> int:
+    total = account.total
+    pause(number)
+    account.total = total + number
+    return account.total
+
+
+def pairs_with_method() -> list[Any]:
+    account = Account()
+    return [(functools.partial(add_to, account), k) for k in range(COUNT)]
+
+
+def make_pair(pair: tuple[Callable[[int], int], int]) -> int:
+    do, number = pair
+    return do(number)
+
+
+def rows_of_one_array() -> list[Any]:
+    return list(np.arange(48.0).reshape(COUNT, 4))
+
+
+def double(row: Any) -> float:
+    np.multiply(row, 2, out=row)
+    pause(1)
+    return float(row.sum())
+
+
+@pytest.mark.parametrize(
+    ("make", "call", "left"),
+    [
+        (pairs_with_method, make_pair, lambda items: items[0][0].args[0].total),
+        (rows_of_one_array, double, lambda items: float(items[0].base.sum())),
+    ],
+)
+def test_what_calls_do_to_what_items_hold_is_done_here(make: Any, call: Any, left: Any) -> None:
+    items, others = make(), make()
+    assert list(whilst.map(call, items)) == [call(item) for item in others]
+    assert left(items) == left(others)

@@ -168,11 +168,6 @@ class Pilot:
             what = f"what only this thread has, the options of {library}"
             self._strays[what] = model.Write(what)
 
-    @property
-    def sentinel(self) -> str:
-        """The bare object that it may return, and others know by its identity alone; "" for none."""
-        return self.scan.sentinel
-
     def begin(self, item: object = ABSENT) -> None:
         """A call is about to be made: look at what it may change, start the GIL probe, read the clocks."""
         if self._watchlist is not None:
@@ -306,8 +301,7 @@ class Pilot:
         self.result = payload.measure(result, "its result")
         known = self.reachable.values() if self.reachable is not None else ()
         self.unlike = (
-            (self.sentinel and f"it returns {self.sentinel}, of which a worker would give back a copy")
-            or (self.scan.identity and f"{self.scan.identity}, and a worker has a copy of it")
+            next((f"{what}, and a worker has a copy of it" for what in self.scan.by_identity), "")
             or why_unlike_sent(known, "the function")
             or ("" if is_forked else _unsendable_variable(known))
             or ("" if is_inherited else why_unlike_sent([item], "its argument"))

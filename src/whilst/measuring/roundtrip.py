@@ -21,7 +21,8 @@ _MOST: Final = 400
 _MOST_OF_ONE: Final = 64
 _MOST_TRIED: Final = 8
 _MOST_SENT: Final = 4096
-_ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
+PLAIN: Final = (int, float, complex, str, bytes, bool, type(None))
+"""What is equal to its copy."""
 _BY_NAME: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, Enum)
 """What is pickled as a name, and is the same object where the name leads."""
 SAME_ANYWHERE: Final = (*_BY_NAME, bool, type(None), type(Ellipsis), type(NotImplemented))
@@ -43,7 +44,7 @@ def why_unlike(value: object, noun: str, known: Iterable[int] = (), shared: Iter
     tried: set[type] = set()
     for part in parts_of(value):
         kind = type(part)
-        if kind is object or (id(part) in known and _is_itself_alone(part)):
+        if kind is object or (id(part) in known and is_itself_alone(part)):
             return f"{noun} holds the one and only {_name_of(part)}, of which a worker would give back a copy"
         if kind not in tried and _pickles_itself(kind) and len(tried) < _MOST_TRIED:
             tried.add(kind)
@@ -77,16 +78,20 @@ def why_not_the_one(items: Iterable[object], noun: str, known: Iterable[object],
         fn: what it is bound to is there for its methods, and not looked for.
     """
     own = getattr(fn, "__self__", None)
-    alone = {
-        id(part)
-        for value in known
-        for part in parts_of(value)
-        if part is not own and (type(part) is object or _is_itself_alone(part))
-    }
+    alone: set[int] = set()
+    kinds: set[type] = set()
+    """Of those that are alone, in containers of which only the first entries were looked at."""
+    for value in known:
+        is_long = type(value) in (dict, set, frozenset, list, tuple) and len(value) > _MOST_OF_ONE  # type: ignore[arg-type]
+        for part in parts_of(value):
+            if part is not own and is_itself_alone(part):
+                alone.add(id(part))
+                if is_long:
+                    kinds.add(type(part))
     if not alone:
         return ""
     for part in islice((part for item in items for part in parts_of(item)), _MOST_SENT):
-        if id(part) in alone:
+        if id(part) in alone or type(part) in kinds:
             return f"{noun} holds the one and only {_name_of(part)} that the function knows, and a worker has a copy"
     return ""
 
@@ -96,7 +101,7 @@ def parts_of(value: object) -> Iterable[object]:
     todo, seen = [value], set[int]()
     while todo and len(seen) < _MOST:
         part = todo.pop()
-        if isinstance(part, (*_ATOMS, *_BY_NAME)) or id(part) in seen:
+        if isinstance(part, (*PLAIN, *_BY_NAME)) or id(part) in seen:
             continue
         seen.add(id(part))
         yield part
@@ -119,9 +124,10 @@ def may_change(value: object) -> bool:
     return about is None or not about.frozen
 
 
-def _is_itself_alone(part: object) -> bool:
-    """Is it equal to nothing but itself?"""
-    return type(part).__eq__ is object.__eq__ and ownership.is_own_type(type(part))
+def is_itself_alone(part: object) -> bool:
+    """Is it equal to nothing but itself, and known to others as that?"""
+    kind = type(part)
+    return kind is object or (kind.__eq__ is object.__eq__ and ownership.is_own_type(kind))
 
 
 def _pickles_itself(kind: type) -> bool:
@@ -158,7 +164,7 @@ def _lost(part: object) -> str:
 
 
 def _is_like(value: object, other: object) -> bool:
-    if isinstance(value, _ATOMS):
+    if isinstance(value, PLAIN):
         return type(value) is type(other) and (value == other or value != value)  # NaN
     return type(value) is type(other) and _length(value) == _length(other)
 

@@ -29,6 +29,7 @@ from whilst.measuring.writes.abstract_value import (
     blended,
     is_cut,
     joined,
+    of_thread_in,
     shared,
 )
 from whilst.measuring.writes.implicit_calls import TRUTH, own_methods
@@ -44,12 +45,20 @@ _NO_FALL_THROUGH: Final = (
 )
 
 
-class Guard(Record):
-    """A test of something shared that decides whether what follows is done."""
+ORDER: Final = ("<", "<=", ">", ">=")
 
-    name: str
+
+class Guard(Record):
+    """Tests of something shared that decide whether what follows is done."""
+
+    names: tuple[str, ...]
+    """Of what is tested; "COUNT <" where its order is: as with a counter, which moves on while calls go by."""
     is_of_item: bool
     """What is tested depends on the call's item ("if url in VISITED"): such a test never settles down."""
+    is_closed: bool = False
+    """As things are, what follows is not done."""
+    is_open: bool = False
+    """As things are, it is done."""
 
 
 class Store(Record):
@@ -94,8 +103,10 @@ class Frame(Record):
     """`lock.acquire(…)`, `lock.release()`."""
     on_store: Callable[[Store], None]
     on_return: Callable[[AbstractValue], None]
-    on_identity: Callable[[AbstractValue, AbstractValue], None]
-    """`one is other`."""
+    on_identity: Callable[[AbstractValue, AbstractValue, bool], None]
+    """`one is other`, or with True `one == other`."""
+    on_search: Callable[[AbstractValue, AbstractValue], None]
+    """`one in other`, `other[one]`."""
 
 
 class Walker:
@@ -149,7 +160,7 @@ class Walker:
             returned_before = self.previous in _RETURNS
             # A guarded stretch that ends in a return guards all the rest: `if MODEL is not None: return MODEL`.
             self.guards = [
-                (end if offset < end or not returned_before else 1 << 30, guard)
+                (end, guard) if offset < end else (1 << 30, guard._replace(is_closed=guard.is_open))
                 for end, guard in self.guards
                 if offset < end or returned_before
             ]
@@ -192,7 +203,9 @@ class Walker:
             self.asks_item = self.asks_item or condition.from_item
             tested = condition.test or (condition.name if condition.is_shared else "")
             if tested:
-                self.guards.append((target, Guard(tested, condition.from_item)))
+                is_skipped = None if condition.from_item else _jumps(instruction.opname, condition.value)
+                guard = Guard((tested,), condition.from_item, is_skipped is True, is_skipped is False)
+                self.guards.append((target, guard))
 
     # ---------------------------------------------------------------- what is reported
 
@@ -201,8 +214,13 @@ class Walker:
         guards = [guard for _, guard in self.guards]
         if self.frame.guard is not None:
             guards.append(self.frame.guard)
-        settled = next((guard for guard in guards if not guard.is_of_item), None)
-        return settled or (guards[0] if guards else None)
+        settled = [guard for guard in guards if not guard.is_of_item]
+        if not settled:
+            return guards[0] if guards else None
+        if len(settled) == 1:
+            return settled[0]
+        names = tuple(dict.fromkeys(name for guard in settled for name in guard.names))
+        return Guard(names, False, any(guard.is_closed for guard in settled), all(guard.is_open for guard in settled))
 
     def is_locked_at(self, offset: int) -> bool:
         return self.holds or self.lock_depth > 0 or _is_within(offset, self.locked)
@@ -223,6 +241,8 @@ class Walker:
             return FRESH
         tainted = callee.from_item or any(argument.from_item for argument in arguments)
         result = self.frame.on_call(call)
+        if not result.of_thread and (of_thread := of_thread_in(arguments)):
+            result = result._replace(of_thread=of_thread)
         if not tainted or result.from_item:
             return result
         return result._replace(from_item=True, is_cut=is_cut((callee, *arguments)))
@@ -266,6 +286,15 @@ def _builtin(name: str) -> AbstractValue:
 
     value = getattr(builtins, name, ABSENT)
     return AbstractValue(name=name, value=value)
+
+
+def _jumps(opname: str, value: object) -> bool | None:
+    """Does a conditional jump, now that what is tested has this value? None where that isn't known."""
+    if type(value) not in (bool, int, float, str, bytes, type(None)):
+        return None
+    if opname.endswith("NONE"):
+        return (value is None) != opname.endswith("NOT_NONE")
+    return bool(value) == opname.endswith("TRUE")
 
 
 def _is_within(offset: int, ranges: list[tuple[int, int]]) -> bool:

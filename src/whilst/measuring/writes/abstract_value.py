@@ -8,6 +8,7 @@ unknown. Only what is shared between calls can be spoilt by overlapping them.
 from __future__ import annotations
 
 import functools
+import threading
 import types
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Final
 
 from whilst._light import Record
 from whilst.inspecting.cpython import stored_attributes
-from whilst.inspecting.objects import look_up, module_of
+from whilst.inspecting.objects import is_a, look_up, module_of
 
 
 class _Absent:
@@ -42,6 +43,7 @@ class AbstractValue(Record):
         test: what a truth value says: the name of the shared thing that it was asked of.
         holds: of a tuple, list or dict made here: those of its parts that others see as well.
         attributes: of an object made here: its attributes that were set to something that others see as well.
+        of_thread: the attribute of a thread-local object that it is, or is made of.
     """
 
     name: str = ""
@@ -60,6 +62,7 @@ class AbstractValue(Record):
     test: str = ""
     holds: tuple[AbstractValue, ...] = ()
     attributes: dict[str, AbstractValue] | None = None
+    of_thread: str = ""
 
     @property
     def is_known(self) -> bool:
@@ -101,8 +104,15 @@ def is_cut(parts: Sequence[AbstractValue]) -> bool:
 
 def blended(*parts: AbstractValue, test: str = "") -> AbstractValue:
     """Return the abstract value of a new value that is made of these."""
-    from_item = any(part.from_item for part in parts)
-    return AbstractValue(from_item=from_item, is_cut=is_cut(parts), test=test) if from_item or test else UNKNOWN
+    from_item, of_thread = any(part.from_item for part in parts), of_thread_in(parts)
+    if not (from_item or test or of_thread):
+        return UNKNOWN
+    return AbstractValue(from_item=from_item, is_cut=is_cut(parts), test=test, of_thread=of_thread)
+
+
+def of_thread_in(parts: Sequence[AbstractValue]) -> str:
+    """The attribute of a thread-local object that one of these is made of."""
+    return next((part.of_thread for part in parts if part.of_thread), "")
 
 
 def container(*parts: AbstractValue) -> AbstractValue:
@@ -140,6 +150,7 @@ def attribute(owner: AbstractValue, name: str) -> AbstractValue:
         is_cut=owner.is_cut,
         owner=owner,
         attribute=name,
+        of_thread=label if is_a(owner.value, threading.local) else owner.of_thread,
     )
     if not owner.is_known:
         return derived if owner.made_by is None else _of_class(owner.made_by, name, derived)

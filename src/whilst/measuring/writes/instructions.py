@@ -8,16 +8,18 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
+import operator
 import sys
 import types
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cached_property
 from typing import TypeAlias
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import look_up
+from whilst.inspecting.objects import is_a, look_up
 from whilst.measuring.writes import implicit_calls as implicit
-from whilst.measuring.writes.abstract_interpreter import Frame, Walker
+from whilst.measuring.writes.abstract_interpreter import ORDER, Frame, Walker
 from whilst.measuring.writes.abstract_value import (
     ABSENT,
     CONSTANT_NONE,
@@ -49,6 +51,10 @@ _TELLING = frozenset(
      "socket", "warnings"]
 )  # fmt: skip
 """Modules of Python's own whose functions are known for what they change."""
+_PLAIN = (bool, int, float, str, bytes, type(None))
+_COMPARED: dict[str, Callable[..., object]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
 _SUPER = "super()"
 _ENTER = "__enter__()"
 
@@ -182,6 +188,8 @@ def _read_property(walker: Walker, found: AbstractValue, offset: int) -> Abstrac
         walker.touch(found, ("__get__",), offset)
     if isinstance(found.value, functools.partialmethod):
         return found._replace(value=found.value.func)
+    if owner is not None and owner.is_known and is_a(look_up(type(owner.value), found.attribute), cached_property):
+        return walker.call(found._replace(value=look_up(type(owner.value), found.attribute)), [], offset)
     if isinstance(found.value, functools.singledispatchmethod):
         return found._replace(value=ABSENT, among=tuple(found.value.dispatcher.registry.values()))
     if owner is None or not isinstance(found.value, (property, types.GetSetDescriptorType)):
@@ -222,6 +230,8 @@ def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
     walker.touch(owner, ("__setattr__", "__delattr__"), instruction.offset)
     if target.is_known:
         walker.touch(target, ("__set__", "__delete__"), instruction.offset)
+    if value.of_thread != target.of_thread:  # it is no counter, which this thread goes on with
+        target = target._replace(of_thread="")
     root = owner.value if owner.is_known else owner.root
     walker.store(target._replace(root=root, value=root, owner=owner), instruction.offset)
 
@@ -235,6 +245,7 @@ def _binary_subscr(walker: Walker, instruction: dis.Instruction) -> None:
 def _subscribe(walker: Walker, owner: AbstractValue, key: AbstractValue, offset: int) -> None:
     walker.touch(owner, ("__getitem__", "__missing__"), offset)
     walker.touch(key, (*implicit.KEY, "__index__"), offset)
+    walker.frame.on_search(key, owner)
     if isinstance(owner.value, type) and look_up(owner.value, "__class_getitem__") is not None:
         walker.call(attribute(owner, "__class_getitem__"), [key], offset)
     if isinstance(owner.value, defaultdict) and not (key.is_constant and key.value in owner.value):
@@ -280,8 +291,14 @@ def _go_through(walker: Walker, source: AbstractValue, offset: int) -> None:
 def _unpack(walker: Walker, instruction: dis.Instruction) -> None:
     source = walker.pop()
     walker.touch(source, implicit.ITERATE, instruction.offset)
-    part = subscript(source, UNKNOWN) if source.holds or (source.is_shared and not source.is_known) else blended(source)
-    for _ in range(instruction.arg or 0):
+    count = instruction.arg or 0
+    if type(source.value) in (tuple, list):
+        parts = [subscript(source, AbstractValue(value=place, is_constant=True)) for place in range(count)]
+    elif source.holds or (source.is_shared and not source.is_known):
+        parts = [subscript(source, UNKNOWN)] * count
+    else:
+        parts = [blended(source)] * count
+    for part in reversed(parts):
         walker.push(part)
 
 
@@ -348,25 +365,47 @@ def _changes_in_place(left: AbstractValue, sign: str) -> bool:
 def _compare(walker: Walker, instruction: dis.Instruction) -> None:
     left, right = walker.pop_many(2)
     if instruction.opname == "IS_OP":
-        walker.frame.on_identity(left, right)
+        walker.frame.on_identity(left, right, False)
     elif instruction.opname == "CONTAINS_OP":
         walker.touch(right, ("__contains__", *implicit.ITERATE), instruction.offset)
         walker.touch(left, implicit.KEY, instruction.offset)
+        walker.frame.on_search(left, right)
         walker.call(AbstractValue(name="iter", value=iter), [right], instruction.offset)  # uses an iterator up
     else:
+        if instruction.argval in ("==", "!="):
+            walker.frame.on_identity(left, right, True)
         for each in (left, right):
             walker.touch(each, implicit.COMPARE, instruction.offset)
     tested = next((abstract.name for abstract in (right, left) if abstract.is_shared), "")
-    walker.push(blended(left, right, test=tested))
+    if tested and instruction.argval in ORDER:
+        tested = f"{tested} {instruction.argval}"
+    outcome = _outcome(instruction, left, right) if tested else ABSENT
+    walker.push(blended(left, right, test=tested)._replace(value=outcome))
+
+
+def _outcome(instruction: dis.Instruction, left: AbstractValue, right: AbstractValue) -> object:
+    """What a comparison of plain values gives."""
+    one, other = left.value, right.value
+    if left.from_item or right.from_item or type(one) not in _PLAIN or type(other) not in _PLAIN:
+        return ABSENT
+    if instruction.opname == "IS_OP":
+        return (one is other) != bool(instruction.arg)
+    compare = _COMPARED.get(str(instruction.argval))
+    try:
+        return ABSENT if compare is None else compare(one, other)
+    except TypeError:
+        return ABSENT
 
 
 @_on("UNARY_NOT", "TO_BOOL")
 def _negate(walker: Walker, instruction: dis.Instruction) -> None:
     abstract = walker.pop()
     walker.touch(abstract, implicit.TRUTH, instruction.offset)
-    walker.push(
-        AbstractValue(from_item=abstract.from_item, test=abstract.test or (abstract.name if abstract.is_shared else ""))
-    )
+    test = abstract.test or (abstract.name if abstract.is_shared else "")
+    value: object = ABSENT
+    if test and type(abstract.value) in _PLAIN:
+        value = bool(abstract.value) != (instruction.opname == "UNARY_NOT")
+    walker.push(AbstractValue(from_item=abstract.from_item, test=test, value=value))
 
 
 @_on("IMPORT_NAME")

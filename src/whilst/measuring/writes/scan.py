@@ -14,11 +14,13 @@ import operator
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary, WeakSet
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import look_up
-from whilst.measuring.roundtrip import SAME_ANYWHERE
+from whilst.inspecting.objects import is_a, look_up
+from whilst.measuring.roundtrip import PLAIN, SAME_ANYWHERE, is_itself_alone
 from whilst.measuring.writes import implicit_calls as implicit
 from whilst.measuring.writes.abstract_interpreter import Call, Frame
 from whilst.measuring.writes.abstract_value import (
@@ -54,6 +56,9 @@ _CALLED: Final = (types.FunctionType, types.MethodType, functools.partial, opera
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
 """Types whose methods never wait."""
 _MOST_FUNCTIONS: Final = 400
+_MOST_KEYS: Final = 64
+_SEARCHES: Final = ("get", "pop", "setdefault", "index", "count", "__getitem__", "__contains__")
+"""Methods of a container that look for what they are given first."""
 _PATHS_FROM_PATHS: Final = ("joinpath", "with_name", "with_stem", "with_suffix", "absolute", "resolve", "expanduser")
 
 
@@ -86,7 +91,9 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
         else suspect
         for suspect in found.suspects
     )
-    return found._replace(suspects=suspects, sentinel=scanner.sentinel, identity=scanner.identity)
+    return found._replace(
+        suspects=suspects, sentinel=scanner.sentinel, identity=scanner.identity, looks_for=scanner.looks_for
+    )
 
 
 class _Scanner:
@@ -101,6 +108,7 @@ class _Scanner:
         self.unscanned: list[str] = []
         self.sentinel = ""
         self.identity = ""
+        self.looks_for = ""
         self.locks: dict[int, list[Call]] = {}
         """By lock, what was done with it."""
 
@@ -109,7 +117,8 @@ class _Scanner:
             self.suspicions.use_lock(calls)
         unique: dict[tuple[object, ...], Suspect] = {}
         for suspect in self.suspicions.suspects:
-            key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, suspect.settles)
+            guard = suspect.guard if suspect.settles else None
+            key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, guard)
             unique.setdefault(key, suspect)
         return Scan(
             tuple(unique.values()), self.sleeps, self.strangers, self.caches, self.functions, tuple(self.unscanned)
@@ -129,6 +138,8 @@ class _Scanner:
             if getattr(callee.value, "__name__", "") in ownership.CHANGES_FIRST_ARGUMENT:
                 self.suspicions.change_first_argument(call, where)
             return UNKNOWN
+        if is_a(callee.value, functools.cached_property):
+            return self._compute_cached(call, where)
         target, bound = unwrapped(callee)
         if isinstance(target, functools.partial):
             return self._call_partial(target, call, where)
@@ -160,6 +171,26 @@ class _Scanner:
         if ownership.is_own_function(own_call):
             return self._enter(own_call, [callee, *call.arguments], call)
         return self._call_library(target, call, where)
+
+    def _compute_cached(self, call: Call, where: str) -> AbstractValue:
+        """A `cached_property` is asked for: if it never was, it is computed, and kept by its object.
+
+        What the object gets by that is told by watched calls. A mode by name loses it with the item; of an object that
+        all see only what computing it changes besides is lost, or done twice.
+        """
+        cached, owner = call.callee.value, call.callee.owner
+        assert owner is not None
+        if owner.is_argument:
+            root = owner.value if owner.is_known else owner.root
+            self.suspicions.suspects.append(
+                Suspect(call.callee.name, where, Reach.ARGUMENT, root, changed=owner.value, is_hint=True)
+            )
+        function = getattr(cached, "func", None)
+        if ownership.is_own_function(function):
+            before, self.suspicions.hints = self.suspicions.hints, True
+            self._enter(function, [owner], call)
+            self.suspicions.hints = before
+        return call.callee._replace(value=ABSENT, root=owner.root if owner.root is not ABSENT else owner.value)
 
     def _call_partial(self, target: functools.partial[object], call: Call, where: str) -> AbstractValue:
         def fixed(name: str, value: object) -> AbstractValue:
@@ -263,9 +294,8 @@ class _Scanner:
             return _derived(call.arguments)
         if name in ownership.VIEWS_OF_FIRST and call.arguments:
             return call.arguments[0]._replace(value=ABSENT, made_by=object)
-        if "out" in call.names:  # `numpy.add(A, B, out=A)`
-            filled = call.arguments[len(call.arguments) - len(call.names) + call.names.index("out")]
-            self.suspicions.fill_argument(call._replace(arguments=(filled,)), where)
+        if filled := _outputs_of(target, call):
+            self.suspicions.fill_argument(call._replace(arguments=filled), where)
         if name == "cache_info" and call.callee.owner is not None:
             owner = call.callee.owner
             self.suspicions.suspect(Reach.SHARED, f"how often {owner.name} was asked", owner, call, where)
@@ -324,6 +354,8 @@ class _Scanner:
             self.suspicions.write(owner, call, where)
         if is_array(value) and name in ownership.VIEWS_OF_ARRAY:
             return call.callee._replace(value=ABSENT, root=owner.root, made_by=object)
+        if name in _SEARCHES and call.arguments:
+            self._look_for(call.arguments[0], owner)
         if name in ("get", "setdefault", "pop", "popitem", "__getitem__", "values", "items", "keys"):
             return subscript(owner._replace(value=value), call.arguments[0] if call.arguments else UNKNOWN)
         return FRESH
@@ -390,7 +422,7 @@ class _Scanner:
             self.suspicions.hints,
             call.is_locked,
             call.is_put_back,
-            call.guard is None or call.guard.is_of_item,
+            None if call.guard is None or call.guard.is_of_item else call.guard,
             *shape_of(variables, code),
         )
         if key in self.seen:
@@ -418,7 +450,7 @@ class _Scanner:
             on_lock=self._use_lock,
             on_store=lambda store: self.suspicions.store(store, place.format(line=store.line), frame),
             on_return=self._returns,
-            on_identity=self._compare_identity,
+            on_identity=self._compare_identity, on_search=self._look_for,
         )  # fmt: skip
         self.depth += 1
         try:
@@ -449,10 +481,21 @@ class _Scanner:
         assert call.callee.owner is not None
         self.locks.setdefault(id(call.callee.owner.value), []).append(call)
 
-    def _compare_identity(self, one: AbstractValue, other: AbstractValue) -> None:
+    def _compare_identity(self, one: AbstractValue, other: AbstractValue, is_equality: bool) -> None:
         for item, known in ((one, other), (other, one)):
-            if item.is_argument and known.is_known and known.is_shared and not isinstance(known.value, SAME_ANYWHERE):
+            if not (item.is_argument and known.is_known and known.is_shared) or is_a(known.value, SAME_ANYWHERE):
+                continue
+            if not is_equality or (is_itself_alone(known.value) and not (item.is_known and is_a(item.value, PLAIN))):
                 self.identity = self.identity or f"it asks whether its item is {known.name}"
+
+    def _look_for(self, one: AbstractValue, where: AbstractValue) -> None:
+        """The item, or a part of it, is looked for among others, some of which equal only themselves."""
+        is_of_kind = not one.is_known or not is_a(one.value, PLAIN)
+        is_among = where.is_known and where.is_shared and _holds_alone(where.value)
+        is_among = is_among or any(each.is_known and is_itself_alone(each.value) for each in where.holds)
+        if one.is_argument and is_of_kind and is_among:
+            name = where.name or " and ".join(each.name for each in where.holds)
+            self.looks_for = self.looks_for or f"it looks for its item, or a part of it, in {name}"
 
     def _returns(self, abstract: AbstractValue) -> None:
         if self.depth == 1 and type(abstract.value) is object and abstract.is_shared:
@@ -477,6 +520,23 @@ class _Scanner:
                 self.suspicions.suspect(
                     Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where
                 )
+
+
+def _holds_alone(value: object) -> bool:
+    """Is it a container of objects that are equal to nothing but themselves?"""
+    if type(value) not in (dict, set, frozenset, list, tuple, WeakKeyDictionary, WeakSet):
+        return False
+    return any(map(is_itself_alone, islice(cast("Iterable[object]", value), _MOST_KEYS)))
+
+
+def _outputs_of(target: object, call: Call) -> tuple[AbstractValue, ...]:
+    """`numpy.add(A, B, out=A)`, `numpy.add(A, B, A)`."""
+    positional = len(call.arguments) - len(call.names)
+    inputs = getattr(target, "nin", positional) if type(target).__name__ == "ufunc" else positional
+    outputs = call.arguments[inputs:positional]
+    if "out" in call.names:
+        outputs += (call.arguments[positional + call.names.index("out")],)
+    return tuple(part for each in outputs for part in (each.holds or (each,)))
 
 
 def _bases_in(call: Call) -> list[type]:

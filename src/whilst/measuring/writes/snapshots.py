@@ -17,6 +17,7 @@ from whilst.inspecting import ownership
 from whilst.inspecting.library_state import LibraryState
 from whilst.inspecting.objects import attributes_of
 from whilst.inspecting.settings import DIRECTORY, ENVIRONMENT, GENERATOR
+from whilst.measuring.writes.abstract_interpreter import ORDER, Guard
 from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 
@@ -183,12 +184,28 @@ class Watchlist:
 
 
 def suspected(scan: Scan) -> tuple[model.Write, ...]:
-    """Return what the code alone says that is written; draws from a generator excepted, and what is loaded once."""
+    """Return what the code alone says that is written.
+
+    Excepted are draws from a generator, what is loaded once (it is written under a test of something that is written
+    then) and what is written under a test that fails, and of something that calls leave alone.
+    """
+    written = {suspect.what.removeprefix("the global ").removesuffix("[…]") for suspect in scan.suspects}
+
+    def may_come(guard: Guard) -> bool:
+        if guard.is_closed and written.isdisjoint(_tested(name) for name in guard.names):
+            return False
+        return written.isdisjoint(_tested(name) for name in guard.names if not name.endswith(ORDER))
+
     return tuple(
         _write(suspect, None, is_confirmed=False, is_seen=False)
         for suspect in scan.suspects
-        if not suspect.settles and suspect.reach is not Reach.DRAWS
+        if suspect.reach is not Reach.DRAWS
+        and (suspect.guard is None or not suspect.settles or may_come(suspect.guard))
     )
+
+
+def _tested(name: str) -> str:
+    return name.rstrip("<=> ").removesuffix("[…]")
 
 
 def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool, is_seen: bool = True) -> model.Write:

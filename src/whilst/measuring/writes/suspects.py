@@ -68,8 +68,16 @@ class Scan(Record):
     unscanned: tuple[str, ...] = ()
     identity: str = ""
     """It asks which object its item is, in words; a copy is another."""
+    looks_for: str = ""
+    """It looks for its item, or a part of it, where that is found by being the same object, in words."""
     sentinel: str = ""
     """A bare `object()` that it may return: whoever gets it knows it by its identity alone."""
+
+    @property
+    def by_identity(self) -> tuple[str, ...]:
+        """What it does with objects that a copy can't stand for, in words."""
+        returned = self.sentinel and f"it returns {self.sentinel}"
+        return tuple(filter(None, (self.identity, self.looks_for, returned)))
 
     @property
     def seeds_itself(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stores_to_first_argument
+from whilst.inspecting.objects import is_a
 from whilst.inspecting.ownership import holds_lock
 from whilst.measuring.writes.abstract_interpreter import Call, Frame, Store
 from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue, is_array, is_path_type, shared
@@ -31,7 +32,14 @@ class Suspicions:
 
     def store(self, store: Store, where: str, frame: Frame) -> None:
         target = store.target
-        if target.owner is not None and isinstance(target.owner.value, threading.local):
+        if target.owner is not None and is_a(target.owner.value, threading.local):
+            if target.of_thread:  # watched calls tell whether it goes on from call to call
+                self.suspects.append(
+                    Suspect(
+                        target.name, where, Reach.SHARED, target.owner.value, target.attribute,
+                        guard=store.guard, is_hint=True,
+                    )
+                )  # fmt: skip
             return
         module = target.owner.value if target.owner is not None else None
         if isinstance(module, types.ModuleType) and not ownership.is_own_module(module):
@@ -71,7 +79,8 @@ class Suspicions:
     def fill_argument(self, call: Call, where: str) -> None:
         """`struct.pack_into(…, BUFFER)`, `file.readinto(BUFFER)`: whichever of its arguments is a buffer."""
         for argument in call.arguments:
-            if argument.is_shared and argument.is_known and _is_buffer(argument.value):
+            is_others = argument.is_shared or argument.is_argument
+            if is_others and argument.is_known and _is_buffer(argument.value):
                 self.write(argument, call, where)
 
     def open(self, call: Call, where: str) -> None:

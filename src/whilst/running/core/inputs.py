@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.measuring.item_lifetime import ItemLifetime
-    from whilst.running.core.glimpse import Glimpse
+    from whilst.running.core.glimpse import CommonParts, Glimpse
     from whilst.running.jobs import Job
 
 
@@ -45,8 +45,12 @@ class Source:
         self._is_lazy = is_lazy
         """Somebody reads results while the run goes on, and may change items to come."""
         self._lifetime: ItemLifetime | None = None
+        self.is_glimpsed = False
+        """Somebody may ask what the first items were, once they are gone."""
         self.glimpse: Glimpse | None = None
         """What the first item was, where that says more than a number or a text does."""
+        self.common: CommonParts | None = None
+        """What the first items have in common, likewise."""
 
     def start(self) -> None:
         """The run begins: from now on the input may be read."""
@@ -100,10 +104,11 @@ class Source:
                     count = len(taken)
             except BaseException as error:
                 self._fail(error)
-        if not first and taken and type(taken[0]) not in _PLAIN:
-            from whilst.running.core.glimpse import Glimpse
+        if not first and self.is_glimpsed and taken and type(taken[0]) not in _PLAIN:
+            from whilst.running.core.glimpse import CommonParts, Glimpse
 
             self.glimpse = Glimpse(taken[0])
+            self.common = CommonParts(taken if self._items is None else self._items)
         self.next_id = first + len(taken)
         if len(taken) < count:
             self._is_over = True

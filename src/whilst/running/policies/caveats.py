@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from whilst.measuring.writes.suspects import Scan
-    from whilst.running.core.glimpse import Glimpse
+    from whilst.running.core.glimpse import CommonParts, Glimpse
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
 
 _MOST = 3
+_CHANGEABLE = (list, dict, set, bytearray)
 
 
 class Caveats:
@@ -28,7 +29,9 @@ class Caveats:
 
     def __init__(self, job: Job, backend: str, source: Source, why_clean: str = "") -> None:
         self._source: Source | None = source
+        source.is_glimpsed = True
         self._glimpse: Glimpse | None = None
+        self._common: CommonParts | None = None
         self._why_clean = why_clean
         """What kept workers from being forks of the program; "" where they are, or are no processes."""
         self._how = job.how
@@ -40,7 +43,7 @@ class Caveats:
         """Return what gives the same sentences, and keeps nothing alive but a function that encloses nothing."""
         fn = self._fn
         if self._source is not None:
-            self._glimpse, self._source = self._source.glimpse, None
+            self._glimpse, self._common, self._source = self._source.glimpse, self._source.common, None
         if type(fn) is FunctionType and not fn.__closure__:
             return self
         if type(fn) is BuiltinFunctionType and type(fn.__self__) is ModuleType:
@@ -66,9 +69,12 @@ class Caveats:
         from whilst.running.policies.explain import write_in_words
 
         try:
-            glimpse = self._glimpse if self._source is None else self._source.glimpse
-            found = scan(fn, None if glimpse is None else glimpse.sample(), how=self._how)
+            source = self._source
+            glimpse, common = (self._glimpse, self._common) if source is None else (source.glimpse, source.common)
+            sample = None if glimpse is None else glimpse.sample()
+            found = scan(fn, sample, how=self._how)
             writes = suspected(found)
+            is_common = common is not None and _is_changed(common, sample, found)
         except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
             return ()
         overlaps = self._traits.shares_process
@@ -79,6 +85,10 @@ class Caveats:
                 said.append(f"{changes}, which processes lose or mix up")
             elif overlaps and write.spoils_threads:
                 said.append(f"{changes}, which calls that overlap may mix up")
+            elif overlaps and write.is_of_item and is_common:
+                said.append(f"{changes}, which items have in common: calls that overlap may mix it up")
+        if is_far:
+            said += [f"{what[0].upper()}{what[1:]}, and a worker has a copy of it" for what in found.by_identity]
         said += self._draws(found)
         from whilst.measuring.writes.reachable import Reachable
         from whilst.measuring.writes.seeds import FLAGS, flags_asked_for
@@ -130,3 +140,19 @@ class Caveats:
             return ()
         listed = ", ".join(unsure[:_MOST]) + (" and more" if len(unsure) > _MOST else "")
         return (f"Workers are no forks of this program ({self._why_clean}): {listed} may be another there",)
+
+
+def _is_changed(common: CommonParts, sample: object, found: Scan) -> bool:
+    """Do calls change what two items have in common, as far as the code tells?"""
+    from whilst.inspecting import ownership
+    from whilst.measuring.writes.abstract_value import ABSENT
+    from whilst.measuring.writes.suspects import Reach
+
+    for changed in (suspect.changed for suspect in found.suspects if suspect.reach is Reach.ARGUMENT):
+        if changed is ABSENT or changed is None:
+            kinds = common.kinds
+            if any(each in _CHANGEABLE or hasattr(each, "__next__") or ownership.is_own_type(each) for each in kinds):
+                return True
+        elif type(changed) in (common.item_kinds if changed is sample else common.kinds):
+            return True
+    return False

@@ -109,6 +109,8 @@ class PilotCalls:
         self._files: Footprints | None = None
         self._unseen: Sequence[object] | None = None
         """The item of the first call, if nothing was looked at before that."""
+        self._first_print: object = None
+        """Of that item, as it was before its call; None where that can't be seen, or can't change."""
         self._has_tried = False
         self.call_s = 0.0
         """The last call."""
@@ -217,9 +219,11 @@ class PilotCalls:
         """See what calls can reach, as it is now, and whether they may come by files."""
         from whilst.measuring.files.filecode import may_touch_files
         from whilst.measuring.files.footprints import Footprints
+        from whilst.measuring.pilot import print_of
         from whilst.measuring.writes.reachable import Reachable, libraries_of
 
         self._reachable = Reachable(self._job.fn)
+        self._first_print = print_of(item)
         # What an item can do is not known by its name: a path of a library's class has methods of its own.
         libraries = self._reachable.libraries | libraries_of(item)
         self._files = Footprints(is_watching=may_touch_files(self._reachable.names, libraries))
@@ -229,8 +233,10 @@ class PilotCalls:
         """Does the first call tell all? It mostly waited, and its function writes nothing."""
         if self.last is None or self._unseen is not None or self._next_print is not None:
             return False
-        from whilst.measuring.pilot import may_change
+        from whilst.measuring.pilot import may_change, print_of
 
+        if self._first_print is not None and print_of(self.last[0]) != self._first_print:
+            return False  # what its calls do to their items is looked at with the next one
         pilot = self.pilot
         pilot.look_into(self.last[0])
         lap = pilot.laps[0]
