@@ -46,6 +46,7 @@ MAY_IMPORT_WITHIN: dict[str, dict[str, set[str]]] = {
         "core": {"backends", "calls"},
         "policies": {"core", "backends", "calls"},
         "executor": {"policies", "core", "backends", "calls"},
+        "verbs": {"policies", "core", "backends", "calls"},
     },
     "comparing": {"days": set()},
     "checking": {

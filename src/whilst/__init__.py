@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     )
     from whilst.model.report import Renderers
     from whilst.planning import Plan, forecast, plan, plan_modes
-    from whilst.running.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
     from whilst.running.executor.executor import Executor
     from whilst.running.results import Results
+    from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
 
 __version__: Final = "0.1.0"
 
@@ -140,7 +140,7 @@ _HOMES: Final = {
     "whilst.comparing": ("Comparison", "compare"),
     "whilst.checking": ("check", "check_operations", "check_sql", "replay"),
     "whilst.running.executor.executor": ("Executor",),
-    "whilst.running.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
+    "whilst.running.verbs.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.results": ("Results",),
 }
 

@@ -103,7 +103,7 @@ def warn(x: int) -> int:
 
 
 def nested(x: int) -> list[int]:
-    from whilst.running.api import map as map_calls
+    from whilst.running.verbs.api import map as map_calls
 
     return list(map_calls(square, range(x), mode="concurrent", workers=4))
 

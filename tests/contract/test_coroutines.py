@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import calls
 
 from whilst.errors import TimeoutExceededError
-from whilst.running.api import gather, imap, imap_unordered, map, starmap  # noqa: A004
 from whilst.running.options import Keywords
+from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004
 
 
 @pytest.mark.parametrize("count", [0, 1, 60])

@@ -14,8 +14,8 @@ import failing
 from failing import CASES, FailAt1
 
 from whilst import Executor
-from whilst.running.api import imap, map  # noqa: A004
 from whilst.running.options import Keywords
+from whilst.running.verbs.api import imap, map  # noqa: A004
 
 
 def raised_by_a_loop(fail: Callable[[], None]) -> BaseException:

@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import calls
 
 from whilst.errors import NotPicklableError, TimeoutExceededError
-from whilst.running.api import gather, imap, imap_unordered, map, starmap  # noqa: A004
 from whilst.running.options import Keywords
 from whilst.running.results import Results
+from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004
 
 # Results.
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from whilst import Executor
-from whilst.running.api import map  # noqa: A004
 from whilst.running.options import Keywords
+from whilst.running.verbs.api import map  # noqa: A004
 
 
 def put(queue: Any, number: int) -> int:

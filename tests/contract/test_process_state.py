@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import calls
 
-from whilst.running.api import map  # noqa: A004
 from whilst.running.executor.executor import Executor
 from whilst.running.options import Keywords
+from whilst.running.verbs.api import map  # noqa: A004
 
 NAME = "WHILST_CONTRACT"
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from whilst.running.api import imap, map  # noqa: A004
 from whilst.running.options import Keywords
+from whilst.running.verbs.api import imap, map  # noqa: A004
 
 
 class Reject(Exception):

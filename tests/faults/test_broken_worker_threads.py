@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from whilst.errors import WorkerDiedError
-from whilst.running.api import map  # noqa: A004
+from whilst.running.verbs.api import map  # noqa: A004
 
 
 def break_the_worker(number: int) -> bytes:

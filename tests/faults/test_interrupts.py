@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 _PROGRAM = """
 import asyncio, os, sys, time, threading
-from whilst.running.api import map, imap
+from whilst.running.verbs.api import map, imap
 def nap(x):
     os.write(1, b"begun\\n")
     deadline = time.monotonic() + 60

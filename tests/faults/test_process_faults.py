@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from whilst.errors import NotPicklableError, WorkerDiedError
-from whilst.running.api import imap, map  # noqa: A004 - the verb under test
 from whilst.running.options import Keywords
+from whilst.running.verbs.api import imap, map  # noqa: A004 - the verb under test
 
 from . import hostile
 
@@ -224,7 +224,7 @@ def test_a_consumer_that_leaves_leaves_nothing_behind() -> None:
 PROGRAM = """
     import os, sys, time, threading
     sys.path.insert(0, {source!r})
-    from whilst.running.api import map
+    from whilst.running.verbs.api import map
     {head}
 
     def long(x):

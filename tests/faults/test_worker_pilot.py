@@ -10,8 +10,8 @@ import pytest
 
 from whilst.errors import WorkerDiedError
 from whilst.model import Mode
-from whilst.running.api import imap, map  # noqa: A004 - the verb's name
 from whilst.running.options import OptionsError
+from whilst.running.verbs.api import imap, map  # noqa: A004 - the verb's name
 
 SEEN: list[Any] = []
 

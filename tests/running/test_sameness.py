@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from whilst.running.api import map as whilst_map
+from whilst.running.verbs.api import map as whilst_map
 
 Case = tuple[Callable[[int], object], Callable[[], object]]
 CASES: list[Callable[[Path, Callable[[], None]], Case]] = []

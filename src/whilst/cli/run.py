@@ -18,7 +18,7 @@ import click
 
 from whilst.cli.loading import InputError, load_function, read_items
 from whilst.model import Mode
-from whilst.running.api import imap
+from whilst.running.verbs.api import imap
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _SECONDS = click.FloatRange(min=0, min_open=True)

@@ -12,7 +12,6 @@ from typing import Any
 from whilst.comparing.recording import CallRecord, Run
 from whilst.measuring.machine import worker_memory_bytes
 from whilst.model import Mode
-from whilst.running.api import next_job_id
 from whilst.running.backends import open_backend, traits_of
 from whilst.running.backends.base import BackendConfig
 from whilst.running.call_names import name_of
@@ -21,7 +20,7 @@ from whilst.running.core.driver import Driver
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink
 from whilst.running.core.recorder import Recorder
-from whilst.running.jobs import Job, Limits
+from whilst.running.jobs import Job, Limits, next_job_id
 from whilst.running.policies.caveats import Caveats
 from whilst.running.policies.choosing import gives_coroutines, usual_backend, why_not_forked_for
 from whilst.running.policies.fixed import FixedPolicy, InlinePolicy

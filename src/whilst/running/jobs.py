@@ -6,6 +6,8 @@ the call where calls are short.
 
 from __future__ import annotations
 
+from itertools import count
+
 from whilst._light import Record
 
 TYPE_CHECKING = False
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from whilst.running.calls.process_state import ProcessState
 
     How: TypeAlias = Literal["item", "star", "call"]
+
+next_job_id: Callable[[], int] = count().__next__
 
 CALLER = -1
 """The worker number of the caller itself, which makes calls inline."""

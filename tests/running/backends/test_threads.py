@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from whilst.errors import WorkerDiedError
-from whilst.running.api import map  # noqa: A004
 from whilst.running.backends import threads
 from whilst.running.jobs import Batch, Finished
 from whilst.running.nesting import is_in_worker
+from whilst.running.verbs.api import map  # noqa: A004
 
 
 def test_a_run_goes_on_when_no_more_threads_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

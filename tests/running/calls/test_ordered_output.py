@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from whilst.running.api import map as whilst_map
 from whilst.running.calls.ordered_output import OrderedOutput
+from whilst.running.verbs.api import map as whilst_map
 
 COUNT = 24
 

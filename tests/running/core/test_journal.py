@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from whilst.errors import JournalError
-from whilst.running.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - the verb's name
+from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - the verb's name
 
 MODES = ["sequential", "concurrent"]
 calls: list[Any] = []
@@ -111,7 +111,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """
         import os, signal, sys
-        from whilst.running.api import map
+        from whilst.running.verbs.api import map
 
         def work(item):
             with open("calls", "a") as log:

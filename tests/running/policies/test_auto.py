@@ -21,8 +21,8 @@ import pytest
 
 from whilst.measuring.pilot import Pilot
 from whilst.model import Mode
-from whilst.running.api import imap
-from whilst.running.api import map as whilst_map
+from whilst.running.verbs.api import imap
+from whilst.running.verbs.api import map as whilst_map
 
 WORK_S = 0.004
 

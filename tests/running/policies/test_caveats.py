@@ -9,8 +9,8 @@ import weakref
 
 import pytest
 
-from whilst.running.api import imap, map  # noqa: A004 - the verb's name
 from whilst.running.options import Keywords
+from whilst.running.verbs.api import imap, map  # noqa: A004 - the verb's name
 
 seen: set[int] = set()
 count = 0

@@ -9,14 +9,13 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from whilst.errors import WhilstError
-from whilst.running.api import next_job_id
 from whilst.running.call_names import add_note, describe_arguments
 from whilst.running.calls.process_state import ProcessState
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import Sink
 from whilst.running.executor.callbacks import CallbackThreads, SubmittedFuture
 from whilst.running.executor.initializing import Initialized
-from whilst.running.jobs import Job
+from whilst.running.jobs import Job, next_job_id
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 Entry = tuple[SubmittedFuture[Any], Call, Context, ProcessState | None]

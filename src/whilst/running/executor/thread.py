@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from whilst.errors import WhilstError
 from whilst.model import Decision, Timeline
-from whilst.running.api import next_job_id
 from whilst.running.backends import open_backend
 from whilst.running.core.driver import Driver
 from whilst.running.core.policy import Policy
 from whilst.running.core.recorder import Recorder
 from whilst.running.executor.callbacks import SubmittedFuture
 from whilst.running.executor.submissions import Call, Entry, FutureSink, OpenInput
-from whilst.running.jobs import Job, Limits
+from whilst.running.jobs import Job, Limits, next_job_id
 from whilst.running.options import Options
 from whilst.running.policies.choosing import choose_policy, has_no_mode, is_made_here
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from _contextvars import copy_context
 from collections.abc import Awaitable, Iterable
 from functools import partial
-from itertools import count
 from time import perf_counter_ns
 
 from whilst.running.backends import open_backend
@@ -20,7 +19,7 @@ from whilst.running.core.inline import perform_lazily
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink, OrderedSink, Sink, UnorderedSink
 from whilst.running.core.recorder import Recorder
-from whilst.running.jobs import Job, Limits
+from whilst.running.jobs import Job, Limits, next_job_id
 from whilst.running.options import Options, OptionsError
 from whilst.running.policies.choosing import choose_policy, gives_coroutines
 from whilst.running.results import Results
@@ -103,9 +102,6 @@ def imap(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywo
 def imap_unordered(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
     """Like `imap`, but results come as they are completed."""
     return Stream("imap_unordered", fn, items, UnorderedSink(), Options.of("imap_unordered", keywords))
-
-
-next_job_id: Callable[[], int] = count().__next__
 
 
 class Stream(Iterable[R]):
@@ -225,7 +221,7 @@ class _Run:
             self._journal.__enter__()
             self.driver.source.start()
         if self.options.progress:
-            from whilst.running.progress import progress_bar
+            from whilst.running.verbs.progress import progress_bar
 
             self._bar = progress_bar(self.name, self.driver.source.length, is_wanted=True)
             self.driver.on_progress = self._bar.__enter__()
