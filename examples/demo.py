@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import crawl
@@ -22,28 +23,13 @@ REPORT = HERE.parent / "out" / "demo.html"
 
 @dataclass(frozen=True)
 class Together(Drawable):
-    """Several comparisons as one report: what stands in each cell is said once, in the heading."""
+    """Several comparisons on one page."""
 
     title: str
-    parts: dict[str, whilst.Comparison]
+    parts: list[whilst.Comparison]
 
-    def timelines(self) -> list[whilst.Timeline]:
-        return [
-            replace(timeline, name=f"{name}, {timeline.name}")
-            for name, part in self.parts.items()
-            for timeline in part.timelines()
-        ]
-
-    def table(self) -> list[list[str]]:
-        lines = [["what", "mode", "predicted s", "measured s", "speed-up", "concurrency", "parallelism"]]
-        for name, part in self.parts.items():
-            for row in part.rows:
-                figures = (row.predicted_s, row.seconds, row.speed_up, row.concurrency, row.parallelism)
-                lines.append([name, row.name, *("" if each is None else f"{each:.2f}" for each in figures)])
-        return lines
-
-    def notes(self) -> list[str]:
-        return [f"{name}: {note}" for name, part in self.parts.items() for note in part.notes()]
+    def __iter__(self) -> Iterator[whilst.Comparison]:
+        return iter(self.parts)
 
 
 def main() -> None:
@@ -54,12 +40,12 @@ def main() -> None:
         "and make a presentation (draft 3 h, which an assistant could write, then edits 2 h).\n"
         "First on paper, then for real, on real executors: one hour in a tenth of a second.\n"
     )
-    parts = {"the story": _show(_story())}
+    parts = [_show(_story())]
     print("\nNow two real jobs, as many real calls in each mode.")
     print(f"\n{thumbnails.COUNT} pictures to shrink: mostly work.\n")
-    parts["thumbnails"] = _show(_thumbnails())
+    parts.append(_show(_thumbnails()))
     print(f"\n{crawl.PAGES} pages to fetch from a slow server: mostly waiting.\n")
-    parts["crawl"] = _show(_crawl())
+    parts.append(_show(_crawl()))
     Together("The story, and two real jobs: every mode, predicted and measured", parts).to_html(report)
     print(f"\nThe whole as a page, with timelines to zoom into: {report}")
 

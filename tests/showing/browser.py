@@ -120,6 +120,19 @@ class Browser:
             time.sleep(0.02)
         raise TimeoutError(f"{page} was not drawn in {self._timeout_s} s.")
 
+    def show(self, page: Path) -> None:
+        """Open the page and wait until it has loaded, whether or not it runs scripts."""
+        self._command("Page.navigate", url=page.as_uri())
+        deadline = time.monotonic() + self._timeout_s
+        while self.ask("location.href + document.readyState") != f"{page.as_uri()}complete":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{page} was not loaded in {self._timeout_s} s.")
+            time.sleep(0.02)
+
+    def allow_scripts(self, is_allowed: bool) -> None:
+        """Let pages run scripts of their own from the next one on, or not."""
+        self._command("Emulation.setScriptExecutionDisabled", value=not is_allowed)
+
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page, awaited if it is a promise."""
         answer = self._command("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from whilst.model import Kind, Span, Timeline
+from whilst import map as whilst_map
+from whilst.model import Drawable, Kind, Span, Timeline
+from whilst.model.report import CAREFUL
 from whilst.showing import renderers
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&'\"{{data}}"
@@ -60,6 +62,56 @@ def test_a_hundred_thousand_spans_make_a_page_below_a_megabyte(busy: Callable[..
     assert written(busy(100_000), tmp_path).stat().st_size < 1_000_000
 
 
+class Answered(Drawable):
+    """A report with answers."""
+
+    def __init__(self, title: str, *timelines: Timeline) -> None:
+        self.title = title
+        self._timelines = timelines
+
+    def timelines(self) -> tuple[Timeline, ...]:
+        return self._timelines
+
+    def table(self) -> list[list[str]]:
+        return [["mode", "length"], ["concurrent", "9 h"]]
+
+    def notes(self) -> list[str]:
+        return ["A note."]
+
+    def answers(self) -> list[tuple[str, str]]:
+        return [(CAREFUL, "Somebody <else> was there."), ("What did it do?", HOSTILE)]
+
+    def bars(self) -> list[tuple[str, float, str]]:
+        return [("concurrent", 1.44, "1.44 times, 9 h"), ("sequential", 1.0, "once, 13 h")]
+
+
+def test_a_report_answers_before_it_shows(sequential: Timeline, concurrent: Timeline, tmp_path: Path) -> None:
+    text = written(Answered("a day", sequential, concurrent), tmp_path).read_text(encoding="utf-8")
+    places = [text.index(each) for each in ("Somebody &lt;else&gt;", "What did it do?", "1.44 times", "<canvas")]
+    assert places == sorted(places)
+    assert 'class="careful"' in text
+    assert "<img" not in text
+    [place] = re.findall(r'<a href="#([^"]+)">concurrent</a>', text)
+    assert f'<section id="{place}"><div class="title"><h2>concurrent</h2>' in text
+    assert [float(width) for width in re.findall(r'style="width: ([\d.]+)%"', text)] == [100, pytest.approx(69.4)]
+
+
+def test_a_run_says_what_it_did_whether_that_was_good_and_why(tmp_path: Path) -> None:
+    text = written(whilst_map(abs, range(5)).report(), tmp_path).read_text(encoding="utf-8")
+    asked = re.findall(r"<dt>(.*?)</dt>", text)
+    assert asked == ["What did it do?", "Was that good?", "Why?", "What should I change?"]
+    assert "5 calls in" in text
+    assert "nothing else promises to be faster" in text
+
+
+def test_a_picture_stands_in_the_page_before_any_script_has_run(concurrent: Timeline, tmp_path: Path) -> None:
+    text = written(concurrent, tmp_path).read_text(encoding="utf-8")
+    still = text[text.index('<svg class="still"') : text.index("</svg></svg>")]
+    assert re.findall(r"<text[^>]*>(.*?)</text>", still) == ["you", "passport", "draft", "edits"]
+    work = [float(width) for width in re.findall(r'class="work" x="\d+" y="0" width="(\d+)"', still)]
+    assert sum(work) / 240 == pytest.approx(1.0, abs=0.02)
+
+
 def shares_by_hand(timeline: Timeline, executor: int, columns: int, end_ns: int) -> list[list[float]]:
     """For each column the shares of work, wait, held: work hides held off, which hides a wait. Slow and plain."""
     rows = [row for row in range(len(timeline)) if timeline.executor[row] == executor]
@@ -90,9 +142,9 @@ def test_a_browser_counts_the_true_shares(browser: Any, tangled: Callable[..., T
     timeline, columns = tangled(spans=600), 60
     [found] = reported(browser, written(timeline, tmp_path), columns)
     executors = [row for row in found["rows"] if row["type"] == "executor"]
-    assert [row["name"] for row in executors] == list(timeline.executors)
-    for executor, row in enumerate(executors):
-        expected = shares_by_hand(timeline, executor, columns, timeline.makespan_ns)
+    assert [row["name"] for row in executors] == sorted(timeline.executors)
+    for row in executors:
+        expected = shares_by_hand(timeline, timeline.executors.index(row["name"]), columns, timeline.makespan_ns)
         flat = [share for column in expected for share in column]
         assert row["shares"] == pytest.approx(flat, abs=1e-4)
     assert sum(found["concurrency"]) / columns == pytest.approx(timeline.concurrency, rel=1e-4)
@@ -156,7 +208,7 @@ def test_a_reader_moves_about_by_wheel_drag_and_keys(browser: Any, concurrent: T
     x, y = box["x"] + 500, box["y"] + 85
 
     def shown() -> tuple[float, float]:
-        start, end = browser.ask("[state.view.t0, state.view.t1]")
+        start, end = browser.ask("[state.views[0].t0, state.views[0].t1]")
         return start, end
 
     assert shown() == (0, 9)
@@ -190,3 +242,42 @@ def test_the_page_follows_the_readers_light_or_dark(browser: Any, sequential: Ti
     browser.poke("Key", type="keyDown", key="d", text="d")
     assert browser.ask(background) == "rgb(255, 255, 255)"
     assert browser.ask("state.theme.background") == "#ffffff"
+
+
+def test_reports_on_one_page_have_an_axis_each(
+    browser: Any, sequential: Timeline, parallel: Timeline, tmp_path: Path
+) -> None:
+    short = Timeline.from_spans([Span("you", "t", Kind.WORK, 0, 5_000_000)], name="short")
+    found = reported(browser, written([Answered("a", sequential, parallel), Answered("b", short)], tmp_path), 13)
+    assert [line["t1"] for line in found] == pytest.approx([13, 13, 0.005])
+
+
+def test_rows_are_in_order_and_folded_until_all_are_asked_for(browser: Any, tmp_path: Path) -> None:
+    spans = [Span(f"thread {k}", f"call {k}", Kind.WORK, 10 * k, 10 * k + 9) for k in reversed(range(30))]
+    browser.open(written(Timeline.from_spans(spans), tmp_path))
+    names = "state.plots[0].rows.map(row => row.name)"
+    assert browser.ask(names) == [f"thread {k}" for k in range(8)]
+    browser.poke("Key", type="keyDown", key="r", text="r")
+    assert browser.ask(names) == [f"thread {k}" for k in range(30)]
+
+
+def test_a_call_is_found_by_its_name(browser: Any, tmp_path: Path) -> None:
+    spans = [Span(f"thread {k}", f"call {k}", Kind.WORK, 1000 * k, 1000 * k + 900) for k in range(30)]
+    browser.open(written(Timeline.from_spans(spans), tmp_path))
+    browser.ask("find('call 17')")
+    start, end = browser.ask("[state.views[0].t0 * 1e9, state.views[0].t1 * 1e9]")
+    assert start <= 17_000 < 17_900 <= end < 20_000
+    assert "thread 17" in browser.ask("state.plots[0].rows.map(row => row.name)")
+    browser.ask("find('no such call')")
+    assert browser.ask("document.getElementById('shown').textContent") == "not found"
+
+
+def test_there_is_a_picture_where_scripts_are_off(browser: Any, concurrent: Timeline, tmp_path: Path) -> None:
+    page = written(concurrent, tmp_path)
+    browser.allow_scripts(False)
+    try:
+        browser.show(page)
+        assert browser.ask("document.querySelector('.still').getBoundingClientRect().height") > 40
+        assert browser.ask("getComputedStyle(document.querySelector('canvas')).display") == "none"
+    finally:
+        browser.allow_scripts(True)

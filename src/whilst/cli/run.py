@@ -18,6 +18,7 @@ import click
 
 from whilst.cli.loading import InputError, load_function, read_items
 from whilst.model import Mode
+from whilst.running.results import RunReport
 from whilst.running.verbs.api import imap
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -99,7 +100,7 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
     if not is_quiet:
         _summarise(stream, done, failed, len(given), time.perf_counter() - started)
     if html is not None:
-        stream.timeline.to_html(html)
+        RunReport(stream.decision, stream.timeline, done, failed, time.perf_counter() - started).to_html(html)
         if not is_quiet:
             click.echo(f"wrote {html}", err=True)
     return _FAILED if failed else 0

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from whilst.comparing.outcomes import Outcome
 from whilst.errors import WhilstError
 from whilst.model import Drawable, Profile, Timeline
+from whilst.model.report import CAREFUL
 
 NAIVE: Final = "naive threads"
 """Compared with the modes of a day: one free thread a task, as somebody would write it who knows no better."""
@@ -102,6 +103,8 @@ class Comparison(Drawable):
     """Real seconds of one unit, e.g. 0.1 for an hour that was performed in 0.1 s."""
     profile: Profile | None = None
     remarks: tuple[str, ...] = ()
+    disturbed: str = ""
+    """What kept executors from cores that the figures take for granted."""
 
     def __getitem__(self, name: str) -> Row:
         for row in self.rows:
@@ -132,7 +135,43 @@ class Comparison(Drawable):
         """Why modes failed, which results differ, and what explains the figures."""
         said = [f"{row.name}: {row.error}" for row in self.rows if row.error]
         said += [f"{row.name}: {row.agreement}" for row in self.rows if row.agreement not in ("", "same")]
-        return [*said, *self.remarks]
+        return [*said, *self.remarks, *([self.disturbed] if self.disturbed else [])]
+
+    def answers(self) -> Sequence[tuple[str, str]]:
+        """See `whilst.model.report.Answering`."""
+        said = [(CAREFUL, self.disturbed)] if self.disturbed else []
+        best = self._ranked[0] if self._ranked else None
+        if best is None or best.seconds is None:
+            return [*said, ("Which is fastest?", "None: no mode could be measured.")]
+        fastest = f"{best.name}{f', {best.who}' if best.who else ''}: {self._length(best.seconds)}"
+        if best.speed_up and best.name != "sequential":
+            fastest += f", {best.speed_up:.1f} times as fast as one after the other"
+        agree = {
+            True: "Yes, in every mode that ran.",
+            False: "No: see the notes. A mode that gives other results is no choice.",
+            None: "Nobody can say: what came back can't be compared.",
+        }[self.agrees]
+        said.append(("Which is fastest?", f"{fastest}."))
+        if any(row.agreement for row in self.rows):
+            said.append(("Are the results the same?", agree))
+        ratios = [(row.name, row.ratio) for row in self.rows if row.ratio is not None]
+        if ratios:
+            name, worst = max(ratios, key=lambda each: abs(math.log(each[1])))
+            said.append(("Was it as foretold?", f"Within {abs(worst - 1):.0%} in every mode (most in {name})."))
+        return said
+
+    def bars(self) -> Sequence[tuple[str, float, str]]:
+        """See `whilst.model.report.Answering`."""
+        return [
+            (row.name, row.speed_up, f"{row.speed_up:.2f} times, {self._length(row.seconds)}")
+            for row in self._ranked
+            if row.speed_up is not None
+        ]
+
+    @property
+    def _ranked(self) -> list[Row]:
+        """What was measured, best first."""
+        return sorted((row for row in self.rows if row.seconds and not row.error), key=lambda row: row.seconds or 0.0)
 
     def to_dict(self) -> dict[str, object]:
         """Everything but timelines and results, as values that JSON can hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from whilst.model.drawable import Drawable
 from whilst.model.timeline import Timeline
@@ -45,3 +45,21 @@ class Report(Protocol):
 
     def notes(self) -> Sequence[str]:
         """Sentences below the table: why a mode failed, what was given up, what explains a figure."""
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """What a report may offer besides, to be read before any picture."""
+
+    def answers(self) -> Sequence[tuple[str, str]]:
+        """(what a reader asks, the answer), in the order in which they ask: what was done, was that good, and so on.
+
+        What disturbed the figures stands under `CAREFUL`.
+        """
+
+    def bars(self) -> Sequence[tuple[str, float, str]]:
+        """(the name of a timeline, how many times as fast, the same in words), best first; may be empty."""
+
+
+CAREFUL: Final = "Careful"
+"""The question before an answer that says why the others are not to be trusted far."""

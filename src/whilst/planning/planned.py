@@ -125,6 +125,24 @@ class Plans(Drawable):
         notes = [f"{plan.mode}: {note}" for plan in self.plans for note in _notes(plan)]
         return [*notes, *(f"{mode}: can't be planned. {why}" for mode, why in self.refusals.items())]
 
+    def answers(self) -> Sequence[tuple[str, str]]:
+        """See `whilst.model.report.Answering`."""
+        if not self.plans:
+            return ()
+        lengths = ", ".join(f"{plan.mode} {_length(plan)}" for plan in self.plans)
+        open_ = [f"{plan.mode} by {max(plan.gap, 0.0001):.2%} at most" for plan in self.plans if not plan.is_optimal]
+        shorter = f"Perhaps: {', '.join(open_)}." if open_ else "No: each of these is proved to be the shortest."
+        return [("How long does it take?", f"{lengths}."), ("Can it be shorter?", shorter)]
+
+    def bars(self) -> Sequence[tuple[str, float, str]]:
+        """See `whilst.model.report.Answering`."""
+        alone = next((plan.makespan_s for plan in self.plans if plan.mode is Mode.SEQUENTIAL), None)
+        if not alone:
+            return ()
+        ranked = sorted((plan for plan in self.plans if plan.makespan_s), key=lambda plan: plan.makespan_s)
+        times = [(plan, alone / plan.makespan_s) for plan in ranked]
+        return [(str(plan.mode), ratio, f"{ratio:.2f} times, {_length(plan)}") for plan, ratio in times]
+
     def to_dict(self) -> dict[str, object]:
         return {
             "name": self.name,
@@ -150,6 +168,10 @@ def _row(plan: Plan) -> list[str]:
         f"{plan.timeline.parallelism:.2f}",
         "yes" if plan.is_optimal else "not proved",
     ]
+
+
+def _length(plan: Plan) -> str:
+    return f"{plan.makespan_s / plan.timeline.unit_s:,.6g} {plan.timeline.unit}"
 
 
 def _notes(plan: Plan) -> list[str]:

@@ -55,9 +55,67 @@ class RunReport(Drawable):
     def notes(self) -> Sequence[str]:
         return (str(self.decision),)
 
+    answers_say_all = True
+    """Of what the notes say."""
+
+    def answers(self) -> Sequence[tuple[str, str]]:
+        """See `whilst.model.report.Answering`."""
+        decision, line = self.decision, self.timeline
+        failed = f" {self.failed:,} failed." if self.failed else ""
+        did = f"{self.calls:,} calls in {_seconds(self.length_s)}: {decision.mode.value}, {decision.who}.{failed}"
+        facts = "; ".join(item.text for item in decision.evidence if item.text)
+        why = [f"{_sentence(decision.reason or 'as asked')}{f' Measured: {facts}.' if facts else ''}"]
+        why += [f"After {change.at_s:.2f} s: {_sentence(change.text, as_is=True)}" for change in decision.history]
+        others = [f"{each.mode.value.capitalize()}: {_sentence(each.reason, as_is=True)}" for each in decision.rejected]
+        found = [("What did it do?", did), ("Was that good?", self._worth()), ("Why?", " ".join(why))]
+        if others:
+            found.append(("Why not otherwise?", " ".join(others)))
+        if decision.given_up:
+            found.append(("What was done without?", " ".join(map(_sentence, decision.given_up))))
+        return [*found, ("What should I change?", _advice(decision, line))]
+
+    def bars(self) -> Sequence[tuple[str, float, str]]:
+        """See `whilst.model.report.Answering`."""
+        return ()
+
+    def _worth(self) -> str:
+        line, decision = self.timeline, self.decision
+        call_s = next((item.value for item in decision.evidence if item.name == "length of a call"), None)
+        text = ""
+        if call_s and self.length_s and decision.mode.value != "sequential":
+            alone_s = call_s * self.calls
+            times = alone_s / self.length_s
+            text = f"One after the other they would have taken about {_seconds(alone_s)}: {times:.1f} times as long. "
+        cores = f" of {line.cores} cores" if line.cores else ""
+        at_once = f"{line.concurrency:.1f} calls were in progress, and {line.parallelism:.1f}{cores} at work"
+        return f"{text}On average {at_once}."
+
     def __str__(self) -> str:
         rows = "\n".join(f"  {name:<12} {value}" for name, value in self.table()[1:])
         return f"{self.title}\n{rows}\n{self.decision}"
+
+
+def _advice(decision: Decision, line: Timeline) -> str:
+    """The one change that promises most."""
+    # A forecast begins with its length; every other reason is something that a program can be freed of.
+    in_the_way = [each for each in decision.rejected if not each.reason.startswith("about ")]
+    if in_the_way:
+        modes = " and ".join(each.mode.value for each in in_the_way if each.reason == in_the_way[0].reason)
+        why = _sentence(in_the_way[0].reason, as_is=True)
+        return f"What stands in the way of {modes}: {why} Without that it could be chosen."
+    if decision.mode.value == "sequential":
+        return "Nothing: nothing else promises to be faster."
+    if line.cores and line.parallelism > 0.8 * line.cores:
+        return "Nothing here: the cores were at work. Less work in a call, or more cores, is what is left."
+    return "Nothing: no other mode promises to be faster."
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+
+
+def _sentence(text: str, *, as_is: bool = False) -> str:
+    return f"{text[:1] if as_is else text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 class Results(list[R]):

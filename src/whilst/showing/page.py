@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from whilst.model import Timeline
+from whilst.model.report import CAREFUL
 from whilst.showing.figures import Figures, figures_of, is_figure, length_text, percent
 from whilst.showing.packing import pack
 from whilst.showing.pictures import Picture
+from whilst.showing.still import still_of
 
+_CAREFUL: Final = ' class="careful" role="note"'
 _SCRIPTS: Final = ("unpack.js", "shares.js", "rows.js", "theme.js", "view.js", "plot.js", "tooltip.js", "page.js")
 _MOST_EXECUTORS_LISTED: Final = 200
 _HOLE: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -37,20 +40,68 @@ def write_page(picture: Picture, path: str | PathLike[str]) -> None:
 
 def page_of(picture: Picture) -> str:
     """Return the page's HTML."""
-    figures = [figures_of(timeline) for timeline in picture.timelines]
     heading = picture.title or _listed(picture.names) or "Timeline"
+    parts = picture.parts or (picture,)
     return _filled(
         _asset("page.html"),
         {
             "title": escape(f"{heading} - whilst"),
             "heading": escape(heading),
-            "report": _tables(picture) + _notes(picture),
             "style": _asset("page.css"),
             "script": "\n".join(map(_asset, _SCRIPTS)),
-            "sections": "\n".join(map(_section, picture.names, picture.timelines, figures)),
+            "parts": "\n".join(_part(part, number, len(parts)) for number, part in enumerate(parts)),
             "data": "\n".join(f'<script type="text/plain">{pack(each)}</script>' for each in picture.timelines if each),
         },
     )
+
+
+def _part(part: Picture, number: int, of: int) -> str:
+    """A report: what it answers, then its figures, then its pictures, which share an axis."""
+    title = f"<h2>{escape(part.title)}</h2>" if of > 1 and part.title and len(part.timelines) != 1 else ""
+    # Names that several reports share need the report's number to be found.
+    ids = [f"line-{number}-{at}" for at in range(len(part.names))]
+    tables = _tables(part)
+    if part.answers and tables and not _is_told_in_moments(part):
+        tables = f"<details><summary>All figures</summary>{tables}</details>"
+    shown = _answers(part) + _bars(part, ids) + tables + _notes(part)
+    figures = [figures_of(timeline) for timeline in part.timelines]
+    sections = "\n".join(map(_section, ids, part.names, part.timelines, figures))
+    report = f'<div class="report">{title}{shown}</div>' if title or shown else ""
+    return f'<article data-group="{number}">{report}{sections}</article>'
+
+
+def _is_told_in_moments(part: Picture) -> bool:
+    """An interleaving is read line by line, ahead of its picture."""
+    return any(table[0][:2] == ("line", "source") for table in part.tables)
+
+
+def _answers(part: Picture) -> str:
+    if not part.answers:
+        return ""
+    lines = "".join(
+        f"<div{_CAREFUL if asked == CAREFUL else ''}><dt>{escape(asked)}</dt><dd>{_answer(asked, said)}</dd></div>"
+        for asked, said in part.answers
+    )
+    return f"<dl>{lines}</dl>"
+
+
+def _answer(asked: str, said: str) -> str:
+    return f"<code>{escape(said)}</code>" if asked == "Run it again" else escape(said)
+
+
+def _bars(part: Picture, ids: Sequence[str]) -> str:
+    """How many times as fast each was, best first, each a link to its picture."""
+    most = max((value for _, value, _ in part.bars), default=0.0)
+    if not most:
+        return ""
+    rows = []
+    for name, value, said in part.bars:
+        found = [at for at, line in zip(ids, part.names, strict=True) if line.startswith(name)]
+        label = f'<a href="#{found[-1]}">{escape(name)}</a>' if found else escape(name)
+        bar = f'<i style="width: {100 * value / most:.1f}%"></i>'
+        rows.append(f"<tr><th scope='row'>{label}</th><td class='bar'>{bar}</td><td>{escape(said)}</td></tr>")
+    caption = "<caption>How many times as fast as one after the other</caption>"
+    return f'<div class="wide"><table class="bars">{caption}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
 @cache
@@ -84,23 +135,29 @@ def _table(rows: Sequence[Sequence[str]], caption: str = "") -> str:
 
 
 def _notes(picture: Picture) -> str:
-    return "".join(f"<p>{escape(note)}</p>" for note in picture.notes)
+    answered = {said for _, said in picture.answers}
+    notes = () if picture.is_answered else picture.notes
+    return "".join(f"<p>{escape(note)}</p>" for note in notes if note not in answered)
 
 
-def _section(name: str, timeline: Timeline, figures: Figures) -> str:
+def _section(place: str, name: str, timeline: Timeline, figures: Figures) -> str:
     origin = "planned" if timeline.is_predicted else "measured"
-    facts = [origin, _counted(figures.spans, "span"), _counted(figures.tasks, "task")]
+    is_of_steps = timeline.unit == "steps"  # an order of events: its lengths mean nothing
+    facts = [] if is_of_steps else [origin, _counted(figures.spans, "span"), _counted(figures.tasks, "task")]
     facts += [f"{key}: {value}" for key, value in timeline.facts.items()]
-    pairs = figures.sentences(timeline)
+    pairs = [] if is_of_steps else figures.sentences(timeline)
     shown = "".join(f"<span>{escape(key)} <b>{escape(value)}</b></span>" for key, value in pairs)
     head = f'<div class="title"><h2>{escape(name)}</h2><small>{escape(" · ".join(facts))}</small></div>'
     if not timeline:
-        return f'<section>{head}<p class="empty">Nothing happened: this timeline has no spans.</p></section>'
-    summary = escape(f"Picture of {name}: " + ", ".join(f"{k} {v}" for k, v in pairs))
+        return (
+            f'<section id="{place}">{head}<p class="empty">Nothing happened: this timeline has no spans.</p></section>'
+        )
+    summary = escape(f"Picture of {name}: " + ", ".join([f"{k} {v}" for k, v in pairs] or facts))
     return (
-        f'<section>{head}<div class="figures">{shown}</div>'
-        f'<div class="plot"><canvas role="img" tabindex="0" aria-label="{summary}"></canvas></div>'
-        f"<details><summary>Figures by executor</summary>{_executors(timeline, figures)}</details></section>"
+        f'<section id="{place}">{head}<div class="figures">{shown}</div>'
+        f'<div class="plot">{still_of(timeline)}<canvas role="img" tabindex="0" aria-label="{summary}"></canvas>'
+        f'<canvas class="axis" aria-hidden="true"></canvas></div>'
+        f"{'' if is_of_steps else _executors(timeline, figures)}</section>"
     )
 
 
@@ -114,7 +171,8 @@ def _executors(timeline: Timeline, figures: Figures) -> str:
         f"In sum over all tasks: work {length_text(figures.work_s, timeline)}, "
         f"wait {length_text(figures.wait_s, timeline)}, held off {length_text(figures.held_s, timeline)}."
     )
-    return f'<div class="wide">{_table(rows)}</div>{note}<p>{escape(totals)}</p>'
+    told = f'<div class="wide">{_table(rows)}</div>{note}<p>{escape(totals)}</p>'
+    return f"<details><summary>Figures by executor</summary>{told}</details>"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 
 from whilst.errors import WhilstError
 from whilst.model import Report, Timeline
+from whilst.model.report import Answering
+from whilst.model.verdict import Verdict
+from whilst.showing.verdict_text import picture_parts
 
 
 class NotDrawableError(WhilstError, TypeError):
@@ -30,6 +33,14 @@ class Picture:
     """One for each timeline; never empty."""
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()
+    """What a reader asks first, and the answers."""
+    bars: tuple[tuple[str, float, str], ...] = ()
+    """(the beginning of a timeline's name, how many times as fast, the same in words), best first."""
+    is_answered: bool = False
+    """The answers say all that the notes do."""
+    parts: tuple[Picture, ...] = ()
+    """Reports that were put together, each with an axis of its own; empty: this is one."""
 
 
 def picture_of(value: object) -> Picture:
@@ -42,12 +53,21 @@ def picture_of(value: object) -> Picture:
         return _picture(value.name, [value])
     if isinstance(value, Report):
         table = tuple(tuple(map(str, row)) for row in value.table())
-        return _picture(value.title, value.timelines(), (table,) if table else (), tuple(value.notes()))
+        picture = _picture(value.title, value.timelines(), (table,) if table else (), tuple(value.notes()))
+        if isinstance(value, Verdict):
+            return replace(picture, **picture_parts(value))
+        if isinstance(value, Answering):
+            is_answered = bool(getattr(value, "answers_say_all", False))
+            return replace(picture, answers=tuple(value.answers()), bars=tuple(value.bars()), is_answered=is_answered)
+        return picture
+    report = getattr(value, "report", None)
+    if callable(report) and isinstance(reported := report(), Report):
+        return picture_of(reported)
     inner = getattr(value, "timeline", None)
     if isinstance(inner, Timeline):
         return _picture(inner.name, [inner])
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        return _joined([picture_of(each) for each in value])
+        return _joined([picture_of(each) for each in value], str(getattr(value, "title", "")))
     raise NotDrawableError(
         f"{type(value).__name__} can't be drawn; pass a Timeline, a Report (see whilst.model.Report), "
         f"something with a `timeline`, or a sequence of these."
@@ -72,17 +92,20 @@ def _picture(
     return Picture(title, tuple(timelines), tuple(names), tables, notes)
 
 
-def _joined(pictures: Sequence[Picture]) -> Picture:
+def _joined(pictures: Sequence[Picture], title: str = "") -> Picture:
     timelines = [timeline for picture in pictures for timeline in picture.timelines]
     titles = {picture.title: None for picture in pictures if picture.title}
-    picture = _picture(next(iter(titles)) if len(titles) == 1 else "", timelines, tuple(_joined_tables(pictures)))
+    picture = _picture(
+        title or (next(iter(titles)) if len(titles) == 1 else ""), timelines, tuple(_joined_tables(pictures))
+    )
     ours = iter(picture.names)
     notes = []
     for each in pictures:
         own = [next(ours) for _ in each.timelines]
         who = own[0] if len(own) == 1 else each.title
         notes += [f"{who}: {note}" if who and len(pictures) > 1 else note for note in each.notes]
-    return replace(picture, notes=tuple(notes))
+    has_reports = len(pictures) > 1 and any(each.tables or each.answers for each in pictures)
+    return replace(picture, notes=tuple(notes), parts=tuple(pictures) if has_reports else ())
 
 
 def _joined_tables(pictures: Sequence[Picture]) -> Iterator[Table]:

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment, Verdict
 
@@ -37,6 +37,42 @@ def verdict_text(
         lines += ["", *_counterexample_lines(verdict.counterexample, paint, width)]
     lines += ["", *_footnotes(verdict, paint, width)]
     return "\n".join(_clean(line, is_ascii=is_ascii) for line in lines) + "\n"
+
+
+def picture_parts(verdict: Verdict) -> dict[str, Any]:
+    """What a page shows of a verdict: answers ahead of the picture, and the moments side by side as a table."""
+    found = verdict.counterexample
+    asked = "Is the outcome the same in every interleaving?"
+    if found is None:
+        yes = "Yes: every interleaving ends as one of the sequential orders does."
+        said = yes if verdict.is_isolated else f"{str(verdict.answer).capitalize()}. {_as_sentence(verdict.reason)}"
+        answers = [(asked, said)]
+    else:
+        answers = [(asked, f"No: {found.pattern}.")]
+        answers += [("What happens?", found.sentence), ("Can it happen?", found.remark)]
+    answers.append(("What does the answer rest on?", _effort(verdict)))
+    if verdict.assumed:
+        answers.append(("Assumed", "; ".join(verdict.assumed)))
+    if verdict.token:
+        answers.append(("Run it again", _again(verdict.token)))
+    parts: dict[str, Any] = {"answers": tuple(answers), "notes": ()}
+    if found is not None:
+        ends = verdict.table()
+        parts["tables"] = (_moments_table(found), *([tuple(map(tuple, ends))] if ends else []))
+        parts["names"] = ("how it comes about",)
+    return parts
+
+
+def _moments_table(found: Counterexample) -> tuple[tuple[str, ...], ...]:
+    rows = [*_rows(found), *(_waiting_row(found, each) for each in found.blocked)]
+    files = {row.file for row in rows if row.file}
+    lines = [("line", "source", *found.tasks)]
+    for row in rows:
+        place = f"{Path(row.file).name}:{row.line}" if len(files) > 1 else str(row.line or "")
+        cells = ["" for _ in found.tasks]
+        cells[row.task] = ", ".join(row.cells)
+        lines.append((place, row.source.strip(), *cells))
+    return tuple(lines)
 
 
 _CONTROL: Final = re.compile(r"\x1b(?!\[[\d;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")

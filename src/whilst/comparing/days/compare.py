@@ -25,13 +25,15 @@ def compare_day(day: Day, names: Sequence[str], on_progress: Callable[[str], Non
         except WhilstError as error:
             rows.append(Row(name, error=str(error)))
     baseline = next((row.seconds for row in rows if row.name == Mode.SEQUENTIAL), None)
+    by_name = {row.name: row for row in rows}
     return Comparison(
         kind="day",
         title=f"{day.name or 'a day'}, planned and performed (1 {day.unit} in {day.performed_unit_s:g} s)",
         rows=tuple(_with_speed_up(row, baseline) for row in rows),
         unit=day.unit,
         unit_s=day.performed_unit_s,
-        remarks=tuple(_remarks(day, {row.name: row for row in rows})),
+        remarks=tuple(_remarks(day, by_name)),
+        disturbed=_disturbed(day, by_name),
     )
 
 
@@ -80,21 +82,24 @@ def _with_speed_up(row: Row, baseline_s: float | None) -> Row:
 
 
 def _remarks(day: Day, rows: dict[str, Row]) -> list[str]:
-    said = []
     naive, concurrent = rows.get(NAIVE), rows.get(Mode.CONCURRENT)
-    if naive is not None and naive.timeline is not None:
-        said.append(_explain_naive(day, naive.timeline, concurrent.timeline if concurrent else None))
+    if naive is None or naive.timeline is None:
+        return []
+    return [_explain_naive(day, naive.timeline, concurrent.timeline if concurrent else None)]
+
+
+def _disturbed(day: Day, rows: dict[str, Row]) -> str:
     lacking = [
         f"{row.name} {kept_ns / 1e9 / day.performed_unit_s:.2f} {day.unit}"
         for row in rows.values()
         if row.timeline is not None and (kept_ns := _kept_ns(row)) > _MUCH * row.timeline.makespan_ns
     ]
-    if lacking:
-        said.append(
-            f"Executors were ready to work without getting a core ({', '.join(lacking)}): "
-            f"the machine is busy with something else, or has fewer cores than the day has executors."
-        )
-    return said
+    if not lacking:
+        return ""
+    return (
+        f"Executors were ready to work without getting a core ({', '.join(lacking)}): "
+        f"the machine is busy with something else, or has fewer cores than the day has executors."
+    )
 
 
 def _kept_ns(row: Row) -> int:

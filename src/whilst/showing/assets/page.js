@@ -4,7 +4,7 @@
    The address may carry wishes after '#', joined by '&': zoom=FROM,TO in the axis's unit, theme=dark or light, tasks=0,
    and report=COLUMNS, which adds the shares behind the picture, as JSON, for whoever checks it. */
 
-const state = { plots: [], view: null, theme: null, isQueued: false };
+const state = { plots: [], views: [], theme: null, isQueued: false, found: -1 };
 
 function wishes() {
   return new Map(location.hash.slice(1).split("&").filter(Boolean).map((each) => each.split("=", 2)));
@@ -15,13 +15,12 @@ function drawAll(isEverything = false) {
     const box = plot.canvas.getBoundingClientRect();
     const isSeen = box.bottom > -200 && box.top < innerHeight + 200;
     plot.isStale = !isSeen && !isEverything;
-    if (!plot.isStale) plot.draw(state.view, state.theme);
+    if (!plot.isStale) plot.draw(plot.view, state.theme);
   }
-  const { view } = state;
-  document.getElementById("fit").disabled = view.isWhole;
-  const step = (view.t1 - view.t0) / 200;
-  document.getElementById("shown").textContent = view.isWhole
-    ? "" : `${view.scale.format(view.t0, step, view.t1)} – ${view.scale.format(view.t1, step, view.t1)}`;
+  const view = state.views.find((each) => !each.isWhole), step = view ? (view.t1 - view.t0) / 200 : 0;
+  document.getElementById("fit").disabled = !view;
+  document.getElementById("shown").textContent = view
+    ? `${view.scale.format(view.t0, step, view.t1)} – ${view.scale.format(view.t1, step, view.t1)}` : "";
 }
 
 function redraw() {
@@ -31,7 +30,7 @@ function redraw() {
 }
 
 function listenToPointer(plot) {
-  const { canvas } = plot, { view } = state, tip = document.getElementById("tip"), pointers = new Map();
+  const { canvas, view } = plot, tip = document.getElementById("tip"), pointers = new Map();
   const share = (clientX) => (clientX - canvas.getBoundingClientRect().left - plot.left) / plot.plotWidth;
   canvas.addEventListener("wheel", (event) => {
     // At the whole view, scrolling on goes to the page.
@@ -76,6 +75,10 @@ function listenToPointer(plot) {
     }
     redraw();
   });
+  canvas.addEventListener("click", (event) => {
+    const y = event.clientY - canvas.getBoundingClientRect().top;
+    if (plot.foldedY !== null && y >= plot.foldedY && y < plot.axisY) document.getElementById("rows").click();
+  });
   canvas.addEventListener("dblclick", (event) => { view.zoom(4, Math.min(1, Math.max(0, share(event.clientX)))); redraw(); });
 }
 
@@ -88,25 +91,33 @@ const KEYS = {
 
 function listenToKeys() {
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "t") document.getElementById("tasks").click();
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.id === "find") return;
+    if (event.key === "f") document.getElementById("find").focus();
+    else if (event.key === "r") document.getElementById("rows").click();
+    else if (event.key === "t") document.getElementById("tasks").click();
     else if (event.key === "d") document.getElementById("theme").click();
-    else if (KEYS[event.key]) { KEYS[event.key](state.view); redraw(); } else return;
+    else if (KEYS[event.key]) { state.views.forEach(KEYS[event.key]); redraw(); } else return;
     event.preventDefault();
   });
 }
 
 function listenToButtons() {
-  const { view } = state, root = document.documentElement;
+  const { views } = state, root = document.documentElement;
   const on = (id, act) => document.getElementById(id).addEventListener("click", () => { act(); redraw(); });
-  on("closer", () => view.zoom(2));
-  on("further", () => view.zoom(0.5));
-  on("fit", () => view.reset());
-  const tasks = document.getElementById("tasks");
-  on("tasks", () => {
-    view.showsTasks = !view.showsTasks;
-    tasks.setAttribute("aria-pressed", view.showsTasks);
-  });
+  on("closer", () => views.forEach((view) => view.zoom(2)));
+  on("further", () => views.forEach((view) => view.zoom(0.5)));
+  on("fit", () => views.forEach((view) => view.reset()));
+  const switches = (id, name) => {
+    const button = document.getElementById(id);
+    on(id, () => {
+      const isOn = button.getAttribute("aria-pressed") !== "true";
+      for (const view of views) view[name] = isOn;
+      button.setAttribute("aria-pressed", isOn);
+    });
+    return button;
+  };
+  const tasks = switches("tasks", "showsTasks");
+  switches("rows", "showsAllRows").hidden = !state.plots.some((plot) => plot.isFoldable);
   tasks.hidden = !state.plots.some((plot) => plot.hasTaskRows);
   on("theme", () => {
     const isDark = getComputedStyle(root).getPropertyValue("color-scheme").trim() === "dark";
@@ -128,11 +139,59 @@ function gutterOf(plots) {
   return Math.min(widest, 240, innerWidth * 0.35);
 }
 
+/* The next call whose name or label has the words in it: its stretch fills a third of the picture. */
+function find(words) {
+  const wanted = words.trim().toLowerCase(), hits = [];
+  if (!wanted) return;
+  for (const plot of state.plots)
+    for (const row of plot.allRows) {
+      if (row.type !== "executor" || !row.spans) continue;
+      for (let i = 0; i < row.spans.n; i++) {
+        const task = plot.line.taskName(row.spans.T[i]), label = plot.line.labels[row.spans.L[i]];
+        if (`${task} ${label ?? ""}`.toLowerCase().includes(wanted)) hits.push([plot, row, i]);
+        if (hits.length > 5000) break;
+      }
+    }
+  const shown = document.getElementById("shown");
+  if (!hits.length) { shown.textContent = "not found"; return; }
+  state.found = (state.found + 1) % hits.length;
+  const [plot, row, i] = hits[state.found], per = plot.ticksPerUnit;
+  const start = row.spans.S[i] / per, end = row.spans.E[i] / per, around = Math.max(end - start, plot.view.end / 1000);
+  plot.view.show(start - around, end + around);
+  showRow(plot, row.name);
+  shown.textContent = `${state.found + 1} of ${hits.length}`;
+}
+
+/* Bring a row into sight, and mark its picture. */
+function showRow(plot, name) {
+  const at = plot.allRows.filter((row) => row.type === "executor").findIndex((row) => row.name === name);
+  if (plot.isFoldable && at >= MOST_SHOWN && !plot.view.showsAllRows) document.getElementById("rows").click();
+  drawAll();
+  const row = plot.rows.find((each) => each.type === "executor" && each.name === name), section = plot.canvas.closest("section");
+  scrollTo({ top: plot.canvas.getBoundingClientRect().top + scrollY + (row ? row.y : 0) - innerHeight / 2 });
+  for (const each of document.querySelectorAll(".is-found")) each.classList.remove("is-found");
+  section.classList.add("is-found");
+}
+
+function listenToSearch() {
+  const field = document.getElementById("find");
+  field.addEventListener("input", () => { state.found = -1; });
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") find(field.value);
+    else if (event.key === "Escape") { field.value = ""; field.blur(); }
+  });
+  for (const plot of state.plots)
+    for (const line of plot.canvas.closest("section").querySelectorAll("details tbody tr")) {
+      line.classList.add("can-find");
+      line.addEventListener("click", () => showRow(plot, line.cells[0].textContent));
+    }
+}
+
 function applyWishes(wish) {
   if (wish.has("theme")) document.documentElement.dataset.theme = wish.get("theme") === "dark" ? "dark" : "light";
   if (wish.get("tasks") === "0") document.getElementById("tasks").click();
   const [from, to] = (wish.get("zoom") ?? "").split(",").map(Number);
-  if (to > from) state.view.show(from, to);
+  if (to > from) state.views.forEach((view) => view.show(from, to));
   state.theme = readTheme();
 }
 
@@ -160,19 +219,31 @@ async function main() {
     lines.push(await unpack(source.textContent));
     source.remove(); // the text isn't needed twice in memory
   }
-  const unpacked = performance.now(), scale = new Scale(lines);
-  const canvases = [...document.querySelectorAll("canvas")];
-  state.plots = lines.map((line, i) => new Plot(canvases[i], line, scale));
-  state.view = new View(Math.max(0, ...state.plots.map((plot) => plot.end)), scale);
-  if (state.plots.length) state.view.gutter = gutterOf(state.plots);
+  const unpacked = performance.now(), canvases = [...document.querySelectorAll("section canvas:not(.axis)")];
+  const groups = new Map(); // the pictures of one report share an axis, and so a view
+  canvases.forEach((canvas, i) => {
+    const { group } = canvas.closest("article").dataset;
+    groups.set(group, [...(groups.get(group) ?? []), i]);
+  });
+  for (const members of groups.values()) {
+    const view = new View(1, new Scale(members.map((i) => lines[i])));
+    const plots = members.map((i) => new Plot(canvases[i], lines[i], view));
+    view.end = Math.max(0, ...plots.map((plot) => plot.end)) || 1;
+    view.reset();
+    view.gutter = gutterOf(plots);
+    state.views.push(view);
+    state.plots.push(...plots);
+  }
   listenToButtons();
   listenToKeys();
+  listenToSearch();
   state.plots.forEach(listenToPointer);
   const wish = wishes();
   applyWishes(wish);
   addEventListener("hashchange", () => { applyWishes(wishes()); redraw(); });
   const prepared = performance.now();
   drawAll(true);
+  for (const still of document.querySelectorAll(".still")) still.remove();
   const drawn = performance.now();
   document.documentElement.dataset.ready = JSON.stringify({
     unpack_ms: unpacked - begun, prepare_ms: prepared - unpacked, draw_ms: drawn - prepared, since_open_ms: drawn,

@@ -4,6 +4,7 @@
    Rows are written pixel by pixel: in each column the height of each colour is the share of the column's time that was
    of that kind, whether the column covers half a span or ten thousand. Text and separators come on top. */
 
+const MOST_SHOWN = 8; // executors, until all rows are asked for
 const CURVE = 58, AXIS = 22, TOP = 6, RIGHT = 14, GAP_BELOW_CURVES = 8;
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 const SMALL = "11px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
@@ -11,9 +12,12 @@ const SMALL = "11px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 const ORDER = [WORK, HELD, WAIT, IDLE];
 
 class Plot {
-  constructor(canvas, line, scale) {
+  constructor(canvas, line, view) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
+    this.axis = canvas.nextElementSibling;
+    this.view = view;
+    const { scale } = view;
     this.line = line;
     this.ticksPerUnit = scale.secondsPerUnit(line) / line.tickS;
     const groups = line.executors.map((executor) => executor.spans);
@@ -21,25 +25,32 @@ class Plot {
     this.parallelism = openOf(groups, WORK);
     this.allRows = rowsOf(line);
     this.hasTaskRows = this.allRows.some((row) => row.type !== "executor");
+    this.executorRows = this.allRows.filter((row) => row.type === "executor").length;
+    this.isFoldable = this.executorRows > MOST_SHOWN + 1;
     this.textWidths = new Map();
   }
 
   get end() { return this.line.makespan / this.ticksPerUnit; }
 
   layout(view) {
-    const executors = this.allRows.filter((row) => row.type === "executor").length;
+    const isFolded = this.isFoldable && !view.showsAllRows;
+    const executors = isFolded ? MOST_SHOWN : this.executorRows;
     const height = executors <= 12 ? 24 : executors <= 30 ? 18 : executors <= 80 ? 12 : executors <= 160 ? 7 : 4;
     let y = TOP + CURVE + GAP_BELOW_CURVES;
     this.rows = [];
+    let shown = 0;
     for (const row of this.allRows) {
+      if (isFolded && row.type === "executor" && ++shown > MOST_SHOWN) break;
       if (row.type !== "executor" && !view.showsTasks) continue;
       const own = row.type === "executor" ? height : row.type === "count" ? Math.max(12, height - 6) : Math.max(5, height - 7);
       if (row.type === "executor" && this.rows.length) y += height > 8 ? 6 : 1;
       this.rows.push({ ...row, y, height: own });
       y += own + (own > 8 ? 3 : 1);
     }
+    this.foldedY = isFolded ? y : null;
+    if (isFolded) y += 20;
     this.axisY = y + 2;
-    this.height = this.axisY + AXIS;
+    this.height = this.axisY + 3;
     this.left = view.gutter;
     this.width = this.canvas.parentElement.clientWidth;
     this.plotWidth = Math.max(40, this.width - this.left - RIGHT);
@@ -61,10 +72,34 @@ class Plot {
     c.fillStyle = theme.background;
     c.fillRect(0, 0, this.width, this.height);
     this.drawGrid(view, theme);
+    this.drawAxis(view, theme);
     this.drawCurves(theme);
     this.drawRows(view, theme);
     this.drawNames(theme);
     this.drawLabels(theme);
+    if (this.foldedY === null) return;
+    c.font = SMALL;
+    c.textAlign = "left";
+    c.fillStyle = theme.parallelismText;
+    c.fillText(`… and ${this.executorRows - MOST_SHOWN} more (click, or r)`, 10, this.foldedY + 9);
+  }
+
+  /* A canvas of its own, which stays in sight while the rows above it are scrolled. */
+  drawAxis(view, theme) {
+    const { axis, ratio } = this, c = axis.getContext("2d"), { step, format } = view.ticks(this.plotWidth);
+    axis.width = Math.round(this.width * ratio);
+    axis.height = Math.round(AXIS * ratio);
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    c.fillStyle = theme.background;
+    c.fillRect(0, 0, this.width, AXIS);
+    c.font = SMALL;
+    c.textBaseline = "top";
+    c.textAlign = "center";
+    c.fillStyle = theme.muted;
+    for (let k = Math.ceil(view.t0 / step - 1e-9); k * step <= view.t1 * (1 + 1e-12); k++) {
+      const x = this.left + ((k * step - view.t0) / (view.t1 - view.t0)) * this.plotWidth, text = format(k * step);
+      c.fillText(text, Math.min(x, this.width - this.widthOf(text) / 2 - 1), 4);
+    }
   }
 
   x(t) { return this.left + ((t - this.t0) / (this.t1 - this.t0)) * this.plotWidth; }
@@ -143,17 +178,11 @@ class Plot {
   }
 
   drawGrid(view, theme) {
-    const c = this.context, { step, format } = view.ticks(this.plotWidth);
-    c.font = SMALL;
-    c.textBaseline = "top";
-    c.textAlign = "center";
+    const c = this.context, { step } = view.ticks(this.plotWidth);
     for (let k = Math.ceil(view.t0 / step - 1e-9); k * step <= view.t1 * (1 + 1e-12); k++) {
       const x = this.left + ((k * step - view.t0) / (view.t1 - view.t0)) * this.plotWidth;
       c.fillStyle = theme.grid;
       c.fillRect(Math.round(x), TOP, 1, this.axisY - TOP + 3);
-      c.fillStyle = theme.muted;
-      const text = format(k * step), half = this.widthOf(text) / 2;
-      c.fillText(text, Math.min(x, this.width - half - 1), this.axisY + 6);
     }
   }
 

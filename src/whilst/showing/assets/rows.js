@@ -6,8 +6,10 @@
 
 const MOST_EXECUTOR_ROWS = 300, MOST_TASK_ROWS = 8, MOST_LANES = 16, MOST_ROWS_BELOW = 120;
 
+const byName = new Intl.Collator("en", { numeric: true });
+
 function rowsOf(line) {
-  const groups = foldedExecutors(line.executors);
+  const groups = foldedExecutors([...line.executors].sort((a, b) => byName.compare(a.name, b.name)));
   const rows = [];
   let below = 0;
   for (const group of groups) {

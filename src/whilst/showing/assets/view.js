@@ -35,6 +35,7 @@ class View {
     this.scale = scale;
     this.gutter = 150;
     this.showsTasks = true;
+    this.showsAllRows = false;
     this.reset();
   }
 
@@ -68,7 +69,8 @@ class View {
 
   ticks(width) {
     const rough = ((this.t1 - this.t0) * 90) / width, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999);
+    let step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999);
+    if (this.scale.unit === "steps") step = Math.max(1, step); // nothing happens between two of them
     return { step, format: (value) => this.scale.format(value, step, this.t1) };
   }
 }
