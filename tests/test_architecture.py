@@ -28,9 +28,10 @@ MAY_IMPORT = {
     "planning": {"model"},
     "checking": {"model", "inspecting"},
     "showing": {"model"},
+    "seeing": {"model", "inspecting", "measuring"},
     "running": {"model", "inspecting", "measuring", "planning"},
     "comparing": {"model", "inspecting", "measuring", "planning", "running"},
-    "cli": {"model", "inspecting", "measuring", "planning", "running", "comparing", "checking", "showing"},
+    "cli": {"model", "inspecting", "measuring", "planning", "running", "comparing", "checking", "showing", "seeing"},
 }
 
 # Within a room: which inner rooms an inner room may import, itself excepted. What lies loose in the room is open to all
@@ -49,6 +50,7 @@ MAY_IMPORT_WITHIN: dict[str, dict[str, set[str]]] = {
         "verbs": {"policies", "core", "backends", "calls"},
     },
     "comparing": {"days": set()},
+    "seeing": {"recording": set(), "explaining": set()},
     "checking": {
         "engine": set(),
         "instrument": {"engine"},

@@ -1,7 +1,8 @@
 """Run Python work one after another, in overlap, side by side, or both. Know which, know why, and know that it is safe.
 
 The verbs: `map`, `imap`, `imap_unordered`, `starmap`, `gather` and `Executor` run; `compare` shows what each mode
-would have given; `plan` orders a day on paper; `check` and `check_sql` try each and any interleaving.
+would have given; `plan` orders a day on paper; `trace` shows what a program really does; `check` and `check_sql` try
+each and any interleaving.
 
 Everything here is loaded when it is first used, so that `import whilst` costs next to nothing.
 """
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from whilst.running.executor.executor import Executor
     from whilst.running.results import Results
     from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
+    from whilst.seeing.api import trace
 
 __version__: Final = "0.1.0"
 
@@ -100,6 +102,7 @@ __all__ = [
     "plan_modes",
     "replay",
     "starmap",
+    "trace",
     "wait",
     "work",
 ]
@@ -142,6 +145,7 @@ _HOMES: Final = {
     "whilst.running.executor.executor": ("Executor",),
     "whilst.running.verbs.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.results": ("Results",),
+    "whilst.seeing.api": ("trace",),
 }
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "compare": "What would each mode have given me? Perform it in every mode.",
     "plan": "How should this day be ordered, and what would more executors bring?",
     "show": "Draw a timeline that was saved as JSON.",
+    "trace": "What does a program really do, and what holds it up?",
     "check": "Is the outcome the same in every interleaving?",
 }
 """Each name is a module of this room that holds a click command of the same name."""
@@ -61,6 +62,7 @@ def cli() -> None:
       whilst plan day.toml                     plan a day in all four modes
       whilst compare day.toml                  perform it, and compare with the plan
       whilst compare shop:fetch --items urls   your own function, in every mode
+      whilst trace script.py                   what held it up, at which line
       whilst check bank.py::deposits           each and any interleaving
       whilst show timeline.json --html out.html
     """

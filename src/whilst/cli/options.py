@@ -35,12 +35,19 @@ class Output:
 
     def write(self, value: Drawable) -> None:
         """Show the value as asked. Paths of files written go to stderr, so that stdout stays one document."""
+        self.write_files(value)
+        self._show(value)
+
+    def write_files(self, value: Drawable) -> None:
+        """Only the files."""
         for form, path in self.files.items():
             try:
                 value.to_file(path, form)
             except OSError as error:
                 raise click.ClickException(f"Can't write {path}: {error.strerror or error}.") from error
             click.echo(f"wrote {path}", err=True)
+
+    def _show(self, value: Drawable) -> None:
         if not self.as_json:
             value.show()
         elif isinstance(value, Timeline):

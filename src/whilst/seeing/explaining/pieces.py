@@ -1,0 +1,289 @@
+"""From a recording to what each thread did when: at work, waiting for what, held off by what, or without a task.
+
+Pure. When a thread was on a core comes from the clock; why it was not, from where it was seen: in the middle of the
+interval, else just before or after it. What was never seen is `unknown`, and is counted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Final
+
+from whilst.model import Kind
+from whilst.seeing.events import BLOCKED, IN, NOWHERE, AgentLog, Place, Recording, SeenThread, Stack, Switches
+from whilst.seeing.explaining.causes import BY_SYSTEM_CALL, Cause, Role, own_place, since_fork, task_name, wait_of
+from whilst.seeing.explaining.intervals import intervals, switches_by_sight
+
+_SHORT_WAKE_NS: Final = 300_000
+"""Woken for no longer, with others at work, a thread got what it waited for, but not the GIL."""
+_AGENTS_NS: Final = 20_000_000
+_NEAR_NS: Final = 2_000_000_000
+"""Seen waiting no further away, a thread is taken to have waited for the same in between."""
+_BUSY: Final = 0.3
+START: Final = Cause("import", "start of Python")
+UNKNOWN: Final = Cause("unknown")
+
+
+@dataclass(slots=True)
+class Piece:
+    """A stretch of one thread. `kind` is None where it had no task; `cause` is None where it was at work."""
+
+    start_ns: int
+    end_ns: int
+    kind: Kind | None
+    cause: Cause | None = None
+    stack: Stack = NOWHERE
+    where: Place | None = None
+
+    @property
+    def length_ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+
+@dataclass(slots=True)
+class Lane:
+    """One thread: its pieces in order, without gaps."""
+
+    name: str
+    process: Process
+    seen: SeenThread | None
+    pieces: list[Piece] = field(default_factory=list)
+    is_main: bool = False
+
+    def stack_at(self, now: int) -> Stack:
+        """Where it was seen last at that time."""
+        if self.seen is None or self.process.log is None:
+            return NOWHERE
+        at = bisect_right(self.seen.at_ns, now) - 1
+        number = self.seen.stack[at] if at >= 0 else -1
+        return self.process.stacks[number] if number >= 0 else NOWHERE
+
+    def piece_at(self, now: int) -> Piece | None:
+        at = bisect_right(self.pieces, now, key=lambda piece: piece.start_ns) - 1
+        return self.pieces[at] if at >= 0 and now < self.pieces[at].end_ns else None
+
+
+@dataclass(slots=True)
+class Process:
+    """One process: what its agent noted, if it had one, and its lanes. `command` is what the system calls it."""
+
+    pid: int
+    name: str
+    command: str
+    log: AgentLog | None = None
+    lanes: list[Lane] = field(default_factory=list)
+    libraries: frozenset[str] = frozenset()
+    stacks: list[Stack] = field(default_factory=list)
+    """The log's, without what the process that forked was doing then."""
+
+
+def processes_of(recording: Recording) -> list[Process]:
+    """All processes with their lanes, the program's own first."""
+    logs: dict[int, list[AgentLog]] = {}
+    for log in recording.logs:
+        logs.setdefault(log.pid, []).append(log)
+    by_pid: dict[int, list[Switches]] = {}
+    for thread in recording.threads:
+        if thread.tid not in {agent for log in logs.get(thread.pid, ()) for agent in log.agents}:
+            by_pid.setdefault(thread.pid, []).append(thread)
+    if recording.clock == "stacks":
+        libraries = {pid: _libraries(each[-1]) for pid, each in logs.items()}
+        by_pid = {pid: switches_by_sight(each[-1], libraries[pid], recording.end_ns) for pid, each in logs.items()}
+    found: list[Process] = []
+    for pid, threads in sorted(by_pid.items(), key=lambda each: min(thread.start_ns for thread in each[1])):
+        own = logs[pid][-1] if pid in logs else None
+        command = next((thread.command for thread in threads if thread.tid == pid and thread.command), "")
+        process = Process(pid, _process_name(pid, command, own, is_first=not found), command, own)
+        if own is not None:
+            process.libraries = _libraries(own)
+            process.stacks = [since_fork(stack) for stack in own.stacks]
+        _fill(process, threads, recording)
+        found.append(process)
+    return found
+
+
+def _libraries(log: AgentLog) -> frozenset[str]:
+    is_helper = any("multiprocessing" in each or "loky" in each for each in log.arguments)
+    return frozenset({log.library, "<string>"} if is_helper else {log.library})
+
+
+def _process_name(pid: int, command: str, log: AgentLog | None, *, is_first: bool) -> str:
+    if is_first:
+        return ""
+    named = next((seen.process for seen in log.threads if seen.process != "MainProcess"), "") if log else ""
+    script = next((each for each in log.arguments[1:] if not each.startswith("-")), "") if log else ""
+    return named or f"{script.rpartition('/')[2][:24] or command or 'process'} ({pid})"
+
+
+def _fill(process: Process, threads: Sequence[Switches], recording: Recording) -> None:
+    log = process.log
+    seen_by_id = {seen.native_id: seen for seen in (log.threads if log else ()) if seen.native_id}
+    busy = _Busy(threads, recording.end_ns)
+    is_crowded = sum(thread.tid in seen_by_id for thread in threads) > 1
+    for thread in sorted(threads, key=lambda each: (each.tid != process.pid, each.start_ns)):
+        seen = seen_by_id.get(thread.tid)
+        is_main = thread.tid == process.pid
+        name = (seen.name if seen else "") or ("MainThread" if is_main else f"thread {thread.tid}")
+        if process.name:
+            name = process.name if is_main else f"{process.name} {name}"
+        lane = Lane(name, process, seen, is_main=is_main)
+        lane.pieces = list(_Reader(thread, lane, busy if is_crowded else None, recording).pieces())
+        if log is not None and seen is not None:
+            lane.pieces = list(_with_collections(lane.pieces, log, seen.ident))
+        process.lanes.append(lane)
+
+
+def _with_collections(pieces: Sequence[Piece], log: AgentLog, ident: int) -> Iterator[Piece]:
+    """Work, parted where a full garbage collection took place."""
+    collections = [(start, end) for start, end, thread in log.collections if thread == ident]
+    for piece in pieces:
+        since = piece.start_ns
+        if piece.kind is Kind.WORK:
+            for start, end in collections:
+                if start < piece.end_ns and end > since:
+                    first, last = max(start, since), min(end, piece.end_ns)
+                    if first > since:
+                        yield replace(piece, start_ns=since, end_ns=first)
+                    yield replace(piece, start_ns=first, end_ns=last, cause=Cause("gc", "", piece.where))
+                    since = last
+        if piece.end_ns > since:
+            yield replace(piece, start_ns=since)
+
+
+class _Busy:
+    """How much of a stretch the threads of a process were at work, or ready for it, all together."""
+
+    def __init__(self, threads: Sequence[Switches], end_ns: int) -> None:
+        changes: list[tuple[int, int]] = []
+        for thread in threads:
+            for start, end, what in intervals(thread, end_ns):
+                if what != BLOCKED:  # who holds the GIL may be waiting for a core
+                    changes += ((start, 1), (end, -1))
+        changes.sort()
+        self._at = [when for when, _ in changes]
+        self._level = list(accumulate(change for _, change in changes))
+        lengths = [0, *(after - before for before, after in zip(self._at, self._at[1:], strict=False))]
+        self._sum = list(accumulate(length * level for length, level in zip(lengths, [0, *self._level], strict=False)))
+
+    def share(self, start: int, end: int) -> float:
+        return (self._until(end) - self._until(start)) / (end - start) if end > start else 0.0
+
+    def _until(self, now: int) -> int:
+        at = bisect_right(self._at, now) - 1
+        return self._sum[at] + self._level[at] * (now - self._at[at]) if at >= 0 else 0
+
+
+class _Reader:
+    """Explains the intervals of one thread."""
+
+    def __init__(self, thread: Switches, lane: Lane, busy: _Busy | None, recording: Recording) -> None:
+        self._thread, self._lane, self._busy, self._recording = thread, lane, busy, recording
+        log = lane.process.log
+        self._has_gil = bool(log and log.has_gil)
+        self._stacks = lane.process.stacks
+        self._at = lane.seen.at_ns if lane.seen else ()
+        self._numbers = lane.seen.stack if lane.seen else ()
+
+    def pieces(self) -> Iterator[Piece]:
+        libraries = self._lane.process.libraries
+        last_sight, woken_ns = -2, 0
+        for start, end, what in intervals(self._thread, self._recording.end_ns):
+            if what == IN:
+                yield from self._work(start, end)
+                woken_ns = end - start
+                continue
+            sight = max(self._sight(start, end), 0)
+            stack = self._stack(sight)
+            if what != BLOCKED:
+                yield Piece(start, end, Kind.HELD, Cause("core"), stack, own_place(stack, libraries))
+                continue
+            cause = self._why(start, end, stack, sight == last_sight and woken_ns <= _SHORT_WAKE_NS)
+            last_sight = sight
+            kind = None if cause.role is not Role.TASK else Kind.HELD if cause.kind in ("gil", "core") else Kind.WAIT
+            yield Piece(start, end, kind, cause, stack, cause.where)
+
+    def _why(self, start: int, end: int, stack: Stack, is_woken_again: bool) -> Cause:
+        libraries = self._lane.process.libraries
+        call = next((name for when, name in self._thread.calls if start <= when < end), "")
+        by_call = BY_SYSTEM_CALL.get(call, "")
+        wait = wait_of(stack, libraries)
+        others = self._busy.share(start, end) if self._busy and self._has_gil else 0.0
+        if wait is not None and self._lane.process.log is not None:
+            is_held = (
+                is_woken_again
+                and by_call in ("", "lock")
+                and wait.kind != "lock"
+                and wait.role is Role.TASK
+                and others >= _BUSY
+            )
+            if is_held:
+                return Cause("gil", "", wait.where)
+            return _refined(wait, call, by_call)
+        where = own_place(stack, libraries)
+        if self._lane.is_main and (not self._at or end <= self._at[0]) and self._lane.process.log is not None:
+            return START
+        if stack and others >= _BUSY and by_call in ("", "lock"):
+            return Cause("gil", "", where)
+        if stack and self._busy is None and self._has_gil and call in ("", "futex") and end - start < _AGENTS_NS:
+            return Cause("core", "", where)  # a thread alone waits for nobody but the agent, for a moment
+        if by_call == "child":
+            return Cause("child", "", where, Role.COORDINATING)
+        if by_call == "lock":
+            return Cause("lock", "interpreter" if stack and not self._has_gil else "", where)
+        if by_call:
+            return Cause(by_call, call.partition(" ")[2] if call.endswith(("pipe", "terminal")) else "", where)
+        return Cause("unknown", "", where)
+
+    def _work(self, start: int, end: int) -> Iterator[Piece]:
+        """At work: parted where the thread was seen at another place."""
+        first, last = bisect_right(self._at, start), bisect_left(self._at, end)
+        libraries = self._lane.process.libraries
+        stack = self._stack(first - 1)
+        if first < last and wait_of(stack, libraries) is not None:
+            stack = self._stack(first)  # it has left the place where it waited
+        since = start
+        for sight in range(first, last):
+            now, after = self._at[sight], self._stack(sight)
+            if now > since and own_place(after, libraries) != own_place(stack, libraries):
+                yield Piece(since, now, Kind.WORK, None, stack, own_place(stack, libraries))
+                since = now
+            stack = after
+        yield Piece(since, end, Kind.WORK, None, stack, own_place(stack, libraries))
+
+    def _sight(self, start: int, end: int) -> int:
+        """Which sighting tells where it waited from start to end."""
+        libraries = self._lane.process.libraries
+        last = bisect_left(self._at, end) - 1
+        for sight in range(last, -1, -1):
+            if self._at[sight] < start:
+                break
+            if wait_of(self._stack(sight), libraries) is not None or (sight == last and end - start > _NEAR_NS):
+                return sight
+        if last >= 0 and self._at[last] >= start:
+            return last
+        for sight in (last, last + 1):
+            is_near = 0 <= sight < len(self._at) and abs(self._at[sight] - start) < _NEAR_NS
+            if is_near and wait_of(self._stack(sight), libraries) is not None:
+                return sight
+        return last
+
+    def _stack(self, sight: int) -> Stack:
+        number = self._numbers[sight] if 0 <= sight < len(self._numbers) else -1
+        return self._stacks[number] if number >= 0 else NOWHERE
+
+
+def _refined(wait: Cause, call: str, by_call: str) -> Cause:
+    """What the kernel says of a wait whose name is all that the code says."""
+    if not wait.kind.startswith("io:") or not by_call:
+        return wait
+    if by_call == "sleep":  # a database's way to wait for its lock
+        return Cause("lock", "database", wait.where, wait.role)
+    if by_call.startswith("io:"):
+        return Cause(by_call, "pipe" if call.endswith("pipe") else wait.name, wait.where, wait.role)
+    return wait
+
+
+__all__ = ["Lane", "Piece", "Process", "processes_of", "task_name"]

@@ -1,0 +1,222 @@
+"""What a trace gives back: sentences first, then the largest causes, then the picture."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from whilst.model import Drawable, Kind, Timeline, TimelineBuilder, timeline_to_json
+from whilst.seeing.events import Recording
+from whilst.seeing.explaining.causes import shown_function
+from whilst.seeing.explaining.coroutines import courses_of_tasks
+from whilst.seeing.explaining.courses import Course, courses_of_lane
+from whilst.seeing.explaining.findings import Finding, findings_of
+from whilst.seeing.explaining.holders import Holder
+from whilst.seeing.explaining.pieces import Process, processes_of
+from whilst.seeing.explaining.reasons import Reason, Sums, sums_of
+
+_MOST_CAUSES: Final = 5
+_LEAST: Final = 0.005
+_START: Final = 0.15
+"""What an interpreter takes to start is listed only if it is as much of all."""
+_TRUST: Final = {
+    "perf": "On and off a core: the kernel's own record of every switch (perf).",
+    "schedstat": "On and off a core: the kernel's counters, read 200 times a second (schedstat): right in sum, to 5 ms "
+    "in order.",
+    "stacks": "On and off a core: guessed from where threads were seen, since the system does not say; "
+    "parallelism is an upper bound.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRow:
+    """One of the largest causes. `share` is of the time of all tasks together."""
+
+    cause: str
+    share: float
+    seconds: float
+    where: str
+    held_by: str
+
+
+@dataclass(frozen=True)
+class Trace(Drawable):
+    """What a program did; implements `whilst.model.Report`.
+
+    `timeline` holds a span for each stretch of work, wait or being held off; `causes` the five largest; `findings` what
+    is said of them, the weightiest first; `unknown_share` how much of the time off a core has no known cause.
+    """
+
+    name: str
+    sentence: str
+    findings: tuple[str, ...]
+    causes: tuple[CauseRow, ...]
+    timeline: Timeline
+    clock: str
+    unknown_share: float
+    remarks: tuple[str, ...]
+    exit_code: int | None = None
+
+    @property
+    def title(self) -> str:
+        return self.sentence
+
+    def timelines(self) -> Sequence[Timeline]:
+        return (self.timeline,)
+
+    def table(self) -> Sequence[Sequence[str]]:
+        rows = [("cause", "share", "time", "where", "held by")]
+        rows += [
+            (row.cause, f"{100 * row.share:.0f} %", f"{row.seconds:.3g} s", row.where, row.held_by)
+            for row in self.causes
+        ]
+        return rows if self.causes else ()
+
+    def notes(self) -> Sequence[str]:
+        return (*self.findings[1:3], *self.remarks)
+
+    def to_dict(self) -> dict[str, object]:
+        """All of it, as values that JSON can hold."""
+        return {
+            "name": self.name,
+            "sentence": self.sentence,
+            "findings": list(self.findings),
+            "causes": [
+                {
+                    "cause": row.cause, "share": row.share, "seconds": row.seconds, "where": row.where,
+                    "held_by": row.held_by,
+                }
+                for row in self.causes
+            ],
+            "clock": self.clock,
+            "unknown_share": self.unknown_share,
+            "remarks": list(self.remarks),
+            "exit_code": self.exit_code,
+            "timeline": json.loads(timeline_to_json(self.timeline)),
+        }  # fmt: skip
+
+
+def trace_of(recording: Recording, exit_code: int | None = None) -> Trace:
+    """Conclude from a recording. Pure."""
+    processes = processes_of(recording)
+    courses = [course for process in processes for course in _courses(process, recording)]
+    sums = sums_of(recording, processes, courses)
+    timeline = _timeline(recording, courses, sums)
+    findings = findings_of(sums)
+    off = [reason for reason in sums.reasons if reason.kind is not Kind.WORK]
+    off_ns = sum(reason.length_ns for reason in off)
+    unknown_ns = sum(reason.length_ns for reason in off if reason.cause is not None and reason.cause.kind == "unknown")
+    unknown = unknown_ns / off_ns if off_ns else 0.0
+    return Trace(
+        name=recording.name,
+        sentence=_sentence(timeline, findings),
+        findings=tuple(finding.sentence for finding in findings),
+        causes=tuple(_row(reason, sums) for reason in _largest(sums)),
+        timeline=timeline,
+        clock=recording.clock,
+        unknown_share=unknown,
+        remarks=tuple(_remarks(recording, sums, unknown)),
+        exit_code=exit_code,
+    )
+
+
+def _courses(process: Process, recording: Recording) -> list[Course]:
+    of_tasks = list(courses_of_tasks(process, recording.end_ns))
+    loops = {id(course.lane) for course in of_tasks}
+    return of_tasks + [course for lane in process.lanes if id(lane) not in loops for course in courses_of_lane(lane)]
+
+
+def _timeline(recording: Recording, courses: Sequence[Course], sums: Sums) -> Timeline:
+    builder = TimelineBuilder()
+    details = _details(sums)
+    numbers: Counter[str] = Counter()
+    several = Counter(course.task for course in courses)
+    origin = recording.start_ns
+    for course in courses:
+        numbers[course.task] += 1
+        task = f"{course.task} {numbers[course.task]}" if several[course.task] > 1 else course.task
+        for piece in course.in_progress:
+            if piece.kind is Kind.WORK:
+                label = "gc" if piece.cause else shown_function(piece.where.function) if piece.where else "start"
+            else:
+                label = piece.cause.text if piece.cause else ""
+            detail = details.get(id(piece)) or (sums.spot(piece.where) if piece.where else "")
+            assert piece.kind is not None
+            start, end = max(piece.start_ns - origin, 0), max(piece.end_ns - origin, 0)
+            builder.add(course.executor, task, piece.kind, start, end, label, detail)
+    facts = {"clock": recording.clock, "lost switches": str(recording.lost)}
+    return builder.build(name=recording.name, origin_ns=0, cores=recording.cores, facts=facts)
+
+
+def _details(sums: Sums) -> dict[int, str]:
+    """Which spans have a holder to be named: by the piece's id."""
+    found = {}
+    for reason in sums.reasons:
+        for position, holder in reason.holders.items():
+            piece = reason.waits[position].piece
+            found[id(piece)] = f"{sums.spot(piece.where)}, {_holder_text(holder, sums)}"
+    return found
+
+
+def _sentence(timeline: Timeline, findings: Sequence[Finding]) -> str:
+    tasks, at_work, cores = timeline.concurrency, timeline.parallelism, timeline.cores or 1
+    counted = f"{_number(tasks)} {'task' if _number(tasks) == '1' else 'tasks'} in progress"
+    first = f" {findings[0].sentence}" if findings else ""
+    return f"{counted}, {at_work:.1f} at work, of {cores} core{'s' if cores > 1 else ''}.{first}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 9.95 or abs(value - round(value)) < 0.05 else f"{value:.1f}"
+
+
+def _largest(sums: Sums) -> list[Reason]:
+    """What to list: causes first, and of work only what takes much."""
+    around = [
+        reason for reason in sums.around
+        if reason.cause is not None and reason.where is not None and reason.cause.text == "child"
+    ]  # fmt: skip
+    both = sorted([*sums.reasons, *around], key=lambda reason: -reason.length_ns)
+    total = max(sums.task_ns, 1)
+    listed = [reason for reason in both if reason.length_ns > (_START if _is_start(reason) else _LEAST) * total]
+    return listed[:_MOST_CAUSES]
+
+
+def _is_start(reason: Reason) -> bool:
+    """An interpreter's start, which every short program has."""
+    return reason.where is None and not reason.program
+
+
+def _row(reason: Reason, sums: Sums) -> CauseRow:
+    held = _holder_text(reason.holder, sums) if reason.holder else ""
+    seconds = reason.length_ns / 1e9
+    where = sums.asked if reason.name in ("handing over", "pickling") else reason.where
+    spot = sums.spot(where) or (f"program {reason.program}" if reason.program else "")
+    return CauseRow(reason.text, reason.length_ns / max(sums.task_ns, 1), seconds, spot, held)
+
+
+def _holder_text(holder: Holder, sums: Sums) -> str:
+    doing = "" if holder.doing in ("work", "core", "gil") else f" ({holder.doing})"
+    inner = sums.spot(holder.inner)
+    if not holder.is_holding:
+        return f"meanwhile {holder.who} in {inner}{doing}"
+    place = sums.spot(holder.place)
+    return f"held by {holder.who} at {place}" + (f", in {inner}{doing}" if inner != place else doing)
+
+
+def _remarks(recording: Recording, sums: Sums, unknown: float) -> list[str]:
+    remarks = [f"{_TRUST[recording.clock]} Causes: where threads were seen, 200 times a second at most."]
+    if unknown > 0.005:
+        remarks.append(f"{100 * unknown:.0f} % of the time off a core has no known cause.")
+    if recording.lost:
+        remarks.append(f"{recording.lost} switches were lost: the machine was too busy to take them.")
+    held = sum(
+        r.length_ns for r in sums.reasons if r.cause is not None and r.cause.kind == "core" and r.kind is Kind.HELD
+    )
+    if held > 0.1 * sums.task_ns and sums.work_ns / sums.span_ns < 0.6 * recording.cores:
+        remarks.append("Other programs had the cores for a good part of the time.")
+    remarks += [f"{note}" for note in recording.notes]
+    remarks += [f"Process {log.pid}: {note}" for log in recording.logs for note in log.notes]
+    return remarks

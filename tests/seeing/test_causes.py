@@ -1,0 +1,118 @@
+"""From where a thread stands to what it waits for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from whilst.seeing.events import Place, Stack
+from whilst.seeing.explaining.causes import Role, own_place, shown_function, since_fork, task_name, wait_of, work_name
+
+from .made import LIBRARY, library
+
+OWN = frozenset({LIBRARY})
+SOURCE = """
+with lock: work()
+    lock.acquire()
+    time.sleep(1)
+    data = connection.recv(10)
+    file.write(data)
+    os.waitpid(pid, 0)
+    queue.get()
+    rows = cursor.execute(text).fetchall()
+    total += len(data)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "program.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def place(program: Path, line: int, operation: str = "CALL") -> Place:
+    return Place(str(program), "run", line, operation=operation)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [(4, "sleep"), (5, "io:socket"), (6, "io:file"), (7, "child"), (8, "queue")],
+)
+def test_a_call_says_what_it_waits_for(program: Path, line: int, kind: str) -> None:
+    cause = wait_of(Stack([place(program, line)]), OWN)
+    assert cause is not None
+    assert (cause.kind, cause.where) == (kind, place(program, line))
+
+
+@pytest.mark.parametrize("line", [10])
+def test_a_call_that_can_not_wait_says_nothing(program: Path, line: int) -> None:
+    assert wait_of(Stack([place(program, line)]), OWN) is None
+    assert wait_of(Stack(), OWN) is None
+
+
+def test_a_lock_has_the_name_that_the_code_gives_it(tmp_path: Path) -> None:
+    path = tmp_path / "locks.py"
+    path.write_text("def f(self):\n    with self._lock:\n        self.lock.acquire()\n")
+    entered = wait_of(Stack([Place(str(path), "f", 2, operation="BEFORE_WITH")]), OWN)
+    acquired = wait_of(Stack([Place(str(path), "f", 3, operation="CALL")]), OWN)
+    assert entered is not None
+    assert acquired is not None
+    assert (entered.text, acquired.text) == ("lock:_lock", "lock:lock")
+
+
+@pytest.mark.parametrize(
+    ("frames", "text", "role"),
+    [
+        ([("threading.py", "Condition.wait"), ("queue.py", "Queue.get")], "queue:empty", Role.TASK),
+        ([("threading.py", "Condition.wait"), ("queue.py", "Queue.put")], "queue:full", Role.TASK),
+        ([("threading.py", "Condition.wait"), ("threading.py", "Event.wait")], "lock:event", Role.TASK),
+        ([("threading.py", "Thread.join")], "lock:thread", Role.COORDINATING),
+        ([("concurrent/futures/thread.py", "_worker")], "queue", Role.IDLE),
+        ([("concurrent/futures/_base.py", "Future.result")], "lock:future", Role.COORDINATING),
+        ([("selectors.py", "select"), ("subprocess.py", "Popen.communicate")], "child", Role.COORDINATING),
+        ([("logging/__init__.py", "Handler.acquire")], "lock:logging handler", Role.TASK),
+        ([("socket.py", "SocketIO.readinto"), ("http/client.py", "HTTPResponse.begin")], "io:socket", Role.TASK),
+        ([("multiprocessing/connection.py", "Connection.recv")], "io:file (pipe)", Role.TASK),
+        ([("asyncio/tasks.py", "sleep")], "sleep", Role.TASK),
+        ([("asyncio/threads.py", "to_thread")], "executor", Role.COORDINATING),
+    ],
+)
+def test_the_outermost_rule_names_the_wait(program: Path, frames: list[tuple[str, str]], text: str, role: Role) -> None:
+    own = place(program, 10)
+    cause = wait_of(Stack([*(library(file, function) for file, function in frames), own]), OWN)
+    assert cause is not None
+    assert (cause.text, cause.role, cause.where) == (text, role, own)
+
+
+def test_an_import_is_one_for_all_that_it_runs(program: Path) -> None:
+    inner = Place("/home/me/slow.py", "<module>", 3, operation="CALL")
+    loading = [Place("<frozen importlib._bootstrap>", name, 1) for name in ("exec_module", "_find_and_load")]
+    importing = Place(str(program), "<module>", 1, operation="IMPORT_NAME")
+    stack = Stack([inner, *loading, importing])
+    cause = wait_of(stack, OWN)
+    assert cause is not None
+    assert (cause.kind, cause.where) == ("import", importing)
+    assert (work_name(stack, OWN), own_place(stack, OWN)) == ("import", importing)
+
+
+def test_a_function_called_by_an_imported_module_is_the_users_work(program: Path) -> None:
+    loading = [Place("<frozen importlib._bootstrap>", "_find_and_load", 1), Place(str(program), "<module>", 1)]
+    stack = Stack([place(program, 10), *loading])
+    assert work_name(stack, OWN) == ""
+    assert own_place(stack, OWN) == place(program, 10)
+
+
+def test_what_a_process_did_before_it_forked_is_not_its_own(program: Path) -> None:
+    stack = Stack(
+        [place(program, 4), library("multiprocessing/process.py", "BaseProcess._bootstrap"), place(program, 10)]
+    )
+    assert tuple(since_fork(stack)) == (place(program, 4),)
+
+
+def test_a_course_is_called_by_its_outermost_function(program: Path) -> None:
+    outer = Place(str(program), "outer.<locals>.<lambda>", 1)
+    stack = Stack([place(program, 4), outer, library("concurrent/futures/thread.py", "_worker")])
+    assert shown_function(task_name(stack, OWN)) == "outer"
+    assert shown_function("<listcomp>") == "<module>"
