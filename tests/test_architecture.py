@@ -48,6 +48,7 @@ MAY_IMPORT_WITHIN: dict[str, dict[str, set[str]]] = {
         "policies": {"core", "backends", "calls"},
         "executor": {"policies", "core", "backends", "calls"},
         "verbs": {"policies", "core", "backends", "calls"},
+        "splitting": {"verbs", "policies", "core"},
     },
     "comparing": {"days": set()},
     "seeing": {"recording": set(), "explaining": set()},

@@ -1,8 +1,8 @@
 """Run Python work one after another, in overlap, side by side, or both. Know which, know why, and know that it is safe.
 
-The verbs: `map`, `imap`, `imap_unordered`, `starmap`, `gather` and `Executor` run; `compare` shows what each mode
-would have given; `plan` orders a day on paper; `trace` shows what a program really does; `check` and `check_sql` try
-each and any interleaving.
+The verbs: `map`, `imap`, `imap_unordered`, `starmap`, `gather` and `Executor` run; `reduce` divides one task, where
+`chunks` cuts it; `compare` shows what each mode would have given; `plan` orders a day on paper; `trace` shows what a
+program really does; `check` and `check_sql` try each and any interleaving.
 
 Everything here is loaded when it is first used, so that `import whilst` costs next to nothing.
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         NotPicklableError,
         RemoteCallError,
         ReplayError,
+        SplitError,
         TimelineError,
         TimeoutExceededError,
         UnmeasuredError,
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
     from whilst.planning import Plan, forecast, plan, plan_modes
     from whilst.running.executor.executor import Executor
     from whilst.running.results import Results
+    from whilst.running.splitting.api import reduce
+    from whilst.running.splitting.chunks import by, chunks
+    from whilst.running.splitting.verdict import SplitReport, SplitVerdict
     from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
     from whilst.seeing.api import trace
 
@@ -80,6 +84,9 @@ __all__ = [
     "ReplayError",
     "Results",
     "Span",
+    "SplitError",
+    "SplitReport",
+    "SplitVerdict",
     "Step",
     "Task",
     "Timeline",
@@ -89,9 +96,11 @@ __all__ = [
     "Verdict",
     "WhilstError",
     "WorkerDiedError",
+    "by",
     "check",
     "check_operations",
     "check_sql",
+    "chunks",
     "compare",
     "forecast",
     "gather",
@@ -100,6 +109,7 @@ __all__ = [
     "map",
     "plan",
     "plan_modes",
+    "reduce",
     "replay",
     "starmap",
     "trace",
@@ -117,6 +127,7 @@ _HOMES: Final = {
         "NotPicklableError",
         "RemoteCallError",
         "ReplayError",
+        "SplitError",
         "TimelineError",
         "TimeoutExceededError",
         "UnmeasuredError",
@@ -146,6 +157,9 @@ _HOMES: Final = {
     "whilst.running.verbs.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.results": ("Results",),
     "whilst.seeing.api": ("trace",),
+    "whilst.running.splitting.api": ("reduce",),
+    "whilst.running.splitting.chunks": ("by", "chunks"),
+    "whilst.running.splitting.verdict": ("SplitReport", "SplitVerdict"),
 }
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

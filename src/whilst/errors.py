@@ -24,6 +24,7 @@ __all__ = [
     "NotPicklableError",
     "RemoteCallError",
     "ReplayError",
+    "SplitError",
     "TimelineError",
     "TimeoutExceededError",
     "UnmeasuredError",
@@ -91,6 +92,15 @@ class CheckError(WhilstError, ValueError):
 
 class ReplayError(WhilstError, ValueError):
     """A replay token can't be honoured: it is malformed, or the code has changed since it was made."""
+
+
+class SplitError(WhilstError, ValueError):
+    """A whole can't be divided as asked, or divided it gives something else: `values` then holds the three that differ.
+
+    They are what the message shows: of a triple the three partial results, else what was combined and the two outcomes.
+    """
+
+    values: tuple[object, ...] = ()
 
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ _NOTE = "whilst: raised by"
 _RUNNING = __name__.rpartition(".")[0] + "."
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
     """Survives objects whose repr raises, and cuts long ones."""
     import reprlib
 
@@ -50,19 +50,25 @@ def describe_call(job: Job, number: int, item: object) -> str:
     if job.how == "call":
         call: Any = item
         return f"call {number}, {describe_arguments(*call)}"
-    return f"call {number} of {name_of(job.fn)}, for {_short(item)}"
+    return f"call {number} of {name_of(job.fn)}, for {short(item)}"
 
 
 def describe_arguments(fn: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> str:
     """Name a call by its function and arguments: "fetch('http://…', retries=3)"."""
-    shown = [_short(each) for each in args] + [f"{key}={_short(each)}" for key, each in kwargs.items()]
+    shown = [short(each) for each in args] + [f"{key}={short(each)}" for key, each in kwargs.items()]
     return f"{name_of(fn)}({', '.join(shown)})"
 
 
 def name_of(fn: Callable[..., object]) -> str:
-    """A function's name as its author wrote it; that of the function within a partial."""
-    fn = getattr(fn, "func", fn)
-    return str(getattr(fn, "__qualname__", None) or type(fn).__name__)
+    """A function's name as its author wrote it; that of the function within a partial.
+
+    Where the partial is whilst's own, around functions of the user's, it is named by what it holds: "add, work, 0".
+    """
+    inner = getattr(fn, "func", fn)
+    if inner is not fn and str(getattr(inner, "__module__", "")).startswith(_RUNNING):
+        held: Any = fn
+        return ", ".join(name_of(each) if callable(each) else short(each) for each in held.args if each is not None)
+    return str(getattr(inner, "__qualname__", None) or type(inner).__name__)
 
 
 def as_raised(error: BaseException, job: Job, number: int, item: object) -> BaseException:

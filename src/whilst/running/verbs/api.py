@@ -256,8 +256,18 @@ def _drawn_one_by_one(decision: Decision, why: str) -> Decision:
 
 def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keywords: Keywords) -> Results[Any]:
     results: Results[Any] = Results()
-    sink = ListSink(results)
-    run = _Run(verb, fn, items, how, Options.of(verb, keywords), sink, is_lazy=False)
+    return results.complete(*run_to_end(verb, fn, items, how, Options.of(verb, keywords), ListSink(results)))
+
+
+def run_to_end(
+    verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, options: Options, sink: Sink
+) -> tuple[Callable[[], Decision], Callable[[], Timeline], float]:
+    """Make all calls; return what gives the decision and the timeline, and the length in seconds.
+
+    Raises:
+        Whatever ended the run: see `map`. What the sink raises ends it at once.
+    """
+    run = _Run(verb, fn, items, how, options, sink, is_lazy=False)
     driver = run.driver
     with run:
         driver.run()
@@ -267,9 +277,9 @@ def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keyw
             raise error
         finally:
             # The error's traceback holds this frame: without this the frame would hold the error.
-            del error, run, driver, sink, results
+            del error, run, driver, sink
     length_s = (driver.recorder.end_ns - driver.recorder.start_ns) / 1e9
-    return results.complete(run.decision_later(), run.timeline, length_s)
+    return run.decision_later(), run.timeline, length_s
 
 
 def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:

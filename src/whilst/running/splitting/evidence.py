@@ -1,0 +1,310 @@
+"""Is a reduction that is done in parts the reduction itself? Tried on the partial results as they come.
+
+A fold may be cut where its `combine` is associative, takes the initial value as an identity, and does to a partial
+result what `step` does to elements. Each of the three is held against the real partial results:
+
+- (a b) c and a (b c), for neighbours a, b, c;
+- initial with a, and a with initial, is a;
+- a, folded on over the first elements after it, is a combined with those elements folded by themselves.
+
+Known operators on known types need no trial: they are proved. All else is refuted, by a `SplitError` with the three
+values, or "not refuted".
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import islice
+from time import perf_counter, thread_time
+from typing import Any, Final
+
+from whilst.errors import SplitError
+from whilst.measuring.writes.scan import scan
+from whilst.measuring.writes.suspects import Reach
+from whilst.running.call_names import name_of, short
+from whilst.running.splitting.fold import NOTHING, Partial, continue_fold
+from whilst.running.splitting.same import copied, holds_floats, same
+from whilst.running.splitting.verdict import SplitAnswer, SplitVerdict
+
+_WHOLE: Final = (int, bool)
+_ASSOCIATIVE: Final[dict[Callable[..., Any], tuple[type, ...]]] = {
+    operator.add: (*_WHOLE, Fraction), operator.iadd: (*_WHOLE, Fraction),
+    operator.mul: (*_WHOLE, Fraction), operator.imul: (*_WHOLE, Fraction),
+    operator.and_: _WHOLE, operator.or_: _WHOLE, operator.xor: _WHOLE,
+    min: _WHOLE, max: _WHOLE, math.gcd: _WHOLE, math.lcm: _WHOLE,
+}  # fmt: skip
+"""Associative on all values of these types, mixed as well."""
+_ASSOCIATIVE_ON_ONE: Final[dict[Callable[..., Any], tuple[type, ...]]] = {
+    operator.add: (str, bytes, list, tuple), operator.concat: (str, bytes, list, tuple),
+    operator.or_: (set, frozenset), operator.and_: (set, frozenset), operator.xor: (set, frozenset),
+    min: (str, bytes), max: (str, bytes),
+}  # fmt: skip
+"""Associative on values that are all of one of these types."""
+_IDENTITIES: Final[dict[Callable[..., Any], int]] = {
+    operator.add: 0, operator.iadd: 0, operator.mul: 1, operator.imul: 1, operator.or_: 0, operator.xor: 0,
+    operator.and_: -1,
+}  # fmt: skip
+"""For numbers. Of all others, and of min, max, gcd and lcm, the initial value is tried on the partial results."""
+_SELECTS: Final = (min, max)
+"""Give one of their arguments: floats are not added up."""
+_ALWAYS: Final = 2
+_SHARE: Final = 0.01
+"""More triples than the first two are tried while that takes less than this part of the run so far."""
+_LEAST_S: Final = 1e-3
+"""A check at a cut may take so long on a core however short the run is."""
+_PIECE: Final = 1024
+
+
+def is_known(step: Callable[..., Any]) -> bool:
+    """Whether this is an operator that is known to be associative on some types."""
+    try:
+        return step in _ASSOCIATIVE or step in _ASSOCIATIVE_ON_ONE
+    except TypeError:  # an object with a call that can't be hashed
+        return False
+
+
+class Evidence:
+    """Of one reduction; `see` each partial result in order, before it is joined.
+
+    Args:
+        combine: joins two partial results.
+        step, of: how the partial results are made.
+        start: gives the initial value; None: there is none.
+        after: the elements from a part on, in order; None where they are not known yet.
+        count: how many parts there are; None: nobody knows.
+    """
+
+    def __init__(
+        self,
+        combine: Callable[[Any, Any], Any],
+        step: Callable[[Any, Any], Any],
+        of: Callable[[Any], Any] | None,
+        start: Callable[[], Any] | None,
+        after: Callable[[int], Iterator[Any] | None],
+        count: int | None,
+    ) -> None:
+        self._combine, self._step, self._of, self._start, self._after = combine, step, of, start, after
+        self._cuts = {0} if count is None else {0, count // 2 - 1, count - 2}
+        self._seen = 0
+        self._last: list[Any] = []
+        self._triples = 0
+        self._kinds: set[type] | None = set()
+        """Of all that was folded; None once it was not looked at."""
+        self._has_floats = self._changes_arguments = False
+        self._open: tuple[int, Any] | None = None
+        """A partial result, and its number, that is to be folded on once the next elements are known."""
+        self._began_s = perf_counter()
+        self._spent_s = 0.0
+
+    def see(self, partial: Partial) -> None:
+        """The next partial result, in the order of the parts.
+
+        Raises:
+            SplitError: it shows that the parts don't give what the whole does.
+        """
+        began_s = perf_counter()
+        number, value = self._seen, partial.value
+        self._seen += 1
+        if partial.kinds and self._kinds is not None:
+            self._kinds |= partial.kinds
+        else:
+            self._kinds = None
+        self._has_floats = self._has_floats or (holds_floats(value) and self._combine not in _SELECTS)
+        is_wanted = self._triples < _ALWAYS or self._spent_s < _SHARE * (began_s - self._began_s)
+        if is_wanted:
+            # A copy: what is joined may be changed by that.
+            self._last = [*self._last[-2:], self._copy(value)]
+            if not number and self._start is not None:
+                self._check_identity(self._start, value)
+            if len(self._last) == 3:
+                self._check_triple(*self._last)
+        else:
+            self._last = []
+        if number in self._cuts:
+            self._open = (number, self._copy(value))
+        self.finish()
+        self._spent_s += perf_counter() - began_s
+
+    def finish(self) -> None:
+        """What was put off until more elements are known."""
+        if self._open is not None and (elements := self._after(self._open[0] + 1)) is not None:
+            self._check_cut(*self._open, elements)
+            self._open = None
+
+    def verdict(self) -> SplitVerdict:
+        """What it all comes to."""
+        remarks = []
+        if self._has_floats:
+            remarks.append("Floats are regrouped: the last digits may be others than those of one long loop")
+        if self._changes_arguments:
+            remarks.append(f"{name_of(self._combine)} changes its arguments, so that it was tried on copies")
+        if self._seen == 1:
+            return SplitVerdict(SplitAnswer.PROVED, 0, "there is one part, so nothing was divided", (), tuple(remarks))
+        proof = self._proof()
+        if proof:
+            return SplitVerdict(SplitAnswer.PROVED, self._triples, proof, (), tuple(remarks))
+        tried = f"on {self._triples} triple{'' if self._triples == 1 else 's'} of {self._seen} partial results"
+        return SplitVerdict(SplitAnswer.NOT_REFUTED, self._triples, tried, (), tuple(remarks))
+
+    def _proof(self) -> str:
+        kinds, step = self._kinds, self._step
+        if not kinds or self._combine is not step or not is_known(step):
+            return ""
+        start = NOTHING if self._start is None else self._start()
+        types = kinds if start is NOTHING else kinds | {type(start)}
+        is_by_number = types <= set(_ASSOCIATIVE.get(step, ()))
+        if not is_by_number and not (len(types) == 1 and types <= set(_ASSOCIATIVE_ON_ONE.get(step, ()))):
+            return ""
+        if start is not NOTHING:
+            is_identity = start == _IDENTITIES.get(step) if is_by_number else step not in _SELECTS and not start
+            if not is_identity or (step is operator.and_ and not is_by_number):
+                return ""
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        return f"{name_of(step)} is associative on {names}"
+
+    def _copy(self, value: Any) -> Any:
+        try:
+            return copied(value)
+        except Exception as error:
+            raise SplitError(
+                f"A partial result can't be copied ({error}), which the check of the parts needs, since combine may "
+                f"change it: {short(value)}. Pass check=False, or give results that can be copied."
+            ) from error
+
+    def _joined(self, one: Any, other: Any) -> Any:
+        """As `combine` has it, of copies."""
+        left, right = self._copy(one), self._copy(other)
+        value = self._combine(left, right)
+        if not self._changes_arguments:
+            self._changes_arguments = not (same(left, one) and same(right, other))
+        return value
+
+    def _check_identity(self, start: Callable[[], Any], value: Any) -> None:
+        for is_left in (True, False):
+            initial = start()
+            try:
+                got = self._joined(initial, value) if is_left else self._joined(value, initial)
+            except SplitError:
+                raise
+            except Exception:  # it need not take one: nothing but partial results is ever joined
+                return
+            if not same(got, value):
+                order = (initial, value) if is_left else (value, initial)
+                raise wrong(
+                    f"The initial value is no identity of {name_of(self._combine)}, yet each part begins with it: "
+                    f"{_call(self._combine, *order)} gives {short(got)}, not {short(value)}. Begin with a value that "
+                    f"changes nothing (0 for a sum, 1 for a product, [] for a list), and add yours to the result.",
+                    (initial, value, got),
+                )
+
+    def _check_triple(self, one: Any, two: Any, three: Any) -> None:
+        left = self._joined(self._joined(one, two), three)
+        right = self._joined(one, self._joined(two, three))
+        self._triples += 1
+        if not same(left, right):
+            raise wrong(
+                f"{name_of(self._combine)} is not associative on three partial results, {short(one)}, {short(two)} and "
+                f"{short(three)}: from the left they give {short(left)}, from the right {short(right)}. "
+                f"{_remedy(left, right)}",
+                (one, two, three),
+            )
+
+    def _check_cut(self, number: int, value: Any, elements: Iterator[Any]) -> None:
+        """The first elements after a part, folded on from it, against the same folded by themselves.
+
+        One element at least, and more of them as long as that costs little.
+        """
+        on, alone = self._copy(value), NOTHING if self._start is None else self._start()
+        count, size, until = 0, 1, _Budget(self._began_s)
+        try:
+            while piece := list(islice(elements, size)):
+                folded = piece if self._of is None else list(map(self._of, piece))
+                on, _ = continue_fold(self._step, None, on, self._copy(folded))
+                alone, _ = continue_fold(self._step, None, alone, self._copy(folded))
+                count, size = count + len(piece), min(2 * size, _PIECE)
+                if until.is_spent():
+                    break
+        except SplitError:
+            raise
+        except Exception:  # the part that they belong to says so, and where
+            return
+        if not count:
+            return
+        try:
+            parted = self._joined(value, alone)
+        except SplitError:
+            raise
+        except Exception as error:  # which the undivided fold did not meet
+            raise wrong(
+                f"{_call(self._combine, value, alone)}, which joins two partial results, raised "
+                f"{type(error).__name__}: {error}. The undivided fold gives {short(on)}. {_COMBINE}",
+                (value, alone, on),
+            ) from error
+        if not same(on, parted):
+            raise wrong(
+                f"Whole and parts differ after part {number + 1}: {short(value)}, folded on by {name_of(self._step)} "
+                f"over the next {count} element{'' if count == 1 else 's'}, gives {short(on)}; those folded by "
+                f"themselves are {short(alone)}, and {name_of(self._combine)} makes {short(parted)} of both. "
+                f"{_remedy(on, parted) if self._combine is not self._step else _COMBINE}",
+                (value, on, parted),
+            )
+
+
+class _Budget:
+    """So long may one check go on: time on a core, and time by the clock, where elements are waited for."""
+
+    def __init__(self, began_s: float) -> None:
+        now_s = perf_counter()
+        self._until_cpu_s = thread_time() + max(_LEAST_S, _SHARE / 3 * (now_s - began_s))
+        self._until_s = now_s + 8 * _LEAST_S + _SHARE / 3 * (now_s - began_s)
+
+    def is_spent(self) -> bool:
+        return thread_time() > self._until_cpu_s or perf_counter() > self._until_s
+
+
+_COMBINE: Final = (
+    "Pass combine=, which joins two partial results (operator.add where step appends, say). If they can't be joined, "
+    "or step remembers something between its calls, this must be one loop: functools.reduce."
+)
+
+
+def _remedy(one: Any, other: Any) -> str:
+    if holds_floats(one) and holds_floats(other):
+        return (
+            "These floats must not be regrouped, or their order counts: fold fractions.Fraction or whole numbers, or "
+            "keep one loop (functools.reduce); check=False takes what comes."
+        )
+    return "Pass a combine that joins two neighbouring partial results, or keep one loop (functools.reduce)."
+
+
+def _call(combine: Callable[..., Any], one: Any, other: Any) -> str:
+    return f"{name_of(combine)}({short(one)}, {short(other)})"
+
+
+def wrong(message: str, values: tuple[object, ...]) -> SplitError:
+    """The error that shows a division to be wrong, by three values."""
+    error = SplitError(message)
+    error.values = values
+    return error
+
+
+def require_no_memory(fn: Callable[..., Any], part: object) -> None:
+    """Before any work: does its code change something that outlives its calls?
+
+    Raises:
+        SplitError: it does. Parts side by side would each change a copy, and the check's calls would count as well.
+    """
+    try:
+        found = scan(fn, part)
+    except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
+        return
+    for each in found.suspects:
+        if each.reach is Reach.SHARED and not (each.settles or each.is_locked or each.is_hint):
+            where = f" ({each.where})" if each.where else ""
+            raise SplitError(
+                f"{name_of(fn)} changes {each.what}{where}, which outlives the call: parts side by side would not see "
+                f"what the others changed. Return what it remembers in its result; check=False takes what comes."
+            )
