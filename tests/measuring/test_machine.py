@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import pytest
 
-from whilst.measuring.machine import cgroup_cores, cgroup_memory_bytes, look_at_machine
+from whilst.measuring.machine import cgroup_cores, cgroup_memory_bytes, gil_in_words, look_at_machine
 
 
 @pytest.fixture
@@ -62,3 +65,22 @@ def test_this_machine():
     machine = look_at_machine()
     assert machine.cores >= 1
     assert machine.python
+
+
+def test_what_is_said_of_the_gil(monkeypatch):
+    monkeypatch.setattr(sys, "abiflags", "", raising=False)
+    assert gil_in_words() == ""
+    monkeypatch.setattr(sys, "abiflags", "t")
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    assert gil_in_words() == "no GIL"
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True)
+    monkeypatch.setattr(sys, "_xoptions", {})
+    monkeypatch.delenv("PYTHON_GIL", raising=False)
+    assert "a module that is not made" in gil_in_words()
+    text = "The global interpreter lock (GIL) has been enabled to load module 'some.extension', which has not declared"
+    importer = types.ModuleType("importer")
+    importer.__warningregistry__ = {"version": 3, (text, RuntimeWarning, 7): True}
+    monkeypatch.setitem(sys.modules, "importer", importer)
+    assert gil_in_words() == "the GIL is on again because of some.extension"
+    monkeypatch.setenv("PYTHON_GIL", "1")
+    assert "as PYTHON_GIL" in gil_in_words()

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from whilst.errors import MissingExtraError
+from whilst.errors import MissingExtraError, WhilstError
 from whilst.model import Day, Mode, Task, wait, work
-from whilst.planning import plan
+from whilst.planning import plan, solving
 from whilst.planning.dispatching import Policy
 from whilst.planning.problem import granularity_ns, likely_lengths_ns, make_problem
 from whilst.planning.solving import solve
@@ -87,6 +87,18 @@ def test_a_day_too_large_for_the_solver_is_said_to_be() -> None:
 def test_the_same_seed_gives_the_same_optimum() -> None:
     day = hard_day(4, seed=2)
     assert plan(day, "parallel", optimal_s=60) == plan(day, "parallel", optimal_s=60)
+
+
+def test_without_a_gil_the_solver_has_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would turn the GIL on, for the rest of the program."""
+    day = hard_day(4, seed=2)
+    here = plan(day, "parallel", optimal_s=60)
+    monkeypatch.setattr(solving, "is_gil_off", lambda: True)
+    monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)  # not loaded here
+    assert plan(day, "parallel", optimal_s=60) == here
+    monkeypatch.setattr(solving, "_CHILD", "raise SystemExit(3)")
+    with pytest.raises(WhilstError, match="ended with exit code 3"):
+        plan(day, "parallel", optimal_s=60)
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

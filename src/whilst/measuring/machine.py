@@ -74,6 +74,24 @@ def _has_gil() -> bool:
     return True if enabled is None else bool(enabled())
 
 
+def gil_in_words() -> str:
+    """Whether a program on a free-threaded build has a GIL all the same, and why; "" on a build that always has one."""
+    if "t" not in getattr(sys, "abiflags", ""):
+        return ""
+    if not _has_gil():
+        return "no GIL"
+    if os.environ.get("PYTHON_GIL") == "1" or sys._xoptions.get("gil") == "1":  # noqa: SLF001
+        return "the GIL is on, as PYTHON_GIL or -X gil asks"
+    import re
+
+    # The interpreter warns of it, once, and keeps what it has warned of in the module where that was.
+    kept = [getattr(module, "__dict__", {}).get("__warningregistry__") for module in list(sys.modules.values())]
+    warned = [str(key[0]) for each in kept if each for key in list(each) if isinstance(key, tuple) and key]
+    found = [re.search(r"GIL\) has been enabled to load module '([^']+)'", text) for text in warned]
+    by = " and ".join(dict.fromkeys(each[1] for each in found if each))
+    return f"the GIL is on again because of {by or 'a module that is not made to do without'}"
+
+
 def cgroup_cores(root: StrPath, membership: StrPath) -> float | None:
     """Return how many cores the cgroup's quota allows (a fraction, the strictest of all levels), None if no limit.
 

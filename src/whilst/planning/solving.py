@@ -18,16 +18,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from whilst.errors import MissingExtraError
+from whilst.errors import MissingExtraError, WhilstError
 from whilst.planning.dispatching import Policy
 from whilst.planning.paths import Paths, find_paths
 from whilst.planning.problem import Problem, Schedule, granularity_ns
 
+_CHILD: Final = f"from {__name__} import serve; serve()"
 _MOST_INTERVALS: Final = 20_000
 # Of the time that a search with interruptions may spend on one without, first.
 _SHARE_OF_WHOLE: Final = 0.4
@@ -51,6 +53,57 @@ def solve(problem: Problem, best: Schedule, bound_ns: int, limit_s: float, *, se
         MissingExtraError: OR-tools is not installed.
         KeyboardInterrupt: at once, with the solver stopped.
     """
+    if is_gil_off():
+        return _solve_in_child(problem, best, bound_ns, limit_s, seed)
+    return _solve_here(problem, best, bound_ns, limit_s, seed)
+
+
+def is_gil_off() -> bool:
+    """Does this program run without the GIL? OR-tools would turn it on, for the rest of the program."""
+    is_enabled = getattr(sys, "_is_gil_enabled", None)
+    return is_enabled is not None and not is_enabled()
+
+
+def _solve_in_child(problem: Problem, best: Schedule, bound_ns: int, limit_s: float, seed: int) -> Solved:
+    import os
+    import pickle
+    import subprocess
+
+    asked = pickle.dumps((problem, best, bound_ns, limit_s, seed))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=env,
+        start_new_session=True,  # Ctrl-C is for the caller, who then ends it
+    ) as child:
+        try:
+            answered, _ = child.communicate(asked)
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode:
+        raise WhilstError(f"The solver's process ended with exit code {child.returncode}; plan without optimal_s.")
+    answer: Solved | Exception = pickle.loads(answered)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def serve() -> None:
+    """Answer one question that comes by standard input: the whole of that process."""
+    import pickle
+
+    answer: Solved | Exception
+    try:
+        answer = _solve_here(*pickle.load(sys.stdin.buffer))
+    except Exception as error:
+        answer = error
+    pickle.dump(answer, sys.stdout.buffer)
+
+
+def _solve_here(problem: Problem, best: Schedule, bound_ns: int, limit_s: float, seed: int) -> Solved:
     cp_model = _import_solver()
     counts = _piece_counts(problem)
     intervals = sum(count * len(_able(problem, operation)) for operation, count in enumerate(counts))

@@ -34,7 +34,9 @@ def chosen(call, machine=TWO, **given):
         (profile(work_s=0.015, wait_s=0.03), TWO, 64, Mode.COMBINED),
         (profile(work_s=0.015, wait_s=0.03), EIGHT, 400, Mode.COMBINED),
         (profile(work_s=0.02, held=0.0), TWO, 64, Mode.CONCURRENT),  # zlib: no GIL, no need to send anything
-        (profile(work_s=0.02), Machine(cores=2, has_gil=False), 64, Mode.CONCURRENT),
+        (profile(work_s=0.02), Machine(cores=2, has_gil=False), 64, Mode.PARALLEL),
+        (profile(work_s=0.015, wait_s=0.03), Machine(cores=2, has_gil=False), 400, Mode.COMBINED),
+        (profile(wait_s=0.02), Machine(cores=2, has_gil=False), 400, Mode.CONCURRENT),
         (profile(work_s=0.03), TWO, 1, Mode.SEQUENTIAL),
         (profile(work_s=0.03), TWO, 0, Mode.SEQUENTIAL),
         (profile(work_s=0.03), TWO, None, Mode.PARALLEL),
@@ -43,6 +45,13 @@ def chosen(call, machine=TWO, **given):
 )
 def test_the_nature_of_a_call_decides(call, machine, left, mode):
     assert chosen(call, machine, left=left).mode is mode
+
+
+def test_without_a_gil_threads_that_work_are_parallel():
+    decision = chosen(profile(work_s=0.02), Machine(cores=2, has_gil=False), left=64)
+    assert decision.backend == "threads"
+    assert "by processes: about" in decision.reason
+    assert Mode.PARALLEL not in {each.mode for each in decision.rejected}
 
 
 @pytest.mark.parametrize(

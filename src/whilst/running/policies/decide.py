@@ -21,6 +21,7 @@ from typing import Final
 from whilst._light import Record
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
 from whilst.planning import likecalls as bounds
+from whilst.running.backends import traits_of
 from whilst.running.policies.evidence import DecisionInput, Forecast
 from whilst.running.policies.explain import (
     evidence_of,
@@ -34,6 +35,8 @@ from whilst.running.policies.explain import (
 _MOST_WAITING_PROCESSES: Final = 16
 _BUSY: Final = 9.0
 """Time at work over time idle, of a core that calls share which wait as well."""
+_LITTLE: Final = 0.1
+"""A smaller share of a call is not what it is like."""
 _WORTH_PROCESSES_S: Final = 0.1
 """Processes that overlap calls must save at least this."""
 _WORTH_ANOTHER: Final = 4.0
@@ -73,20 +76,31 @@ def decide(profile: Profile, machine: Machine, given: DecisionInput) -> Decision
     for mode, forecast in possible.items():
         if mode is not best.mode:
             reasons.setdefault(mode, why_slower(forecast, best))
+    reason, seen_as = reason_for(best, possible, reasons, profile, given), _seen_as(best, profile, machine)
+    if seen_as is not best.mode and (by_processes := reasons.pop(seen_as, "")):
+        reason += f"; by processes: {by_processes}"
     order = [mode for mode in Mode if mode in reasons]
     return Decision(
-        mode=best.mode,
+        mode=seen_as,
         backend=best.backend,
         workers=best.workers,
         batch=best.batch,
         threads_per_worker=best.threads_per_worker,
         native_threads=best.native_threads,
-        reason=reason_for(best, possible, reasons, profile, given),
+        reason=reason,
         evidence=(*evidence_of(profile, machine, given), *start_of_workers(best.backend, is_forked=given.can_fork)),
         rejected=tuple(Rejection(mode, reasons[mode]) for mode in order),
         forecast_s={mode: round(forecast.seconds, 6) for mode, forecast in possible.items()},
         given_up=given_up_by(profile, given),
     )
+
+
+def _seen_as(best: Forecast, profile: Profile, machine: Machine) -> Mode:
+    """What is chosen as it is at run time: without a GIL, threads that work have a core each."""
+    if machine.has_gil or machine.cores < 2 or not traits_of(best.backend).has_threads:
+        return best.mode
+    share = (profile.wait_s or 0.0) / max(profile.wall_s, 1e-12)
+    return Mode.PARALLEL if share < _LITTLE else Mode.COMBINED if share < 1 - _LITTLE else Mode.CONCURRENT
 
 
 def is_provisional(profile: Profile, machine: Machine, given: DecisionInput) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from whilst.measuring.machine import gil_in_words
 from whilst.model import Evidence, Machine, Mode, Profile, Write
 from whilst.running.backends import traits_of
 
@@ -76,6 +77,8 @@ def evidence_of(profile: Profile, machine: Machine, given: DecisionInput) -> tup
         found.append(Evidence("trial of two threads", given.tried_threads, "", text))
     cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
     found.append(Evidence("cores", machine.cores, "", cores))
+    if said := gil_in_words():
+        found.append(Evidence("GIL", float(machine.has_gil), "", said))
     return tuple(found)
 
 
