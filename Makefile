@@ -35,7 +35,10 @@ $(READY): pyproject.toml $(LOCK)
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (once; about a minute) ..."
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "$(PYTHON) can't make virtual environments; on Debian or Ubuntu: apt install python3-venv"; exit 2; }
-	@$(INSTALL_LOCKED) $(LOCK)
+	@# No binary psycopg is made for builds without the GIL; what needs it is skipped there.
+	@if $(BIN)/python -c 'import sys, sysconfig; sys.exit(not sysconfig.get_config_var("Py_GIL_DISABLED"))'; \
+		then sed '/^psycopg-binary==/,/[^\\]$$/d' $(LOCK); else cat $(LOCK); fi >$(VENV)/lock.txt
+	@$(INSTALL_LOCKED) $(VENV)/lock.txt
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
