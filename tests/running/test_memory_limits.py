@@ -10,7 +10,7 @@ import pytest
 import whilst
 from whilst.measuring import machine
 from whilst.measuring.machine import look_at_machine
-from whilst.running import api as mapping
+from whilst.running.verbs import api as mapping
 from whilst.running import backends
 from whilst.running.backends.base import BackendConfig
 
