@@ -10,9 +10,9 @@ import pytest
 import whilst
 from whilst.measuring import machine
 from whilst.measuring.machine import look_at_machine
-from whilst.running.verbs import api as mapping
 from whilst.running import backends
 from whilst.running.backends.base import BackendConfig
+from whilst.running.verbs import api as mapping
 
 HOARD: list[bytearray] = []
 
