@@ -15,15 +15,16 @@ INSTALL_LOCKED := $(INSTALL) --require-hashes --only-binary :all: --no-deps -r
 RESOLVE ?= --universal --python-version 3.11
 PYTEST_ARGS ?=
 
-.PHONY: help demo test coverage lint types check bench lock clean
+.PHONY: help demo test coverage lint types check docs bench lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      perform the story in every mode, compare two real jobs, write one HTML report"
-	@echo "make test      run the tests, and every example in README.md (PYTEST_ARGS='-k name' for some)"
+	@echo "make test      run the tests, and every example in README.md and docs/ (PYTEST_ARGS='-k name' for some)"
 	@echo "make coverage  the same, and which lines no test reaches (twice as long)"
 	@echo "make lint      ruff: style and format"
 	@echo "make types     mypy --strict"
+	@echo "make docs      build the documentation: out/docs/index.html"
 	@echo "make bench     print every figure that the project claims (about 20 minutes)"
 	@echo "make lock      renew requirements/: the newest versions that pyproject.toml admits, with their hashes"
 	@echo "make clean     remove the virtual environment and everything made"
@@ -61,6 +62,10 @@ types: $(READY)
 
 check: lint types test
 
+docs: $(READY)
+	@$(INSTALL_LOCKED) requirements/docs.txt
+	@$(BIN)/python docs/build.py
+
 bench: $(READY)
 	@$(INSTALL_LOCKED) requirements/bench.txt
 	@$(BIN)/python benchmarks/run_all.py
@@ -77,6 +82,7 @@ lock: .venv-lock/bin/uv
 	@$(COMPILE) $(RESOLVE) pyproject.toml --extra optimal --extra postgres --group dev --output-file $(LOCK)
 ifeq ($(LOCK),requirements/dev.txt)
 	@$(COMPILE) $(RESOLVE) --group bench --constraint $(LOCK) --output-file requirements/bench.txt
+	@$(COMPILE) $(RESOLVE) --group docs --constraint $(LOCK) --output-file requirements/docs.txt
 endif
 
 clean:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from whilst.cli.entry import COMMANDS
+from whilst.running.options import Options
+
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"^```\{code-block\} python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+"""Code of others that may not be installed here, and files that pytest is to read."""
+PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))
+WITH_EXAMPLES = [name for name in PAGES if FENCE.search((ROOT / name).read_text(encoding="utf-8"))]
 
 
 def examples(name: str) -> str:
@@ -24,10 +33,35 @@ def examples(name: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", ["README.md"])
-def test_the_examples_of_a_document_run_as_they_stand(name: str) -> None:
+@pytest.mark.parametrize("name", ["README.md", *WITH_EXAMPLES])
+def test_the_examples_of_a_document_run_as_they_stand(name: str, tmp_path: Path) -> None:
     code = examples(name)
     assert "import whilst" in code
-    program = f"exec(compile({code!r}, {name!r}, 'exec'), {{'__name__': '__main__'}})"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    # As a script in a folder of its own, since some write files. The examples that the project ships are there.
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    script = tmp_path / Path(name).name
+    script.write_text(code, encoding="utf-8")
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
+
+
+def test_code_that_is_only_shown_can_be_compiled() -> None:
+    blocks = [(name, block[1]) for name in PAGES for block in SHOWN.finditer((ROOT / name).read_text(encoding="utf-8"))]
+    assert blocks
+    for name, code in blocks:
+        compile(code, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_reference_names_every_keyword_of_a_run_and_every_command() -> None:
+    keywords = (DOCS / "reference" / "keywords.md").read_text(encoding="utf-8")
+    assert [name for name in Options._fields if f"`{name}`" not in keywords] == []
+    commands = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"```{{command-help}} {name}\n" not in commands] == []
+
+
+def test_links_between_the_documents_lead_to_files() -> None:
+    link = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)[^)]*\)")
+    for name in ("README.md", "CONTRIBUTING.md", *PAGES):
+        text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for target in link.findall(text):
+            assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"

@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LISTS = ("dev", "bench")
+LISTS = ("dev", "bench", "docs")
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 
 

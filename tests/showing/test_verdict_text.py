@@ -65,6 +65,12 @@ def test_no_line_is_wider_than_asked(width: int) -> None:
         assert len(line) <= width, line
 
 
+def test_code_without_a_source_is_drawn_all_the_same() -> None:
+    moments = tuple(replace(each, source="") for each in LOST.moments)
+    text = verdict_text(replace(FOUND, counterexample=replace(LOST, moments=moments)), width=80)
+    assert "reads account.balance → 100" in text
+
+
 def test_many_tasks_share_one_column() -> None:
     moments = tuple(moment(n % 9, "write", 12 + n % 2, str(n), conflicts=(0,)) for n in range(18))
     example = replace(LOST, tasks=tuple(f"task {n}" for n in range(9)), moments=moments)

@@ -262,7 +262,8 @@ class _Layout:
         self._file = Path(next(iter(files))).name if len(files) == 1 else ""
         self._places = [self._place(row) for row in rows]
         self._place_width = max((len(place) for place in self._places), default=1)
-        longest = max((len(row.source) for row in rows), default=10)
+        # At least one: the code of `python -c` has no source to show.
+        longest = max((len(row.source) for row in rows), default=10) or 1
         count = max(len(self._tasks), 1)
         rest = width - self._place_width - 2
         self._source_width = max(min(longest, rest - count * 28, 56), min(longest, rest // 3))
