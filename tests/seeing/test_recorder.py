@@ -16,7 +16,7 @@ from whilst.seeing.recording.recorder import TraceError, record
 
 FAMILY = """
 import os, subprocess, sys, threading, time
-def rest(): time.sleep(0.15)
+def rest(): time.sleep(0.25)
 def child():
     pid = os.fork()
     if pid == 0:
@@ -26,7 +26,7 @@ def child():
 thread = threading.Thread(target=rest, name="second")
 thread.start(); thread.join()
 child()
-subprocess.run([sys.executable, "-c", "import time; time.sleep(0.15)"], check=True)
+subprocess.run([sys.executable, "-c", "import time; time.sleep(0.25)"], check=True)
 subprocess.run(["sleep", "0.05"], check=True)
 """
 
@@ -59,7 +59,7 @@ def test_threads_and_children_of_every_kind_are_seen(tmp_path: Path) -> None:
 
 
 def test_the_clocks_below_the_best_are_said_and_used(tmp_path: Path) -> None:
-    path = script(tmp_path, "import time\ntime.sleep(0.05)\n")
+    path = script(tmp_path, "import time\ntime.sleep(0.3)\n")
     for clock in ("schedstat", "stacks"):
         trace = trace_program([path], clocks=(clock,))
         assert trace.clock == clock

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from whilst.model import Drawable, Kind, Timeline, TimelineBuilder, timeline_to_json
-from whilst.seeing.events import Recording
+from whilst.seeing.events import Place, Recording
 from whilst.seeing.explaining.causes import shown_function
 from whilst.seeing.explaining.coroutines import courses_of_tasks
 from whilst.seeing.explaining.courses import Course, courses_of_lane
@@ -20,6 +20,7 @@ from whilst.seeing.explaining.reasons import Reason, Sums, sums_of
 
 _MOST_CAUSES: Final = 5
 _LEAST: Final = 0.005
+_SILENCE_NS: Final = 3_000_000_000
 _START: Final = 0.15
 """What an interpreter takes to start is listed only if it is as much of all."""
 _TRUST: Final = {
@@ -28,6 +29,15 @@ _TRUST: Final = {
     "in order.",
     "stacks": "On and off a core: guessed from where threads were seen, since the system does not say; "
     "parallelism is an upper bound.",
+}
+
+_PLAIN: Final = {
+    "gil": "gil: in one process, only one thread at a time may run Python code; the others wait for their turn.",
+    "core": "core: ready to go on, but every core was taken by another thread.",
+    "loop": "loop: an event loop runs one task at a time; the others go on once it gives the loop back at an await.",
+    "queue:executor full": "queue:executor full: every thread of the executor is taken; the call waits for one.",
+    "queue:full": "queue:full: who takes from the queue is slower than who puts into it.",
+    "queue:empty": "queue:empty: who puts into the queue is slower than who takes from it.",
 }
 
 
@@ -132,6 +142,7 @@ def _courses(process: Process, recording: Recording) -> list[Course]:
 def _timeline(recording: Recording, courses: Sequence[Course], sums: Sums) -> Timeline:
     builder = TimelineBuilder()
     details = _details(sums)
+    spots: dict[Place | None, str] = {}
     numbers: Counter[str] = Counter()
     several = Counter(course.task for course in courses)
     origin = recording.start_ns
@@ -143,7 +154,9 @@ def _timeline(recording: Recording, courses: Sequence[Course], sums: Sums) -> Ti
                 label = "gc" if piece.cause else shown_function(piece.where.function) if piece.where else "start"
             else:
                 label = piece.cause.text if piece.cause else ""
-            detail = details.get(id(piece)) or (sums.spot(piece.where) if piece.where else "")
+            detail = details.get(id(piece)) or spots.get(piece.where)
+            if detail is None:
+                detail = spots[piece.where] = sums.spot(piece.where)
             assert piece.kind is not None
             start, end = max(piece.start_ns - origin, 0), max(piece.end_ns - origin, 0)
             builder.add(course.executor, task, piece.kind, start, end, label, detail)
@@ -190,7 +203,7 @@ def _is_start(reason: Reason) -> bool:
 
 
 def _row(reason: Reason, sums: Sums) -> CauseRow:
-    held = _holder_text(reason.holder, sums) if reason.holder else ""
+    held = _holder_text(reason.holder, sums).removeprefix("held by ") if reason.holder else ""
     seconds = reason.length_ns / 1e9
     where = sums.asked if reason.name in ("handing over", "pickling") else reason.where
     spot = sums.spot(where) or (f"program {reason.program}" if reason.program else "")
@@ -206,8 +219,15 @@ def _holder_text(holder: Holder, sums: Sums) -> str:
     return f"held by {holder.who} at {place}" + (f", in {inner}{doing}" if inner != place else doing)
 
 
+def _plain_words(sums: Sums) -> list[str]:
+    """What the causes that are listed mean, for whom they are only words."""
+    named = dict.fromkeys(_PLAIN.get(reason.text, "") for reason in _largest(sums) if reason.kind is not Kind.WORK)
+    return [words for words in named if words]
+
+
 def _remarks(recording: Recording, sums: Sums, unknown: float) -> list[str]:
-    remarks = [f"{_TRUST[recording.clock]} Causes: where threads were seen, 200 times a second at most."]
+    remarks = _plain_words(sums)
+    remarks += [f"{_TRUST[recording.clock]} Causes: where threads were seen, 200 times a second at most."]
     if unknown > 0.005:
         remarks.append(f"{100 * unknown:.0f} % of the time off a core has no known cause.")
     if recording.lost:
@@ -217,6 +237,11 @@ def _remarks(recording: Recording, sums: Sums, unknown: float) -> list[str]:
     )
     if held > 0.1 * sums.task_ns and sums.work_ns / sums.span_ns < 0.6 * recording.cores:
         remarks.append("Other programs had the cores for a good part of the time.")
-    remarks += [f"{note}" for note in recording.notes]
+    remarks += recording.notes
+    for log in recording.logs:
+        ends = max((each.end_ns or recording.end_ns for each in recording.threads if each.pid == log.pid), default=0)
+        if not log.is_whole and ends - log.end_ns > _SILENCE_NS:
+            seconds = (log.end_ns - recording.start_ns) / 1e9
+            remarks.append(f"Process {log.pid} noted nothing after {seconds:.3g} s: its record could not be written.")
     remarks += [f"Process {log.pid}: {note}" for log in recording.logs for note in log.notes]
     return remarks

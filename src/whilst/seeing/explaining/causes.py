@@ -148,6 +148,7 @@ BY_SYSTEM_CALL: Final = {
 """By the name that the recorder gives, with what is read or written."""
 
 
+@lru_cache(10_000)
 def is_own(file: str, libraries: frozenset[str]) -> bool:
     """Written by the user, not by a library."""
     if file.startswith(("<frozen", _OURS)) or "site-packages" in file or "dist-packages" in file:
@@ -294,6 +295,7 @@ def _rule_for_file(file: str) -> bool:
     return any(part in file for part in ("multiprocessing/", "concurrent/futures/process", "process_executor"))
 
 
+@lru_cache(10_000)
 def shown_function(name: str) -> str:
     """Without what only says how it was defined: "main.<locals>.<listcomp>" is main."""
     parts = [part for part in name.split(".") if part != "<locals>"]

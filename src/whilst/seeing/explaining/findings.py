@@ -46,7 +46,7 @@ def _gil(sums: Sums) -> Iterator[Finding]:
         total = sum(reason.length_ns for reason in reasons)
         share = total / sums.task_ns
         yield Finding(
-            f"{_percent(share)} of thread time held off by the GIL, in {sums.spot(reasons[0].where, is_short=True)}.",
+            f"{_percent(share)} of thread time held off by the GIL, in {sums.place_of(reasons[0])}.",
             share * 1.2,
         )
 
@@ -56,7 +56,7 @@ def _lock(sums: Sums) -> Iterator[Finding]:
         share = reason.length_ns / sums.task_ns
         name = reason.cause.name if reason.cause else ""
         yield Finding(
-            f"{_percent(share)} of task time waiting for lock:{name} in {sums.spot(reason.where, is_short=True)}"
+            f"{_percent(share)} of task time waiting for lock:{name} in {sums.place_of(reason)}"
             f"{_held_by(reason, sums)}.",
             share * 1.2,
         )
@@ -90,15 +90,14 @@ def _one_at_a_time(sums: Sums) -> Iterator[Finding]:
         share = waited / sums.task_ns
         yield Finding(
             f"One task at a time, nothing overlaps: {_percent(top.length_ns / sums.task_ns)} of the time it waits "
-            f"({top.text}) in {sums.spot(top.where, is_short=True)}{_held_by(top, sums)}.",
+            f"({top.text}) in {sums.place_of(top)}{_held_by(top, sums)}.",
             share,
         )
     works = [reason for reason in sums.reasons if reason.kind is Kind.WORK and reason.where is not None]
     if works and works[0].length_ns > 0.4 * sums.task_ns and sums.recording.cores > 1:
         share = works[0].length_ns / sums.task_ns
         yield Finding(
-            f"One task at a time, on one core: {_percent(share)} of the time it works in "
-            f"{sums.spot(works[0].where, is_short=True)}.",
+            f"One task at a time, on one core: {_percent(share)} of the time it works in {sums.place_of(works[0])}.",
             share,
         )
 
@@ -119,7 +118,7 @@ def _one_by_one(sums: Sums) -> Iterator[Finding]:
         top.cause.kind if top.cause else "", "result"
     )
     yield Finding(
-        f"One by one: {sums.spot(top.where, is_short=True)} waits for each {what} ({top.text}) before it starts the "
+        f"One by one: {sums.place_of(top)} waits for each {what} ({top.text}) before it starts the "
         f"next; never two at once.",
         top.length_ns / sums.span_ns * 1.3,
     )
@@ -213,7 +212,7 @@ def _core(sums: Sums) -> Iterator[Finding]:
         return
     yield Finding(
         f"{_percent(total / sums.task_ns)} of task time ready, but without a core: {sums.in_progress.mean:.0f} tasks "
-        f"want {cores}, in {sums.spot(reasons[0].where, is_short=True)}.",
+        f"want {cores}, in {sums.place_of(reasons[0])}.",
         total / sums.task_ns,
     )
 
@@ -223,8 +222,7 @@ def _queue(sums: Sums) -> Iterator[Finding]:
     for reason in [each for each in reasons if each.cause and each.cause.name == "executor full"][:1]:
         share = reason.length_ns / sums.task_ns
         yield Finding(
-            f"{_percent(share)} of task time queued, the executor being full, for "
-            f"{sums.spot(reason.where, is_short=True)}.",
+            f"{_percent(share)} of task time queued, the executor being full, for {sums.place_of(reason)}.",
             share * 1.3,
         )
     for reason in [each for each in reasons if each.cause and each.cause.name in ("full", "empty")][:1]:
@@ -232,8 +230,7 @@ def _queue(sums: Sums) -> Iterator[Finding]:
         share = reason.length_ns / sums.task_ns
         why = "the queue is full" if reason.cause.name == "full" else "the queue is empty"
         yield Finding(
-            f"{_percent(share)} of task time in {sums.spot(reason.where, is_short=True)} because {why}"
-            f"{_held_by(reason, sums)}.",
+            f"{_percent(share)} of task time in {sums.place_of(reason)} because {why}{_held_by(reason, sums)}.",
             share * 1.2,
         )
 
@@ -249,8 +246,7 @@ def _waits(sums: Sums) -> Iterator[Finding]:
             share = reasons[0].length_ns / sums.task_ns
             at_once = reasons[0].length_ns / sums.span_ns
             yield Finding(
-                f"{_percent(share)} of task time {names[kind]} in "
-                f"{sums.spot(reasons[0].where, is_short=True) or reasons[0].program}, {at_once:.1f} at once.",
+                f"{_percent(share)} of task time {names[kind]} in {sums.place_of(reasons[0])}, {at_once:.1f} at once.",
                 share,
             )
 
@@ -276,7 +272,7 @@ def _children(sums: Sums) -> Iterator[Finding]:
         share = reason.length_ns / sums.span_ns
         if reason.where is not None and callee_at(reason.where):
             yield Finding(
-                f"{_percent(share)} of the time {sums.spot(reason.where, is_short=True)} waits for a child process.",
+                f"{_percent(share)} of the time {sums.place_of(reason)} waits for a child process.",
                 share * 0.9,
             )
 

@@ -131,7 +131,7 @@ def _fill(process: Process, threads: Sequence[Switches], recording: Recording) -
             name = process.name if is_main else f"{process.name} {name}"
         lane = Lane(name, process, seen, is_main=is_main)
         lane.pieces = list(_Reader(thread, lane, busy if is_crowded else None, recording).pieces())
-        if log is not None and seen is not None:
+        if log is not None and seen is not None and log.collections:
             lane.pieces = list(_with_collections(lane.pieces, log, seen.ident))
         process.lanes.append(lane)
 

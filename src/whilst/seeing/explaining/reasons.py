@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from whilst.model import Kind, StepFunction
@@ -99,6 +99,10 @@ class Sums:
         """The user's line that waits longest for the tasks of others."""
         return next((each.where for each in self.around if each.cause and each.cause.role is Role.COORDINATING), None)
 
+    def place_of(self, reason: Reason) -> str:
+        """For a sentence: the user's line, or the program that could not be looked into."""
+        return self.spot(reason.where, is_short=True) or (f"program {reason.program}" if reason.program else "Python")
+
     def spot(self, place: Place | None, *, is_short: bool = False) -> str:
         """ "score (shop.py:13)"; the function alone where the line is a program's own top."""
         if place is None:
@@ -109,6 +113,7 @@ class Sums:
         return f"{function} ({line})" if function != "<module>" else line
 
 
+@cache
 def shown_file(file: str, folder: str) -> str:
     """Relative where it is the user's own; the last parts of a library's."""
     path = Path(file)

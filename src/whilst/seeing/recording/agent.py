@@ -31,6 +31,8 @@ _PERIOD_S = 0.005
 _FLUSH_FIRST_NS, _FLUSH_NS = 10_000_000, 100_000_000
 _LONGEST_S = 0.05
 _BUDGET = 40  # a period is at least so many times as long as a look takes: 2.5 % of a core, where many threads change
+_BEAT_NS = 1_000_000_000
+_FEWER_AFTER = 20_000  # looks; from then on they become rarer, so that a program may run for days
 _DEEPEST = 60
 _AGAIN = 20  # a thread seen twice at one place is walked again after so many looks
 _ASYNC_RUNS = {"base_events.py": "run_forever", "runners.py": "run"}
@@ -48,6 +50,7 @@ class _Log:
         self._codes: dict[int, tuple[int, CodeType]] = {}
         self._places: set[tuple[int, int]] = set()
         self._stacks: dict[tuple[tuple[int, int], ...], int] = {}
+        self._beat_at = 0
         self._flush_at, self._flush_ns = self.started_ns + _FLUSH_FIRST_NS, _FLUSH_FIRST_NS
 
     def stack_of(self, frames: Frames) -> int:
@@ -84,8 +87,10 @@ class _Log:
             return
         self._flush_ns = min(self._flush_ns * 2, _FLUSH_NS)
         self._flush_at = now + self._flush_ns
-        if not self.lines:
+        if not self.lines and now < self._beat_at:
             return
+        self._beat_at = now + _BEAT_NS
+        self.lines.append(f"b {now}")  # still here
         data = ("\n".join(self.lines) + "\n").encode("utf-8", "surrogateescape")
         self.lines.clear()
         # Opened for each write: a program may close every descriptor, and a file of its own would get our number.
@@ -148,12 +153,14 @@ class Agent:
         self._log.lines.append(f"i {self._native_id}")
         try:
             _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
-            period_s, wake = _PERIOD_S, self._wake
+            wake = self._wake
             while True:
                 before = thread_time_ns()
                 self._look()
                 spent = thread_time_ns() - before
-                if wake.acquire(True, min(max(period_s, spent * _BUDGET / 1e9), _LONGEST_S)):
+                age_s = (monotonic_ns() - self._log.started_ns) / 1e9
+                period_s = max(_PERIOD_S, age_s / _FEWER_AFTER, spent * _BUDGET / 1e9)
+                if wake.acquire(True, min(period_s, _LONGEST_S)):
                     break
             self._log.flush(monotonic_ns(), is_last=True)
         except OSError:  # the folder has gone, the disk is full

@@ -108,6 +108,9 @@ class _Reader:
     def line_i(self, rest: str) -> None:
         self.log.agents.append(int(rest))
 
+    def line_b(self, rest: str) -> None:
+        self.log.end_ns = int(rest)
+
     def line_n(self, rest: str) -> None:
         now, _, text = rest.partition(" ")
         self.log.end_ns = int(now)

@@ -33,7 +33,10 @@ def call_of(pid: int, tid: int) -> str:
         return ""
     finally:
         os.close(file)
-    return f"{name} {_kind(pid, int(arguments[0], 16))}" if name in ("read", "write") else name
+    first = int(arguments[0], 16) if arguments else 0
+    if name in ("select", "pselect6") and first == 0:
+        return "nanosleep"  # on no files at all
+    return f"{name} {_kind(pid, first)}" if name in ("read", "write") else name
 
 
 def _kind(pid: int, number: int) -> str:
