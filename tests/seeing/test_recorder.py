@@ -83,8 +83,12 @@ def test_a_folder_that_can_not_be_made_is_an_error(tmp_path: Path, monkeypatch: 
 def test_a_block_is_traced_with_the_threads_that_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
     gate = threading.Event()
+
+    def rest() -> None:
+        gate.wait(0.3)
+
     with whilst.trace() as trace:
-        thread = threading.Thread(target=gate.wait, name="waiter", args=(0.1,))
+        thread = threading.Thread(target=rest, name="waiter")
         thread.start()
         thread.join()
     assert any(span.executor == "waiter" and span.label == "lock:event" for span in trace.timeline)

@@ -7,17 +7,21 @@ that fits says what the user's line waits for, since `Queue.get` says more than 
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from whilst.seeing.events import Place, Stack
 from whilst.seeing.explaining.sources import callee_at, lock_taken_at
 
 _HOME: Final = Path(__file__).parents[2]
 _OURS: Final = str(_HOME)
+_RUNNING: Final = str(_HOME / "running")
 _WORKER: Final = str(_HOME / "running" / "worker" / "child")
 
 
@@ -148,12 +152,40 @@ BY_SYSTEM_CALL: Final = {
 """By the name that the recorder gives, with what is read or written."""
 
 
+class Owned(NamedTuple):
+    """What tells the user's own code from a library's: folders of the standard library, and the program's packages."""
+
+    libraries: frozenset[str] = frozenset()
+    packages: frozenset[str] = frozenset()
+    """Names of packages that are the program itself, though they are installed: `whilst trace -m NAME`."""
+
+
 @lru_cache(10_000)
-def is_own(file: str, libraries: frozenset[str]) -> bool:
+def is_own(file: str, owned: Owned) -> bool:
     """Written by the user, not by a library."""
-    if file.startswith(("<frozen", _OURS)) or "site-packages" in file or "dist-packages" in file:
+    if file.startswith(("<frozen", _OURS)):
         return False
-    return not any(file.startswith(library) for library in libraries if library)
+    for folder in ("site-packages", "dist-packages"):
+        _, found, inner = file.partition(f"{folder}{os.sep}")
+        if found:
+            return inner.partition(os.sep)[0].removesuffix(".py") in owned.packages
+    return not any(file.startswith(library) for library in owned.libraries if library)
+
+
+def packages_of(arguments: Sequence[str]) -> frozenset[str]:
+    """Which packages a program is made of that runs as `python -m NAME`, or by a script that an installer wrote."""
+    rest = list(arguments[1:])
+    while rest and rest[0].startswith("-") and rest[0] != "-m":
+        rest.pop(0)
+    if len(rest) > 1 and rest[0] == "-m":
+        return frozenset({rest[1].partition(".")[0], f"_{rest[1].partition('.')[0]}"})
+    if rest and Path(rest[0]).parent.name in ("bin", "Scripts"):
+        try:
+            text = Path(rest[0]).read_text("utf-8", "replace")[:4000]
+        except OSError:
+            return frozenset()
+        return frozenset(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)) - {"sys", "re", "os"}
+    return frozenset()
 
 
 _BOOTSTRAPS: Final = (
@@ -168,52 +200,57 @@ def since_fork(stack: Stack) -> Stack:
     for position, place in enumerate(stack):
         is_start = any(place.function == function and place.file.endswith(file) for file, function in _BOOTSTRAPS)
         if is_start or place.file.startswith(_WORKER):
-            return Stack(stack[:position] or stack[:1])
+            return Stack(stack[: position + 1])
     return stack
 
 
 @lru_cache(100_000)
-def own_place(stack: Stack, libraries: frozenset[str]) -> Place | None:
+def own_place(stack: Stack, owned: Owned) -> Place | None:
     """The innermost frame of the user's own code; else the innermost of all."""
-    imported = _import_around(stack, libraries) if work_name(stack, libraries) == "import" else None
+    imported = _import_around(stack, owned) if work_name(stack, owned) == "import" else None
     if imported is not None:
         return imported.where
-    own = next((place for place in stack if is_own(place.file, libraries)), None)
+    own = next((place for place in stack if is_own(place.file, owned)), None)
     return own or next((place for place in stack if not place.file.startswith(_OURS)), None)
 
 
 @lru_cache(100_000)
-def task_name(stack: Stack, libraries: frozenset[str]) -> str:
+def task_name(stack: Stack, owned: Owned) -> str:
     """The outermost function of the user's own code: what a pool was given, or what the main program runs."""
-    own = [place for place in stack if is_own(place.file, libraries)]
+    own = [place for place in stack if is_own(place.file, owned)]
     names = [place.function for place in own if place.function != "<module>"]
     return names[-1] if names else "main program" if own else ""
 
 
 @lru_cache(100_000)
-def wait_of(stack: Stack, libraries: frozenset[str]) -> Cause | None:
+def wait_of(stack: Stack, owned: Owned) -> Cause | None:
     """What a thread that stands there waits for, if it waits; None where nothing says that this place waits."""
     if not stack:
         return None
-    where = own_place(stack, libraries)
-    imported = _import_around(stack, libraries)
+    where = own_place(stack, owned)
+    imported = _import_around(stack, owned)
     if imported is not None:
         return imported
     found: Cause | None = None
+    is_ours = False
     for place in stack:
-        if is_own(place.file, libraries):
+        is_ours |= place.file.startswith(_RUNNING)
+        if is_own(place.file, owned):
             break
         rule = _rule_for(place)
         if rule is not None:
             _, _, _, kind, name, role = rule
             found = Cause(kind, name, where, role)
+    if is_ours:  # a worker of ours without a call, or who waits for them
+        is_worker = not any(is_own(place.file, owned) for place in stack)
+        return Cause("queue", "", where, Role.IDLE) if is_worker else Cause("lock", "result", where, Role.COORDINATING)
     if found is not None and found.kind == "lock" and not found.name and where is not None:
-        return Cause("lock", _lock_name(stack, libraries), where, found.role)
-    return found or _by_callee(stack[0], stack, libraries)
+        return Cause("lock", _lock_name(stack, owned), where, found.role)
+    return found or _by_callee(stack[0], stack, owned)
 
 
-def _by_callee(place: Place, stack: Stack, libraries: frozenset[str]) -> Cause | None:
-    where = own_place(stack, libraries)
+def _by_callee(place: Place, stack: Stack, owned: Owned) -> Cause | None:
+    where = own_place(stack, owned)
     taken = lock_taken_at(place)
     if taken and "()" not in taken:
         return Cause("lock", taken.removeprefix("self."), where)
@@ -230,11 +267,11 @@ def _by_callee(place: Place, stack: Stack, libraries: frozenset[str]) -> Cause |
     return Cause(kind, "", where, Role.COORDINATING if kind == "child" else Role.TASK)
 
 
-def _lock_name(stack: Stack, libraries: frozenset[str]) -> str:
+def _lock_name(stack: Stack, owned: Owned) -> str:
     """How the user's code calls what it takes."""
     for place in stack:
         name = lock_taken_at(place)
-        if name and is_own(place.file, libraries):
+        if name and is_own(place.file, owned):
             return name.removeprefix("self.")
     inner = stack[0].function.partition(".")[0]
     return inner.lower() if inner[:1].isupper() else ""
@@ -254,25 +291,25 @@ def _rule_for(place: Place) -> _Rule | None:
     return None
 
 
-def _import_around(stack: Stack, libraries: frozenset[str]) -> Cause | None:
+def _import_around(stack: Stack, owned: Owned) -> Cause | None:
     """The outermost import under way: its line in the user's code."""
     for position in range(len(stack) - 1, 0, -1):
         if stack[position - 1].function == "_find_and_load" and "importlib" in stack[position - 1].file:
             place = stack[position]
-            if is_own(place.file, libraries) and not _is_run(Stack(stack[:position]), libraries):
+            if is_own(place.file, owned) and not _is_run(Stack(stack[:position]), owned):
                 return Cause("import", "", place)
     return None
 
 
 @lru_cache(100_000)
-def work_name(stack: Stack, libraries: frozenset[str]) -> str:
+def work_name(stack: Stack, owned: Owned) -> str:
     """What work is for that is not the program's own: "import", or, for bringing calls to other processes and results
     back, "pickling" or "handing over"; else ""."""
     library = []
-    if any("importlib" in place.file for place in stack) and not _is_run(stack, libraries):
+    if any("importlib" in place.file for place in stack) and not _is_run(stack, owned):
         return "import"
     for place in stack:
-        if is_own(place.file, libraries):
+        if is_own(place.file, owned):
             break
         library.append(place)
     if not any(_rule_for_file(place.file) for place in library):
@@ -281,12 +318,12 @@ def work_name(stack: Stack, libraries: frozenset[str]) -> str:
     return "pickling" if called & {"dumps", "loads", "dump", "load"} else "handing over"
 
 
-def _is_run(stack: Stack, libraries: frozenset[str]) -> bool:
+def _is_run(stack: Stack, owned: Owned) -> bool:
     """Is it a function of the user's own that works, rather than what is imported?"""
     for place in stack:
         if "importlib" in place.file:
             return False
-        if is_own(place.file, libraries) and place.function != "<module>":
+        if is_own(place.file, owned) and place.function != "<module>":
             return True
     return True
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from whilst.model import Kind
 from whilst.seeing.events import NOWHERE, SeenTask, Stack
-from whilst.seeing.explaining.causes import Cause, Role, own_place, shown_function, task_name, wait_of
+from whilst.seeing.explaining.causes import Cause, Owned, Role, own_place, shown_function, task_name, wait_of
 from whilst.seeing.explaining.courses import Course, parted
 from whilst.seeing.explaining.pieces import Lane, Piece, Process
 
@@ -35,7 +35,7 @@ def _courses_on(lane: Lane, tasks: list[SeenTask], pool_size: int, end_ns: int) 
     courses = []
     for task in tasks:
         outermost = next((process.stacks[number] for number in task.stack if number >= 0), NOWHERE)
-        function = shown_function(task_name(outermost, process.libraries)) or "task"
+        function = shown_function(task_name(outermost, process.owned)) or "task"
         course = Course(lane.name, f"{task.name} {function}", lane, [], is_coroutine=True)
         courses.append(course)
         ends = [*task.at_ns[1:], end_ns]
@@ -43,14 +43,14 @@ def _courses_on(lane: Lane, tasks: list[SeenTask], pool_size: int, end_ns: int) 
             task.at_ns, ends, task.state, task.stack, task.future, strict=False
         ):
             stack = process.stacks[number] if number >= 0 else NOWHERE
-            where = own_place(stack, process.libraries)
+            where = own_place(stack, process.owned)
             if state == "r":
                 running.append((start, end, course))
                 course.longest_step_ns = max(course.longest_step_ns, end - start)
             elif state == "h":
                 course.pieces.append(Piece(start, end, Kind.HELD, Cause("loop", "", where), stack, where))
             elif state == "w":
-                cause = _awaited(stack, future, process.libraries)
+                cause = _awaited(stack, future, process.owned)
                 if cause.kind == "executor":
                     queued.append((start, end, course, stack))
                 kind = Kind.WAIT if cause.role is Role.TASK else None
@@ -63,11 +63,11 @@ def _courses_on(lane: Lane, tasks: list[SeenTask], pool_size: int, end_ns: int) 
     yield from parted(lane, "event loop", loop)
 
 
-def _awaited(stack: Stack, future: str, libraries: frozenset[str]) -> Cause:
-    cause = wait_of(stack, libraries)
+def _awaited(stack: Stack, future: str, owned: Owned) -> Cause:
+    cause = wait_of(stack, owned)
     if cause is not None and cause.kind != "io:file":
         return cause
-    where = own_place(stack, libraries)
+    where = own_place(stack, owned)
     if future in _JOINS:
         return Cause("lock", "task", where, Role.COORDINATING)
     return Cause("unknown", "", where)
@@ -112,7 +112,7 @@ def _part_queued(queued: list[tuple[int, int, Course, Stack]], servers: int) -> 
             served = min(heapq.heappop(busy_until), end)
         heapq.heappush(busy_until, end)
         if served > start:
-            where = own_place(stack, course.lane.process.libraries)
+            where = own_place(stack, course.lane.process.owned)
             cause = Cause("queue", "executor full", where)
             course.pieces.append(Piece(start, served, Kind.HELD, cause, stack, where))
             for piece in course.pieces:

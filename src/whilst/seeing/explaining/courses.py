@@ -63,7 +63,7 @@ def courses_of_lane(lane: Lane) -> Iterator[Course]:
 def _name_of(pieces: list[Piece], lane: Lane) -> str:
     names: Counter[str] = Counter()
     for piece in pieces:
-        name = shown_function(task_name(piece.stack, lane.process.libraries))
+        name = shown_function(task_name(piece.stack, lane.process.owned))
         if name:
             names[name] += piece.length_ns + 1
     if names:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from whilst.model import Kind
+from whilst.model import Kind, StepFunction
 from whilst.seeing.events import Place
 from whilst.seeing.explaining.causes import Role, is_own, work_name
 from whilst.seeing.explaining.pieces import Lane, Piece
@@ -94,12 +94,19 @@ def _one_at_a_time(sums: Sums) -> Iterator[Finding]:
             share,
         )
     works = [reason for reason in sums.reasons if reason.kind is Kind.WORK and reason.where is not None]
-    if works and works[0].length_ns > 0.4 * sums.task_ns and sums.recording.cores > 1:
-        share = works[0].length_ns / sums.task_ns
+    if works and sums.recording.cores > 1:
+        top = works[0]
+        share = sum(reason.length_ns for reason in sums.reasons if _wants_a_core(reason, top)) / sums.task_ns
         yield Finding(
-            f"One task at a time, on one core: {_percent(share)} of the time it works in {sums.place_of(works[0])}.",
-            share,
+            f"One task at a time, on one core: {_percent(share)} of the time it works in {sums.place_of(top)}.",
+            share if share > 0.25 else 0.0,
         )
+
+
+def _wants_a_core(reason: Reason, work: Reason) -> bool:
+    """Is it that work, or ready for it?"""
+    is_there = reason.where is not None and work.where is not None and reason.where.function == work.where.function
+    return reason is work or (is_there and reason.cause is not None and reason.cause.kind == "core")
 
 
 def _one_by_one(sums: Sums) -> Iterator[Finding]:
@@ -109,7 +116,7 @@ def _one_by_one(sums: Sums) -> Iterator[Finding]:
         if reason.cause is not None and reason.cause.role is Role.COORDINATING
         and reason.cause.kind in ("lock", "executor", "child") and reason.count >= 4
     ]  # fmt: skip
-    if not waits or sums.in_progress.mean > _ALONE or sums.in_progress.share_at_least(2) > 0.25:
+    if not waits or sums.in_progress.mean > _ALONE or _overlap_of_workers(sums) > 0.05:
         return
     top = waits[0]
     if top.length_ns < 0.4 * sums.span_ns or top.where is None:
@@ -122,6 +129,16 @@ def _one_by_one(sums: Sums) -> Iterator[Finding]:
         f"next; never two at once.",
         top.length_ns / sums.span_ns * 1.3,
     )
+
+
+def _overlap_of_workers(sums: Sums) -> float:
+    """The share of the time in which two or more workers had a task of the user's."""
+    bounds = [
+        (piece.start_ns - sums.recording.start_ns, piece.end_ns - sums.recording.start_ns)
+        for lane in sums.workers for piece in lane.pieces if _is_own_work(piece, lane)
+    ]  # fmt: skip
+    starts, ends = [start for start, _ in bounds], [end for _, end in bounds]
+    return StepFunction.counting(starts, ends, sums.span_ns).share_at_least(2)
 
 
 def _handing_over(sums: Sums) -> Iterator[Finding]:
@@ -191,8 +208,8 @@ def _start_up(sums: Sums) -> Iterator[Finding]:
 
 def _is_own_work(piece: Piece, lane: Lane) -> bool:
     """Is it the user's own function that works there, waits or is held off?"""
-    own = piece.where is not None and is_own(piece.where.file, lane.process.libraries)
-    return piece.kind is not None and own and not work_name(piece.stack, lane.process.libraries)
+    own = piece.where is not None and is_own(piece.where.file, lane.process.owned)
+    return piece.kind is not None and own and not work_name(piece.stack, lane.process.owned)
 
 
 def _longest_of(pieces: Iterable[Piece]) -> Place | None:

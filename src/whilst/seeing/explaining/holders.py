@@ -15,7 +15,7 @@ from typing import Final
 
 from whilst.model import Kind
 from whilst.seeing.events import Place, Stack
-from whilst.seeing.explaining.causes import Cause, Role, is_own, own_place
+from whilst.seeing.explaining.causes import Cause, Owned, Role, is_own, own_place
 from whilst.seeing.explaining.courses import Course
 from whilst.seeing.explaining.pieces import Lane, Piece, Process
 from whilst.seeing.explaining.sources import lock_taken_at, locks_around
@@ -100,7 +100,7 @@ def _holder_at(wait: Wait, tracks: Sequence[Track]) -> Holder | None:
     process = course.lane.process
     if cause.kind == "loop":
         at = Track("", course.lane, course.lane.pieces).at(now)
-        inner = own_place(course.lane.stack_at(now), process.libraries)
+        inner = own_place(course.lane.stack_at(now), process.owned)
         return Holder(course.executor, None, inner, _doing(at), is_holding=False) if at and inner else None
     others = [
         (track, at) for track in tracks
@@ -111,9 +111,9 @@ def _holder_at(wait: Wait, tracks: Sequence[Track]) -> Holder | None:
     if cause.kind == "lock" and cause.name not in _UNHELD:
         for track, at in [*near, *others]:
             stack = track.stack_at(now, at)
-            region = _region(piece.stack, stack, process.libraries)
+            region = _region(piece.stack, stack, process.owned)
             if region is not None:
-                inner = own_place(stack, track.lane.process.libraries)
+                inner = own_place(stack, track.lane.process.owned)
                 return Holder(track.who, region, inner, _doing(at))
         return None
     busy = [pair for pair in near or others if pair[1].kind is not None and pair[1].where is not None]
@@ -134,12 +134,12 @@ def _is_same(one: Cause | None, other: Cause) -> bool:
 
 
 @lru_cache(50_000)
-def _region(waiting: Stack, other: Stack, libraries: frozenset[str]) -> Place | None:
+def _region(waiting: Stack, other: Stack, owned: Owned) -> Place | None:
     """Where the other holds what is being taken; None if nothing says that it does."""
     taking: list[Place] = []
     for place in waiting:
         taking.append(place)
-        if is_own(place.file, libraries):
+        if is_own(place.file, owned):
             break
     taken = {name.rpartition(".")[2] for place in taking if (name := lock_taken_at(place))}
     for place in other:
@@ -147,6 +147,6 @@ def _region(waiting: Stack, other: Stack, libraries: frozenset[str]) -> Place | 
             is_further = place.line > own.line and (place.file, place.function) == (own.file, own.function)
             if is_further and (lock_taken_at(own) or "logging" in own.file):
                 return place
-        if is_own(place.file, libraries) and any(name.rpartition(".")[2] in taken for name in locks_around(place)):
+        if is_own(place.file, owned) and any(name.rpartition(".")[2] in taken for name in locks_around(place)):
             return place
     return None

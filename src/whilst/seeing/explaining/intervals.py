@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from whilst.seeing.events import BLOCKED, IN, PREEMPTED, AgentLog, Switches
-from whilst.seeing.explaining.causes import wait_of
+from whilst.seeing.explaining.causes import Owned, wait_of
 
 
 def intervals(thread: Switches, end_ns: int) -> Iterator[tuple[int, int, int]]:
@@ -23,7 +23,7 @@ def intervals(thread: Switches, end_ns: int) -> Iterator[tuple[int, int, int]]:
         yield at[-1], end_ns, what[-1]
 
 
-def switches_by_sight(log: AgentLog, libraries: frozenset[str], end_ns: int) -> list[Switches]:
+def switches_by_sight(log: AgentLog, owned: Owned, end_ns: int) -> list[Switches]:
     """What a log alone tells: where a place waits, its thread is off; else it is on, by turns if there is a GIL."""
     threads = []
     changes: list[tuple[int, int, bool]] = []
@@ -33,7 +33,7 @@ def switches_by_sight(log: AgentLog, libraries: frozenset[str], end_ns: int) -> 
         for now, stack in zip(seen.at_ns, seen.stack, strict=True):
             if stack < 0:
                 thread.end_ns = now
-            changes.append((now, number, stack >= 0 and wait_of(log.stacks[stack], libraries) is None))
+            changes.append((now, number, stack >= 0 and wait_of(log.stacks[stack], owned) is None))
     changes.sort()
     ready: list[int] = []
     ends = [now for now, _, _ in changes[1:]] + [end_ns]

@@ -14,7 +14,17 @@ from typing import Final
 
 from whilst.model import Kind
 from whilst.seeing.events import BLOCKED, IN, NOWHERE, AgentLog, Place, Recording, SeenThread, Stack, Switches
-from whilst.seeing.explaining.causes import BY_SYSTEM_CALL, Cause, Role, own_place, since_fork, task_name, wait_of
+from whilst.seeing.explaining.causes import (
+    BY_SYSTEM_CALL,
+    Cause,
+    Owned,
+    Role,
+    is_own,
+    own_place,
+    packages_of,
+    since_fork,
+    wait_of,
+)
 from whilst.seeing.explaining.intervals import intervals, switches_by_sight
 
 _SHORT_WAKE_NS: Final = 300_000
@@ -22,9 +32,10 @@ _SHORT_WAKE_NS: Final = 300_000
 _AGENTS_NS: Final = 20_000_000
 _NEAR_NS: Final = 2_000_000_000
 """Seen waiting no further away, a thread is taken to have waited for the same in between."""
+_LONG_NS: Final = 100_000_000
+"""A thread that was not seen in as long is none of Python's."""
 _BUSY: Final = 0.3
 START: Final = Cause("import", "start of Python")
-UNKNOWN: Final = Cause("unknown")
 
 
 @dataclass(slots=True)
@@ -75,7 +86,7 @@ class Process:
     command: str
     log: AgentLog | None = None
     lanes: list[Lane] = field(default_factory=list)
-    libraries: frozenset[str] = frozenset()
+    owned: Owned = field(default_factory=Owned)
     stacks: list[Stack] = field(default_factory=list)
     """The log's, without what the process that forked was doing then."""
 
@@ -85,36 +96,39 @@ def processes_of(recording: Recording) -> list[Process]:
     logs: dict[int, list[AgentLog]] = {}
     for log in recording.logs:
         logs.setdefault(log.pid, []).append(log)
+    packages = packages_of(recording.logs[0].arguments) if recording.logs else frozenset()
     by_pid: dict[int, list[Switches]] = {}
     for thread in recording.threads:
         if thread.tid not in {agent for log in logs.get(thread.pid, ()) for agent in log.agents}:
             by_pid.setdefault(thread.pid, []).append(thread)
     if recording.clock == "stacks":
-        libraries = {pid: _libraries(each[-1]) for pid, each in logs.items()}
-        by_pid = {pid: switches_by_sight(each[-1], libraries[pid], recording.end_ns) for pid, each in logs.items()}
+        by_pid = {
+            pid: switches_by_sight(each[-1], _owned(each[-1], packages), recording.end_ns) for pid, each in logs.items()
+        }
     found: list[Process] = []
     for pid, threads in sorted(by_pid.items(), key=lambda each: min(thread.start_ns for thread in each[1])):
         own = logs[pid][-1] if pid in logs else None
         command = next((thread.command for thread in threads if thread.tid == pid and thread.command), "")
         process = Process(pid, _process_name(pid, command, own, is_first=not found), command, own)
         if own is not None:
-            process.libraries = _libraries(own)
+            process.owned = _owned(own, packages)
             process.stacks = [since_fork(stack) for stack in own.stacks]
         _fill(process, threads, recording)
         found.append(process)
     return found
 
 
-def _libraries(log: AgentLog) -> frozenset[str]:
+def _owned(log: AgentLog, packages: frozenset[str]) -> Owned:
     is_helper = any("multiprocessing" in each or "loky" in each for each in log.arguments)
-    return frozenset({log.library, "<string>"} if is_helper else {log.library})
+    return Owned(frozenset({log.library, "<string>"} if is_helper else {log.library}), packages)
 
 
 def _process_name(pid: int, command: str, log: AgentLog | None, *, is_first: bool) -> str:
     if is_first:
         return ""
     named = next((seen.process for seen in log.threads if seen.process != "MainProcess"), "") if log else ""
-    script = next((each for each in log.arguments[1:] if not each.startswith("-")), "") if log else ""
+    rest = list(log.arguments[1:]) if log and "-c" not in log.arguments else []
+    script = next((each for each in rest if not each.startswith("-")), "")
     return named or f"{script.rpartition('/')[2][:24] or command or 'process'} ({pid})"
 
 
@@ -188,7 +202,7 @@ class _Reader:
         self._numbers = lane.seen.stack if lane.seen else ()
 
     def pieces(self) -> Iterator[Piece]:
-        libraries = self._lane.process.libraries
+        owned = self._lane.process.owned
         last_sight, woken_ns = -2, 0
         for start, end, what in intervals(self._thread, self._recording.end_ns):
             if what == IN:
@@ -198,18 +212,29 @@ class _Reader:
             sight = max(self._sight(start, end), 0)
             stack = self._stack(sight)
             if what != BLOCKED:
-                yield Piece(start, end, Kind.HELD, Cause("core"), stack, own_place(stack, libraries))
+                yield Piece(start, end, Kind.HELD, Cause("core"), stack, own_place(stack, owned))
                 continue
             cause = self._why(start, end, stack, sight == last_sight and woken_ns <= _SHORT_WAKE_NS)
+            if cause.role is Role.TASK and self._is_of_a_library(stack):
+                cause = replace(cause, role=Role.IDLE)
             last_sight = sight
             kind = None if cause.role is not Role.TASK else Kind.HELD if cause.kind in ("gil", "core") else Kind.WAIT
             yield Piece(start, end, kind, cause, stack, cause.where)
 
+    def _is_of_a_library(self, stack: Stack) -> bool:
+        """Is it a thread that a library keeps for itself? What it waits for holds up no task."""
+        if self._lane.is_main or self._lane.process.log is None:
+            return False
+        if not stack:
+            lived_ns = (self._thread.end_ns or self._recording.end_ns) - self._thread.start_ns
+            return self._lane.seen is None and lived_ns > _LONG_NS
+        return not any(is_own(place.file, self._lane.process.owned) for place in stack)
+
     def _why(self, start: int, end: int, stack: Stack, is_woken_again: bool) -> Cause:
-        libraries = self._lane.process.libraries
+        owned = self._lane.process.owned
         call = next((name for when, name in self._thread.calls if start <= when < end), "")
         by_call = BY_SYSTEM_CALL.get(call, "")
-        wait = wait_of(stack, libraries)
+        wait = wait_of(stack, owned)
         others = self._busy.share(start, end) if self._busy and self._has_gil else 0.0
         if wait is not None and self._lane.process.log is not None:
             is_held = (
@@ -222,7 +247,7 @@ class _Reader:
             if is_held:
                 return Cause("gil", "", wait.where)
             return _refined(wait, call, by_call)
-        where = own_place(stack, libraries)
+        where = own_place(stack, owned)
         if self._lane.is_main and (not self._at or end <= self._at[0]) and self._lane.process.log is not None:
             return START
         if stack and others >= _BUSY and by_call in ("", "lock"):
@@ -240,33 +265,33 @@ class _Reader:
     def _work(self, start: int, end: int) -> Iterator[Piece]:
         """At work: parted where the thread was seen at another place."""
         first, last = bisect_right(self._at, start), bisect_left(self._at, end)
-        libraries = self._lane.process.libraries
+        owned = self._lane.process.owned
         stack = self._stack(first - 1)
-        if first < last and wait_of(stack, libraries) is not None:
+        if first < last and wait_of(stack, owned) is not None:
             stack = self._stack(first)  # it has left the place where it waited
         since = start
         for sight in range(first, last):
             now, after = self._at[sight], self._stack(sight)
-            if now > since and own_place(after, libraries) != own_place(stack, libraries):
-                yield Piece(since, now, Kind.WORK, None, stack, own_place(stack, libraries))
+            if now > since and own_place(after, owned) != own_place(stack, owned):
+                yield Piece(since, now, Kind.WORK, None, stack, own_place(stack, owned))
                 since = now
             stack = after
-        yield Piece(since, end, Kind.WORK, None, stack, own_place(stack, libraries))
+        yield Piece(since, end, Kind.WORK, None, stack, own_place(stack, owned))
 
     def _sight(self, start: int, end: int) -> int:
         """Which sighting tells where it waited from start to end."""
-        libraries = self._lane.process.libraries
+        owned = self._lane.process.owned
         last = bisect_left(self._at, end) - 1
         for sight in range(last, -1, -1):
             if self._at[sight] < start:
                 break
-            if wait_of(self._stack(sight), libraries) is not None or (sight == last and end - start > _NEAR_NS):
+            if wait_of(self._stack(sight), owned) is not None or (sight == last and end - start > _NEAR_NS):
                 return sight
         if last >= 0 and self._at[last] >= start:
             return last
         for sight in (last, last + 1):
             is_near = 0 <= sight < len(self._at) and abs(self._at[sight] - start) < _NEAR_NS
-            if is_near and wait_of(self._stack(sight), libraries) is not None:
+            if is_near and wait_of(self._stack(sight), owned) is not None:
                 return sight
         return last
 
@@ -286,4 +311,4 @@ def _refined(wait: Cause, call: str, by_call: str) -> Cause:
     return wait
 
 
-__all__ = ["Lane", "Piece", "Process", "processes_of", "task_name"]
+__all__ = ["Lane", "Piece", "Process", "processes_of"]

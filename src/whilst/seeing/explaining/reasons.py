@@ -155,7 +155,7 @@ def _add(reasons: dict[object, Reason], piece: Piece, course: Course) -> Reason:
     where, cause = piece.where, piece.cause
     name = ""
     if piece.kind is Kind.WORK:
-        name = cause.kind if cause else work_name(piece.stack, course.lane.process.libraries)
+        name = cause.kind if cause else work_name(piece.stack, course.lane.process.owned)
         name = name or ("" if where or course.lane.process.log is None else "start of Python")
     program = course.lane.process.command if course.lane.process.log is None else ""
     spot = None if name in _HANDING_OVER or where is None else (where.file, where.function, _line(piece, where))

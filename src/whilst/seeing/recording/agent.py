@@ -119,6 +119,8 @@ class Agent:
         self._tasks: dict[int, tuple[str, int]] = {}
         self._loops: dict[int, Any] = {}
         self._tasks_at = 0
+        self._raw: dict[int, int] = {}
+        self._others: set[int] = set()
         self._first = _thread.get_ident(), _thread.get_native_id()
         about = {
             "pid": os.getpid(),
@@ -198,7 +200,9 @@ class Agent:
             key = (id(frame), frame.f_lasti)
             last = seen.get(ident)
             thread = threads.get(ident)
-            known = getattr(thread, "_native_id", 0)
+            if thread is None and ident not in self._raw and ident != self._first[0]:
+                self._match(frames, threads)
+            known = self._raw.get(ident, 0) if thread is None else getattr(thread, "_native_id", 0)
             if self._named.get(ident) != known:  # an ident is given to the next thread once its own has ended
                 last = None if self._named.get(ident) else last
                 self._named[ident] = known
@@ -217,6 +221,7 @@ class Agent:
         for ident in [each for each in seen if each not in frames]:
             del seen[ident]
             self._named.pop(ident, None)
+            self._raw.pop(ident, None)
             self._loops.pop(ident, None)
             parts.append(f"{ident}:-1")
         del frame, frames
@@ -228,8 +233,23 @@ class Agent:
             self._on_look(now)
         log.flush(now)
 
+    def _match(self, frames: dict[int, FrameType], threads: dict[int, Any]) -> None:
+        """Find the system's numbers of threads that `threading` does not know: both come in order of their birth."""
+        try:
+            every = {int(name) for name in os.listdir("/proc/self/task")}
+        except OSError:
+            return
+        taken = {getattr(thread, "_native_id", 0) for thread in threads.values()} | set(self._raw.values())
+        free = sorted(every - taken - self._others - {self._native_id, self._first[1]})
+        ours = (self._first[0], _thread.get_ident())
+        new = [each for each in reversed(frames) if each not in threads and each not in self._raw and each not in ours]
+        if len(new) == len(free):
+            self._raw.update(zip(new, free, strict=True))
+        elif not new:
+            self._others.update(free)  # of a library in C
+
     def _name(self, ident: int, thread: Any) -> None:
-        native, name = getattr(thread, "_native_id", None) or 0, getattr(thread, "_name", "")
+        native, name = getattr(thread, "_native_id", None) or self._raw.get(ident, 0), getattr(thread, "_name", "")
         if ident == self._first[0]:  # the one that started us: the main thread, or the one that forked
             native, name = self._first[1], name or "MainThread"
         # Both modules may be in the middle of their import.

@@ -31,7 +31,7 @@ INJECT: Final = Path(__file__).parent / "inject"
 FOLDER: Final = "WHILST_TRACE_FOLDER"
 CLOCKS: Final = ("perf", "schedstat", "stacks")
 _DRAIN_S: Final = 0.03
-_ASK_AFTER_NS: Final = 20_000_000
+_ASK_AFTER_NS: Final = 5_000_000
 _CANT_RUN: Final = 127
 
 
