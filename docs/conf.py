@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import whilst
+from whilst.cli.entry import COMMANDS
 
 project = "whilst"
 author = "The whilst authors"
@@ -35,6 +37,8 @@ python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = "whilst"
 html_copy_source = False
 html_show_copyright = False
@@ -43,22 +47,37 @@ pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
 
-class CommandHelp(SphinxDirective):
-    """What a command says of itself: `{command-help} run`."""
+class Generated(SphinxDirective):
+    """Something that is written as reStructuredText when the site is built, so that nothing in it can be forgotten."""
 
-    required_arguments = 0
-    optional_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        command = [sys.executable, "-m", "whilst", *self.arguments, "--help"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return [nodes.literal_block(done.stdout, done.stdout, language="text")]
-
-
-class PublicNames(SphinxDirective):
-    """Every name in `whilst.__all__`: functions, then classes, then errors, so that none can be forgotten."""
+    def lines(self) -> list[str]:
+        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
+        parent = nodes.Element()
+        self.state.nested_parse(StringList(self.lines(), source=type(self).__name__), 0, parent, match_titles=True)
+        return parent.children
+
+
+class Commands(Generated):
+    """What each command says of itself."""
+
+    def lines(self) -> list[str]:
+        lines = []
+        for name in ("", *COMMANDS):
+            command = [sys.executable, "-m", "whilst", *name.split(), "--help"]
+            environment = {**os.environ, "COLUMNS": "80"}
+            said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+            title = f"whilst {name}".strip()
+            lines += [title, "-" * len(title), "", ".. code-block:: text", ""]
+            lines += [f"   {line}" for line in said.splitlines()] + [""]
+        return lines
+
+
+class PublicNames(Generated):
+    """Every name in `whilst.__all__`: functions, then classes, then errors."""
+
+    def lines(self) -> list[str]:
         objects = {name: getattr(whilst, name) for name in whilst.__all__}
         errors = [name for name, each in objects.items() if isinstance(each, type) and issubclass(each, Exception)]
         classes = [name for name, each in objects.items() if isinstance(each, type) and name not in errors]
@@ -71,17 +90,11 @@ class PublicNames(SphinxDirective):
         ):
             lines += [title, "-" * len(title), ""]
             for name in names:
-                # What the docstring of a class has for its fields stands there once, not again for each.
                 lines += [f".. auto{kind}:: whilst.{name}"]
                 lines += ["   :members:", ""] if kind == "class" else [""]
-        return self.parse_content_to_nodes(lines)
-
-    def parse_content_to_nodes(self, lines: list[str]) -> list[nodes.Node]:  # type: ignore[override]
-        parent = nodes.Element()
-        self.state.nested_parse(StringList(lines, source="whilst.__all__"), 0, parent, match_titles=True)
-        return parent.children
+        return lines
 
 
 def setup(app: Sphinx) -> None:
-    app.add_directive("command-help", CommandHelp)
+    app.add_directive("commands", Commands)
     app.add_directive("public-names", PublicNames)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from whilst.cli.entry import COMMANDS
 from whilst.running.options import Options
 
 ROOT = Path(__file__).parent.parent
@@ -52,11 +51,9 @@ def test_code_that_is_only_shown_can_be_compiled() -> None:
         compile(code, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-def test_the_reference_names_every_keyword_of_a_run_and_every_command() -> None:
+def test_the_reference_names_every_keyword_of_a_run() -> None:
     keywords = (DOCS / "reference" / "keywords.md").read_text(encoding="utf-8")
     assert [name for name in Options._fields if f"`{name}`" not in keywords] == []
-    commands = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
-    assert [name for name in COMMANDS if f"```{{command-help}} {name}\n" not in commands] == []
 
 
 def test_links_between_the_documents_lead_to_files() -> None:
