@@ -69,7 +69,7 @@ class Blocks:
         return f"the parts of {_named(self._items)}"
 
 
-class _By:
+class By:
     """How to cut a frame: as `by` makes it."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
@@ -79,7 +79,7 @@ class _By:
         return f"by({', '.join(map(repr, self.keys))})"
 
 
-def by(*keys: str) -> _By:
+def by(*keys: str) -> By:
     """Cut a frame between groups: rows with the same values in these columns stay together.
 
     `whilst.split(fn, frame, cut=whilst.by("customer"))`. Parts come in the order of the keys, as those of pandas'
@@ -87,7 +87,7 @@ def by(*keys: str) -> _By:
     """
     if not keys or not all(isinstance(key, str) for key in keys):
         raise TypeError(f"by() takes names of columns, got {keys!r}. Write by('customer'), or by('year', 'month').")
-    return _By(keys)
+    return By(keys)
 
 
 def chunks(whole: Any, parts: int | None = None, *, at: str | bytes | None = None) -> Chunks | Blocks:

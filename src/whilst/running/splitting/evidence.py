@@ -22,6 +22,7 @@ from time import perf_counter, thread_time
 from typing import Any, Final
 
 from whilst.errors import SplitError
+from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.scan import scan
 from whilst.measuring.writes.suspects import Reach
 from whilst.running.call_names import name_of, short
@@ -302,7 +303,11 @@ def require_no_memory(fn: Callable[..., Any], part: object) -> None:
     except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
         return
     for each in found.suspects:
-        if each.reach is Reach.SHARED and not (each.settles or each.is_locked or each.is_hint):
+        if (
+            each.reach is Reach.SHARED
+            and each.root is not ABSENT
+            and not (each.settles or each.is_locked or each.is_hint)
+        ):
             where = f" ({each.where})" if each.where else ""
             raise SplitError(
                 f"{name_of(fn)} changes {each.what}{where}, which outlives the call: parts side by side would not see "

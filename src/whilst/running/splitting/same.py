@@ -7,6 +7,8 @@ import copy
 import math
 import pickle
 import sys
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Any, Final
 
 from whilst.inspecting.decompose import take_apart
@@ -19,10 +21,13 @@ _ATOMS: Final = (int, str, bytes, bool, type(None))
 _LOOKED_AT: Final = 64
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether both are of one type and hold the same. Floats may differ by a part in 10^9, NaN is like NaN.
+def same(one: Any, other: Any, close: float = CLOSE) -> bool:
+    """Whether both are of one type and hold the same. NaN is like NaN.
 
     Keys of a dict must come in the same order: whoever loops over it would see another result.
+
+    Args:
+        close: so far may floats lie apart, as a part of the larger one; 0: not at all.
     """
     if one is other:
         return True
@@ -32,21 +37,23 @@ def same(one: Any, other: Any) -> bool:
     if kind in _ATOMS:
         return bool(one == other)
     if kind is float:
-        return one == other or (one != one and other != other) or math.isclose(one, other, rel_tol=CLOSE)
+        return one == other or (one != one and other != other) or math.isclose(one, other, rel_tol=close)
     if kind is complex:
-        return one == other or cmath.isclose(one, other, rel_tol=CLOSE)
+        return one == other or cmath.isclose(one, other, rel_tol=close)
     library = _LIBRARIES.get(kind.__module__.partition(".")[0])
     if library is not None:
-        return library(one, other)
+        return library(one, other, close)
     if isinstance(one, dict):
         if len(one) != len(other) or any(map(_differ, one, other)):
             return False
-        return all(map(same, one.values(), other.values()))
+        return _all_same(one.values(), other.values(), close)
     if kind in (list, tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if _are_equal(one, other):
-        return True
-    return _have_same_parts(one, other)
+        return len(one) == len(other) and _all_same(one, other, close)
+    return _are_equal(one, other) or _have_same_parts(one, other, close)
+
+
+def _all_same(one: Iterable[Any], other: Iterable[Any], close: float) -> bool:
+    return all(map(same, one, other, repeat(close)))
 
 
 def _differ(one: object, other: object) -> bool:
@@ -60,7 +67,7 @@ def _are_equal(one: object, other: object) -> bool:
         return False
 
 
-def _have_same_parts(one: Any, other: Any) -> bool:
+def _have_same_parts(one: Any, other: Any, close: float) -> bool:
     if isinstance(one, set | frozenset):
         return False
     parts, others = take_apart(one), take_apart(other)
@@ -71,25 +78,27 @@ def _have_same_parts(one: Any, other: Any) -> bool:
             return pickle.dumps(one) == pickle.dumps(other)
         except Exception:
             return False
-    return all(map(same, parts.ordered, others.ordered)) and same(list(parts.unordered), list(others.unordered))
+    if len(parts.unordered) != len(others.unordered):
+        return False
+    return _all_same(parts.ordered, others.ordered, close) and _all_same(parts.unordered, others.unordered, close)
 
 
-def _same_in_numpy(one: Any, other: Any) -> bool:
+def _same_in_numpy(one: Any, other: Any, close: float) -> bool:
     numpy: Any = sys.modules["numpy"]
     if not isinstance(one, numpy.ndarray | numpy.generic):
         return _are_equal(one, other)
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     if one.dtype.hasobject:
-        return same(one.tolist(), other.tolist())
+        return same(one.tolist(), other.tolist(), close)
     if one.dtype.kind not in "fc":
         return bool(numpy.array_equal(one, other))
     size = one.dtype.itemsize // (2 if one.dtype.kind == "c" else 1)
-    close = _CLOSE_BY_BYTES.get(size, CLOSE)
+    close = close and _CLOSE_BY_BYTES.get(size, close)
     return bool(numpy.allclose(one, other, rtol=close, atol=0, equal_nan=True))
 
 
-def _same_in_pandas(one: Any, other: Any) -> bool:
+def _same_in_pandas(one: Any, other: Any, close: float) -> bool:
     testing: Any = sys.modules["pandas"].testing
     name = type(one).__name__
     compare = getattr(testing, {"DataFrame": "assert_frame_equal", "Series": "assert_series_equal"}.get(name, ""), None)
@@ -97,21 +106,24 @@ def _same_in_pandas(one: Any, other: Any) -> bool:
         equals = getattr(one, "equals", None)
         return bool(equals(other)) if equals else _are_equal(one, other)
     try:
-        compare(one, other, rtol=CLOSE, atol=0, check_freq=False)
+        compare(one, other, rtol=close, atol=0, check_freq=False)
     except AssertionError:
         return False
     return True
 
 
-def _same_in_polars(one: Any, other: Any) -> bool:
+def _same_in_polars(one: Any, other: Any, close: float) -> bool:
     if hasattr(one, "columns"):
-        return one.schema == other.schema and all(map(_same_in_polars, one.get_columns(), other.get_columns()))
+        columns = zip(one.get_columns(), other.get_columns(), strict=False)
+        return one.schema == other.schema and all(_same_in_polars(*pair, close) for pair in columns)
     if not hasattr(one, "to_list"):
         return _are_equal(one, other)
-    return one.dtype == other.dtype and one.name == other.name and same(one.to_list(), other.to_list())
+    return one.dtype == other.dtype and one.name == other.name and same(one.to_list(), other.to_list(), close)
 
 
-_LIBRARIES: Final = {"numpy": _same_in_numpy, "pandas": _same_in_pandas, "polars": _same_in_polars}
+_LIBRARIES: Final[dict[str, Callable[[Any, Any, float], bool]]] = {
+    "numpy": _same_in_numpy, "pandas": _same_in_pandas, "polars": _same_in_polars,
+}  # fmt: skip
 
 
 def copied(value: Any) -> Any:
