@@ -137,11 +137,19 @@ def _surviving_threads() -> int:
     return sum(pool.threads for pool in pools if "openblas" in pool.path)
 
 
+def why_not_beside_threads() -> str:
+    """Why a program that has other threads can never be forked here; "" where it may, once they are at rest."""
+    has_gil = getattr(sys, "_is_gil_enabled", None)
+    if has_gil is not None and not has_gil():
+        return "the program has other threads, which nothing holds up while it is forked"
+    return ""
+
+
 def _busy_threads() -> str:
     """What the other threads are at that a fork would break off; "" where all are at rest."""
-    is_locked_in = getattr(sys, "_is_gil_enabled", None)
-    if is_locked_in is not None and not is_locked_in():
-        return "the program has other threads, which nothing holds up while it is forked"
+    never = why_not_beside_threads()
+    if never:
+        return never
     # Python 3.12 itself begins with frozen tuples; `gc.freeze` takes all there is, and the modules are always there.
     if gc.get_freeze_count() and all(each is not sys.modules for each in gc.get_objects()):
         return "the program has other threads, and objects that the garbage collector doesn't know"

@@ -93,16 +93,14 @@ class OpenInput(Source):
         state: ProcessState | None = None
         while len(taken) < count:
             try:
-                entry = self._queue[0]
-                _, _, own, own_state = entry
-                if context is None:
-                    context, state = own, own_state
-                if own is not context and not _are_alike(own, context):
-                    break
-                if own_state is not state and own_state != state:
-                    break
-                self._queue.popleft()
+                entry = self._queue.popleft()  # not one that is looked at first: another thread may cancel it meanwhile
             except IndexError:
+                break
+            _, _, own, own_state = entry
+            if context is None:
+                context, state = own, own_state
+            if not (own is context or _are_alike(own, context)) or not (own_state is state or own_state == state):
+                self._queue.appendleft(entry)
                 break
             if entry[0].set_running_or_notify_cancel():
                 self.taken[self.next_id + len(taken)] = entry

@@ -163,7 +163,11 @@ def why_not_forked_for(fn: Callable[..., object] | None) -> str:
 
     None stands for an Executor's functions, which are not known yet: who gives them to processes looks at each.
     """
+    from whilst.inspecting.fork_safety import why_not_beside_threads
     from whilst.running.process_role import why_not_forked
+
+    if fn is None and (never := why_not_beside_threads()):
+        return never  # its own thread is one of them
 
     def reached() -> list[object]:
         from whilst.measuring.writes.reachable import Reachable
