@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from whilst.planning import Plan, forecast, plan, plan_modes
     from whilst.running.executor.executor import Executor
     from whilst.running.results import Results
-    from whilst.running.splitting.api import check_split, reduce, split
+    from whilst.running.splitting.api import check_split, divide, reduce, split
     from whilst.running.splitting.chunks import by, chunks
     from whilst.running.splitting.verdict import SplitReport, SplitVerdict
     from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
@@ -103,6 +103,7 @@ __all__ = [
     "check_sql",
     "chunks",
     "compare",
+    "divide",
     "forecast",
     "gather",
     "imap",
@@ -159,7 +160,7 @@ _HOMES: Final = {
     "whilst.running.verbs.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.results": ("Results",),
     "whilst.seeing.api": ("trace",),
-    "whilst.running.splitting.api": ("check_split", "reduce", "split"),
+    "whilst.running.splitting.api": ("check_split", "divide", "reduce", "split"),
     "whilst.running.splitting.chunks": ("by", "chunks"),
     "whilst.running.splitting.verdict": ("SplitReport", "SplitVerdict"),
 }

@@ -20,6 +20,7 @@ from whilst.running.splitting.division import Cut, Division
 from whilst.running.splitting.evidence import Evidence, is_known, require_no_memory
 from whilst.running.splitting.fold import NOTHING, Partial, fold_part
 from whilst.running.splitting.joining import JoiningSink
+from whilst.running.splitting.recursion import Recursion, Tree, solve_in_parts, try_joining
 from whilst.running.splitting.same import copied
 from whilst.running.splitting.sampling import Join, sample
 from whilst.running.splitting.verdict import SplitAnswer, SplitReport, SplitVerdict
@@ -152,6 +153,56 @@ def split(
     if report is not None:
         report(_report(run, verdict, len(divided)))
     return joined
+
+
+def divide(
+    solve: Callable[[Any], Any],
+    problem: Any,
+    *,
+    split: Callable[[Any], Iterable[Any]],
+    join: Callable[..., Any],
+    is_small: Callable[[Any], bool],
+    check: bool = True,
+    report: Callable[[SplitReport], object] | None = None,
+    **keywords: Unpack[Keywords],
+) -> Any:
+    """Give what `solve(problem)` gives, by divide and conquer.
+
+    `whilst.divide(sorted, xs, split=halve, join=merge, is_small=lambda part: len(part) < 50_000)`.
+
+    The tree of problems depends on the problem alone. Its first levels, down to 64 branches or more, are made here; a
+    branch is a call, and is divided further by whoever makes it. Results are joined in order.
+
+    Args:
+        solve: problem -> result, of a small one.
+        split: problem -> two or more problems.
+        join: their results, in order -> result. Called as `join(left, right)`, or with the list of them where it takes
+            one argument alone.
+        is_small: whether a problem is solved undivided.
+        check: hold, before the work, small problems solved undivided against the same divided and joined: some elements
+            of a sequence, or, of another problem, a branch that is at least six divisions deep.
+        report: is called with a `SplitReport` at the end: decision, timeline, verdict.
+        keywords: those of `whilst.map`; a call is a branch.
+    Raises:
+        SplitError: joined, a problem gives something else than solved (three values show it); or it falls into fewer
+            than two, or is divided without end.
+        Whatever the functions raised, with a note that names the branch.
+    """
+    for name, fn in (("solve", solve), ("split", split), ("join", join), ("is_small", is_small)):
+        _require_function("divide", name, fn, is_needed=True)
+    options = _options("divide", keywords)
+    recursion = Recursion(solve, split, join, is_small)
+    verdict = try_joining(recursion, problem) if check else _NOT_CHECKED
+    tree = Tree(recursion, problem)
+    call = partial(solve_in_parts, solve, split, join, is_small)
+    if check and len(tree.branches) > 1:
+        require_no_memory(call, tree.branches[0])
+    results: list[Any] = []
+    run = run_to_end("divide", call, tree.branches, "item", options, ListSink(results))
+    result = tree.join(results)
+    if report is not None:
+        report(_report(run, verdict, len(tree.branches)))
+    return result
 
 
 def check_split(

@@ -130,8 +130,8 @@ def _compare(fn: Callable[[Any], Any], division: Division, join: Join | None) ->
     parts = division.parts()
     if len(parts) < 2:
         return None
-    whole = fn(_copied(division.whole))
-    results = [fn(_copied(part)) for part in parts]
+    whole = fn(copy_to_try(division.whole))
+    results = [fn(copy_to_try(part)) for part in parts]
     joined = (join or division.join)(results)
     if same(joined, whole):
         return same(joined, whole, 0.0)
@@ -143,7 +143,8 @@ def _compare(fn: Callable[[Any], Any], division: Division, join: Join | None) ->
     )
 
 
-def _copied(part: Any) -> Any:
+def copy_to_try(part: Any) -> Any:
+    """A copy for a function that may change it."""
     try:
         return copied(part)
     except Exception:  # what can't be copied is used as it is
