@@ -9,7 +9,7 @@ from enum import Enum
 
 import pytest
 
-from whilst.measuring.roundtrip import why_unlike, why_unlike_sent
+from whilst.measuring.roundtrip import why_not_pickled, why_not_the_one, why_unlike, why_unlike_sent
 from whilst.measuring.writes.scan import scan
 
 
@@ -134,3 +134,20 @@ def test_a_result_that_all_calls_share_would_come_back_as_a_copy_if_it_may_chang
     assert not why_unlike(dict(table), "its result", shared=shared)
     assert not why_unlike(point, "its result", shared=shared)
     assert not why_unlike(pair, "its result", shared=shared)
+
+
+def test_keys_that_are_themselves_alone_are_known_beyond_the_first_entries() -> None:
+    prices = {Known(): number for number in range(500)}
+    item = [0, list(prices)[-1]]
+    assert "Known" in why_not_the_one([item], "its argument", [prices], None)
+    assert not why_not_the_one([[0, 1]], "its argument", [prices], None)
+
+
+def test_what_counts_its_look_ups_is_not_pickled() -> None:
+    class Counts:
+        def __getattribute__(self, name: str) -> object:
+            return object.__getattribute__(self, name)
+
+    assert "Counts" in why_not_pickled([[Counts()]], [])
+    assert "Counts" in why_not_pickled([], [Counts()])
+    assert not why_not_pickled([[Known(), 1]], [Known])

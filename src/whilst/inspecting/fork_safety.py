@@ -81,7 +81,7 @@ def why_not_fork(private: Collection[int] = (), reached: Callable[[], Iterable[o
     return ""
 
 
-def lives_only_here(value: object) -> str:
+def lives_only_here(value: Any) -> str:
     """Return what kind of thing it is, if it is of no use in a fork of this process, or of another use; else ""."""
     import io
 
@@ -89,11 +89,11 @@ def lives_only_here(value: object) -> str:
     for name in kinds:
         if name in _OF_A_THREAD:
             return _OF_A_THREAD[name]
-    if isinstance(value, io.IOBase):
+    if issubclass(type(value), io.IOBase):
         from whilst.inspecting.ownership import stateful_kind
 
-        return "" if isinstance(value, (io.StringIO, io.BytesIO)) or value.closed else stateful_kind(value)
-    if not kinds or isinstance(value, type) or callable(value):
+        return "" if issubclass(type(value), (io.StringIO, io.BytesIO)) or value.closed else stateful_kind(value)
+    if not kinds or issubclass(type(value), type) or callable(value):
         return ""
     package = type(value).__module__.partition(".")[0]
     if package in sys.stdlib_module_names and package not in _SPEAKING:
@@ -179,9 +179,9 @@ def _held_lock() -> str:
         kind = type(each)
         if kind is LockType or kind is RLock:
             locks.append(each)
-        elif isinstance(each, threading.Condition):
-            signals.update(map(id, list(each._waiters)))  # type: ignore[attr-defined]  # noqa: SLF001
-        elif isinstance(each, threading.Thread):
+        elif issubclass(kind, threading.Condition):
+            signals.update(map(id, list(each._waiters)))  # noqa: SLF001
+        elif issubclass(kind, threading.Thread):
             # Locked as long as the thread lives; from 3.13 on no lock.
             signals.add(id(getattr(each, "_tstate_lock", None)))
     for lock in locks:

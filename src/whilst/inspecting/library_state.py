@@ -44,7 +44,7 @@ class LibraryState:
             return tuple(self._array(block) for block in value._mgr.arrays if hasattr(block, "nbytes"))  # noqa: SLF001
         if ownership.is_generator(value):
             return hash(value.getstate())
-        if isinstance(value, bytearray) or (module_of(kind) == "array" and kind.__name__ == "array"):
+        if issubclass(type(value), bytearray) or (module_of(kind) == "array" and kind.__name__ == "array"):
             return len(value), zlib.crc32(memoryview(value).cast("B")[:_MOST_BYTES]) if len(value) else 0
         if ownership.is_c_data(value):
             return zlib.crc32(bytes(value)[:_MOST_BYTES])
@@ -58,9 +58,9 @@ class LibraryState:
             return value.total_changes
         if hasattr(kind, "makeelement") and hasattr(kind, "iter"):  # a tree of XML: how much hangs on it
             return sum(1 for _ in islice(value.iter(), _MOST_ELEMENTS)), tuple(value.attrib.items())
-        if isinstance(value, types.GeneratorType):
+        if issubclass(type(value), types.GeneratorType):
             return None if value.gi_frame is None else (value.gi_frame.f_lasti, len(value.gi_frame.f_locals))
-        if module_of(kind) == "builtins" and isinstance(value, Iterator):
+        if module_of(kind) == "builtins" and issubclass(type(value), Iterator):
             return operator.length_hint(value, -1)
         return None
 
@@ -74,7 +74,7 @@ class LibraryState:
         state = attributes_now(value)
         state["its position"] = _position(value)
         for name, held in islice(attributes_of(value), _MOST_ATTRIBUTES):
-            if isinstance(held, (list, deque)):  # a growing dict may be a cache: that is nobody's affair
+            if issubclass(type(held), (list, deque)):  # a growing dict may be a cache: that is nobody's affair
                 state[f"the length of its {name}"] = len(held)
             if _position(held) is not None or ownership.is_generator(held):
                 state[f"the position of its {name}"] = _position(held) or self.look(held)
@@ -98,18 +98,18 @@ class LibraryState:
 def attributes_now(value: object) -> dict[str, object]:
     """What an object's attributes are bound to: plain values, and which objects."""
     return {
-        name: held if isinstance(held, _ATOMS) else id(held)
+        name: held if issubclass(type(held), _ATOMS) else id(held)
         for name, held in islice(attributes_of(value), _MOST_ATTRIBUTES)
     }
 
 
 def _position(value: object) -> object:
     """Where an object written in C has got to, if it can say so; files are known for what they are anyway."""
-    if isinstance(value, io.IOBase):
+    if issubclass(type(value), io.IOBase):
         return None
     for name in ("tell", "getstate"):
         method = look_up(type(value), name)
-        if isinstance(method, types.MethodDescriptorType):
+        if issubclass(type(method), types.MethodDescriptorType):
             try:
                 return method(value)
             except Exception:  # it is closed

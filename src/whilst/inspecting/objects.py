@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import types
 import weakref
-from collections.abc import Iterator
-from typing import Any, Final, Generic, TypeGuard, TypeVar
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Final, Generic, TypeGuard, TypeVar
+
+    T = TypeVar("T")
+else:  # `typing` takes longer to load than a short run
+
+    class Generic:
+        def __class_getitem__(cls, _: object) -> type:
+            return cls
+
+    T = None
 
 
 def is_a(value: object, kinds: type | tuple[type, ...]) -> TypeGuard[Any]:
@@ -72,6 +82,18 @@ def slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
             if type(member) is types.MemberDescriptorType
         )
     return slots
+
+
+def looks_up_itself(kind: type) -> bool:
+    """Does the class look attributes up by code of its own?"""
+    return type(look_up(kind, "__getattribute__")) is types.FunctionType or look_up(kind, "__getattr__") is not None
+
+
+def ask(value: object, name: str, default: Any = None) -> Any:
+    """`getattr`, but of an object whose class looks attributes up by code of its own: that code may count, or log."""
+    if looks_up_itself(type(value)):
+        return next((held for own, held in attributes_of(value) if own == name), default)
+    return getattr(value, name, default)
 
 
 def attributes_of(value: object) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ import types
 from collections.abc import Iterator, MutableMapping, MutableSequence, MutableSet
 from typing import Final, TypeGuard
 
-from whilst.inspecting.objects import attributes_of, module_of, names_of
+from whilst.inspecting.objects import attributes_of, is_a, module_of, names_of
 
 
 def _words(text: str) -> frozenset[str]:
@@ -217,15 +217,15 @@ def is_own_code(filename: str) -> bool:
 
 def is_own_function(value: object) -> TypeGuard[types.FunctionType]:
     """Is it a Python function of the user's own?"""
-    return isinstance(value, types.FunctionType) and is_own_code(value.__code__.co_filename)
+    return is_a(value, types.FunctionType) and is_own_code(value.__code__.co_filename)
 
 
 def is_container(value: object) -> bool:
     """Do its methods do to it what their names in `MUTATORS` say?"""
-    if isinstance(value, _CONTAINERS):
+    if is_a(value, _CONTAINERS):
         return True
     return any(
-        isinstance(value, getattr(sys.modules.get(module), name, ()))
+        is_a(value, getattr(sys.modules.get(module), name, ()))
         for module, names in _CONTAINERS_BY_NAME.items()
         for name in names
     )
@@ -290,19 +290,19 @@ def stateful_kind(value: object, method: str = "") -> str:
     """
     if method == "copy":
         return ""
-    if isinstance(value, (io.TextIOBase, io.BufferedIOBase, io.RawIOBase)):
+    if is_a(value, (io.TextIOBase, io.BufferedIOBase, io.RawIOBase)):
         # The standard streams are shared by design, and a worker's output is forwarded.
         return "" if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else "an open file"
     sockets, randoms = sys.modules.get("socket"), sys.modules.get("random")
-    if sockets is not None and isinstance(value, sockets.socket):
+    if sockets is not None and is_a(value, sockets.socket):
         return "a socket"
-    if randoms is not None and isinstance(value, randoms.Random):
-        return "" if isinstance(value, randoms.SystemRandom) else "a random generator"
+    if randoms is not None and is_a(value, randoms.Random):
+        return "" if is_a(value, randoms.SystemRandom) else "a random generator"
     for kind in type(value).__mro__[:-1]:
         name = f"{module_of(kind)}.{kind.__qualname__}"
         if name in _STATEFUL_NAMES:
             return _STATEFUL_NAMES[name]
-    if isinstance(value, (types.GeneratorType, Iterator)) and not is_lock(value):
+    if is_a(value, (types.GeneratorType, Iterator)) and not is_lock(value):
         return "an iterator"
     if method.startswith(_MOVES) and hasattr(type(value), "tell") and not is_own_type(type(value)):
         return "an object with a position"
@@ -403,7 +403,7 @@ _MOST_FOLLOWED: Final = 64
 
 def bound_generator(value: object) -> bool:
     """Is it a function of the random generator that the whole program shares (`random.random`, `numpy.random.rand`)?"""
-    owner = getattr(value, "__self__", None)
+    owner = getattr(value, "__self__", None) if not is_own_type(type(value)) else None
     if owner is None:
         numpys = sys.modules.get("numpy.random")
         return numpys is not None and value is getattr(numpys, "seed", None)  # bound to it, though it does not say so
@@ -417,4 +417,4 @@ def bound_generator(value: object) -> bool:
 def is_generator(value: object) -> bool:
     """Is it one of `random`'s own kind?"""
     randoms = sys.modules.get("random")
-    return randoms is not None and isinstance(value, randoms.Random)
+    return randoms is not None and is_a(value, randoms.Random)

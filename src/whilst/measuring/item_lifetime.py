@@ -18,6 +18,8 @@ from pathlib import PurePath
 from types import GeneratorType
 from typing import Final
 
+from whilst.inspecting.objects import is_a
+
 # What an input of plain values never needs is imported where it is used.
 
 _PLAIN: Final = (int, float, complex, str, bytes, bool, type(None), range, type)
@@ -52,7 +54,7 @@ class ItemLifetime:
         self._draws += 1
         if self._kept and [_print_of(kept) for kept in self._kept] != self._prints:
             self.reason = "whose items change once the next is drawn"
-        if any(kept is item for kept in self._kept) and not isinstance(item, _PLAIN):
+        if any(kept is item for kept in self._kept) and not is_a(item, _PLAIN):
             self.reason = self.reason or "which gives the same object again"
         if not self.reason and (self._draws <= _ROUNDS or not self.is_settled(item)):
             self.reason = _why_at_once(self._iterator, item)
@@ -79,7 +81,7 @@ class ItemLifetime:
             return all(map(self.is_settled, _parts(item)))
         from whilst.inspecting.ownership import is_value
 
-        return is_value(kind) and not isinstance(item, Iterator)
+        return is_value(kind) and not is_a(item, Iterator)
 
 
 def _kind_of(item: object) -> object:
@@ -92,18 +94,18 @@ def _is_view(item: object) -> bool:
 
 
 def _parts(item: object) -> tuple[object, ...]:
-    return item if isinstance(item, tuple) else ()
+    return item if is_a(item, tuple) else ()
 
 
 def _print_of(item: object) -> object:
     try:
-        if isinstance(item, tuple):
+        if is_a(item, tuple):
             return tuple(map(_print_of, item))
-        if isinstance(item, io.IOBase):
+        if is_a(item, io.IOBase):
             return item.closed
-        if isinstance(item, (str, PurePath)):
+        if is_a(item, (str, PurePath)):
             return os.path.lexists(item)
-        if isinstance(item, memoryview):
+        if is_a(item, memoryview):
             return hash(item.tobytes())
         from whilst.measuring.writes.snapshots import fingerprint
 
@@ -115,9 +117,9 @@ def _print_of(item: object) -> object:
 
 def _names_new_file(item: object) -> bool:
     """Is it, or has it, the name of a file that was written just now?"""
-    if isinstance(item, tuple):
+    if is_a(item, tuple):
         return any(map(_names_new_file, item))
-    if not isinstance(item, (str, PurePath)):
+    if not is_a(item, (str, PurePath)):
         return False
     try:
         return time.time() - os.lstat(item).st_mtime < _RECENT_S
@@ -126,10 +128,10 @@ def _names_new_file(item: object) -> bool:
 
 
 def _why_at_once(iterator: Iterator[object], item: object) -> str:
-    if any(isinstance(each, Iterator) and not isinstance(each, io.IOBase) for each in (item, *_parts(item))):
+    if any(is_a(each, Iterator) and not is_a(each, io.IOBase) for each in (item, *_parts(item))):
         return "whose items are iterators, which may be over once the next is drawn"
     for source in _sources_of(iterator):
-        if isinstance(source, GeneratorType) and _leaves_block(source, item):
+        if is_a(source, GeneratorType) and _leaves_block(source, item):
             return "which is suspended inside a block that it leaves before its next item"
     return ""
 
@@ -139,7 +141,7 @@ def _sources_of(iterator: Iterator[object]) -> list[Iterator[object]]:
     found = [iterator]
     for source in found:
         for each in gc.get_referents(source):
-            if isinstance(each, Iterator) and not any(each is known for known in found):
+            if is_a(each, Iterator) and not any(each is known for known in found):
                 found.append(each)
         if len(found) >= _MOST_SOURCES:
             break
@@ -189,12 +191,12 @@ def _is_plain_file(generator: GeneratorType[object, object, object], item: objec
     """Are the managers of the generator's `with` blocks open files alone, which the item doesn't hold?"""
     held = gc.get_referents(generator)
     exits = [getattr(each, "__self__", None) for each in held if getattr(each, "__name__", "") == "__exit__"]
-    if not exits or not all(isinstance(each, io.IOBase) for each in exits):
+    if not exits or not all(is_a(each, io.IOBase) for each in exits):
         return False
     reached = [item]
     for each in islice(reached, 512):
         if any(each is manager for manager in exits):
             return False
-        if not isinstance(each, _PLAIN) and len(reached) < 512:
-            reached.extend(part for part in gc.get_referents(each) if not isinstance(part, _PLAIN))
+        if not is_a(each, _PLAIN) and len(reached) < 512:
+            reached.extend(part for part in gc.get_referents(each) if not is_a(part, _PLAIN))
     return True

@@ -87,7 +87,7 @@ def _is_row(value: object) -> bool:
 
 
 def _is_of_main(fn: object) -> bool:
-    owner = fn if isinstance(fn, types.FunctionType | type) else type(fn)
+    owner = fn if issubclass(type(fn), types.FunctionType | type) else type(fn)
     return getattr(owner, "__module__", None) == "__main__"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whilst import model
 from whilst.inspecting.library_settings import set_for_this_thread
+from whilst.inspecting.objects import is_a
 from whilst.inspecting.ownership import holds_lock, is_own_type
 from whilst.inspecting.settings import settings_now
 from whilst.measuring import clocks
@@ -246,7 +247,7 @@ class Pilot:
         if self._has_noted_locks or not self.rest:
             return
         self._has_noted_locks = True
-        if not isinstance(self.rest[0], (int, float, str, bytes)):
+        if not is_a(self.rest[0], (int, float, str, bytes)):
             from whilst.measuring.shared_parts import hold_lock_of_this_thread
 
             if hold_lock_of_this_thread(self.rest):
@@ -293,13 +294,17 @@ class Pilot:
         """
         # Imported where something is weighed: calls that wait are on their way before that.
         from whilst.measuring import payload
-        from whilst.measuring.roundtrip import parts_of, why_not_the_one, why_unlike, why_unlike_sent
+        from whilst.measuring.roundtrip import parts_of, why_not_pickled, why_not_the_one, why_unlike, why_unlike_sent
 
+        known = self.reachable.values() if self.reachable is not None else ()
+        self.unlike = why_not_pickled((item, result), known)
+        if self.unlike:
+            self.argument = self.result = payload.Payload()
+            return
         if self.function is None:
             self.function = payload.measure_function(self.fn)
         self.argument = payload.Payload() if is_inherited else payload.measure(item, "its argument")
         self.result = payload.measure(result, "its result")
-        known = self.reachable.values() if self.reachable is not None else ()
         self.unlike = (
             next((f"{what}, and a worker has a copy of it" for what in self.scan.by_identity), "")
             or why_unlike_sent(known, "the function")
@@ -487,7 +492,7 @@ class Pilot:
 def _unsendable_variable(known: Iterable[object]) -> str:
     """A context variable that the function reads, and a worker would not have: its value can't be pickled."""
     for each in known:
-        if isinstance(each, ContextVar):
+        if is_a(each, ContextVar):
             from whilst.measuring import payload
 
             weight = payload.measure(each.get(None), f"the context variable {each.name!r}")
@@ -498,7 +503,7 @@ def _unsendable_variable(known: Iterable[object]) -> str:
 
 def may_change(item: object) -> bool:
     """Can the object have other contents later?"""
-    return item is not ABSENT and not isinstance(item, (int, float, str, bytes, tuple, frozenset, type(None)))
+    return item is not ABSENT and not is_a(item, (int, float, str, bytes, tuple, frozenset, type(None)))
 
 
 def print_of(item: object) -> object:

@@ -25,6 +25,7 @@ from typing import Any, Final, NamedTuple
 
 from whilst.inspecting import ownership
 from whilst.inspecting.library_settings import changed_settings
+from whilst.inspecting.objects import is_a
 
 _MOST_FUNCTIONS: Final = 200
 _MOST_MODULES: Final = 60
@@ -104,21 +105,21 @@ class _Reader:
     def item(self, value: object) -> None:
         """An argument: plain data, an array; of other classes nobody knows what they look at."""
         if not is_plain(value):
-            has_sets = isinstance(value, (set, frozenset)) and not _has_fixed_hashes()
+            has_sets = is_a(value, (set, frozenset)) and not _has_fixed_hashes()
             of_its_class = f"what belongs to the class {type(value).__qualname__} of its items"
             self.unsure.append(_SET_WORDS if has_sets else of_its_class)
 
     def value(self, value: Any, name: str, *, is_sent: bool) -> None:
         """Something that is reached by `name`. `is_sent`: it travels with the function, as it is now."""
-        if isinstance(value, _ATOMS) or id(value) in self._seen:
+        if is_a(value, _ATOMS) or id(value) in self._seen:
             return
         self._seen.add(id(value))
         kind = type(value)
         if kind is types.FunctionType:
             self._function(value)
-        elif isinstance(value, types.ModuleType):
+        elif is_a(value, types.ModuleType):
             self._module(value, frozenset())
-        elif isinstance(value, type):
+        elif is_a(value, type):
             self._class(value)
         elif (inner := _parts_of_callable(value)) is not None:
             for each in inner:
@@ -182,7 +183,7 @@ class _Reader:
                 self.unsure.append(f"the builtin {name}")
         elif scope[name] is builtins:
             self.unsure.append("the builtins")
-        elif isinstance(scope[name], types.ModuleType):
+        elif issubclass(type(scope[name]), types.ModuleType):
             self._module(scope[name], names)
         elif home == "__main__":
             self.value(scope[name], name, is_sent=True)
@@ -192,7 +193,7 @@ class _Reader:
     def _variable(self, module: str, name: str, value: Any) -> None:
         """Of one of the user's own modules, which a clean process imports anew."""
         label = f"{module}.{name}"
-        if isinstance(value, (types.FunctionType, type)):
+        if is_a(value, (types.FunctionType, type)):
             if _is_in_place(value, name, module):
                 self.value(value, label, is_sent=False)
             else:
@@ -300,7 +301,7 @@ class _Reader:
 def is_plain(value: object, depth: int = 6) -> bool:
     """Is it data that is the same wherever it is unpickled: numbers, text, dates, containers and arrays of such?"""
     kind = type(value)
-    if isinstance(value, _ATOMS):
+    if is_a(value, _ATOMS):
         return kind in _ATOMS
     if kind in (list, tuple):
         return depth > 0 and all(is_plain(each, depth - 1) for each in value)  # type: ignore[attr-defined]
@@ -316,13 +317,13 @@ def is_plain(value: object, depth: int = 6) -> bool:
 
 def _parts_of_callable(value: Any) -> list[object] | None:
     """What a wrapper, partial or bound method calls, and with what; None for what is none of these."""
-    if isinstance(value, functools.partial):
+    if is_a(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    if isinstance(value, types.MethodType):
+    if is_a(value, types.MethodType):
         return [value.__func__, value.__self__]
-    if isinstance(value, (staticmethod, classmethod)):
+    if is_a(value, (staticmethod, classmethod)):
         return [value.__func__]
-    if isinstance(value, property):
+    if is_a(value, property):
         return [value.fget, value.fset, value.fdel]
     if type(value).__name__ in ("_lru_cache_wrapper", "cached_property"):
         return [getattr(value, "__wrapped__", None) or getattr(value, "func", None)]
@@ -331,7 +332,7 @@ def _parts_of_callable(value: Any) -> list[object] | None:
 
 def _is_builtin(value: object) -> bool:
     """As Python has it: a function or class of its own, a constant, what `site` adds; None, of a name nobody has."""
-    if value is None or isinstance(value, (bool, type(...), type(NotImplemented))):
+    if value is None or is_a(value, (bool, type(...), type(NotImplemented))):
         return True
     return getattr(value, "__module__", None) in ("builtins", "_io", "io", "_sitebuiltins", "site")
 

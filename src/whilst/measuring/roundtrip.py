@@ -12,10 +12,10 @@ import types
 from collections.abc import Iterable
 from enum import Enum
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import attributes_of
+from whilst.inspecting.objects import attributes_of, is_a, look_up
 
 _MOST: Final = 400
 _MOST_OF_ONE: Final = 64
@@ -54,6 +54,15 @@ def why_unlike(value: object, noun: str, known: Iterable[int] = (), shared: Iter
     return ""
 
 
+def why_not_pickled(values: Iterable[object], known: Iterable[object]) -> str:
+    """Return why nobody should even try to pickle these, or what the function can reach: their class would see it."""
+    for part in (*known, *(part for value in values for part in parts_of(value))):
+        kind = type(part)
+        if is_a(look_up(kind, "__getattribute__"), types.FunctionType) and ownership.is_own_type(kind):
+            return f"{kind.__qualname__} looks attributes up by code of its own, which pickling would run as well"
+    return ""
+
+
 def why_unlike_sent(values: Iterable[object], noun: str) -> str:
     """The same of what would be sent: the function with what it is bound to, or an argument."""
     tried: set[type] = set()
@@ -77,7 +86,7 @@ def why_not_the_one(items: Iterable[object], noun: str, known: Iterable[object],
         known: what the function can reach. What is equal to nothing but itself is found in there by its identity.
         fn: what it is bound to is there for its methods, and not looked for.
     """
-    own = getattr(fn, "__self__", None)
+    own = getattr(fn, "__self__", None) if type(fn) is types.MethodType else None
     alone: set[int] = set()
     kinds: set[type] = set()
     """Of those that are alone, in containers of which only the first entries were looked at."""
@@ -98,17 +107,18 @@ def why_not_the_one(items: Iterable[object], noun: str, known: Iterable[object],
 
 def parts_of(value: object) -> Iterable[object]:
     """The value and what it holds, as far as that is cheap to see."""
-    todo, seen = [value], set[int]()
+    todo: list[Any] = [value]
+    seen: set[int] = set()
     while todo and len(seen) < _MOST:
         part = todo.pop()
-        if isinstance(part, (*PLAIN, *_BY_NAME)) or id(part) in seen:
+        if issubclass(type(part), (*PLAIN, *_BY_NAME)) or id(part) in seen:
             continue
         seen.add(id(part))
         yield part
-        if isinstance(part, dict):
+        if issubclass(type(part), dict):
             entries = list(part.items())[:_MOST_OF_ONE]
             todo += [each for entry in entries for each in entry]
-        elif isinstance(part, (list, tuple, set, frozenset)):
+        elif issubclass(type(part), (list, tuple, set, frozenset)):
             todo += list(part)[:_MOST_OF_ONE]
         if ownership.is_own_type(type(part)):
             todo += [held for _, held in islice(attributes_of(part), _MOST_OF_ONE)]
@@ -116,9 +126,9 @@ def parts_of(value: object) -> Iterable[object]:
 
 def may_change(value: object) -> bool:
     """Can it be changed: a container, or an object of the user's own that is not frozen?"""
-    if isinstance(value, (list, dict, set, bytearray)):
+    if issubclass(type(value), (list, dict, set, bytearray)):
         return True
-    if isinstance(value, (*_BY_NAME, tuple)) or not ownership.is_own_type(type(value)):
+    if issubclass(type(value), (*_BY_NAME, tuple)) or not ownership.is_own_type(type(value)):
         return False
     about = getattr(type(value), "__dataclass_params__", None)
     return about is None or not about.frozen
@@ -164,18 +174,18 @@ def _lost(part: object) -> str:
 
 
 def _is_like(value: object, other: object) -> bool:
-    if isinstance(value, PLAIN):
+    if issubclass(type(value), PLAIN):
         return type(value) is type(other) and (value == other or value != value)  # NaN
     return type(value) is type(other) and _length(value) == _length(other)
 
 
-def _length(value: object) -> int:
-    return len(value) if isinstance(value, (list, tuple, dict, set, bytearray)) else 0
+def _length(value: Any) -> int:
+    return len(value) if issubclass(type(value), (list, tuple, dict, set, bytearray)) else 0
 
 
 def _can_do_without(value: object) -> bool:
     """Empty, or of a kind that no pickle can hold: its class had to drop it."""
-    if value is None or (isinstance(value, (list, dict, set)) and not value):
+    if value is None or (issubclass(type(value), (list, dict, set)) and not value):
         return True
     import pickle
 

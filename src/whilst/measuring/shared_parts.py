@@ -11,6 +11,7 @@ import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from whilst.inspecting.objects import is_a
 from whilst.measuring.roundtrip import may_change, parts_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def share_parts(items: Iterable[object], is_changed: Callable[[object], bool] | 
         is_changed: may calls change this part of an item? All that can be changed, where nobody knows better.
     """
     array: Any = getattr(sys.modules.get("numpy"), "ndarray", ())
-    is_changed = is_changed or (lambda part: _may_change(part) or isinstance(part, array))
+    is_changed = is_changed or (lambda part: _may_change(part) or is_a(part, array))
     seen: dict[int, int] = {}
     arrays: list[Any] = []
     parts = 0
@@ -37,7 +38,7 @@ def share_parts(items: Iterable[object], is_changed: Callable[[object], bool] | 
             parts += 1
             if not is_changed(part):
                 continue
-            if isinstance(part, array):
+            if is_a(part, array):
                 arrays.append(part)
             elif seen.setdefault(id(part), number) != number:
                 return True
@@ -58,9 +59,9 @@ def hold_lock_of_this_thread(items: Sequence[object]) -> bool:
         locks = 0
         for part in parts_of(item):
             parts += 1
-            if isinstance(part, kinds):
+            if is_a(part, kinds):
                 locks += 1
-                if part._is_owned():  # type: ignore[union-attr]  # noqa: SLF001 - what a Condition asks its lock
+                if part._is_owned():  # noqa: SLF001 - what a Condition asks its lock
                     return True
         if not locks or parts > _MOST_PARTS:
             break

@@ -26,6 +26,7 @@ def is_own(trace: TracebackType) -> bool:
     return name.startswith(_RUNNING) or name in {"asyncio.runners", "asyncio.base_events"}
 
 
+_NAMED = (type(without_own_frames), type(len), type)
 _NOTE = "whilst: raised by"
 _RUNNING = __name__.rpartition(".")[0] + "."
 
@@ -64,11 +65,15 @@ def name_of(fn: Callable[..., object]) -> str:
 
     Where the partial is whilst's own, around functions of the user's, it is named by what it holds: "add, work, 0".
     """
-    inner = getattr(fn, "func", fn)
-    if inner is not fn and str(getattr(inner, "__module__", "")).startswith(_RUNNING):
+    if type(fn) in _NAMED:
+        return fn.__qualname__
+    from whilst.inspecting.objects import ask
+
+    inner = ask(fn, "func", fn)
+    if inner is not fn and str(ask(inner, "__module__", "")).startswith(_RUNNING):
         held: Any = fn
         return ", ".join(name_of(each) if callable(each) else short(each) for each in held.args if each is not None)
-    return str(getattr(inner, "__qualname__", None) or type(inner).__name__)
+    return str(ask(inner, "__qualname__") or type(inner).__name__)
 
 
 def as_raised(error: BaseException, job: Job, number: int, item: object) -> BaseException:

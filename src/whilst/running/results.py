@@ -152,7 +152,7 @@ class Results(list[R]):
 
     def report(self) -> RunReport:
         """Decision, picture and figures together; print it, or `.show()` it."""
-        failed = sum(isinstance(value, BaseException) for value in self)
+        failed = sum(issubclass(type(value), BaseException) for value in self)
         return RunReport(self.decision, self.timeline, len(self), failed, self._length_s)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -157,7 +157,7 @@ def attribute(owner: AbstractValue, name: str) -> AbstractValue:
     value = _static_attribute(owner.value, name)
     if value is ABSENT:
         return derived
-    if isinstance(owner.value, types.ModuleType):
+    if is_a(owner.value, types.ModuleType):
         return AbstractValue(name=label, value=value, root=value, is_shared=True, owner=owner, attribute=name)
     return derived._replace(value=value, root=value if _is_mutable(value) else derived.root)
 
@@ -165,9 +165,9 @@ def attribute(owner: AbstractValue, name: str) -> AbstractValue:
 def _of_class(kind: type, name: str, derived: AbstractValue) -> AbstractValue:
     """An attribute of a fresh object: that of its class, which all share, where no method gives it one of its own."""
     held = _static_attribute(kind, name)
-    if not isinstance(held, (list, dict, set, bytearray, deque)):
+    if not is_a(held, (list, dict, set, bytearray, deque)):
         return derived
-    methods = [each for base in kind.__mro__ for each in vars(base).values() if isinstance(each, types.FunctionType)]
+    methods = [each for base in kind.__mro__ for each in vars(base).values() if is_a(each, types.FunctionType)]
     if any(name in stored_attributes(each.__code__) for each in methods):
         return derived
     return derived._replace(name=f"{kind.__name__}.{name}", value=held, root=held, is_shared=True)
@@ -179,29 +179,29 @@ def _static_attribute(value: object, name: str) -> object:
         own = object.__getattribute__(value, "__dict__")
     except AttributeError:
         own = None
-    if isinstance(own, Mapping) and name in own and not isinstance(value, type):
+    if is_a(own, Mapping) and name in own and not is_a(value, type):
         return own[name]
-    for kind in value.__mro__ if isinstance(value, type) else type(value).__mro__:
+    for kind in value.__mro__ if is_a(value, type) else type(value).__mro__:
         found = kind.__dict__.get(name, ABSENT)
         if found is not ABSENT:
-            if isinstance(found, types.MemberDescriptorType) and not isinstance(value, type):  # a slot
+            if is_a(found, types.MemberDescriptorType) and not is_a(value, type):  # a slot
                 try:
                     return found.__get__(value)
                 except AttributeError:
                     return ABSENT
             return found
-    return look_up(type(value), name, ABSENT) if isinstance(value, type) and type(value) is not type else ABSENT
+    return look_up(type(value), name, ABSENT) if is_a(value, type) and type(value) is not type else ABSENT
 
 
 def _is_mutable(value: object) -> bool:
-    return not isinstance(value, (int, float, complex, str, bytes, bool, type(None), types.FunctionType))
+    return not is_a(value, (int, float, complex, str, bytes, bool, type(None), types.FunctionType))
 
 
 def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
     """Return the abstract value of `owner[key]`; looked up for real only in plain dicts, lists and tuples."""
     if owner.holds:
         return functools.reduce(joined, owner.holds)
-    one_of = getattr(owner.value, "_member_map_", None) if isinstance(owner.value, type) else None
+    one_of = getattr(owner.value, "_member_map_", None) if is_a(owner.value, type) else None
     if one_of:  # any of an enumeration's
         first = next(iter(one_of.values()))
         return shared(owner.name, first)
@@ -212,7 +212,7 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
         is_shared=owner.is_shared,
         is_argument=owner.is_argument,
         from_item=owner.from_item or key.from_item,
-        is_cut=is_cut((owner, key)) or (isinstance(owner.value, (str, bytes)) and owner.from_item),
+        is_cut=is_cut((owner, key)) or (is_a(owner.value, (str, bytes)) and owner.from_item),
     )
     held = owner.value
     if is_array(held) and getattr(held, "ndim", 0) == 1 and key.made_by is not slice:
@@ -223,8 +223,8 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
                 value = held[key.value]  # type: ignore[index]  # a key that doesn't fit raises, as below
             except (KeyError, IndexError, TypeError):
                 return derived
-            return derived._replace(value=value, root=value if isinstance(value, (dict, list, set)) else derived.root)
-        members: Sequence[object] = tuple(held.values() if isinstance(held, dict) else held)[:64]  # type: ignore[arg-type]
+            return derived._replace(value=value, root=value if is_a(value, (dict, list, set)) else derived.root)
+        members: Sequence[object] = tuple(held.values() if is_a(held, dict) else held)[:64]  # type: ignore[arg-type]
         if members and all(callable(member) for member in members):
             return derived._replace(among=tuple(members))
     return derived

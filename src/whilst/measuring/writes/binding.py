@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 
-from whilst.inspecting.objects import look_up
+from whilst.inspecting.objects import attributes_of, is_a, look_up
 from whilst.measuring.writes.abstract_value import ABSENT, FRESH, ITEM, UNKNOWN, AbstractValue, shared
 from whilst.measuring.writes.suspicions import may_change
 
@@ -13,25 +13,25 @@ from whilst.measuring.writes.suspicions import may_change
 def unwrapped(callee: AbstractValue) -> tuple[object, list[AbstractValue]]:
     """The function behind bound methods, static and class methods, with what it is bound to."""
     value = callee.value
-    if isinstance(value, types.MethodType):
+    if is_a(value, types.MethodType):
         owner = value.__self__
         name = callee.owner.name if callee.owner is not None and callee.owner.name else type(owner).__name__
         if not callee.owner:
-            name = owner.__name__ if isinstance(owner, type) else "self"
+            name = owner.__name__ if is_a(owner, type) else "self"
         return value.__func__, [shared(name, owner)]
-    if isinstance(value, staticmethod):
+    if is_a(value, staticmethod):
         return value.__func__, []
-    if isinstance(value, classmethod):
+    if is_a(value, classmethod):
         owner_of = callee.owner
         held = owner_of.value if owner_of else ABSENT
-        kind = held if isinstance(held, type) or held is ABSENT else type(held)
+        kind = held if is_a(held, type) or held is ABSENT else type(held)
         return value.__func__, [shared(getattr(kind, "__name__", "cls"), kind)]
-    if isinstance(value, types.FunctionType) and callee.owner is not None:
+    if is_a(value, types.FunctionType) and callee.owner is not None:
         owner_value = callee.owner.value
-        if isinstance(owner_value, type) and value is look_up(type(owner_value), callee.attribute):
+        if is_a(owner_value, type) and value is look_up(type(owner_value), callee.attribute):
             return value, [callee.owner]  # of its class's class
-        if callee.owner.is_known and not isinstance(owner_value, (types.ModuleType, type)):
-            own = getattr(owner_value, "__dict__", {})
+        if callee.owner.is_known and not is_a(owner_value, (types.ModuleType, type)):
+            own = dict(attributes_of(owner_value))
             if callee.attribute not in own:
                 return value, [callee.owner]  # found on the class, called on the instance
         elif callee.owner.made_by is not None:

@@ -106,7 +106,7 @@ def _nothing(_walker: Walker, _instruction: dis.Instruction) -> None:
 @_on("LOAD_CONST", "LOAD_SMALL_INT")
 def _load_const(walker: Walker, instruction: dis.Instruction) -> None:
     value = instruction.argval
-    if isinstance(value, types.CodeType):
+    if is_a(value, types.CodeType):
         walker.frame.nested.append(value)
     walker.push(CONSTANT_NONE if value is None else AbstractValue(value=value, is_constant=True))
 
@@ -186,17 +186,17 @@ def _read_property(walker: Walker, found: AbstractValue, offset: int) -> Abstrac
         walker.touch(owner, ("__getattribute__",), offset)
     if found.is_known:
         walker.touch(found, ("__get__",), offset)
-    if isinstance(found.value, functools.partialmethod):
+    if is_a(found.value, functools.partialmethod):
         return found._replace(value=found.value.func)
     if owner is not None and owner.is_known and is_a(look_up(type(owner.value), found.attribute), cached_property):
         return walker.call(found._replace(value=look_up(type(owner.value), found.attribute)), [], offset)
-    if isinstance(found.value, functools.singledispatchmethod):
+    if is_a(found.value, functools.singledispatchmethod):
         return found._replace(value=ABSENT, among=tuple(found.value.dispatcher.registry.values()))
-    if owner is None or not isinstance(found.value, (property, types.GetSetDescriptorType)):
+    if owner is None or not is_a(found.value, (property, types.GetSetDescriptorType)):
         return found
     getter = getattr(found.value, "fget", None)
     given = UNKNOWN if getter is None else walker.call(found._replace(value=getter), [], offset)
-    if ownership.is_own_function(getter) or isinstance(owner.value, (type, types.ModuleType)):
+    if ownership.is_own_function(getter) or is_a(owner.value, (type, types.ModuleType)):
         return given
     # What a library makes of an object may be a view of it: `frame.loc[0, "x"] = 1`, `array.T[0] = 1`.
     root = owner.root if owner.root is not ABSENT else owner.value
@@ -246,9 +246,9 @@ def _subscribe(walker: Walker, owner: AbstractValue, key: AbstractValue, offset:
     walker.touch(owner, ("__getitem__", "__missing__"), offset)
     walker.touch(key, (*implicit.KEY, "__index__"), offset)
     walker.frame.on_search(key, owner)
-    if isinstance(owner.value, type) and look_up(owner.value, "__class_getitem__") is not None:
+    if is_a(owner.value, type) and look_up(owner.value, "__class_getitem__") is not None:
         walker.call(attribute(owner, "__class_getitem__"), [key], offset)
-    if isinstance(owner.value, defaultdict) and not (key.is_constant and key.value in owner.value):
+    if is_a(owner.value, defaultdict) and not (key.is_constant and key.value in owner.value):
         walker.store(owner, offset)  # makes what is not there
     walker.push(subscript(owner, key))
 
@@ -315,7 +315,7 @@ def _binary_slice(walker: Walker, _instruction: dis.Instruction) -> None:
     if is_array(owner.value):
         walker.push(subscript(owner, AbstractValue(made_by=slice)))
         return
-    is_piece = owner.is_cut or (owner.from_item and isinstance(owner.value, (str, bytes)))
+    is_piece = owner.is_cut or (owner.from_item and is_a(owner.value, (str, bytes)))
     walker.push(AbstractValue(from_item=owner.from_item, is_cut=is_piece))
 
 
@@ -346,7 +346,7 @@ def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
     if is_same:
         walker.store(left, instruction.offset)  # `SEEN |= {...}` changes the set that others see
     made = blended(left, right)
-    if sign in ("%", "//", "&", ">>", "%=", "//=", "&=", ">>=") and left.from_item and not isinstance(left.value, str):
+    if sign in ("%", "//", "&", ">>", "%=", "//=", "&=", ">>=") and left.from_item and not is_a(left.value, str):
         made = made._replace(is_cut=True)
     if sign == "/":
         made = made._replace(made_by=path_type(left) or path_type(right))
@@ -469,7 +469,7 @@ def _make_function(walker: Walker, instruction: dis.Instruction) -> None:
 @_on("KW_NAMES")
 def _kw_names(walker: Walker, instruction: dis.Instruction) -> None:
     names = walker.frame.code.co_consts[instruction.arg or 0]  # not `argval`: 3.11 leaves it a number
-    walker.keywords = names if isinstance(names, tuple) else ()
+    walker.keywords = names if is_a(names, tuple) else ()
 
 
 @_on("CALL", "CALL_KW")
@@ -477,14 +477,14 @@ def _call(walker: Walker, instruction: dis.Instruction) -> None:
     names, walker.keywords = walker.keywords, ()
     if instruction.opname == "CALL_KW":
         constant = walker.pop().value
-        names = constant if isinstance(constant, tuple) else ()
+        names = constant if is_a(constant, tuple) else ()
     arguments = walker.pop_many(instruction.arg or 0)
     first, second = walker.pop_many(2)
     callee = second if first.is_null else first
     if callee.attribute == _ENTER and callee.owner is not None:
         walker.push(callee.owner)  # what it gives, most often itself
         return
-    if isinstance(callee.value, types.CodeType):  # a comprehension, or a function made here: walked once this code was
+    if is_a(callee.value, types.CodeType):  # a comprehension, or a function made here: walked once this code was
         given = arguments or [each for each in (first, second) if each is not callee]
         walker.frame.given.setdefault(callee.value, given[0] if given else UNKNOWN)
         walker.push(blended(callee, *given))

@@ -82,9 +82,9 @@ class Reachable:
         """Names of thread-local objects of the user's, with an attribute that this thread has set and another lacks."""
         found = []
         for seen in self._seen.values():
-            if isinstance(seen.value, threading.local):
+            if issubclass(type(seen.value), threading.local):
                 init = look_up(type(seen.value), "__init__")
-                codes = [*self._codes, *([init.__code__] if isinstance(init, types.FunctionType) else [])]
+                codes = [*self._codes, *([init.__code__] if issubclass(type(init), types.FunctionType) else [])]
                 stored = {name for code in codes for name in stored_attributes(code)}  # each thread sets these itself
                 found += [(seen.name, name) for name in vars(seen.value) if name not in stored]
         return found
@@ -98,7 +98,7 @@ class Reachable:
         return bool(self._set_per_thread() - self._set_before)
 
     def _set_per_thread(self) -> set[tuple[int, str]]:
-        locals_ = [seen.value for seen in self._seen.values() if isinstance(seen.value, threading.local)]
+        locals_ = [seen.value for seen in self._seen.values() if issubclass(type(seen.value), threading.local)]
         return {(id(value), name) for value in locals_ for name in vars(value)}
 
     def values(self) -> list[object]:
@@ -152,10 +152,10 @@ class _Look:
             self._visit(*self._todo.popleft())
 
     def _visit(self, name: str, value: Any, holder: int) -> None:
-        if isinstance(value, _ATOMS):
+        if issubclass(type(value), _ATOMS):
             return
         self.libraries |= libraries_of(value)
-        if isinstance(value, _INERT) and getattr(value, "__self__", None) is None:
+        if issubclass(type(value), _INERT) and getattr(value, "__self__", None) is None:
             return
         key = id(value)
         if key in self.seen:
@@ -167,10 +167,10 @@ class _Look:
             return
         self.seen[key] = _Seen(name, value, state, holder)
 
-    def _add(self, name: str, value: object, holder: int) -> object:
+    def _add(self, name: str, value: Any, holder: int) -> object:
         """Look at `value` later; return what stands for it in the state of what holds it."""
-        if isinstance(value, _ATOMS):
-            return value if not isinstance(value, (str, bytes)) or len(value) < 64 else hash(value)
+        if issubclass(type(value), _ATOMS):
+            return value if not issubclass(type(value), (str, bytes)) or len(value) < 64 else hash(value)
         self._todo.append((name, value, holder))
         return ("@", id(value))
 
@@ -182,23 +182,23 @@ class _Look:
     # ---------------------------------------------------------------- by kind
 
     def _state_of(self, name: str, value: Any, key: int) -> object:
-        if isinstance(value, types.FunctionType):
+        if issubclass(type(value), types.FunctionType):
             return self._function(name, value, key)
-        if isinstance(value, types.MethodType):
+        if issubclass(type(value), types.MethodType):
             self._add("self" if name == "fn" else name, value.__self__, key)
             self._add(name, value.__func__, key)
             return None
-        if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):
-            if not isinstance(value.__self__, types.ModuleType):
+        if issubclass(type(value), types.BuiltinFunctionType | types.MethodWrapperType):
+            if not issubclass(type(value.__self__), types.ModuleType):
                 self._add(name, value.__self__, key)
             return None
-        if isinstance(value, (staticmethod, classmethod)):
+        if issubclass(type(value), (staticmethod, classmethod)):
             return self._add(name, value.__func__, key)
-        if isinstance(value, property):
+        if issubclass(type(value), property):
             for part in (value.fget, value.fset):
                 self._add(name, part, key)
             return None
-        if isinstance(value, type):
+        if issubclass(type(value), type):
             return self._class(name, value, key) if ownership.is_own_type(value) else None
         if type(value).__name__ == "partial" and type(value).__module__ == "functools":
             self._add(name, value.func, key)
@@ -209,20 +209,20 @@ class _Look:
         return self._data(name, value, key)
 
     def _data(self, name: str, value: Any, key: int) -> object:
-        if isinstance(value, dict):
+        if issubclass(type(value), dict):
             return self._dict(name, value, key)
-        if isinstance(value, (list, tuple, deque)):
-            kind = next(kind for kind in (list, tuple, deque) if isinstance(value, kind))
-            length = kind.__len__(value)  # type: ignore[arg-type]  # of its own kind
+        if issubclass(type(value), (list, tuple, deque)):
+            kind = next(kind for kind in (list, tuple, deque) if issubclass(type(value), kind))
+            length = kind.__len__(value)  # of its own kind
             return length, self._entries(name, _ends(kind, value, length), key), self._attributes(name, value, key)
-        if isinstance(value, (set, frozenset)):
-            length = set.__len__(value) if isinstance(value, set) else frozenset.__len__(value)
+        if issubclass(type(value), (set, frozenset)):
+            length = set.__len__(value) if issubclass(type(value), set) else frozenset.__len__(value)
             return length, self._attributes(name, value, key)
         if is_a(value, getattr(sys.modules.get("logging"), "Logger", ())):
             return self._entries(f"a filter of {name}", list(value.filters), key)
-        if isinstance(value, threading.local):
+        if issubclass(type(value), threading.local):
             # Numbers and names only: a session that is opened once per thread is no matter, a counter is.
-            return {name: held for name, held in vars(value).items() if isinstance(held, _ATOMS)}
+            return {name: held for name, held in vars(value).items() if issubclass(type(held), _ATOMS)}
         special = self._library_state.look(value)
         if special is not None:
             return special
@@ -244,7 +244,7 @@ class _Look:
         for count, (entry, held) in enumerate(dict.items(value)):
             if count >= _MOST_OF_ONE:
                 break
-            shown.append(entry if isinstance(entry, _ATOMS) else id(entry))
+            shown.append(entry if issubclass(type(entry), _ATOMS) else id(entry))
             shown.append(self._add(f"{name}[…]", held, key))
         # An OrderedDict keeps an order of its own.
         order = reversed(value) if type(value) is OrderedDict else reversed(dict.keys(value))
@@ -286,7 +286,7 @@ class _Look:
             self._modules_of_his_own(key)
         for used in dict.fromkeys((*names_of(code), *_words_of(code, names))):
             held = names.get(used, ABSENT)
-            if held is not ABSENT and isinstance(held, types.ModuleType):
+            if held is not ABSENT and issubclass(type(held), types.ModuleType):
                 self._module(used, held, code, key)
             else:
                 mark = (id(names), used)
@@ -302,7 +302,7 @@ class _Look:
         names = vars(module)
         for used in dict.fromkeys(names_of(code)):
             held = names.get(used, ABSENT)
-            if held is not ABSENT and not isinstance(held, types.ModuleType):
+            if held is not ABSENT and not issubclass(type(held), types.ModuleType):
                 state = {used: self._add(f"{name}.{used}", held, key)}
                 self.seen.setdefault((id(names), used), _Seen(f"{name}.{used}", module, state, key))
 
@@ -313,7 +313,7 @@ class _Look:
             if name == "__main__" or path is None or not ownership.is_own_code(path):
                 continue
             for used, held in list(vars(module).items()):
-                if used.startswith("__") or isinstance(held, types.ModuleType):
+                if used.startswith("__") or issubclass(type(held), types.ModuleType):
                     continue
                 state = {used: self._add(f"{name}.{used}", held, key)}
                 self.seen.setdefault((id(vars(module)), used), _Seen(f"{name}.{used}", module, state, key))
@@ -333,15 +333,15 @@ def _ends(kind: Any, value: Any, length: int) -> list[Any]:
     return [kind.__getitem__(value, place) for place in (*range(half), *range(-half, 0))]
 
 
-def libraries_of(value: object) -> set[str]:
+def libraries_of(value: Any) -> set[str]:
     """The package that a function, a class or an object's class comes from; none for what is the user's own."""
-    if isinstance(value, types.ModuleType):
+    if issubclass(type(value), types.ModuleType):
         return set() if ownership.is_own_module(value) else {value.__name__.partition(".")[0]}
-    home = value if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)) else type(value)
-    if isinstance(home, types.FunctionType):
+    home = value if issubclass(type(value), (type, types.FunctionType, types.BuiltinFunctionType)) else type(value)
+    if issubclass(type(home), types.FunctionType):
         is_own = ownership.is_own_code(home.__code__.co_filename)
     else:
-        is_own = isinstance(home, type) and ownership.is_own_type(home)
+        is_own = issubclass(type(home), type) and ownership.is_own_type(home)
     return set() if is_own else {str(getattr(home, "__module__", None)).partition(".")[0]}
 
 
@@ -349,5 +349,5 @@ def _words_of(code: types.CodeType, names: dict[str, object]) -> list[str]:
     """Globals that are named in strings: `globals()["total"] += 1`, `exec("total += 1")`."""
     if not {"globals", "exec", "eval"} & set(code.co_names):
         return []
-    texts = [text for text in code.co_consts if isinstance(text, str)]
+    texts = [text for text in code.co_consts if issubclass(type(text), str)]
     return [word for text in texts for word in re.findall(r"\w+", text) if word in names]

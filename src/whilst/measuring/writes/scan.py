@@ -12,11 +12,8 @@ import contextvars
 import functools
 import operator
 import types
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from typing import Any, Final, cast
-from weakref import WeakKeyDictionary, WeakSet
 
 from whilst.inspecting import ownership
 from whilst.inspecting.objects import is_a, look_up
@@ -30,12 +27,26 @@ from whilst.measuring.writes.abstract_value import (
     UNKNOWN,
     AbstractValue,
     attribute,
+    container,
     is_array,
     is_path_type,
     joined,
     path_type,
     shared,
     subscript,
+)
+from whilst.measuring.writes.arguments import (
+    WITH_PARTS,
+    bases_in,
+    callable_natively,
+    held_in,
+    holds_alone,
+    is_in_place,
+    name_of,
+    outputs_of,
+    overriding,
+    part_of_another,
+    writes_table,
 )
 from whilst.measuring.writes.binding import bind, bound_to, cells_of, shape_of, unwrapped
 from whilst.measuring.writes.instructions import walk
@@ -47,16 +58,13 @@ _DEEPEST: Final = 24
 _ENTERS: Final = ("enter_context", "push", "enter_async_context", "push_async_exit")
 """Of an `ExitStack`."""
 _EXECUTES: Final = ("execute", "executemany", "executescript")
-_WRITING: Final = ("insert", "update", "delete", "replac", "create", "drop t", "alter ", "begin ", "pragma")
 _LOOK_UPS: Final = (operator.methodcaller, operator.attrgetter)
 _ANY: Final = "any of its methods"
 _CONTAINERS: Final = (list, tuple, dict, zip, enumerate, reversed)
-_WITH_PARTS: Final = (list, tuple, dict, set, deque)
 _CALLED: Final = (types.FunctionType, types.MethodType, functools.partial, operator.methodcaller)
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
 """Types whose methods never wait."""
 _MOST_FUNCTIONS: Final = 400
-_MOST_KEYS: Final = 64
 _SEARCHES: Final = ("get", "pop", "setdefault", "index", "count", "__getitem__", "__contains__")
 """Methods of a container that look for what they are given first."""
 _PATHS_FROM_PATHS: Final = ("joinpath", "with_name", "with_stem", "with_suffix", "absolute", "resolve", "expanduser")
@@ -75,9 +83,9 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
     if sample is ABSENT or ownership.is_lock(sample):
         item = item._replace(value=ABSENT)
     arguments = [item]
-    if how == "star" and isinstance(sample, (tuple, list)):
+    if how == "star" and is_a(sample, (tuple, list)):
         arguments = [item._replace(value=part, root=part) for part in sample]
-    callee = AbstractValue(name=getattr(fn, "__name__", type(fn).__name__), value=fn, root=fn, is_shared=True)
+    callee = AbstractValue(name=name_of(fn), value=fn, root=fn, is_shared=True)
     try:
         returned = scanner.call(Call(callee, tuple(arguments), (), None, is_locked=False, guard=None), "")
     except Exception as error:  # bytecode nobody foresaw: the run must go on, as if it might write anything
@@ -141,18 +149,20 @@ class _Scanner:
         if is_a(callee.value, functools.cached_property):
             return self._compute_cached(call, where)
         target, bound = unwrapped(callee)
-        if isinstance(target, functools.partial):
+        if is_a(target, functools.partial):
             return self._call_partial(target, call, where)
-        if isinstance(target, _LOOK_UPS) and call.arguments:
+        if is_a(target, _LOOK_UPS) and call.arguments:
             made_by, given = cast("tuple[Any, tuple[str, ...]]", target.__reduce__())
-            held = attribute(call.arguments[0], (given or made_by.args)[0])
-            if isinstance(target, operator.attrgetter):
-                return held
-            return self.call(call._replace(callee=held, arguments=(ITEM,), names=()), where)
+            if is_a(target, operator.attrgetter):
+                held = tuple(self._dotted(call, each, where) for each in given)
+                return held[0] if len(held) == 1 else container(*held)
+            name = (given or made_by.args)[0]
+            held_method = attribute(call.arguments[0], name)
+            return self.call(call._replace(callee=held_method, arguments=(ITEM,), names=()), where)
         if type(target).__name__ == "_lru_cache_wrapper":
             self.caches = True
             target = getattr(target, "__wrapped__", target)
-        if isinstance(target, types.FunctionType):
+        if is_a(target, types.FunctionType):
             if not ownership.is_own_code(target.__code__.co_filename):
                 for each in getattr(target, "registry", {}).values() if hasattr(target, "dispatch") else ():
                     if ownership.is_own_function(each):  # a single-dispatch function has one for each type
@@ -162,15 +172,25 @@ class _Scanner:
                     self._enter(within, [*bound, *call.arguments], call)
                 return self._call_library(target, call, where)
             return self._enter(target, [*bound, *call.arguments], call)
-        if isinstance(target, type):
+        if is_a(target, type):
             return self._construct(target, call, where)
         if target is ABSENT:
-            self.strangers += callee.owner is None or not isinstance(callee.owner.value, _PLAIN)
+            self.strangers += callee.owner is None or not is_a(callee.owner.value, _PLAIN)
             return self._call_unknown(call, where)
         own_call = type(target).__dict__.get("__call__") if not callable_natively(target) else None
         if ownership.is_own_function(own_call):
             return self._enter(own_call, [callee, *call.arguments], call)
         return self._call_library(target, call, where)
+
+    def _dotted(self, call: Call, names: str, where: str) -> AbstractValue:
+        """`operator.attrgetter("account.owner")` of its argument."""
+        held = call.arguments[0]
+        for name in names.split("."):
+            held = attribute(held, name)
+            getter = getattr(held.value, "fget", None) if is_a(held.value, property) else held.value
+            if is_a(held.value, (property, functools.cached_property)):
+                held = self.call(call._replace(callee=held._replace(value=getter), arguments=(), names=()), where)
+        return held
 
     def _compute_cached(self, call: Call, where: str) -> AbstractValue:
         """A `cached_property` is asked for: if it never was, it is computed, and kept by its object.
@@ -210,14 +230,17 @@ class _Scanner:
 
     def _construct(self, kind: type, call: Call, where: str) -> AbstractValue:
         made = AbstractValue(made_by=kind, attributes={})
-        if kind in _LOOK_UPS and call.arguments and isinstance(call.arguments[0].value, str):
-            return AbstractValue(value=kind(call.arguments[0].value))
+        if kind in _LOOK_UPS:
+            naming = call.arguments if kind is operator.attrgetter else call.arguments[:1]
+            names: list[Any] = [each.value for each in naming if is_a(each.value, str)]
+            if names and len(names) == len(naming):
+                return AbstractValue(value=kind(*names))
         if kind is memoryview and call.arguments:
             return call.arguments[0]._replace(value=ABSENT, made_by=kind)
         self.suspicions.process_wide(kind, call, where)
         if hasattr(kind, "_member_map_"):  # an enumeration gives one of those that it has
             return subscript(AbstractValue(name=kind.__name__, value=kind, is_shared=True), UNKNOWN)
-        texts = [each.value for each in call.arguments if isinstance(each.value, str) and not each.from_item]
+        texts = [each.value for each in call.arguments if is_a(each.value, str) and not each.from_item]
         if is_path_type(kind) and not ownership.is_own_type(kind) and texts and len(texts) == len(call.arguments):
             return made._replace(value=kind(*texts))
         for name in ("__init__", "__post_init__"):
@@ -234,7 +257,7 @@ class _Scanner:
             self._enter(ends, [made], call)
         if not ownership.is_own_type(kind):
             self._use_in_library(call)
-        return made._replace(holds=_held_in(call.arguments)) if kind in _CONTAINERS else made
+        return made._replace(holds=held_in(call.arguments)) if kind in _CONTAINERS else made
 
     def _enter_makers(self, makers: Iterable[object], kind: AbstractValue, call: Call) -> AbstractValue:
         given = UNKNOWN
@@ -246,7 +269,7 @@ class _Scanner:
 
     def _make_class(self, call: Call) -> None:
         """A class is made of the user's own, by a `class` statement or a call: its bases and their class know."""
-        for base in _bases_in(call):
+        for base in bases_in(call):
             kind = type(base)
             makers = (look_up(base, "__init_subclass__"), look_up(kind, "__new__"), look_up(kind, "__init__"))
             self._enter_makers(makers, AbstractValue(made_by=base), call)
@@ -266,8 +289,8 @@ class _Scanner:
             self.strangers += 1
         if name == "id" and module == "builtins" and call.arguments and call.arguments[0].is_argument:
             self.identity = self.identity or "it asks for the id() of its item"
-        is_unbound = isinstance(target, types.MethodDescriptorType | types.WrapperDescriptorType)
-        is_of_class = call.callee.owner is None or isinstance(call.callee.owner.value, type)
+        is_unbound = is_a(target, (types.MethodDescriptorType, types.WrapperDescriptorType))
+        is_of_class = call.callee.owner is None or is_a(call.callee.owner.value, type)
         if name in ownership.CHANGES_FIRST_ARGUMENT or (is_unbound and is_of_class and name in ownership.MUTATORS):
             self.suspicions.change_first_argument(call, where)
         if name in ownership.FILLS_ARGUMENT or ownership.is_c_data(target):
@@ -282,6 +305,8 @@ class _Scanner:
             path = call.arguments[0]
             if path.is_cut or (not path.from_item and is_path(path.value)):
                 self.suspicions.add_file("a folder that several calls make", call, where)
+        elif name in ("makedirs", "mkdir") and str(module).partition(".")[0] in ("os", "pathlib"):
+            self.suspicions.make_folder(call, where)
         elif name in ownership.WRITES_FILE and may_be_path(call.callee.owner):
             self.suspicions.write_file(call, where)
         elif name in ownership.USES_DESCRIPTOR and module in ("posix", "nt") and call.arguments:
@@ -294,7 +319,7 @@ class _Scanner:
             return _derived(call.arguments)
         if name in ownership.VIEWS_OF_FIRST and call.arguments:
             return call.arguments[0]._replace(value=ABSENT, made_by=object)
-        if filled := _outputs_of(target, call):
+        if filled := outputs_of(target, call):
             self.suspicions.fill_argument(call._replace(arguments=filled), where)
         if name == "cache_info" and call.callee.owner is not None:
             owner = call.callee.owner
@@ -304,14 +329,14 @@ class _Scanner:
         if name == "getcontext" and module in ("decimal", "_decimal") and callable(target):
             context = target()
             return shared("the decimal context of this thread", context)
-        if isinstance(target, types.BuiltinMethodType) and not isinstance(target.__self__, types.ModuleType | None):
+        if is_a(target, types.BuiltinMethodType) and not is_a(target.__self__, (types.ModuleType, type(None))):
             return self._call_unknown(call._replace(callee=bound_to(call.callee, target)), where)
-        if isinstance(target, types.MethodType | types.MethodDescriptorType):
+        if is_a(target, (types.MethodType, types.MethodDescriptorType)):
             return self._call_unknown(call, where)
-        if name == "register" and call.callee.owner is not None and isinstance(call.callee.owner.value, type):
+        if name == "register" and call.callee.owner is not None and is_a(call.callee.owner.value, type):
             self.suspicions.write(call.callee.owner, call, where)  # of an abstract class
-        if call.callee.owner is not None and not isinstance(call.callee.owner.value, ownership.SETTLED_TYPES):
-            if _is_in_place(call) and (call.callee.owner.is_shared or call.callee.owner.is_argument):
+        if call.callee.owner is not None and not is_a(call.callee.owner.value, ownership.SETTLED_TYPES):
+            if is_in_place(call) and (call.callee.owner.is_shared or call.callee.owner.is_argument):
                 self.suspicions.write(call.callee.owner, call, where)
             self.suspicions.use_library_object(call.callee.owner, name, call, where)
         return FRESH
@@ -324,18 +349,20 @@ class _Scanner:
             return UNKNOWN
         if name == _ANY:
             self._call_any(owner, call, where)
-        if name in _EXECUTES and not owner.from_item and call.arguments and _writes_table(call.arguments[0].value):
+        if name in _EXECUTES and not owner.from_item and call.arguments and writes_table(call.arguments[0].value):
             self.suspicions.suspects.append(Suspect("a database", where, Reach.STATEFUL, ABSENT, is_hint=True))
         if name in _PATHS_FROM_PATHS and (kind_of_path := path_type(owner)) is not None:
             return AbstractValue(made_by=kind_of_path, from_item=owner.from_item, is_cut=owner.is_cut)
         if owner.made_by is not None:
-            if is_path_type(owner.made_by) and name in (*ownership.WRITES_FILE, "open"):
+            if is_path_type(owner.made_by) and name == "mkdir":
+                self.suspicions.make_folder(call, where)
+            elif is_path_type(owner.made_by) and name in (*ownership.WRITES_FILE, "open"):
                 (self.suspicions.open if name == "open" else self.suspicions.write_file)(call, where)
             return self._call_method_of_class(owner, name, call)
         value = owner.value
-        if isinstance(value, contextvars.ContextVar) and name in ("set", "reset"):
+        if is_a(value, contextvars.ContextVar) and name in ("set", "reset"):
             self.suspicions.set_variable(value, owner.name, call, where, is_reset=name == "reset")
-        if isinstance(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
+        if is_a(value, (types.ModuleType, *ownership.SETTLED_TYPES)):
             return UNKNOWN
         kind = ownership.stateful_kind(value, name) if owner.is_known else ""
         if kind and owner.is_shared:
@@ -347,7 +374,7 @@ class _Scanner:
                 Suspect("a logger", where, Reach.SHARED, ABSENT, "", call.is_locked, call.guard, is_hint=True)
             )
         elif (
-            (name in ownership.MUTATORS or (name == "partition" and is_array(value)) or _is_in_place(call))
+            (name in ownership.MUTATORS or (name == "partition" and is_array(value)) or is_in_place(call))
             and (owner.is_shared or owner.is_argument)
             and may_change(value)
         ):
@@ -385,7 +412,7 @@ class _Scanner:
     def _call_back(self, call: Call) -> None:
         """A library's method of an object of the user's, or one given his class, calls what that class overrides."""
         owner = call.callee.owner
-        kinds = {each.value for each in call.arguments if isinstance(each.value, type)}
+        kinds = {each.value for each in call.arguments if is_a(each.value, type)}
         if owner is not None:
             kinds |= {owner.made_by if owner.made_by is not None else type(owner.value)}
         for kind in kinds:
@@ -393,14 +420,14 @@ class _Scanner:
                 continue
             is_owner = owner is not None and owner.is_known and type(owner.value) is kind
             self.suspicions.hints = True
-            for function in _overriding(kind):
+            for function in overriding(kind):
                 self._enter(function, [owner if owner and is_owner else AbstractValue(made_by=kind), ITEM], call)
             self.suspicions.hints = False
 
     def _call_any(self, owner: AbstractValue, call: Call, where: str) -> None:
         """`getattr(owner, name)(…)`, and nobody knows the name."""
         before, self.suspicions.hints = self.suspicions.hints, True
-        if isinstance(owner.value, _WITH_PARTS):
+        if is_a(owner.value, WITH_PARTS):
             self.suspicions.write(owner, call, where)
         elif owner.is_known and ownership.is_own_type(type(owner.value)):
             methods = {name: each for base in type(owner.value).__mro__ for name, each in vars(base).items()}
@@ -469,7 +496,7 @@ class _Scanner:
 
     def _call_from(self, frame: Frame, call: Call, where: str) -> AbstractValue:
         text = call.arguments[0].value if call.arguments else None
-        if (call.callee.value is eval or call.callee.value is exec) and isinstance(text, str):
+        if (call.callee.value is eval or call.callee.value is exec) and is_a(text, str):
             try:
                 code = compile(text.strip(), "<text>", "eval" if call.callee.value is eval else "exec")
             except (SyntaxError, ValueError):
@@ -491,7 +518,7 @@ class _Scanner:
     def _look_for(self, one: AbstractValue, where: AbstractValue) -> None:
         """The item, or a part of it, is looked for among others, some of which equal only themselves."""
         is_of_kind = not one.is_known or not is_a(one.value, PLAIN)
-        is_among = where.is_known and where.is_shared and _holds_alone(where.value)
+        is_among = where.is_known and where.is_shared and holds_alone(where.value)
         is_among = is_among or any(each.is_known and is_itself_alone(each.value) for each in where.holds)
         if one.is_argument and is_of_kind and is_among:
             name = where.name or " and ".join(each.name for each in where.holds)
@@ -506,83 +533,20 @@ class _Scanner:
         for argument in call.arguments:
             if not argument.is_known or argument.is_constant or argument.value is call.callee.value:
                 continue
-            if isinstance(argument.value, types.MethodDescriptorType | types.BuiltinMethodType):
+            if is_a(argument.value, (types.MethodDescriptorType, types.BuiltinMethodType)):
                 owner = argument.owner.value if argument.owner else getattr(argument.value, "__self__", None)
-                if not isinstance(owner, types.ModuleType | type | None):  # `map(SEEN.append, …)`
+                if not is_a(owner, (types.ModuleType, type, type(None))):  # `map(SEEN.append, …)`
                     self.call(call._replace(callee=argument, arguments=(ITEM,), names=()), where)
-            elif isinstance(argument.value, _CALLED):
-                target = argument.value.__func__ if isinstance(argument.value, types.MethodType) else argument.value
+            elif is_a(argument.value, _CALLED):
+                target = argument.value.__func__ if is_a(argument.value, types.MethodType) else argument.value
                 code = getattr(target, "__code__", None)
                 if code is None or ownership.is_own_code(code.co_filename):
-                    given = (_part_of_another(argument, call.arguments),)
+                    given = (part_of_another(argument, call.arguments),)
                     self.call(call._replace(callee=argument, arguments=given, names=()), where)
             elif argument.is_shared and (kind := ownership.stateful_kind(argument.value)):
                 self.suspicions.suspect(
                     Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where
                 )
-
-
-def _holds_alone(value: object) -> bool:
-    """Is it a container of objects that are equal to nothing but themselves?"""
-    if type(value) not in (dict, set, frozenset, list, tuple, WeakKeyDictionary, WeakSet):
-        return False
-    return any(map(is_itself_alone, islice(cast("Iterable[object]", value), _MOST_KEYS)))
-
-
-def _outputs_of(target: object, call: Call) -> tuple[AbstractValue, ...]:
-    """`numpy.add(A, B, out=A)`, `numpy.add(A, B, A)`."""
-    positional = len(call.arguments) - len(call.names)
-    inputs = getattr(target, "nin", positional) if type(target).__name__ == "ufunc" else positional
-    outputs = call.arguments[inputs:positional]
-    if "out" in call.names:
-        outputs += (call.arguments[positional + call.names.index("out")],)
-    return tuple(part for each in outputs for part in (each.holds or (each,)))
-
-
-def _bases_in(call: Call) -> list[type]:
-    """The user's own classes that a class is made of: by a `class` statement, or `type(name, bases, {})`."""
-    given = [each.value for each in (*call.arguments, *_held_in(call.arguments))]
-    given += [each for value in given if isinstance(value, tuple) for each in value]
-    return [each for each in given if isinstance(each, type) and ownership.is_own_type(each)]
-
-
-def _part_of_another(function: AbstractValue, arguments: Iterable[AbstractValue]) -> AbstractValue:
-    """What a function is called with that is passed to another, as to `map`: a part of what else that is passed."""
-    for each in arguments:
-        if each is not function and (each.holds or (each.is_shared and isinstance(each.value, _WITH_PARTS))):
-            return subscript(each, UNKNOWN)
-    return ITEM
-
-
-def _overriding(kind: type) -> list[types.FunctionType]:
-    """The methods of the user's own class that take the place of a library's, or are named as those it looks for."""
-    theirs = [base for base in kind.__mro__[:-1] if not ownership.is_own_type(base)]
-    return [
-        value
-        for base in kind.__mro__[:-1]
-        if theirs
-        for name, value in list(vars(base).items())
-        if ownership.is_own_function(value)
-        and (name.startswith(("visit_", "do_", "handle_")) or any(name in vars(each) for each in theirs))
-    ]
-
-
-def _writes_table(text: object) -> bool:
-    return isinstance(text, str) and text.lstrip()[:6].lower() in _WRITING
-
-
-def _held_in(arguments: Iterable[AbstractValue]) -> tuple[AbstractValue, ...]:
-    return tuple(part for argument in arguments for part in argument.holds)
-
-
-def _is_in_place(call: Call) -> bool:
-    """`frame.drop(…, inplace=True)`, as pandas has it."""
-    named = dict(zip(call.names, call.arguments[len(call.arguments) - len(call.names) :], strict=True))
-    return "inplace" in named and named["inplace"].value is not False
-
-
-def callable_natively(target: object) -> bool:
-    return isinstance(target, types.BuiltinFunctionType | types.MethodDescriptorType | types.WrapperDescriptorType)
 
 
 def _derived(arguments: tuple[AbstractValue, ...]) -> AbstractValue:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from whilst import model
 from whilst.inspecting import ownership
@@ -28,7 +28,7 @@ _TOLD: Final = (DIRECTORY, ENVIRONMENT)
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
 
 
-def fingerprint(value: object, slot: str = "", depth: int = _DEEPEST) -> object:
+def fingerprint(value: Any, slot: str = "", depth: int = _DEEPEST) -> object:
     """Return something that compares unequal after `value` was changed, as far as a cheap look can tell.
 
     Args:
@@ -37,20 +37,20 @@ def fingerprint(value: object, slot: str = "", depth: int = _DEEPEST) -> object:
     """
     if slot:
         return fingerprint(_slot_of(value, slot), depth=depth)
-    if isinstance(value, _ATOMS):
+    if issubclass(type(value), _ATOMS):
         return value
-    if isinstance(value, types.CellType):
+    if issubclass(type(value), types.CellType):
         try:
             return fingerprint(value.cell_contents, depth=depth)
         except ValueError:
             return ABSENT
-    if isinstance(value, (types.FunctionType, types.ModuleType, type)) and not slot and depth < _DEEPEST:
+    if issubclass(type(value), (types.FunctionType, types.ModuleType, type)) and not slot and depth < _DEEPEST:
         return id(value)
-    if isinstance(value, Mapping):
+    if issubclass(type(value), Mapping):
         return (id(value), len(value), _entries(_first(value.items()), depth))
-    if isinstance(value, (list, tuple, deque)):
+    if issubclass(type(value), (list, tuple, deque)):
         return (id(value), len(value), _entries(_ends(value), depth))
-    if isinstance(value, (set, frozenset)):
+    if issubclass(type(value), (set, frozenset)):
         return (id(value), len(value), tuple(map(id, _first(value))))
     return _fingerprint_of_object(value, depth)
 
@@ -64,18 +64,22 @@ def _fingerprint_of_object(value: object, depth: int) -> object:
     return (id(value), _entries(_first(attributes_of(value)), depth))
 
 
-def _slot_of(value: object, slot: str) -> object:
-    if isinstance(value, Mapping):
+def _slot_of(value: Any, slot: str) -> object:
+    if issubclass(type(value), Mapping):
         return value.get(slot, ABSENT)
     try:
-        return object.__getattribute__(value, slot) if not isinstance(value, type) else value.__dict__.get(slot, ABSENT)
+        return (
+            object.__getattribute__(value, slot)
+            if not issubclass(type(value), type)
+            else value.__dict__.get(slot, ABSENT)
+        )
     except AttributeError:
         return ABSENT
 
 
 def _entries(entries: Iterable[object], depth: int) -> tuple[object, ...]:
     if depth <= 0:
-        return tuple(entry if isinstance(entry, _ATOMS) else id(entry) for entry in _flat(entries))
+        return tuple(entry if issubclass(type(entry), _ATOMS) else id(entry) for entry in _flat(entries))
     return tuple(fingerprint(entry, depth=depth - 1) for entry in _flat(entries))
 
 
@@ -127,7 +131,7 @@ class Watchlist:
             if suspect.reach in (Reach.SHARED, Reach.PROCESS)
             and suspect.root is not ABSENT
             and not suspect.is_hint
-            and (suspect.reach is Reach.SHARED or suspect.slot or isinstance(suspect.root, Mapping))
+            and (suspect.reach is Reach.SHARED or suspect.slot or issubclass(type(suspect.root), Mapping))
         ]
         self._prints = [self._look(suspect) for suspect in self._watched]
         self._changed_in: list[list[int]] = [[] for _ in self._watched]
@@ -224,8 +228,8 @@ def _write(suspect: Suspect, seen: Collection[str] | None, *, is_confirmed: bool
     if suspect.reach is Reach.DRAWS:
         return model.Write(what, suspect.where, is_confirmed, is_random=True)
     # A lock keeps threads from tearing what is written; it doesn't keep the order in which calls ask "seen already?".
-    depends_on_order = suspect.guard is not None and suspect.guard.is_of_item and isinstance(suspect.root, set)
-    has_order = isinstance(suspect.root, (list, deque))
+    depends_on_order = suspect.guard is not None and suspect.guard.is_of_item and issubclass(type(suspect.root), set)
+    has_order = issubclass(type(suspect.root), (list, deque))
     is_safe = suspect.is_locked and not depends_on_order and not has_order
     label = f"{what} (under a lock)" if suspect.is_locked else what
     return model.Write(label, suspect.where, is_confirmed, spoils_threads=not is_safe)

@@ -42,7 +42,7 @@ class Suspicions:
                 )  # fmt: skip
             return
         module = target.owner.value if target.owner is not None else None
-        if isinstance(module, types.ModuleType) and not ownership.is_own_module(module):
+        if is_a(module, types.ModuleType) and not ownership.is_own_module(module):
             self._add(Reach.PROCESS, target.name, target, store, where)
             return
         if _is_environment(target):
@@ -65,7 +65,7 @@ class Suspicions:
         if not call.arguments:
             return
         first = call.arguments[0]
-        if not (first.is_shared or first.is_argument) or isinstance(first.value, types.ModuleType):
+        if not (first.is_shared or first.is_argument) or is_a(first.value, types.ModuleType):
             return
         kind = ownership.stateful_kind(first.value) if first.is_known else ""
         if kind:
@@ -88,18 +88,27 @@ class Suspicions:
         named = dict(zip(call.names, call.arguments[len(call.arguments) - len(call.names) :], strict=True))
         positional = call.arguments[: len(call.arguments) - len(call.names)]
         owner = call.callee.owner
-        is_method = owner is not None and not isinstance(owner.value, types.ModuleType)
+        is_method = owner is not None and not is_a(owner.value, types.ModuleType)
         path = owner if is_method else positional[0] if positional else named.get("file")
         place = 0 if is_method else 1
         mode = named.get("mode") or (positional[place] if len(positional) > place else None)
-        letters = mode.value if mode is not None and isinstance(mode.value, str) else ""
+        letters = mode.value if mode is not None and is_a(mode.value, str) else ""
         if path is None:
             return
         if "a" in letters and (not path.from_item or path.is_cut):
-            what = f"the file {path.value}" if isinstance(path.value, str) else "a file that calls add to"
+            what = f"the file {path.value}" if is_a(path.value, str) else "a file that calls add to"
             self.add_file(what, call, where)
         elif set(letters) & set("wx+"):
             self._write_named(path, call, where)
+
+    def make_folder(self, call: Call, where: str) -> None:
+        """A folder, by a function that may find it made: watched calls tell what they made."""
+        owner = call.callee.owner
+        is_method = owner is not None and not is_a(owner.value, types.ModuleType)
+        path = owner if is_method else next(iter(call.arguments), None)
+        if path is not None and path.is_cut:
+            what = "a folder that several calls make"
+            self.suspects.append(Suspect(what, where, Reach.STATEFUL, guard=call.guard, is_hint=True))
 
     def write_file(self, call: Call, where: str) -> None:
         """A method of a `Path` that changes what it names."""
@@ -152,7 +161,7 @@ class Suspicions:
     def use_descriptor(self, call: Call, where: str) -> None:
         """`os.read(fd, …)`: an open file by its number."""
         number = call.arguments[0]
-        if isinstance(number.value, int) and not number.from_item and (number.is_shared or number.is_constant):
+        if is_a(number.value, int) and not number.from_item and (number.is_shared or number.is_constant):
             name = number.name or f"descriptor {number.value}"
             self.suspect(Reach.STATEFUL, f"an open file that all calls use, {name}", number, call, where)
 
@@ -224,14 +233,14 @@ class Suspicions:
 
 def _sets_itself(method: object) -> bool:
     """Does a method of a library store to an attribute of its own object, as far as its own code says?"""
-    function = method.__func__ if isinstance(method, types.MethodType) else method
-    if not isinstance(function, types.FunctionType) or not function.__code__.co_argcount:
+    function = method.__func__ if is_a(method, types.MethodType) else method
+    if not is_a(function, types.FunctionType) or not function.__code__.co_argcount:
         return False
     return stores_to_first_argument(function.__code__)
 
 
 def _is_buffer(value: object) -> bool:
-    return isinstance(value, (bytearray, memoryview)) or is_array(value) or ownership.is_c_data(value)
+    return is_a(value, (bytearray, memoryview)) or is_array(value) or ownership.is_c_data(value)
 
 
 def may_be_path(owner: AbstractValue | None) -> bool:
@@ -240,11 +249,11 @@ def may_be_path(owner: AbstractValue | None) -> bool:
 
 def is_path(value: object) -> bool:
     """A path that is known before the call, the null device excepted."""
-    return (isinstance(value, str) or is_path_type(type(value))) and str(value) != os.devnull
+    return (is_a(value, str) or is_path_type(type(value))) and str(value) != os.devnull
 
 
 def may_change(value: object) -> bool:
-    return value is ABSENT or not isinstance(value, (*ownership.SETTLED_TYPES, tuple, frozenset))
+    return value is ABSENT or not is_a(value, (*ownership.SETTLED_TYPES, tuple, frozenset))
 
 
 def _is_environment(abstract: AbstractValue) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType
 
 from whilst.running.backends import traits_of
 from whilst.running.call_names import name_of
@@ -36,6 +36,7 @@ _BACKENDS: Final[dict[str, tuple[str, str]]] = {
     "combined": ("processes*threads", "processes*eventloop"),
 }
 _CO_COROUTINE: Final = 0x0080
+_FUNCTIONS: Final = (FunctionType, MethodType, BuiltinFunctionType, partial, type)
 _ONE_BY_ONE: Final = (
     "calls come one by one, each with a function of its own, so there is nothing to measure first; threads overlap "
     "their waiting, and mode='parallel' would share out work in pure Python"
@@ -46,6 +47,11 @@ def gives_coroutines(fn: Callable[..., object]) -> bool:
     """Whether every call of this gives a coroutine, as far as can be told without making one."""
     if type(fn) is FunctionType and not fn.__dict__:  # nobody has marked it as anything else
         return bool(fn.__code__.co_flags & _CO_COROUTINE)
+    if type(fn) not in _FUNCTIONS:
+        from whilst.inspecting.objects import look_up, looks_up_itself
+
+        if looks_up_itself(type(fn)):  # its attributes are not asked for
+            return _is_coroutine_function(look_up(type(fn), "__call__"))
     # An object with `async def __call__` gives them, too.
     return _is_coroutine_function(fn) or _is_coroutine_function(getattr(fn, "__call__", None))  # noqa: B004
 

@@ -358,13 +358,13 @@ def limited_native_threads(count: int) -> AbstractContextManager[object]:
     return limits(limits=count)  # type: ignore[no-any-return]
 
 
-def _code_of(fn: object) -> CodeType | None:
+def _code_of(fn: Any) -> CodeType | None:
     """The code that calls of this run, where that is the user's own Python."""
-    if isinstance(fn, MethodType):
+    if issubclass(type(fn), MethodType):
         fn = fn.__func__
-    if not isinstance(fn, FunctionType):
+    if not issubclass(type(fn), FunctionType):
         fn = getattr(type(fn), "__call__", None)  # noqa: B004 - its code is asked for, not whether there is any
-    return fn.__code__ if isinstance(fn, FunctionType) else None
+    return fn.__code__ if issubclass(type(fn), FunctionType) else None
 
 
 def _nothing(first: int) -> Finished:
@@ -372,7 +372,7 @@ def _nothing(first: int) -> Finished:
     return Finished(CALLER, -1, range(first, first), [], now, now)
 
 
-def _names_nothing(fn: object) -> bool:
+def _names_nothing(fn: Any) -> bool:
     """Is it a plain function that gets at nothing but its arguments and builtins? Most very short ones are.
 
     A builtin (`len`, `str`) is like a function that does nothing but call it.
@@ -380,7 +380,7 @@ def _names_nothing(fn: object) -> bool:
     if type(fn) in (BuiltinFunctionType, type):
         name = str(getattr(fn, "__name__", ""))
         return vars(builtins).get(name) is fn and name not in _FILE_WORDS
-    if not isinstance(fn, FunctionType) or fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__:
+    if not issubclass(type(fn), FunctionType) or fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__:
         return False
     code = fn.__code__
     if not _FILE_WORDS.isdisjoint(code.co_names):

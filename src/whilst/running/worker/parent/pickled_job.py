@@ -65,6 +65,8 @@ class PickledJob:
 
 
 def _module_of(fn: Any) -> str:
-    while hasattr(fn, "func"):
-        fn = fn.func
-    return str(getattr(fn, "__module__", None) or type(fn).__module__)
+    from whilst.inspecting.objects import ask
+
+    while (inner := ask(fn, "func")) is not None:
+        fn = inner
+    return str(ask(fn, "__module__") or type(fn).__module__)

@@ -71,7 +71,7 @@ def _definitions_of_main() -> dict[str, object]:
     for name, value in list(vars(main).items()):
         if name.startswith("_"):
             continue
-        is_its_own = isinstance(value, (FunctionType, type)) and value.__module__ == "__main__"
+        is_its_own = issubclass(type(value), (FunctionType, type)) and value.__module__ == "__main__"
         if is_its_own or (is_plain(value) and _can_be_sent(value)):
             found[name] = value
     return found

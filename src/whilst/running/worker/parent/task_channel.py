@@ -372,7 +372,7 @@ def _size_of(item: Any) -> int:
         return sum(map(_size_of, item)) if len(item) < 16 else 0
     if kind in {str, bytes, bytearray}:
         return len(item)
-    size = getattr(item, "nbytes", 0)
+    size = item.nbytes if hasattr(kind, "nbytes") else 0
     return size if type(size) is int else 0
 
 
