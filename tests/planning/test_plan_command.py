@@ -75,6 +75,7 @@ def test_a_missing_solver_is_bad_input_too(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
     monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
+    monkeypatch.setattr("whilst.planning.solving.is_gil_off", lambda: False)  # the modules of another process
     source = random.Random(4)
     lines = ["executors = ['a', 'b', 'c', 'd', 'e', 'f']"]
     for job in range(6):

@@ -103,6 +103,7 @@ def test_without_a_gil_the_solver_has_a_process_of_its_own(monkeypatch: pytest.M
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     day = hard_day(6, seed=4)
+    monkeypatch.setattr(solving, "is_gil_off", lambda: False)
     assert not plan(day, "parallel").is_optimal
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
     monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
@@ -110,6 +111,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
         plan(day, "parallel", optimal_s=1)
 
 
+@pytest.mark.skipif(solving.is_gil_off(), reason="without a GIL the solver is a process, which is killed")
 def test_ctrl_c_ends_the_solver_at_once_and_leaves_no_thread() -> None:
     day = hard_day(14, seed=3)
     seen = threading.Event()

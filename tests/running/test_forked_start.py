@@ -18,9 +18,12 @@ from pathlib import Path
 import pytest
 
 import whilst
-from whilst.inspecting.fork_safety import why_not_fork
+from whilst.inspecting.fork_safety import why_not_beside_threads, why_not_fork
 
 SOURCE = str(Path(whilst.__file__).parent.parent)
+beside_threads = pytest.mark.skipif(
+    bool(why_not_beside_threads()), reason="without a GIL no program is forked beside other threads"
+)
 
 PROGRAM = """
 import atexit, pathlib, sys
@@ -121,12 +124,21 @@ def at_rest(begun, gate):
     gate.wait(60)
 
 
+def test_without_a_gil_nothing_holds_up_other_threads(monkeypatch):
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    with a_thread_at(at_rest):
+        assert "nothing holds up" in why_not_fork((), tuple)
+    assert why_not_fork((), tuple) == ""
+
+
+@beside_threads
 def test_a_thread_at_rest_stands_in_nobodys_way():
     with a_thread_at(at_rest):
         assert "thread" in why_not_fork()  # nobody knows what the calls use of it
         assert why_not_fork((), tuple) == ""
 
 
+@beside_threads
 @pytest.mark.parametrize("lock", [threading.Lock(), threading.RLock()], ids=["Lock", "RLock"])
 def test_a_thread_that_holds_a_lock_does(lock):
     def hold(begun, gate):
@@ -139,6 +151,7 @@ def test_a_thread_that_holds_a_lock_does(lock):
         assert why_not_fork((), tuple) == ""
 
 
+@beside_threads
 def test_so_does_a_thread_that_imports(tmp_path, monkeypatch):
     (tmp_path / "module_that_takes_long.py").write_text("import threads_of_the_test as t\nt.at_rest(*t.given)\n")
     here = types.ModuleType("threads_of_the_test")
@@ -154,6 +167,7 @@ def test_so_does_a_thread_that_imports(tmp_path, monkeypatch):
         assert "imported" in why_not_fork((), tuple)
 
 
+@beside_threads
 @pytest.mark.parametrize(
     "make",
     [threading.Event, queue.SimpleQueue, queue.Queue, lambda: concurrent.futures.ThreadPoolExecutor(1)],
@@ -214,12 +228,13 @@ def test_a_fork_has_positions_of_its_own_and_no_connection(tmp_path):
     assert done.stdout == "[(b'0', b''), (b'1', b''), (b'2', b''), (b'3', b'')]\n5 b'x'\n"
 
 
+@beside_threads
 @pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_locks_that_cant_be_found_forbid_a_fork_beside_other_threads(is_frozen):
     code = """if True:
         import gc, sys, threading
-        from whilst.inspecting.fork_safety import why_not_fork
+        from whilst.inspecting.fork_safety import why_not_beside_threads, why_not_fork
         gate = threading.Event()
         threading.Thread(target=gate.wait).start()
         if sys.argv[1] == "True":

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 import whilst
+from whilst.inspecting.fork_safety import why_not_beside_threads
 
 SOURCE = str(Path(whilst.__file__).parent.parent)
+beside_threads = pytest.mark.skipif(
+    bool(why_not_beside_threads()), reason="without a GIL no program is forked beside other threads"
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 
@@ -34,6 +38,7 @@ def run(tmp_path: Path, program: str) -> str:
     return done.stdout
 
 
+@beside_threads
 def test_the_workers_of_a_program_whose_other_threads_are_at_rest_are_its_own_children(tmp_path: Path) -> None:
     said = run(
         tmp_path,
@@ -58,6 +63,7 @@ def test_the_workers_of_a_program_whose_other_threads_are_at_rest_are_its_own_ch
     assert said == "True\nTrue\nFalse\nTrue\n"
 
 
+@beside_threads
 def test_a_thread_that_is_busy_by_the_time_a_worker_is_forked_is_noticed(tmp_path: Path) -> None:
     said = run(
         tmp_path,

@@ -31,12 +31,19 @@ def written() -> list[Written] | None:
     if warnings is None:
         return None
     found: list[Written] = []
-    for action, message, category, module, line in warnings.filters:
+    for action, message, category, module, line in _filters_of(warnings):
         try:
             found.append((action, _pattern(message), _category(category), _pattern(module), line))
         except Exception:  # noqa: S112 - a filter for a category that can't travel
             continue
     return found
+
+
+def _filters_of(warnings: Any) -> list[Any]:
+    """The list that is obeyed: that of this context, where warnings go by contexts (3.14 without a GIL)."""
+    get = getattr(warnings, "_get_filters", None)
+    filters: list[Any] = warnings.filters if get is None else get()
+    return filters
 
 
 def _pattern(given: Any) -> Pattern:
@@ -79,7 +86,7 @@ def _put_in_place() -> None:
             filters.append((action, _compiled(message), _found(category), _compiled(module), line))
         except Exception:  # noqa: S112 - its category can't be had here
             continue
-    warnings.filters[:] = filters  # type: ignore[index]
+    _filters_of(warnings)[:] = filters
     mutated = getattr(warnings, "_filters_mutated", None) or getattr(warnings, "_filters_mutated_lock_held", None)
     if mutated is not None:
         mutated()
