@@ -305,3 +305,69 @@ def test_no_progress_bar_stands_between_results_on_a_terminal(folder: Path) -> N
         os.close(ours)
     shown = said.decode().splitlines()
     assert [json.loads(line)["item"] for line in shown[:8]] == [str(number) for number in range(8)]
+
+
+SPLIT = """
+def words(part):
+    return sum(len(line.split()) for line in part)
+
+def records(part):
+    return [record.decode() for record in part]
+
+def picky(part):
+    for number, line in enumerate(part):
+        if "three" in line:
+            raise ValueError("three")
+    return 0
+
+def minus(left, right):
+    return left - right
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    (tmp_path / "parts.py").write_text(SPLIT)
+    (tmp_path / "log.txt").write_text("one two\nthree\n\nfour five six\nno end", newline="\r\n")
+    return tmp_path
+
+
+def split(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "whilst", "run", *arguments, "--quiet"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def test_parts_of_a_file_are_items(log: Path) -> None:
+    done = split(log, "parts:words", "--split", "log.txt", "--at", "line", "--parts", "3")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(line["result"] for line in lines) == 8
+    assert [line["item"]["start"] for line in lines[1:]] == [line["item"]["stop"] for line in lines[:-1]]
+    assert (lines[0]["item"]["path"], done.returncode) == (str(log / "log.txt"), 0)
+
+
+def test_results_of_parts_are_reduced_to_one(log: Path) -> None:
+    done = split(log, "parts:words", "--split", "log.txt", "--reduce", "operator:add")
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line == {"item": {"path": str(log / "log.txt"), "start": 0, "stop": 39}, "result": 8}
+    done = split(
+        log, "parts:records", "--split", "log.txt", "--at", r"\r\n", "--parts", "2", "--reduce", "operator:add"
+    )
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["result"] == ["one two\r\n", "three\r\n", "\r\n", "four five six\r\n", "no end"]
+
+
+def test_a_reduction_that_is_none_is_an_error(log: Path) -> None:
+    done = split(log, "parts:words", "--split", "log.txt", "--reduce", "parts:minus")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "minus is not associative" in done.stderr
+    done = split(log, "parts:picky", "--split", "log.txt", "--reduce", "operator:add")
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, line["error"]["type"]) == (1, "ValueError")
+
+
+def test_what_is_split_is_one_file_that_is_there(log: Path) -> None:
+    done = split(log, "parts:words", "--split", "nowhere.txt")
+    assert (done.returncode, done.stderr) == (2, "whilst: Can't read nowhere.txt: No such file or directory.\n")
+    done = split(log, "parts:words", "--split", "log.txt", "--items", "log.txt")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--items or --split, not both" in done.stderr

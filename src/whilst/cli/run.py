@@ -17,20 +17,33 @@ from typing import Any, TextIO
 import click
 
 from whilst.cli.loading import InputError, load_function, read_items
+from whilst.errors import WhilstError
 from whilst.model import Mode
 from whilst.running.results import RunReport
+from whilst.running.splitting.api import reduce
+from whilst.running.splitting.chunks import chunks
+from whilst.running.splitting.files import FilePart
+from whilst.running.splitting.verdict import SplitReport
 from whilst.running.verbs.api import imap
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _SECONDS = click.FloatRange(min=0, min_open=True)
 _FAILED = 1
+_ESCAPES = {rb"\n": b"\n", rb"\t": b"\t", rb"\r": b"\r", rb"\0": b"\0"}
 _READER_GONE = 141
 """As a shell reports a program that SIGPIPE ended."""
 
 
 @click.command()
 @click.argument("function", metavar="MODULE:FUNCTION")
-@click.option("--items", type=_FILE, metavar="FILE", required=True, help="One item a line; - is standard input.")
+@click.option("--items", type=_FILE, metavar="FILE", help="One item a line; - is standard input.")
+@click.option("--split", type=_FILE, metavar="FILE", help="In place of items: parts of one large file.")
+@click.option(
+    "--at", metavar="line|TEXT", default="line", show_default=True,
+    help="Where --split may cut: after lines, or after this text (\\n, \\t, \\r and \\0 are known).",
+)  # fmt: skip
+@click.option("--parts", type=click.IntRange(min=1), metavar="N", help="How many parts at most [default: 64].")
+@click.option("--reduce", "combine", metavar="MODULE:COMBINE", help="Make one result of those of the parts, in order.")
 @click.option("--jsonl", is_flag=True, help="Each line of FILE is a JSON value (also if it is called *.jsonl).")
 @click.option(
     "--mode", type=click.Choice(["auto", *(mode.value for mode in Mode)]), default="auto", show_default=True,
@@ -52,12 +65,16 @@ _READER_GONE = 141
 @click.option("--journal", type=_FILE, metavar="FILE", help="Remember finished calls; a run that was killed goes on.")
 @click.option("--html", type=_FILE, metavar="FILE", help="Also write the timeline as one self-contained page.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no summary.")
-def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
+def run(function: str, items: Path | None, output: Path | None, **options: Any) -> int:
     """Call FUNCTION on every item, and write one JSON line for each: {"item": ..., "result": ...}.
 
     A result that JSON can't hold is written as its repr under "result_repr"; a call that failed as "error" with
     "type", "message" and "traceback", and so is one whose result can't be written at all. Progress, summary and,
     unless there is --output, what FUNCTION prints go to stderr. Exit code 1 if any call failed.
+
+    With --split, FUNCTION is called with parts of a file: loop over one for its lines (str; with --at TEXT its records,
+    bytes), or .read() its bytes. No line is cut, and none is in memory before it is read. With --reduce, COMBINE(left,
+    right) joins the results of neighbours, which are checked for being joined rightly, and one line is written.
 
     \b
     Examples:
@@ -65,10 +82,15 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
       whilst run jobs/resize.py:resize --items sizes.jsonl --mode parallel --workers 4
       whilst run shop:fetch --items urls.txt --errors return --journal fetch.db --output pages.jsonl
       find . -name '*.log' | whilst run logs:count --items - --quiet
+      whilst run logs:count_words --split log.txt --at line --reduce operator:add
     """
     call = load_function(function)
-    given = read_items(items, as_json=options.pop("jsonl"), may_be_none=True)
-    html, is_quiet = options.pop("html"), options.pop("quiet")
+    combine, html, is_quiet = options.pop("combine"), options.pop("html"), options.pop("quiet")
+    given = _items(
+        items, as_json=options.pop("jsonl"), **{name: options.pop(name) for name in ("split", "at", "parts")}
+    )
+    if combine is not None:
+        return _reduce(call, load_function(combine), given, output, html, is_quiet=is_quiet, options=options)
     is_raising = options["errors"] == "raise"
     started = time.perf_counter()
     # Where the results come on the same screen, they show how far it is, and a bar would stand between them.
@@ -104,6 +126,70 @@ def run(function: str, items: Path, output: Path | None, **options: Any) -> int:
         if not is_quiet:
             click.echo(f"wrote {html}", err=True)
     return _FAILED if failed else 0
+
+
+def _items(items: Path | None, *, as_json: bool, split: Path | None, at: str, parts: int | None) -> list[Any]:
+    """What there is a call for each of.
+
+    Raises:
+        click.UsageError: neither or both of --items and --split.
+        InputError: the file can't be read or cut.
+    """
+    if items is not None:
+        if split is not None:
+            raise click.UsageError("Pass --items or --split, not both", click.get_current_context())
+        return read_items(items, as_json=as_json, may_be_none=True)
+    if split is None:
+        context = click.get_current_context()
+        raise click.MissingParameter(ctx=context, param_hint="'--items'", param_type="option")
+    separator = at.encode()
+    for written, meant in _ESCAPES.items():
+        separator = separator.replace(written, meant)
+    try:
+        return list(chunks(split, parts, at="line" if at == "line" else separator))
+    except OSError as error:
+        raise InputError(f"Can't read {split}: {error.strerror or error}.") from error
+
+
+def _reduce(
+    call: Callable[[Any], Any],
+    combine: Callable[..., Any],
+    given: list[Any],
+    output: Path | None,
+    html: Path | None,
+    *,
+    is_quiet: bool,
+    options: dict[str, Any],
+) -> int:
+    """Join the results of all calls, and write one line."""
+    if not given:
+        raise InputError("There is nothing to reduce: the file is empty.")
+    started = time.perf_counter()
+    reports: list[SplitReport] = []
+    first, last = given[0], given[-1]
+    item = (
+        {"path": first.path, "start": first.start, "stop": last.stop} if isinstance(first, FilePart) else [first, last]
+    )
+    with _opened(output) as write:
+        try:
+            result: object = reduce(
+                combine, given, of=call, parts=len(given), report=reports.append, progress=not is_quiet, **options
+            )
+        except WhilstError:  # what was asked for can't be had: nothing that FUNCTION gave
+            raise
+        except Exception as error:
+            click.echo(f"whilst: stopped, since {type(error).__name__}: {_message(error)}".partition("\n")[0], err=True)
+            result = error
+        line, failure = _line(item, result)
+        write(line)
+    elapsed_s = time.perf_counter() - started
+    for report in reports:
+        if not is_quiet:
+            click.echo(f"{report.parts:,} parts in {elapsed_s:.2f} s.", err=True)
+            click.echo(_wrapped(f"{report.verdict} {report.decision}"), err=True)
+        if html is not None:
+            RunReport(report.decision, report.timeline, report.parts, 0, elapsed_s).to_html(html)
+    return _FAILED if failure is not None else 0
 
 
 @contextmanager
@@ -155,7 +241,12 @@ def _line(item: object, result: object) -> tuple[str, BaseException | None]:
         error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
         said = f"the call returned, but its result can't be written ({_message(error)}); return what JSON can hold"
         return _failure_line(item, error, said), error
-    return f'{{"item": {json.dumps(item, ensure_ascii=False)}, {held}}}', None
+    return f'{{"item": {json.dumps(item, ensure_ascii=False, default=_offsets)}, {held}}}', None
+
+
+def _offsets(part: FilePart) -> dict[str, object]:
+    """A part of a file, as JSON has it."""
+    return {"path": part.path, "start": part.start, "stop": part.stop}
 
 
 def _failure_line(item: object, error: BaseException, message: str) -> str:
@@ -163,7 +254,7 @@ def _failure_line(item: object, error: BaseException, message: str) -> str:
 
     text = "".join(traceback.format_exception(error))
     failure = {"type": type(error).__name__, "message": message, "traceback": text}
-    return json.dumps({"item": item, "error": failure}, ensure_ascii=False)
+    return json.dumps({"item": item, "error": failure}, ensure_ascii=False, default=_offsets)
 
 
 def _message(error: BaseException) -> str:

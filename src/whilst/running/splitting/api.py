@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -83,9 +83,13 @@ def reduce(
     fold = partial(fold_part, step, of, start, sees_types=check and joins is step and is_known(step))
     sized = divided if isinstance(divided, Chunks) else None
     count = None if sized is None else len(sized)
-    evidence = Evidence(joins, step, of, start, partial(_after, divided), count) if check else None
+    evidence = None
     if check:
-        require_no_memory(fold, sized[0] if sized else ())
+        first = sized[0] if sized else ()
+        is_by_element = joins is step and isinstance(first, Sized) and len(first) == 1
+        after = partial(_after, divided)
+        evidence = Evidence(joins, step, of, start, after, count, is_by_element=is_by_element)
+        require_no_memory(fold, first)
 
     def see(answer: Partial) -> Any:
         if evidence is not None:

@@ -76,6 +76,7 @@ class Evidence:
         start: gives the initial value; None: there is none.
         after: the elements from a part on, in order; None where they are not known yet.
         count: how many parts there are; None: nobody knows.
+        is_by_element: each part is one element, and `combine` is `step`.
     """
 
     def __init__(
@@ -86,9 +87,12 @@ class Evidence:
         start: Callable[[], Any] | None,
         after: Callable[[int], Iterator[Any] | None],
         count: int | None,
+        *,
+        is_by_element: bool = False,
     ) -> None:
         self._combine, self._step, self._of, self._start, self._after = combine, step, of, start, after
-        self._cuts = {0} if count is None else {0, count // 2 - 1, count - 2}
+        # Of one element each, combined by what folds them, no cut tells more than the triples do.
+        self._cuts = set[int]() if is_by_element else {0} if count is None else {0, count // 2 - 1, count - 2}
         self._seen = 0
         self._last: list[Any] = []
         self._triples = 0
