@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from links import broken_links
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs" / "play"))
 
@@ -20,7 +22,7 @@ SITE = ROOT / "out" / "docs"
 
 
 def main() -> int:
-    """Return 0, or what Sphinx ended with."""
+    """Return 0 where all went well."""
     command = [
         sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-n", "-q",
         "-d", str(ROOT / "out" / "doctrees"), str(ROOT / "docs"), str(SITE),
@@ -32,6 +34,10 @@ def main() -> int:
     if why_not:
         print(f"The page of the story shows fixed lengths, without sliders: {why_not}")
     assemble.write_page(SITE / "play")
+    broken = list(broken_links(SITE))
+    if broken:
+        print(*broken, sep="\n")
+        return 1
     print(f"The site: {SITE / 'index.html'}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -62,3 +63,22 @@ def test_links_between_the_documents_lead_to_files() -> None:
         text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         for target in link.findall(text):
             assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
+
+
+def test_links_of_the_built_site_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("docs_links", DOCS / "links.py")
+    assert spec is not None
+    assert spec.loader is not None
+    links = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(links)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.html").write_text(
+        '<a href="sub/b.html#there">, <a class="x" href="sub/b.html#gone">, <img src="c.png">'
+    )
+    (tmp_path / "sub" / "b.html").write_text(
+        '<p id="there"> <a href="../a.html?v=1"> <a href="https://whilst.example">'
+    )
+    assert list(links.broken_links(tmp_path)) == [
+        "a.html: c.png leads nowhere",
+        "a.html: there is no #gone in sub/b.html",
+    ]
