@@ -71,12 +71,13 @@ def bars(timeline: Timeline, axis: Axis, y: float, *, is_always_named: bool = Fa
 def _bar(span: Span, axis: Axis, y: float, unit_s: float) -> Iterator[str]:
     start, end = axis.x(span.start_ns / 1e9 / unit_s), axis.x(span.end_ns / 1e9 / unit_s)
     kind = ("work", "wait", "held")[span.kind]
-    yield (
-        f'<rect x="{start + 0.75:g}" y="{y}" width="{max(end - start - 1.5, 0):g}" height="{ROW}" rx="3" '
-        f'class="{kind}"/>'
-    )
     label = "held" if kind == "held" else span.label
     both = span.task if label == span.task else f"{span.task}: {label}"
+    hours = f"{span.start_ns / 1e9 / unit_s:g} to {span.end_ns / 1e9 / unit_s:g} h"
+    yield (
+        f'<rect x="{start + 0.75:g}" y="{y}" width="{max(end - start - 1.5, 0):g}" height="{ROW}" rx="3" '
+        f'class="{kind}"><title>{escape(both)}, {hours}</title></rect>'
+    )
     words = next(each for each in (both, label, "") if len(each) * 7 < end - start - 6 or not each)
     if kind == "wait" and words:
         half = len(words) * 3.4 + 5
