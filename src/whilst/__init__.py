@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from whilst.errors import (
         CheckError,
         DayError,
+        InterpreterEndingError,
         JournalError,
         MachineLimitError,
         MissingExtraError,
@@ -71,6 +72,7 @@ __all__ = [
     "Decision",
     "Estimate",
     "Executor",
+    "InterpreterEndingError",
     "JournalError",
     "Kind",
     "Machine",
@@ -125,6 +127,7 @@ _HOMES: Final = {
         "CheckError",
         "DayError",
         "JournalError",
+        "InterpreterEndingError",
         "MachineLimitError",
         "MissingExtraError",
         "NotPicklableError",

@@ -18,6 +18,7 @@ __all__ = [
     "CheckError",
     "DayError",
     "InitializerError",
+    "InterpreterEndingError",
     "JournalError",
     "MachineLimitError",
     "MissingExtraError",
@@ -84,6 +85,20 @@ class JournalError(WhilstError, ValueError):
 
 class MachineLimitError(WhilstError, OSError):
     """The machine does not give what a worker needs: the message names the limit and the remedy; `errno` is set."""
+
+
+class InterpreterEndingError(WhilstError, RuntimeError):
+    """The interpreter is about to end, and from Python 3.12 on starts no thread or process any more."""
+
+    @classmethod
+    def of(cls, what: str, error: RuntimeError) -> InterpreterEndingError:
+        """The error to raise where `what` met "can't fork at interpreter shutdown", as in a function of `atexit`."""
+        ending = cls(
+            f"{what} can't be started: the program is ending ({error}). Have the calls made before its end, "
+            f"or pass mode='sequential' to whilst.map in what atexit calls"
+        )
+        ending.__cause__ = error
+        return ending
 
 
 class CheckError(WhilstError, ValueError):

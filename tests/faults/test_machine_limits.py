@@ -13,10 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from whilst.errors import MachineLimitError, WhilstError
+import whilst
+from whilst.errors import InterpreterEndingError, MachineLimitError, WhilstError
 from whilst.running.backends.processes import ProcessBackend
 from whilst.running.jobs import WorkerFailed
-from whilst.running.worker.parent import fork_server_client
+from whilst.running.worker.parent import fork, fork_server_client
 from whilst.running.worker.parent.machine_limits import machine_limit
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -157,3 +158,18 @@ def test_a_start_that_fails_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch)
     assert isinstance(event, WorkerFailed)
     assert isinstance(event.error, MachineLimitError)
     assert psutil.Process().num_fds() == files
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="no forked workers here")
+def test_no_process_can_be_had_as_the_interpreter_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a function of `atexit`, from 3.12 on."""
+
+    def refuse() -> int:
+        raise RuntimeError("can't fork at interpreter shutdown")
+
+    monkeypatch.setattr(fork, "_fork", refuse)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(InterpreterEndingError, match="mode='sequential'"):
+        whilst.map(abs, range(3), mode="parallel", workers=2)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert whilst.map(abs, [-1, 2], mode="sequential") == [1, 2]

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from whilst.errors import NotPicklableError
+from whilst.errors import InterpreterEndingError, NotPicklableError
 from whilst.running.backends.threads import ThreadBackend
 from whilst.running.executor.executor import Executor
 from whilst.running.executor.thread import ExecutorClosedError
@@ -516,3 +516,45 @@ def test_a_failed_call_of_map_is_noted_by_the_users_function_and_argument(mode: 
     with Executor(mode=mode, workers=2) as executor, pytest.raises(ValueError, match="3") as caught:
         list(executor.map(_fails_at_three, range(5), chunksize=chunksize))
     assert caught.value.__notes__ == ["whilst: raised by _fails_at_three(3)"]
+
+
+@pytest.mark.parametrize("way", ["terminate_workers", "kill_workers"])
+@pytest.mark.parametrize("mode", ["parallel", "concurrent"])
+def test_workers_are_ended_at_once(mode: Any, way: str) -> None:
+    """As in 3.14, on every version."""
+    gate = threading.Event()
+    executor = Executor(mode=mode, workers=1)
+    begun, waiting = executor.submit(time.sleep if mode == "parallel" else gate.wait, 30), executor.submit(abs, 1)
+    while not begun.running():
+        time.sleep(0.001)
+    getattr(executor, way)()
+    with pytest.raises(BrokenProcessPool, match=way):
+        begun.result(20)
+    with pytest.raises((BrokenProcessPool, concurrent.futures.CancelledError)):
+        waiting.result(20)
+    gate.set()
+    executor.shutdown()
+    with pytest.raises(RuntimeError):
+        executor.submit(abs, 1)
+
+
+def test_to_end_the_workers_of_an_executor_that_has_none_is_a_shutdown() -> None:
+    executor = Executor(mode="parallel")
+    executor.kill_workers()
+    with pytest.raises(ExecutorClosedError):
+        executor.submit(abs, 1)
+
+
+def test_an_executor_that_can_not_begin_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a function of `atexit`, from 3.12 on."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with Executor(**THREADS) as executor:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start)
+            for _ in range(2):
+                with pytest.raises(InterpreterEndingError, match="mode='sequential'"):
+                    executor.submit(abs, -1)
+        assert executor.submit(abs, -1).result() == 1

@@ -18,7 +18,7 @@ import select
 import time
 from _socket import MSG_DONTWAIT, socketpair
 
-from whilst.errors import WhilstError
+from whilst.errors import InterpreterEndingError, WhilstError
 from whilst.running.calls.deferred_signals import DeferredSignals
 from whilst.running.jobs import Batch, Event, Finished, Job, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
 from whilst.running.worker.parent import fork
@@ -139,6 +139,8 @@ class ProcessBackend:
             self._queued.append(WorkerFailed(worker, error))
         except (OSError, MemoryError) as error:
             self._queued.append(WorkerFailed(worker, machine_limit(error)))
+        except RuntimeError as error:
+            self._queued.append(WorkerFailed(worker, InterpreterEndingError.of("A worker process", error)))
 
     def send(self, worker: int, batch: Batch) -> None:
         target = self._workers.get(worker)

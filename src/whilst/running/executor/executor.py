@@ -146,6 +146,22 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
         if wait:
             self._thread.join()
 
+    def terminate_workers(self) -> None:
+        """End the workers at once, as 3.14's `ProcessPoolExecutor` does, in all versions; take no more calls.
+
+        What a worker process has in hand ends with it: its future gets a WorkerDiedError. So does that of a call in a
+        thread, which no one can end: it goes on unseen. What waits is cancelled. Does not wait.
+        """
+        self._end_workers("terminate_workers()")
+
+    def kill_workers(self) -> None:
+        """The same: workers are killed in either case (SIGKILL), for none has anything to tidy up."""
+        self._end_workers("kill_workers()")
+
+    def _end_workers(self, why: str) -> None:
+        self._finalizer.detach()
+        self._thread.kill(why)
+
     @property
     def decision(self) -> Decision:
         """How calls are run, as of now."""

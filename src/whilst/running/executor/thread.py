@@ -17,7 +17,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from whilst.errors import WhilstError
+from whilst.errors import InterpreterEndingError, WhilstError
 from whilst.model import Decision, Timeline
 from whilst.running.backends import open_backend
 from whilst.running.core.driver import Driver
@@ -83,6 +83,7 @@ class ExecutorThread:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._broken: BaseException | None = None
+        self._killed: BaseException | None = None
 
     def _policy(self, job: Job, options: Options) -> Policy:
         self._source.notes_state = not is_made_here(options)
@@ -112,7 +113,13 @@ class ExecutorThread:
                 raise ExecutorClosedError("cannot schedule new futures after shutdown")
             self._put(future, call)
             if self._thread is None:
-                self._begin()
+                try:
+                    self._begin()
+                except RuntimeError as error:  # no thread to be had: most often since the interpreter is ending
+                    self._thread = None
+                    _threads.discard(self)
+                    self.cancel_all()
+                    raise InterpreterEndingError.of("An Executor", error) from error
         if source.is_asleep:
             self._wake()
 
@@ -126,6 +133,13 @@ class ExecutorThread:
         if cancel_futures:
             self.cancel_all()
         self._wake()
+
+    def kill(self, why: str) -> None:
+        """End the workers at once: the calls in their hands fail, and what waits is cancelled."""
+        from whilst.errors import WorkerDiedError  # its base imports much that few need
+
+        self._killed = WorkerDiedError(f"Its worker was ended by {why}, and this call with it.")
+        self.finish(cancel_futures=True)
 
     def cancel_all(self) -> None:
         """What waits is not made."""
@@ -159,6 +173,8 @@ class ExecutorThread:
             while not driver.is_over:
                 source.is_asleep = True  # before the input is looked at: whoever puts something in later sees it
                 driver.advance()
+                if self._killed is not None:
+                    raise self._killed
             if driver.error is not None:
                 raise driver.error
             driver.close(kill=False)
@@ -239,6 +255,12 @@ class SortingThread(ExecutorThread):
             if self._processes is not None:
                 self._processes.cancel_all()
 
+    def kill(self, why: str) -> None:
+        """See `ExecutorThread.kill`."""
+        super().kill(why)
+        if self._processes is not None:
+            self._processes.kill(why)
+
     def join(self) -> None:
         """See `ExecutorThread.join`."""
         super().join()
@@ -263,7 +285,7 @@ class _FedThread(ExecutorThread):
         """Submit, if anything is taken here any more."""
         try:
             self.submit(future, call)
-        except ExecutorClosedError:
+        except (ExecutorClosedError, InterpreterEndingError):
             return False
         return True
 

@@ -19,7 +19,7 @@ import time
 from functools import partial
 
 from whilst import model
-from whilst.errors import MachineLimitError, NotPicklableError
+from whilst.errors import InterpreterEndingError, MachineLimitError, NotPicklableError
 from whilst.measuring import clocks
 from whilst.running.backends import traits_of
 from whilst.running.backends.base import BackendConfig
@@ -181,6 +181,8 @@ class AutoPolicy(Policy):
         from dataclasses import replace
 
         why = error.strerror if isinstance(error, MachineLimitError) else ""
+        if isinstance(error, InterpreterEndingError):
+            why = str(error)
         if not why and self._controller.config.is_forked:
             from whilst.running.process_role import why_not_forked
 

@@ -97,7 +97,7 @@ class Forks:
                 finally:
                     os._exit(72)
             ended = _watch(pid)
-        except OSError:
+        except (OSError, RuntimeError):
             os.close(held)
             raise
         finally:
