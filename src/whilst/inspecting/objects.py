@@ -7,7 +7,7 @@ import weakref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any, Final, Generic, TypeGuard, TypeVar
 
     T = TypeVar("T")
@@ -96,19 +96,31 @@ def ask(value: object, name: str, default: Any = None) -> Any:
     return getattr(value, name, default)
 
 
-def attributes_of(value: object) -> Iterator[tuple[str, Any]]:
-    """Yield what an object's `__dict__` and its slots hold; slots that were never filled are left out."""
+def dict_of(value: object) -> Mapping[str, Any]:
+    """An object's own `__dict__`, empty where it has none."""
     try:
         own = object.__getattribute__(value, "__dict__")
     except (AttributeError, TypeError):
-        own = None
-    if isinstance(own, (dict, types.MappingProxyType)):
-        yield from list(own.items())
-    for name, slot in slots_of(type(value)):
+        return _NO_DICT
+    return own if isinstance(own, (dict, types.MappingProxyType)) else _NO_DICT
+
+
+_NO_DICT: Final[Mapping[str, Any]] = types.MappingProxyType({})
+
+
+def filled_slots(value: object, slots: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield what those slots hold; what was never filled is left out."""
+    for name, slot in slots:
         try:
             yield name, slot.__get__(value)
         except AttributeError:
             continue
+
+
+def attributes_of(value: object) -> Iterator[tuple[str, Any]]:
+    """Yield what an object's `__dict__` and its slots hold; slots that were never filled are left out."""
+    yield from list(dict_of(value).items())
+    yield from filled_slots(value, slots_of(type(value)))
 
 
 def names_of(code: types.CodeType) -> Iterator[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Hashable, Sequence
 from typing import Any, Final, NamedTuple
 
-from whilst.inspecting.objects import attributes_of, module_of
+from whilst.inspecting.objects import ByType, dict_of, filled_slots, module_of, slots_of
 
 
 class Parts(NamedTuple):
@@ -18,27 +18,48 @@ class Parts(NamedTuple):
     unordered: Sequence[Any] = ()
 
 
+class _Kind(NamedTuple):
+    """What is found out once about a type."""
+
+    name: str
+    slots: tuple[tuple[str, Any], ...]
+    is_loop_bound: bool  # asyncio's Lock, Event, Condition, Semaphore, Queue, Barrier
+
+
 def type_name(kind: type) -> str:
     """`int`, `OrderedDict`, `bank.Account`: the name by which a type counts."""
-    if module_of(kind) in ("builtins", "collections", "__main__"):
-        return kind.__qualname__
-    return f"{module_of(kind)}.{kind.__qualname__}"
+    return (_KINDS.get(kind) or _met(kind)).name
 
 
 def attributes(value: object) -> list[tuple[str, Any]]:
     """What an instance holds in `__dict__` and in slots, sorted by name; no property is called."""
-    held = dict(attributes_of(value))
-    if _is_loop_bound(type(value)):  # who waits, and on which loop, is a matter of the schedule
+    kind = type(value)
+    known = _KINDS.get(kind) or _met(kind)
+    held = dict(dict_of(value))
+    if known.slots:
+        held.update(filled_slots(value, known.slots))
+    if known.is_loop_bound:  # who waits, and on which loop, is a matter of the schedule
         held = {name: item for name, item in held.items() if name not in _LOOP_BOUND}
-    return sorted(held.items(), key=lambda pair: str(pair[0]))
+    if len(held) < 2:
+        return list(held.items())
+    return sorted(held.items(), key=_by_name)
 
 
 _LOOP_BOUND: Final = ("_loop", "_waiters", "_getters", "_putters")
+_KINDS: Final[ByType[_Kind]] = ByType()
 
 
-def _is_loop_bound(kind: type) -> bool:
-    """asyncio's Lock, Event, Condition, Semaphore, Queue, Barrier; asyncio itself need not be loaded."""
-    return module_of(kind).startswith("asyncio.") or any(module_of(base) == "asyncio.mixins" for base in kind.__mro__)
+def _by_name(pair: tuple[Any, Any]) -> str:
+    return str(pair[0])
+
+
+def _met(kind: type) -> _Kind:
+    module = module_of(kind)
+    name = kind.__qualname__ if module in ("builtins", "collections", "__main__") else f"{module}.{kind.__qualname__}"
+    # By name: asyncio itself need not be loaded.
+    is_loop_bound = module.startswith("asyncio.") or any(module_of(base) == "asyncio.mixins" for base in kind.__mro__)
+    known = _KINDS[kind] = _Kind(name, slots_of(kind), is_loop_bound)
+    return known
 
 
 ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")

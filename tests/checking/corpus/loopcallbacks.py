@@ -107,6 +107,42 @@ def out_of_order(app: App) -> None:
     app.running["seen"] = asyncio.run(main())
 
 
+def settled_by_a_callback(work: Callable[[App], None]) -> Callable[[App], Any]:
+    """A call in a thread ends; a callback, which runs on the loop, passes on what came of it (as filelock does)."""
+
+    async def main(app: App) -> None:
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[None] = loop.create_future()
+
+        def settle(call: asyncio.Future[None]) -> None:
+            app.running["calls"] = app.running.get("calls", 0) + 1
+            outcome.set_result(call.result())
+
+        loop.run_in_executor(None, work, app).add_done_callback(settle)
+        await asyncio.wait((outcome,))
+
+    return main
+
+
+class Settler:
+    """Its callback is a bound method."""
+
+    def __init__(self, event: asyncio.Event) -> None:
+        self.event = event
+
+    def settle(self, _: asyncio.Future[None]) -> None:
+        self.event.set()
+
+
+def settled_by_a_method(work: Callable[[App], None]) -> Callable[[App], Any]:
+    async def main(app: App) -> None:
+        event = asyncio.Event()
+        asyncio.get_running_loop().run_in_executor(None, work, app).add_done_callback(Settler(event).settle)
+        await event.wait()
+
+    return main
+
+
 def look_until_done(app: App) -> None:
     def look() -> None:
         if not app.done:
@@ -150,6 +186,14 @@ PAIRS = {
     "a thread wakes a loop": (
         ask(woken_by_a_thread(bump), look),
         ask(woken_by_a_thread(bump_locked), look),
+    ),
+    "a callback passes on what a call in a thread gave": (
+        ask(*[settled_by_a_callback(bump)] * 2),
+        ask(*[settled_by_a_callback(bump_locked)] * 2),
+    ),
+    "a method passes on that a call in a thread is over": (
+        ask(*[settled_by_a_method(bump)] * 2),
+        ask(*[settled_by_a_method(bump_locked)] * 2),
     ),
     "callbacks of threads keep their order": (
         ask(out_of_order, look, outcome=seen),

@@ -70,8 +70,34 @@ def twice(task: Callable[[Account], None]) -> dict[str, Any]:
     return {"setup": Account, "tasks": [task, task], "outcome": lambda account: account.balance}
 
 
+def when_together(body: str) -> dict[str, Any]:
+    """C code calls it, behind an attribute, where two tasks are at work at a time: no order of the tasks shows it."""
+    space: dict[str, Any] = {"__name__": f"together_{len(body)}"}
+    exec(compile(f"def deposit(account):\n{body}", f"/nowhere/together_{len(body)}.py", "exec"), space)
+
+    class Shared(Account):
+        inside = visits = 0
+        paid = property(_CALLBACK(space["deposit"]))
+
+    def pay(account: Shared) -> None:
+        with account.lock:
+            account.inside += 1
+            is_alone = account.inside == 1
+        if is_alone:
+            deposit_locked(account)
+        else:
+            account.paid  # noqa: B018  # which deposits
+        with account.lock:
+            account.inside -= 1
+        with account.lock:
+            account.visits += 1
+
+    return {"setup": Shared, "tasks": [pay, pay], "outcome": lambda account: account.balance}
+
+
 PAIRS = {
     "a ctypes callback": (twice(through_ctypes(deposit)), twice(through_ctypes(deposit_locked))),
     "a file known to C code alone": (twice(elsewhere(_RACY)), twice(elsewhere(_FIXED))),
+    "an attribute, by C code, of tasks that overlap": (when_together(_RACY), when_together(_FIXED)),
     "a callback in an attribute": (twice(given_to_c(False)), twice(given_to_c(True))),
 }

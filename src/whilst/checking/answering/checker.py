@@ -154,13 +154,28 @@ class Checker:
         return None
 
     def first_twice(self) -> Finding | None:
-        """Run the first interleaving twice: what differs then will differ anywhere."""
-        first = self._settled()
-        early = self.judge.judge(first)
-        if early is not None and early.answer is Answer.INCONCLUSIVE:
-            return early
-        facts, form = self._ending(first)
-        again = self.explorer.run(first.choices)
+        """Run the first interleaving twice, once the engine knows which places count as events in it: what differs
+        then will differ anywhere."""
+        first = self.explorer.run(())
+        differs: Finding | None = None
+        for _ in range(_SETTLING):
+            if self.explorer.learn():
+                first = self.explorer.run(())
+                continue
+            early = self.judge.judge(first)
+            if early is not None and early.answer is Answer.INCONCLUSIVE:
+                return early
+            facts, form = self._ending(first)
+            again = self.explorer.run(first.choices)
+            found = self._difference(first, again, facts, form)
+            if found is None or differs is not None:
+                return found
+            differs = found  # what is made once and kept, like a cache, is there from the second time on
+            first = self.explorer.run(())
+        return differs
+
+    def _difference(self, first: Execution, again: Execution, facts: dict[str, str], form: object) -> Finding | None:
+        """What is not alike in two executions of the same choices."""
         if again.status is Status.DIVERGED or again.choices != first.choices or again.status is not first.status:
             why = "the first interleaving, run twice, took two different ways"
             return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
@@ -171,17 +186,6 @@ class Checker:
             why = f"the first interleaving, run twice, ended in two different ways{values}"
             return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")
         return None
-
-    def _settled(self) -> Execution:
-        """The first interleaving, once the engine knows which places count as events in it."""
-        first = self.explorer.run(())
-        for _ in range(_SETTLING):
-            has_learnt = self.explorer.learn()
-            again = self.explorer.run(())
-            if not has_learnt and again.choices == first.choices:
-                return again
-            first = again
-        return first
 
     def _ending(self, execution: Execution) -> tuple[dict[str, str], object]:
         if execution.status is not Status.DONE:

@@ -24,8 +24,24 @@ class Fingerprint:
 
     def add(self, event: Event) -> None:
         """The next event of the prefix."""
-        task = event[0]
+        task, writes, thing, key, _, operation = event
         nth = self._counts[task] = self._counts.get(task, 0) + 1
+        if key is not None and operation[0] != 2:  # what follows, for the one plain access that most events are
+            keys = self._things.setdefault(thing, {None: [0, 0]})
+            whole = keys[None]
+            record = keys.get(key)
+            if record is None:
+                record = keys[key] = list(whole)
+            last = self._last.get(task, 0)
+            if writes:
+                number = hash((task, nth, writes, (last, record[0], record[1], whole[0], whole[1])))
+                record[0], record[1] = number, 0
+            else:
+                number = hash((task, nth, writes, (last, record[0], whole[0])))
+                record[1] += number
+            self._last[task] = number
+            self.value += number
+            return
         depends = [self._last.get(task, 0)]
         records = []
         for thing, key, writes in accesses_of(event):

@@ -88,6 +88,7 @@ class Scheduler:
         "idle",
         "interrupt",
         "is_killing",
+        "is_overdue",
         "keep",
         "keeps_enabled",
         "limit_s",
@@ -124,6 +125,7 @@ class Scheduler:
         self.on_late: Callable[[int, int], None] = lambda _task, _s: None  # that much time goes by for a task
         self.has_waited_asleep = False  # whether a loop that looks again after a sleep was taken for one that waits
         self.interrupt: BaseException | None = None
+        self.is_overdue = False  # the watchdog raised Overdue, which a call from C code may have passed over
         self.blocked_outside = ""  # where the watchdog found a task in a system call
         self.is_killing = self._is_unusual = False
         self._unwound = 0
@@ -246,6 +248,9 @@ class Scheduler:
             if self.on_stuck is not None and self.pending:
                 self.on_stuck()
             self._unwind()
+            if self.is_overdue:
+                self.is_overdue, self.status = False, Status.TOO_LONG
+                self.reason = f"one execution took more than {self.limit_s} s"
             if self.unmodelled:
                 self.status, self.reason = Status.OUTSIDE, f"{self.unmodelled} is not modelled by the check"
             self.cur = -1
@@ -312,6 +317,7 @@ class Scheduler:
             except Abort:
                 self.results[task] = TaskResult(has_finished=False)
             except Overdue:
+                self.is_overdue = False
                 self.status = Status.TOO_LONG
                 self.reason = f"task {self.outer[task]} ran for more than {self.limit_s} s in one execution"
                 if self.blocked_outside:
@@ -513,7 +519,7 @@ class Scheduler:
         """Nobody can go on: all done, or, with anyone left but daemon threads, a deadlock."""
         if self._main >= 0 and self._main not in self.pending:
             return -1  # one after the other: what is left waits for the tasks that follow
-        if any(task not in self.daemons for task in self.pending):
+        if self.pending and any(task not in self.daemons for task in self.pending):
             self.status = Status.SPINNING if self.idle else Status.DEADLOCK
             if self.idle:
                 task = min(self.idle)

@@ -84,6 +84,7 @@ class SiteTable:
         self.named: frozenset[str] = frozenset()  # keys of sites that are scheduling points wherever they turn up
         self.scheduling_points: list[Site] = []
         self._informed: list[Site] = []
+        self.count_met = 0  # grows whenever a place meets something of a kind that it has not met yet
 
     def promote(self, site: Site) -> None:
         """From now on its accesses are events."""
@@ -96,7 +97,13 @@ class SiteTable:
         if not site.how:
             self._informed.append(site)
         site.how[kind] = how
+        self.count_met += 1
         return how
+
+    def meet(self, site: Site, kind: Any) -> None:
+        """Something of that kind is used there, of which nothing needs to be remembered."""
+        if kind not in site.how:
+            self.inform(site, kind, True)
 
     def forget_kind(self, kind: type) -> None:
         """Things of that kind are accessed in another way from now on."""
@@ -116,6 +123,7 @@ class SiteTable:
 
     def forget(self) -> None:
         """The check is over."""
+        self.count_met = 0
         for site in self.scheduling_points:
             site.is_scheduling_point = False
         for site in self._informed:

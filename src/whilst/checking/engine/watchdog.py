@@ -129,4 +129,5 @@ class Watchdog:
                     signal.pthread_kill(ident, _WAKING)
             else:
                 told, asked = deadline, False
+                self._scheduler.is_overdue = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Overdue))

@@ -26,6 +26,7 @@ from whilst.checking.explorer.execution import Execution
 
 _RUNS: Final = 12_000
 _SECONDS: Final = 4.0
+_FEW: Final = 2  # switches: deepening comes to what merging would leave of them after as many runs
 
 Run = Callable[[Sequence[int]], Execution]
 Along = Callable[[], Sequence[tuple[Collection[int], Hashable]]]
@@ -49,7 +50,8 @@ def shrink(
     """
     best = _Best(run, fails, first)
     best.offer(first)
-    _merge(best)
+    if best.switches > _FEW:
+        _merge(best)
     is_shortest = _deepen(best, tasks, along)
     return Shrunk(best.choices, is_shortest)
 

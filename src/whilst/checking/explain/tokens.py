@@ -153,8 +153,9 @@ def digest_of(functions: Iterable[Callable[..., object]], places: Iterable[tuple
         code = _code_of(function)
         if code is not None:
             wanted.add((code.co_filename, code.co_qualname))
-    for file, name in sorted(wanted, key=lambda pair: (Path(pair[0]).name, pair[1])):
-        rest.update(f"{Path(file).name}\n{name}\n{_syntax(file, name)}\n".encode())
+    named = sorted((Path(file).name, name, file) for file, name in wanted)
+    for base, name, file in named:
+        rest.update(f"{base}\n{name}\n{_syntax(file, name)}\n".encode())
     return base64.urlsafe_b64encode(rest.digest()).decode()
 
 
@@ -222,13 +223,19 @@ def reference_to(function: object) -> str:
     held = sys.modules.get(module) if isinstance(module, str) else None
     if held is None or not isinstance(module, str) or not isinstance(name, str) or _dig(held, name) is not function:
         return ""
-    if module == "__main__" or _is_nowhere(module):
+    if module == "__main__" or _is_nowhere(module, tuple(sys.path)):
         file = getattr(held, "__file__", None)
-        return f"{Path(file).resolve()}:{name}" if file else ""
+        return f"{_resolved(Path(file).absolute())}:{name}" if file else ""
     return f"{module}:{name}"
 
 
-def _is_nowhere(module: str) -> bool:
+@functools.lru_cache(maxsize=64)
+def _resolved(file: Path) -> Path:
+    return file.resolve()
+
+
+@functools.lru_cache(maxsize=64)
+def _is_nowhere(module: str, _path: tuple[str, ...]) -> bool:
     """Whether a process started elsewhere could not import this module by its name: only what is installed is found
     by every process. A file within a package is imported by its name all the same, since it may import its siblings."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Execution:
     reason: str = ""  # for BROKEN, SPINNING, TOO_LONG, DIVERGED, OUTSIDE: one sentence
     _trace: list[Event] = field(default_factory=list, repr=False)
     _ending: Ending | None = field(default=None, repr=False)
+    _accesses: tuple[Access, ...] | None = field(default=None, repr=False)
 
     def let_go(self) -> None:
         """The next execution begins, and the program has weak references: through those the next would find what this
@@ -74,8 +76,10 @@ class Execution:
         ending = self._ending
         if ending is None:
             return ()
-        describer = ending.describer or Describer(ending.source, self.state)
-        return describer.accesses(self._trace, ending.outer)
+        if self._accesses is None:
+            describer = ending.describer or Describer(ending.source, self.state)
+            self._accesses = describer.accesses(self._trace, ending.outer)
+        return self._accesses
 
     @property
     def site_keys(self) -> tuple[str, ...]:
@@ -101,7 +105,7 @@ class Execution:
     @property
     def switches(self) -> int:
         """How often another task went on than the one before."""
-        return sum(a != b for a, b in zip(self.choices, self.choices[1:], strict=False))
+        return sum(map(operator.ne, self.choices, self.choices[1:]))
 
 
 def _clear_frames(error: BaseException) -> None:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
-import operator
 import sys
 import types
 import warnings
@@ -54,7 +53,6 @@ _COLLECT_EVERY = 500  # executions between two collections of garbage, which is 
 _WAITS_ASLEEP = Assumption(
     "a loop that looks again after a sleep", "goes on once what it looks at has changed, or nobody else can go on"
 )
-_PROFILED = 12  # first executions of a check that are looked at call by call, where nothing cheaper is to be had
 _COLLECT_MORE_EVERY = 20 * _COLLECT_EVERY
 
 
@@ -79,6 +77,7 @@ class Explorer:
         self.started = started or Clocks.now_outside()
         self._runs = 0
         self._last: Execution | None = None
+        self._count_met = 0  # see `SiteTable`: as it was when an execution was last looked at call by call
         self.times_learnt = 0  # after how many executions `learn` was true
         self._had_gc = False
         self._process_wide = _process_wide()
@@ -138,11 +137,11 @@ class Explorer:
     def _give_back(self) -> None:
         """Two tasks that redirect a stream, or catch warnings, leave that so, which neither the next execution nor
         anybody else is to find; what `setup` makes afresh is its own affair."""
-        now = _process_wide()
-        before = self._process_wide
-        if now[5] != before[5] or not all(map(operator.is_, now[:5], before[:5])):
-            *streams, warnings.showwarning, filters, held = self._process_wide
-            sys.stdin, sys.stdout, sys.stderr = streams
+        stdin, stdout, stderr, showwarning, filters, held = self._process_wide
+        has_streams = sys.stdin is stdin and sys.stdout is stdout and sys.stderr is stderr
+        has_filters = warnings.showwarning is showwarning and warnings.filters is filters and tuple(filters) == held
+        if not (has_streams and has_filters):
+            sys.stdin, sys.stdout, sys.stderr, warnings.showwarning = stdin, stdout, stderr, showwarning
             filters[:] = held
             warnings.filters = filters
             mutated = getattr(warnings, "_filters_mutated", None)
@@ -174,15 +173,15 @@ class Explorer:
             self.unseen_code.has_learnt, is_new = False, True
         if self.registry.steps is not None and self.registry.steps.learn():
             is_new = True
-        is_new = self._learn_observed() or is_new
+        if self.program.always is not None:
+            is_new = self._learn_observed() or is_new
         is_new = self.catch_up() or is_new
         self.times_learnt += is_new
         return is_new
 
     def _learn_observed(self) -> bool:
         """Writes of what `always` reads become events that depend on each other (see `observed`)."""
-        if not isinstance(self.scheduler, ObservedScheduler):
-            return False
+        assert isinstance(self.scheduler, ObservedScheduler)
         logs = self.access_log.logs
         written = ((i, key, log.sites) for i, keys in logs.items() for key, log in keys.items() if log.writes)
         new = self.scheduler.learn(written)
@@ -331,10 +330,23 @@ class Explorer:
         finally:
             scheduler.gates, scheduler.picker, scheduler.keeps_enabled = {}, None, False
 
-    def _execute(
+    def _execute(self, plan: Sequence[int], **how: Any) -> Execution:
+        """Before Python 3.12 it is slow to look at all that runs (see `unseen_code`): this is done for the first
+        execution, and for any in which something was met for the first time, which is made once more for that."""
+        is_first = self._runs == 0
+        execution = self._execute_once(plan, is_looked_at=is_first, **how)
+        met = self.rewriter.site_table.count_met
+        if met != self._count_met:
+            self._count_met = met
+            if not is_first and self.unseen_code.can_profile:
+                return self._execute_once(plan, is_looked_at=True, **how)
+        return execution
+
+    def _execute_once(
         self,
         plan: Sequence[int],
         *,
+        is_looked_at: bool,
         record: bool = False,
         are_outer: bool = False,
         sleep: int = 0,
@@ -372,7 +384,7 @@ class Explorer:
             else self._job(task, state)
             for task, is_plain, is_coroutine in self._tasks
         ]
-        is_profiling = self._runs <= _PROFILED and self.unseen_code.begin_profile()
+        is_profiling = is_looked_at and self.unseen_code.begin_profile()
         try:
             scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
         finally:
@@ -423,8 +435,9 @@ class Explorer:
     def _results(self) -> tuple[TaskResult, ...]:
         scheduler = self.scheduler
         tasks = [scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers]
-        raised = [TaskResult(True, None, error, is_callback=True) for error in self.registry.callback_errors]
-        return (*tasks, *raised)
+        for error in self.registry.callback_errors:
+            tasks.append(TaskResult(True, None, error, is_callback=True))
+        return tuple(tasks)
 
     def _execution(self, state: object, describer: Describer | None) -> Execution:
         scheduler, sites, held = self.scheduler, self.rewriter.site_table, self.registry.locks.held_at_end

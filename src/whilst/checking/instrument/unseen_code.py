@@ -6,8 +6,8 @@ through. So the interpreter says which code starts to run. What was not rewritte
 starts over; what can't be is kept, since a proof would not hold for it.
 
 From Python 3.12 on, `sys.monitoring` tells of each code object once. Before, a profile function is called at every
-call, which costs too much for a search: there it looks at the first executions of a check, and at every call of a C
-function of which nothing is known.
+call, which costs too much for a search: there it looks at executions in which a place of the code meets something of
+a kind for the first time, and at every call of a C function of which nothing is known.
 """
 
 from __future__ import annotations
@@ -43,18 +43,14 @@ class UnseenCode:
         self._tool = -1
         self._is_profiling = False
         self._met: set[tuple[str, str]] = set()
+        self.found: list[types.FunctionType] = []  # nobody knew of them, and they were let in
         self.has_learnt = False  # some was let in since this was last set back
         self.left: dict[str, None] = {}  # what could not be, in the order of its discovery
-
-    @property
-    def has_found(self) -> bool:
-        """Whether code ran that nobody knew of, and was let in."""
-        return bool(self._met)
 
     def start(self) -> None:
         """Look at what the calling thread runs, as far as a task runs there."""
         self._ident = _thread.get_ident()
-        self._met, self.left, self.has_learnt = set(), {}, False
+        self._met, self.found, self.left, self.has_learnt = set(), [], {}, False
         if _MONITORING is None:
             return
         free = [tool for tool in (3, 4) if _MONITORING.get_tool(tool) is None]
@@ -75,9 +71,14 @@ class UnseenCode:
 
     # ------------------------------------------------------------------ before Python 3.12
 
+    @property
+    def can_profile(self) -> bool:
+        """False if every call is looked at anyway, or somebody else has a profile function."""
+        return self._tool < 0 and not self._is_profiling and sys.getprofile() is None
+
     def begin_profile(self) -> bool:
-        """Look at every call from now on; False if that is done already, or somebody else has a profile function."""
-        if self._tool >= 0 or self._is_profiling or sys.getprofile() is not None:
+        """Look at every call from now on; False if it can't be, or need not."""
+        if not self.can_profile:
             return False
         self._is_profiling = True
         sys.setprofile(self._on_profile)
@@ -162,6 +163,7 @@ class UnseenCode:
             self._instrumentation.admit(function)
         if functions and name not in self._met:
             self._met.add(name)
+            self.found += functions
             self.has_learnt = True
         elif not self._is_nested(frame):
             self.left[f"{code.co_qualname} ({Path(code.co_filename).name}:{code.co_firstlineno})"] = None

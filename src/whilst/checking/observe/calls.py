@@ -51,6 +51,8 @@ class Calls:
         if self.access_log.step is not None:
             self.registry.steps.note_call(callee)
         kind = type(callee)
+        if kind not in site.how:
+            self.access_log.site_table.inform(site, kind, True)
         if kind is types.FunctionType:
             if id(callee) in self._models:
                 return functools.partial(self._models[id(callee)], self.registry, site)
@@ -82,6 +84,7 @@ class Calls:
         if self.scheduler.cur < 0:
             return manager
         kind = type(manager)
+        self.access_log.site_table.meet(site, kind)
         if self.access_log.step is not None:
             self.registry.steps.note_call(kind)
         make = self.registry.managers.get(kind) or self._managers.get(kind)

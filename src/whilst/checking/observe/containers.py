@@ -104,6 +104,7 @@ class Containers:
         """Something reads a container whole: truth, unpacking, formatting, a class pattern."""
         if type(thing) in ATOMS or self.scheduler.cur < 0:
             return
+        self.access_log.site_table.meet(site, type(thing))
         if site.name in _FORMATS:
             self.touch_all(site, self.contents(0, thing, _MAX_DEPTH), READS)
         elif self.holds(thing):
@@ -117,6 +118,7 @@ class Containers:
             return
         if self.scheduler.cur < 0:
             return
+        self.access_log.site_table.meet(site, (type(left), type(right)))
         touched = []
         for thing in (left, right):
             if type(thing) not in ATOMS:
@@ -130,6 +132,7 @@ class Containers:
             return
         if self.scheduler.cur < 0:
             return
+        self.access_log.site_table.meet(site, (type(left), type(right)))
         touched: list[tuple[int, Any, Any]] = []
         if self.holds(left):
             touched.append((1, left, None))

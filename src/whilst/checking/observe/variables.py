@@ -92,6 +92,7 @@ class Variables:
         if self.scheduler.cur < 0:
             return thing
         kind = type(thing)
+        self.access_log.site_table.meet(site, kind)
         if not self.containers.holds(thing):
             return thing
         if kind in _COROUTINES:

@@ -326,7 +326,9 @@ def _at_every_instruction(
             keys = explorer.known_site_keys() if explorer.has_asked_the_time else None  # see `Judge.begin`
             again = Explorer(program, limits, at_every_instruction=True, started=explorer.started, site_keys=keys)
             with explorer.suspended(), again as inner:
-                if keys is not None or explorer.unseen_code.has_found:
+                for function in explorer.unseen_code.found:
+                    inner.instrumentation.admit(function)
+                if keys is not None or explorer.unseen_code.found:
                     _warm_up(inner)
                 for kind in explorer.access_log.dropped:
                     inner.access_log.let_go(kind)

@@ -26,7 +26,7 @@ from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Operation, Sync
 from whilst.checking.engine.scheduler import Abort
 from whilst.checking.engine.sites import Site, SiteTemplate
-from whilst.checking.models.coroutines.steps import Steps, Touched, where
+from whilst.checking.models.coroutines.steps import Steps, Touched, is_of_asyncio, where
 from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting.cpython import Positions
 from whilst.inspecting.objects import module_of
@@ -340,25 +340,28 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         else:
             if not _ends_sleep(callback):
                 self._touch_loop()
-            self._soon.append(handle)
-            if not self._is_busy and self._task_of and getattr(callback, "__self__", None) is None:
-                self._run_soon()
+            is_step = isinstance(getattr(callback, "__self__", None), asyncio.Future)  # of a task that is being made
+            if is_step or not self._task_of or (self._is_busy and self._scheduler.cur in self.members):
+                self._soon.append(handle)
+            elif is_of_asyncio(callback):  # a thread has ended what is awaited, and it is said at once
+                self._run_one(handle)
+            else:
+                self._call_later_on_loop(handle)
         return handle
 
-    def _run_soon(self) -> None:
-        while self._soon:
-            self._run_one(self._soon.popleft())
+    def _call_later_on_loop(self, handle: asyncio.Handle) -> None:
+        if self._all_steps is not None:
+            self._all_steps.note_mixed()
+        self._handles[self._task_for_callbacks()].append(handle)
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
         """From a thread of the check: an event, and then the callback may run at any moment."""
         if self._scheduler.cur < 0 or self._scheduler.cur in self.members:
             return self.call_soon(callback, *args, context=context)
-        if self._all_steps is not None:
-            self._all_steps.note_mixed()
-        task = self._task_for_callbacks()
+        self._task_for_callbacks()
         handle = asyncio.Handle(callback, args, self, context)
         self._scheduler.step((2, id(self), None, self._site, _CALLBACK, Sync(Op.RELEASE, self._ready)))
-        self._handles.setdefault(task, deque()).append(handle)
+        self._call_later_on_loop(handle)
         return handle
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:

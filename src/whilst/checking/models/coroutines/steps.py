@@ -104,9 +104,7 @@ class Steps:
 
     def note_call(self, callee: Any) -> None:
         """The step calls something."""
-        module = module_of(callee)
-        owner = getattr(callee, "__self__", None)
-        if callee is not asyncio.sleep and (_is_asyncio(str(module)) or _is_asyncio(module_of(type(owner)))):
+        if callee is not asyncio.sleep and is_of_asyncio(callee):
             self.touch_loop()
             if getattr(callee, "__name__", "") in _ASKING:
                 self._records.append((_HANDED_OUT, -1, []))
@@ -158,6 +156,11 @@ def _conflicts(keys: dict[Any, tuple[set[str], set[str]]]) -> Iterator[tuple[str
 
 
 _EVENT_LOOP: Final = "whilst.checking.models.coroutines.eventloop"  # what stands in for the loop of asyncio
+
+
+def is_of_asyncio(function: Any) -> bool:
+    """Whether a function, or what it is a method of, is asyncio's own."""
+    return _is_asyncio(module_of(function)) or _is_asyncio(module_of(type(getattr(function, "__self__", None))))
 
 
 def _is_asyncio(module: str) -> bool:
