@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import mmap
+import random
 import threading
 from typing import Any
 
@@ -196,6 +197,20 @@ def test_random_switches_find_nothing_in_what_is_isolated() -> None:
         )
     assert report.random_executions == 20
     assert not report.hidden
+
+
+def draw_and_add(s: Counter) -> None:
+    random.Random(1).choice([1, 2])
+    for _ in range(3):
+        s.value += 1
+
+
+def test_random_schedules_ahead_of_a_long_search_draw_unwatched() -> None:
+    """The tasks draw as well: from then on the code of `random` is watched."""
+    with Explorer(Program(Counter, (draw_and_add, draw_and_add))) as explorer:
+        report = search(explorer, SearchConfig(is_symmetric=False, random_executions=0), lambda _: False)
+    assert report.executions > 64
+    assert report.guarantee is Guarantee.EVERY_INTERLEAVING
 
 
 def test_progress_is_told() -> None:

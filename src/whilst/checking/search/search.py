@@ -257,11 +257,11 @@ def _stop(strategy: Strategy, spent: _Spent, parallel: ParallelSearch | None) ->
 def _scout(spent: _Spent) -> bool:
     """Whether a few random schedules show that more places are shared. A search varies the end of an execution first:
     what only an early switch brings about it would come to late, to start over with all of it."""
-    draws = random.Random(spent.config.seed)  # noqa: S311  # repeatable on purpose
+    draw = random.Random(spent.config.seed).random  # noqa: S311  # repeatable on purpose; C code, as tasks run by now
     has_learnt = False
     for _ in range(_SCOUTS):
         spent.warm_up += 1
-        spent.explorer.execute(Plan(picker=lambda _task, enabled: draws.choice(enabled)))
+        spent.explorer.execute(Plan(picker=lambda _task, enabled: enabled[int(draw() * len(enabled))]))
         has_learnt = spent.explorer.learn() or has_learnt
     return has_learnt
 
