@@ -199,6 +199,20 @@ def test_random_switches_find_nothing_in_what_is_isolated() -> None:
     assert not report.hidden
 
 
+def add_in_between(s: Late) -> None:
+    value = s.value
+    s.value = value + 1
+    if s.value != value + 1:
+        s.more += 1
+
+
+def test_what_is_met_in_a_bounded_search_alone_leaves_the_search_as_it_is() -> None:
+    """An execution that meets something new is made once more to be looked at, which a picker would not survive."""
+    with Explorer(Program(Late, (add_in_between,) * 2)) as explorer:
+        report = search(explorer, SearchConfig(preemptions=1, random_executions=0), lambda _: False)
+    assert (report.guarantee, report.preemptions) == (Guarantee.PREEMPTIONS, 1)
+
+
 def draw_and_add(s: Counter) -> None:
     random.Random(1).choice([1, 2])
     for _ in range(3):

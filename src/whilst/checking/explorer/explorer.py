@@ -78,6 +78,7 @@ class Explorer:
         self._runs = 0
         self._last: Execution | None = None
         self._count_met = 0  # see `SiteTable`: as it was when an execution was last looked at call by call
+        self._must_look = True
         self.times_learnt = 0  # after how many executions `learn` was true
         self._had_gc = False
         self._process_wide = _process_wide()
@@ -332,14 +333,17 @@ class Explorer:
 
     def _execute(self, plan: Sequence[int], **how: Any) -> Execution:
         """Before Python 3.12 it is slow to look at all that runs (see `unseen_code`): this is done for the first
-        execution, and for any in which something was met for the first time, which is made once more for that."""
-        is_first = self._runs == 0
-        execution = self._execute_once(plan, is_looked_at=is_first, **how)
+        execution, and for any in which something was met for the first time, which is made once more for that. A
+        picker may not choose the same twice: then it is the next one that is looked at."""
+        is_looked_at, self._must_look = self._must_look, False
+        execution = self._execute_once(plan, is_looked_at=is_looked_at, **how)
         met = self.rewriter.site_table.count_met
         if met != self._count_met:
             self._count_met = met
-            if not is_first and self.unseen_code.can_profile:
-                return self._execute_once(plan, is_looked_at=True, **how)
+            if not is_looked_at and self.unseen_code.can_profile:
+                if self.scheduler.picker is None:
+                    return self._execute_once(plan, is_looked_at=True, **how)
+                self._must_look = True
         return execution
 
     def _execute_once(
