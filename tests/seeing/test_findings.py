@@ -218,7 +218,7 @@ def test_workers_that_end_together(made: Made) -> None:
 
 def test_handing_over_that_costs_more_than_the_calls(made: Made) -> None:
     sending = [
-        library("multiprocessing/connection.py", "Connection._send"),
+        library("multiprocessing/synchronize.py", "SemLock.acquire"),
         library("multiprocessing/queues.py", "Queue._feed"),
     ]
     made.thread((100, "off", waits_for_results(made)))

@@ -205,7 +205,7 @@ def _is_start(reason: Reason) -> bool:
 def _row(reason: Reason, sums: Sums) -> CauseRow:
     held = _holder_text(reason.holder, sums).removeprefix("held by ") if reason.holder else ""
     seconds = reason.length_ns / 1e9
-    where = sums.asked if reason.name in ("handing over", "pickling") else reason.where
+    where = sums.asked if reason.name in ("handing over", "pickling", "sending") else reason.where
     spot = sums.spot(where) or (f"program {reason.program}" if reason.program else "")
     return CauseRow(reason.text, reason.length_ns / max(sums.task_ns, 1), seconds, spot, held)
 

@@ -62,7 +62,7 @@ _TABLE: Final[tuple[_Rule, ...]] = (
     ("concurrent/futures/process.py", "join_executor_internals", "", "child", "", _I),
     ("concurrent/futures/process.py", "shutdown", "", "child", "shutdown", _C),
     ("concurrent/futures/_base.py", "result exception _result_or_cancel", "", "lock", "future", _C),
-    ("concurrent/futures/_base.py", "wait as_completed result_iterator", "", "lock", "future", _C),
+    ("concurrent/futures/_base.py", "wait as_completed result_iterator", "", "lock", "results", _C),
     ("process_executor.py", "_process_worker", "get", "queue", "", _I),
     ("process_executor.py", "wait_result_broken_or_wakeup join_executor_internals", "", "queue", "", _I),
     ("process_executor.py", "shutdown", "", "child", "shutdown", _C),
@@ -70,6 +70,7 @@ _TABLE: Final[tuple[_Rule, ...]] = (
     ("multiprocessing/pool.py", "worker", "get", "queue", "", _I),
     ("multiprocessing/pool.py", "_handle_workers _wait_for_updates _handle_tasks _handle_results", "", "queue", "", _I),
     ("multiprocessing/pool.py", "get wait next join", "", "lock", "result", _C),
+    ("multiprocessing/pool.py", "map starmap", "", "lock", "results", _C),
     ("multiprocessing/queues.py", "_feed", "nwait", "queue", "", _I),
     ("multiprocessing/queues.py", "get put", "", "queue", "", _T),
     ("multiprocessing/process.py", "join", "", "child", "join", _C),
@@ -304,7 +305,7 @@ def _import_around(stack: Stack, owned: Owned) -> Cause | None:
 @lru_cache(100_000)
 def work_name(stack: Stack, owned: Owned) -> str:
     """What work is for that is not the program's own: "import", or, for bringing calls to other processes and results
-    back, "pickling" or "handing over"; else ""."""
+    back, "pickling", "sending" or "handing over"; else ""."""
     library = []
     if any("importlib" in place.file for place in stack) and not _is_run(stack, owned):
         return "import"
@@ -314,6 +315,8 @@ def work_name(stack: Stack, owned: Owned) -> str:
         library.append(place)
     if not any(_rule_for_file(place.file) for place in library):
         return ""
+    if library[0].function in ("Connection._send", "Connection._recv"):
+        return "sending"
     called = {place.function.rpartition(".")[2] for place in library} | {callee_at(stack[0]).rpartition(".")[2]}
     return "pickling" if called & {"dumps", "loads", "dump", "load"} else "handing over"
 

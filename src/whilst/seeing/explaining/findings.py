@@ -20,7 +20,7 @@ from whilst.seeing.explaining.sources import callee_at
 
 _LEAST: Final = 0.12
 _AT_WORK: Final = ("work", "core", "gil")
-_PICKLED: Final = 0.2
+_BULK: Final = 0.6
 """Of all that handing over costs: beyond it, it is the values that cost, and else the calls."""
 _ALONE: Final = 1.25
 """As many tasks at most are in progress, on average, where nothing overlaps."""
@@ -114,7 +114,7 @@ def _one_by_one(sums: Sums) -> Iterator[Finding]:
     waits = [
         reason for reason in sums.around
         if reason.cause is not None and reason.cause.role is Role.COORDINATING
-        and reason.cause.kind in ("lock", "executor", "child") and reason.count >= 4
+        and reason.cause.text in ("lock:future", "lock:result", "executor", "child") and reason.count >= 4
     ]  # fmt: skip
     if not waits or sums.in_progress.mean > _ALONE or _overlap_of_workers(sums) > 0.05:
         return
@@ -143,20 +143,20 @@ def _overlap_of_workers(sums: Sums) -> float:
 
 def _handing_over(sums: Sums) -> Iterator[Finding]:
     """Bringing calls to processes, and results back, is most of the work."""
-    names = ("pickling", "handing over")
+    names = ("pickling", "sending", "handing over")
     reasons = [reason for reason in sums.reasons if reason.kind is Kind.WORK and reason.name in names]
     total = sum(reason.length_ns for reason in reasons)
     if len(sums.processes) < 2 or not total:
         return
     share = total / max(sums.work_ns, 1)
-    pickling = sum(reason.length_ns for reason in reasons if reason.name == "pickling")
+    bulk = sum(reason.length_ns for reason in reasons if reason.name != "handing over")
     others = {id(lane) for lane in sums.workers if lane.process is not sums.processes[0]}
     own = _longest_of(
         piece for lane in sums.workers if id(lane) in others for piece in lane.pieces if _is_own_work(piece, lane)
     )
     asked = sums.asked
     where = f", for {sums.spot(asked, is_short=True)}" if asked else ""
-    if pickling > _PICKLED * total:
+    if bulk > _BULK * total:
         what = "what is sent (pickled, written, read, unpickled) is large"
     else:
         what = "the calls are short: send them in larger chunks"

@@ -15,7 +15,7 @@ from whilst.seeing.explaining.courses import Course
 from whilst.seeing.explaining.holders import Holder, Track, Wait, holder_of, tracks_of
 from whilst.seeing.explaining.pieces import Lane, Piece, Process
 
-_HANDING_OVER = ("handing over", "pickling")
+_HANDING_OVER = ("handing over", "pickling", "sending")
 _EXPLAINED = ("lock", "queue", "loop")
 
 

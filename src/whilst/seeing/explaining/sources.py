@@ -58,8 +58,8 @@ def lock_taken_at(place: Place) -> str:
     for ending in (".acquire", ".__enter__", ".acquire_lock"):
         if name.endswith(ending):
             return name.removesuffix(ending)
-    # An `async with` that waits stands at no call: at the instruction that hands on what it awaits.
-    return "" if place.operation.startswith("CALL") else text_of_with(place)
+    # An `async with` that waits stands where it hands on what it awaits; a `with`, from 3.14 on, at a call of no name.
+    return "" if name and place.operation.startswith("CALL") else text_of_with(place)
 
 
 def locks_around(place: Place) -> frozenset[str]:

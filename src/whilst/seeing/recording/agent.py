@@ -37,7 +37,7 @@ _DEEPEST = 60
 _AGAIN = 20  # a thread seen twice at one place is walked again after so many looks
 _ASYNC_RUNS = {"base_events.py": "run_forever", "runners.py": "run"}
 _HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)
-_FORBIDDING = ("_interpreters", "_xxsubinterpreters")  # frames of another interpreter can't be looked at safely
+_INTERPRETERS = ("_interpreters", "_xxsubinterpreters")  # frames of another interpreter can't be looked at safely
 
 
 class _Log:
@@ -189,7 +189,10 @@ class Agent:
     def _look(self) -> None:
         now = monotonic_ns()
         log = self._log
-        if any(name in sys.modules for name in _FORBIDDING):
+        for name in _INTERPRETERS:
+            module = sys.modules.get(name)
+            if module is None or len(module.list_all()) < 2:
+                continue
             raise RuntimeError("the program uses sub-interpreters, whose frames can't be looked at safely")
         threads = getattr(sys.modules.get("threading"), "_active", {})
         me, seen, parts = _thread.get_ident(), self._seen, []
