@@ -29,6 +29,8 @@ from whilst.seeing.explaining.intervals import intervals, switches_by_sight
 
 _SHORT_WAKE_NS: Final = 300_000
 """Woken for no longer, with others at work, a thread got what it waited for, but not the GIL."""
+_TURN_NS: Final = 1_000_000
+"""Who holds the GIL gives it away after 5 ms if others want it; a shorter wait is more likely one of its own."""
 _AGENTS_NS: Final = 20_000_000
 _NEAR_NS: Final = 2_000_000_000
 """Seen waiting no further away, a thread is taken to have waited for the same in between."""
@@ -214,7 +216,8 @@ class _Reader:
             if what != BLOCKED:
                 yield Piece(start, end, Kind.HELD, Cause("core"), stack, own_place(stack, owned))
                 continue
-            cause = self._why(start, end, stack, sight == last_sight and woken_ns <= _SHORT_WAKE_NS)
+            is_woken_again = sight == last_sight and woken_ns <= _SHORT_WAKE_NS and end - start >= _TURN_NS
+            cause = self._why(start, end, stack, is_woken_again)
             if cause.role is Role.TASK and self._is_of_a_library(stack):
                 cause = replace(cause, role=Role.IDLE)
             last_sight = sight

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     Frames = list[tuple[CodeType, int]]
 
 _PERIOD_S = 0.005
+_ALONE_S = 0.01  # of a process of one thread, and where no thread holds up another, but a look would: without a GIL
 _FLUSH_FIRST_NS, _FLUSH_NS = 10_000_000, 100_000_000
 _LONGEST_S = 0.05
 _BUDGET = 40  # a period is at least so many times as long as a look takes: 2.5 % of a core, where many threads change
 _BEAT_NS = 1_000_000_000
-_FEWER_AFTER = 20_000  # looks; from then on they become rarer, so that a program may run for days
+_FEWER_AFTER = 4_000  # looks; from then on they become rarer, so that a program may run for days
 _DEEPEST = 60
 _AGAIN = 20  # a thread seen twice at one place is walked again after so many looks
 _ASYNC_RUNS = {"base_events.py": "run_forever", "runners.py": "run"}
@@ -161,7 +162,8 @@ class Agent:
                 self._look()
                 spent = thread_time_ns() - before
                 age_s = (monotonic_ns() - self._log.started_ns) / 1e9
-                period_s = max(_PERIOD_S, age_s / _FEWER_AFTER, spent * _BUDGET / 1e9)
+                usual_s = _PERIOD_S if len(self._seen) > 1 and _HAS_GIL() else _ALONE_S
+                period_s = max(usual_s, age_s / _FEWER_AFTER, spent * _BUDGET / 1e9)
                 if wake.acquire(True, min(period_s, _LONGEST_S)):
                     break
             self._log.flush(monotonic_ns(), is_last=True)

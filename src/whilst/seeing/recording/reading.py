@@ -11,7 +11,9 @@ from whilst.seeing.events import AgentLog, Place, SeenTask, SeenThread, Stack
 
 def read_logs(folder: Path) -> list[AgentLog]:
     """The logs of all processes that wrote into the folder, in order of their starts."""
-    logs = [log for path in folder.iterdir() if path.is_file() and (log := read_log(path.read_bytes())) is not None]
+    logs = [
+        log for path in folder.iterdir() if path.suffix != ".pyc" and (log := read_log(path.read_bytes())) is not None
+    ]
     return sorted(logs, key=lambda log: log.start_ns)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import py_compile
 import select
 import shutil
 import signal
@@ -89,7 +90,9 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def variables(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """What Python processes need to start an agent, whoever starts them."""
+    """What Python processes need to start an agent, whoever starts them: here, too, it is compiled for them."""
+    compiled = folder / f"agent.{sys.implementation.cache_tag}.pyc"
+    py_compile.compile(str(INJECT.parent / "agent.py"), str(compiled), quiet=2)
     paths = [str(INJECT), *filter(None, [environment.get("PYTHONPATH", "")])]
     return {"PYTHONPATH": os.pathsep.join(paths), FOLDER: str(folder)}
 

@@ -12,12 +12,16 @@ def _start():
     folder = os.environ.get("WHILST_TRACE_FOLDER", "")
     if not os.path.isdir(folder) or sys.version_info < (3, 11) or sys.implementation.name != "cpython":
         return
-    from importlib.machinery import SourceFileLoader
-    from types import ModuleType
-
+    external = sys.modules["_frozen_importlib_external"]  # importlib.machinery takes as long again
+    name = "_whilst_trace_agent"
     path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "agent.py")
-    module = ModuleType("_whilst_trace_agent")
-    exec(SourceFileLoader(module.__name__, path).get_code(module.__name__), module.__dict__)
+    compiled = os.path.join(folder, "agent.%s.pyc" % sys.implementation.cache_tag)
+    if os.path.isfile(compiled):
+        code = external.SourcelessFileLoader(name, compiled).get_code(name)
+    else:
+        code = external.SourceFileLoader(name, path).get_code(name)
+    module = type(sys)(name)
+    exec(code, module.__dict__)
     module.start(folder)
 
 
