@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from whilst.comparing import Comparison, compare
     from whilst.errors import (
         CheckError,
+        ClusterError,
         DayError,
         InterpreterEndingError,
         JournalError,
@@ -66,6 +67,7 @@ __version__: Final = "0.1.0"
 
 __all__ = [
     "CheckError",
+    "ClusterError",
     "Comparison",
     "Day",
     "DayError",
@@ -125,6 +127,7 @@ __all__ = [
 _HOMES: Final = {
     "whilst.errors": (
         "CheckError",
+        "ClusterError",
         "DayError",
         "JournalError",
         "InterpreterEndingError",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckError",
+    "ClusterError",
     "DayError",
     "InitializerError",
     "InterpreterEndingError",
@@ -55,6 +56,10 @@ class UnmeasuredError(WhilstError, ValueError):
 
 class MissingExtraError(WhilstError, ImportError):
     """An optional dependency is needed: the message names the extra to install."""
+
+
+class ClusterError(WhilstError, ConnectionError):
+    """A cluster can't make the calls: nobody answers, or what is there is not what is here."""
 
 
 class NotPicklableError(WhilstError, PicklingError, TypeError):

@@ -10,7 +10,11 @@ from whilst.running.options import Keywords
 
 PARTIAL = {"subinterpreters"}
 """Back ends that can't keep all of the contract; `tests/running/backends/` says what they keep."""
-OPENED = {name: traits for name, traits in BACKENDS.items() if traits.module and name not in PARTIAL}
+OPENED = {
+    name: traits
+    for name, traits in BACKENDS.items()
+    if traits.module and not traits.is_elsewhere and name not in PARTIAL
+}
 """The others that have something to open: whoever adds a back end to the registry has it tried here."""
 
 

@@ -9,7 +9,7 @@ from whilst.running.backends import BACKENDS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from os import PathLike
-    from typing import Literal, TypedDict
+    from typing import Any, Literal, TypedDict
 
     from whilst.model import Mode
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         progress: bool
         pilot: Literal["inline", "worker"]
         journal: str | PathLike[str] | None
+        on: Any
 
 else:
     Keywords = dict
@@ -52,6 +53,8 @@ class Options(Record):
         pilot: where mode="auto" makes the first calls: "inline", or in a "worker" where a crash is survived.
         journal: a file that remembers finished calls, so that a run that was killed goes on where it stopped. It holds
             pickles, so it is trusted like code, and refused if others may write it.
+        on: a Dask cluster that makes the calls: a `distributed.Client`, a cluster object, or an address as
+            "tcp://host:8786". It has to answer within timeout_s.
     """
 
     mode: str = "auto"
@@ -64,6 +67,7 @@ class Options(Record):
     progress: bool = False
     pilot: str = "inline"
     journal: str | PathLike[str] | None = None
+    on: Any = None
 
     @classmethod
     def of(cls, verb: str, keywords: Keywords) -> Options:
@@ -102,6 +106,10 @@ class Options(Record):
             _whole("seed", self.seed, None)
         if self.timeout_s is not None and not (isinstance(self.timeout_s, int | float) and self.timeout_s > 0):
             raise OptionsError(f"timeout_s must be a number of seconds, more than 0, got {self.timeout_s!r}.")
+        if self.on is not None and not (self.mode in {"auto", "parallel"} and self._may_be_elsewhere):
+            raise OptionsError(
+                f"on={self.on!r} makes calls in parallel on a cluster: leave out mode= and backend=, or leave out on=."
+            )
         modes = BACKENDS[self.backend].modes if self.backend in BACKENDS else MODES
         if self.mode != "auto" and self.mode not in modes:
             is_in = " or ".join(modes)
@@ -109,6 +117,10 @@ class Options(Record):
                 f"backend={self.backend!r} is {is_in}, not mode={str(self.mode)!r}; pass one of the two."
             )
         return self
+
+    @property
+    def _may_be_elsewhere(self) -> bool:
+        return self.backend is None or (self.backend in BACKENDS and BACKENDS[self.backend].is_elsewhere)
 
 
 _USUAL = Options()

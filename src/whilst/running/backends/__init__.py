@@ -32,6 +32,8 @@ class Traits(Record):
     """Calls are made in this process, on the caller's own objects."""
     is_remote: bool = False
     """Calls are made in processes of their own, which can be forked, limited and killed."""
+    is_elsewhere: bool = False
+    """Those are on other machines, to which one connects (`on`)."""
     shares_process: bool = False
     """Calls that overlap may do so in one process."""
     awaits: bool = False
@@ -82,6 +84,7 @@ BACKENDS: Final[dict[str, Traits]] = {
     "processes*eventloop": Traits(
         ("combined",), "processes", "ProcessBackend", _OF_PROCESSES, is_remote=True, shares_process=True, awaits=True
     ),
+    "dask": Traits(("parallel",), "dask", "DaskBackend", ("on",), "seat", is_remote=True, is_elsewhere=True),
     "subinterpreters": Traits(("parallel",), "subinterpreters", "SubinterpreterBackend", shares_process=True),
 }
 
@@ -128,6 +131,7 @@ def open_backend(config: BackendConfig, *, in_background: bool = False, keeps_or
         "overlaps": traits.awaits,
         "native_threads": config.native_threads,
         "memory_limit_bytes": config.memory_limit_bytes,
+        "on": config.on,
         "is_forked": config.is_forked,
         "in_thread": in_background or None,
         "keeps_order_of_output": keeps_order_of_output,

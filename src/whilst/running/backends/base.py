@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _queue import SimpleQueue
     from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from whilst.running.jobs import Batch, Event, Job
 else:
@@ -33,6 +33,8 @@ class BackendConfig(Record):
     """Threads that BLAS or OpenMP may use inside each worker process; None: as they like."""
     memory_limit_bytes: int | None = None
     """A worker process that has grown by more than this since its start is recycled between two batches."""
+    on: Any = None
+    """The connection to the cluster whose workers are meant."""
     is_forked: bool = False
     """Workers are forks of this program, all of them; otherwise all are clean processes (`process_role`)."""
 

@@ -27,6 +27,7 @@ from whilst.running.worker.parent.in_flight import InFlight
 from whilst.running.worker.parent.inherited_items import InheritedItems, are_light
 from whilst.running.worker.parent.machine_limits import machine_limit
 from whilst.running.worker.parent.resource_tracker import TrackerPipe
+from whilst.running.worker.parent.standard_streams import standard_output, stderr_tail
 from whilst.running.worker.parent.task_channel import TaskChannel
 from whilst.running.worker.transport import messages
 from whilst.running.worker.transport.messages import Spawn
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
     from whilst.running.worker.parent.fork_server_client import Served
 
-_TAIL_BYTES = 1 << 14
-_TAIL_LINES = 12
 _PATIENCE_S = 2.0
 """How long a `close` that does not kill waits for workers to end by themselves."""
 
@@ -63,18 +62,6 @@ class _Worker:
         self.in_flight.shares_main = starter is not None and starter.shares_main
         self.starter = starter
         self.is_ready = self.is_stopping = self.is_told_to_stop = self.has_ended = False
-
-    def stderr_tail(self) -> str:
-        """What was printed to `sys.stderr` last, and what came from outside Python (faulthandler, C, a child)."""
-        try:
-            size = os.fstat(self.stderr_fd).st_size
-            raw = os.pread(self.stderr_fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode("utf-8", "replace")
-        except OSError:
-            raw = ""
-        # A dump of faulthandler has the innermost call first: of that the head tells most, of all else the end.
-        said, mark, dump = raw.partition("Fatal Python error")
-        lines = (self.page.tail() + said).splitlines()[-_TAIL_LINES:]
-        return "\n".join([*lines, *(mark + dump).splitlines()[:_TAIL_LINES]])
 
     def close(self) -> None:
         self.writer.drop()
@@ -308,7 +295,7 @@ class ProcessBackend:
         if self._is_forked and self._channel.inherited is not None:
             spawn = spawn._replace(items=self._channel.inherited.items)
             worker.in_flight.has_items = True
-        worker.starter.start(spawn, (*fds, _standard_output(), self._tracker.writing_end()))
+        worker.starter.start(spawn, (*fds, standard_output(), self._tracker.writing_end()))
 
     def _watch_writing(self, worker: _Worker) -> None:
         if not worker.has_ended:
@@ -372,7 +359,7 @@ class ProcessBackend:
             pass
         self._unwatch(worker)
         del self._workers[worker.number]
-        tail = worker.stderr_tail()
+        tail = stderr_tail(worker.page, worker.stderr_fd)
         in_flight = worker.in_flight
         if not worker.is_ready and not in_flight.is_holding and not worker.is_stopping:
             message = f"A worker process could not be started: {reason}"
@@ -417,11 +404,3 @@ def _poll() -> select.poll:
     spec.loader.exec_module(unpatched)
     poll: select.poll = unpatched.poll()
     return poll
-
-
-def _standard_output() -> int:
-    """The descriptor 1 of this moment, whatever was redirected; the null device if it is closed."""
-    try:
-        return os.dup(1)
-    except OSError:
-        return os.open(os.devnull, os.O_WRONLY)

@@ -63,7 +63,7 @@ def usual_backend(mode: str, *, is_coroutine: bool) -> str:
 
 def has_no_mode(options: Options) -> bool:
     """Is it to be found out how calls are made that come one by one, by whom there is room for more workers?"""
-    is_open = options.backend is None and options.mode == "auto" and options.pilot == "inline"
+    is_open = options.backend is None and options.on is None and options.mode == "auto" and options.pilot == "inline"
     return is_open and not is_in_worker()
 
 
@@ -87,8 +87,10 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
     """
     reason = "as asked"
     if is_in_worker():
-        options = options._replace(mode="sequential", backend=None)
+        options = options._replace(mode="sequential", backend=None, on=None)
         reason = "inside a worker of another run, thus inline"
+    if options.on is not None or (options.backend is not None and traits_of(options.backend).is_elsewhere):
+        return _on_cluster(job, source, options, is_lazy=is_lazy)
     is_auto = options.backend is None and options.mode == "auto"
     if is_auto and job.how == "call" and source.length is None and options.pilot == "inline":
         # An Executor's. One of them may wait for another, which then must not wait for it in turn.
@@ -135,6 +137,22 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         is_timed=options.timeout_s is not None,
         is_lazy=is_lazy,
         caveats=Caveats(job, name, source, why_clean),
+    )
+
+
+def _on_cluster(job: Job, source: Source, options: Options, *, is_lazy: bool) -> Policy:
+    why_clean = "they are on other machines"
+    _refuse_replaced(job, why_clean)
+    from whilst.running.backends.dask import connect
+    from whilst.running.policies.caveats import Caveats
+    from whilst.running.policies.fixed import ClusterPolicy
+
+    return ClusterPolicy(
+        connect(options.on, options.timeout_s),
+        options.workers,
+        is_batched=options.timeout_s is None,
+        is_lazy=is_lazy,
+        caveats=Caveats(job, "dask", source, why_clean),
     )
 
 
@@ -214,6 +232,8 @@ def is_made_here(options: Options) -> bool:
 
 
 def _traits_for(options: Options) -> Traits:
+    if options.on is not None:
+        return traits_of("dask")
     return traits_of(options.backend or _BACKENDS.get(options.mode, _BACKENDS["concurrent"])[False])
 
 

@@ -23,7 +23,7 @@ from whilst.running.worker.child.serial import Serial
 from whilst.running.worker.child.styles import EndedCalls, LoadedBatch, LoadedJob, Style
 from whilst.running.worker.transport import messages, serialization
 from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead
-from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader
+from whilst.running.worker.transport.shared_memory import SegmentOwner, SegmentReader, Unshared
 from whilst.running.worker.transport.status_page import (
     AT_LOADING,
     AT_REST,
@@ -58,6 +58,7 @@ class Worker:
         *,
         is_guest: bool = False,
         items: Sequence[Any] = (),
+        is_far: bool = False,
     ) -> None:
         self.sock = sock
         self.page = page
@@ -76,7 +77,7 @@ class Worker:
         self._raw_jobs: dict[int, tuple[JobHead, Any]] = {}
         self._current: LoadedJob | None = None
         self._segments_in = SegmentReader()
-        self._segments_out = SegmentOwner()
+        self._segments_out = Unshared() if is_far else SegmentOwner()
         self._is_over = False
         self._lock = RLock()
 
@@ -318,7 +319,7 @@ def enter(spawn: messages.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> 
         page = StatusPage(page_fd, spawn.slots)
         os.close(page_fd)
         output = OutputCapture(page, stderr_fd)
-        worker = Worker(sock, page, output, spawn.memory_limit_bytes, items=spawn.items)
+        worker = Worker(sock, page, output, spawn.memory_limit_bytes, items=spawn.items, is_far=spawn.is_far)
         worker.style = _style(spawn, worker)
         output.install()
         process_role.is_worker = True

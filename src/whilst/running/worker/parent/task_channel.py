@@ -250,21 +250,31 @@ class TaskChannel:
             forgotten.append(next(iter(in_flight.jobs)))
             del in_flight.jobs[forgotten[-1]]
         in_flight.jobs[state.key] = cares
-        job, packed = state.job, state.packed(in_flight.shares_main)[0]
-        parcel = serialization.parcel(packed, in_flight.segments_out)
-        head = (
+        parcel = serialization.parcel(state.packed(in_flight.shares_main)[0], in_flight.segments_out)
+        surroundings = state.surroundings_for(in_flight.shares_main)
+        _write(writer, messages.JOB, self._job_head(state, parcel, surroundings, in_flight, forgotten), parcel)
+
+    def _job_head(
+        self,
+        state: PickledJob,
+        parcel: serialization.Parcel,
+        surroundings: bytes,
+        in_flight: InFlight,
+        forgotten: Sequence[int] = (),
+    ) -> tuple[Any, ...]:
+        job = state.job
+        return (
             state.key,
             job.how,
             job.is_coroutine,
             job.seed,
             job.stops_at_error,
             self._native_threads,
-            state.surroundings_for(in_flight.shares_main),
-            packed.shape,
+            surroundings,
+            state.packed(in_flight.shares_main)[0].shape,
             None if parcel.place is None else tuple(parcel.place),
             forgotten,
         )
-        _write(writer, messages.JOB, head, parcel)
 
     def _values(self, in_flight: InFlight, frame: Frame, answer: Answer) -> tuple[list[Any], dict[int, BaseException]]:
         stream, buffers = serialization.opened(answer.place, frame, in_flight.segments_in)

@@ -89,3 +89,5 @@ class Spawn(Record):
     memory_limit_bytes: int | None
     items: Sequence[Any] = ()
     """What a fork of the program finds in its memory and need not be sent."""
+    is_far: bool = False
+    """Its calls are for a program on another machine, with which no memory is shared."""

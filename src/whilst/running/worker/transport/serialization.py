@@ -17,7 +17,7 @@ from itertools import chain
 from whilst._light import Record
 from whilst.running.worker.transport import byvalue
 from whilst.running.worker.transport.functions import Sink
-from whilst.running.worker.transport.shared_memory import Place, private_copy
+from whilst.running.worker.transport.shared_memory import Inline, Place, private_copy
 from whilst.running.worker.transport.wire import INLINE_BYTES
 
 TYPE_CHECKING = False
@@ -50,8 +50,8 @@ class Packed(Record):
 class Parcel(Record):
     """What goes into a frame: either the payload itself, or the place where it lies with its descriptor."""
 
-    place: Place | None
-    payload: list[bytes]
+    place: Place | Inline | None
+    payload: list[Any]
     fd: int
 
 
@@ -228,6 +228,9 @@ def parcel(packed: Packed, segments_out: SegmentOwner) -> Parcel:
     """Decide how it travels, and put it into shared memory if that is the way."""
     if not packed.buffers and sum(map(len, packed.chunks)) <= INLINE_BYTES:
         return Parcel(None, packed.chunks, -1)
+    if not segments_out.is_shared:
+        sizes = [(sum(map(len, packed.chunks)), True), *((each.nbytes, each.readonly) for each in packed.buffers)]
+        return Parcel(Inline(tuple(sizes)), [*packed.chunks, *packed.buffers], -1)
     place, fd = segments_out.place(packed.chunks, packed.buffers)
     return Parcel(place, [], fd)
 
@@ -236,6 +239,8 @@ def opened(place: Place | None, frame: Frame, segments_in: SegmentReader) -> tup
     """The stream and its buffers, wherever they are."""
     if place is None:
         return frame.payload, []
+    if len(place) == len(Inline._fields):  # both arrive as plain tuples
+        return Inline(place[0]).open(frame.payload)  # type: ignore[arg-type]
     return segments_in.open(Place(*place), frame.fds)
 
 

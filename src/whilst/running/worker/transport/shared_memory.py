@@ -76,8 +76,28 @@ class _Segment:
             pass
 
 
+class Inline(Record):
+    """A payload that travels whole, its buffers behind it: of a frame for a process that shares no memory."""
+
+    sizes: tuple[tuple[int, bool], ...]
+    """(size, is read-only): of the payload itself, then of each buffer."""
+
+    def open(self, payload: memoryview) -> tuple[memoryview, list[memoryview]]:
+        """The payload and its buffers, which are copies: what they were read into is used again."""
+        parts: list[memoryview] = []
+        at = 0
+        for size, is_readonly in self.sizes:
+            part = payload[at : at + size]
+            at += size
+            parts.append(part if not parts else memoryview(bytes(part) if is_readonly else bytearray(part)))
+        return parts[0], parts[1:]
+
+
 class SegmentOwner:
     """The writing side: finds or makes a segment for what is to be sent."""
+
+    is_shared = True
+    """Who reads is on this machine."""
 
     def __init__(self) -> None:
         self._free: list[_Segment] = []
@@ -145,6 +165,12 @@ class SegmentOwner:
             raise
         self._next += 1
         return segment, fd
+
+
+class Unshared(SegmentOwner):
+    """The writing side where nobody who reads shares memory with this process."""
+
+    is_shared = False
 
 
 class SegmentReader:

@@ -47,6 +47,13 @@ def encode(kind: int, envelope: object, payload: Sequence[Any] = (), fd_count: i
     return b"".join((_HEADER.pack(kind, fd_count, len(head), size), head, *payload))
 
 
+def decode(data: bytes) -> Frame:
+    """A frame that arrived whole, and without descriptors."""
+    kind, _, head_size, _ = _HEADER.unpack_from(data)
+    view = memoryview(data)[_HEADER.size :]
+    return Frame(kind, loads(view[:head_size]), view[head_size:], ())
+
+
 def send_all(sock: socket, data: bytes, fds: Sequence[int] = ()) -> None:
     """Write a frame, waiting until the other side has room for it."""
     sent = _send_some(sock, data, fds, 0) if fds else sock.send(data)

@@ -1,0 +1,712 @@
+"""A Dask cluster: calls on other machines, with the promises that they keep here.
+
+Dask carries bytes, and decides nothing. A worker of ours is one *seat*: one thread of one Dask worker. Each frame for a
+worker process is one task, pinned to the seat's Dask worker (no other may run it, and none may run it twice), and
+brings back the frames that were answered: what the calls depend on, how errors, prints and large arrays travel and what
+is known of a dead process is that of worker processes on this machine (`worker.parent.task_channel`). What runs there
+is `worker.parent.dask_tasks`. A job is a task of its own, so that it travels to each Dask worker once, from a
+neighbour that has it, and can be made again when that one is lost.
+
+What is in the hands of a Dask worker that is gone counts as begun: nothing tells a dead one from one whose link is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+import uuid
+import weakref
+from _pickle import loads
+from _queue import Empty, SimpleQueue
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+
+from whilst._light import Record
+from whilst.errors import ClusterError, MissingExtraError
+from whilst.running.jobs import Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.worker.parent import dask_tasks, elsewhere
+from whilst.running.worker.parent.in_flight import InFlight
+from whilst.running.worker.parent.task_channel import TaskChannel
+from whilst.running.worker.transport import messages, serialization
+from whilst.running.worker.transport.shared_memory import Unshared
+from whilst.running.worker.transport.status_page import BEGUN, NOTHING, StatusPage
+from whilst.running.worker.transport.wire import Frame, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from whilst.running.jobs import Batch, Job
+    from whilst.running.worker.parent.pickled_job import PickledJob
+
+    Client = Any
+    Future = Any
+
+_ANSWERS_WITHIN_S = 10.0
+_LEAST_WAIT_S = 1.0
+_LOOK_EVERY_S = 1.0
+"""How often the cluster is asked who is there, besides what it tells by itself."""
+_PATIENCE_S = 60.0
+"""How long a run goes on without a single seat."""
+_CLOSES_WITHIN_S = 2.0
+_KNOWN_JOBS = 32
+_FAR = (1 << 63) - 1
+
+
+class Place(Record):
+    """A seat of the cluster that somebody may take."""
+
+    address: str
+    worker_id: str
+    """Of the very process: its address may be another's later."""
+    number: int
+
+
+class Cluster:
+    """A connection to a cluster, and who sits where in it. Made by `connect`; whoever has made it closes it."""
+
+    def __init__(self, client: Client, *, is_own: bool) -> None:
+        self.client = client
+        self._is_own = is_own
+        self._known: dict[str, tuple[str, int]] = {}
+        """By address: (id, threads)."""
+        self._free: deque[Place] = deque()
+        self._refused: dict[str, str] = {}
+        self._listeners: list[SimpleQueue[Any]] = []
+        self._looked_s = 0.0
+        self.address: str = client.scheduler.address
+
+    @property
+    def seats(self) -> int:
+        """How many there are now."""
+        return sum(threads for _, threads in list(self._known.values()))
+
+    @property
+    def description(self) -> str:
+        """Where calls are made, in words."""
+        workers = len(self._known)
+        return f"{self.seats} seats on {workers} Dask worker{'s' * (workers != 1)} of {self.address}"
+
+    def open(self, timeout_s: float) -> None:
+        """Find out who is there, and whether all of them can make our calls.
+
+        Raises:
+            ClusterError: it doesn't answer in time, or a worker can't.
+        """
+        try:
+            self.client.sync(self._refresh, callback_timeout=timeout_s)
+        except (TimeoutError, OSError) as error:
+            raise ClusterError(
+                f"The Dask cluster at {self.address} does not answer within {timeout_s:g} s. Is it up, and reached "
+                f"from here? Pass a larger timeout_s to wait longer."
+            ) from error
+        if self._refused:
+            raise ClusterError("; ".join(f"{address} {why}" for address, why in self._refused.items()))
+        _subscribe(self)
+
+    def listen(self, inbox: SimpleQueue[Any]) -> None:
+        """Have it told who comes and goes."""
+        self._listeners.append(inbox)
+
+    def unlisten(self, inbox: SimpleQueue[Any]) -> None:
+        """No more of that."""
+        with contextlib.suppress(ValueError):
+            self._listeners.remove(inbox)
+
+    def take(self) -> Place | None:
+        """A seat that nobody has; None if there is none now."""
+        while self._free:
+            place = self._free.popleft()
+            if self._known.get(place.address, ("",))[0] == place.worker_id:
+                return place
+        return None
+
+    def give_back(self, place: Place) -> None:
+        """Nobody sits there any more."""
+        self._free.append(place)
+
+    def look(self) -> None:
+        """Ask who is there, now and then: what comes of it is told."""
+        if time.monotonic() - self._looked_s > _LOOK_EVERY_S:
+            self._looked_s = time.monotonic()
+            self.client.loop.add_callback(self._look)
+
+    @property
+    def is_lost(self) -> bool:
+        """The client has no scheduler any more."""
+        return str(self.client.status) != "running"
+
+    def hear(self, event: Any) -> None:
+        """In Dask's thread: something has happened there."""
+        action = event.get("action") if isinstance(event, dict) else None
+        if action == "remove-worker":
+            self._gone(event["worker"])
+        elif action == "add-worker":
+            self.client.loop.add_callback(self._look)
+
+    def close(self) -> None:
+        """Let go of it, and end the client if it was made here."""
+        _unsubscribe(self)
+        self._listeners.clear()
+        if self._is_own:
+            self._is_own = False
+            self.client.close(timeout=_CLOSES_WITHIN_S)
+
+    async def _look(self) -> None:
+        with contextlib.suppress(Exception):  # what is lost is noticed by whoever waits for it
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        scheduler = self.client.scheduler
+        threads: dict[str, int] = await scheduler.ncores()
+        for address in [each for each in self._known if each not in threads]:
+            self._gone(address)
+        new = [each for each in threads if each not in self._known and each not in self._refused]
+        if not new:
+            return
+        ask: dict[str, Any] = {"workers": new, "on_error": "ignore"}
+        identities = await scheduler.broadcast(msg={"op": "identity"}, **ask)
+        versions = await scheduler.broadcast(msg={"op": "versions", "packages": ["whilst"]}, **ask)
+        for address in new:
+            if address not in identities or address not in versions or address in self._known:
+                continue
+            why = await self._why_refused(address, versions[address])
+            if why:
+                self._refused[address] = why
+                continue
+            worker_id = identities[address]["id"]
+            self._known[address] = (worker_id, threads[address])
+            self._free.extend(Place(address, worker_id, each) for each in range(threads[address]))
+        self._tell(("seats",))
+
+    async def _why_refused(self, address: str, versions: dict[str, Any]) -> str:
+        """Why calls can't be made by this Dask worker; "" if they can."""
+        here = dask_tasks.version()
+        packages = versions["packages"]
+        python = ".".join(packages["python"].split(".")[:2])
+        ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        if python != ours:
+            return f"runs Python {python}, and this program {ours}: bytes of functions mean something else there"
+        found = packages["whilst"]
+        if found is None:  # not installed as a package, which is not to say that it isn't there
+            answers = await self.client.run(dask_tasks.version, workers=[address], on_error="return")
+            found = answers.get(address)
+        if not isinstance(found, str):
+            return f"has no whilst: install whilst {here} there, as here"
+        if found != here:
+            return f"has whilst {found}, and this program {here}: install the same there"
+        return ""
+
+    def _gone(self, address: str) -> None:
+        self._refused.pop(address, None)
+        if self._known.pop(address, None) is not None:
+            self._tell(("gone", address))
+
+    def _tell(self, message: tuple[Any, ...]) -> None:
+        for inbox in list(self._listeners):
+            inbox.put(message)
+
+
+_heard_by: weakref.WeakKeyDictionary[Client, list[Cluster]] = weakref.WeakKeyDictionary()
+"""A client has one handler for what happens in its cluster; runs that use it at the same time share it."""
+_TOPIC = "all"
+
+
+def _subscribe(cluster: Cluster) -> None:
+    heard_by = _heard_by.setdefault(cluster.client, [])
+    heard_by.append(cluster)
+    if len(heard_by) == 1:
+
+        def hear(event: tuple[float, Any]) -> None:
+            for each in list(heard_by):
+                each.hear(event[1])
+
+        cluster.client.subscribe_topic(_TOPIC, hear)
+
+
+def _unsubscribe(cluster: Cluster) -> None:
+    heard_by = _heard_by.get(cluster.client, [])
+    if cluster in heard_by:
+        heard_by.remove(cluster)
+        if not heard_by and not cluster.is_lost:
+            with contextlib.suppress(ValueError):
+                cluster.client.unsubscribe_topic(_TOPIC)
+
+
+def connect(on: object, timeout_s: float | None) -> Cluster:
+    """Connect to a cluster.
+
+    Args:
+        on: a `distributed.Client`, a cluster object, an address, or None for the client that is current.
+        timeout_s: within which it has to answer: at least 1 s, at most 10.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+        ClusterError: it doesn't answer, or its workers can't make our calls.
+    """
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError as error:
+        raise MissingExtraError(
+            "Calls on a cluster need Dask, which is not installed. Run: pip install 'whilst[dask]'."
+        ) from error
+    patience_s = min(max(timeout_s or _ANSWERS_WITHIN_S, _LEAST_WAIT_S), _ANSWERS_WITHIN_S)
+    client: Client = on
+    is_own = False
+    try:
+        if on is None:
+            client = distributed.default_client()
+        elif not isinstance(on, distributed.Client):
+            if isinstance(on, str):
+                _ask_scheduler(on, patience_s)
+            client = distributed.Client(on, timeout=patience_s, set_as_default=False)
+            is_own = True
+    except ValueError as error:
+        raise ClusterError(
+            f"on={on!r} names no Dask cluster: pass a distributed.Client, a cluster, or an address as "
+            f"'tcp://host:8786'."
+        ) from error
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(
+            f"No Dask scheduler answers at {on} within {patience_s:g} s. Is it up, and reached from here?"
+        ) from error
+    if client.asynchronous:
+        raise ClusterError(f"{client!r} belongs to an event loop: pass one made without asynchronous=True.")
+    try:
+        cluster = Cluster(client, is_own=is_own)
+        cluster.open(patience_s)
+    except BaseException:
+        if is_own:
+            client.close(timeout=_CLOSES_WITHIN_S)
+        raise
+    return cluster
+
+
+def _ask_scheduler(address: str, timeout_s: float) -> None:
+    """See whether a scheduler answers: a client waits for ever for one that takes its connection and says nothing.
+
+    Raises:
+        OSError, ValueError, TimeoutError: none does in time, or this is no address.
+    """
+    distributed: Any = import_module("distributed")
+
+    async def ask() -> None:
+        security = distributed.Security().get_connection_args("client")
+        async with asyncio.timeout(timeout_s), distributed.rpc(address, connection_args=security) as scheduler:
+            await scheduler.ncores()
+
+    # In a thread of its own: this one may be running an event loop.
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(asyncio.run, ask()).result()
+
+
+class _Channel(TaskChannel):
+    """Jobs are data of the cluster, rather than sent to each worker."""
+
+    def __init__(self, send_job: Callable[[bytes], Future]) -> None:
+        super().__init__(None)
+        self._send_job = send_job
+        self._sent: dict[tuple[int, bool], Future] = {}
+
+    def _introduce(self, in_flight: InFlight, writer: Any, state: PickledJob) -> None:
+        key = (state.key, state.cares(False))
+        future = self._sent.get(key)
+        if future is None:
+            while len(self._sent) >= _KNOWN_JOBS:
+                self._sent.pop(next(iter(self._sent))).release()
+            parcel = serialization.parcel(state.packed(False)[0], in_flight.segments_out)
+            surroundings = elsewhere.for_elsewhere(state.surroundings_for(False))
+            head = self._job_head(state, parcel, surroundings, in_flight)
+            future = self._sent[key] = self._send_job(encode(messages.JOB, head, parcel.payload))
+        writer.job = future
+
+    def release(self) -> None:
+        """Let go of all jobs."""
+        for future in self._sent.values():
+            future.release()
+        self._sent.clear()
+
+
+class _FarPage(StatusPage):
+    """A status page as it was when its process ended."""
+
+    def __init__(self, words: list[int], kept: list[tuple[int, bytes]]) -> None:
+        self.words, self._copies, self.slots = words, kept, 1  # type: ignore[assignment]
+
+    def kept(self) -> Any:
+        yield from self._copies
+
+    def tail(self) -> str:
+        return ""
+
+    def close(self) -> None: ...
+
+    @classmethod
+    def with_begun(cls, serial: int) -> _FarPage:
+        words = [NOTHING] * 16
+        words[BEGUN] = serial
+        return cls(words, [])
+
+
+class _Seat:
+    """A worker: who sits there, and what it holds. Frames are written to it."""
+
+    def __init__(self, worker: int, place: Place, submit: Callable[[_Seat, bytes], None]) -> None:
+        self.worker, self.place = worker, place
+        self.in_flight = InFlight(worker, _FarPage.with_begun(NOTHING))
+        self.in_flight.segments_out = Unshared()
+        self.job: Future = None
+        """Of the next frame."""
+        self.tasks: dict[int, tuple[Future, int]] = {}
+        """By the first serial of the frame: the task, and when it was sent."""
+        self.begun_ns: dict[int, int] = {}
+        self.death: WorkerDied | None = None
+        """What has become of the calls of a process that died, while others that were sent are waited for."""
+        self.is_stopping = False
+        self._submit = submit
+
+    def write(self, data: bytes, fds: tuple[int, ...] = ()) -> None:
+        """As `FrameWriter.write`."""
+        del fds
+        self._submit(self, data)
+
+
+class DaskBackend:
+    """One worker is one thread of one Dask worker."""
+
+    name = "dask"
+    slots = 1
+    can_kill = True
+    overlaps = False
+    takes_early = False
+
+    def __init__(self, on: Cluster) -> None:
+        self._cluster, self._client = on, on.client
+        self._run = f"whilst-{uuid.uuid4().hex[:12]}"
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self._channel = _Channel(self._send_job)
+        self._queued: list[Event] = []
+        self._seats: dict[int, _Seat] = {}
+        self._starting: dict[int, float] = {}
+        self._count = 0
+        self._lost = ""
+        """Why nothing can be sent any more."""
+        self._is_open, self._is_listening = True, False
+        on.listen(self._inbox)
+
+    def inherit(self, job: Job, items: Sequence[object], changes_items: Callable[[object], bool]) -> None:
+        """Asked of forks alone."""
+
+    def start_worker(self, worker: int) -> None:
+        self._starting[worker] = time.monotonic()
+        self._find_places()
+
+    def send(self, worker: int, batch: Batch) -> None:
+        seat = self._seats.get(worker)
+        if seat is None:
+            self._add_to_death(worker, batch)
+        elif seat.death is not None:
+            self._channel.hold(seat.in_flight, batch)
+        else:
+            if batch.job.timeout_s is not None and not self._is_listening:
+                self._is_listening = True
+                self._client.subscribe_topic(self._run, lambda event: self._inbox.put(("begun", *event[1])))
+            self._queued += self._channel.send(seat.in_flight, seat, batch)  # type: ignore[arg-type]
+
+    def _add_to_death(self, worker: int, batch: Batch) -> None:
+        """It has died, and the one who sends has not seen the event yet: these have not begun either."""
+        self._channel.note_taken_back(batch.ids)
+        for index, event in enumerate(self._queued):
+            if isinstance(event, WorkerDied) and event.worker == worker:
+                self._queued[index] = event._replace(not_begun=(*event.not_begun, *batch.ids))
+                return
+            if isinstance(event, WorkerStopped) and event.worker == worker:
+                self._queued[index] = WorkerDied(worker, not_begun=tuple(batch.ids), exit_code=0)
+                return
+        self._queued.append(WorkerDied(worker, not_begun=tuple(batch.ids)))
+
+    def stop_worker(self, worker: int, *, kill: bool = False) -> None:
+        if self._starting.pop(worker, None) is not None:
+            self._queued.append(WorkerStopped(worker))
+            return
+        seat = self._seats.get(worker)
+        if seat is None:
+            return
+        seat.is_stopping = True
+        if kill:
+            self._lose_seat(seat, "ended as asked")
+        else:
+            self._settle(seat)
+
+    def running(self, worker: int) -> Sequence[tuple[int, int]]:
+        seat = self._seats.get(worker)
+        if seat is None:
+            return ()
+        units = ((seat.in_flight.find_unit(serial), start_ns) for serial, start_ns in seat.begun_ns.items())
+        return [(unit.ids[0], start_ns) for unit, start_ns in units if unit is not None and unit.has_open]
+
+    def recall(self, worker: int) -> Sequence[int]:
+        """Take back what was not sent. What was may have begun: a batch is short."""
+        seat = self._seats.get(worker)
+        if seat is None:
+            return ()
+        recalled, over = seat.in_flight.recall_waiting()
+        self._queued += [Finished(worker, batch.number, [], [], 0, 0) for batch in over]
+        self._channel.note_taken_back(recalled)
+        return recalled
+
+    def events(self, timeout_s: float | None) -> Sequence[Event]:
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        is_woken = False
+        while True:
+            left_s = _LOOK_EVERY_S if deadline is None else min(max(0.0, deadline - time.monotonic()), _LOOK_EVERY_S)
+            is_woken = self._take_in(0.0 if self._queued else left_s) or is_woken
+            self._look_around()
+            self._channel.replay_output(seat.in_flight for seat in self._seats.values())
+            if self._queued or is_woken or (deadline is not None and time.monotonic() >= deadline):
+                return self._take_events()
+
+    def wake(self) -> None:
+        self._inbox.put(None)
+
+    def close(self, *, kill: bool) -> None:
+        """What tasks are left is given up: whoever makes their calls notices, and ends its process."""
+        del kill  # a driver that can wait has waited before it closes
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._cluster.unlisten(self._inbox)
+        futures = [future for seat in self._seats.values() for future, _ in seat.tasks.values()]
+        if not self._cluster.is_lost:
+            if futures:
+                with contextlib.suppress(TimeoutError, OSError):
+                    self._client.sync(self._cancel, futures, callback_timeout=_CLOSES_WITHIN_S)
+            if self._is_listening:
+                self._client.unsubscribe_topic(self._run)
+        for seat in self._seats.values():
+            self._cluster.give_back(seat.place)
+        self._seats.clear()
+        self._channel.release()
+        self._channel.close()
+
+    # To the cluster.
+
+    def _send_job(self, data: bytes) -> Future:
+        self._count += 1
+        number, key = self._count, f"{self._run}-job-{self._count}"
+        return self._dispatch(dask_tasks.FarJob, self._run, number, data, key=key, priority=1)
+
+    def _submit(self, seat: _Seat, data: bytes) -> None:
+        first = seat.in_flight.units[-1].first_serial
+        self._count += 1
+        topic = self._run if self._is_listening else None
+        place = seat.place
+        future = self._dispatch(
+            dask_tasks.make_calls,
+            seat.job,
+            place.worker_id,
+            seat.worker,
+            topic,
+            data,
+            key=f"{self._run}-{self._count}",
+            workers=[place.address],
+            allow_other_workers=False,
+        )
+        seat.tasks[first] = future, time.perf_counter_ns()
+        self._client.loop.add_callback(self._follow, seat.worker, first, future)
+
+    def _dispatch(self, *call: Any, **keywords: Any) -> Future:
+        with import_module("dask.config").set({"distributed.admin.large-graph-warning-threshold": "1 PiB"}):
+            return self._client.submit(*call, pure=False, retries=0, **keywords)
+
+    async def _follow(self, worker: int, first: int, future: Future) -> None:
+        """In Dask's thread: wait for an answer."""
+        try:
+            result = await future
+        except asyncio.CancelledError as error:
+            result = error
+        except Exception as error:
+            result = error
+        self._inbox.put(("answer", worker, first, result))
+
+    async def _cancel(self, futures: Iterable[Future]) -> None:
+        with contextlib.suppress(Exception):  # without a connection there is nobody to tell
+            await self._client.cancel(list(futures), force=True)
+
+    # From it.
+
+    def _take_in(self, timeout_s: float) -> bool:
+        """Take in what has come; True if it was `wake`."""
+        is_woken = False
+        try:
+            message = self._inbox.get(block=timeout_s > 0, timeout=timeout_s or None)
+            while True:
+                if message is None:
+                    is_woken = True
+                else:
+                    self._handle(*message)
+                message = self._inbox.get(block=False)
+        except Empty:
+            return is_woken
+
+    def _handle(self, kind: str, *rest: Any) -> None:
+        if kind == "answer":
+            self._answered(*rest)
+        elif kind == "begun":
+            worker, serial = rest
+            if worker in self._seats:
+                self._seats[worker].begun_ns[serial] = time.perf_counter_ns()
+        elif kind == "gone":
+            for seat in [each for each in self._seats.values() if each.place.address == rest[0]]:
+                self._lose_seat(seat, f"the Dask worker {rest[0]} is gone")
+        else:
+            self._find_places()
+
+    def _look_around(self) -> None:
+        if self._cluster.is_lost:
+            self._lose_all(f"the Dask scheduler at {self._cluster.address} is gone, or its client was closed")
+            return
+        self._cluster.look()
+        self._find_places()
+        if self._starting and not self._seats:
+            now = time.monotonic()
+            if all(now - since > _PATIENCE_S for since in self._starting.values()):
+                self._fail_starting(f"The cluster at {self._cluster.address} has had no worker for {_PATIENCE_S:g} s.")
+
+    def _find_places(self) -> None:
+        if self._lost:
+            self._fail_starting(self._lost)
+        for worker in list(self._starting):
+            place = self._cluster.take()
+            if place is None:
+                return
+            del self._starting[worker]
+            self._seats[worker] = _Seat(worker, place, self._submit)
+            self._queued.append(WorkerReady(worker))
+
+    def _fail_starting(self, why: str) -> None:
+        for worker in self._starting:
+            self._queued.append(WorkerFailed(worker, ClusterError(f"{why} Start workers, or leave out on=.")))
+        self._starting.clear()
+
+    def _take_events(self) -> list[Event]:
+        """All there are, up to an end of a worker; that comes alone: see `ProcessBackend`."""
+        ends = (index for index, event in enumerate(self._queued) if type(event) in {WorkerDied, WorkerStopped})
+        first = next(ends, len(self._queued))
+        events, self._queued = self._queued[: first or 1], self._queued[first or 1 :]
+        return events
+
+    def _answered(self, worker: int, first: int, result: object) -> None:
+        seat = self._seats.get(worker)
+        if seat is None or first not in seat.tasks:
+            return
+        future, sent_ns = seat.tasks.pop(first)
+        seat.begun_ns.pop(first, None)
+        if isinstance(result, bytes):
+            future.release()
+            frames, offset_ns, death = loads(result)
+            here_ns = offset_ns - (time.time_ns() - time.perf_counter_ns())
+            for kind, envelope, payload in frames:
+                frame = Frame(kind, envelope, memoryview(payload), ())
+                events = self._channel.receive(seat.in_flight, seat, frame)  # type: ignore[arg-type]
+                self._queued += [_shifted(event, here_ns, sent_ns) for event in events]
+            if death is not None:
+                self._note_death(seat, first, death)
+        elif self._cluster.is_lost:
+            self._lose_all(f"the Dask scheduler at {self._cluster.address} is gone, or its client was closed")
+            return
+        else:
+            self._client.loop.add_callback(self._cancel, [future])
+            reason = f"its task was given up by Dask: {type(result).__name__} {result}"
+            self._note_death(seat, first, _unknown(_FarPage.with_begun(_FAR), reason))
+        self._settle(seat)
+
+    def _note_death(self, seat: _Seat, first: int, death: dask_tasks.Death) -> None:
+        """The process that was making the calls of this frame is dead: sort them, and leave all others be."""
+        in_flight = seat.in_flight
+        others = deque(unit for unit in in_flight.units if unit.first_serial != first)
+        waiting, in_flight.waiting = in_flight.waiting, deque()
+        in_flight.units = deque(unit for unit in in_flight.units if unit.first_serial == first)
+        in_flight.page = _FarPage(death.words, death.kept)
+        self._queued += self._channel.recover(in_flight)
+        fates = in_flight.sort_by_fate()
+        self._channel.suspect(fates.suspects)
+        in_flight.units, in_flight.waiting = others, waiting
+        before = seat.death or WorkerDied(seat.worker)
+        seat.death = WorkerDied(
+            seat.worker,
+            (*before.running, *fates.running),
+            (*before.not_begun, *fates.not_begun),
+            (*before.lost, *fates.lost),
+            death.exit_code,
+            death.tail,
+            death.reason,
+        )
+
+    def _settle(self, seat: _Seat) -> None:
+        """Say what has become of a seat, once nothing of it is under way."""
+        if seat.tasks:
+            return
+        if seat.death is not None:
+            recalled, _ = seat.in_flight.recall_waiting()
+            self._bury(seat, seat.death._replace(not_begun=(*seat.death.not_begun, *recalled)))
+        elif seat.is_stopping and not seat.in_flight.is_holding:
+            self._bury(seat, WorkerStopped(seat.worker))
+
+    def _bury(self, seat: _Seat, event: WorkerDied | WorkerStopped) -> None:
+        del self._seats[seat.worker]
+        self._cluster.give_back(seat.place)
+        if isinstance(event, WorkerDied):
+            self._channel.note_taken_back(event.not_begun)
+        seat.in_flight.close()
+        self._queued.append(event)
+
+    def _lose_seat(self, seat: _Seat, reason: str) -> None:
+        """All that was sent there may have begun, and nobody will tell."""
+        if seat.tasks and not self._cluster.is_lost:
+            # A dead worker's tasks would wait for one of its address.
+            self._client.loop.add_callback(self._cancel, [future for future, _ in seat.tasks.values()])
+        for first in list(seat.tasks):
+            del seat.tasks[first]
+            running = seat.begun_ns.pop(first, None)
+            page = _FarPage.with_begun(_FAR if running is None else first)
+            if running is not None:
+                page.words[8], page.words[9] = first, running
+            self._note_death(seat, first, _unknown(page, reason))
+        if seat.death is None:
+            seat.death = WorkerDied(seat.worker, reason=reason)
+        self._settle(seat)
+
+    def _lose_all(self, reason: str) -> None:
+        self._lost = f"{reason[0].upper()}{reason[1:]}."
+        for seat in list(self._seats.values()):
+            self._lose_seat(seat, reason)
+        self._fail_starting(self._lost)
+
+
+def _unknown(page: StatusPage, reason: str) -> dask_tasks.Death:
+    """What is said of a process of which nothing is known but this."""
+    return dask_tasks.Death(list(page.words), [], reason=reason)
+
+
+def _shifted(event: Event, by_ns: int, sent_ns: int) -> Event:
+    """An answer in the time of this machine's clock, whose offset to the other's is known as well as both are set."""
+    if not isinstance(event, Finished) or not event.end_ns:
+        return event
+    now_ns = time.perf_counter_ns()
+    if event.end_ns + by_ns > now_ns:
+        by_ns = now_ns - event.end_ns
+    by_ns = max(by_ns, sent_ns - event.start_ns)
+    if not by_ns:
+        return event
+    starts, ends = event.starts_ns, event.ends_ns
+    return event._replace(
+        start_ns=event.start_ns + by_ns,
+        end_ns=event.end_ns + by_ns,
+        starts_ns=None if starts is None else [each + by_ns for each in starts],
+        ends_ns=None if ends is None else [each + by_ns for each in ends],
+    )

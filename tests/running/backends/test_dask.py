@@ -1,0 +1,351 @@
+"""Calls on a cluster of two Dask workers: processes of their own, in other directories and environments."""
+
+from __future__ import annotations
+
+import _thread
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.running.backends import dask_calls as calls
+
+import whilst
+from whilst.errors import (
+    ClusterError,
+    MissingExtraError,
+    NotPicklableError,
+    TimeoutExceededError,
+    WorkerDiedError,
+)
+from whilst.running.jobs import Finished
+
+distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'whilst[dask]'")
+
+from whilst.running.backends import dask  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed.*")
+
+
+class Machines:
+    """Starts the processes of a cluster, each in a folder of its own, and ends them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        self._start("dask_scheduler", "--host", self.address, "--no-jupyter")
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        return self._start("dask_worker", self.address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1")
+
+    def _start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
+        folder = self._folder / f"{what}-{len(self._started)}"
+        folder.mkdir()
+        env = {**os.environ, "WHILST_TEST_WORKERS": "theirs", "WHILST_TEST_OWN": "theirs"}
+        command = [sys.executable, "-m", f"distributed.cli.{what}", *options, "--no-dashboard"]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in reversed(self._started):
+            process.kill()
+        for process in self._started:
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    machines = Machines(tmp_path_factory.mktemp("cluster"))
+    try:
+        machines.start_worker()
+        machines.start_worker()
+        yield machines
+    finally:
+        machines.end()
+
+
+@pytest.fixture(scope="module")
+def client(machines: Machines) -> Iterator[Any]:
+    client = distributed.Client(machines.address, timeout=60, set_as_default=False)
+    try:
+        client.wait_for_workers(2, timeout=120)
+        for _ in range(3):  # it keeps connections and threads
+            whilst.map(calls.square, range(40), on=client)
+            keys_of(client)
+        yield client
+    finally:
+        client.close()
+
+
+def keys_of(client: Any) -> list[str]:
+    """What the scheduler still has of ours, once what was let go of has had time to arrive."""
+    deadline = time.monotonic() + 10
+    while (keys := client.run_on_scheduler(_our_keys)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return keys
+
+
+def _our_keys(dask_scheduler: Any) -> list[str]:
+    return [key for key in dask_scheduler.tasks if str(key).startswith("whilst-")]
+
+
+_our_keys.__module__ = "__main__"  # goes by value
+
+
+def test_the_verbs_give_what_they_give_here(client: Any) -> None:
+    squares = [x * x for x in range(50)]
+    assert list(whilst.map(calls.square, range(50), on=client)) == squares
+    assert list(whilst.map(calls.square_later, range(50), on=client)) == squares
+    assert list(whilst.starmap(calls.add, [(1, 2), (3, 4)], on=client)) == [3, 7]
+    assert list(whilst.imap(calls.square, range(50), on=client)) == squares
+    assert sorted(whilst.imap_unordered(calls.square, range(50), on=client)) == squares
+    assert list(whilst.gather(partial(calls.add, 1, 2), lambda: "two", on=client)) == [3, "two"]
+    assert keys_of(client) == []
+
+
+def test_an_executor_has_its_calls_made_there(client: Any) -> None:
+    with whilst.Executor(on=client) as executor:
+        futures = [executor.submit(calls.add, x, b=1) for x in range(5)]
+        assert [future.result() for future in futures] == [1, 2, 3, 4, 5]
+        assert executor.submit(os.getpid).result() != os.getpid()
+
+
+def test_an_address_will_do_and_its_connection_is_closed(client: Any, machines: Machines) -> None:
+    assert list(whilst.map(calls.square, range(3), on=machines.address)) == [0, 1, 4]
+
+
+def test_the_decision_and_the_timeline_tell_where_calls_were_made(client: Any) -> None:
+    results = whilst.map(calls.square, range(20), on=client)
+    assert results.decision.backend == "dask"
+    assert "2 seats on 2 Dask workers" in results.decision.reason
+    assert {span.executor for span in results.timeline} <= {"seat 0", "seat 1"}
+
+
+def test_calls_find_what_surrounds_them_here(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHILST_TEST_OWN", "set by the program")
+    token = calls.variable.set("the caller's")
+    try:
+        found = whilst.map(calls.surroundings, range(4), on=client)
+    finally:
+        calls.variable.reset(token)
+    # What the program has set holds there; what it has not, the workers' machine decides. Dask is not in the process.
+    assert set(found) == {(str(tmp_path), "set by the program", "theirs", "the caller's", False)}
+
+
+def test_calls_speak_here_in_order(
+    client: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.warns(UserWarning, match="warned") as warned:
+        whilst.map(calls.say, range(10), on=client)
+    assert capsys.readouterr().out == "".join(f"printed {x}\n" for x in range(10))
+    assert [record.message for record in caplog.records] == [f"logged {x}" for x in range(10)]
+    assert [str(each.message) for each in warned] == [f"warned {x}" for x in range(10)]
+
+
+def test_seeded_draws_are_those_of_a_loop(client: Any) -> None:
+    there = whilst.map(calls.draw, range(10), seed=7, on=client)
+    assert list(there) == list(whilst.map(calls.draw, range(10), seed=7, mode="sequential"))
+
+
+def test_an_error_comes_back_with_its_note(client: Any) -> None:
+    with pytest.raises(LookupError, match="no seven") as raised:
+        whilst.map(calls.refuse_7, range(20), on=client)
+    assert raised.value.args == ("no seven", 7)
+    assert any("call 7" in note for note in raised.value.__notes__)
+    assert list(whilst.map(calls.refuse_7, range(7), on=client)) == list(range(7))
+    assert keys_of(client) == []
+
+
+def test_what_cannot_be_sent_back_is_named(client: Any) -> None:
+    with pytest.raises(NotPicklableError, match="result"):
+        whilst.map(calls.open_file, range(2), on=client)
+
+
+def test_large_arrays_and_functions_travel(client: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+    array = numpy.arange(200_000)
+    found = whilst.map(lambda x: array + x, [1, 2, 3], on=client)
+    assert all((each == array + x).all() for x, each in zip([1, 2, 3], found, strict=True))
+    found[0][0] = 5  # a copy of its own
+    doubled = whilst.map(lambda each: (each.__setitem__(0, 9), each)[1], [array, array], on=client)
+    assert [each[0] for each in doubled] == [9, 9]
+    assert array[0] == 0
+
+
+def test_endless_input_is_read_no_further_than_needed(client: Any) -> None:
+    drawn = itertools.count()
+    stream = whilst.imap(calls.square, drawn, on=client)
+    assert [next(stream) for _ in range(300)] == [x * x for x in range(300)]
+    stream.close()
+    assert next(drawn) < 100_000
+    assert keys_of(client) == []
+
+
+def test_a_journal_goes_on_from_there(client: Any, tmp_path: Path) -> None:
+    log, journal = tmp_path / "log", tmp_path / "journal"
+    for count in (4, 8):
+        assert list(whilst.map(partial(calls.note, log), range(count), journal=journal, on=client)) == list(
+            range(count)
+        )
+    assert Counter(log.read_text().split()) == Counter(map(str, range(8)))
+
+
+def test_a_process_that_ends_costs_the_call_that_ended_it(client: Any) -> None:
+    found = whilst.map(calls.leave_at_7, range(20), errors="return", on=client)
+    assert isinstance(found[7], WorkerDiedError)
+    assert "exit code 3 while it made this call" in str(found[7])
+    assert [x for x in found if not isinstance(x, WorkerDiedError)] == [x for x in range(20) if x != 7]
+
+
+def test_a_call_over_its_time_is_ended(client: Any) -> None:
+    found = whilst.map(calls.hang_at_3, range(6), timeout_s=0.5, errors="return", on=client)
+    assert isinstance(found[3], TimeoutExceededError)
+    assert [x for x in found if x is not found[3]] == [0, 1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_killed_worker_costs_what_it_held_and_nothing_is_made_twice_unasked(
+    client: Any, machines: Machines, tmp_path: Path, retries: int
+) -> None:
+    log = tmp_path / "log"
+    victim = machines.start_worker()
+    client.wait_for_workers(3, timeout=60)
+    killer = threading.Thread(target=_once_noted, args=(log, 12, victim.kill))
+    killer.start()
+    found = whilst.map(partial(calls.note, log), range(60), errors="return", retries=retries, on=client)
+    killer.join()
+    victim.wait()
+    lost = [x for x in found if isinstance(x, WorkerDiedError)]
+    assert [x for x in found if x not in lost] == [x for x, each in enumerate(found) if each not in lost]
+    made = Counter(log.read_text().split())
+    if retries:
+        assert not lost
+        assert set(made) == set(map(str, range(60)))
+    else:
+        assert max(made.values()) == 1
+        assert all("is gone" in str(each) for each in lost)
+        assert len(lost) < 30  # two batches of some 200 ms
+    assert keys_of(client) == []
+
+
+def _once_noted(log: Path, count: int, act: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if log.exists() and len(log.read_text().split()) >= count:
+            break
+        time.sleep(0.005)
+    act()
+
+
+def test_ctrl_c_ends_calls_there_too(client: Any, tmp_path: Path) -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        pytest.skip("somebody handles Ctrl-C")
+    log, counted = tmp_path / "log", []
+
+    def interrupt() -> None:
+        counted.append(len(log.read_text().split()))
+        _thread.interrupt_main()
+
+    thread = threading.Thread(target=_once_noted, args=(log, 12, interrupt))
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        whilst.map(partial(calls.note, log), range(2000), on=client)
+    thread.join()
+    assert keys_of(client) == []
+    left = _settled(lambda: len(log.read_text().split()))
+    assert left < 200
+
+
+def _settled(count: Callable[[], int]) -> int:
+    """The number, once it has been the same for a while."""
+    last = -1
+    while (now := count()) != last:
+        last = now
+        time.sleep(0.15)
+    return last
+
+
+def test_a_closed_client_is_one_named_error(client: Any, machines: Machines) -> None:
+    other = distributed.Client(machines.address, set_as_default=False)
+    stream = whilst.imap(calls.square, itertools.count(), on=other)
+    next(stream)
+    other.close()
+    with pytest.raises((WorkerDiedError, ClusterError), match="its client was closed"):
+        for _ in stream:
+            pass
+
+
+def test_another_whilst_is_refused(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask.dask_tasks, "version", lambda: "99.0")
+    with pytest.raises(ClusterError, match=r"has whilst .*, and this program 99.0"):
+        whilst.map(calls.square, range(3), on=client)
+
+
+def test_another_python_is_refused(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask, "sys", SimpleNamespace(version_info=(3, 99)))
+    with pytest.raises(ClusterError, match=r"runs Python 3.*, and this program 3.99"):
+        whilst.map(calls.square, range(3), on=client)
+
+
+def test_a_worker_without_whilst_is_refused(client: Any) -> None:
+    async def why() -> str:
+        cluster = dask.Cluster(SimpleNamespace(scheduler=client.scheduler, run=answer_nothing), is_own=False)
+        return await cluster._why_refused(
+            "there", {"packages": {"python": ".".join(map(str, sys.version_info)), "whilst": None}}
+        )
+
+    async def answer_nothing(*_: object, **__: object) -> dict[str, object]:
+        return {"there": ModuleNotFoundError("No module named 'whilst'")}
+
+    assert "has no whilst" in client.sync(why)
+
+
+def test_nobody_who_answers_is_an_error_in_time() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ClusterError, match="No Dask scheduler answers at"):
+            whilst.map(calls.square, range(3), on=address, timeout_s=1)
+
+
+def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingExtraError, match=r"whilst\[dask\]"):
+        whilst.map(calls.square, range(3), on="tcp://127.0.0.1:1")
+
+
+def test_what_names_no_cluster_is_refused() -> None:
+    with pytest.raises(ClusterError, match="names no Dask cluster"):
+        whilst.map(calls.square, range(3), on="nowhere://x")
+    with pytest.raises(whilst.running.options.OptionsError, match="leave out mode="):
+        whilst.map(calls.square, range(3), on="tcp://127.0.0.1:1", mode="concurrent")
+
+
+def test_an_answer_is_told_in_the_time_of_this_clock() -> None:
+    now = time.perf_counter_ns()
+    far = Finished(0, 0, [0], [0], 10, 30, starts_ns=[10], ends_ns=[30])
+    near = dask._shifted(far, 0, now)  # its clock stands far behind: no sooner than it was sent
+    assert (near.start_ns, near.end_ns, near.starts_ns, near.ends_ns) == (now, now + 20, [now], [now + 20])
+    late = dask._shifted(
+        far._replace(start_ns=now + 10**15, end_ns=now + 10**15 + 20, starts_ns=None, ends_ns=None), 0, now
+    )
+    assert late.end_ns - late.start_ns == 20
+    assert late.end_ns < now + 10**12
