@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
 import itertools
 import os
 import signal
@@ -85,12 +86,16 @@ def client(machines: Machines) -> Iterator[Any]:
     client = distributed.Client(machines.address, timeout=60, set_as_default=False)
     try:
         client.wait_for_workers(2, timeout=120)
-        for _ in range(3):  # it keeps connections and threads
-            whilst.map(calls.square, range(40), on=client)
-            keys_of(client)
+        client.sync(_open_connections, client)
+        whilst.map(calls.square, range(40), on=client)  # it keeps threads, too
         yield client
     finally:
         client.close()
+
+
+async def _open_connections(client: Any) -> None:
+    """A client keeps those that it has once needed: let it have all that a test will need at once."""
+    await asyncio.gather(*(client.scheduler.ncores() for _ in range(16)))
 
 
 def keys_of(client: Any) -> list[str]:
