@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from whilst.running.splitting.chunks import by, chunks
     from whilst.running.splitting.verdict import SplitReport, SplitVerdict
     from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
+    from whilst.seeing.advising.api import advise
     from whilst.seeing.api import trace
 
 __version__: Final = "0.1.0"
@@ -165,6 +166,7 @@ _HOMES: Final = {
     "whilst.running.executor.executor": ("Executor",),
     "whilst.running.verbs.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.results": ("Results",),
+    "whilst.seeing.advising.api": ("advise",),
     "whilst.seeing.api": ("trace",),
     "whilst.running.splitting.api": ("check_split", "divide", "reduce", "split"),
     "whilst.running.splitting.chunks": ("by", "chunks"),

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "plan": "How should this day be ordered, and what would more executors bring?",
     "show": "Draw a timeline that was saved as JSON.",
     "trace": "What does a program really do, and what holds it up?",
+    "advise": "Which loop of a script is worth changing, and how? Proved by running it.",
     "check": "Is the outcome the same in every interleaving?",
 }
 """Each name is a module of this room that holds a click command of the same name."""
@@ -63,6 +64,7 @@ def cli() -> None:
       whilst compare day.toml                  perform it, and compare with the plan
       whilst compare shop:fetch --items urls   your own function, in every mode
       whilst trace script.py                   what held it up, at which line
+      whilst advise script.py                  which loop to change, proved by running it
       whilst check bank.py::deposits           each and any interleaving
       whilst show timeline.json --html out.html
     """

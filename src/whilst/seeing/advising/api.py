@@ -1,0 +1,390 @@
+"""The verb `advise`: run a copy of a script, find the loops that cost, propose a change, and prove it by running it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from whilst.measuring.machine import look_at_machine
+from whilst.model import Mode, Profile
+from whilst.seeing.advising import agent
+from whilst.seeing.advising.advice import Advice, LoopAdvice
+from whilst.seeing.advising.edits import AdviseError, Asked, UnwritableError, diff, rewritten, timed
+from whilst.seeing.advising.judging import LOCKED, Choice, Safety, choose, profile_of, safety_of
+from whilst.seeing.advising.loops import Loop, loops_of
+from whilst.seeing.advising.runs import Outcome, Workshop
+from whilst.seeing.advising.splitting import Split, Whole, split
+from whilst.seeing.advising.uses import Program
+
+LEAST_GAIN: Final = 1.1
+"""So many times as fast must the whole script be, or the change is not worth it."""
+_LEAST_SHARE: Final = 0.1
+_MOST_LOOPS: Final = 8
+_MOST_PROBES: Final = 4
+_BRIEF_S: Final = 0.1
+_PROOFS: Final = 2
+_LONG: Final = 0.25
+"""Of all calls together, the share of one that the others have to wait for."""
+
+Progress = Callable[[str], None]
+
+
+def advise(
+    script: str | os.PathLike[str],
+    arguments: Sequence[str] = (),
+    *,
+    apply: bool = False,
+    stdin: bytes = b"",
+    timeout_s: float = 600.0,
+    allow_effects: bool = False,
+    on_progress: Progress | None = None,
+) -> Advice:
+    """Say which loops of a script to change, and prove it: the changed copy gives the same output, and is faster.
+
+    The script is run some eight times, on copies of its folder; the user's own files stay as they are.
+
+    Args:
+        script: a Python script; `arguments` and `stdin` are what it is given in every run.
+        apply: write the change, if it was proved; the text as it was is kept beside it.
+        timeout_s: seconds that one run may take.
+        allow_effects: let it change files outside its folder, as it would by itself.
+        on_progress: told what is being done.
+    Returns:
+        An `Advice`: `loops`, each with what it is and why, `diff`, and `show()`.
+    Raises:
+        AdviseError: there is no such script, it is no Python, or its folder is too large to be copied.
+    """
+    with Workshop(
+        os.fspath(script), arguments, stdin=stdin, timeout_s=timeout_s, allows_effects=allow_effects
+    ) as workshop:
+        source = read_script(workshop.script)
+        advisor = _Advisor(workshop, source, os.fspath(script), on_progress or _say_nothing)
+        advice = advisor.advise()
+        if apply and advice.is_proved:
+            backup = write_change(workshop.script, source, advisor.text)
+            advice = replace(advice, applied_to=os.fspath(script), backup=backup)
+    return advice
+
+
+def _say_nothing(text: str) -> None:
+    """Nobody wants to be told."""
+    del text
+
+
+def read_script(path: Path) -> str:
+    """Return the text of a script.
+
+    Raises:
+        AdviseError: it is no Python text in UTF-8.
+    """
+    if path.suffix == ".ipynb":
+        raise AdviseError(f"{path.name} is a notebook; save it as a script first (jupyter nbconvert --to script).")
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            source = file.read()
+        compile(source, str(path), "exec", dont_inherit=True)
+    except UnicodeDecodeError as error:
+        raise AdviseError(f"{path.name} is no text in UTF-8 ({error.reason} at byte {error.start}).") from error
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise AdviseError(
+            f"{path.name} is no Python {sys.version_info[0]}.{sys.version_info[1]}{line}: {error}"
+        ) from error
+    if source.startswith("\ufeff"):
+        raise AdviseError(f"{path.name} begins with a byte order mark; save it without.")
+    return source
+
+
+def write_change(path: Path, before: str, after: str) -> str:
+    """Write the changed text; return the path of the copy of the old one.
+
+    Raises:
+        AdviseError: the script was changed meanwhile.
+    """
+    if path.read_bytes() != before.encode():
+        raise AdviseError(f"{path.name} was changed while it was tried; run it again.")
+    backup = path.with_name(f"{path.name}.before-whilst")
+    number = 1
+    while backup.exists():
+        number += 1
+        backup = path.with_name(f"{path.name}.before-whilst-{number}")
+    shutil.copy2(path, backup)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(after.encode())
+    shutil.copymode(path, name)
+    Path(name).replace(path)
+    return str(backup)
+
+
+@dataclass
+class _Advisor:
+    """One script, and what the runs have told so far. `text` is its text with the changes proved by now."""
+
+    workshop: Workshop
+    source: str
+    name: str
+    tell: Progress
+    text: str = ""
+    accepted: list[tuple[Split, Choice, bool]] = field(default_factory=list)
+    """Each split with how it is to be run, and whether what it goes over can be gone over twice."""
+    base: list[Outcome] = field(default_factory=list)
+    changed: list[Outcome] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    is_comparable: bool = False
+    probes: int = 0
+
+    def __post_init__(self) -> None:
+        self.text = self.source
+        self.tree = ast.parse(self.source)
+        self.program = Program(self.tree)
+        self.loops = loops_of(self.tree, self.source)
+        self.machine = look_at_machine()
+
+    def advise(self) -> Advice:
+        self.tell("running it, with its loops timed")
+        outcome, report = self.workshop.look(timed(self.source, self.loops))
+        if why := why_not_run(outcome, report, self.workshop.timeout_s):
+            return Advice(self.name, (), remarks=(why,), is_runnable=False)
+        self.tell("running it as it is, twice")
+        self.base = [self.workshop.run(), self.workshop.run()]
+        difference = self.base[0].difference(self.base[1])
+        self.is_comparable = not difference
+        if difference:
+            self.remarks.append(
+                f"It does not do the same when it is run again ({difference}): it can't be compared with a changed copy, "
+                "so that no change can be proved. Times, random numbers without a seed or answers from elsewhere do that."
+            )
+        if report["programs"]:
+            self.remarks.append(
+                f"It starts other programs ({report['programs'][0]}); what these change is not watched."
+            )
+        hot = self._hot(report)
+        if self.seconds < _BRIEF_S or not hot:
+            brief = f"It runs for {self.seconds:.2g} s in all: there is nothing to be gained."
+            none = "It has no loop that takes a tenth of its time."
+            self.remarks.append(brief if self.seconds < _BRIEF_S else none)
+            return self._result(())
+        found = [self._judge(loop, noted, report["seconds"]) for loop, noted in hot]
+        return self._result(tuple(each for each in found if each is not None))
+
+    @property
+    def seconds(self) -> float:
+        """Of the script as it is."""
+        return min(outcome.seconds for outcome in self.base)
+
+    def _result(self, loops: tuple[LoopAdvice, ...]) -> Advice:
+        shown = diff(self.source, self.text, Path(self.name).name) if self.accepted else ""
+        changed_s = min((outcome.seconds for outcome in self.changed), default=None) if self.accepted else None
+        return Advice(self.name, loops, shown, self.seconds, changed_s, tuple(self.remarks))
+
+    def _hot(self, report: Mapping[str, Any]) -> list[tuple[Loop, Mapping[str, Any]]]:
+        """The loops that take a tenth of the time, outer ones before those that run within them."""
+        total_ns = max(1.0, report["seconds"] * 1e9)
+        hot = []
+        for loop in self.loops:
+            noted = report["loops"].get(str(loop.number))
+            if noted is not None and noted["wall_ns"] >= _LEAST_SHARE * total_ns:
+                hot.append((loop, noted))
+        hot.sort(key=lambda each: (len(each[1]["within"]), -each[1]["wall_ns"]))
+        return hot[:_MOST_LOOPS]
+
+    def _judge(self, loop: Loop, noted: Mapping[str, Any], total_s: float) -> LoopAdvice | None:
+        """What is to be said of one loop; None where a change of one around it is proved already."""
+        done = [each.loop for each, _, _ in self.accepted]
+        if any(loop.is_within(other) or other.is_within(loop) or other.number in noted["within"] for other in done):
+            return None
+        found = split(loop, self.program)
+        advice = LoopAdvice(
+            line=loop.line,
+            last_line=loop.last_line,
+            text=loop.text,
+            share=min(1.0, noted["wall_ns"] / 1e9 / max(total_s, 1e-9)),
+            items=noted["items"],
+            courses=noted["courses"],
+            kind=found.kind,  # type: ignore[arg-type]
+            why=found.why if isinstance(found, Whole) else found.carried,
+        )
+        if isinstance(found, Whole):
+            return replace(advice, verdict="Leave it." if found.kind == "carried" else "Nothing is advised.")
+        advice = replace(advice, notes=found.notes)
+        if self.probes >= _MOST_PROBES:
+            return replace(advice, kind="unknown", verdict="It was not looked into: others cost more.")
+        self.probes += 1
+        return self._try(found, advice)
+
+    def _try(self, found: Split, advice: LoopAdvice) -> LoopAdvice:
+        """Look into the calls of a stage; if they may be made at once, have the change proved."""
+        self.tell(f"looking into the calls of the loop in line {advice.line}")
+        try:
+            outcome, report = self.workshop.look(self._with(found, _asking(agent.PROBE, found)))
+        except UnwritableError as error:
+            return replace(advice, kind="unknown", verdict=f"It can't be changed as it stands: {error}.")
+        probe = report.get("probes", {}).get(str(found.loop.number))
+        if probe is None:
+            return replace(advice, kind="unknown", why="its calls were not seen", verdict="Nothing is advised.")
+        if self.is_comparable and (difference := self.base[0].difference(outcome)):
+            why = f"with its calls apart from the rest it does not do the same: {difference}"
+            return replace(advice, kind="unknown", why=why, verdict="Nothing is advised.")
+        profile = profile_of(probe)
+        safety = safety_of(found, probe, profile)
+        advice = _with_safety(advice, safety, profile)
+        if safety.threads and safety.processes:
+            kind = "unknown" if not safety.is_known else _kind_without(advice.kind, safety)
+            return replace(advice, kind=kind, why=safety.threads, verdict="Nothing is advised.")  # type: ignore[arg-type]
+        assert profile is not None
+        calls_s = self._calls_s(found, advice, probe)
+        choices, why = choose(profile, probe, safety, self.machine, calls_s)
+        if probe["calls"] > 3 and probe["longest_s"] > _LONG * calls_s:
+            note = f"its longest call takes {probe['longest_s']:.2g} s of {calls_s:.2g} s: begin with it, or divide it"
+            advice = replace(advice, notes=(*advice.notes, note))
+        kept_s = 0.0 if found.loop.is_of_pool else max(0.0, advice.share * self.seconds - calls_s)
+        return self._choose(found, advice, choices, why, probe, kept_s)
+
+    def _calls_s(self, found: Split, advice: LoopAdvice, probe: Mapping[str, Any]) -> float:
+        """Seconds that the calls of the stage take, one after the other."""
+        if probe["plain_calls"] >= 3:
+            total = float(probe["plain_s"] / probe["plain_calls"] * probe["calls"])
+        else:
+            total = float(probe["total_s"])
+        return total if found.loop.is_of_pool else min(total, advice.share * self.seconds)
+
+    def _choose(
+        self,
+        found: Split,
+        advice: LoopAdvice,
+        choices: Sequence[Choice],
+        why: str,
+        probe: Mapping[str, Any],
+        kept_s: float,
+    ) -> LoopAdvice:
+        loop_s = advice.share * self.seconds
+        verdict = f"Leave it: {why}." if why else "Leave it."
+        for choice in choices:
+            around_s = max(0.0, self.seconds - loop_s + kept_s)
+            gains = tuple(self.seconds / (around_s + each) for each in (choice.seconds, choice.high_s, choice.low_s))
+            predicted = (gains[0], gains[1], gains[2])
+            if gains[0] < LEAST_GAIN:
+                if advice.predicted is None:
+                    advice = replace(advice, predicted=predicted)
+                    verdict = f"Leave it: {_in_words(choice)} would make the script {gains[0]:.2f} times as fast."
+                continue
+            if not self.is_comparable:
+                verdict = f"Perhaps {_in_words(choice)}; it can't be proved, since two runs are not the same."
+                return replace(advice, predicted=predicted, verdict=verdict)
+            proved, refusal = self._prove(found, choice, bool(probe["can_repeat"]))
+            if proved is not None:
+                said = (
+                    f"{_in_words(choice)[0].upper()}{_in_words(choice)[1:]}: {proved:.1f} times as fast, same output."
+                )
+                return replace(
+                    advice, mode=str(choice.mode), executors=choice.executors, predicted=predicted, measured=proved,
+                    is_proved=True, verdict=said,
+                )  # fmt: skip
+            advice = replace(advice, predicted=predicted)
+            verdict = f"{_in_words(choice)[0].upper()}{_in_words(choice)[1:]}: dropped, {refusal}."
+            if not refusal.startswith("it was"):
+                return replace(advice, kind="unknown", why=refusal, verdict=verdict)
+        return replace(advice, verdict=verdict)
+
+    def _prove(self, found: Split, choice: Choice, can_repeat: bool) -> tuple[float | None, str]:
+        """Run the change; return how many times as fast it is, or None and why it is dropped."""
+        line = found.loop.line
+        self.tell(f"line {line}: making its calls in another order")
+        outcome, _ = self.workshop.look(self._with(found, _asking(agent.REVERSED, found)))
+        if difference := self.base[0].difference(outcome):
+            return None, f"with its calls in another order it does not do the same: {difference}"
+        candidate = [*self.accepted, (found, choice, can_repeat)]
+        try:
+            text = self._changed(candidate)
+        except UnwritableError as error:
+            return None, f"it can't be written: {error}"
+        self.tell(f"line {line}: running it with {_in_words(choice)}, and as it is, in turn")
+        runs: list[Outcome] = []
+        for _ in range(_PROOFS):
+            runs.append(self.workshop.run(text))
+            if difference := self.base[0].difference(runs[-1]):
+                return None, f"it does not do the same: {difference}"
+            self.base.append(self.workshop.run())
+        now_s = min(outcome.seconds for outcome in runs)
+        # Held against the quickest run of all that came before: a busy machine must not make a change look good.
+        before_s = min(outcome.seconds for outcome in (self.changed or self.base))
+        if before_s / now_s < LEAST_GAIN:
+            return None, f"it was {before_s / now_s:.2f} times as fast when it was run"
+        self.accepted, self.changed, self.text = candidate, runs, text
+        return before_s / now_s, ""
+
+    def _with(self, found: Split, asked: Asked) -> str:
+        return rewritten(self.source, self.tree, [found], lambda _: asked, imports=False)
+
+    def _changed(self, candidate: Sequence[tuple[Split, Choice, bool]]) -> str:
+        how = {id(found): (choice, can_repeat) for found, choice, can_repeat in candidate}
+
+        def ask(found: Split) -> Asked:
+            choice, can_repeat = how[id(found)]
+            options = f', mode="{choice.mode}", workers={choice.executors}'
+            return Asked("whilst.imap(", options, repeats=can_repeat)
+
+        return rewritten(self.source, self.tree, [found for found, _, _ in candidate], ask, imports=True)
+
+
+def _asking(hook: str, found: Split) -> Asked:
+    number = found.loop.number
+    call = f"{hook}({number}, "
+    return Asked(
+        call, "", repeats=False, items_call=f"{agent.ITEMS}({number}, ", star_call=call, star_options=", star=True"
+    )
+
+
+def why_not_run(outcome: Outcome, report: Mapping[str, Any], timeout_s: float) -> str:
+    """Why a script can't be advised on, by its first run; "" if it can."""
+    if report.get("outside"):
+        return (
+            f"It changes a file outside its folder, {report['outside'][0]}, and was kept from it. "
+            "If that is all right, pass --allow-effects (allow_effects=True)."
+        )
+    if outcome.has_timed_out:
+        return f"It did not end within {timeout_s:g} s; give it less to do, or more time with --timeout."
+    if not report:
+        how = (
+            f"was ended by signal {-outcome.exit_code}"
+            if outcome.exit_code < 0
+            else f"ended itself ({outcome.exit_code})"
+        )
+        return f"It {how} before anything could be noted: {outcome.last_words or 'without a word'}."
+    ended = str(report["ended"])
+    if ended.startswith("EOFError"):
+        return "It asks for input, and has none: give it with --stdin FILE (stdin=b'…')."
+    if ended not in ("returned", "exited"):
+        return f"It raises {ended}; there is nothing to advise until it runs."
+    return ""
+
+
+def _with_safety(advice: LoopAdvice, safety: Safety, profile: Profile | None) -> LoopAdvice:
+    asyncio = safety.threads
+    notes = advice.notes
+    if profile is not None:
+        if not asyncio and (profile.wait_s or 0.0) < 0.2 * profile.wall_s:
+            asyncio = "its calls are at work, and an event loop overlaps waits only"
+        locked = (profile.locked_s or 0.0) / profile.wall_s if profile.wall_s else 0.0
+        if locked > LOCKED:
+            share = f"{100 * min(locked, 1.0):.0f} %"
+            notes = (*notes, f"its calls hold a lock for {share} of their time: hold it only around what it protects")
+    return replace(advice, no_threads=safety.threads, no_processes=safety.processes, no_asyncio=asyncio, notes=notes)
+
+
+def _kind_without(kind: str, safety: Safety) -> str:
+    """A stage that changes what others see is not known to be independent."""
+    del safety
+    return "unknown" if kind in ("independent", "reduction", "pipeline") else kind
+
+
+def _in_words(choice: Choice) -> str:
+    return f"{choice.executors} {'threads' if choice.mode is Mode.CONCURRENT else 'processes'}"
