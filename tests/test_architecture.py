@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "planning": {"model"},
     "checking": {"model", "inspecting"},
     "showing": {"model"},
-    "seeing": {"model", "inspecting", "measuring"},
+    "seeing": {"model", "inspecting", "measuring", "planning", "running"},
     "running": {"model", "inspecting", "measuring", "planning"},
     "comparing": {"model", "inspecting", "measuring", "planning", "running"},
     "cli": {"model", "inspecting", "measuring", "planning", "running", "comparing", "checking", "showing", "seeing"},
@@ -51,7 +51,7 @@ MAY_IMPORT_WITHIN: dict[str, dict[str, set[str]]] = {
         "splitting": {"verbs", "policies", "core"},
     },
     "comparing": {"days": set()},
-    "seeing": {"recording": set(), "explaining": set()},
+    "seeing": {"recording": set(), "explaining": set(), "advising": set()},
     "checking": {
         "engine": set(),
         "instrument": {"engine"},

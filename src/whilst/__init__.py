@@ -2,7 +2,7 @@
 
 The verbs: `map`, `imap`, `imap_unordered`, `starmap`, `gather` and `Executor` run; `reduce` divides one task, where
 `chunks` cuts it; `compare` shows what each mode would have given; `plan` orders a day on paper; `trace` shows what a
-program really does; `check` and `check_sql` try each and any interleaving.
+program really does, `advise` what to change in it; `check` and `check_sql` try each and any interleaving.
 
 Everything here is loaded when it is first used, so that `import whilst` costs next to nothing.
 """
@@ -101,6 +101,7 @@ __all__ = [
     "Verdict",
     "WhilstError",
     "WorkerDiedError",
+    "advise",
     "by",
     "check",
     "check_operations",

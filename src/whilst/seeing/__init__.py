@@ -1,5 +1,7 @@
 """See what a program really does: what was in progress, what at work, and what held it up, by which line.
 
+`advising` is a room of its own: which loop of a script to change.
+
 From the outside in: `api` holds the verb. In `recording`, a `recorder` runs a program and drains the system's clock
 (`perf`, else `schedstat`), while an `agent` in each of its processes notes where its threads and tasks stand; of that
 `reading` makes `events`. From there on, in `explaining`, all is pure: `pieces` says what each thread did when, with

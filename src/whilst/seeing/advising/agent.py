@@ -1,6 +1,6 @@
 """Runs in the process of a copy of the script: times its loops, looks into the calls of stages, keeps it in its folder.
 
-Started by `runs`, which reads the report that this writes; the copy's text calls what `LOOP` and the names below it name.
+Started by `runs`, which reads the report that this writes. The copy's text calls what `LOOP` and its like name.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,14 +119,12 @@ class Agent:
         noted = self._of(number)
         noted["courses"] += 1
         watch = _Watch(fn, "star" if star else "item", items, noted) if noted["courses"] == 1 else None
+        call: Callable[[Any], Any] = partial(_apply, fn) if star else fn
         for index, item in enumerate(items):
             is_watched = watch is not None and watch.wants(index)
-            make = watch.call if is_watched and watch is not None else None
+            make = partial(watch.call, index) if is_watched and watch is not None else call
             start = time.perf_counter()
-            if make is None:
-                result = fn(*item) if star else fn(item)
-            else:
-                result = make(index, item)
+            result = make(item)
             took = time.perf_counter() - start
             noted["calls"] += 1
             noted["total_s"] += took
@@ -181,6 +180,10 @@ class Agent:
         if "__pycache__" in real:
             return True
         return _is_in(real, self.temporary) and not _is_in(real, self.original)
+
+
+def _apply(fn: Callable[..., Any], arguments: Any) -> Any:
+    return fn(*arguments)
 
 
 class _Watch:

@@ -159,8 +159,9 @@ class _Advisor:
         self.is_comparable = not difference
         if difference:
             self.remarks.append(
-                f"It does not do the same when it is run again ({difference}): it can't be compared with a changed copy, "
-                "so that no change can be proved. Times, random numbers without a seed or answers from elsewhere do that."
+                f"It does not do the same when it is run again ({difference}): a changed copy can't be held against "
+                "it, so that no change can be proved. Times, random numbers without a seed, or answers from elsewhere "
+                "do that."
             )
         if report["programs"]:
             self.remarks.append(

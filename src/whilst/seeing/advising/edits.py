@@ -338,14 +338,13 @@ def _without_pools(source: str) -> str:
         if isinstance(around, ast.With) and len(around.items) == 1 and _is_unused_pool(around.items[0], tree):
             if around.body[0].lineno <= around.lineno or _spans_lines(around):
                 continue
-            first, last = around.body[0].lineno, around.end_lineno or around.lineno
-            outer, inner = text.indent(around.lineno), text.indent(first)
-            edits = [(text.line_start(around.lineno), text.line_start(first), "")]
-            for line in range(first, last + 1):
+            outer, inner = text.indent(around.lineno), text.indent(around.body[0].lineno)
+            header_end = around.items[0].optional_vars.end_lineno or around.lineno  # type: ignore[union-attr]
+            edits = [(text.line_start(around.lineno), text.line_start(header_end + 1), "")]
+            for line in range(header_end + 1, (around.end_lineno or header_end) + 1):
                 if text.lines[line - 1].decode().startswith(inner):
                     start = text.line_start(line)
                     edits.append((start, start + len(inner.encode()), outer))
-            edits[0:2] = [(edits[0][0], edits[1][1], outer)]
             return _without_pools(_without_import(text.changed(edits)))
     return source
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import whilst
+from whilst import errors
 from whilst.seeing.advising.edits import AdviseError
 
 _LEFT_OUT: Final = frozenset(
@@ -172,7 +172,7 @@ class Workshop:
     def _start(self, command: list[str]) -> tuple[float, int, bytes, bytes, bool]:
         within = self._cwd == self.original or self.original in self._cwd.parents
         cwd = self.copy / self._cwd.relative_to(self.original) if within else self._cwd
-        root = str(Path(whilst.__file__).parent.parent)
+        root = str(Path(errors.__file__).parent.parent)
         path = os.environ.get("PYTHONPATH", "")
         env = {
             **os.environ, "PYTHONPATH": f"{path}{os.pathsep}{root}" if path else root, "PYTHONDONTWRITEBYTECODE": "1",

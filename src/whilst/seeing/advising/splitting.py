@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from whilst.seeing.advising.loops import DRAINS, FunctionNode, Loop, pools_of
-from whilst.seeing.advising.uses import QUIET, Program, Uses, is_builtin, place_of, uses_of
+from whilst.seeing.advising.uses import QUIET, Program, Uses, is_builtin, own_names, place_of, uses_of
 
 _HEAVY_BUILTINS: Final = frozenset({"sum", "sorted", "map", "filter", "any", "all", "pow", "min", "max"})
 
@@ -162,6 +162,8 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
     if rest:
         free_changes = {place for place in whole.changes if place not in made}
         pulled = list(_pullable(rest[0], stored - made, free_changes, program))
+        if any(_is_heavy(each) for each in stage):
+            pulled = [each for each in pulled if not _shared_write(program, uses_of([each], program.modules))]
     notes = tuple(_notes(rest))
     if not pulled and not any(_is_heavy(each) for each in stage):
         return _without_stage(loop, body, targets, stored, program, stopped)
@@ -185,7 +187,7 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
     if (own.output or reached.output) and (left.output or left_reached.output):
         first, second = own.output or reached.output, left.output or left_reached.output
         return Whole(loop, "unknown", f"lines {first} and {second} both print, and would no longer take turns")
-    changed = {**left.changes, **left.passed}
+    changed = {**left.roots, **left.changes, **left.passed}
     made_names = made - targets
     needed = [name for name in whole.stores if name in made_names and (name in left.loads or name in outside)]
     kind, carried = _kind_of(rest, made, stored)
@@ -219,6 +221,9 @@ def _prefix(
         after = uses_of(body[position + 1 :], program.modules).loads
         read_later = {*after, *_read_outside(loop, program)}
         why, bound = _why_not_staged(statement, made, stored, read_later, program)
+        shared = _shared_write(program, uses_of([statement], program.modules))
+        if shared and any(_is_heavy(each) for each in stage):
+            why = shared  # better a smaller stage than one whose calls change what others see
         if why:
             return stage, made, why
         stage.append(statement)
@@ -356,6 +361,8 @@ def _value_of(rest: Sequence[ast.stmt], carried: set[str], program: Program) -> 
             pass
         case _:
             return None
+    if not any(isinstance(each, ast.Subscript | ast.Attribute | ast.Call) for each in ast.walk(value)):
+        return None  # nothing is made smaller
     uses = uses_of([value], program.modules)
     is_free = not set(uses.loads) & carried and not uses.changes and not uses.output and not uses.stores
     return value if is_free and not _escaping_expression(value) else None
@@ -413,11 +420,15 @@ def _leaves(body: Sequence[ast.stmt]) -> int:
     for node in _own_level(body):
         if isinstance(node, ast.Break):
             return node.lineno
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Return):
-                return node.lineno
-    return 0
+    return next((node.lineno for node in _own_scope(body) if isinstance(node, ast.Return)), 0)
+
+
+def _own_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """All nodes, without those of functions and classes defined among them."""
+    for node in nodes:
+        if not isinstance(node, FunctionNode | ast.Lambda | ast.ClassDef):
+            yield node
+            yield from _own_scope(ast.iter_child_nodes(node))
 
 
 def _escaping(statement: ast.stmt) -> bool:
@@ -463,6 +474,10 @@ def _conflict(own: Uses, reached: Uses, left: Uses, left_reached: Uses, made: se
     for place, line in changed.items():
         if place in reads and place not in made:
             return f"{place.removeprefix('.')}, read in line {reads[place]}, is changed in line {line}"
+    used = {**own.bare, **reached.bare}
+    for name, line in {**left.roots, **left_reached.roots}.items():
+        if name in used and name not in made:
+            return f"{name}, used in line {used[name]}, is changed in line {line}"
     for place, line in {**left.passed, **left_reached.passed}.items():
         if place in reads and place not in made and not is_builtin(place):
             return f"{place.removeprefix('.')}, read in line {reads[place]}, may be changed in line {line}"
@@ -482,13 +497,19 @@ def _first(text: str, places: dict[str, int]) -> str:
 
 def _read_outside(loop: Loop, program: Program) -> set[str]:
     """Names that code beyond the loop reads: what the last item left in them must be there."""
-    inside = set(map(id, ast.walk(loop.node)))
     scope = program.tree if isinstance(loop.scope, ast.Module) else loop.scope
-    return {
-        node.id
-        for node in ast.walk(scope)
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store) and id(node) not in inside
-    }
+    return set(_read_in(scope.body, loop.node, frozenset()))
+
+
+def _read_in(nodes: Iterable[ast.AST], leave_out: ast.AST, own: frozenset[str]) -> Iterator[str]:
+    """The variables that code reads, without those that are a function's own."""
+    for node in nodes:
+        if node is leave_out:
+            continue
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store) and node.id not in own:
+            yield node.id
+        inner = own | own_names(node) if isinstance(node, FunctionNode) else own
+        yield from _read_in(ast.iter_child_nodes(node), leave_out, inner)
 
 
 # ----------------------------------------------------------------------------------------------------------- what kind

@@ -16,23 +16,35 @@ from typing import Final
 from whilst.seeing.advising.loops import FunctionNode
 
 CHANGING: Final = frozenset(
-    "append add extend insert update setdefault pop popitem popleft appendleft extendleft remove discard clear sort "
-    "reverse write writelines put put_nowait subtract rotate".split()
-)
+    {
+        "append", "add", "extend", "insert", "update", "setdefault", "pop", "popitem", "popleft", "appendleft",
+        "extendleft", "remove", "discard", "clear", "sort", "reverse", "write", "writelines", "put", "put_nowait",
+        "subtract", "rotate",
+    }
+)  # fmt: skip
 """Methods that change what they belong to, whatever container or file it is."""
 READING: Final = frozenset(
-    "get items keys values copy index count join split rsplit splitlines strip lstrip rstrip startswith endswith format "
-    "lower upper title replace encode decode find partition rpartition isdigit isalpha most_common match search "
-    "findall finditer fullmatch sub group groups exists is_file is_dir with_suffix with_name read_text read_bytes".split()
-)
+    {
+        "get", "items", "keys", "values", "copy", "index", "count", "join", "split", "rsplit", "splitlines", "strip",
+        "lstrip", "rstrip", "startswith", "endswith", "format", "lower", "upper", "title", "replace", "encode",
+        "decode", "find", "partition", "rpartition", "isdigit", "isalpha", "most_common", "match", "search", "findall",
+        "finditer", "fullmatch", "sub", "group", "groups", "exists", "is_file", "is_dir", "with_suffix", "with_name",
+        "read_text", "read_bytes",
+    }
+)  # fmt: skip
 QUIET: Final = frozenset(
-    "len str int float range abs round isinstance issubclass repr enumerate zip type id bool tuple list dict set "
-    "frozenset min max sum sorted reversed any all format print ord chr hash divmod pow bytes map filter iter".split()
-)
+    {
+        "len", "str", "int", "float", "range", "abs", "round", "isinstance", "issubclass", "repr", "enumerate", "zip",
+        "type", "id", "bool", "tuple", "list", "dict", "set", "frozenset", "min", "max", "sum", "sorted", "reversed",
+        "any", "all", "format", "print", "ord", "chr", "hash", "divmod", "pow", "bytes", "map", "filter", "iter",
+    }
+)  # fmt: skip
 """Built-in functions that change nothing that they are given."""
 OUTPUT: Final = frozenset({"print", "input"})
-ODD: Final = frozenset("exec eval locals globals vars setattr delattr __import__ breakpoint".split())
-PROCESS_WIDE: Final = frozenset("chdir seed setstate environ putenv umask setrecursionlimit setlocale".split())
+ODD: Final = frozenset({"exec", "eval", "locals", "globals", "vars", "setattr", "delattr", "__import__", "breakpoint"})
+PROCESS_WIDE: Final = frozenset(
+    {"chdir", "seed", "setstate", "environ", "putenv", "umask", "setrecursionlimit", "setlocale"}
+)
 
 
 @dataclass
@@ -44,6 +56,10 @@ class Uses:
     """Variables that are bound."""
     changes: dict[str, int] = field(default_factory=dict)
     """Places whose object is changed: an element or an attribute is set, a method that changes is called."""
+    roots: dict[str, int] = field(default_factory=dict)
+    """Variables of whose object an attribute, however deep, is changed."""
+    bare: dict[str, int] = field(default_factory=dict)
+    """Variables whose object itself is used, not only an attribute of it."""
     passed: dict[str, int] = field(default_factory=dict)
     """Places that something unknown is given, or is called on: it may change them."""
     output: int = 0
@@ -54,7 +70,7 @@ class Uses:
     def add(self, other: Uses) -> None:
         for mine, its in (
             (self.loads, other.loads), (self.stores, other.stores), (self.changes, other.changes),
-            (self.passed, other.passed),
+            (self.passed, other.passed), (self.roots, other.roots), (self.bare, other.bare),
         ):  # fmt: skip
             for place, line in its.items():
                 mine.setdefault(place, line)
@@ -77,11 +93,13 @@ class _Visitor(ast.NodeVisitor):
         self._modules = modules
         self._bound: list[set[str]] = []
 
-    def visit_Name(self, node: ast.Name) -> None:
+    def visit_Name(self, node: ast.Name, *, is_owner: bool = False) -> None:
         if any(node.id in bound for bound in self._bound):
             return
         if isinstance(node.ctx, ast.Load):
             self.uses.loads.setdefault(node.id, node.lineno)
+            if not is_owner:
+                self.uses.bare.setdefault(node.id, node.lineno)
             if node.id in ODD:
                 self._note_odd(f"{node.id}() in line {node.lineno}")
         else:
@@ -90,12 +108,14 @@ class _Visitor(ast.NodeVisitor):
                 self._note_odd(f"del in line {node.lineno}")
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        self.visit(node.value)
-        place = f".{node.attr}"
-        if isinstance(node.ctx, ast.Load):
-            self.uses.loads.setdefault(place, node.lineno)
+        if isinstance(node.value, ast.Name):
+            self.visit_Name(node.value, is_owner=True)
         else:
-            self.uses.changes.setdefault(place, node.lineno)
+            self.visit(node.value)
+        if isinstance(node.ctx, ast.Load):
+            self.uses.loads.setdefault(f".{node.attr}", node.lineno)
+        else:
+            self._change(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self.generic_visit(node)
@@ -139,6 +159,8 @@ class _Visitor(ast.NodeVisitor):
         place = place_of(node)
         if place is not None and not any(place in bound for bound in self._bound):
             self.uses.changes.setdefault(place, node.lineno)
+            if (root := _root(node)) and place.startswith("."):
+                self.uses.roots.setdefault(root, node.lineno)
 
     def _pass(self, nodes: Iterable[ast.expr], line: int) -> None:
         for node in nodes:
@@ -212,7 +234,7 @@ def _as_loaded(target: ast.expr) -> ast.expr:
 
 
 def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Attribute):
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
 
@@ -269,24 +291,36 @@ class Program:
     def _outside_of(self, function: FunctionNode) -> Uses:
         """What a function uses that is not its own: variables of others, and attributes of whatever."""
         uses = uses_of(function.body, self.modules)
-        declared = {
-            name for node in ast.walk(function) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
-        }
-        own = {arg.arg for arg in ast.walk(function.args) if isinstance(arg, ast.arg)}
-        for node in ast.walk(function):  # of nested functions, too: a name that one of them binds is nobody else's
-            if isinstance(node, FunctionNode) and node is not function:
-                own |= {arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg)} | {node.name}
-        own |= {
-            node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        }
-        own -= declared
+        own = own_names(function)
+        declared = _declared_in(function)
 
         def outside(places: dict[str, int]) -> dict[str, int]:
             return {place: line for place, line in places.items() if place not in own}
 
         changes = {**outside(uses.changes), **{name: uses.stores[name] for name in declared if name in uses.stores}}
         odd = "" if uses.odd.startswith(("global", "nonlocal", "yield", "the definition")) else uses.odd
-        return Uses(outside(uses.loads), {}, changes, outside(uses.passed), uses.output, odd)
+        return Uses(
+            loads=outside(uses.loads), changes=changes, roots=outside(uses.roots), bare=outside(uses.bare),
+            passed=outside(uses.passed), output=uses.output, odd=odd,
+        )  # fmt: skip
+
+
+def own_names(function: FunctionNode) -> frozenset[str]:
+    """The variables of a function, those of functions within it included."""
+    own: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.arg):
+            own.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+        elif isinstance(node, FunctionNode) and node is not function:
+            own.add(node.name)
+    return frozenset(own - _declared_in(function))
+
+
+def _declared_in(function: FunctionNode) -> set[str]:
+    """Names that are somebody else's by a `global` or `nonlocal`."""
+    return {name for node in ast.walk(function) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
 
 
 def _modules_of(tree: ast.Module) -> frozenset[str]:
