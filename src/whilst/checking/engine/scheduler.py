@@ -17,7 +17,7 @@ import _thread
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from typing import Any, Final
 
@@ -25,15 +25,14 @@ from greenlet import getcurrent, greenlet
 
 from whilst.checking.engine.events import Op, Status, TaskResult
 from whilst.checking.engine.operations import Event, HeldOff, Operation, touches
-from whilst.checking.engine.spin_loops import LOCKING, LOOKS, ROUNDS, TRIES, Polling, local_state
+from whilst.checking.engine.pollers import Pollers
+from whilst.checking.engine.spin_loops import LOCKING, LOOKS, ROUNDS
 
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
 _RETURNED = TaskResult(has_finished=True)
 _LOOK_EVERY: Final = 256  # events between two looks at the bounds of an execution
 _NO_PLAN: Final[tuple[int, ...]] = ()
 _NOT_MEASURED: Final[Any] = object()
-_MOST_DOUBLED: Final = 20
-_MOST_LATE: Final = 128  # how often a task that looks again after a sleep may do so with nobody else to go on
 
 
 class Abort(BaseException):
@@ -58,14 +57,11 @@ class Scheduler:
         "_is_over",
         "_is_unusual",
         "_jobs",
-        "_late",
         "_look_at",
-        "_looked",
         "_looks",
         "_main",
         "_plan",
         "_plan_length",
-        "_polling",
         "_pool",
         "_to_begin",
         "_unwound",
@@ -81,7 +77,6 @@ class Scheduler:
         "gates",
         "groups",
         "has_met_timer",
-        "has_waited_asleep",
         "held_off",
         "holding",
         "ident",
@@ -93,15 +88,14 @@ class Scheduler:
         "keeps_enabled",
         "limit_s",
         "limit_steps",
-        "naps",
         "numbers",
         "on_event",
-        "on_late",
         "on_stuck",
         "outer",
         "patience",
         "pending",
         "picker",
+        "pollers",
         "reason",
         "results",
         "sleep",
@@ -122,8 +116,6 @@ class Scheduler:
         self.cur = -1
         self.ident = 0  # of the thread that runs the tasks
         self.on_stuck: Callable[[], None] | None = None
-        self.on_late: Callable[[int, int], None] = lambda _task, _s: None  # that much time goes by for a task
-        self.has_waited_asleep = False  # whether a loop that looks again after a sleep was taken for one that waits
         self.interrupt: BaseException | None = None
         self.is_overdue = False  # the watchdog raised Overdue, which a call from C code may have passed over
         self.blocked_outside = ""  # where the watchdog found a task in a system call
@@ -139,10 +131,9 @@ class Scheduler:
         self.patience = 0  # with random switches: how many more instructions go by before somebody may lose its turn
         self.keeps_enabled = False
         self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
-        self._looks: dict[int, int] = {}  # by task: how often it has looked at anything since it last wrote
-        self._looked: dict[int, dict[tuple[Any, ...], int]] = {}  # once that is often: how often at what, from where
-        self.naps: dict[int, int] = {}  # by task: how often it has slept
-        self._late: dict[int, int] = {}  # by task: how often time went by for it, since nobody else could go on
+        self.pollers = Pollers(Scheduler._work.__code__)
+        self.idle = self.pollers.idle  # tasks that poll in vain
+        self._looks = self.pollers.looks
         self.holding: dict[int, int] = {}  # how many locks a task has
         self.children: dict[int, int] = {}
         self.groups: dict[int, int] = {}  # task -> the bit that it shares with others; else 1 << task
@@ -166,13 +157,8 @@ class Scheduler:
         self.sleeps: list[int] = []
         self.stuck: dict[int, Operation] = {}  # what was pending at the end
         self.enabled_along: list[list[int]] = []
-        self.idle: dict[int, int] = {}  # task that polls in vain -> the depth at which it was noticed
         self.held_off: HeldOff = {}
         for held in (
-            self._looks,
-            self._looked,
-            self.naps,
-            self._late,
             self.holding,
             self.children,
             self.groups,
@@ -185,7 +171,7 @@ class Scheduler:
         self.unmodelled = ""  # what a task asked for in vain
         self.sleep = self.sleep_from = 0
         self.status, self.reason = Status.DONE, ""
-        self._polling: Polling | None = None  # once a task has looked often enough
+        self.pollers.begin()
         self._main = -1  # one after the other: whose turn it is
         self._plan: Sequence[int] = _NO_PLAN
         self._plan_length = 0
@@ -199,7 +185,7 @@ class Scheduler:
         """The check is over; parked greenlets stay for the next."""
         self.task_numbers, self.gates = {}, {}
         self.picker = self.on_event = self.interrupt = None
-        self.keeps_enabled, self.patience, self.has_waited_asleep = False, 0, False
+        self.keeps_enabled, self.patience, self.pollers.has_waited_asleep = False, 0, False
         self._jobs.clear()
         self.begin(0)
 
@@ -359,7 +345,9 @@ class Scheduler:
             looks = self._looks
             looks[task] = count = looks.get(task, 0) + 1
             if count >= ROUNDS:
-                self._look_again(task, operation)
+                holds = bool(self.holding.get(task))
+                self.pollers.look_again(task, operation, self.trace, self.pending, is_holding=holds)
+                self._is_followed = self._is_followed or self.pollers.must_follow
         if self._is_unusual:
             following = self._begin_next()
             self.cur = task
@@ -374,35 +362,6 @@ class Scheduler:
             self._pool[following].switch()
         if self.is_killing:
             raise Abort
-
-    def _look_again(self, task: int, operation: Operation) -> None:
-        """A task has looked a few times since it last wrote: how often at this, from here?"""
-        looked = self._looked.get(task)
-        if looked is None:
-            looked = self._looked[task] = {}
-            for earlier in self.looks_since_write(task):
-                view = _view_of(earlier)
-                looked[view] = looked.get(view, 0) + 1
-        view = _view_of(operation)
-        looked[view] = count = looked.get(view, 0) + 1
-        if count >= ROUNDS:
-            self._doubt(task, operation)
-
-    def _doubt(self, task: int, operation: Operation) -> None:
-        """A task has looked at the same thing from the same place a third time: does it poll?"""
-        if self._polling is None:
-            self._polling, self._is_followed = Polling(), True
-            self._polling.catch_up(self.trace, self.pending, task)
-        known = self._polling.look(task, operation)
-        if known is None or self.holding.get(task):  # it never waits with a lock in its hands
-            return
-        local = local_state(Scheduler._work.__code__)
-        naps = self.naps.get(task, 0)
-        if local is not None and known[1] == local:
-            self.idle[task] = len(self.trace)
-        elif local is not None and naps > known[2] and known[0] >= TRIES:
-            self.idle[task], self.has_waited_asleep = len(self.trace), True
-        known[1:] = local, naps
 
     def _step_unwinding(self, operation: Operation) -> None:
         """Let releases and clean-up through, never a wait, and nothing that goes on for ever."""
@@ -434,7 +393,7 @@ class Scheduler:
 
     def is_enabled(self, task: int) -> bool:
         """Whether the task's pending operation can happen now."""
-        if self.idle and task in self.idle and self._polling is not None and self._polling.is_unchanged(task):
+        if self.idle and self.pollers.is_in_vain(task):
             return False
         return self._can_happen(task)
 
@@ -499,21 +458,9 @@ class Scheduler:
         return self._defers
 
     def _much_later(self) -> int:
-        """Nobody can go on but who sleeps between its looks: for one of them much time goes by, and it looks again."""
-        late, naps = self._late, self.naps
-        asleep = [
-            task for task in self.idle if late.get(task, 0) < _MOST_LATE and task in naps and task in self.pending
-        ]
-        asleep = [task for task in asleep if self._can_happen(task)]
-        if not asleep:
-            return self._nobody()
-        return self._let_time_go_by(min(asleep, key=lambda each: (late.get(each, 0), each)))
-
-    def _let_time_go_by(self, task: int) -> int:
-        times = self._late.get(task, 0)
-        self.on_late(task, 1 << min(times, _MOST_DOUBLED))  # seconds: a deadline is passed, however far away
-        self._late[task] = times + 1
-        return task
+        """Nobody can go on but who polls: if one sleeps between its looks, it looks again, much later."""
+        task = self.pollers.much_later([each for each in self.idle if each in self.pending and self._can_happen(each)])
+        return task if task >= 0 else self._nobody()
 
     def _nobody(self) -> int:
         """Nobody can go on: all done, or, with anyone left but daemon threads, a deadlock."""
@@ -582,37 +529,25 @@ class Scheduler:
             writes = sync.writes if sync.writes < 2 else sync.does_write(before)
             event = (chosen, bool(writes), operation[1], operation[2], before, operation)
         if self._is_followed:
-            self._follow(chosen, depth, event)
+            self._follow(depth, event)
         if self._gate:
             self.did_begin |= 1 << chosen
         if event[1] and chosen in self._looks and (code == 1 or operation[5].kind not in LOCKING):
-            del self._looks[chosen]
-            self._looked.pop(chosen, None)
+            self.pollers.got_on(chosen)
         if self.sleep and depth >= self.sleep_from:
             self.sleeps.append(self.sleep)
             self._wake(event)
         trace.append(event)
         return chosen
 
-    def looks_since_write(self, task: int) -> Iterator[Operation]:
-        """What the task has looked at since it last wrote anything but a lock."""
-        for event in reversed(self.trace):
-            operation = event[5]
-            if event[0] != task:
-                continue
-            if event[1] and (operation[0] == 1 or operation[5].kind not in LOCKING):
-                return
-            if operation[0] == 0 or (operation[0] == 2 and operation[5].kind in LOOKS):
-                yield operation
-
-    def _follow(self, chosen: int, depth: int, event: Event) -> None:
+    def _follow(self, depth: int, event: Event) -> None:
         """What only some executions need to know of an event that is about to happen."""
         if self.keeps_enabled:
             self.enabled_along.append(self.enabled())
-        if self._polling is not None:
-            if chosen in self.idle:
-                self.held_off[depth] = (self.idle.pop(chosen), self._polling.seen_by(chosen))
-            self._polling.note(event)
+        if self.pollers.must_follow:
+            held_off = self.pollers.follow(event)
+            if held_off is not None:
+                self.held_off[depth] = held_off
         if self.on_event is not None:
             self.on_event(event)
 
@@ -636,8 +571,8 @@ class Scheduler:
             return self._diverge(depth, chosen, "has nothing left to do")
         if not self._can_happen(chosen):
             return self._diverge(depth, chosen, "is blocked")
-        if chosen in self.idle and chosen in self.naps and not self.enabled():  # as when this was not planned
-            self._let_time_go_by(chosen)
+        if chosen in self.idle and chosen in self.pollers.naps and not self.enabled():  # as when this was not planned
+            self.pollers.let_time_go_by(chosen)
         return chosen
 
     def _diverge(self, depth: int, task: int, why: str) -> int:
@@ -693,11 +628,6 @@ class Scheduler:
         setattr(warnings, _UNAWAITED, unawaited)
         self.is_killing = self._is_unusual = False
         self.interrupt = interrupt or self.interrupt
-
-
-def _view_of(look: Operation) -> tuple[Any, ...]:
-    """From where a task looked, and at what."""
-    return (look[3], look[1], look[2])
 
 
 _UNAWAITED = "_warn_unawaited_coroutine"  # what the interpreter calls for a coroutine that goes without having begun

@@ -247,7 +247,7 @@ class Explorer:
             Assumption(f"module {name}", "without effect on shared state")
             for name in sorted(self.instrumentation.left_alone_seen)
         ]
-        polling = [_WAITS_ASLEEP] if self.scheduler.has_waited_asleep else []
+        polling = [_WAITS_ASLEEP] if self.scheduler.pollers.has_waited_asleep else []
         return (*self.registry.assumed.values(), *self.registry.virtual.values(), *polling, *left_alone)
 
     # ------------------------------------------------------------------ for the search

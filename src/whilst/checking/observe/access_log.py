@@ -166,7 +166,7 @@ class AccessLog:
     def _doubt_polling(self, site: Site, entry: LogEntry) -> None:
         """A logged site that is passed very often in one and the same local state polls: promote it."""
         local = local_state(Scheduler._work.__code__)  # noqa: SLF001
-        if entry.local == local or self.scheduler.cur in self.scheduler.naps:
+        if entry.local == local or self.scheduler.cur in self.scheduler.pollers.naps:
             self.site_table.promote(site)
             self.learned.add(site)
         entry.local = local

@@ -43,7 +43,7 @@ class Clocks:
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
         self.scheduler = registry.scheduler
-        self.scheduler.on_late = self.be_late
+        self.scheduler.pollers.on_late = self.be_late
         self.started: tuple[int, ...] = self.now_outside()
         self._now_ns: dict[int, int] = {_MAIN: 0}
         self._latest = 0  # on anybody's clock
@@ -120,7 +120,7 @@ class Clocks:
         if self.scheduler.cur < 0 and _thread._count() > 0:  # setup waits for a thread of its own
             time.sleep(seconds)
         if self.scheduler.cur >= 0:
-            naps = self.scheduler.naps
+            naps = self.scheduler.pollers.naps
             naps[self.scheduler.cur] = naps.get(self.scheduler.cur, 0) + 1
         self.pass_time(int(seconds * 1e9))
 
