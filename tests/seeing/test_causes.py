@@ -10,7 +10,9 @@ from whilst.seeing.events import Place, Stack
 from whilst.seeing.explaining.causes import (
     Owned,
     Role,
+    is_own,
     own_place,
+    packages_of,
     shown_function,
     since_fork,
     task_name,
@@ -125,3 +127,27 @@ def test_a_course_is_called_by_its_outermost_function(program: Path) -> None:
     stack = Stack([place(program, 4), outer, library("concurrent/futures/thread.py", "_worker")])
     assert shown_function(task_name(stack, OWN)) == "outer"
     assert shown_function("<listcomp>") == "<module>"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "packages"),
+    [
+        (["python", "-m", "httpload.cli", "url"], {"httpload", "_httpload"}),
+        (["python", "-X", "dev", "-m", "pytest"], {"pytest", "_pytest"}),
+        (["python", "shop.py", "-m", "x"], set()),
+        (["python"], set()),
+    ],
+)
+def test_an_installed_program_is_its_own_code(arguments: list[str], packages: set[str]) -> None:
+    owned = Owned(packages=packages_of(arguments))
+    assert owned.packages == packages
+    for package in packages:
+        assert is_own(f"/lib/python/site-packages/{package}/run.py", owned)
+    assert not is_own("/lib/python/site-packages/other/run.py", owned)
+
+
+def test_a_script_that_an_installer_wrote_names_its_package(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    path = tmp_path / "bin" / "load"
+    path.write_text("#!/usr/bin/python\nimport sys\nfrom httpload.cli import main\nsys.exit(main())\n")
+    assert packages_of(["python", str(path), "url"]) == {"httpload"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from whilst.seeing.recording.reading import read_log
+from pathlib import Path
+
+from whilst.seeing.recording.reading import read_log, read_logs
 
 HEAD = (
     "h {'pid': 7, 'parent': 1, 'start_ns': 10, 'version': (3, 13, 0), 'has_gil': True, 'argv': ['python', 'x.py'], "
@@ -60,3 +62,15 @@ def test_a_new_thread_may_have_the_ident_of_one_that_ended() -> None:
     log = read_log((HEAD + BODY + more).encode())
     assert log is not None
     assert [(thread.native_id, list(thread.at_ns)) for thread in log.threads] == [(7, [20, 60]), (12, [80])]
+
+
+def test_a_record_that_was_cut_says_so(tmp_path: Path) -> None:
+    (tmp_path / "7-10").write_text(HEAD + BODY)
+    (tmp_path / "8-10").write_text(HEAD.replace("'pid': 7", "'pid': 8").replace("10", "20"))
+    (tmp_path / "8-10.cut").touch()
+    (tmp_path / "agent.cpython-311.pyc").write_bytes(b"\0\xff")
+    logs = read_logs(tmp_path)
+    assert [(log.pid, log.notes) for log in logs] == [
+        (7, []),
+        (8, ["what it noted could not all be written: is the disk full?"]),
+    ]

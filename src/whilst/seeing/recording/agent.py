@@ -167,8 +167,12 @@ class Agent:
                 if wake.acquire(True, min(period_s, _LONGEST_S)):
                     break
             self._log.flush(monotonic_ns(), is_last=True)
-        except OSError:  # the folder has gone, the disk is full
+        except OSError:  # the folder has gone, or the disk is full: an empty file says so
             self._is_over = True
+            try:
+                os.close(os.open(self._log.path + ".cut", os.O_WRONLY | os.O_CREAT, 0o600))
+            except OSError:
+                pass
         except BaseException as error:  # never the program's; the interpreter may be ending
             self._is_over = True
             self._log.lines.append(f"n {monotonic_ns()} {error!r}")

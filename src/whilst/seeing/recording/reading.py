@@ -11,9 +11,13 @@ from whilst.seeing.events import AgentLog, Place, SeenTask, SeenThread, Stack
 
 def read_logs(folder: Path) -> list[AgentLog]:
     """The logs of all processes that wrote into the folder, in order of their starts."""
-    logs = [
-        log for path in folder.iterdir() if path.suffix != ".pyc" and (log := read_log(path.read_bytes())) is not None
-    ]
+    logs = []
+    for path in folder.iterdir():
+        log = read_log(path.read_bytes()) if not path.suffix else None
+        if log is not None:
+            logs.append(log)
+            if path.with_suffix(".cut").exists():
+                log.notes.append("what it noted could not all be written: is the disk full?")
     return sorted(logs, key=lambda log: log.start_ns)
 
 

@@ -80,6 +80,11 @@ def record(command: Sequence[str], *, name: str, clocks: Sequence[str] = CLOCKS)
         recording.threads = [*clock.gone, *clock.threads.values()]
         recording.lost = clock.lost
         recording.logs = read_logs(folder)
+        if not recording.logs:
+            notes.append(
+                f"Nothing was noted from inside the program: there is no room in {folder.parent} (set TMPDIR), or its "
+                "Python is older than 3.11 or was started with -I or -S. Its causes are those that the system knows."
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return recording, child.exit_code
