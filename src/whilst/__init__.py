@@ -1,8 +1,9 @@
 """Run Python work one after another, in overlap, side by side, or both. Know which, know why, and know that it is safe.
 
-The verbs: `map`, `imap`, `imap_unordered`, `starmap`, `gather` and `Executor` run; `reduce` divides one task, where
-`chunks` cuts it; `compare` shows what each mode would have given; `plan` orders a day on paper; `trace` shows what a
-program really does, `advise` what to change in it; `check` and `check_sql` try each and any interleaving.
+The verbs: `map`, `imap`, `imap_unordered`, `starmap`, `gather` and `Executor` run, and `amap` and the like do on a
+running event loop; `reduce` divides one task, where `chunks` cuts it; `compare` shows what each mode would have given;
+`plan` orders a day on paper; `trace` shows what a program really does, `advise` what to change in it; `check` and
+`check_sql` try each and any interleaving.
 
 Everything here is loaded when it is first used, so that `import whilst` costs next to nothing.
 """
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from whilst.running.splitting.chunks import by, chunks
     from whilst.running.splitting.verdict import SplitReport, SplitVerdict
     from whilst.running.verbs.api import gather, imap, imap_unordered, map, starmap  # noqa: A004 - Pool's name for it
+    from whilst.running.verbs.awaitable import agather, aimap, aimap_unordered, amap, astarmap
     from whilst.seeing.advising.api import advise
     from whilst.seeing.api import trace
 
@@ -102,6 +104,11 @@ __all__ = [
     "WhilstError",
     "WorkerDiedError",
     "advise",
+    "agather",
+    "aimap",
+    "aimap_unordered",
+    "amap",
+    "astarmap",
     "by",
     "check",
     "check_operations",
@@ -166,6 +173,7 @@ _HOMES: Final = {
     "whilst.checking": ("check", "check_operations", "check_sql", "replay"),
     "whilst.running.executor.executor": ("Executor",),
     "whilst.running.verbs.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
+    "whilst.running.verbs.awaitable": ("agather", "aimap", "aimap_unordered", "amap", "astarmap"),
     "whilst.running.results": ("Results",),
     "whilst.seeing.advising.api": ("advise",),
     "whilst.seeing.api": ("trace",),

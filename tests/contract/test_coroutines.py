@@ -92,7 +92,8 @@ def test_a_traceback_starts_in_the_coroutine(coroutine_way: Keywords) -> None:
 
 def test_inside_a_running_loop(coroutine_way: Keywords) -> None:
     async def main() -> list[int]:
-        return map(calls.square_later, range(20), **coroutine_way)
+        with pytest.warns(RuntimeWarning, match=r"await whilst\.amap"):
+            return map(calls.square_later, range(20), **coroutine_way)
 
     assert asyncio.run(main()) == [x * x for x in range(20)]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
     from whilst.errors import WorkerDiedError
+    from whilst.running.calls.caller_loop import CallerLoop
     from whilst.running.calls.process_state import ProcessState
 
     How: TypeAlias = Literal["item", "star", "call"]
@@ -64,6 +65,8 @@ class Job:
         """In which its calls were asked for; None: that of the moment in which the first of them is sent."""
         self.is_detached = False
         """Each call is made in a copy of `context`, whoever makes it: the thread that moves the run on is nobody's."""
+        self.awaits: CallerLoop | None = None
+        """Awaits what its calls give, in the place of whoever makes them in this process; None: they do it."""
 
     def asked_in(self, id: int, context: Context, state: ProcessState | None) -> Job:  # noqa: A002 - as above
         """The same job for calls that were asked for in this context and state, wherever they are made."""

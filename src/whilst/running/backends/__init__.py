@@ -7,6 +7,7 @@ from whilst.errors import WhilstError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from typing import Final
 
     from whilst.model import Mode
@@ -71,7 +72,7 @@ BACKENDS: Final[dict[str, Traits]] = {
         ("concurrent", "sequential"),
         "eventloop",
         "EventLoopBackend",
-        ("in_thread", "keeps_order_of_output"),
+        ("in_thread", "keeps_order_of_output", "caller_loop"),
         "loop",
         shares_memory=True,
         shares_process=True,
@@ -111,7 +112,13 @@ def mode_of(name: str) -> Mode:
     return Mode(traits_of(name).modes[0])
 
 
-def open_backend(config: BackendConfig, *, in_background: bool = False, keeps_order_of_output: bool = True) -> Backend:
+def open_backend(
+    config: BackendConfig,
+    *,
+    in_background: bool = False,
+    keeps_order_of_output: bool = True,
+    caller_loop: AbstractEventLoop | None = None,
+) -> Backend:
     """Make a back end. Nothing is started yet.
 
     Args:
@@ -119,6 +126,7 @@ def open_backend(config: BackendConfig, *, in_background: bool = False, keeps_or
         in_background: calls must go on while nobody asks for events.
         keeps_order_of_output: what a call prints waits for all calls before it. Not where one of those may never end,
             while others go on.
+        caller_loop: on which the run is awaited; coroutines of this process go there.
 
     Raises:
         UnknownBackendError: there is none of that name, or only the caller itself ("inline").
@@ -135,6 +143,7 @@ def open_backend(config: BackendConfig, *, in_background: bool = False, keeps_or
         "is_forked": config.is_forked,
         "in_thread": in_background or None,
         "keeps_order_of_output": keeps_order_of_output,
+        "caller_loop": caller_loop,
     }
     kind = getattr(__import__(f"{__name__}.{traits.module}", fromlist=[traits.name]), traits.name)
     backend: Backend = kind(**{name: known[name] for name in traits.takes})

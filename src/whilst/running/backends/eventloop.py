@@ -2,7 +2,7 @@
 
 The loop runs in the caller's thread, inside `events`, if the caller has no loop of its own: nothing is started
 then. It runs in a thread where one is running already, and where calls are to go on while the caller does
-something else (lazy runs, Executor).
+something else (lazy runs, Executor). Where the caller awaits the run, its own loop is used, from another thread.
 """
 
 from __future__ import annotations
@@ -35,15 +35,27 @@ class EventLoopBackend:
     overlaps = True
     takes_early = False
 
-    def __init__(self, *, in_thread: bool | None = None, keeps_order_of_output: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        in_thread: bool | None = None,
+        keeps_order_of_output: bool = False,
+        caller_loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self._in_thread = in_thread
-        self._hosts: dict[int, _Here | _InThread] = {}
+        self._caller_loop = caller_loop
+        self._hosts: dict[int, _Here | _InThread | _OnCallerLoop] = {}
         self._outbox: SimpleQueue[Event | None] = SimpleQueue()
         self._output = OrderedOutput() if keeps_order_of_output else None
 
     def start_worker(self, worker: int) -> None:
-        is_apart = self._in_thread or self._hosts or _is_loop_running()
-        host = _InThread(worker, self._outbox, self._output) if is_apart else _Here(worker, self._output)
+        host: _Here | _InThread | _OnCallerLoop
+        if self._caller_loop is not None:
+            host = _OnCallerLoop(worker, self._caller_loop, self._outbox, self._output)
+        elif self._in_thread or self._hosts or _is_loop_running():
+            host = _InThread(worker, self._outbox, self._output)
+        else:
+            host = _Here(worker, self._output)
         self._hosts[worker] = host
 
     def send(self, worker: int, batch: Batch) -> None:
@@ -203,3 +215,44 @@ class _InThread:
             else:
                 await asyncio.sleep(0.001)
         await asyncio.sleep(0)  # the last answers
+
+
+class _OnCallerLoop:
+    """The loop that somebody else runs, and on which the run is awaited. Used from another thread than the loop's."""
+
+    def __init__(
+        self,
+        worker: int,
+        loop: asyncio.AbstractEventLoop,
+        outbox: SimpleQueue[Event | None],
+        output: OrderedOutput | None,
+    ) -> None:
+        self.worker = worker
+        self._loop = loop
+        self._outbox = outbox
+        self._coroutines = CoroutineRunner(loop, worker, outbox.put, output, is_shared=True)
+        self._end: asyncio.Task[None] | None = None
+        outbox.put(WorkerReady(worker, os.getpid()))
+
+    def send(self, batch: Batch) -> None:
+        self._loop.call_soon_threadsafe(self._coroutines.begin, batch)
+
+    def stop(self, *, kill: bool) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._begin_end, kill)
+        except RuntimeError:  # the loop is closed, and everything on it has ended
+            self._outbox.put(WorkerStopped(self.worker))
+
+    def _begin_end(self, kill: bool) -> None:
+        if kill and self._end is not None:
+            self._end.cancel()
+        self._end = self._loop.create_task(self._stop(kill=kill))
+
+    async def _stop(self, *, kill: bool) -> None:
+        while self._coroutines.in_flight:
+            if kill:
+                await self._coroutines.cancel()
+            else:
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0)  # the last answers
+        self._outbox.put(WorkerStopped(self.worker))

@@ -44,6 +44,7 @@ class CoroutineRunner:
         worker: the number to answer under.
         answer: takes each `Finished`.
         output: keeps what calls say in the order of their items; None where somebody else does.
+        is_shared: the loop and its thread are the caller's, and do other things, too.
     """
 
     def __init__(
@@ -52,8 +53,11 @@ class CoroutineRunner:
         worker: int,
         answer: Callable[[Finished], object],
         output: OrderedOutput | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._output = output
+        self._is_shared = is_shared
         self._loop = loop
         self._worker = worker
         self._answer = answer
@@ -77,7 +81,10 @@ class CoroutineRunner:
     def begin(self, batch: Batch) -> None:
         """Begin all calls of a batch."""
         job, landed = batch.job, _Landed(batch)
-        enter_worker()
+        if not self._is_shared:
+            enter_worker()
+        elif not self._tasks:
+            self.resume()
         if not batch.ids:
             self._answer(Finished(self._worker, batch.number, (), (), 0, 0))
             return

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
+    from whilst.running.calls.caller_loop import CallerLoop
     from whilst.running.calls.one_argument import Awaiter
     from whilst.running.jobs import Batch, Job
 
@@ -45,13 +46,14 @@ class Made:
         self.ends_ns: list[int] = []
 
 
-def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter, *, lane: int = 0) -> Finished:
+def perform(batch: Batch, worker: int, cell: Cell, awaiter: Awaiter | CallerLoop, *, lane: int = 0) -> Finished:
     """Make the calls of a batch in this thread, in the job's context. Raises nothing of theirs.
 
     A worker makes each call in a copy of its own, lest one sees what another has set that happened to come before
     it. The caller's own thread makes them in the context it is in, as a `for` loop does.
     """
     job, ids = batch.job, batch.ids
+    awaiter = job.awaits or awaiter
     made = Made()
     call = one_argument(job.fn, job, ids, awaiter)
     if job.context is not None and (worker != CALLER or job.is_detached):
@@ -91,7 +93,7 @@ def make_calls(
     numbers: Sequence[int],
     items: Iterable[object],
     made: Made,
-    awaits: Awaiter,
+    awaits: Awaiter | CallerLoop,
     *,
     caught: type[BaseException] = BaseException,
     is_timed: bool = False,
@@ -112,7 +114,7 @@ def make_calls(
             return
 
 
-def _make_timed(call: Callable[[Any], object], job: Job, made: Made, cell: Cell, awaits: Awaiter) -> None:
+def _make_timed(call: Callable[[Any], object], job: Job, made: Made, cell: Cell, awaits: Awaiter | CallerLoop) -> None:
     """Make the calls that the cell holds, unless they are taken back, and note when each begins."""
     append, mark, take = made.values.append, made.ends_ns.append, cell.rest.popleft
     cell.start_ns = perf_counter_ns()

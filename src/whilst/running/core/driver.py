@@ -144,7 +144,7 @@ class Driver:
             self._perform_leftover()
         elif directives.config != self._config:
             pass  # what is in hand ends first: a call made here meanwhile would overlap with it
-        elif directives.inline and self._left != 0 and self._may_take():
+        elif directives.inline and self._may_take() and self.source.is_ready():
             if directives.is_plain and self._is_read_directly and self._pool is None:
                 return directives.inline
             # One by one where each has a time: nobody is to wait for the second who may learn that the first was late.
@@ -152,7 +152,7 @@ class Driver:
             self._accept_inline(self._perform(count))
             has_made_one = True
         elif self._pool is None:
-            if self.source.left == 0 and not self.source.is_exhausted:
+            if not self.source.is_ready():
                 self.source.wait()
             elif self._may_take():
                 self._accept_inline(self._perform(1))
@@ -187,6 +187,11 @@ class Driver:
         pool = self._pool
         if pool is not None:
             pool.backend.wake()
+
+    @property
+    def waits_for_reader(self) -> bool:
+        """There is nothing to do until whoever reads a lazy run's results has taken some."""
+        return self.status.blocked and self._pool is None and not self.is_over
 
     def poll(self) -> None:
         """Take in what has happened meanwhile and hand out more, without waiting."""
@@ -258,6 +263,8 @@ class Driver:
                 continue
             if not self._may_take() or (self.source.waits_for_calls and (state.in_hand or state.waiting)):
                 break
+            if not self.source.is_ready():
+                break
             first = self.source.next_id
             job = self.source.job_of_next(self.job)
             items = self.source.take(self._size(pool, directives))
@@ -281,7 +288,7 @@ class Driver:
         return min(directives.batch, max(even, directives.least))
 
     def _patience_s(self, pool: WorkerPool) -> float | None:
-        if self.source.left == 0 and pool.state.is_idle and not pool.state.roster.starting:
+        if pool.state.is_idle and not pool.state.roster.starting and not self.source.is_ready():
             return None  # an input that stays open: nothing happens until there is more of it
         return pool.patience_s(_LONGEST_WAIT_S)
 

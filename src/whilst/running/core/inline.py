@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
+    from whilst.running.calls.caller_loop import CallerLoop
     from whilst.running.calls.one_argument import Awaiter
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
@@ -33,8 +34,11 @@ def looks_up_by_itself(job: Job, source: Source) -> bool:
     return job.timeout_s is None and job.seed is None and source.results_in_place() is not None
 
 
-def perform_inline(job: Job, source: Source, count: int, awaiter: Awaiter, *, is_timed: bool = False) -> Finished:
+def perform_inline(
+    job: Job, source: Source, count: int, awaiter: Awaiter | CallerLoop, *, is_timed: bool = False
+) -> Finished:
     """Pull up to `count` items and make their calls here. May make fewer."""
+    awaiter = job.awaits or awaiter
     made = Made()
     first = source.next_id
     numbers = range(first, first + count)
@@ -89,7 +93,7 @@ def _make_in_place(
     count: int,
     results: list[Any],
     made: Made,
-    awaiter: Awaiter,
+    awaiter: Awaiter | CallerLoop,
 ) -> None:
     """Make calls whose values have their place at the end of the results: short ones would take longer to be moved.
 
@@ -133,7 +137,7 @@ def _are_numbers(values: list[Any]) -> bool:
     return True
 
 
-def _await_strays(job: Job, first: int, made: Made, awaiter: Awaiter) -> None:
+def _await_strays(job: Job, first: int, made: Made, awaiter: Awaiter | CallerLoop) -> None:
     """Await the coroutines among the values of the first calls. From then on each value is looked at as it comes."""
     for position, value in enumerate(made.values):
         if type(value) is CoroutineType:

@@ -83,6 +83,10 @@ class Source:
         """All items, if they lie in memory and are left alone meanwhile: a worker forked now has them by number."""
         return None if self._is_lazy else self._items if self._array is None else self._array
 
+    def is_ready(self) -> bool:
+        """Can the next item be had, or the end be met, without waiting for others? If not, it is asked for now."""
+        return True
+
     def peek(self, count: int) -> Sequence[object] | None:
         """Look at up to `count` items without taking them; None where looking means taking."""
         return None if self._items is None else self._items[self.next_id : self.next_id + count]
@@ -161,7 +165,7 @@ class Source:
         return results if results is not None and len(results) == self.next_id else None
 
     def wait(self) -> None:
-        """Block until there is more, where the input may be empty for a while without being over."""
+        """Block until `is_ready`, where the input may be empty for a while without being over."""
 
     def _fail(self, error: BaseException) -> None:
         self.error, self._is_over = error, True

@@ -53,6 +53,9 @@ class OpenInput(Source):
     def is_exhausted(self) -> bool:
         return self.is_closed and not self._queue
 
+    def is_ready(self) -> bool:
+        return bool(self._queue) or self.is_closed
+
     def put(self, future: SubmittedFuture[Any], call: Call) -> None:
         if self.notes_state:
             self._state = ProcessState.now(self._state)

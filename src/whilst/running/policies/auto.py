@@ -278,17 +278,21 @@ class AutoPolicy(Policy):
             writes = [replace(write, spoils_threads=write.spoils_threads or write.is_of_item) for write in writes]
         writes.sort(key=lambda write: not write.spoils_threads)
         if writes and any(write.spoils_threads and not write.is_random for write in writes):
-            controller.decision = model.Decision(
-                model.Mode.SEQUENTIAL, "inline", 0,
-                reason=f"it changes {writes[0].what}, which coroutines in flight would race for",
-            )  # fmt: skip
+            reason = f"it changes {writes[0].what}, which coroutines in flight would race for"
+            if self.job.awaits is None:
+                controller.decision = model.Decision(model.Mode.SEQUENTIAL, "inline", 0, reason=reason)
+                return
+            # One after the other, and still on the caller's loop.
+            controller.decision = model.Decision(model.Mode.SEQUENTIAL, "eventloop", 1, reason=reason)
+            controller.limit = AdaptiveLimit(0.0, 1, 1, is_fixed=True)
+            controller.config = BackendConfig("eventloop", slots=1)
             return
         most = self._options.workers or 10_000
         count = most if self._left is None else min(self._left, most)
         is_free = pilot.scan.waits_only_in_sleep
         start = count if is_free else min(FIRST_AT_ONCE, count)
         most = most if is_free else min(most, 1024)
-        if not (is_free or self._is_lazy):
+        if not (is_free or self._is_lazy or self.job.awaits is not None):
             from whilst.running.policies.pilot_coroutines import PilotCoroutines
 
             self._pilot_coroutines = PilotCoroutines(pilot, self._evidence, self._source)

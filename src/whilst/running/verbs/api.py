@@ -6,6 +6,7 @@ imap_unordered as far as the reader asks.
 
 from __future__ import annotations
 
+import sys
 from _contextvars import copy_context
 from collections.abc import Awaitable, Iterable
 from functools import partial
@@ -23,6 +24,7 @@ from whilst.running.jobs import Job, Limits, next_job_id
 from whilst.running.options import Options, OptionsError
 from whilst.running.policies.choosing import choose_policy, gives_coroutines
 from whilst.running.results import Results
+from whilst.running.verbs.loop_warning import warn_on_running_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar, Unpack, overload
 
     from whilst.model import Decision, Timeline
+    from whilst.running.calls.caller_loop import CallerLoop
     from whilst.running.core.journal import Journal
     from whilst.running.jobs import How
     from whilst.running.options import Keywords
@@ -86,8 +89,8 @@ def gather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywor
     Raises:
         As `map` does.
     """
-    calls = [_as_call(task) for task in tasks]
-    return _map("gather", _as_call, calls, "call", keywords)
+    calls = [as_call(task) for task in tasks]
+    return _map("gather", as_call, calls, "call", keywords)
 
 
 def imap(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
@@ -115,7 +118,7 @@ class Stream(Iterable[R]):
         sink: OrderedSink | UnorderedSink,
         options: Options,
     ) -> None:
-        self._run = _Run(verb, fn, items, "item", options, sink, is_lazy=True)
+        self._run = Run(verb, fn, items, "item", options, sink, is_lazy=True)
         self._values: Iterator[R] = _stream(self._run, sink)
 
     def __iter__(self) -> Iterator[R]:
@@ -141,48 +144,58 @@ class Stream(Iterable[R]):
         return self._run.timeline()
 
 
-class _Run:
-    """What one call of a verb consists of."""
+class Run:
+    """What one call of a verb consists of.
+
+    Args:
+        awaits: where the run is awaited, the caller's loop; calls are then in no thread of the caller's.
+    """
 
     def __init__(
         self,
         verb: str,
         fn: Callable[..., Any],
-        items: Iterable[Any],
+        items: Iterable[Any] | Source,
         how: How,
         options: Options,
         sink: Sink,
         *,
         is_lazy: bool,
+        awaits: CallerLoop | None = None,
     ) -> None:
         start_ns = perf_counter_ns()
+        if awaits is None and "asyncio" in sys.modules:
+            warn_on_running_loop(verb)
+        self.context = copy_context()
         self.options = options
         self.name = verb if how == "call" else name_of(fn)
         is_raising = options.errors == "raise"
         if how == "call":
-            calls = list(items)
+            calls: list[Any] = list(items)  # type: ignore[arg-type]
             items, is_coroutine = calls, bool(calls) and all(gives_coroutines(call[0]) for call in calls)
         else:
-            _require_call(verb, fn, items)
+            if not isinstance(items, Source):
+                require_call(verb, fn, items)
             is_coroutine = gives_coroutines(fn)
         job = Job(
             next_job_id(),
             fn,
             how,
             is_coroutine=is_coroutine,
-            context=copy_context(),
+            context=self.context,
             seed=options.seed,
             stops_at_error=is_raising,
             timeout_s=options.timeout_s,
         )
-        source, journal = Source(items, is_lazy=is_lazy), None
+        job.awaits, job.is_detached = awaits, awaits is not None
+        source, journal = items if isinstance(items, Source) else Source(items, is_lazy=is_lazy), None
         if options.journal is not None:
             if how == "call":
                 raise OptionsError("gather() takes no journal: its tasks have no items to be known by.")
             # Loaded by those who ask for it: SQLite is more than a short run otherwise needs.
             from whilst.running.core.journal import journaled
 
-            source, sink, journal = journaled(job, items, sink, options.journal)
+            source, sink, journal = journaled(job, items, sink, options.journal)  # type: ignore[arg-type]
         elif isinstance(sink, ListSink):
             source.results = sink.values
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
@@ -201,7 +214,12 @@ class _Run:
                 is_one_by_one=journal is not None,
             ),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
-            partial(open_backend, in_background=is_lazy, keeps_order_of_output=type(sink) is not UnorderedSink),
+            partial(
+                open_backend,
+                in_background=is_lazy,
+                keeps_order_of_output=type(sink) is not UnorderedSink,
+                caller_loop=None if awaits is None else awaits.loop,
+            ),
         )
 
         # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.
@@ -267,11 +285,11 @@ def run_to_end(
     Raises:
         Whatever ended the run: see `map`. What the sink raises ends it at once.
     """
-    run = _Run(verb, fn, items, how, options, sink, is_lazy=False)
+    run = Run(verb, fn, items, how, options, sink, is_lazy=False)
     driver = run.driver
     with run:
         driver.run()
-    error = _noted_error(driver)
+    error = noted_error(driver)
     if error is not None:
         try:
             raise error
@@ -282,7 +300,7 @@ def run_to_end(
     return run.decision_later(), run.timeline, length_s
 
 
-def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
+def _stream(run: Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     driver, ready, awaiter = run.driver, sink.ready, Awaiter()
     try:
         with run:
@@ -305,7 +323,7 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     finally:
         driver.close(kill=True)
         awaiter.close()
-    error = _noted_error(driver)
+    error = noted_error(driver)
     if error is not None:
         try:
             raise error
@@ -313,7 +331,7 @@ def _stream(run: _Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
             del error, run, driver, sink
 
 
-def _noted_error(driver: Driver) -> BaseException | None:
+def noted_error(driver: Driver) -> BaseException | None:
     """What the run failed with, with notes of what was given up that may be why."""
     error = driver.error
     if isinstance(error, Exception):
@@ -323,11 +341,14 @@ def _noted_error(driver: Driver) -> BaseException | None:
     return error
 
 
-def _require_call(verb: str, fn: object, items: object) -> None:
+def require_call(verb: str, fn: object, items: object) -> None:
     """Before any work: something to call, and something to call it on."""
     if not callable(fn):
         raise TypeError(f"{verb}() makes calls of a function, got {fn!r}. Pass the function itself: {verb}(fn, items).")
-    if not hasattr(items, "__iter__") and not hasattr(items, "__getitem__"):
+    is_async = hasattr(items, "__aiter__") and verb.startswith("a")
+    if not (hasattr(items, "__iter__") or hasattr(items, "__getitem__") or is_async):
+        if hasattr(items, "__aiter__"):
+            raise TypeError(f"{verb}() takes items to loop over, got the async iterable {items!r}. Use a{verb}().")
         raise TypeError(f"{verb}() takes items to loop over, got {items!r}. For a single call, pass [{items!r}].")
 
 
@@ -335,7 +356,7 @@ async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def _as_call(task: Callable[[], Any] | Awaitable[Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+def as_call(task: Callable[[], Any] | Awaitable[Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
     if isinstance(task, Awaitable):
         return _awaited, (task,), {}
     if not callable(task):

@@ -1,0 +1,42 @@
+"""Coroutines of calls that other threads make, on the loop of whoever awaits the run.
+
+What is bound to that loop (a client, a lock) can be used in them. Loaded by the awaitable verbs alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+
+from whilst.running.calls.one_argument import awaited
+
+
+class CallerLoop:
+    """Awaits on a running loop, from other threads than that loop's. An `Awaiter` for runs that are awaited."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.is_used = False
+        """Some call gave a coroutine."""
+        self._in_flight: set[concurrent.futures.Future[object]] = set()
+        self._is_cancelled = False
+
+    def __call__(self, coroutine: object) -> object:
+        self.is_used = True
+        # Takes the context of the call along, in which this is called.
+        future = asyncio.run_coroutine_threadsafe(awaited(coroutine), self.loop)
+        self._in_flight.add(future)
+        if self._is_cancelled:
+            future.cancel()
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as error:
+            raise asyncio.CancelledError from error
+        finally:
+            self._in_flight.discard(future)
+
+    def cancel(self) -> None:
+        """Cancel what is in flight here, and all that still comes."""
+        self._is_cancelled = True
+        for future in list(self._in_flight):
+            future.cancel()
