@@ -177,7 +177,7 @@ def packages_of(arguments: Sequence[str]) -> frozenset[str]:
     """Which packages a program is made of that runs as `python -m NAME`, or by a script that an installer wrote."""
     rest = list(arguments[1:])
     while rest and rest[0].startswith("-") and rest[0] != "-m":
-        rest.pop(0)
+        del rest[: 2 if rest[0] in ("-X", "-W") else 1]
     if len(rest) > 1 and rest[0] == "-m":
         return frozenset({rest[1].partition(".")[0], f"_{rest[1].partition('.')[0]}"})
     if rest and Path(rest[0]).parent.name in ("bin", "Scripts"):
