@@ -48,6 +48,15 @@ def test_json_gives_the_timeline_back(concurrent: Timeline, tmp_path: Path, caps
     assert timeline_from_json(capsys.readouterr().out) == concurrent
 
 
+def test_what_plan_wrote_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day, written = str(Path(__file__).parents[2] / "examples" / "story.toml"), tmp_path / "plan.json"
+    for arguments, count in ((["--mode", "combined"], 1), ([], 4)):
+        assert main(["plan", day, *arguments, "--json"]) == 0
+        written.write_text(capsys.readouterr().out, encoding="utf-8")
+        assert main(["show", str(written)]) == 0
+        assert capsys.readouterr().out.count("makespan") == count
+
+
 def test_several_files_are_drawn_on_one_axis(
     concurrent: Timeline, sequential: Timeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import click
 from whilst.cli.options import Output, output_options
 from whilst.errors import TimelineError
 from whilst.model import Drawable, Timeline, timeline_from_json, timeline_to_json
+from whilst.model.record import FORMAT
 
 
 class _Several(Drawable):
@@ -44,7 +46,8 @@ class _Several(Drawable):
 def show(files: tuple[str, ...], output: Output) -> None:
     """Draw one timeline, or several under each other on one axis.
 
-    Reads what `whilst.model.timeline_to_json` or the --json of another command wrote; "-" is standard input.
+    Reads what `whilst.model.timeline_to_json` wrote, and every timeline in what plan or trace wrote by --json; "-" is
+    standard input.
 
     \b
     Examples:
@@ -52,19 +55,35 @@ def show(files: tuple[str, ...], output: Output) -> None:
       whilst show before.json after.json --html both.html
       whilst plan day.toml --mode combined --json | whilst show -
     """
-    timelines = [_read(name) for name in files]
-    if len(timelines) == 1:
-        output.write(timelines[0])
+    read = [(name, line) for name in files for line in _read(name)]
+    if len(read) == 1:
+        output.write(read[0][1])
         return
-    named = [line if line.name else replace(line, name=name) for name, line in zip(files, timelines, strict=True)]
-    output.write(_Several(named))
+    output.write(_Several([line if line.name else replace(line, name=name) for name, line in read]))
 
 
-def _read(name: str) -> Timeline:
+def _read(name: str) -> list[Timeline]:
+    """Return the timeline of a file, or all those in what a command wrote."""
     try:
         text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return timeline_from_json(text)
+        return [timeline_from_json(each) for each in _timelines_in(text)] or [timeline_from_json(text)]
     except TimelineError as error:
         raise TimelineError(f"{name}: {error}") from error
     except OSError as error:
         raise click.ClickException(f"Can't read {name}: {error.strerror or error}.") from error
+
+
+def _timelines_in(text: bytes) -> list[str]:
+    """Return each timeline in it as JSON of its own, wherever it stands; none where it is no JSON."""
+    found: list[str] = []
+
+    def look(plain: object) -> None:
+        if isinstance(plain, dict) and plain.get("format") == FORMAT:
+            found.append(json.dumps(plain))
+        elif isinstance(plain, dict | list):
+            for each in plain.values() if isinstance(plain, dict) else plain:
+                look(each)
+
+    with suppress(ValueError, RecursionError):
+        look(json.loads(text))
+    return found
