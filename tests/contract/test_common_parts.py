@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -257,3 +257,30 @@ def test_what_calls_do_to_what_items_hold_is_done_here(make: Any, call: Any, lef
     items, others = make(), make()
     assert list(whilst.map(call, items)) == [call(item) for item in others]
     assert left(items) == left(others)
+
+
+class Entry(NamedTuple):
+    account: Account
+    number: int
+
+
+def enter(entry: Entry) -> int:
+    return add_to(entry.account, entry.number)
+
+
+HERE = threading.local()
+
+
+def remember(number: int) -> int:
+    HERE.held = getattr(HERE, "held", None) or {}
+    HERE.held[number] = True
+    pause(number)
+    return len(HERE.held)
+
+
+def test_what_named_tuples_hold_and_what_a_thread_gathers_is_seen_to_change() -> None:
+    account, other = Account(), Account()
+    entries, others = ([Entry(each, k) for k in range(COUNT)] for each in (account, other))
+    assert list(whilst.map(enter, entries)) == [enter(each) for each in others]
+    assert account.total == other.total
+    assert list(whilst.map(remember, range(COUNT))) == list(range(1, COUNT + 1))

@@ -34,6 +34,7 @@ _LEVEL: Final = 1.25
 """and where the next ones worked as much."""
 _MANY_CALLS: Final = 16
 """First calls in a smaller number say little about the work of later ones."""
+_MANY_ITEMS: Final = 64
 _LONG_S: Final = 0.05
 """What takes less in a first call does no harm if every thread does it."""
 _LOCKED: Final = 0.1
@@ -423,7 +424,7 @@ class Pilot:
 
     def share_what_is_written(self, items: Sequence[object]) -> bool:
         """Do two of these items have in common what a call changes of its own?"""
-        from whilst.measuring.shared_parts import share_parts
+        from whilst.measuring.shared_parts import holds, share_parts
 
         changed = [each.changed for each in self.scan.suspects if each.reach is Reach.ARGUMENT and not each.is_hint]
         if not changed or any(each is ABSENT for each in changed):
@@ -431,6 +432,9 @@ class Pilot:
         if all(each is self._sample for each in changed):
             among = set(map(id, items))
             return share_parts(items, lambda part: id(part) in among)
+        others = [item for item in items[:_MANY_ITEMS] if item is not self._sample]
+        if any(holds(item, each) for item in others for each in changed):  # behind many other entries, too
+            return True
         kinds = set(map(type, changed))
         return share_parts(items, lambda part: type(part) in kinds)
 
@@ -502,8 +506,10 @@ def _unsendable_variable(known: Iterable[object]) -> str:
 
 
 def may_change(item: object) -> bool:
-    """Can the object have other contents later?"""
-    return item is not ABSENT and not is_a(item, (int, float, str, bytes, tuple, frozenset, type(None)))
+    """Can the object, or what a tuple holds, have other contents later?"""
+    if issubclass(type(item), tuple):
+        return any(map(may_change, tuple.__iter__(item)))  # type: ignore[arg-type]
+    return item is not ABSENT and not is_a(item, (int, float, str, bytes, frozenset, type(None)))
 
 
 def print_of(item: object) -> object:

@@ -47,6 +47,13 @@ def share_parts(items: Iterable[object], is_changed: Callable[[object], bool] | 
     return _overlap(arrays)
 
 
+def holds(item: object, part: object) -> bool:
+    """Whether it is this part, or holds it at once, behind however many others."""
+    kind, held = type(item), item
+    entries: Any = held.values() if kind is dict else held if kind in (list, tuple) else ()  # type: ignore[attr-defined]
+    return item is part or any(each is part for each in entries)
+
+
 def hold_lock_of_this_thread(items: Sequence[object]) -> bool:
     """Whether this thread has taken a reentrant lock that an item holds: the call can take it here, and nowhere else.
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import functools
 import threading
 import types
-from collections import deque
+from collections import deque, namedtuple
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from whilst._light import Record
 from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.objects import is_a, look_up, module_of
+
+_GETTERS: Final = (types.MemberDescriptorType, type(namedtuple("_", "field").field))  # type: ignore[attr-defined]  # noqa: PYI024
+"""Descriptors that give what an object holds, and run no code of anybody's."""
 
 
 class _Absent:
@@ -120,6 +123,12 @@ def container(*parts: AbstractValue) -> AbstractValue:
     return blended(*parts)._replace(holds=tuple(part for part in parts if part.is_shared or part.is_argument))
 
 
+def is_plain_tuple(value: object) -> bool:
+    """A tuple, or a named one, whose class leaves it at that."""
+    kind = type(value)
+    return issubclass(kind, tuple) and kind.__getitem__ is tuple.__getitem__ and kind.__iter__ is tuple.__iter__
+
+
 def is_array(value: object) -> bool:
     """One of numpy's, or what passes for one: pieces of it are views, which write to it."""
     return hasattr(type(value), "__array_interface__")
@@ -184,7 +193,7 @@ def _static_attribute(value: object, name: str) -> object:
     for kind in value.__mro__ if is_a(value, type) else type(value).__mro__:
         found = kind.__dict__.get(name, ABSENT)
         if found is not ABSENT:
-            if is_a(found, types.MemberDescriptorType) and not is_a(value, type):  # a slot
+            if is_a(found, _GETTERS) and not is_a(value, type):  # a slot, a field of a named tuple
                 try:
                     return found.__get__(value)
                 except AttributeError:
@@ -217,7 +226,7 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
     held = owner.value
     if is_array(held) and getattr(held, "ndim", 0) == 1 and key.made_by is not slice:
         return ITEM if derived.from_item else UNKNOWN  # a number, or a copy
-    if type(held) in (dict, list, tuple):
+    if type(held) in (dict, list, tuple) or is_plain_tuple(held):
         if key.is_constant:
             try:
                 value = held[key.value]  # type: ignore[index]  # a key that doesn't fit raises, as below

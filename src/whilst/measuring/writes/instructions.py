@@ -32,6 +32,7 @@ from whilst.measuring.writes.abstract_value import (
     blended,
     container,
     is_array,
+    is_plain_tuple,
     joined,
     path_type,
     shared,
@@ -292,7 +293,7 @@ def _unpack(walker: Walker, instruction: dis.Instruction) -> None:
     source = walker.pop()
     walker.touch(source, implicit.ITERATE, instruction.offset)
     count = instruction.arg or 0
-    if type(source.value) in (tuple, list):
+    if type(source.value) is list or is_plain_tuple(source.value):
         parts = [subscript(source, AbstractValue(value=place, is_constant=True)) for place in range(count)]
     elif source.holds or (source.is_shared and not source.is_known):
         parts = [subscript(source, UNKNOWN)] * count

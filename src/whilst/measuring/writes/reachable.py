@@ -39,6 +39,7 @@ _MOST: Final = 4000
 _MOST_OF_ONE: Final = 256
 _MOST_CODE: Final = 200
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
+_COUNTED: Final = (list, dict, set, deque)
 _INERT: Final = (
     types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType, types.CodeType, types.GetSetDescriptorType,
 )  # fmt: skip
@@ -221,8 +222,8 @@ class _Look:
         if is_a(value, getattr(sys.modules.get("logging"), "Logger", ())):
             return self._entries(f"a filter of {name}", list(value.filters), key)
         if issubclass(type(value), threading.local):
-            # Numbers and names only: a session that is opened once per thread is no matter, a counter is.
-            return {name: held for name, held in vars(value).items() if issubclass(type(held), _ATOMS)}
+            # A session that is opened once per thread is no matter; a counter is, and a list that grows.
+            return {name: _count_of(held) for name, held in vars(value).items() if is_a(held, (*_ATOMS, *_COUNTED))}
         special = self._library_state.look(value)
         if special is not None:
             return special
@@ -324,6 +325,10 @@ class _Look:
         except ValueError:
             return
         self.seen[id(cell)] = _Seen(name, cell, self._add(name, held, id(cell)), key)
+
+
+def _count_of(value: Any) -> object:
+    return value if issubclass(type(value), _ATOMS) else (type(value), len(value))
 
 
 def _ends(kind: Any, value: Any, length: int) -> list[Any]:

@@ -321,6 +321,8 @@ class _Scanner:
             return call.arguments[0]._replace(value=ABSENT, made_by=object)
         if filled := outputs_of(target, call):
             self.suspicions.fill_argument(call._replace(arguments=filled), where)
+        if name in _SEARCHES and call.arguments and call.callee.owner is not None:
+            self._look_for(call.arguments[0], call.callee.owner)
         if name == "cache_info" and call.callee.owner is not None:
             owner = call.callee.owner
             self.suspicions.suspect(Reach.SHARED, f"how often {owner.name} was asked", owner, call, where)
