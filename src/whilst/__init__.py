@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whilst.checking import check, check_operations, check_sql, replay
-    from whilst.comparing import Comparison, compare
+    from whilst.comparing import Comparison, ComparisonError, compare
     from whilst.errors import (
         CheckError,
         ClusterError,
@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     )
     from whilst.model.report import Renderers
     from whilst.planning import Plan, forecast, plan, plan_modes
+    from whilst.running.calls.per_worker import per_worker
     from whilst.running.executor.executor import Executor
+    from whilst.running.options import OptionsError
     from whilst.running.results import Results
     from whilst.running.splitting.api import check_split, divide, reduce, split
     from whilst.running.splitting.chunks import by, chunks
@@ -72,6 +74,7 @@ __all__ = [
     "CheckError",
     "ClusterError",
     "Comparison",
+    "ComparisonError",
     "Day",
     "DayError",
     "Decision",
@@ -85,6 +88,7 @@ __all__ = [
     "MissingExtraError",
     "Mode",
     "NotPicklableError",
+    "OptionsError",
     "Plan",
     "Profile",
     "RemoteCallError",
@@ -122,6 +126,7 @@ __all__ = [
     "imap",
     "imap_unordered",
     "map",
+    "per_worker",
     "plan",
     "plan_modes",
     "reduce",
@@ -169,11 +174,13 @@ _HOMES: Final = {
         "work",
     ),
     "whilst.planning": ("Plan", "forecast", "plan", "plan_modes"),
-    "whilst.comparing": ("Comparison", "compare"),
+    "whilst.comparing": ("Comparison", "ComparisonError", "compare"),
     "whilst.checking": ("check", "check_operations", "check_sql", "replay"),
     "whilst.running.executor.executor": ("Executor",),
     "whilst.running.verbs.api": ("gather", "imap", "imap_unordered", "map", "starmap"),
     "whilst.running.verbs.awaitable": ("agather", "aimap", "aimap_unordered", "amap", "astarmap"),
+    "whilst.running.calls.per_worker": ("per_worker",),
+    "whilst.running.options": ("OptionsError",),
     "whilst.running.results": ("Results",),
     "whilst.seeing.advising.api": ("advise",),
     "whilst.seeing.api": ("trace",),

@@ -20,7 +20,7 @@ def note(item: object) -> object:
 
 BAD_KEYWORDS: dict[str, dict[str, Any]] = {
     "mode must be one of .*'paralel'": {"mode": "paralel"},
-    "'threads' is a back end, not a mode; pass backend='threads'": {"mode": "threads"},
+    "'threads' is a back end, not a mode; pass mode='concurrent' or .*backend='threads'": {"mode": "threads"},
     "workers must be a whole number of at least 1, got 0": {"workers": 0},
     "workers must be a whole number of at least 1, got 2.5": {"workers": 2.5},
     "retries must be a whole number of at least 0, got -1": {"retries": -1},

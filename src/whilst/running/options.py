@@ -96,7 +96,8 @@ class Options(Record):
             OptionsError: one has a value that it can't have.
         """
         if isinstance(self.mode, str) and self.mode in BACKENDS:
-            raise OptionsError(f"{self.mode!r} is a back end, not a mode; pass backend={self.mode!r}.")
+            near = " or ".join(f"mode={mode!r}" for mode in BACKENDS[self.mode].modes)
+            raise OptionsError(f"{self.mode!r} is a back end, not a mode; pass {near}, or backend={self.mode!r}.")
         _one_of("mode", self.mode, MODES)
         _one_of("errors", self.errors, ("raise", "return"))
         _one_of("pilot", self.pilot, ("inline", "worker"))

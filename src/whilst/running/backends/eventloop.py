@@ -10,13 +10,14 @@ from __future__ import annotations
 import _thread
 import asyncio
 import os
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Sequence
 from queue import SimpleQueue
 from time import monotonic
 
 from whilst.running.backends.base import take_events
 from whilst.running.calls.coroutines import CoroutineRunner
+from whilst.running.calls.one_argument import per_worker_function
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.jobs import Batch, Event, WorkerReady, WorkerStopped
@@ -171,6 +172,9 @@ class _Here:
             return
         while self._coroutines.in_flight and not kill:
             self.events(None)
+        close_loop = per_worker_function("close_loop")
+        if close_loop is not None:
+            self._runner.run(_cancel_and_close(self._coroutines, close_loop(self._loop)))
         # The runner cancels what is left, gives it its turn, and closes the loop.
         self._runner.close()
 
@@ -215,6 +219,18 @@ class _InThread:
             else:
                 await asyncio.sleep(0.001)
         await asyncio.sleep(0)  # the last answers
+        close_loop = per_worker_function("close_loop")
+        if close_loop is not None:
+            await close_loop(self._loop)
+
+
+async def _cancel_and_close(coroutines: CoroutineRunner, closing: Awaitable[None]) -> None:
+    await coroutines.cancel()
+    await closing
+
+
+_runs_on_loop: Counter[int] = Counter()
+"""Of awaited runs, by the identity of their loop: they share what their calls have opened there."""
 
 
 class _OnCallerLoop:
@@ -232,6 +248,7 @@ class _OnCallerLoop:
         self._outbox = outbox
         self._coroutines = CoroutineRunner(loop, worker, outbox.put, output, is_shared=True)
         self._end: asyncio.Task[None] | None = None
+        loop.call_soon_threadsafe(_runs_on_loop.update, (id(loop),))  # counted in the loop's thread alone
         outbox.put(WorkerReady(worker, os.getpid()))
 
     def send(self, batch: Batch) -> None:
@@ -255,4 +272,10 @@ class _OnCallerLoop:
             else:
                 await asyncio.sleep(0.001)
         await asyncio.sleep(0)  # the last answers
+        _runs_on_loop[id(self._loop)] -= 1
+        if not _runs_on_loop[id(self._loop)]:
+            del _runs_on_loop[id(self._loop)]
+            close_loop = per_worker_function("close_loop")
+            if close_loop is not None:
+                await close_loop(self._loop)
         self._outbox.put(WorkerStopped(self.worker))

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from whilst.running.backends.base import take_events
-from whilst.running.calls.one_argument import Awaiter
+from whilst.running.calls.one_argument import Awaiter, close_thread
 from whilst.running.calls.ordered_output import OrderedOutput
 from whilst.running.calls.perform import Cell, perform
 from whilst.running.calls.raw_threads import forget_this_thread
@@ -150,6 +150,7 @@ class _Thread:
         finally:
             self.ident = None
             awaiter.close()
+            close_thread()
             forget_this_thread()
             self._outbox.put(end)
 

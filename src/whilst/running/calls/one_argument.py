@@ -6,6 +6,7 @@ Also loaded by bare workers (see `running.worker`): nothing of whilst is importe
 
 from __future__ import annotations
 
+import sys
 from types import CoroutineType
 
 TYPE_CHECKING = False
@@ -62,8 +63,24 @@ class Awaiter:
 
     def close(self) -> None:
         if self._runner is not None:
+            close_loop = per_worker_function("close_loop")
+            if close_loop is not None:
+                self._runner.run(close_loop(self._runner.get_loop()))
             self._runner.close()
             self._runner = None
+
+
+def per_worker_function(name: str) -> Any:
+    """A function of `calls.per_worker`; None where nobody has loaded that, and so nothing was opened."""
+    module = sys.modules.get("whilst.running.calls.per_worker")
+    return None if module is None else getattr(module, name)
+
+
+def close_thread() -> None:
+    """This thread makes no more calls: close what it has open for them."""
+    close = per_worker_function("close_thread")
+    if close is not None:
+        close()
 
 
 def _await_in_another_thread(coroutine: object, context: Context) -> object:

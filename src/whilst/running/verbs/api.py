@@ -14,7 +14,7 @@ from time import perf_counter_ns
 
 from whilst.running.backends import open_backend
 from whilst.running.call_names import add_note, name_of
-from whilst.running.calls.one_argument import Awaiter
+from whilst.running.calls.one_argument import Awaiter, per_worker_function
 from whilst.running.core.driver import Driver
 from whilst.running.core.inline import perform_lazily
 from whilst.running.core.inputs import Source
@@ -200,6 +200,7 @@ class Run:
             source.results = sink.values
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
         self._journal: Journal | None = journal
+        self._ends_run = False
         self._bar: AbstractContextManager[Callable[[int], None] | None] | None = None
         self.driver = Driver(
             job,
@@ -235,6 +236,9 @@ class Run:
 
     def __enter__(self) -> None:
         """Before the first step: what surrounds the run, and is closed with it."""
+        if (begin := per_worker_function("begin_run")) is not None:
+            self._ends_run = True
+            begin()
         if self._journal is not None:
             self._journal.__enter__()
             self.driver.source.start()
@@ -253,6 +257,8 @@ class Run:
         finally:
             try:
                 self.driver.policy.close()
+                if self._ends_run and (end := per_worker_function("end_run")) is not None:
+                    end()
             finally:
                 if self._journal is not None:
                     self._journal.__exit__(kind, error, trace)

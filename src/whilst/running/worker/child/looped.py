@@ -7,7 +7,7 @@ from _socket import MSG_DONTWAIT
 from collections import deque
 from time import perf_counter_ns, thread_time_ns
 
-from whilst.running.calls.one_argument import awaited, of_item, with_own_draws
+from whilst.running.calls.one_argument import awaited, of_item, per_worker_function, with_own_draws
 from whilst.running.worker.child.styles import Style, vital
 from whilst.running.worker.child.threaded import Collected
 from whilst.running.worker.transport.serialization import dumps_short
@@ -52,6 +52,9 @@ class Looped(Style):
             self._done = self._loop.create_future()
             self._loop.add_reader(self._worker.sock.fileno(), self._hear)
             await self._done
+            close_loop = per_worker_function("close_loop")
+            if close_loop is not None:
+                await close_loop(self._loop)
 
         with asyncio.Runner() as runner:
             runner.run(serve())

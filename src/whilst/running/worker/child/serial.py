@@ -13,7 +13,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import CoroutineType
 
 from whilst.running import process_role as share
-from whilst.running.calls.one_argument import Awaiter, in_copies, one_argument
+from whilst.running.calls.one_argument import Awaiter, close_thread, in_copies, one_argument
 from whilst.running.worker.child.styles import EndedCalls, Style
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import (
@@ -59,6 +59,7 @@ class Serial(Style):
 
     def close(self) -> None:
         self._await.close()
+        close_thread()
 
     def perform(self, work: LoadedBatch) -> None:
         words, head, job = self._words, work.head, work.job

@@ -10,7 +10,14 @@ import threading
 from _queue import SimpleQueue
 from time import perf_counter_ns, thread_time_ns
 
-from whilst.running.calls.one_argument import Awaiter, drawing, in_copies, one_argument
+from whilst.running.calls.one_argument import (
+    Awaiter,
+    close_thread,
+    drawing,
+    in_copies,
+    one_argument,
+    per_worker_function,
+)
 from whilst.running.worker.child.styles import EndedCalls, Style, vital
 from whilst.running.worker.transport.serialization import dumps_short
 from whilst.running.worker.transport.status_page import BEGUN, FIRST_SLOT, NOTHING, SKIP_FROM, SKIP_TO
@@ -81,8 +88,12 @@ class Threaded(Style):
         self._sent_ns = 0
         self._is_idle = threading.Condition(self._lock)
         worker.output.serial_here = lambda: getattr(self._here, "serial", -1)
-        for slot in range(slots):
-            threading.Thread(target=self._work, args=(slot,), name=f"whilst-{slot}", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._work, args=(slot,), name=f"whilst-{slot}", daemon=True)
+            for slot in range(slots)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def run(self, receive: Callable[[], bool]) -> None:
         while receive():
@@ -95,6 +106,11 @@ class Threaded(Style):
         # An answer may still be on its way.
         with self._sending:
             pass
+        if per_worker_function("close_thread") is not None:
+            for _ in self._threads:
+                self._queue.put(None)
+            for thread in self._threads:
+                thread.join()
 
     def perform(self, work: LoadedBatch) -> None:
         collected = Collected(work)
@@ -107,6 +123,7 @@ class Threaded(Style):
     def _work(self, slot: int) -> None:
         with vital:
             self._serve(slot)
+        close_thread()
 
     def _serve(self, slot: int) -> None:
         at = FIRST_SLOT + 2 * slot
@@ -156,6 +173,7 @@ class Threaded(Style):
                 self._open -= 1
                 if not self._open:
                     self._is_idle.notify_all()
+        awaits.close()
 
     def _skip(self, collected: Collected, at: int) -> None:
         with self._lock:

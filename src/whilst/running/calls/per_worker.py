@@ -1,0 +1,153 @@
+"""`per_worker`: what each worker opens once, for all of its calls, and closes when it ends.
+
+A worker is what makes calls one after another: a thread, a process with one thread, the caller itself; or an event
+loop, all of whose coroutines share one. Whoever ends a worker calls `close_thread` or `close_loop`, if this module was
+loaded at all.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from whilst.running.nesting import is_in_worker
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class _Opened:
+    """What one worker has open, by the token of its `PerWorker`."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        """A fork does not close, nor use, what the program had open."""
+        self.values: dict[bytes, tuple[Any, Any]] = {}
+        """What calls are given, and the context manager that closes it (None: it is forgotten, and no more)."""
+        self.runs = 0
+        """Runs that this thread moves on, one within another: what it opens is open until the outermost is over."""
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.opened = _Opened()
+
+
+_here = _Here()
+_of_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Opened] = weakref.WeakKeyDictionary()
+
+
+class PerWorker(Generic[T]):
+    """Call it, within a call, for what this worker has open. See `per_worker`."""
+
+    __slots__ = ("_factory", "_token")
+
+    def __init__(self, factory: Callable[[], T], token: bytes) -> None:
+        self._factory = factory
+        self._token = token
+        """Names it in every process."""
+
+    def __call__(self) -> T:
+        opened = _opened_here()
+        found = opened.values.get(self._token)
+        if found is None:
+            found = opened.values[self._token] = _open(self._factory())
+        value: T = found[0]
+        return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PerWorker, (self._factory, self._token)
+
+    def __repr__(self) -> str:
+        return f"per_worker({getattr(self._factory, '__qualname__', self._factory)})"
+
+
+def per_worker(factory: Callable[[], T]) -> PerWorker[T]:
+    """Have each worker open one of these, when a call first needs it, and close it when the worker ends.
+
+    `session = whilst.per_worker(requests.Session)`, and in the calls `session().get(url)`. It is typed as what the
+    factory gives. A worker is a thread, a process, or an event loop, whose coroutines share one; without workers the
+    caller has one until its run is over.
+
+    Args:
+        factory: called without arguments in each worker. What it gives is entered and left if it is a context manager
+            (calls are given what entering gives). An async one is made on the worker's loop and left there; calls
+            are given it as it is.
+    """
+    if not callable(factory):
+        raise TypeError(f"per_worker() takes a function that opens something, got {factory!r}: pass lambda: … of it.")
+    return PerWorker(factory, os.urandom(16))
+
+
+def begin_run() -> None:
+    """A run begins in this thread."""
+    _here.opened.runs += 1
+
+
+def end_run() -> None:
+    """It is over: without an outer one, what was opened in this thread is closed, unless it is a worker's."""
+    opened = _here.opened
+    opened.runs -= 1
+    if opened.runs <= 0 and not is_in_worker():
+        close_thread()
+
+
+def close_thread() -> None:
+    """This thread makes no more calls. What closing raises is told as an unraisable error: the results are there."""
+    opened, _here.opened = _here.opened, _Opened()
+    if opened.process != os.getpid():
+        return
+    for _, manager in reversed(opened.values.values()):
+        try:
+            if manager is not None and hasattr(type(manager), "__exit__"):
+                manager.__exit__(None, None, None)
+        except Exception as error:
+            _tell(error, manager)
+
+
+async def close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """This loop, on which this is awaited, makes no more calls."""
+    opened = _of_loops.pop(loop, None)
+    if opened is None or opened.process != os.getpid():
+        return
+    for _, manager in reversed(opened.values.values()):
+        try:
+            if hasattr(type(manager), "__aexit__"):
+                await manager.__aexit__(None, None, None)
+            elif manager is not None:
+                manager.__exit__(None, None, None)
+        except Exception as error:
+            _tell(error, manager)
+
+
+def _opened_here() -> _Opened:
+    loop = sys.modules["asyncio"]._get_running_loop() if "asyncio" in sys.modules else None  # noqa: SLF001
+    opened = _here.opened if loop is None else _of_loops.get(loop)
+    if opened is None or opened.process != os.getpid():
+        opened = _Opened()
+        if loop is None:
+            _here.opened = opened
+        else:
+            _of_loops[loop] = opened
+    return opened
+
+
+def _open(value: Any) -> tuple[Any, Any]:
+    kind = type(value)
+    if hasattr(kind, "__aexit__"):
+        return value, value
+    if hasattr(kind, "__enter__") and hasattr(kind, "__exit__"):
+        return kind.__enter__(value), value
+    return value, None
+
+
+def _tell(error: Exception, manager: object) -> None:
+    import warnings
+
+    warnings.warn(f"{manager!r} of a worker raised {type(error).__name__} when it was closed: {error}", stacklevel=2)
