@@ -264,7 +264,7 @@ def _waits(sums: Sums) -> Iterator[Finding]:
             at_once = reasons[0].length_ns / sums.span_ns
             yield Finding(
                 f"{_percent(share)} of task time {names[kind]} in {sums.place_of(reasons[0])}, {at_once:.1f} at once.",
-                share,
+                share * 0.75,  # what holds others up says more
             )
 
 

@@ -29,6 +29,7 @@ from whilst.seeing.explaining.intervals import intervals, switches_by_sight
 
 _SHORT_WAKE_NS: Final = 300_000
 """Woken for no longer, with others at work, a thread got what it waited for, but not the GIL."""
+_ANY_FILE: Final = ("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait")
 _TURN_NS: Final = 1_000_000
 """Who holds the GIL gives it away after 5 ms if others want it; a shorter wait is more likely one of its own."""
 _AGENTS_NS: Final = 20_000_000
@@ -305,12 +306,13 @@ class _Reader:
 
 def _refined(wait: Cause, call: str, by_call: str) -> Cause:
     """What the kernel says of a wait whose name is all that the code says."""
-    if not wait.kind.startswith("io:") or not by_call:
+    if not wait.kind.startswith("io:") or not by_call or call in _ANY_FILE:
         return wait
     if by_call == "sleep":  # a database's way to wait for its lock
         return Cause("lock", "database", wait.where, wait.role)
     if by_call.startswith("io:"):
-        return Cause(by_call, "pipe" if call.endswith("pipe") else wait.name, wait.where, wait.role)
+        name = "pipe" if call.endswith("pipe") else wait.name if by_call == wait.kind else ""
+        return Cause(by_call, name, wait.where, wait.role)
     return wait
 
 

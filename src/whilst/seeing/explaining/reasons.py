@@ -88,7 +88,7 @@ class Sums:
             for process in self.processes
             for lane in process.lanes
             if any(
-                piece.cause is not None and piece.cause.role is Role.IDLE and piece.kind is None
+                piece.cause is not None and piece.cause.role is Role.IDLE and piece.cause.kind == "queue"
                 for piece in lane.pieces
             )
             and any(piece.kind is not None for piece in lane.pieces)
