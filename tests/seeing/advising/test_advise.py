@@ -104,6 +104,36 @@ def test_calls_that_see_each_other_are_not_advised(folder: Path, monkeypatch: py
     assert advice.loops[0].kind == "unknown"
 
 
+def test_what_the_rest_of_a_loop_changes_is_no_doing_of_its_calls(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list hangs on the object whose method is called; and each file's name is made of its item."""
+    told(monkeypatch, changed_s=0.2)
+    advice = advise(
+        folder,
+        """
+        import time
+        class Shop:
+            def __init__(self):
+                self.pages = []
+            def fetch(self, i):
+                time.sleep(0.01)
+                with open(f"{i}.txt", "w") as file:
+                    file.write(str(i))
+                return i
+            def run(self):
+                for i in range(20):
+                    page = self.fetch(i)
+                    self.pages.append(page)
+        shop = Shop()
+        shop.run()
+        print(shop.pages)
+        """,
+    )
+    assert (advice.loops[0].kind, advice.loops[0].is_proved) == ("independent", True)
+    assert "+        for page in whilst.imap(self.fetch, range(20)" in advice.diff
+
+
 def test_a_shared_buffer_keeps_calls_from_overlapping(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told(monkeypatch, changed_s=0.2)
     advice = advise(

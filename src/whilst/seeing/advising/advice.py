@@ -67,7 +67,7 @@ class Advice(Drawable):
         seconds, changed_seconds: of the script as it is, and with the changes; None where it was not measured.
         remarks: what is to be said of the whole.
         applied_to, backup: the file that was changed and where its text was kept; "" where nothing was changed.
-        is_runnable: the script ended by itself with exit code 0.
+        is_runnable: the script ran to its end.
     """
 
     script: str
@@ -79,6 +79,8 @@ class Advice(Drawable):
     applied_to: str = ""
     backup: str = ""
     is_runnable: bool = True
+    remedies: tuple[str, ...] = ()
+    """Of a script that overlaps already: what holds it up, and what to do about it."""
 
     @property
     def is_proved(self) -> bool:
@@ -95,6 +97,8 @@ class Advice(Drawable):
             )
         if not self.is_runnable:
             return f"{self.script}: nothing can be advised."
+        if self.remedies:
+            return f"{self.script}: no loop is changed, but something holds it up."
         return f"{self.script}: leave it as it is."
 
     def timelines(self) -> Sequence[Timeline]:
@@ -118,7 +122,7 @@ class Advice(Drawable):
 
     def notes(self) -> Sequence[str]:
         said = [f"Line {loop.line}: {each}" for loop in self.loops for each in _sentences(loop)]
-        lines = [*said, *self.remarks]
+        lines = [*self.remedies, *said, *self.remarks]
         if self.diff:
             lines += ["", *self.diff.splitlines()]
         if self.applied_to:
@@ -130,7 +134,12 @@ class Advice(Drawable):
     def to_dict(self) -> dict[str, object]:
         """All of it, as values that JSON can hold."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**plain, "remarks": list(self.remarks), "loops": [loop.to_dict() for loop in self.loops]}
+        return {
+            **plain,
+            "remarks": list(self.remarks),
+            "remedies": list(self.remedies),
+            "loops": [loop.to_dict() for loop in self.loops],
+        }
 
 
 def _sentences(loop: LoopAdvice) -> list[str]:

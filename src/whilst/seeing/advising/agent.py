@@ -196,7 +196,8 @@ class _Watch:
         self._how = how
         self._noted = noted
         self._pilot = Pilot(fn, how)
-        self._pilot.rest = items
+        self._items = items
+        self._between: list[str] = []
         self._last: tuple[Any, Any] | None = None
         self._start = time.perf_counter()
 
@@ -205,8 +206,12 @@ class _Watch:
 
     def call(self, index: int, item: Any) -> Any:
         pilot = self._pilot
+        pilot.rest = self._items[index + 1 :]
         if index == 0:
             pilot.look_into(item)
+        elif pilot.reachable is not None:  # what the rest of the loop has changed meanwhile is no call's doing
+            for change in pilot.reachable.look():
+                self._between.append(f"{change.name}.{change.slot}" if change.slot else change.name)
         pilot.begin(item)
         try:
             result = self._fn(*item) if self._how == "star" else self._fn(item)
@@ -232,6 +237,7 @@ class _Watch:
             return
         self._noted["profile"] = asdict(profile)
         self._noted["unlike"] = pilot.unlike
+        self._noted["between"] = self._between
         self._noted["waits_only_in_sleep"] = pilot.waits_only_in_sleep
         self._noted["unscanned"] = list(pilot.scan.unscanned)
         self._noted["shares_written"] = pilot.share_what_is_written(list(pilot.rest or ()))

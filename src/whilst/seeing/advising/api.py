@@ -19,6 +19,7 @@ from whilst.seeing.advising.advice import Advice, LoopAdvice
 from whilst.seeing.advising.edits import AdviseError, Asked, UnwritableError, diff, rewritten, timed
 from whilst.seeing.advising.judging import LOCKED, Choice, Safety, choose, profile_of, safety_of
 from whilst.seeing.advising.loops import Loop, loops_of
+from whilst.seeing.advising.remedies import CONCURRENT, remedies_for
 from whilst.seeing.advising.runs import Outcome, Workshop
 from whilst.seeing.advising.splitting import Split, Whole, split
 from whilst.seeing.advising.uses import Program
@@ -183,8 +184,13 @@ class _Advisor:
 
     def _result(self, loops: tuple[LoopAdvice, ...]) -> Advice:
         shown = diff(self.source, self.text, Path(self.name).name) if self.accepted else ""
+        remedies: tuple[str, ...] = ()
+        if not self.accepted and self.seconds >= _BRIEF_S and CONCURRENT.search(self.source):
+            self.tell("tracing it as it is")
+            remedies = remedies_for(self.workshop.trace())
         changed_s = min((outcome.seconds for outcome in self.changed), default=None) if self.accepted else None
-        return Advice(self.name, loops, shown, self.seconds, changed_s, tuple(self.remarks))
+        remarks = tuple(self.remarks)
+        return Advice(self.name, loops, shown, self.seconds, changed_s, remarks, remedies=remedies)
 
     def _hot(self, report: Mapping[str, Any]) -> list[tuple[Loop, Mapping[str, Any]]]:
         """The loops that take a tenth of the time, outer ones before those that run within them."""

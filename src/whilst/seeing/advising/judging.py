@@ -6,6 +6,7 @@ either of them doubts is not advised. Pure: everything comes in as arguments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -108,6 +109,10 @@ def _doubt(split: Split, probe: Mapping[str, Any], profile: Profile | None) -> s
         return "one object is several of its items, and is changed on the way"
     if split.changes_target and not probe["can_repeat"]:
         return f"its items are changed on the way, and come from a {probe['items_type']}"
+    for name in probe.get("between", ()):
+        last = re.split(r"\W+", name)[-1]
+        if "." not in name or not last or {last, f".{last}"} & split.reads:
+            return f"{name}, which its calls can reach, is changed between them"
     if lost := probe.get("unscanned"):
         return f"nobody can follow {lost[0]}"
     return ""

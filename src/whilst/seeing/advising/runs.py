@@ -150,10 +150,23 @@ class Workshop:
         changed = {name: _digest(self.copy / name) for name in after if after[name] != before.get(name)}
         changed.update({name: "(removed)" for name in before if name not in after})
         try:
-            found = json.loads(report.read_text(encoding="utf-8"))
+            # What is said of places is said of the user's own files.
+            found = json.loads(report.read_text(encoding="utf-8").replace(f"{self.copy}{os.sep}", ""))
         except (OSError, ValueError):
             found = {}
         return Outcome(seconds, code, out, err, changed, timed_out), found
+
+    def trace(self) -> dict[str, Any]:
+        """What `whilst trace` says of the script as it is; {} if it says nothing."""
+        self._make_copy(None)
+        report = Path(self._scratch) / "trace.json"
+        self._start(
+            [sys.executable, "-m", "whilst", "trace", "--json", str(report), str(self._copied_script), *self.arguments]
+        )
+        try:
+            return dict(json.loads(report.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
 
     def _make_copy(self, text: str | None) -> None:
         _remove(self.copy)

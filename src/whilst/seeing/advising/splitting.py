@@ -46,6 +46,8 @@ class Split:
     shared_write: str
     kind: str
     carried: str
+    reads: frozenset[str] = frozenset()
+    """All places that the stage and the functions it calls read, by their text."""
     notes: tuple[str, ...] = ()
 
 
@@ -113,6 +115,7 @@ def _split_expression(loop: Loop, program: Program) -> Split | Whole:
         return Whole(loop, "unknown", _first("{} is changed in line {}", changes))
     return Split(
         loop, (), tuple(parts), (), (), False, False, False, _shared_write(program, uses), "independent", "",
+        frozenset({*uses.loads, *reached.loads}),
     )  # fmt: skip
 
 
@@ -207,6 +210,7 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
         shared_write=_shared_write(program, own),
         kind=kind,
         carried=carried,
+        reads=frozenset({*own.loads, *reached.loads}),
         notes=notes,
     )
 

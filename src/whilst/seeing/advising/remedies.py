@@ -1,0 +1,59 @@
+"""What to do about what a trace has found in a program that overlaps already: other advice than a changed loop.
+
+A trace says what holds the program up, and where; each remedy is for one of its patterns. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+CONCURRENT: Final = re.compile(r"\b(asyncio|threading|concurrent|multiprocessing|joblib|queue)\b")
+"""A script that names one of these may overlap already."""
+
+_REMEDIES: Final[Sequence[tuple[str, str]]] = (
+    (
+        r"lock:logging handler",
+        "Let a QueueHandler (logging.handlers) take the records and a QueueListener write them: then no call waits",
+    ),
+    (
+        r"waiting for lock:.*\b(sleep|io:\w+|child)\b",
+        "Hold the lock only around what it protects, not while waiting; more workers bring nothing before that",
+    ),
+    (
+        r"held off by the event loop",
+        "Hand what blocks to a thread (await asyncio.to_thread(function, …)), or use a library that awaits",
+    ),
+    (
+        r"one long task came last",
+        "Begin with the longest task, or divide it; more workers bring nothing",
+    ),
+    (
+        r"what is sent .* is large",
+        "Send what the values are made from and make them in the worker, or leave the calls in this process",
+    ),
+    (
+        r"handing calls and results over",
+        "Hand over many calls at a time (chunksize), some 10 ms of work each",
+    ),
+    (
+        r"held off by the GIL",
+        "Processes would share the work, or a Python without the GIL; threads can't",
+    ),
+    (
+        r"waiting for the network .*\b\d+(\.\d+)? at once",
+        "Many requests are under way already: if fewer take as long in all, the other side is the limit",
+    ),
+)  # fmt: skip
+
+
+def remedies_for(trace: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a sentence for each finding that there is a remedy for: what was found, and what to do."""
+    said = []
+    for finding in trace.get("findings", ()):
+        for pattern, remedy in _REMEDIES:
+            if re.search(pattern, finding):
+                said.append(f"{finding} {remedy}.")
+                break
+    return tuple(said)

@@ -1,0 +1,57 @@
+"""What a trace has found, and what to do about it. The sentences are those that traces say of programs."""
+
+from __future__ import annotations
+
+import pytest
+
+from whilst.seeing.advising.remedies import CONCURRENT, remedies_for
+
+
+@pytest.mark.parametrize(
+    ("finding", "remedy"),
+    [
+        (
+            "92 % of task time waiting for lock:lock in load (line 20), held by ThreadPoolExecutor-0_7 and 10 others in "
+            "request (line 15), sleep.",
+            "Hold the lock only around what it protects",
+        ),
+        (
+            "91 % of task time waiting for lock:logging handler in order (line 25), held by ThreadPoolExecutor-0_6 and 15 "
+            "others in Collector.emit (line 13), sleep.",
+            "QueueHandler",
+        ),
+        (
+            "94 % of task time held off by the event loop, which query (line 11) blocks (sleep), for up to 55 ms at a time.",
+            "asyncio.to_thread",
+        ),
+        (
+            "For the last 56 % of the time one worker of 2 is busy alone, in simulate (line 12) (ForkProcess-2); the "
+            "others wait on an empty queue: one long task came last.",
+            "Begin with the longest task",
+        ),
+        (
+            "54 % of all work is handing calls and results over to processes, for main (line 20); what is sent (pickled, "
+            "written, read, unpickled) is large; largest (line 14) itself does little of it.",
+            "Send what the values are made from",
+        ),
+        (
+            "52 % of task time waiting for the network (io:socket) in call (line 31), 22.4 at once.",
+            "the other side is the limit",
+        ),
+        ("60 % of thread time held off by the GIL, in score (line 12).", "Processes would share the work"),
+    ],
+)
+def test_each_pattern_has_its_remedy(finding: str, remedy: str) -> None:
+    (said,) = remedies_for({"findings": [finding]})
+    assert said.startswith(finding)
+    assert remedy in said
+
+
+def test_what_nobody_can_help_is_not_commented() -> None:
+    assert remedies_for({"findings": ["97 % of task time waiting for a sleep in fetch (line 3)."]}) == ()
+    assert remedies_for({}) == ()
+
+
+def test_a_script_that_runs_one_thing_after_another_is_not_traced_for_it() -> None:
+    assert CONCURRENT.search("import asyncio\n")
+    assert not CONCURRENT.search("import time\nthreading_is_a_word = 1\n")
