@@ -11,26 +11,26 @@ from whilst.seeing.advising.remedies import CONCURRENT, remedies_for
     ("finding", "remedy"),
     [
         (
-            "92 % of task time waiting for lock:lock in load (line 20), held by ThreadPoolExecutor-0_7 and 10 others in "
+            "92 % of task time waiting for lock:lock in load (line 20), held by pool-0_7 and 10 others in "
             "request (line 15), sleep.",
             "Hold the lock only around what it protects",
         ),
         (
-            "91 % of task time waiting for lock:logging handler in order (line 25), held by ThreadPoolExecutor-0_6 and 15 "
+            "91 % of task time waiting for lock:logging handler in order (line 25), held by pool-0_6 and 15 "
             "others in Collector.emit (line 13), sleep.",
             "QueueHandler",
         ),
         (
-            "94 % of task time held off by the event loop, which query (line 11) blocks (sleep), for up to 55 ms at a time.",
+            "94 % of task time held off by the event loop, which query (line 11) blocks (sleep)",
             "asyncio.to_thread",
         ),
         (
-            "For the last 56 % of the time one worker of 2 is busy alone, in simulate (line 12) (ForkProcess-2); the "
+            "For the last 56 % of the time one worker of 2 is busy alone, in simulate (line 12); the "
             "others wait on an empty queue: one long task came last.",
             "Begin with the longest task",
         ),
         (
-            "54 % of all work is handing calls and results over to processes, for main (line 20); what is sent (pickled, "
+            "54 % of all work is handing calls and results over to processes, for main; what is sent (pickled, "
             "written, read, unpickled) is large; largest (line 14) itself does little of it.",
             "Send what the values are made from",
         ),

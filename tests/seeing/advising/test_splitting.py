@@ -171,5 +171,26 @@ def test_comprehensions_and_map_are_loops_too(code: str) -> None:
     assert isinstance(found(code), Split)
 
 
+def test_a_database_that_all_items_share_is_used_in_order() -> None:
+    stage, pulled = stage_of("""
+        for path in paths:
+            rows = extract(path)
+            with db:
+                db.executemany("insert", rows)
+            loaded += len(rows)
+    """)
+    assert (stage, pulled) == (["rows = extract(path)"], [])
+
+
+def test_a_file_of_the_item_is_opened_in_the_stage() -> None:
+    stage, _ = stage_of("""
+        for path in paths:
+            with open(path) as file:
+                text = file.read()
+            pages.append(text)
+    """)
+    assert len(stage) == 1
+
+
 def test_a_comprehension_that_binds_a_name_for_others_is_carried() -> None:
     assert found("[total := f(total, x) for x in xs]").kind == "carried"

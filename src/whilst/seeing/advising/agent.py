@@ -98,7 +98,7 @@ class Agent:
             number,
             {"courses": 0, "calls": 0, "total_s": 0.0, "longest_s": 0.0, "plain_s": 0.0, "plain_calls": 0,
              "items_type": "", "may_read_ahead": True, "can_repeat": True, "shares_items": False, "profile": None,
-             "error": ""},
+             "is_watched": False, "error": ""},
         )  # fmt: skip
 
     def items(self, number: int, iterable: Iterable[Any]) -> list[Any]:
@@ -118,7 +118,8 @@ class Agent:
         """Make the calls of a stage one after the other, and look into the first of them."""
         noted = self._of(number)
         noted["courses"] += 1
-        watch = _Watch(fn, "star" if star else "item", items, noted) if noted["courses"] == 1 else None
+        watch = _Watch(fn, "star" if star else "item", items, noted) if items and not noted["is_watched"] else None
+        noted["is_watched"] = noted["is_watched"] or bool(items)
         call: Callable[[Any], Any] = partial(_apply, fn) if star else fn
         for index, item in enumerate(items):
             is_watched = watch is not None and watch.wants(index)

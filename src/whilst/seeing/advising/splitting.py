@@ -263,22 +263,32 @@ def _why_not_staged(
         return f"line {uses.output} prints", set()
     if _escaping(statement):
         return f"line {line} makes a function or a generator that is run later", set()
-    if isinstance(statement, ast.Expr):
-        call = statement.value
-        if not isinstance(call, ast.Call):
-            return "" if isinstance(call, ast.Constant) else f"line {line} is for its effect", set()
-        func = call.func
-        if isinstance(func, ast.Attribute):
-            receiver = place_of(func.value)
-            if receiver in made:
-                return "", set()
-            root = func.value
-            while isinstance(root, ast.Attribute):
-                root = root.value
-            is_module = isinstance(root, ast.Name) and root.id in program.modules
-            if not is_module or func.attr == "sleep":
-                return f"line {line} is for its effect, which may have an order", set()
+    for each in _own_scope([statement]):
+        if isinstance(each, ast.Expr) and (effect := _effect(each, own, program)):
+            return effect, set()
+        if isinstance(each, ast.With) and any(
+            isinstance(item.context_expr, ast.Name | ast.Attribute) and place_of(item.context_expr) not in own
+            for item in each.items
+        ):
+            return f"line {each.lineno} enters what all items share", set()
     return "", carried.bound
+
+
+def _effect(statement: ast.Expr, own: set[str], program: Program) -> str:
+    """Why a statement that is there for its effect alone must be done in order; "" if it need not."""
+    line, call = statement.lineno, statement.value
+    if isinstance(call, ast.Constant):
+        return ""
+    if not isinstance(call, ast.Call):
+        return f"line {line} is for its effect"
+    func = call.func
+    if not isinstance(func, ast.Attribute) or place_of(func.value) in own:
+        return ""
+    root = func.value
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    is_module = isinstance(root, ast.Name) and root.id in program.modules
+    return "" if is_module and func.attr != "sleep" else f"line {line} is for its effect, which may have an order"
 
 
 def _carried(statements: Sequence[ast.stmt], bound: set[str]) -> _Carried:
