@@ -23,6 +23,7 @@ from whilst.running.splitting import api, evidence
 from . import parts
 
 NUMBERS = [(7 * x) % 101 for x in range(300)]
+TURNS = [0, 1, 2, 3] * 75
 WORDS = ["it", "was", "the", "best", "of", "times", "it", "was", "the", "worst", "of", "times"] * 20
 FLOATS = [x / 7 for x in NUMBERS]
 CANCELLING = [1e16, 1.0, -1e16, 3.0, 1.0] * 40
@@ -63,8 +64,8 @@ PAIRS: dict[str, tuple[tuple[Given, dict[str, Any]], tuple[Given, dict[str, Any]
         ((parts.remember_last, NUMBERS, dict), {"combine": parts.later_wins}),
     ),
     "dict in another order": (
-        ((parts.remember_last, NUMBERS, dict), {"combine": parts.in_another_order}),
-        ((parts.remember_last, NUMBERS, dict), {"combine": operator.or_}),
+        ((parts.remember_last, TURNS, dict), {"combine": parts.in_another_order}),
+        ((parts.remember_last, TURNS, dict), {"combine": operator.or_}),
     ),
     "counts that are not added": (
         ((parts.count_word, WORDS, Counter), {"combine": operator.or_}),
@@ -217,9 +218,9 @@ class Odd(int):
 def test_nothing_else_is_called_proved(given: Given, keywords: dict[str, Any]) -> None:
     _, report = reported(*given, **keywords)
     assert report.verdict.answer == "not refuted"
-    assert report.verdict.triples >= 2
+    assert report.verdict.triples >= 1
     assert report.verdict
-    assert f"on {report.verdict.triples} triples" in str(report)
+    assert f"on {report.verdict.triples} triple" in str(report)
 
 
 def test_what_floats_lose_stands_in_the_decision() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import islice
@@ -49,13 +50,15 @@ _IDENTITIES: Final[dict[Callable[..., Any], int]] = {
     operator.and_: -1,
 }  # fmt: skip
 """For numbers. Of all others, and of min, max, gcd and lcm, the initial value is tried on the partial results."""
+_IN_PLACE: Final = (operator.iadd, operator.imul)
+_LEFT_ALONE: Final = (*_WHOLE, float, Fraction, str, bytes, list, tuple, dict, set, frozenset, Counter)
+"""Types whose values no operator changes, but those in place."""
 _SELECTS: Final = (min, max)
 """Give one of their arguments: floats are not added up."""
-_ALWAYS: Final = 2
 _SHARE: Final = 0.01
-"""More triples than the first two are tried while that takes less than this part of the run so far."""
+"""More triples than the first are tried while all checks together took less than this part of the run so far."""
 _LEAST_S: Final = 1e-3
-"""A check at a cut may take so long on a core however short the run is."""
+"""So long may they take on a core however short the run is, and the check at a cut as well."""
 _PIECE: Final = 1024
 
 
@@ -98,6 +101,7 @@ class Evidence:
         self._triples = 0
         self._kinds: set[type] | None = set()
         """Of all that was folded; None once it was not looked at."""
+        self._is_pure = is_known(combine) and combine not in _IN_PLACE
         self._has_floats = self._changes_arguments = False
         self._open: tuple[int, Any] | None = None
         """A partial result, and its number, that is to be folded on once the next elements are known."""
@@ -110,7 +114,7 @@ class Evidence:
         Raises:
             SplitError: it shows that the parts don't give what the whole does.
         """
-        began_s = perf_counter()
+        began_cpu_s = thread_time()
         number, value = self._seen, partial.value
         self._seen += 1
         if partial.kinds and self._kinds is not None:
@@ -118,8 +122,8 @@ class Evidence:
         else:
             self._kinds = None
         self._has_floats = self._has_floats or (holds_floats(value) and self._combine not in _SELECTS)
-        is_wanted = self._triples < _ALWAYS or self._spent_s < _SHARE * (began_s - self._began_s)
-        if is_wanted:
+        is_cheap = self._spent_s < max(5 * _LEAST_S, _SHARE * (perf_counter() - self._began_s))
+        if is_cheap or not self._triples:
             # A copy: what is joined may be changed by that.
             self._last = [*self._last[-2:], self._copy(value)]
             if not number and self._start is not None:
@@ -128,10 +132,10 @@ class Evidence:
                 self._check_triple(*self._last)
         else:
             self._last = []
-        if number in self._cuts:
+        if number in self._cuts and (is_cheap or not number):
             self._open = (number, self._copy(value))
         self.finish()
-        self._spent_s += perf_counter() - began_s
+        self._spent_s += thread_time() - began_cpu_s
 
     def finish(self) -> None:
         """What was put off until more elements are known."""
@@ -171,6 +175,9 @@ class Evidence:
         return f"{name_of(step)} is associative on {names}"
 
     def _copy(self, value: Any) -> Any:
+        """A copy, where `combine` or `step` may change the value."""
+        if self._is_pure and type(value) in _LEFT_ALONE:
+            return value
         try:
             return copied(value)
         except Exception as error:
@@ -183,7 +190,7 @@ class Evidence:
         """As `combine` has it, of copies."""
         left, right = self._copy(one), self._copy(other)
         value = self._combine(left, right)
-        if not self._changes_arguments:
+        if not self._changes_arguments and not (left is one and right is other):
             self._changes_arguments = not (same(left, one) and same(right, other))
         return value
 
@@ -222,7 +229,7 @@ class Evidence:
 
         One element at least, and more of them as long as that costs little.
         """
-        on, alone = self._copy(value), NOTHING if self._start is None else self._start()
+        on, alone = copied(value), NOTHING if self._start is None else self._start()
         count, size, until = 0, 1, _Budget(self._began_s)
         try:
             while piece := list(islice(elements, size)):
@@ -264,7 +271,7 @@ class _Budget:
     def __init__(self, began_s: float) -> None:
         now_s = perf_counter()
         self._until_cpu_s = thread_time() + max(_LEAST_S, _SHARE / 3 * (now_s - began_s))
-        self._until_s = now_s + 8 * _LEAST_S + _SHARE / 3 * (now_s - began_s)
+        self._until_s = now_s + 30 * _LEAST_S + _SHARE / 3 * (now_s - began_s)
 
     def is_spent(self) -> bool:
         return thread_time() > self._until_cpu_s or perf_counter() > self._until_s

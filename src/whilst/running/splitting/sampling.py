@@ -28,9 +28,8 @@ _GROWTH: Final = 4
 _LEAST_S: Final = 0.01
 """It grows until so much time of a core was spent, or so much of what all of it may take:"""
 _SHARE: Final = 0.001
-_FEW: Final = 400
 _MANY: Final = 1000
-"""Each row may be long. So of fewer rows than the first, one cut alone is tried, and three only of as many as these."""
+"""Of fewer rows one cut alone is tried, and no rows from all over, where each takes long."""
 _MOST_ROWS: Final = 256
 """Once a sample has so many rows, and a 25th of all, it is given up where the cut makes no two parts of it."""
 _THINNED_PARTS: Final = 4
@@ -55,10 +54,14 @@ def sample(
     count, effort = (16, 10) if thoroughly else (3 if length >= _MANY else 1, 1)
     chosen = sorted({cuts[(2 * number + 1) * len(cuts) // (2 * count)] for number in range(count)})
     wheres = [(partial(_around, division, cut), f"{cut} rows from the start") for cut in chosen]
-    if not callable(division.cut) and (thoroughly or length >= _FEW):
+    if not callable(division.cut):
         wheres.append((partial(_thinned, division), "all over it"))
     samples = exact = 0
+    begun_s = perf_counter()
     for make, where in wheres:
+        is_dear = perf_counter() - begun_s > 2 * _LEAST_S and not thoroughly
+        if is_dear and length < _MANY and samples:
+            break  # each row is long
         tried, equal = _grow(fn, join, make, where, length, effort)
         samples, exact = samples + tried, exact + equal
     if not samples:
@@ -83,8 +86,8 @@ def _around(division: Division, cut: int, count: int) -> Division:
 
 
 def _thinned(division: Division, count: int) -> Division:
-    """So many rows from all over the whole, in some parts: what belongs together may stand far apart."""
-    rows = division.whole[:: -(-division.length // max(count, _THINNED_PARTS))]
+    """Rows from all over the whole, in some parts: what belongs together may stand far apart, so they are more."""
+    rows = division.whole[:: max(division.length // (_THINNED_PARTS * count), 1)]
     return Division(rows, division.cut, _THINNED_PARTS)
 
 
@@ -104,7 +107,7 @@ def _grow(
         part = make(count)
         is_all = part.length >= length
         is_enough = is_all or part.length > max(_MOST_ROWS, length // 25)
-        before_s = perf_counter()
+        before_s, before_cpu_s = perf_counter(), thread_time()
         try:
             found = _compare(fn, part, join)
         except SplitError:
@@ -118,7 +121,8 @@ def _grow(
             tried, exact = tried + 1, exact + found
         now_s = perf_counter()
         limit_s = effort * max(_LEAST_S, _SHARE * (now_s - before_s) / (2 * part.length) * length)
-        is_spent = thread_time() - begun_cpu_s > limit_s or now_s - begun_s > 4 * limit_s
+        # The next takes longer than this one did.
+        is_spent = 2 * thread_time() - before_cpu_s - begun_cpu_s > limit_s or now_s - begun_s > 4 * limit_s
         if is_all or (is_spent if tried else is_enough):
             return tried, exact
         count *= _GROWTH
