@@ -15,11 +15,12 @@ INSTALL_LOCKED := $(INSTALL) --require-hashes --only-binary :all: --no-deps -r
 RESOLVE ?= --universal --python-version 3.11
 PYTEST_ARGS ?=
 
-.PHONY: help demo test coverage lint types check docs bench lock clean
+.PHONY: help demo cluster-demo test coverage lint types check docs bench lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      perform the story in every mode, compare two real jobs, write one HTML report"
+	@echo "make cluster-demo  start a Dask cluster of two workers here, and run a job on it"
 	@echo "make test      run the tests, and every example in README.md and docs/ (PYTEST_ARGS='-k name' for some)"
 	@echo "make coverage  the same, and which lines no test reaches (twice as long)"
 	@echo "make lint      ruff: style and format"
@@ -45,6 +46,9 @@ $(READY): pyproject.toml $(LOCK)
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py
+
+cluster-demo: $(READY)
+	@$(BIN)/python examples/cluster_demo.py
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -49,6 +49,7 @@ _READER_GONE = 141
     "--mode", type=click.Choice(["auto", *(mode.value for mode in Mode)]), default="auto", show_default=True,
     help="How to run the calls; auto finds out from the first ones.",
 )  # fmt: skip
+@click.option("--on", metavar="ADDRESS", help="Make the calls on the Dask cluster there: tcp://host:8786.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="How many threads or processes.")
 @click.option(
     "--errors", type=click.Choice(["raise", "return"]), default="raise", show_default=True,
@@ -81,6 +82,7 @@ def run(function: str, items: Path | None, output: Path | None, **options: Any) 
       whilst run shop:fetch --items urls.txt --output pages.jsonl
       whilst run jobs/resize.py:resize --items sizes.jsonl --mode parallel --workers 4
       whilst run shop:fetch --items urls.txt --errors return --journal fetch.db --output pages.jsonl
+      whilst run shop:fetch --items urls.txt --on tcp://scheduler:8786
       find . -name '*.log' | whilst run logs:count --items - --quiet
       whilst run logs:count_words --split log.txt --at line --reduce operator:add
     """

@@ -156,6 +156,8 @@ class Finished(Record):
     lane: int = 0
     """Which thread of the worker did it (0 where there is one)."""
     is_last: bool = True
+    made_by: int | None = None
+    """Whose row in a timeline it belongs to, where that is not the worker's that held the calls."""
 
 
 class WorkerDied(Record):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import _thread
 import asyncio
 import itertools
+import json
+import operator
 import os
 import signal
 import socket
@@ -20,9 +22,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.running.backends import dask_calls as calls
 
 import whilst
+from whilst.cli.run import run
 from whilst.errors import (
     ClusterError,
     MissingExtraError,
@@ -122,6 +126,17 @@ def test_the_verbs_give_what_they_give_here(client: Any) -> None:
     assert sorted(whilst.imap_unordered(calls.square, range(50), on=client)) == squares
     assert list(whilst.gather(partial(calls.add, 1, 2), lambda: "two", on=client)) == [3, "two"]
     assert keys_of(client) == []
+
+
+def test_a_task_is_divided_there(client: Any) -> None:
+    assert whilst.reduce(operator.add, range(1000), 0, of=calls.square, on=client) == sum(x * x for x in range(1000))
+
+
+def test_the_command_takes_an_address(client: Any, machines: Machines, tmp_path: Path) -> None:
+    (tmp_path / "items.txt").write_text("a\nbb\nccc\n")
+    arguments = ["builtins:len", "--items", str(tmp_path / "items.txt"), "--on", machines.address, "--quiet"]
+    told = CliRunner().invoke(run, arguments, catch_exceptions=False)
+    assert [json.loads(line)["result"] for line in told.stdout.splitlines()] == [1, 2, 3]
 
 
 def test_an_executor_has_its_calls_made_there(client: Any) -> None:

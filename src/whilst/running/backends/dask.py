@@ -265,7 +265,7 @@ def connect(on: object, timeout_s: float | None) -> Cluster:
                 _ask_scheduler(on, patience_s)
             client = distributed.Client(on, timeout=patience_s, set_as_default=False)
             is_own = True
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ClusterError(
             f"on={on!r} names no Dask cluster: pass a distributed.Client, a cluster, or an address as "
             f"'tcp://host:8786'."
@@ -393,6 +393,8 @@ class DaskBackend:
         self._seats: dict[int, _Seat] = {}
         self._starting: dict[int, float] = {}
         self._count = 0
+        self._rows: dict[tuple[str, int], int] = {}
+        """For timelines: the processes there, in the order in which they first answered."""
         self._lost = ""
         """Why nothing can be sent any more."""
         self._is_open, self._is_listening = True, False
@@ -608,12 +610,14 @@ class DaskBackend:
         seat.begun_ns.pop(first, None)
         if isinstance(result, bytes):
             future.release()
-            frames, offset_ns, death = loads(result)
+            frames, offset_ns, number, death = loads(result)
+            # A Dask worker begins what is ready on whichever of its threads is free.
+            made_by = self._rows.setdefault((seat.place.address, number), len(self._rows))
             here_ns = offset_ns - (time.time_ns() - time.perf_counter_ns())
             for kind, envelope, payload in frames:
                 frame = Frame(kind, envelope, memoryview(payload), ())
                 events = self._channel.receive(seat.in_flight, seat, frame)  # type: ignore[arg-type]
-                self._queued += [_shifted(event, here_ns, sent_ns) for event in events]
+                self._queued += [_shifted(event, here_ns, sent_ns, made_by) for event in events]
             if death is not None:
                 self._note_death(seat, first, death)
         elif self._cluster.is_lost:
@@ -693,7 +697,7 @@ def _unknown(page: StatusPage, reason: str) -> dask_tasks.Death:
     return dask_tasks.Death(list(page.words), [], reason=reason)
 
 
-def _shifted(event: Event, by_ns: int, sent_ns: int) -> Event:
+def _shifted(event: Event, by_ns: int, sent_ns: int, made_by: int | None = None) -> Event:
     """An answer in the time of this machine's clock, whose offset to the other's is known as well as both are set."""
     if not isinstance(event, Finished) or not event.end_ns:
         return event
@@ -701,12 +705,11 @@ def _shifted(event: Event, by_ns: int, sent_ns: int) -> Event:
     if event.end_ns + by_ns > now_ns:
         by_ns = now_ns - event.end_ns
     by_ns = max(by_ns, sent_ns - event.start_ns)
-    if not by_ns:
-        return event
     starts, ends = event.starts_ns, event.ends_ns
     return event._replace(
         start_ns=event.start_ns + by_ns,
         end_ns=event.end_ns + by_ns,
+        made_by=made_by,
         starts_ns=None if starts is None else [each + by_ns for each in starts],
         ends_ns=None if ends is None else [each + by_ns for each in ends],
     )

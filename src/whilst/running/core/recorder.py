@@ -60,7 +60,7 @@ class Recorder:
             self._entries -= 1 if oldest.ends_ns is None else len(oldest.ends_ns)
         self._rows.append(
             _Row(
-                (finished.worker, finished.lane),
+                (finished.worker if finished.made_by is None else finished.made_by, finished.lane),
                 finished.ids,
                 finished.start_ns,
                 finished.end_ns,

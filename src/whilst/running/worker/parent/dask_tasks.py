@@ -100,7 +100,8 @@ def make_calls(job: FarJob, worker_id: str, seat: int, topic: str | None, data: 
         topic: where to say that the calls begin; None if nobody listens.
         data: the frame.
     Returns:
-        Pickled (frames of answers, offset of this machine's clock in ns, `Death` or None).
+        Pickled (frames of answers, offset of this machine's clock in ns, which of the run's processes here made the
+        calls, `Death` or None).
     """
     from distributed import get_worker
 
@@ -133,13 +134,13 @@ def make_calls(job: FarJob, worker_id: str, seat: int, topic: str | None, data: 
         process.close()
         raise
     processes.give_back(process)
-    return dumps((frames, time.time_ns() - time.perf_counter_ns(), death), 5)
+    return dumps((frames, time.time_ns() - time.perf_counter_ns(), process.number, death), 5)
 
 
 def _refused(begun: int, reason: str) -> bytes:
     words = [NOTHING] * 16
     words[BEGUN] = begun
-    return dumps(([], 0, Death(words, [], reason=reason)), 5)
+    return dumps(([], 0, 0, Death(words, [], reason=reason)), 5)
 
 
 class _Processes:
@@ -148,6 +149,9 @@ class _Processes:
     def __init__(self) -> None:
         self.jobs = 0
         self._idle: list[_Process] = []
+        self._unused: list[int] = []
+        """Numbers of processes that are gone."""
+        self._most = 0
         self._begun: dict[int, deque[int]] = {}
         self._is_over = False
 
@@ -163,13 +167,18 @@ class _Processes:
         with _lock:
             if self._idle:
                 return self._idle.pop()
-        return _Process()
+            if not self._unused:
+                self._unused.append(self._most)
+                self._most += 1
+            number = self._unused.pop()
+        return _Process(number)
 
     def give_back(self, process: _Process) -> None:
         with _lock:
             if process.is_usable and not self._is_over:
                 self._idle.append(process)
                 return
+            self._unused.append(process.number)
         process.close()
 
     def end(self) -> None:
@@ -202,7 +211,8 @@ def _note_gone(run: str) -> None:
 class _Process:
     """One worker process, and this side's end of it. Used by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self._poll = select.poll()
         self._served = Served(self._poll)
         self._tracker = TrackerPipe(self._poll)
