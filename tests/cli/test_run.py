@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from whilst.cli.entry import main
 from whilst.cli.loading import load_object
 
 MODULE = """
@@ -41,6 +42,11 @@ def once(line):
     with open("calls", "a") as log:
         log.write(line + "\\n")
     if line == "5" and not os.path.exists("mended"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return line
+
+def deadly(line):
+    if line == "5":
         os.kill(os.getpid(), signal.SIGKILL)
     return line
 """
@@ -371,3 +377,31 @@ def test_what_is_split_is_one_file_that_is_there(log: Path) -> None:
     done = split(log, "parts:words", "--split", "log.txt", "--items", "log.txt")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--items or --split, not both" in done.stderr
+
+
+def test_a_page_that_cant_be_written_is_found_out_before_the_first_call(folder: Path) -> None:
+    done = whilst(folder, "shop:once", "--items", "-", "--html", "missing/page.html", stdin="1\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Can't write missing/page.html: No such file or directory." in done.stderr
+    assert not (folder / "calls").exists()
+    (folder / "page.html").write_text("kept if nothing comes")
+    done = whilst(folder, "shop:missing", "--items", "-", "--html", "page.html", stdin="1\n")
+    assert done.returncode == 2
+    assert (folder / "page.html").read_text() == "kept if nothing comes"
+
+
+def test_back_end_and_pilot_are_chosen_by_name(folder: Path) -> None:
+    done = whilst(folder, "shop:double", "--items", "-", "--backend", "threads", stdin="1\n2\n")
+    assert [each["result"] for each in lines(done.stdout)] == [2, 4]
+    assert "threads: as asked" in done.stderr
+    done = whilst(folder, "shop:deadly", "--items", "-", "--pilot", "worker", "--errors", "return", stdin="5\n6\n")
+    assert done.returncode == 1
+    assert [list(each) for each in lines(done.stdout)] == [["item", "error"], ["item", "result"]]
+
+
+@pytest.mark.parametrize(("wrong", "said"), [("runn", "Did you mean 'run'? See"), ("xyz", "There are run, compare")])
+def test_a_command_that_is_not_there_is_answered_with_what_is(
+    wrong: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([wrong]) == 2
+    assert said in capsys.readouterr().err

@@ -6,6 +6,7 @@ return its own exit code (`whilst check` returns 1 when it found a race).
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,16 @@ class LazyGroup(click.Group):
             raise TypeError(f"whilst.cli.{cmd_name}.{cmd_name} is no click command.")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is meant; say which one is nearly called like it, if none is."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(COMMANDS)}."
+            raise click.UsageError(f"No such command '{args[0]}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -79,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except click.UsageError as error:
         where = f" See {error.ctx.command_path} --help." if error.ctx is not None else ""
-        return _complain(f"{error.format_message().rstrip('.')}.{where}")
+        said = error.format_message().rstrip(".")
+        return _complain(f"{said}{'' if said.endswith('?') else '.'}{where}")
     except click.ClickException as error:
         return _complain(error.format_message())
     except WhilstError as error:

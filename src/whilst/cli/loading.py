@@ -139,3 +139,20 @@ def _some(owner: object, names: Iterable[str]) -> str:
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def require_writable(path: Path | None) -> None:
+    """Find out before any work whether this file can be written; what it holds is left as it is.
+
+    Raises:
+        InputError: it can't be.
+    """
+    if path is None or (path.exists() and not path.is_file()):  # a pipe, say, is opened once
+        return
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise InputError(f"Can't write {path}: {error.strerror or error}.") from error

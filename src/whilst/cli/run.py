@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import click
 
-from whilst.cli.loading import InputError, load_function, read_items
+from whilst.cli.loading import InputError, load_function, read_items, require_writable
 from whilst.errors import WhilstError
 from whilst.model import Mode
 from whilst.running.results import RunReport
@@ -50,6 +50,11 @@ _READER_GONE = 141
     help="How to run the calls; auto finds out from the first ones.",
 )  # fmt: skip
 @click.option("--on", metavar="ADDRESS", help="Make the calls on the Dask cluster there: tcp://host:8786.")
+@click.option("--backend", metavar="NAME", help="A back end by name, in place of the mode's own.")
+@click.option(
+    "--pilot", type=click.Choice(["inline", "worker"]), default="inline", show_default=True,
+    help="Where auto makes the first calls; in a worker, a call that kills its process does not end the command.",
+)  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="How many threads or processes.")
 @click.option(
     "--errors", type=click.Choice(["raise", "return"]), default="raise", show_default=True,
@@ -87,6 +92,7 @@ def run(function: str, items: Path | None, output: Path | None, **options: Any) 
       whilst run logs:count_words --split log.txt --at line --reduce operator:add
     """
     call = load_function(function)
+    require_writable(options["html"])
     combine, html, is_quiet = options.pop("combine"), options.pop("html"), options.pop("quiet")
     given = _items(
         items, as_json=options.pop("jsonl"), **{name: options.pop(name) for name in ("split", "at", "parts")}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from whilst.model.report import Renderers
 
 _load: Callable[[], Renderers] | None = None
+_NOTEBOOK_COLUMNS = 100
 
 
 def install_renderers(load: Callable[[], Renderers]) -> None:
@@ -37,6 +38,12 @@ class Drawable:
     def to_text(self, *, width: int | None = None) -> str:
         """The terminal picture as plain text, `width` columns wide (the terminal's width by default)."""
         return _renderers().text(self, width=width)
+
+    def _repr_html_(self) -> str:
+        """In a notebook's cell: the terminal picture, without its colours."""
+        from html import escape
+
+        return f'<pre style="line-height: 1.2">{escape(self.to_text(width=_NOTEBOOK_COLUMNS))}</pre>'
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write one self-contained page to `path`; it opens from disk and needs no network."""

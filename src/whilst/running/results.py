@@ -90,6 +90,9 @@ class RunReport(Drawable):
         at_once = f"{line.concurrency:.1f} calls were in progress, and {line.parallelism:.1f}{cores} at work"
         return f"{text}On average {at_once}."
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.title}>"
+
     def __str__(self) -> str:
         rows = "\n".join(f"  {name:<12} {value}" for name, value in self.table()[1:])
         return f"{self.title}\n{rows}\n{self.decision}"
@@ -154,6 +157,14 @@ class Results(list[R]):
         """Decision, picture and figures together; print it, or `.show()` it."""
         failed = sum(issubclass(type(value), BaseException) for value in self)
         return RunReport(self.decision, self.timeline, len(self), failed, self._length_s)
+
+    def _repr_html_(self) -> str:
+        """In a notebook's cell: how the run went, and the values as Python shows them."""
+        import reprlib
+        from html import escape
+
+        shown = f"<pre>{escape(reprlib.repr(list(self)))}</pre>"
+        return self.report()._repr_html_() + shown if hasattr(self, "_decision") else shown
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (list(self),)
