@@ -64,8 +64,20 @@ def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Ke
     Args:
         fn: a function or a coroutine function.
         items: any iterable that ends.
-        keywords: see `running.options.Options`: mode, workers, backend, timeout_s, retries, errors, seed,
-            progress, pilot, journal.
+
+    Keywords:
+        mode="auto": measures and decides; or "sequential", "concurrent", "parallel", "combined".
+        workers=None: how many threads, processes or calls in flight; None: as the mode finds good.
+        backend=None: a back end by name ("inline", "threads", "eventloop", "processes", …) instead of the mode's own.
+        timeout_s=None: seconds that one call may take before it fails with `TimeoutExceededError`.
+        retries=0: how often a call is made again that was lost because its worker died (not one that raised).
+        errors="raise": ends the run with the first error; "return" puts errors in the place of results.
+        seed=None: a whole number that sets `random` and `numpy.random` for each call, together with the item's number.
+        progress=False: True for a bar with rate and time left, if stderr is a terminal.
+        pilot="inline": where mode="auto" makes the first calls; in a "worker" a crash is survived.
+        journal=None: a file that remembers finished calls, so that a run that was killed goes on where it stopped.
+        on=None: a Dask cluster that makes the calls: a client, a cluster object, or an address as "tcp://host:8786".
+
     Returns:
         A list with `.decision`, `.timeline` and `.report()`.
     Raises:
