@@ -8,7 +8,7 @@ import pytest
 
 import whilst
 from whilst.running.backends import UnknownBackendError
-from whilst.running.options import OptionsError
+from whilst.running.options import Options, OptionsError
 
 made: list[object] = []
 
@@ -68,3 +68,9 @@ def test_the_result_of_a_call_instead_of_a_function_is_refused(verb: str) -> Non
 def test_a_single_item_instead_of_items_is_refused(verb: str) -> None:
     with pytest.raises(TypeError, match=rf"{verb}\(\) takes items to loop over, got 5. For a single call, pass \[5\]"):
         getattr(whilst, verb)(note, 5)
+
+
+def test_help_names_every_keyword_with_its_default() -> None:
+    text = (whilst.map.__doc__ or "").replace('"', "'")
+    usual = zip(Options._fields, Options(), strict=True)
+    assert [name for name, value in usual if f"{name}={value!r}: " not in text] == []
