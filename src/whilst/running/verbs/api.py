@@ -88,6 +88,18 @@ def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Ke
     return _map("map", fn, items, "item", keywords)
 
 
+if TYPE_CHECKING:
+
+    @overload
+    def starmap(
+        fn: Callable[..., Coroutine[Any, Any, R]], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]
+    ) -> Results[R]: ...
+    @overload
+    def starmap(
+        fn: Callable[..., R], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]
+    ) -> Results[R]: ...
+
+
 def starmap(fn: Callable[..., Any], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]) -> Results[Any]:
     """Make the call `fn(*item)` for every item; otherwise like `map`."""
     return _map("starmap", fn, items, "star", keywords)
@@ -105,7 +117,17 @@ def gather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywor
     return _map("gather", as_call, calls, "call", keywords)
 
 
-def imap(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
+if TYPE_CHECKING:
+
+    @overload
+    def imap(
+        fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
+    ) -> Stream[R]: ...
+    @overload
+    def imap(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[R]: ...
+
+
+def imap(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
     """Like `map`, but lazily: results come in the order of the items while the run goes on.
 
     The input may be endless: it is read no further ahead than the workers need. Nothing begins before the first
@@ -114,7 +136,17 @@ def imap(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywo
     return Stream("imap", fn, items, OrderedSink(), Options.of("imap", keywords))
 
 
-def imap_unordered(fn: Callable[[T], Any], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
+if TYPE_CHECKING:
+
+    @overload
+    def imap_unordered(
+        fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
+    ) -> Stream[R]: ...
+    @overload
+    def imap_unordered(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[R]: ...
+
+
+def imap_unordered(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
     """Like `imap`, but results come as they are completed."""
     return Stream("imap_unordered", fn, items, UnorderedSink(), Options.of("imap_unordered", keywords))
 
