@@ -49,8 +49,8 @@ def test_an_executor_refuses_it_when_it_is_made(message: str) -> None:
 
 
 def test_a_back_end_that_is_none_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(UnknownBackendError, match=r"'dask' is no back end; pass one of 'inline', 'threads'"):
-        whilst.map(note, [1], backend="dask")
+    with pytest.raises(UnknownBackendError, match=r"'ray' is no back end; pass one of 'inline', 'threads'"):
+        whilst.map(note, [1], backend="ray")
 
 
 def test_a_misspelt_keyword_is_answered_with_the_nearest() -> None:
