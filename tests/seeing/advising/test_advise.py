@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -237,6 +238,32 @@ def test_the_command_writes_json_and_refuses_in_one_line(folder: Path, capsys: p
     assert json.loads(capsys.readouterr().out)["is_runnable"] is True
     assert main(["advise", "none.py"]) == 2
     assert capsys.readouterr().err == "whilst: There is no script 'none.py'.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_and_takes_the_copies_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """It comes while the first run goes on."""
+    scratch = folder.parent / f"{folder.name}-scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    before = signal.getsignal(signal.SIGTERM)
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Popen(subprocess.Popen):  # type: ignore[type-arg]
+        def wait(self, timeout: float | None = None) -> int:
+            if not started:
+                started.append(self)
+                signal.raise_signal(number)
+            return super().wait(timeout)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+        advise(folder, "import time\ntime.sleep(100)")
+    assert started[0].returncode is not None
+    assert list(scratch.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_nothing_is_left_behind(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -129,6 +129,37 @@ def test_the_last_item_of_a_loop_is_still_there_after_it() -> None:
     assert (outcome.needed, outcome.keeps_target) == (("y",), True)
 
 
+def test_a_name_that_a_later_loop_binds_anew_need_not_be_kept() -> None:
+    outcome = found("""
+        for i in xs:
+            y = f(i)
+            total += g(y)
+        for y in ys:
+            print(y)
+    """)
+    assert isinstance(outcome, Split)
+    assert outcome.needed == ()
+
+
+def test_a_name_that_is_read_after_a_later_loop_is_kept() -> None:
+    """The later loop may have no item."""
+    outcome = found("""
+        for i in xs:
+            y = f(i)
+            total += g(y)
+        for y in ys:
+            pass
+        print(y)
+    """)
+    assert isinstance(outcome, Split)
+    assert outcome.needed == ("y",)
+
+
+def test_an_item_that_is_added_to_is_no_reduction() -> None:
+    """It may be the next item's neighbour."""
+    assert found("for a, b in zip(rows, rows[1:]):\n    v = f(a)\n    b['v'] += v\n", 0).kind != "reduction"
+
+
 def test_a_shared_buffer_that_calls_fill_is_named() -> None:
     outcome = found("""
         buffer = [0] * 4

@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,13 +107,20 @@ class Workshop:
         self.original = wide
         self._scratch = ""
         self._cwd = here
-        self._child: subprocess.Popen[bytes] | None = None
+        self._takes_signal = False
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(
+                signal.SIGTERM, _leave
+            )  # by default nobody would end the run, or take the scratch folder away
+            self._takes_signal = True
         self._scratch = tempfile.mkdtemp(prefix="whilst-advise-")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._takes_signal:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _remove(Path(self._scratch))
 
     @property
@@ -207,6 +215,12 @@ class Workshop:
                 seconds = time.perf_counter() - start
                 _end(child)
             return seconds, child.returncode, _read(out), _read(err), timed_out
+
+
+def _leave(number: int, frame: object) -> None:
+    """End as the signal would have ended it, but in order."""
+    del frame
+    raise SystemExit(128 + number)
 
 
 def _read(file: Any) -> bytes:

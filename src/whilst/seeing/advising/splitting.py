@@ -522,6 +522,11 @@ def _read_in(nodes: Iterable[ast.AST], leave_out: ast.AST, own: frozenset[str]) 
             continue
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store) and node.id not in own:
             yield node.id
+        if isinstance(node, ast.For):  # in the body, not after it: it may have had no item
+            names = {each.id for each in ast.walk(node.target) if isinstance(each, ast.Name)}
+            yield from _read_in([node.iter, *node.orelse], leave_out, own)
+            yield from _read_in(node.body, leave_out, own | names)
+            continue
         inner = own | own_names(node) if isinstance(node, FunctionNode) else own
         yield from _read_in(ast.iter_child_nodes(node), leave_out, inner)
 
@@ -551,7 +556,7 @@ def _idioms(
             ):
                 reduced.setdefault(name, statement.lineno)
                 inner = _carried([ast.copy_location(ast.Expr(statement.value), statement)], set(bound))
-            case ast.AugAssign(target=ast.Subscript() as target):
+            case ast.AugAssign(target=ast.Subscript() as target) if place_of(target) not in bound:
                 reduced.setdefault(place_of(target) or "", statement.lineno)
                 inner = _carried([ast.copy_location(ast.Expr(statement.value), statement)], set(bound))
             case ast.If(orelse=[]) if best := _maximum(statement):
