@@ -297,9 +297,14 @@ def _digest(path: Path) -> str:
 
 
 def _remove(path: Path) -> None:
-    def make_writable(function: Any, name: str, _: object) -> None:
-        Path(name).parent.chmod(stat.S_IRWXU)
-        function(name)
-
-    if path.exists():
-        shutil.rmtree(path, onerror=make_writable)
+    if not path.exists():
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:  # the script took away its own right to change a folder
+        path.chmod(stat.S_IRWXU)
+        for folder, inner, _ in os.walk(path):
+            for each in (Path(folder) / name for name in inner):
+                if not each.is_symlink():
+                    each.chmod(stat.S_IRWXU)  # before it is walked into
+        shutil.rmtree(path, ignore_errors=True)
