@@ -33,7 +33,7 @@ from whilst.running.policies.pilot_calls import PilotCalls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Final
+    from typing import Any, Final
 
     from whilst.model import Change, Decision, Profile
     from whilst.running.core.inputs import Source
@@ -57,6 +57,7 @@ _WORKS: Final = 0.3
 _MOST_RETRIES_OF_REFUSED: Final = 16
 _LOOKED_AT: Final = 4096
 """Items to come."""
+_MOST_TASKS_LOOKED_AT: Final = 64
 
 
 class _Stage:
@@ -307,6 +308,18 @@ class AutoPolicy(Policy):
         count = self._left or 1
         if count < 2:
             return
+        if count <= _MOST_TASKS_LOOKED_AT:
+            from whilst.measuring.writes.common_writes import changed_by_two
+
+            calls: Any = self._source.peek(count) or ()
+            what = changed_by_two(calls)
+            if what:
+                self._controller.decision = model.Decision(
+                    model.Mode.SEQUENTIAL, "inline", 0,
+                    reason=f"two of the tasks change {what}: overlapping, they could end otherwise than one after the "
+                    f"other. mode='concurrent' overlaps them all the same",
+                )  # fmt: skip
+                return
         workers = min(count, self._options.workers or 32)
         config = BackendConfig("eventloop", slots=workers) if self.job.is_coroutine else BackendConfig("threads")
         self._controller.config = config
