@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import atexit
 import contextlib
@@ -632,3 +633,29 @@ CHANGES = (RESULTS.append,)
 )
 def test_what_only_reads_is_not_suspected(fn):
     assert found(fn) == []
+
+
+class Column:
+    """As a library of frames has them: whatever it is asked for is a column, which is neither true nor hashable."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getattr__(self, name):
+        return Column()
+
+    def __eq__(self, other):
+        return Column()
+
+    def __bool__(self):
+        raise TypeError("the truth value of a column is ambiguous")
+
+    def __call__(self, name):
+        return Column()
+
+
+Column.__call__.__code__ = Column.__call__.__code__.replace(co_filename=abc.__file__)  # no code of the user's
+column = Column()
+
+
+def test_what_has_all_that_it_is_asked_for_can_be_called():
+    assert scan(lambda item: column("price") + item).suspects == ()

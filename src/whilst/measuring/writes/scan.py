@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import is_a, look_up
+from whilst.inspecting.objects import is_a, look_up, looks_up_itself
 from whilst.measuring.roundtrip import PLAIN, SAME_ANYWHERE, is_itself_alone
 from whilst.measuring.writes import implicit_calls as implicit
 from whilst.measuring.writes.abstract_interpreter import Call, Frame
@@ -180,6 +180,8 @@ class _Scanner:
         own_call = type(target).__dict__.get("__call__") if not callable_natively(target) else None
         if ownership.is_own_function(own_call):
             return self._enter(own_call, [callee, *call.arguments], call)
+        if looks_up_itself(type(target)):  # whatever it is asked for it may have, as what makes columns has: not names
+            target = look_up(type(target), "__call__", target)
         return self._call_library(target, call, where)
 
     def _dotted(self, call: Call, names: str, where: str) -> AbstractValue:
