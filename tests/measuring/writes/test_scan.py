@@ -659,3 +659,55 @@ column = Column()
 
 def test_what_has_all_that_it_is_asked_for_can_be_called():
     assert scan(lambda item: column("price") + item).suspects == ()
+
+
+class Numbers(dict):
+    def __missing__(self, name):
+        self[name] = len(self)
+        return self[name]
+
+
+class Asked:
+    def __init__(self):
+        self._names = []
+
+    def __getattr__(self, name):
+        self._names.append(name)
+        return len(self._names)
+
+
+class Turns:
+    def __init__(self):
+        self.turns = []
+
+    def __iter__(self):
+        self.turns.append(1)
+        return iter(self.turns)
+
+
+numbers, asked, turns = Numbers(), Asked(), Turns()
+
+
+def number_of(item):
+    return numbers[item] if item >= 10 else item
+
+
+def ask_for(item):
+    return getattr(asked, f"name {item}") if item >= 10 else item
+
+
+def go_through(item):
+    if item >= 10:
+        for each in turns:
+            item = each
+    return item
+
+
+@pytest.mark.parametrize(
+    ("fn", "what"), [(number_of, "numbers"), (ask_for, "asked._names"), (go_through, "turns.turns")]
+)
+def test_what_the_users_own_code_says_is_no_hint(fn, what):
+    """A later call alone makes it: those that are watched would clear a hint."""
+    [suspect] = scan(fn, 1).suspects
+    assert what in suspect.what
+    assert not suspect.is_hint

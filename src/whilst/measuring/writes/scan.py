@@ -127,7 +127,8 @@ class _Scanner:
         for suspect in self.suspicions.suspects:
             guard = suspect.guard if suspect.settles else None
             key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, guard)
-            unique.setdefault(key, suspect)
+            if key not in unique or unique[key].is_hint:  # what the user's own code says is no hint
+                unique[key] = suspect
         return Scan(
             tuple(unique.values()), self.sleeps, self.strangers, self.caches, self.functions, tuple(self.unscanned)
         )
@@ -318,6 +319,8 @@ class _Scanner:
         elif name == "input":
             self.suspicions.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
+            if name == "getattr":
+                self._touch(call.arguments[0], ("__getattr__", "__getattribute__"), call)
             return _derived(call.arguments)
         if name in ownership.VIEWS_OF_FIRST and call.arguments:
             return call.arguments[0]._replace(value=ABSENT, made_by=object)
