@@ -8,7 +8,8 @@ import textwrap
 import pytest
 
 from whilst.seeing.advising.edits import Asked, UnwritableError, diff, rewritten, timed
-from whilst.seeing.advising.loops import loops_of
+from whilst.seeing.advising.loops import loops_of, source_lines
+from whilst.seeing.advising.runs import Outcome
 from whilst.seeing.advising.splitting import Split, split
 from whilst.seeing.advising.uses import Program
 
@@ -172,3 +173,21 @@ def test_the_diff_says_where_no_line_ends() -> None:
         "--- a/s.py\n+++ b/s.py\n@@ -1,2 +1,2 @@\n a\n"
         "-b\n\\ No newline at end of file\n+c\n\\ No newline at end of file\n"
     )
+
+
+@pytest.mark.parametrize("line", ["\x0c", "# a comment\u2028that goes on", "x = '\x1c'"])
+def test_lines_are_counted_as_python_counts_them(line: str) -> None:
+    source = f"{line}\nfor k in range(3):\r\n    print(k)\n"
+    assert "".join(source_lines(source)) == source
+    assert len(source_lines(source)) == 3
+    [loop] = loops_of(ast.parse(source), source)
+    assert loop.text == "for k in range(3):"
+
+
+def test_what_a_script_says_on_stderr_is_held_against_the_change() -> None:
+    def outcome(stderr: bytes) -> Outcome:
+        return Outcome(1.0, 0, b"out", stderr)
+
+    one = outcome(b"script.py:3: UserWarning: careful\n  warn()\na\nb\n")
+    assert one.difference(outcome(b"script.py:14: UserWarning: careful\n  warn()\na\nb\n")) == ""
+    assert "line 3 of stderr" in one.difference(outcome(b"script.py:3: UserWarning: careful\n  warn()\nb\na\n"))

@@ -70,6 +70,11 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
                 raise TypeError(f"max_tasks_per_child must be an integer, got {max_tasks_per_child!r}.")
             if max_tasks_per_child <= 0:
                 raise ValueError(f"max_tasks_per_child must be >= 1, got {max_tasks_per_child!r}.")
+        for name in ("errors", "journal", "progress"):
+            if name in keywords:
+                raise TypeError(
+                    f"Executor() takes no {name}=, which is about a whole list of items; map() and imap() do."
+                )
         options = Options.of("Executor", keywords)
         if options.mode == "sequential" and options.backend is None:
             options = options._replace(mode="concurrent", workers=1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from whilst.errors import WhilstError
 from whilst.seeing.advising import agent
-from whilst.seeing.advising.loops import POOLS, Loop, pools_of
+from whilst.seeing.advising.loops import POOLS, Loop, pools_of, source_lines
 from whilst.seeing.advising.splitting import Split, submitted
 
 
@@ -44,7 +44,7 @@ class Text:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.lines = [line.encode() for line in source.splitlines(keepends=True)]
+        self.lines = [line.encode() for line in source_lines(source)]
         self._starts = [0]
         for line in self.lines:
             self._starts.append(self._starts[-1] + len(line))
@@ -380,7 +380,5 @@ def _without_import(source: str) -> str:
 
 def diff(before: str, after: str, name: str) -> str:
     """A unified diff, as `patch` takes it."""
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
-    )
+    lines = difflib.unified_diff(source_lines(before), source_lines(after), f"a/{name}", f"b/{name}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

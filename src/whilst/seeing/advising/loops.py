@@ -6,6 +6,7 @@ Pure: from text to nodes. Which of them cost anything, a run tells (see `agent`)
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -63,9 +64,14 @@ class Loop:
         return other.node in self.around
 
 
+def source_lines(source: str) -> list[str]:
+    """The lines with their ends, as `ast` counts them: `str.splitlines` also parts them at form feeds and the like."""
+    return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", source)
+
+
 def loops_of(tree: ast.Module, source: str) -> list[Loop]:
     """Return the loops in the order of the text."""
-    lines = source.splitlines()
+    lines = source_lines(source)
     pools = pools_of(tree)
     found: list[Loop] = []
     for node, scope, around in _walk(tree, tree, ()):

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -33,6 +34,8 @@ _LEFT_OUT: Final = frozenset(
 _MOST_FILES: Final = 20_000
 _MOST_BYTES: Final = 1 << 29
 _MOST_OUTPUT: Final = 1 << 26
+_LINE_NUMBERS: Final = re.compile(rb"(\.py:|, line )\d+")
+"""In warnings and tracebacks: a changed script has its lines elsewhere."""
 _GRACE_S: Final = 5.0
 _START: Final = "from whilst.seeing.advising.agent import main; main()"
 
@@ -59,19 +62,22 @@ class Outcome:
             why = f" ({other.last_words})" if other.last_words else ""
             return f"exit code {other.exit_code} in place of {self.exit_code}{why}"
         if self.stdout != other.stdout:
-            return _first_difference(self.stdout, other.stdout)
+            return _first_difference(self.stdout, other.stdout, "the output")
+        mine, its = (_LINE_NUMBERS.sub(rb"\1", each.stderr) for each in (self, other))
+        if mine != its:
+            return _first_difference(mine, its, "stderr")
         for name in sorted({*self.files, *other.files}):
             if self.files.get(name) != other.files.get(name):
                 return f"the file {name} is not the same"
         return ""
 
 
-def _first_difference(one: bytes, other: bytes) -> str:
+def _first_difference(one: bytes, other: bytes, where: str) -> str:
     mine, its = one.decode(errors="replace").splitlines(), other.decode(errors="replace").splitlines()
     for number, (a, b) in enumerate(zip(mine, its, strict=False), 1):
         if a != b:
-            return f"line {number} of the output is {b[:60]!r} in place of {a[:60]!r}"
-    return f"{len(its)} lines of output in place of {len(mine)}"
+            return f"line {number} of {where} is {b[:60]!r} in place of {a[:60]!r}"
+    return f"{where} has {len(its)} lines in place of {len(mine)}"
 
 
 class Workshop:
