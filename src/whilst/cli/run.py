@@ -80,7 +80,8 @@ def run(function: str, items: Path | None, output: Path | None, **options: Any) 
 
     With --split, FUNCTION is called with parts of a file: loop over one for its lines (str; with --at TEXT its records,
     bytes), or .read() its bytes. No line is cut, and none is in memory before it is read. With --reduce, COMBINE(left,
-    right) joins the results of neighbours, which are checked for being joined rightly, and one line is written.
+    right) joins the results of neighbours, and one line is written. COMBINE is held against itself in another grouping;
+    whether FUNCTION of a whole is what COMBINE makes of its parts is not (`whilst.reduce` looks at that, too).
 
     \b
     Examples:

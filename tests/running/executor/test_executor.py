@@ -558,3 +558,9 @@ def test_an_executor_that_can_not_begin_says_why_and_what_to_do(monkeypatch: pyt
                 with pytest.raises(InterpreterEndingError, match="mode='sequential'"):
                     executor.submit(abs, -1)
         assert executor.submit(abs, -1).result() == 1
+
+
+@pytest.mark.parametrize("keywords", [{"errors": "return"}, {"journal": "calls.db"}, {"progress": True}])
+def test_what_is_about_a_whole_list_is_refused(keywords: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=rf"Executor\(\) takes no {next(iter(keywords))}="):
+        Executor(**keywords)
