@@ -147,7 +147,7 @@ def test_what_the_function_prints_does_not_stand_between_the_results(folder: Pat
 def test_a_name_that_is_not_there_is_answered_with_what_is(folder: Path) -> None:
     near, far = (whilst(folder, f"shop:{name}", "--items", "items.txt") for name in ("duble", "zzz"))
     assert (near.returncode, near.stderr) == (2, "whilst: shop has no 'duble'. Did you mean 'double'?\n")
-    assert far.stderr == "whilst: shop has no 'zzz'. It has chatty, double, odd, once, picky, slow.\n"
+    assert far.stderr == "whilst: shop has no 'zzz'. It has chatty, deadly, double, odd, once, picky and 1 more.\n"
 
 
 @pytest.mark.parametrize("name", ["json:loads", "json::loads"])
