@@ -82,4 +82,10 @@ def lazily(package: str, homes: Mapping[str, Iterable[str]]) -> tuple[Callable[[
     return load, names
 
 
-__all__ = ["Record", "lazily"]
+def has_gil() -> bool:
+    """Does this program have a GIL now? On a free-threaded build an extension may turn it on."""
+    is_enabled = getattr(sys, "_is_gil_enabled", None)
+    return is_enabled is None or bool(is_enabled())
+
+
+__all__ = ["Record", "has_gil", "lazily"]

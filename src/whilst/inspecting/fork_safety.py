@@ -18,6 +18,8 @@ import os
 import sys
 from _thread import LockType, RLock, get_native_id
 
+from whilst._light import has_gil
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -139,8 +141,7 @@ def _surviving_threads() -> int:
 
 def why_not_beside_threads() -> str:
     """Why a program that has other threads can never be forked here; "" where it may, once they are at rest."""
-    has_gil = getattr(sys, "_is_gil_enabled", None)
-    if has_gil is not None and not has_gil():
+    if not has_gil():
         return "the program has other threads, which nothing holds up while it is forked"
     return ""
 

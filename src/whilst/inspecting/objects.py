@@ -96,6 +96,17 @@ def ask(value: object, name: str, default: Any = None) -> Any:
     return getattr(value, name, default)
 
 
+def memory_of(array: Any) -> tuple[int, int]:
+    """Address of the first byte of a numpy array, and of the one after the last; the same twice where it is empty."""
+    first = last = array.__array_interface__["data"][0]
+    for length, stride in zip(array.shape, array.strides, strict=True):
+        if stride < 0:
+            first += (length - 1) * stride
+        else:
+            last += (length - 1) * stride
+    return first, last + array.itemsize if array.size else first
+
+
 def dict_of(value: object) -> Mapping[str, Any]:
     """An object's own `__dict__`, empty where it has none."""
     try:

@@ -11,6 +11,8 @@ import functools
 import os
 import sys
 
+from whilst._light import has_gil
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,7 @@ def look_at_machine() -> Machine:
     return Machine(
         cores=usable_cores(),
         memory_bytes=usable_memory_bytes(),
-        has_gil=_has_gil(),
+        has_gil=has_gil(),
         native_pools=native_pools(),
         python=sys.version.split()[0],
     )
@@ -69,16 +71,11 @@ def worker_memory_bytes(workers: int) -> int | None:
     return None if usable is None else int(usable * _WORKERS_SHARE) // max(workers, 1)
 
 
-def _has_gil() -> bool:
-    enabled = getattr(sys, "_is_gil_enabled", None)
-    return True if enabled is None else bool(enabled())
-
-
 def gil_in_words() -> str:
     """Whether a program on a free-threaded build has a GIL all the same, and why; "" on a build that always has one."""
     if "t" not in getattr(sys, "abiflags", ""):
         return ""
-    if not _has_gil():
+    if not has_gil():
         return "no GIL"
     if os.environ.get("PYTHON_GIL") == "1" or sys._xoptions.get("gil") == "1":  # noqa: SLF001
         return "the GIL is on, as PYTHON_GIL or -X gil asks"

@@ -11,7 +11,7 @@ import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from whilst.inspecting.objects import is_a
+from whilst.inspecting.objects import is_a, memory_of
 from whilst.measuring.roundtrip import may_change, parts_of
 
 if TYPE_CHECKING:
@@ -81,15 +81,5 @@ def _may_change(part: object) -> bool:
 
 def _overlap(arrays: Sequence[Any]) -> bool:
     """Do two arrays have memory in common? By their first and last byte."""
-    ends = sorted(_bounds(each) for each in arrays if each.size)
+    ends = sorted(memory_of(each) for each in arrays if each.size)
     return any(begin < end for (_, end), (begin, _) in pairwise(ends))
-
-
-def _bounds(array: Any) -> tuple[int, int]:
-    first = last = array.__array_interface__["data"][0]
-    for length, stride in zip(array.shape, array.strides, strict=True):
-        if stride < 0:
-            first += (length - 1) * stride
-        else:
-            last += (length - 1) * stride
-    return first, last + array.itemsize

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from whilst._light import has_gil
 from whilst.errors import MissingExtraError, WhilstError
 from whilst.planning.dispatching import Policy
 from whilst.planning.paths import Paths, find_paths
@@ -60,8 +61,7 @@ def solve(problem: Problem, best: Schedule, bound_ns: int, limit_s: float, *, se
 
 def is_gil_off() -> bool:
     """Does this program run without the GIL? OR-tools would turn it on, for the rest of the program."""
-    is_enabled = getattr(sys, "_is_gil_enabled", None)
-    return is_enabled is not None and not is_enabled()
+    return not has_gil()
 
 
 def _solve_in_child(problem: Problem, best: Schedule, bound_ns: int, limit_s: float, seed: int) -> Solved:

@@ -221,3 +221,15 @@ def _signal_name(number: int) -> str:
 
 
 Event: TypeAlias = WorkerReady | Finished | WorkerDied | WorkerStopped | WorkerFailed
+
+
+def add_to_death(events: list[Event], worker: int, ids: Sequence[int]) -> None:
+    """Calls were sent to a worker that has died, before its end was heard of: these have not begun either."""
+    for index, event in enumerate(events):
+        if isinstance(event, WorkerDied) and event.worker == worker:
+            events[index] = event._replace(not_begun=(*event.not_begun, *ids))
+            return
+        if isinstance(event, WorkerStopped) and event.worker == worker:
+            events[index] = WorkerDied(worker, not_begun=tuple(ids), exit_code=0)
+            return
+    events.append(WorkerDied(worker, not_begun=tuple(ids)))

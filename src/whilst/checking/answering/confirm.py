@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from whilst._light import has_gil
 from whilst.checking.answering.again import question_of
 from whilst.checking.answering.checker import REMEMBERED, Checker
 from whilst.checking.engine.events import Status, TaskResult
@@ -111,7 +112,7 @@ def _listen(pid: int, reader: int, verdict: Verdict, seconds: float) -> Confirma
         ended = f"crash: {signal.Signals(-code).name}"
     is_meant = said.get("ended") and verdict.answer in (Answer.DEADLOCK, Answer.LIVELOCK)
     happened = bool(said.get("happened") or is_meant)
-    needs = verdict.counterexample is not None and verdict.counterexample.needs_free_threading and _has_gil()
+    needs = verdict.counterexample is not None and verdict.counterexample.needs_free_threading and has_gil()
     return Confirmation(
         happened=happened,
         rounds=said["rounds"],
@@ -120,11 +121,6 @@ def _listen(pid: int, reader: int, verdict: Verdict, seconds: float) -> Confirma
         ending=said.get("ending", ""),
         reason=said.get("reason", "") or ("it takes a build without the GIL, which this one has on" if needs else ""),
     )
-
-
-def _has_gil() -> bool:
-    is_enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
-    return is_enabled()
 
 
 # ------------------------------------------------------------------------------------------------ in the child
@@ -298,7 +294,7 @@ def _run(job: Callable[[], object], barrier: _SpinBarrier, noise: _Noise | None)
         job()
         return
     noise.delay()
-    if not _has_gil():
+    if not has_gil():
         sys.settrace(noise.trace)
     try:
         job()

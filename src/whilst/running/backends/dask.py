@@ -26,7 +26,7 @@ from importlib import import_module
 
 from whilst._light import Record
 from whilst.errors import ClusterError, MissingExtraError
-from whilst.running.jobs import Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.jobs import Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped, add_to_death
 from whilst.running.worker.parent import dask_tasks, elsewhere
 from whilst.running.worker.parent.in_flight import InFlight
 from whilst.running.worker.parent.task_channel import TaskChannel
@@ -422,14 +422,7 @@ class DaskBackend:
     def _add_to_death(self, worker: int, batch: Batch) -> None:
         """It has died, and the one who sends has not seen the event yet: these have not begun either."""
         self._channel.note_taken_back(batch.ids)
-        for index, event in enumerate(self._queued):
-            if isinstance(event, WorkerDied) and event.worker == worker:
-                self._queued[index] = event._replace(not_begun=(*event.not_begun, *batch.ids))
-                return
-            if isinstance(event, WorkerStopped) and event.worker == worker:
-                self._queued[index] = WorkerDied(worker, not_begun=tuple(batch.ids), exit_code=0)
-                return
-        self._queued.append(WorkerDied(worker, not_begun=tuple(batch.ids)))
+        add_to_death(self._queued, worker, batch.ids)
 
     def stop_worker(self, worker: int, *, kill: bool = False) -> None:
         if self._starting.pop(worker, None) is not None:

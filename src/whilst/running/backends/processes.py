@@ -20,7 +20,17 @@ from _socket import MSG_DONTWAIT, socketpair
 
 from whilst.errors import InterpreterEndingError, WhilstError
 from whilst.running.calls.deferred_signals import DeferredSignals
-from whilst.running.jobs import Batch, Event, Finished, Job, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped
+from whilst.running.jobs import (
+    Batch,
+    Event,
+    Finished,
+    Job,
+    WorkerDied,
+    WorkerFailed,
+    WorkerReady,
+    WorkerStopped,
+    add_to_death,
+)
 from whilst.running.worker.parent import fork
 from whilst.running.worker.parent.fork import Forks
 from whilst.running.worker.parent.in_flight import InFlight
@@ -144,14 +154,7 @@ class ProcessBackend:
     def _add_to_death(self, worker: int, batch: Batch) -> None:
         """It has died, and the one who sends has not seen the event yet: these have not begun either."""
         self._channel.note_taken_back(batch.ids)
-        for index, event in enumerate(self._queued):
-            if isinstance(event, WorkerDied) and event.worker == worker:
-                self._queued[index] = event._replace(not_begun=(*event.not_begun, *batch.ids))
-                return
-            if isinstance(event, WorkerStopped) and event.worker == worker:
-                self._queued[index] = WorkerDied(worker, not_begun=tuple(batch.ids), exit_code=0)
-                return
-        self._queued.append(WorkerDied(worker, not_begun=tuple(batch.ids)))
+        add_to_death(self._queued, worker, batch.ids)
 
     def stop_worker(self, worker: int, *, kill: bool = False) -> None:
         target = self._workers.get(worker)

@@ -7,7 +7,7 @@ import sys
 import types
 from weakref import ref
 
-from whilst.inspecting.objects import attributes_of
+from whilst.inspecting.objects import attributes_of, memory_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class CommonParts:
             for part in _with_parts(item):
                 kind = type(part)
                 if kind is _array_type():
-                    arrays.append((*_ends(part), number))
+                    arrays.append((*memory_of(part), number))
                 elif first_seen.setdefault(id(part), number) != number:
                     self.kinds.add(kind)
                     if id(part) in among:
@@ -151,14 +151,3 @@ def _parts_of(item: Any) -> Iterable[tuple[object, Any]]:
 def _array_type() -> type:
     numpy = sys.modules.get("numpy")
     return type(None) if numpy is None else getattr(numpy, "ndarray", type(None))
-
-
-def _ends(array: Any) -> tuple[int, int]:
-    """Address of the first byte, and of the one after the last."""
-    first = last = array.__array_interface__["data"][0]
-    for length, stride in zip(array.shape, array.strides, strict=True):
-        if stride < 0:
-            first += (length - 1) * stride
-        else:
-            last += (length - 1) * stride
-    return first, last + array.itemsize if array.size else first
