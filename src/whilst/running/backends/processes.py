@@ -35,7 +35,6 @@ from whilst.running.worker.parent import fork
 from whilst.running.worker.parent.fork import Forks
 from whilst.running.worker.parent.in_flight import InFlight
 from whilst.running.worker.parent.inherited_items import InheritedItems, are_light
-from whilst.running.worker.parent.machine_limits import machine_limit
 from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.standard_streams import standard_output, stderr_tail
 from whilst.running.worker.parent.task_channel import TaskChannel
@@ -135,6 +134,8 @@ class ProcessBackend:
         except WhilstError as error:
             self._queued.append(WorkerFailed(worker, error))
         except (OSError, MemoryError) as error:
+            from whilst.running.worker.parent.machine_limits import machine_limit
+
             self._queued.append(WorkerFailed(worker, machine_limit(error)))
         except RuntimeError as error:
             self._queued.append(WorkerFailed(worker, InterpreterEndingError.of("A worker process", error)))

@@ -24,7 +24,6 @@ from whilst.running.jobs import Job, Limits, next_job_id
 from whilst.running.options import Options, OptionsError
 from whilst.running.policies.choosing import choose_policy, gives_coroutines
 from whilst.running.results import Results
-from whilst.running.verbs.loop_warning import warn_on_running_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,6 +208,8 @@ class Run:
     ) -> None:
         start_ns = perf_counter_ns()
         if awaits is None and "asyncio" in sys.modules:
+            from whilst.running.verbs.loop_warning import warn_on_running_loop
+
             warn_on_running_loop(verb)
         self.context = copy_context()
         self.options = options
