@@ -20,7 +20,12 @@ import pytest
 import whilst
 from whilst import Day, DayError, Mode, Task, wait, work
 from whilst.comparing import NAIVE, Comparison, ComparisonError, compare
+from whilst.comparing.calls import _disturbed
+from whilst.comparing.comparison import Row
+from whilst.comparing.recording import NO_CORE
+from whilst.model import Kind, Span, Timeline
 from whilst.model.mode import UnknownModeError
+from whilst.model.report import CAREFUL
 
 PARENT = os.getpid()
 MODES = [mode.value for mode in Mode]
@@ -312,3 +317,16 @@ def test_nothing_warns() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         compare(slow_square, [1], workers=1)
+
+
+def test_a_comparison_says_first_that_the_machine_was_busy_and_whether_the_forecast_held() -> None:
+    spans = [Span("caller", "item 0", kind, at, at + 1, "", NO_CORE) for at, kind in enumerate(Kind)]
+    rows = [
+        Row("sequential", seconds=3.0, timeline=Timeline.from_spans(spans)),
+        Row("parallel", seconds=4.0, predicted_s=1.0, speed_up=0.75),
+    ]
+    answers = Comparison("function", "f", tuple(rows), disturbed=_disturbed(rows)).answers()
+    assert answers[0][0] == CAREFUL
+    assert "for 33% of the sequential run there was no core" in answers[0][1]
+    assert dict(answers)["Was it as foretold?"] == "No: parallel took 4 times what was foretold. The table has each."
+    assert _disturbed(rows[1:]) == ""

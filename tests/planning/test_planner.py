@@ -171,7 +171,12 @@ def test_estimates_without_any_spread_give_the_plan_itself() -> None:
 
 def test_a_plan_tells_its_percentiles_in_a_sentence() -> None:
     day = Day(("you",), (Task("a", (work(Estimate(60, 120, 180)),)),), unit="min", unit_s=60)
-    notes = plan(day, "sequential", draws=500).notes()
+    planned = plan(day, "sequential", draws=500)
+    notes = planned.notes()
     assert notes[0] == "Meets its lower bound: the critical path."
     assert notes[1].startswith("Of 500 drawn days 10 / 50 / 90 % end by 1.4")
     assert notes[1].endswith(" min (seed 0).")
+    answers = dict(planned.answers())
+    assert answers["How long does it take?"].startswith("2 min, sequential. 1.00 tasks are in progress")
+    assert answers["Can it be shorter?"] == "No. Meets its lower bound: the critical path."
+    assert answers["If steps take longer?"] == notes[1]

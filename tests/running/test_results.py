@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import whilst
+from whilst.model import Decision, Evidence, Kind, Mode, Span, Timeline
+from whilst.running.results import RunReport
 
 
 def test_results_show_themselves_in_a_cell() -> None:
@@ -25,3 +27,15 @@ def test_a_report_is_short_in_a_line() -> None:
     report = whilst.map(str, range(3), mode="sequential").report()
     assert repr(report).startswith("<RunReport: 3 calls in ")
     assert len(repr(report)) < 100
+
+
+def test_a_report_says_where_overlapping_brought_nothing() -> None:
+    evidence = (Evidence("length of a call", 0.002, "s", "a call takes 2 ms"),)
+    decision = Decision(Mode.CONCURRENT, "threads", 4, evidence=evidence)
+    timeline = Timeline.from_spans([Span("thread 0", "call", Kind.WAIT, 0, 800_000_000)])
+    lost = dict(RunReport(decision, timeline, 5, 0, 0.8).answers())
+    assert "about 10 ms: not as long as this." in lost["Was that good?"]
+    assert lost["What should I change?"].startswith("Overlapping brought nothing")
+    won = dict(RunReport(decision, timeline, 500, 0, 0.1).answers())
+    assert "about 1 s: 10.0 times as long." in won["Was that good?"]
+    assert won["What should I change?"] == "Nothing: no other mode promises to be faster."

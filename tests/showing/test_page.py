@@ -14,6 +14,7 @@ import pytest
 from whilst import map as whilst_map
 from whilst.model import Drawable, Kind, Span, Timeline
 from whilst.model.report import CAREFUL
+from whilst.seeing.traced import CauseRow, Trace
 from whilst.showing import renderers
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&'\"{{data}}"
@@ -102,6 +103,28 @@ def test_a_run_says_what_it_did_whether_that_was_good_and_why(tmp_path: Path) ->
     assert asked == ["What did it do?", "Was that good?", "Why?", "What should I change?"]
     assert "5 calls in" in text
     assert "nothing else promises to be faster" in text
+
+
+def test_lines_of_an_answer_stay_lines(sequential: Timeline, tmp_path: Path) -> None:
+    class Told(Answered):
+        def answers(self) -> list[tuple[str, str]]:
+            return [("What should I change?", "-a <b>\n+    c")]
+
+    text = written(Told("a script", sequential), tmp_path).read_text(encoding="utf-8")
+    assert '<span class="removed">-a &lt;b&gt;\n</span><span class="added">+    c\n</span>' in text
+
+
+def test_a_trace_says_what_it_did_what_held_it_up_and_what_to_change(tmp_path: Path) -> None:
+    said = "92 % of task time waiting for lock:lock in load (line 20), held by pool-0_7 in request (line 15), sleep."
+    line = Timeline.from_spans([Span("thread 1", "load", Kind.WAIT, 0, 10**9, "lock:lock")], name="script.py")
+    causes = (CauseRow("lock:lock", 0.92, 1.0, "load (script.py:20)", "pool-0_7"),)
+    trace = Trace("script.py", f"1 task in progress. {said}", (said,), causes, line, "perf", 0.0, ("Seen often.",))
+    text = written(trace, tmp_path).read_text(encoding="utf-8")
+    answers = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    assert answers["What did it do?"] == "1 s, with 1 task in progress, 0.0 at work, of 1 core."
+    assert answers["What held it up?"] == said
+    assert answers["What should I change?"].startswith("Hold the lock only around what it protects")
+    assert text.index('<th scope="col">cause') < text.index("<canvas")
 
 
 def test_a_picture_stands_in_the_page_before_any_script_has_run(concurrent: Timeline, tmp_path: Path) -> None:
@@ -270,6 +293,69 @@ def test_a_call_is_found_by_its_name(browser: Any, tmp_path: Path) -> None:
     assert "thread 17" in browser.ask("state.plots[0].rows.map(row => row.name)")
     browser.ask("find('no such call')")
     assert browser.ask("document.getElementById('shown').textContent") == "not found"
+
+
+def test_the_keyboard_alone_leads_everywhere_and_each_picture_has_a_table(
+    browser: Any, sequential: Timeline, concurrent: Timeline, tmp_path: Path
+) -> None:
+    browser.open(written(Answered("a day", sequential, concurrent), tmp_path))
+
+    def press(key: str, number: int = 0) -> None:
+        for kind in ("keyDown", "keyUp"):
+            text = "\r" if key == "Enter" else key if len(key) == 1 else ""
+            browser.poke("Key", type=kind, key=key, text=text, windowsVirtualKeyCode=number)
+
+    order, ring = [], []
+    for _ in range(40):
+        press("Tab", 9)
+        name = "(on => on === document.body ? 'BODY' : on.id || on.textContent || on.tagName)(document.activeElement)"
+        order.append(browser.ask(name))
+        if order[-1] in ("BODY", order[0]) and len(order) > 1:
+            break
+        ring.append(browser.ask("getComputedStyle(document.activeElement).outlineStyle"))
+    assert order[:4] == ["find", "further", "closer", "tasks"]  # "all" is out of use until something is zoomed
+    assert "concurrent" in order  # the link of its bar
+    assert order.count("CANVAS") == 2
+    assert order.count("What the picture shows, as a table") == 2
+    assert set(ring) == {"solid"}, list(zip(order, ring, strict=False))
+
+    tip = "[...document.getElementById('tip').children].map(each => each.textContent)"
+    browser.ask("document.querySelectorAll('canvas:not(.axis)')[1].focus()")
+    press("n")
+    assert browser.ask(tip)[:2] == ["passport: drive", "work for 2 h"]
+    press("n")
+    assert browser.ask(tip)[:2] == ["draft: write", "work for 3 h"]
+    press("ArrowDown")
+    assert browser.ask(tip)[-1] == "passport"
+
+    browser.ask("document.querySelectorAll('summary')[3].focus()")
+    press("Enter", 13)
+    cells = "[...document.querySelectorAll('.spans')[1].querySelectorAll('td')].map(each => each.textContent)"
+    assert browser.ask(cells)[:6] == ["you", "passport", "drive", "work", "0", "2"]
+    browser.ask("state.views[0].show(6, 8); redraw()")
+    browser.poke("Key", type="keyDown", key="Shift")
+    assert "draft" not in browser.ask(cells)
+
+    tree = browser._command("Accessibility.getFullAXTree")["nodes"]
+    seen = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]}
+    named = {role: [name for kind, name in seen if kind == role] for role in ("image", "button", "searchbox", "table")}
+    assert [name for name in named["image"] if "makespan 9 h" in name]
+    assert all(all(names) for role, names in named.items() if role != "table"), named
+    assert ("columnheader", "from [h]") in seen
+
+
+def test_a_row_of_a_table_leads_to_what_it_is_about(browser: Any, concurrent: Timeline, tmp_path: Path) -> None:
+    class Causes(Answered):
+        def table(self) -> list[list[str]]:
+            return [["cause", "share"], ["stand in line", "40 %"], ["nothing of the kind", "0 %"]]
+
+    browser.open(written(Causes("a day", concurrent), tmp_path))
+    buttons = "[...document.querySelectorAll('td button')].map(each => each.textContent)"
+    assert browser.ask(buttons) == ["stand in line", "you"]
+    browser.ask("document.querySelector('td button').focus()")
+    browser.poke("Key", type="keyDown", key="Enter", text="\r", windowsVirtualKeyCode=13)
+    assert browser.ask("document.getElementById('shown').textContent") == "1 of 1"
+    assert browser.ask("document.querySelectorAll('section.is-found').length") == 1
 
 
 def test_there_is_a_picture_where_scripts_are_off(browser: Any, concurrent: Timeline, tmp_path: Path) -> None:

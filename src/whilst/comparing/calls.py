@@ -9,13 +9,16 @@ from whilst.comparing.comparison import Comparison, Row
 from whilst.comparing.driving import sample_calls
 from whilst.comparing.measures import Usage, measured
 from whilst.comparing.outcomes import Outcome, describe_difference
-from whilst.comparing.recording import Run, make_timeline
+from whilst.comparing.recording import NO_CORE, Run, make_timeline
 from whilst.errors import WhilstError
 from whilst.measuring.machine import look_at_machine
-from whilst.model import Mode, Profile
+from whilst.model import Kind, Mode, Profile
 from whilst.planning import Costs, forecast
 from whilst.running.call_names import name_of
 from whilst.running.policies.choosing import gives_coroutines
+
+_MUCH = 0.1
+"""What other programs may take of a run before that is said ahead of all figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,20 @@ def compare_calls(
         rows=tuple(rows),
         profile=profile,
         remarks=tuple(_remarks(runs, profile)),
+        disturbed=_disturbed(rows),
     )
+
+
+def _disturbed(rows: Sequence[Row]) -> str:
+    """One thread alone always has a core, unless other programs have them."""
+    alone = next((row.timeline for row in rows if row.name == Mode.SEQUENTIAL.value and row.timeline is not None), None)
+    if alone is None:
+        return ""
+    kept_ns = sum(each.end_ns - each.start_ns for each in alone if each.kind is Kind.HELD and each.detail == NO_CORE)
+    if kept_ns <= _MUCH * alone.makespan_ns:
+        return ""
+    share = kept_ns / alone.makespan_ns
+    return f"The machine is busy with something else: for {share:.0%} of the sequential run there was no core for it."
 
 
 class _Ticker:

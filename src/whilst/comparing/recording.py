@@ -22,6 +22,7 @@ from whilst.model import Kind, Timeline, TimelineBuilder
 from whilst.running.calls.sampling import Sample
 
 GIL: Final = "the GIL (estimated)"
+NO_CORE: Final = "no core"
 _BUSY: Final = 0.7
 """From this share of one core on, a process is taken to have had its GIL in use all the time."""
 _WHOLE: Final = 0.95
@@ -145,7 +146,7 @@ def _segments(call: CallRecord, run: Run, busy: _Busy, own_wait_ns: int) -> Iter
         is_held = call.lane in run.shares_gil and busy.share(call.lane, start, end) >= _BUSY
         waited = min(free, own_wait_ns) if is_held else free
         own_wait_ns -= min(free, own_wait_ns)
-        off = ((Kind.WAIT, waited, ""), (Kind.HELD, free - waited, GIL), (Kind.HELD, queued, "no core"))
+        off = ((Kind.WAIT, waited, ""), (Kind.HELD, free - waited, GIL), (Kind.HELD, queued, NO_CORE))
         yield _Segment(call, start, end, work, off)
 
 

@@ -76,6 +76,23 @@ class Plan(Drawable):
     def notes(self) -> Sequence[str]:
         return _notes(self)
 
+    answers_say_all = True
+    """Of what the notes say."""
+
+    def answers(self) -> Sequence[tuple[str, str]]:
+        """See `whilst.model.report.Answering`."""
+        line = self.timeline
+        at_once = f"{line.concurrency:.2f} tasks are in progress on average, {line.parallelism:.2f} of them worked on"
+        shorter = "No" if self.is_optimal else f"Perhaps, by {max(self.gap, 0.0001):.2%} at most"
+        proof, *drawn = _notes(self)
+        found = [("How long does it take?", f"{_length(self)}, {self.mode}. {at_once}."),
+                 ("Can it be shorter?", f"{shorter}. {proof}")]  # fmt: skip
+        return [*found, *(("If steps take longer?", each) for each in drawn)]
+
+    def bars(self) -> Sequence[tuple[str, float, str]]:
+        """See `whilst.model.report.Answering`."""
+        return ()
+
     def to_dict(self) -> dict[str, object]:
         """Everything as JSON-ready values; "timeline" is what `timeline_to_json` writes."""
         return {

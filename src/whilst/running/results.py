@@ -16,6 +16,10 @@ else:
     R = object
 
 
+_GAIN = 1.1
+"""A run that is not so many times as fast as a loop would have been was not worth it."""
+
+
 class RunReport(Drawable):
     """One run, to be shown: its decision, its picture and its figures."""
 
@@ -31,7 +35,7 @@ class RunReport(Drawable):
     @property
     def title(self) -> str:
         decision = self.decision
-        return f"{self.calls} calls in {self.length_s:.3g} s: {decision.mode.value} by {decision.backend}"
+        return f"{self.calls:,} calls in {self.length_s:.3g} s: {decision.mode.value} by {decision.backend}"
 
     def timelines(self) -> Sequence[Timeline]:
         return (self.timeline,) if self.timeline else ()
@@ -72,7 +76,10 @@ class RunReport(Drawable):
             found.append(("Why not otherwise?", " ".join(others)))
         if decision.given_up:
             found.append(("What was done without?", " ".join(map(_sentence, decision.given_up))))
-        return [*found, ("What should I change?", _advice(decision, line))]
+        change = _advice(decision, line)
+        if self._times and self._times < _GAIN:
+            change = f"Overlapping brought nothing: a loop, mode='sequential', does as well. {change}"
+        return [*found, ("What should I change?", change)]
 
     def bars(self) -> Sequence[tuple[str, float, str]]:
         """See `whilst.model.report.Answering`."""
@@ -82,13 +89,22 @@ class RunReport(Drawable):
         line, decision = self.timeline, self.decision
         call_s = next((item.value for item in decision.evidence if item.name == "length of a call"), None)
         text = ""
-        if call_s and self.length_s and decision.mode.value != "sequential":
-            alone_s = call_s * self.calls
-            times = alone_s / self.length_s
-            text = f"One after the other they would have taken about {_seconds(alone_s)}: {times:.1f} times as long. "
+        if self._times:
+            assert call_s is not None
+            alone = f"One after the other they would have taken about {_seconds(call_s * self.calls)}"
+            worth = f"{self._times:.1f} times as long" if self._times >= 1 else "not as long as this"
+            text = f"{alone}: {worth}. "
         cores = f" of {line.cores} cores" if line.cores else ""
-        at_once = f"{line.concurrency:.1f} calls were in progress, and {line.parallelism:.1f}{cores} at work"
+        at_once = f"{_mean(line.concurrency)} calls were in progress, and {_mean(line.parallelism)}{cores} at work"
         return f"{text}On average {at_once}."
+
+    @property
+    def _times(self) -> float | None:
+        """How many times as fast as one after the other, by the measured calls; None if nobody knows."""
+        call_s = next((item.value for item in self.decision.evidence if item.name == "length of a call"), None)
+        if not call_s or not self.length_s or self.decision.mode.value == "sequential":
+            return None
+        return call_s * self.calls / self.length_s
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.title}>"
@@ -111,6 +127,10 @@ def _advice(decision: Decision, line: Timeline) -> str:
     if line.cores and line.parallelism > 0.8 * line.cores:
         return "Nothing here: the cores were at work. Less work in a call, or more cores, is what is left."
     return "Nothing: no other mode promises to be faster."
+
+
+def _mean(value: float) -> str:
+    return f"{value:.1f}" if value >= 0.05 or not value else "next to none"
 
 
 def _seconds(seconds: float) -> str:

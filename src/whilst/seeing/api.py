@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, ParamSpec, Self, TypeVar, overload
 
 from whilst.measuring.machine import usable_cores
-from whilst.model import Timeline
+from whilst.model import Drawable, Timeline
 from whilst.seeing.events import Recording
 from whilst.seeing.recording import agent
 from whilst.seeing.recording.inner_clock import InnerClock
@@ -27,7 +27,7 @@ R = TypeVar("R")
 _CHANGED: Final = ("PYTHONPATH", FOLDER)
 
 
-class TraceBlock:
+class TraceBlock(Drawable):
     """What `with whilst.trace() as trace:` gives: a `Trace` by its names, once the block has ended."""
 
     def __init__(self, clocks: Sequence[str] = CLOCKS) -> None:
@@ -81,9 +81,9 @@ class TraceBlock:
     def sentence(self) -> str:
         return self.result.sentence
 
-    def show(self) -> None:
-        """Print the sentence, the causes and the picture to the terminal."""
-        self.result.show()
+    def report(self) -> Trace:
+        """What is drawn: the sentence, the causes and the picture."""
+        return self.result
 
 
 @overload

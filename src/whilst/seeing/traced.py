@@ -17,8 +17,12 @@ from whilst.seeing.explaining.findings import Finding, findings_of
 from whilst.seeing.explaining.holders import Holder
 from whilst.seeing.explaining.pieces import Process, processes_of
 from whilst.seeing.explaining.reasons import Reason, Sums, sums_of
+from whilst.seeing.remedies import remedies_for
 
 _MOST_CAUSES: Final = 5
+_MOST_FINDINGS: Final = 3
+_FULL: Final = 0.8
+"""Cores of which so many are at work on average leave little to gain."""
 _LEAST: Final = 0.005
 _SILENCE_NS: Final = 3_000_000_000
 _START: Final = 0.15
@@ -87,6 +91,32 @@ class Trace(Drawable):
 
     def notes(self) -> Sequence[str]:
         return (*self.findings[1:3], *self.remarks)
+
+    answers_say_all = True
+    """Of what the notes say."""
+
+    def answers(self) -> Sequence[tuple[str, str]]:
+        """See `whilst.model.report.Answering`."""
+        line = self.timeline
+        length = f"{line.makespan_s:.3g} s" if line.makespan_s >= 1 else f"{line.makespan_s * 1e3:.3g} ms"
+        did = f"{length}, with {_counted(line)}."
+        remedies = list(remedies_for(self.findings[:_MOST_FINDINGS]).values())
+        is_full = line.cores and line.parallelism > _FULL * line.cores
+        nothing = "Nothing held it up that can be named."
+        advice = " ".join(remedies) or (
+            "Nothing here: the cores were at work. Less work, or more cores, is what is left." if is_full
+            else "Whether a loop of it can be changed: whilst advise, with the same script, tells."
+        )  # fmt: skip
+        return [
+            ("What did it do?", did),
+            ("What held it up?", " ".join(self.findings[:_MOST_FINDINGS]) or nothing),
+            ("What should I change?", advice),
+            ("How is it known?", " ".join(self.remarks)),
+        ]
+
+    def bars(self) -> Sequence[tuple[str, float, str]]:
+        """See `whilst.model.report.Answering`."""
+        return ()
 
     def to_dict(self) -> dict[str, object]:
         """All of it, as values that JSON can hold."""
@@ -175,10 +205,14 @@ def _details(sums: Sums) -> dict[int, str]:
 
 
 def _sentence(timeline: Timeline, findings: Sequence[Finding]) -> str:
-    tasks, at_work, cores = timeline.concurrency, timeline.parallelism, timeline.cores or 1
-    counted = f"{_number(tasks)} {'task' if _number(tasks) == '1' else 'tasks'} in progress"
     first = f" {findings[0].sentence}" if findings else ""
-    return f"{counted}, {at_work:.1f} at work, of {cores} core{'s' if cores > 1 else ''}.{first}"
+    return f"{_counted(timeline)}.{first}"
+
+
+def _counted(timeline: Timeline) -> str:
+    tasks, cores = _number(timeline.concurrency), timeline.cores or 1
+    counted = f"{tasks} {'task' if tasks == '1' else 'tasks'} in progress"
+    return f"{counted}, {timeline.parallelism:.1f} at work, of {cores} core{'s' if cores > 1 else ''}"
 
 
 def _number(value: float) -> str:

@@ -24,7 +24,10 @@ from whilst.showing.pictures import Picture
 from whilst.showing.still import still_of
 
 _CAREFUL: Final = ' class="careful" role="note"'
-_SCRIPTS: Final = ("unpack.js", "shares.js", "rows.js", "theme.js", "view.js", "plot.js", "tooltip.js", "page.js")
+_WIDE: Final = ' class="whole"'
+_SCRIPTS: Final = (
+    "unpack.js", "shares.js", "rows.js", "theme.js", "view.js", "plot.js", "tooltip.js", "reading.js", "page.js",
+)  # fmt: skip
 _MOST_EXECUTORS_LISTED: Final = 200
 _HOLE: Final = re.compile(r"\{\{(\w+)\}\}")
 
@@ -61,7 +64,7 @@ def _part(part: Picture, number: int, of: int) -> str:
     # Names that several reports share need the report's number to be found.
     ids = [f"line-{number}-{at}" for at in range(len(part.names))]
     tables = _tables(part)
-    if part.answers and tables and not _is_told_in_moments(part):
+    if part.answers and tables and not _is_read_first(part):
         tables = f"<details><summary>All figures</summary>{tables}</details>"
     shown = _answers(part) + _bars(part, ids) + tables + _notes(part)
     figures = [figures_of(timeline) for timeline in part.timelines]
@@ -70,23 +73,30 @@ def _part(part: Picture, number: int, of: int) -> str:
     return f'<article data-group="{number}">{report}{sections}</article>'
 
 
-def _is_told_in_moments(part: Picture) -> bool:
-    """An interleaving is read line by line, ahead of its picture."""
-    return any(table[0][:2] == ("line", "source") for table in part.tables)
+def _is_read_first(part: Picture) -> bool:
+    """Tables of lines (of an interleaving, of a script) and of causes are the answer, and no list of figures."""
+    return any(table[0][0] in ("line", "cause") for table in part.tables)
 
 
 def _answers(part: Picture) -> str:
     if not part.answers:
         return ""
     lines = "".join(
-        f"<div{_CAREFUL if asked == CAREFUL else ''}><dt>{escape(asked)}</dt><dd>{_answer(asked, said)}</dd></div>"
+        f"<div{_CAREFUL if asked == CAREFUL else _WIDE if chr(10) in said else ''}>"
+        f"<dt>{escape(asked)}</dt><dd>{_answer(asked, said)}</dd></div>"
         for asked, said in part.answers
     )
     return f"<dl>{lines}</dl>"
 
 
 def _answer(asked: str, said: str) -> str:
+    if "\n" in said:  # a diff, whose lines are told apart by their first sign as well as by colour
+        lines = (f"<span{_CHANGED.get(line[:1], '')}>{escape(line)}\n</span>" for line in said.splitlines())
+        return f"<pre tabindex='0' aria-label='{escape(asked)}'>{''.join(lines)}</pre>"
     return f"<code>{escape(said)}</code>" if asked == "Run it again" else escape(said)
+
+
+_CHANGED: Final = {"+": ' class="added"', "-": ' class="removed"'}
 
 
 def _bars(part: Picture, ids: Sequence[str]) -> str:
@@ -155,10 +165,18 @@ def _section(place: str, name: str, timeline: Timeline, figures: Figures) -> str
     summary = escape(f"Picture of {name}: " + ", ".join([f"{k} {v}" for k, v in pairs] or facts))
     return (
         f'<section id="{place}">{head}<div class="figures">{shown}</div>'
-        f'<div class="plot">{still_of(timeline)}<canvas role="img" tabindex="0" aria-label="{summary}"></canvas>'
+        f'<div class="plot">{still_of(timeline)}'
+        f'<canvas role="img" tabindex="0" aria-label="{summary}" aria-details="{place}-table"></canvas>'
         f'<canvas class="axis" aria-hidden="true"></canvas></div>'
-        f"{'' if is_of_steps else _executors(timeline, figures)}</section>"
+        f"{_TABLE.format(place)}{'' if is_of_steps else _executors(timeline, figures)}</section>"
     )
+
+
+_TABLE: Final = (
+    '<details id="{}-table" class="spans"><summary>What the picture shows, as a table</summary>'
+    '<div class="wide"></div></details>'
+)
+"""Filled by the page's scripts once it is opened, with what is in sight."""
 
 
 def _executors(timeline: Timeline, figures: Figures) -> str:

@@ -67,12 +67,23 @@ def _moments_table(found: Counterexample) -> tuple[tuple[str, ...], ...]:
     rows = [*_rows(found), *(_waiting_row(found, each) for each in found.blocked)]
     files = {row.file for row in rows if row.file}
     lines = [("line", "source", *found.tasks)]
-    for row in rows:
+    shown, skipped = _shown(rows), 0
+    for at, row in enumerate(rows):
+        if at not in shown:
+            skipped += 1
+            continue
+        if skipped:
+            lines.append(("⋮", _skipped(skipped), *("" for _ in found.tasks)))
+            skipped = 0
         place = f"{Path(row.file).name}:{row.line}" if len(files) > 1 else str(row.line or "")
         cells = ["" for _ in found.tasks]
         cells[row.task] = ", ".join(row.cells)
         lines.append((place, row.source.strip(), *cells))
     return tuple(lines)
+
+
+def _skipped(count: int) -> str:
+    return f"{count} rows of steps that meet no other task"
 
 
 _CONTROL: Final = re.compile(r"\x1b(?!\[[\d;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
@@ -295,11 +306,11 @@ class _Layout:
                 skipped += 1
                 continue
             if skipped:
-                yield self._paint(f"{'⋮':>{self._place_width}}  {skipped} rows of steps that meet no other task", _DIM)
+                yield self._paint(f"{'⋮':>{self._place_width}}  {_skipped(skipped)}", _DIM)
                 skipped = 0
             yield from self._draw(at, row)
         if skipped:
-            yield self._paint(f"{'⋮':>{self._place_width}}  {skipped} rows of steps that meet no other task", _DIM)
+            yield self._paint(f"{'⋮':>{self._place_width}}  {_skipped(skipped)}", _DIM)
 
     def _draw(self, at: int, row: _Row) -> Iterator[str]:
         text = self._text(row)

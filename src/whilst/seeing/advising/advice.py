@@ -131,6 +131,38 @@ class Advice(Drawable):
             lines += ["", "Nothing was changed; --apply writes it."]
         return lines
 
+    answers_say_all = True
+    """Of what the notes say."""
+
+    def answers(self) -> Sequence[tuple[str, str]]:
+        """See `whilst.model.report.Answering`."""
+        length = f"It took {self.seconds:.2f} s. " if self.seconds else ""
+        costs = [f"{100 * loop.share:.0f} % of that in line {loop.line}, {loop.text}" for loop in self.loops]
+        found = [("What did it do?", f"{length}{'; '.join(costs)}".rstrip(": ") + ("" if not costs else "."))]
+        if self.is_proved and self.seconds and self.changed_seconds:
+            gain = self.seconds / self.changed_seconds
+            could = f"No: with the change below {self.changed_seconds:.2f} s, {gain:.1f} times as fast, same output."
+        elif not self.is_runnable:
+            could = "Nobody can tell: it did not run to its end."
+        else:
+            could = "No: something holds it up." if self.remedies else "Yes: no change was found that is worth making."
+        found.append(("Was that good?", could))
+        why = []
+        for loop in self.loops:
+            sentences = (f"{each[:1].upper()}{each[1:]}" for each in _sentences(loop))
+            why.append(f"Line {loop.line}: {' '.join(sentences)}")
+        found.append(("Why?", " ".join([*why, *self.remarks]) or "No loop takes much of its time."))
+        found.append(("What should I change?", " ".join(self.remedies) or self.diff.rstrip() or "Nothing."))
+        if self.applied_to:
+            found.append(("Was it changed?", f"Yes, {self.applied_to}. To undo it: mv {self.backup} {self.applied_to}"))
+        elif self.diff:
+            found.append(("Was it changed?", "No; whilst advise --apply writes it."))
+        return found
+
+    def bars(self) -> Sequence[tuple[str, float, str]]:
+        """See `whilst.model.report.Answering`."""
+        return ()
+
     def to_dict(self) -> dict[str, object]:
         """All of it, as values that JSON can hold."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}

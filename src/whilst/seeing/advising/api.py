@@ -19,10 +19,10 @@ from whilst.seeing.advising.advice import Advice, LoopAdvice
 from whilst.seeing.advising.edits import AdviseError, Asked, UnwritableError, diff, rewritten, timed
 from whilst.seeing.advising.judging import LOCKED, Choice, Safety, choose, profile_of, safety_of
 from whilst.seeing.advising.loops import Loop, loops_of
-from whilst.seeing.advising.remedies import CONCURRENT, remedies_for
 from whilst.seeing.advising.runs import Outcome, Workshop
 from whilst.seeing.advising.splitting import Split, Whole, split
 from whilst.seeing.advising.uses import Program
+from whilst.seeing.remedies import CONCURRENT, remedies_for
 
 LEAST_GAIN: Final = 1.1
 """So many times as fast must the whole script be, or the change is not worth it."""
@@ -187,7 +187,8 @@ class _Advisor:
         remedies: tuple[str, ...] = ()
         if not self.accepted and self.seconds >= _BRIEF_S and CONCURRENT.search(self.source):
             self.tell("tracing it as it is")
-            remedies = remedies_for(self.workshop.trace())
+            found = remedies_for(self.workshop.trace().get("findings", ()))
+            remedies = tuple(f"{finding} {remedy}" for finding, remedy in found.items())
         changed_s = min((outcome.seconds for outcome in self.changed), default=None) if self.accepted else None
         remarks = tuple(self.remarks)
         return Advice(self.name, loops, shown, self.seconds, changed_s, remarks, remedies=remedies)

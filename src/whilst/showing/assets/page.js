@@ -4,7 +4,7 @@
    The address may carry wishes after '#', joined by '&': zoom=FROM,TO in the axis's unit, theme=dark or light, tasks=0,
    and report=COLUMNS, which adds the shares behind the picture, as JSON, for whoever checks it. */
 
-const state = { plots: [], views: [], theme: null, isQueued: false, found: -1 };
+const state = { plots: [], views: [], theme: null, isQueued: false, found: -1, wanted: "" };
 
 function wishes() {
   return new Map(location.hash.slice(1).split("&").filter(Boolean).map((each) => each.split("=", 2)));
@@ -26,7 +26,11 @@ function drawAll(isEverything = false) {
 function redraw() {
   if (state.isQueued) return;
   state.isQueued = true;
-  requestAnimationFrame(() => { state.isQueued = false; drawAll(); });
+  requestAnimationFrame(() => {
+    state.isQueued = false;
+    drawAll();
+    for (const plot of state.plots) plot.table?.();
+  });
 }
 
 function listenToPointer(plot) {
@@ -56,6 +60,7 @@ function listenToPointer(plot) {
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
   canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+  canvas.addEventListener("blur", () => { tip.hidden = true; });
   canvas.addEventListener("pointermove", (event) => {
     if (!pointers.has(event.pointerId)) {
       const box = canvas.getBoundingClientRect();
@@ -91,6 +96,12 @@ const KEYS = {
 
 function listenToKeys() {
   addEventListener("keydown", (event) => {
+    const plot = state.plots.find((each) => each.canvas === event.target);
+    if (plot && ["ArrowUp", "ArrowDown", "n", "p"].includes(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      moveCursor(plot, event.key);
+      event.preventDefault();
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.id === "find") return;
     if (event.key === "f") document.getElementById("find").focus();
     else if (event.key === "r") document.getElementById("rows").click();
@@ -140,10 +151,12 @@ function gutterOf(plots) {
 }
 
 /* The next call whose name or label has the words in it: its stretch fills a third of the picture. */
-function find(words) {
+function find(words, plots = state.plots) {
   const wanted = words.trim().toLowerCase(), hits = [];
   if (!wanted) return;
-  for (const plot of state.plots)
+  if (state.wanted !== wanted) state.found = -1;
+  state.wanted = wanted;
+  for (const plot of plots)
     for (const row of plot.allRows) {
       if (row.type !== "executor" || !row.spans) continue;
       for (let i = 0; i < row.spans.n; i++) {
@@ -167,24 +180,54 @@ function showRow(plot, name) {
   const at = plot.allRows.filter((row) => row.type === "executor").findIndex((row) => row.name === name);
   if (plot.isFoldable && at >= MOST_SHOWN && !plot.view.showsAllRows) document.getElementById("rows").click();
   drawAll();
-  const row = plot.rows.find((each) => each.type === "executor" && each.name === name), section = plot.canvas.closest("section");
+  const row = plot.rows.find((each) => each.type === "executor" && each.name === name);
   scrollTo({ top: plot.canvas.getBoundingClientRect().top + scrollY + (row ? row.y : 0) - innerHeight / 2 });
+  mark(plot.canvas.closest("section"));
+}
+
+function mark(section, isToBeSeen = false) {
   for (const each of document.querySelectorAll(".is-found")) each.classList.remove("is-found");
   section.classList.add("is-found");
+  if (isToBeSeen) section.scrollIntoView();
 }
 
 function listenToSearch() {
   const field = document.getElementById("find");
-  field.addEventListener("input", () => { state.found = -1; });
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter") find(field.value);
     else if (event.key === "Escape") { field.value = ""; field.blur(); }
   });
-  for (const plot of state.plots)
-    for (const line of plot.canvas.closest("section").querySelectorAll("details tbody tr")) {
-      line.classList.add("can-find");
-      line.addEventListener("click", () => showRow(plot, line.cells[0].textContent));
+  for (const article of document.querySelectorAll("article")) {
+    const plots = state.plots.filter((plot) => article.contains(plot.canvas));
+    for (const line of article.querySelectorAll("table:not(.bars) tbody tr")) {
+      const name = line.cells[0].textContent, own = plots.filter((plot) => plot.canvas.closest("section").contains(line));
+      const found = targetOf(name, own.length ? own : plots);
+      if (found) makeButton(line, found);
     }
+  }
+}
+
+/* What a table's row is about: an executor, a timeline, or what spans are labelled with. Null for none of these. */
+function targetOf(name, plots) {
+  if (!name.trim()) return null;
+  for (const plot of plots)
+    if (plot.allRows.some((row) => row.type === "executor" && row.name === name)) return () => showRow(plot, name);
+  const sections = plots.map((plot) => plot.canvas.closest("section"));
+  const own = sections.filter((section) => section.querySelector("h2").textContent.split(",")[0] === name);
+  if (own.length) return () => mark(own[own.length - 1], true);
+  if (plots.some((plot) => plot.line.labels.includes(name))) return () => find(name, plots);
+  return null;
+}
+
+/* The whole row may be clicked; by keyboard its first cell is a button. */
+function makeButton(line, act) {
+  const [cell] = line.cells, button = document.createElement("button");
+  button.type = "button";
+  button.textContent = cell.textContent;
+  button.title = "Show it in the picture";
+  cell.replaceChildren(button);
+  line.classList.add("can-find");
+  line.addEventListener("click", act);
 }
 
 function applyWishes(wish) {
@@ -237,6 +280,7 @@ async function main() {
   listenToButtons();
   listenToKeys();
   listenToSearch();
+  listenToTables();
   state.plots.forEach(listenToPointer);
   const wish = wishes();
   applyWishes(wish);

@@ -6,8 +6,8 @@ A trace says what holds the program up, and where; each remedy is for one of its
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 CONCURRENT: Final = re.compile(r"\b(asyncio|threading|concurrent|multiprocessing|joblib|queue)\b")
 """A script that names one of these may overlap already."""
@@ -48,12 +48,11 @@ _REMEDIES: Final[Sequence[tuple[str, str]]] = (
 )  # fmt: skip
 
 
-def remedies_for(trace: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a sentence for each finding that there is a remedy for: what was found, and what to do."""
-    said = []
-    for finding in trace.get("findings", ()):
-        for pattern, remedy in _REMEDIES:
-            if re.search(pattern, finding):
-                said.append(f"{finding} {remedy}.")
-                break
-    return tuple(said)
+def remedies_for(findings: Iterable[str]) -> dict[str, str]:
+    """Return what to do about each of a trace's findings that there is a remedy for."""
+    said = {}
+    for finding in findings:
+        remedy = next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, finding)), "")
+        if remedy:
+            said[finding] = f"{remedy}."
+    return said
