@@ -50,7 +50,7 @@ MAY_IMPORT_WITHIN: dict[str, dict[str, set[str]]] = {
         "verbs": {"policies", "core", "backends", "calls"},
         "splitting": {"verbs", "policies", "core"},
     },
-    "comparing": {"days": set()},
+    "comparing": {"days": set(), "moving": set()},
     "seeing": {"recording": set(), "explaining": set(), "advising": set()},
     "checking": {
         "engine": set(),
