@@ -328,6 +328,15 @@ def picky(part):
 
 def minus(left, right):
     return left - right
+
+def letters(text):
+    return len(text)
+
+def numbered(part):
+    return [f"{number} {line}" for number, line in enumerate(part)]
+
+def from_one(part):
+    return 1 + words(part)
 """
 
 
@@ -365,10 +374,24 @@ def test_results_of_parts_are_reduced_to_one(log: Path) -> None:
 def test_a_reduction_that_is_none_is_an_error(log: Path) -> None:
     done = split(log, "parts:words", "--split", "log.txt", "--reduce", "parts:minus")
     assert (done.returncode, done.stdout) == (2, "")
+    assert "words gives something else for parts than for the whole" in done.stderr
+    (log / "texts").write_text("one two\nthree\nfour\n")
+    done = split(log, "parts:letters", "--items", "texts", "--reduce", "parts:minus")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "minus is not associative" in done.stderr
     done = split(log, "parts:picky", "--split", "log.txt", "--reduce", "operator:add")
     (line,) = map(json.loads, done.stdout.splitlines())
     assert (done.returncode, line["error"]["type"]) == (1, "ValueError")
+
+
+@pytest.mark.parametrize("function", ["numbered", "from_one"])
+def test_what_parts_give_is_held_against_the_undivided_file(log: Path, function: str) -> None:
+    done = split(log, f"parts:{function}", "--split", "log.txt", "--reduce", "operator:add")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{function} gives something else for parts than for the whole" in done.stderr
+    assert " bytes around a cut" in done.stderr
+    done = split(log, f"parts:{function}", "--split", "log.txt", "--reduce", "operator:add", "--no-check")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
 
 
 def test_what_is_split_is_one_file_that_is_there(log: Path) -> None:

@@ -11,6 +11,8 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from functools import partial
+from functools import reduce as fold
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,7 +24,9 @@ from whilst.model import Mode
 from whilst.running.results import RunReport
 from whilst.running.splitting.api import reduce
 from whilst.running.splitting.chunks import chunks
+from whilst.running.splitting.division import FileDivision
 from whilst.running.splitting.files import FilePart
+from whilst.running.splitting.sampling import sample
 from whilst.running.splitting.verdict import SplitReport
 from whilst.running.verbs.api import imap
 
@@ -44,6 +48,10 @@ _READER_GONE = 141
 )  # fmt: skip
 @click.option("--parts", type=click.IntRange(min=1), metavar="N", help="How many parts at most [default: 64].")
 @click.option("--reduce", "combine", metavar="MODULE:COMBINE", help="Make one result of those of the parts, in order.")
+@click.option(
+    "--check/--no-check", default=True, show_default=True,
+    help="Hold what --reduce joins against the same undivided, and in other groups.",
+)  # fmt: skip
 @click.option("--jsonl", is_flag=True, help="Each line of FILE is a JSON value (also if it is called *.jsonl).")
 @click.option(
     "--mode", type=click.Choice(["auto", *(mode.value for mode in Mode)]), default="auto", show_default=True,
@@ -80,8 +88,8 @@ def run(function: str, items: Path | None, output: Path | None, **options: Any) 
 
     With --split, FUNCTION is called with parts of a file: loop over one for its lines (str; with --at TEXT its records,
     bytes), or .read() its bytes. No line is cut, and none is in memory before it is read. With --reduce, COMBINE(left,
-    right) joins the results of neighbours, and one line is written. COMBINE is held against itself in another grouping;
-    whether FUNCTION of a whole is what COMBINE makes of its parts is not (`whilst.reduce` looks at that, too).
+    right) joins the results of neighbours, and one line is written. FUNCTION of some stretches of the file is held
+    against what COMBINE makes of their parts, and COMBINE against itself in other groups.
 
     \b
     Examples:
@@ -95,11 +103,14 @@ def run(function: str, items: Path | None, output: Path | None, **options: Any) 
     call = load_function(function)
     require_writable(options["html"])
     combine, html, is_quiet = options.pop("combine"), options.pop("html"), options.pop("quiet")
+    checks = options.pop("check")
     given = _items(
         items, as_json=options.pop("jsonl"), **{name: options.pop(name) for name in ("split", "at", "parts")}
     )
     if combine is not None:
-        return _reduce(call, load_function(combine), given, output, html, is_quiet=is_quiet, options=options)
+        return _reduce(
+            call, load_function(combine), given, output, html, is_quiet=is_quiet, checks=checks, options=options
+        )
     is_raising = options["errors"] == "raise"
     started = time.perf_counter()
     # Where the results come on the same screen, they show how far it is, and a bar would stand between them.
@@ -168,6 +179,7 @@ def _reduce(
     html: Path | None,
     *,
     is_quiet: bool,
+    checks: bool,
     options: dict[str, Any],
 ) -> int:
     """Join the results of all calls, and write one line."""
@@ -181,9 +193,11 @@ def _reduce(
     )
     with _opened(output) as write:
         try:
+            seen = checks and isinstance(first, FilePart) and sample(call, FileDivision(given), partial(fold, combine))
             result: object = reduce(
-                combine, given, of=call, parts=len(given), report=reports.append, progress=not is_quiet, **options
-            )
+                combine, given, of=call, parts=len(given), check=checks, report=reports.append,
+                progress=not is_quiet, **options,
+            )  # fmt: skip
         except WhilstError:  # what was asked for can't be had: nothing that FUNCTION gave
             raise
         except Exception as error:
@@ -195,7 +209,8 @@ def _reduce(
     for report in reports:
         if not is_quiet:
             click.echo(f"{report.parts:,} parts in {elapsed_s:.2f} s.", err=True)
-            click.echo(_wrapped(f"{report.verdict} {report.decision}"), err=True)
+            also = f" As much held {seen.reason}." if seen and seen.triples else ""
+            click.echo(_wrapped(f"{report.verdict}{also} {report.decision}"), err=True)
         if html is not None:
             RunReport(report.decision, report.timeline, report.parts, 0, elapsed_s).to_html(html)
     return _FAILED if failure is not None else 0

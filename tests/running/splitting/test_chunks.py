@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import tracemalloc
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import whilst
 from whilst import SplitError
+from whilst.running.splitting.division import FileDivision
 from whilst.running.splitting.files import FilePart
 
 ON_DISK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -181,3 +182,20 @@ def test_what_can_not_be_cut_is_said_at_once(tmp_path: Path) -> None:
         whilst.chunks(Path("/dev/null"))
     with pytest.raises(TypeError, match="names of columns"):
         whilst.by()
+
+
+@pytest.mark.parametrize("at", ["line", b"\r\n", b"\n\n", b"bb"])
+@pytest.mark.parametrize("count", [2, 9, 60, 4000])
+def test_a_stretch_of_a_file_is_whole_records_around_its_cuts(tmp_path: Path, at: Any, count: int) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"".join(b"r\xc3\xa4cord %d bbb\r\n\n\n" % x * (x % 3) for x in range(80)) + b"no end")
+    division = FileDivision(list(whilst.chunks(path, 6, at=at)))
+    separator = b"\n" if at == "line" else at
+    ends = {0, *accumulate(map(len, FilePart(str(path), 0, path.stat().st_size, separator)))}
+    assert {*division.cuts, division.length} <= ends
+    for cut in division.cuts:
+        stretch = division.stretch(max(cut - count // 2, 0), min(cut + count // 2, division.length))
+        assert {stretch.whole.start, stretch.whole.stop} <= ends
+        assert stretch.whole.start < cut < stretch.whole.stop
+        assert cut - stretch.whole.start in stretch.cuts
+        assert b"".join(part.read() for part in stretch.parts()) == stretch.whole.read()

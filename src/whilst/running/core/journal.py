@@ -5,7 +5,8 @@ A call is known by its item, not by its place: the digest of the pickled item, a
 more or fewer items. Each value is committed as soon as it is delivered, one transaction an answer; what is lost when
 the program is killed is the calls in progress. Calls that raised are not finished: they are made again.
 
-The file belongs to one function (by module and name: it may have been mended in between) and to one run at a time.
+The file belongs to one function (by module and name: it may have been mended in between; a lambda by what it does; a
+reduction or a partial by all functions, numbers and texts that it holds) and to one run at a time.
 Its values are pickles, and loading a pickle runs what it says: a journal is trusted as code is. So it is made for its
 owner alone, and one that somebody else may have written is refused.
 """
@@ -22,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Final, Self
@@ -34,6 +36,8 @@ from whilst.running.core.outputs import Sink
 from whilst.running.jobs import Job
 
 _VERSION: Final = 1
+_PLAIN: Final = (int, float, str, bytes, bool, type(None))
+"""Of these the text is the same in each run."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS journal (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS finished (item BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -50,6 +54,23 @@ def journaled(
     return source, JournalSink(sink, journal, source), journal
 
 
+def _identity(fn: object) -> str:
+    """What the function is known by from one run to the next."""
+    if type(fn) is partial:
+        is_own = fn.func.__module__.startswith("whilst.")  # what it looks for besides is no part of what it gives
+        held = ", ".join(map(_identity, fn.args if is_own else (*fn.args, *fn.keywords.values())))
+        return f"{_identity(fn.func)}({held})"
+    if not callable(fn):
+        return repr(fn) if type(fn) in _PLAIN else type(fn).__qualname__
+    name = f"{getattr(fn, '__module__', '')}.{name_of(fn)}"
+    code = getattr(fn, "__code__", None)
+    if code is None or code.co_name != "<lambda>":
+        return name
+    constants = [each for each in code.co_consts if type(each) in _PLAIN]
+    text = repr((code.co_code, constants, code.co_names, code.co_freevars))
+    return f"{name} {hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+
+
 class Journal:
     """The file. Use as a context manager.
 
@@ -64,7 +85,7 @@ class Journal:
 
     def __init__(self, path: str | PathLike[str], fn: Callable[..., object], seed: int | None) -> None:
         self._path = os.fsdecode(path)
-        self._function = f"{getattr(fn, '__module__', '')}.{name_of(fn)}"
+        self._function = _identity(fn)
         self._seed = seed
         self._unwritten: list[int] = []
         self.recalled = 0

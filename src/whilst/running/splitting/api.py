@@ -88,7 +88,7 @@ def reduce(
         first = sized[0] if sized else ()
         is_by_element = joins is step and isinstance(first, Sized) and len(first) == 1
         after = partial(_after, divided)
-        evidence = Evidence(joins, step, of, start, after, count, is_by_element=is_by_element)
+        evidence = Evidence(joins, step, of, start, after, count, lambda: sink.values, is_by_element=is_by_element)
         require_no_memory(fold, first)
 
     def see(answer: Partial) -> Any:

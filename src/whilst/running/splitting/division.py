@@ -1,16 +1,18 @@
-"""How `split` divides a sequence, an array or a frame, and how the results of the parts become one."""
+"""How `split` divides a sequence, an array, a frame or a file, and how the results of the parts become one."""
 
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from whilst.errors import SplitError
 from whilst.running.call_names import short
 from whilst.running.splitting.chunks import PARTS, Blocks, By, Chunks, cut_evenly, kind_of, slicer_of
+from whilst.running.splitting.files import FilePart, end_of_record, last_beginning
 
 Cut = Callable[[Any], Iterable[Any]]
 
@@ -23,6 +25,8 @@ class Division:
         cut: None, `whilst.by(...)`, or a function from a whole to its parts.
         parts: how many at most; None: 64.
     """
+
+    unit = "rows"
 
     def __init__(self, whole: Any, cut: By | Cut | None, parts: int | None) -> None:
         if isinstance(whole, Chunks | Blocks):
@@ -101,6 +105,33 @@ class Division:
             if kind_of(result) == "pandas" and not result.index.equals(self.whole.index[self._positions(*bounds)]):
                 return False
         return True
+
+
+class FileDivision(Division):
+    """Of a file that was cut: its length and its cuts are in bytes, and a stretch begins and ends where records do.
+
+    Args:
+        cut_parts: as `whilst.chunks` gives them, one at least.
+    """
+
+    unit = "bytes"
+
+    def __init__(self, cut_parts: Sequence[FilePart]) -> None:
+        first, last = cut_parts[0], cut_parts[-1]
+        self.whole = replace(first, stop=last.stop)
+        self.length = last.stop - first.start
+        self._parts = list(cut_parts)
+        self.cuts = [each.start - first.start for each in cut_parts[1:]]
+        self.cut = lambda _: self._parts
+        self._order = None
+
+    def stretch(self, start: int, stop: int) -> FileDivision:
+        """Whole records from about there on, up to about there."""
+        kept = self._parts[bisect_right(self.cuts, start) : bisect_left(self.cuts, stop) + 1]
+        begin = self.whole.start
+        kept[-1] = replace(kept[-1], stop=end_of_record(kept[-1], begin + stop))
+        kept[0] = replace(kept[0], start=last_beginning(kept[0], begin + start))
+        return FileDivision(kept)
 
 
 def _groups(whole: Any, cut: By) -> tuple[Any, list[int]]:

@@ -7,6 +7,9 @@ result what `step` does to elements. Each of the three is held against the real 
 - initial with a, and a with initial, is a;
 - a, folded on over the first elements after it, is a combined with those elements folded by themselves.
 
+At some cuts a is what all parts before it give together, from the left and from the right. At the beginning and at the
+end what `extremes` makes of these is tried as well.
+
 Known operators on known types need no trial: they are proved. All else is refuted, by a `SplitError` with the three
 values, or "not refuted".
 """
@@ -17,8 +20,9 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
-from itertools import islice
+from itertools import combinations, islice
 from time import perf_counter, thread_time
 from typing import Any, Final
 
@@ -27,8 +31,9 @@ from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.scan import scan
 from whilst.measuring.writes.suspects import Reach
 from whilst.running.call_names import name_of, short
+from whilst.running.splitting.extremes import extreme_triples, outer_elements
 from whilst.running.splitting.fold import NOTHING, Partial, continue_fold
-from whilst.running.splitting.same import copied, holds_floats, same
+from whilst.running.splitting.same import copied, holds_floats, same, same_at_scale
 from whilst.running.splitting.verdict import SplitAnswer, SplitVerdict
 
 _WHOLE: Final = (int, bool)
@@ -60,6 +65,8 @@ _SHARE: Final = 0.01
 _LEAST_S: Final = 1e-3
 """So long may they take on a core however short the run is, and the check at a cut as well."""
 _PIECE: Final = 1024
+_UNKNOWN_PARTS: Final = 64
+"""Of an input whose length nobody knows no value is tried that stands for more parts than these."""
 
 
 def is_known(step: Callable[..., Any]) -> bool:
@@ -79,6 +86,7 @@ class Evidence:
         start: gives the initial value; None: there is none.
         after: the elements from a part on, in order; None where they are not known yet.
         count: how many parts there are; None: nobody knows.
+        trees: gives what the partial results that were seen before were joined to, in order.
         is_by_element: each part is one element, and `combine` is `step`.
     """
 
@@ -90,15 +98,22 @@ class Evidence:
         start: Callable[[], Any] | None,
         after: Callable[[int], Iterator[Any] | None],
         count: int | None,
+        trees: Callable[[], list[Any]],
         *,
         is_by_element: bool = False,
     ) -> None:
         self._combine, self._step, self._of, self._start, self._after = combine, step, of, start, after
-        # Of one element each, combined by what folds them, no cut tells more than the triples do.
-        self._cuts = set[int]() if is_by_element else {0} if count is None else {0, count // 2 - 1, count - 2}
+        self._trees, self._count = trees, count or _UNKNOWN_PARTS
+        self._cuts = {0} if count is None else {0, count // 2 - 1, count - 2}
+        self._is_by_element = is_by_element
         self._seen = 0
         self._last: list[Any] = []
-        self._triples = 0
+        self._triples = self._made_triples = 0
+        self._triple_s = 0.0
+        """So long took the last one."""
+        self._some: list[Any] = []
+        """The first partial results, what larger stretches gave, and some elements folded by themselves."""
+        self._elements: list[Any] = []
         self._kinds: set[type] | None = set()
         """Of all that was folded; None once it was not looked at."""
         self._is_pure = is_known(combine) and combine not in _IN_PLACE
@@ -108,40 +123,56 @@ class Evidence:
         self._began_s = perf_counter()
         self._spent_s = 0.0
 
-    def see(self, partial: Partial) -> None:
+    def see(self, given: Partial) -> None:
         """The next partial result, in the order of the parts.
 
         Raises:
             SplitError: it shows that the parts don't give what the whole does.
         """
         began_cpu_s = thread_time()
-        number, value = self._seen, partial.value
+        number, value = self._seen, given.value
         self._seen += 1
-        if partial.kinds and self._kinds is not None:
-            self._kinds |= partial.kinds
+        if given.kinds and self._kinds is not None:
+            self._kinds |= given.kinds
         else:
             self._kinds = None
         self._has_floats = self._has_floats or (holds_floats(value) and self._combine not in _SELECTS)
-        is_cheap = self._spent_s < max(5 * _LEAST_S, _SHARE * (perf_counter() - self._began_s))
-        if is_cheap or not self._triples:
+        if self._may_take(0.0) or not self._triples:
             # A copy: what is joined may be changed by that.
             self._last = [*self._last[-2:], self._copy(value)]
-            if not number and self._start is not None:
+            if self._start is not None:
                 self._check_identity(self._start, value)
             if len(self._last) == 3:
                 self._check_triple(*self._last)
+            if number < 3:
+                self._some += self._last[-1:]
         else:
             self._last = []
-        if number in self._cuts and (is_cheap or not number):
-            self._open = (number, self._copy(value))
-        self.finish()
+        if number in self._cuts and (not number or self._may_take(len(self._trees()) * self._triple_s)):
+            whole = self._whole_so_far(value)
+            # Of one element each, combined by what folds them, no element tells more than the triples do.
+            self._open = None if self._is_by_element else (number, whole)
         self._spent_s += thread_time() - began_cpu_s
+        self._finish_cut()
+        if number == 2:
+            self._try_extremes()
 
     def finish(self) -> None:
-        """What was put off until more elements are known."""
+        """What was put off until all is known."""
+        self._finish_cut()
+        self._try_extremes()
+
+    def _finish_cut(self) -> None:
+        """The check at a cut waits until the elements after it are known."""
         if self._open is not None and (elements := self._after(self._open[0] + 1)) is not None:
+            began_cpu_s = thread_time()
             self._check_cut(*self._open, elements)
             self._open = None
+            self._spent_s += thread_time() - began_cpu_s
+
+    def _may_take(self, more_s: float) -> bool:
+        """Whether so much time of a core may be spent besides what was."""
+        return self._spent_s + more_s < max(5 * _LEAST_S, _SHARE * (perf_counter() - self._began_s))
 
     def verdict(self) -> SplitVerdict:
         """What it all comes to."""
@@ -156,6 +187,7 @@ class Evidence:
         if proof:
             return SplitVerdict(SplitAnswer.PROVED, self._triples, proof, (), tuple(remarks))
         tried = f"on {self._triples} triple{'' if self._triples == 1 else 's'} of {self._seen} partial results"
+        tried += f", {self._made_triples} of them of what those combine to" if self._made_triples else ""
         return SplitVerdict(SplitAnswer.NOT_REFUTED, self._triples, tried, (), tuple(remarks))
 
     def _proof(self) -> str:
@@ -176,8 +208,9 @@ class Evidence:
 
     def _copy(self, value: Any) -> Any:
         """A copy, where `combine` or `step` may change the value."""
-        if self._is_pure and type(value) in _LEFT_ALONE:
-            return value
+        return value if self._is_pure and type(value) in _LEFT_ALONE else self._copy_of(value)
+
+    def _copy_of(self, value: Any) -> Any:
         try:
             return copied(value)
         except Exception as error:
@@ -185,6 +218,10 @@ class Evidence:
                 f"A partial result can't be copied ({error}), which the check of the parts needs, since combine may "
                 f"change it: {short(value)}. Pass check=False, or give results that can be copied."
             ) from error
+
+    def _elements_to_fold(self, elements: list[Any]) -> list[Any]:
+        """Copies, where `step` may change what it is given: they will be folded once more, in their part."""
+        return elements if is_known(self._step) and self._step not in _IN_PLACE else self._copy_of(elements)
 
     def _joined(self, one: Any, other: Any) -> Any:
         """As `combine` has it, of copies."""
@@ -212,17 +249,80 @@ class Evidence:
                     (initial, value, got),
                 )
 
-    def _check_triple(self, one: Any, two: Any, three: Any) -> None:
+    def _check_triple(self, one: Any, two: Any, three: Any, *, is_made: bool = False) -> Any:
+        """Return what they combine to. `is_made`: by `extremes`, so that floats may cancel out."""
+        began_s = thread_time()
         left = self._joined(self._joined(one, two), three)
         right = self._joined(one, self._joined(two, three))
         self._triples += 1
-        if not same(left, right):
+        self._made_triples += is_made
+        if not same(left, right) and not (is_made and same_at_scale(left, right, one, two, three)):
+            kind = "values that partial results combine to" if is_made else "partial results"
             raise wrong(
-                f"{name_of(self._combine)} is not associative on three partial results, {short(one)}, {short(two)} and "
+                f"{name_of(self._combine)} is not associative on three {kind}, {short(one)}, {short(two)} and "
                 f"{short(three)}: from the left they give {short(left)}, from the right {short(right)}. "
                 f"{_remedy(left, right)}",
                 (one, two, three),
             )
+        self._triple_s = thread_time() - began_s
+        return left
+
+    def _whole_so_far(self, value: Any) -> Any:
+        """What all parts up to this one give together; tried from the left and from the right."""
+        whole, *others = [*self._trees(), self._copy(value)]
+        while others:
+            if len(others) > 1:
+                whole = self._check_triple(whole, others.pop(0), others.pop(0), is_made=True)
+            else:
+                whole = self._joined(whole, others.pop())
+        if self._seen > 1 and self._triple_s < _LEAST_S / 4:
+            self._some.append(whole)
+        return whole
+
+    def _try_extremes(self) -> None:
+        """On what partial results combine to, and on elements by themselves: as long as that costs little."""
+        if self._triple_s > _LEAST_S / 4:
+            self._some.clear()  # they are large: what single elements give must do
+        if self._proof() or not self._may_take(-_LEAST_S):
+            return
+        began_s, until = thread_time(), _Budget(self._began_s)
+        pool = list(self._some)
+        for element in self._elements:
+            with suppress(Exception):  # it may be none that a part could begin with
+                pool.append(self._by_itself(element))
+        if self._start is not None:
+            for value in pool:
+                self._check_identity(self._start, value)
+            pool.append(self._start())
+        for pair in combinations(self._elements, 2):
+            if until.is_spent() or self._combine is self._step:
+                break
+            self._check_pair(*pair)
+        until = _Budget(self._began_s)
+        for triple in extreme_triples(pool, self._joined, self._count) if pool else ():
+            if until.is_spent():
+                break
+            with _only_differences():
+                self._check_triple(*triple, is_made=True)
+        self._spent_s += thread_time() - began_s
+
+    def _by_itself(self, element: Any) -> Any:
+        begun = NOTHING if self._start is None else self._start()
+        return continue_fold(self._step, None, begun, self._elements_to_fold([element]))[0]
+
+    def _check_pair(self, one: Any, other: Any) -> None:
+        """Two elements in their order, folded, against each folded by itself."""
+        with _only_differences():
+            first, second = self._by_itself(one), self._by_itself(other)
+            on, _ = continue_fold(self._step, None, copied(first), self._elements_to_fold([other]))
+            parted = self._joined(first, second)
+            if not same_at_scale(on, parted, first, second):
+                raise wrong(
+                    f"Whole and parts differ on two elements, {short(one)} and {short(other)}: folded by "
+                    f"{name_of(self._step)} they give {short(on)}, but {_call(self._combine, first, second)} gives "
+                    f"{short(parted)}. {_remedy(on, parted)}",
+                    (first, second, on),
+                )
 
     def _check_cut(self, number: int, value: Any, elements: Iterator[Any]) -> None:
         """The first elements after a part, folded on from it, against the same folded by themselves.
@@ -231,11 +331,13 @@ class Evidence:
         """
         on, alone = copied(value), NOTHING if self._start is None else self._start()
         count, size, until = 0, 1, _Budget(self._began_s)
+        tried: list[Any] = []
         try:
             while piece := list(islice(elements, size)):
                 folded = piece if self._of is None else list(map(self._of, piece))
-                on, _ = continue_fold(self._step, None, on, self._copy(folded))
-                alone, _ = continue_fold(self._step, None, alone, self._copy(folded))
+                tried += folded
+                on, _ = continue_fold(self._step, None, on, self._elements_to_fold(folded))
+                alone, _ = continue_fold(self._step, None, alone, self._elements_to_fold(folded))
                 count, size = count + len(piece), min(2 * size, _PIECE)
                 if until.is_spent():
                     break
@@ -245,6 +347,7 @@ class Evidence:
             return
         if not count:
             return
+        self._elements += outer_elements(tried)
         try:
             parted = self._joined(value, alone)
         except SplitError:
@@ -255,7 +358,7 @@ class Evidence:
                 f"{type(error).__name__}: {error}. The undivided fold gives {short(on)}. {_COMBINE}",
                 (value, alone, on),
             ) from error
-        if not same(on, parted):
+        if not same_at_scale(on, parted, value, alone):
             raise wrong(
                 f"Whole and parts differ after part {number + 1}: {short(value)}, folded on by {name_of(self._step)} "
                 f"over the next {count} element{'' if count == 1 else 's'}, gives {short(on)}; those folded by "
@@ -263,6 +366,17 @@ class Evidence:
                 f"{_remedy(on, parted) if self._combine is not self._step else _COMBINE}",
                 (value, on, parted),
             )
+
+
+@contextmanager
+def _only_differences() -> Iterator[None]:
+    """What a function raises on values that this program may never meet is no finding."""
+    try:
+        yield
+    except SplitError:
+        raise
+    except Exception:  # noqa: S110
+        pass
 
 
 class _Budget:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from whilst.errors import SplitError
 
 _READ_BYTES = 1 << 16
+_FIRST_BACK = 64
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -125,6 +126,23 @@ def cut_file(path: str, parts: int, separator: bytes | None) -> list[FilePart]:
                 cuts.append(_end_of_record(file, cuts[-1], target, separator or b"\n", size))
     cuts.append(size)
     return [FilePart(path, start, stop, separator) for start, stop in pairwise(cuts) if stop > start]
+
+
+def end_of_record(part: FilePart, target: int) -> int:
+    """The first end of a record of this part at `target` or after it."""
+    if target <= part.start:
+        return part.start
+    with Path(part.path).open("rb") as file:
+        return _end_of_record(file, part.start, target, part.separator or b"\n", part.stop)
+
+
+def last_beginning(part: FilePart, target: int) -> int:
+    """Where a record of this part begins: at `target` or as little before it as is needed for one to be left."""
+    found, back = end_of_record(part, target), _FIRST_BACK
+    while found >= part.stop and target > part.start:
+        target, back = max(target - back, part.start), 4 * back
+        found = end_of_record(part, target)
+    return found
 
 
 def _end_of_record(file: BinaryIO, begin: int, target: int, separator: bytes, size: int) -> int:

@@ -42,6 +42,11 @@ class JoiningSink(Sink):
             level += 1
         trees.append((level, value))
 
+    @property
+    def values(self) -> list[Any]:
+        """What the values so far were joined to, in order: each of fewer of them than the one before."""
+        return [value for _, value in self._trees]
+
     def result(self) -> Any:
         """What all of them give together; there is at least one."""
         _, value = self._trees.pop()

@@ -17,7 +17,7 @@ from typing import Any, Final
 from whilst.errors import SplitError
 from whilst.running.call_names import add_note, name_of, short
 from whilst.running.splitting.chunks import By
-from whilst.running.splitting.division import Division
+from whilst.running.splitting.division import Division, FileDivision
 from whilst.running.splitting.evidence import wrong
 from whilst.running.splitting.same import copied, same
 from whilst.running.splitting.verdict import SplitAnswer, SplitVerdict
@@ -53,7 +53,7 @@ def sample(
         return SplitVerdict(SplitAnswer.PROVED, 0, "there is one part, so nothing was divided")
     count, effort = (16, 10) if thoroughly else (3 if length >= _MANY else 1, 1)
     chosen = sorted({cuts[(2 * number + 1) * len(cuts) // (2 * count)] for number in range(count)})
-    wheres = [(partial(_around, division, cut), f"{cut} rows from the start") for cut in chosen]
+    wheres = [(partial(_around, division, cut), f"{cut} {division.unit} from the start") for cut in chosen]
     if not callable(division.cut):
         wheres.append((partial(_thinned, division), "all over it"))
     samples = exact = 0
@@ -114,7 +114,7 @@ def _grow(
             raise
         except Exception as error:  # it may need more rows than these
             if is_enough:
-                add_note(error, f"whilst: raised as {name_of(fn)} was tried on {part.length} rows, {where}")
+                add_note(error, f"whilst: raised as {name_of(fn)} was tried on {part.length} {part.unit}, {where}")
                 raise
             found = None
         if found is not None:
@@ -140,9 +140,9 @@ def _compare(fn: Callable[[Any], Any], division: Division, join: Join | None) ->
     if same(joined, whole):
         return same(joined, whole, 0.0)
     raise wrong(
-        f"{name_of(fn)} gives something else for parts than for the whole: of {division.length} rows around a cut it "
-        f"gives {short(whole)}, of those before the cut {short(results[0])}, of those after it {short(results[1])}; "
-        f"joined, that is {short(joined)}. {_remedy(division)}",
+        f"{name_of(fn)} gives something else for parts than for the whole: of {division.length} {division.unit} "
+        f"around a cut it gives {short(whole)}, of those before the cut {short(results[0])}, of those after it "
+        f"{short(results[1])}; joined, that is {short(joined)}. {_remedy(division)}",
         (whole, results[0], results[1]),
     )
 
@@ -158,6 +158,11 @@ def copy_to_try(part: Any) -> Any:
 def _remedy(division: Division) -> str:
     if isinstance(division.cut, By):
         return "Pass join=, which makes one result of those of the parts, or call it undivided."
+    if isinstance(division, FileDivision):
+        return (
+            "What joins two results must make of them what the function gives of both parts (a mean is joined by its "
+            "sum and its count, say); what can't be joined is called of the whole file."
+        )
     return (
         "What needs rows of another part (a window, a mean, an order) can't be cut there: pass cut=whilst.by('column') "
         "to keep the groups of a frame together, join= to make one result of those of the parts, or call it undivided."
