@@ -11,13 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from whilst.cli.entry import main
 from whilst.cli.loading import load_object
 
 MODULE = """
-import os, signal, sys, time
+import os, signal, sys, threading, time
 
 def double(line):
     return int(line) * 2
@@ -48,6 +49,25 @@ def once(line):
 def deadly(line):
     if line == "5":
         os.kill(os.getpid(), signal.SIGKILL)
+    return line
+
+def leaving(line):
+    if line == "5":
+        os._exit(0)
+    return line
+
+def together(line):
+    if line == "5" and threading.active_count() > 1:
+        time.sleep(0.05)
+    if line == "5":
+        os._exit(3)
+    return line
+
+def pid(line):
+    with open("pid", "w") as file:
+        file.write(str(os.getpid()))
+    if line == "1":
+        time.sleep(60)
     return line
 """
 
@@ -147,7 +167,7 @@ def test_what_the_function_prints_does_not_stand_between_the_results(folder: Pat
 def test_a_name_that_is_not_there_is_answered_with_what_is(folder: Path) -> None:
     near, far = (whilst(folder, f"shop:{name}", "--items", "items.txt") for name in ("duble", "zzz"))
     assert (near.returncode, near.stderr) == (2, "whilst: shop has no 'duble'. Did you mean 'double'?\n")
-    assert far.stderr == "whilst: shop has no 'zzz'. It has chatty, deadly, double, odd, once, picky and 1 more.\n"
+    assert far.stderr == "whilst: shop has no 'zzz'. It has chatty, deadly, double, leaving, odd, once and 4 more.\n"
 
 
 @pytest.mark.parametrize("name", ["json:loads", "json::loads"])
@@ -231,7 +251,10 @@ def test_half_a_surrogate_pair_in_an_item_is_written_as_it_came(folder: Path) ->
 
 def test_a_killed_run_goes_on(folder: Path) -> None:
     arguments = ("shop:once", "--items", "items.txt", "--journal", "run.db", "--mode", "sequential", "--quiet")
-    assert whilst(folder, *arguments).returncode == -signal.SIGKILL
+    killed = whilst(folder, *arguments)
+    assert (killed.returncode, len(lines(killed.stdout))) == (1, 6)
+    assert "killed by SIGKILL in this call" in killed.stderr
+    assert "the same command goes on" in killed.stderr
     (folder / "mended").touch()
     done = whilst(folder, *arguments)
     assert [line["result"] for line in lines(done.stdout)] == [str(number) for number in range(8)]
@@ -428,3 +451,104 @@ def test_a_command_that_is_not_there_is_answered_with_what_is(
 ) -> None:
     assert main([wrong]) == 2
     assert said in capsys.readouterr().err
+
+
+needs_a_supervisor = pytest.mark.skipif(sys.platform != "linux", reason="calls are made in a fork on Linux alone")
+
+
+@needs_a_supervisor
+@pytest.mark.parametrize(("function", "said"), [("deadly", "killed by SIGKILL"), ("leaving", "ended itself with exit")])
+def test_a_call_that_ends_its_process_is_a_line_and_the_others_are_made(folder: Path, function: str, said: str) -> None:
+    done = whilst(folder, f"shop:{function}", "--items", "items.txt", "--errors", "return")
+    assert done.returncode == 1
+    written = lines(done.stdout)
+    assert [line["item"] for line in written] == [str(number) for number in range(8)]
+    assert ["error" in line for line in written] == [number == 5 for number in range(8)]
+    assert said in str(written[5])
+    assert "8 of 8 calls" in done.stderr
+    assert "1 failed" in done.stderr
+
+
+@needs_a_supervisor
+def test_which_of_overlapping_calls_ended_the_process_is_found_out(folder: Path) -> None:
+    arguments = ("shop:together", "--items", "items.txt", "--mode", "concurrent", "--errors", "return")
+    done = whilst(folder, *arguments, "--output", "out.jsonl")
+    written = lines((folder / "out.jsonl").read_text())
+    assert [line["item"] for line in written] == [str(number) for number in range(8)]
+    assert ["error" in line for line in written] == [number == 5 for number in range(8)]
+    assert done.returncode == 1
+
+
+@needs_a_supervisor
+def test_a_run_that_its_call_ends_says_so_last(folder: Path) -> None:
+    done = whilst(folder, "shop:deadly", "--items", "items.txt")
+    assert (done.returncode, len(lines(done.stdout))) == (1, 6)
+    *_, stopped, remedy = done.stderr.splitlines()
+    assert stopped.startswith("whilst: stopped, since the call for '5' failed: WorkerDiedError: the process")
+    assert remedy == "whilst: --errors return makes the others as well."
+
+
+@needs_a_supervisor
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_goes_on_once_the_command_is_killed(folder: Path, number: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "whilst", "run", "shop:pid", "--items", "items.txt", "--mode", "sequential", "--quiet"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b'{"item": "0", "result": "0"}\n'
+        child = psutil.Process(process.pid).children()[0]
+        process.send_signal(number)
+        assert process.wait(20) == -number
+        child.wait(20)
+
+
+def test_one_document_has_results_decision_and_timeline(folder: Path) -> None:
+    done = whilst(folder, "shop:chatty", "--items", "items.txt", "--json", "--quiet")
+    plain = json.loads(done.stdout)
+    assert [line["result"] for line in plain["results"]] == [str(number) for number in range(8)]
+    assert (plain["calls"], plain["of"], plain["failed"]) == (8, 8, 0)
+    assert plain["decision"]["mode"] == "sequential"
+    assert plain["timeline"]["format"] == "whilst timeline 1"
+    done = whilst(folder, "shop:chatty", "--items", "items.txt", "--json", "--output", "out.jsonl")
+    assert "results" not in json.loads(done.stdout)
+    assert len(lines((folder / "out.jsonl").read_text())) == 8
+
+
+@needs_a_supervisor
+def test_the_document_is_whole_where_a_call_ends_its_process(folder: Path) -> None:
+    done = whilst(folder, "shop:deadly", "--items", "items.txt", "--json")
+    plain = json.loads(done.stdout)
+    assert [len(plain["results"]), plain["calls"], plain["of"], plain["failed"]] == [6, 6, 8, 1]
+
+
+def test_a_dry_run_says_the_decision_and_nothing_more(folder: Path) -> None:
+    arguments = ("shop:once", "--items", "items.txt", "--dry-run", "--output", "out", "--journal", "run.db")
+    done = whilst(folder, *arguments)
+    assert (done.returncode, done.stderr) == (0, "Decided after 1 call of 8; nothing was written.\n")
+    assert "sequential: in the calling thread" in done.stdout
+    assert (folder / "calls").read_text() == "0\n"
+    assert not (folder / "out").exists()
+    assert not (folder / "run.db").exists()
+    done = whilst(folder, "shop:once", "--items", "items.txt", "--dry-run", "--json", "--mode", "parallel")
+    assert json.loads(done.stdout)["mode"] == "parallel"
+    assert (folder / "calls").read_text() == "0\n"
+
+
+def test_a_summary_is_one_line_and_the_picture_is_asked_for(folder: Path) -> None:
+    done = whilst(folder, "shop:double", "--items", "items.txt")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("8 of 8 calls in ")
+    assert line.endswith(" s: sequential, in the calling thread: too short to be worth looking into.")
+    done = whilst(folder, "shop:double", "--items", "items.txt", "--show")
+    assert "makespan" in done.stderr
+
+
+def test_a_journal_in_a_folder_that_is_missing_is_said_before_any_call(folder: Path) -> None:
+    done = whilst(folder, "shop:once", "--items", "items.txt", "--journal", "no/run.db")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"can't be made: there is no folder {str(folder / 'no')!r}" in done.stderr
+    assert not (folder / "calls").exists()

@@ -84,7 +84,8 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        outcome = cli.main(args=arguments, prog_name="whilst", standalone_mode=False)
+        is_program = "program" if arguments is None else None
+        outcome = cli.main(args=arguments, prog_name="whilst", standalone_mode=False, obj=is_program)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return BAD_INPUT

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass, field
 from functools import partial
 from functools import reduce as fold
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final
 
 import click
+from rich.console import Console
 
+from whilst.cli import supervising
 from whilst.cli.loading import InputError, load_function, read_items, require_writable
-from whilst.errors import WhilstError
-from whilst.model import Mode
+from whilst.cli.result_lines import line_of, message_of, opened
+from whilst.errors import WhilstError, WorkerDiedError
+from whilst.model import Decision, Mode, Timeline, timeline_to_json
 from whilst.running.results import RunReport
 from whilst.running.splitting.api import reduce
 from whilst.running.splitting.chunks import chunks
@@ -31,11 +33,33 @@ from whilst.running.splitting.verdict import SplitReport
 from whilst.running.verbs.api import imap
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_SECONDS = click.FloatRange(min=0, min_open=True)
 _FAILED = 1
 _ESCAPES = {rb"\n": b"\n", rb"\t": b"\t", rb"\r": b"\r", rb"\0": b"\0"}
-_READER_GONE = 141
-"""As a shell reports a program that SIGPIPE ended."""
+_SUSPECTS: Final = 64
+"""So many calls are made one by one after a death that any of those in flight may have caused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked for beside the calls."""
+
+    function: str
+    given: list[Any]
+    output: Path | None
+    html: Path | None
+    is_json: bool
+    is_shown: bool
+    is_quiet: bool
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def is_one_document(self) -> bool:
+        """Results and report are one JSON document."""
+        return self.is_json and self.output is None
 
 
 @click.command()
@@ -61,7 +85,7 @@ _READER_GONE = 141
 @click.option("--backend", metavar="NAME", help="A back end by name, in place of the mode's own.")
 @click.option(
     "--pilot", type=click.Choice(["inline", "worker"]), default="inline", show_default=True,
-    help="Where auto makes the first calls; in a worker, a call that kills its process does not end the command.",
+    help="Where auto makes the first calls; in a worker, a call that kills its process is alone in it.",
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="How many threads or processes.")
 @click.option(
@@ -78,13 +102,22 @@ _READER_GONE = 141
 @click.option("--output", type=_FILE, metavar="FILE", help="One JSON line an item, in order (default: stdout).")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Remember finished calls; a run that was killed goes on.")
 @click.option("--html", type=_FILE, metavar="FILE", help="Also write the timeline as one self-contained page.")
-@click.option("--quiet", is_flag=True, help="No progress bar and no summary.")
-def run(function: str, items: Path | None, output: Path | None, **options: Any) -> int:
+@click.option("--json", "is_json", is_flag=True, help="Print decision, timeline and results as one JSON document.")
+@click.option("--show", "is_shown", is_flag=True, help="Draw the decision and the timeline once it is over.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Say how it would run, after the first few calls, and end.")
+@click.option("--quiet", "is_quiet", is_flag=True, help="No progress bar and no summary.")
+def run(
+    function: str, items: Path | None, output: Path | None, html: Path | None, combine: str | None,
+    is_json: bool, is_shown: bool, is_dry: bool, is_quiet: bool, **options: Any,
+) -> int:  # fmt: skip
     """Call FUNCTION on every item, and write one JSON line for each: {"item": ..., "result": ...}.
 
     A result that JSON can't hold is written as its repr under "result_repr"; a call that failed as "error" with
     "type", "message" and "traceback", and so is one whose result can't be written at all. Progress, summary and,
     unless there is --output, what FUNCTION prints go to stderr. Exit code 1 if any call failed.
+
+    A call that kills its process does not end the command: calls are made in a fork of it (on Linux), and that call's
+    line says what happened. With --errors return the others are made all the same.
 
     With --split, FUNCTION is called with parts of a file: loop over one for its lines (str; with --at TEXT its records,
     bytes), or .read() its bytes. No line is cut, and none is in memory before it is read. With --reduce, COMBINE(left,
@@ -97,55 +130,141 @@ def run(function: str, items: Path | None, output: Path | None, **options: Any) 
       whilst run jobs/resize.py:resize --items sizes.jsonl --mode parallel --workers 4
       whilst run shop:fetch --items urls.txt --errors return --journal fetch.db --output pages.jsonl
       whilst run shop:fetch --items urls.txt --on tcp://scheduler:8786
+      whilst run shop:fetch --items urls.txt --dry-run
       find . -name '*.log' | whilst run logs:count --items - --quiet
       whilst run logs:count_words --split log.txt --at line --reduce operator:add
     """
-    call = load_function(function)
-    require_writable(options["html"])
-    combine, html, is_quiet = options.pop("combine"), options.pop("html"), options.pop("quiet")
+    wanted = _Wanted(
+        function,
+        _items(items, as_json=options.pop("jsonl"), **{name: options.pop(name) for name in ("split", "at", "parts")}),
+        output, html, is_json, is_shown, is_quiet,
+    )  # fmt: skip
+    require_writable(html)
     checks = options.pop("check")
-    given = _items(
-        items, as_json=options.pop("jsonl"), **{name: options.pop(name) for name in ("split", "at", "parts")}
-    )
-    if combine is not None:
-        return _reduce(
-            call, load_function(combine), given, output, html, is_quiet=is_quiet, checks=checks, options=options
-        )
+    work: Callable[[], int] | None = None
+    if is_dry:
+        work = partial(_decide, wanted, options)
+    elif combine is not None:
+        work = partial(_reduce, wanted, combine, options, checks=checks)
+    # Another program's process, which calls `main`, is not forked: nobody knows what it holds.
+    is_ours = click.get_current_context().obj == "program"
+    is_in_workers = options["mode"] in ("parallel", "combined") or options["pilot"] == "worker" or options["on"]
+    if not (supervising.IS_POSSIBLE and is_ours) or is_in_workers:
+        return work() if work is not None else _make_calls(wanted, options, supervising.Board())
+    if work is None:
+        return _supervised_calls(wanted, options)
+    ended = supervising.supervised(work, supervising.Board())
+    if isinstance(ended, int):
+        return ended
+    click.echo(f"whilst: the process that makes the calls {ended.text}. {_ALONE}", err=True)
+    return _FAILED
+
+
+_OTHERS: Final = "--errors return makes the others as well."
+_ALONE: Final = "--mode parallel makes calls in processes of their own, and says which one does that."
+
+
+def _supervised_calls(wanted: _Wanted, options: dict[str, Any]) -> int:
+    """Make the calls in forks, one after the other: the next goes on after the call that killed the one before.
+
+    Which call that was is known where calls did not overlap. Otherwise the next fork makes those that may have been in
+    flight one by one. A call is made again only for that.
+    """
+    board, total = supervising.Board(), len(wanted.given)
+    is_alone = False
+    while True:
+        until = min(board.read()[0] + _SUSPECTS, total) if is_alone else total
+        chosen = {**options, "mode": "sequential", "backend": None} if is_alone else options
+        ended = supervising.supervised(partial(_make_calls, wanted, chosen, board, until), board)
+        done, failed, overlaps, _ = board.read()
+        if isinstance(ended, int):
+            if ended not in (0, _FAILED) or options["errors"] == "raise" or done == total:
+                return ended
+            is_alone = False
+            continue
+        goes_on = options["errors"] == "return" and options["journal"] is None and options["seed"] is None
+        if goes_on and overlaps:
+            is_alone = True
+            click.echo(f"whilst: the process that makes the calls {ended.text}; looking for the call.", err=True)
+            continue
+        is_alone = False
+        if done == total:  # all was written: what came after it is of no consequence for the results
+            click.echo(f"whilst: the process that makes the calls {ended.text} after all of them.", err=True)
+            return _FAILED
+        item = wanted.given[done]
+        where = "in this call or in one that overlapped with it" if overlaps else "in this call"
+        error = WorkerDiedError(f"the process that makes the calls {ended.text} {where}")
+        goes_on = goes_on and done + 1 < total
+        with opened(wanted.output, goes_on=True) as write:
+            writer = _Writer(write, wanted, done)
+            writer.line(line_of(item, error)[0])
+            if not goes_on:
+                writer.end({"calls": done + 1, "failed": failed + 1, "of": total, "length_s": wanted.elapsed_s})
+        board.write(done=1, failed=1)
+        if not goes_on:
+            if not wanted.is_quiet:
+                counts = f"{done + 1:,} of {total:,} calls in {_seconds(wanted.elapsed_s)}"
+                click.echo(f"{counts}; {failed + 1:,} failed.", err=True)
+            remedy = _OTHERS if options["seed"] is None else _ALONE
+            remedy = "the same command goes on from there." if options["journal"] is not None else remedy
+            _say_stopped(item, error, remedy if done + 1 < total else "")
+            return _FAILED
+
+
+def _make_calls(wanted: _Wanted, options: dict[str, Any], board: supervising.Board, until: int | None = None) -> int:
+    """Make the calls that no line was written for yet, up to item number `until`, and say at the end how it went."""
+    done, failed, *_ = board.read()
+    total = len(wanted.given)
+    given = wanted.given[done:until]
     is_raising = options["errors"] == "raise"
-    started = time.perf_counter()
+    call = load_function(wanted.function)
     # Where the results come on the same screen, they show how far it is, and a bar would stand between them.
-    has_bar = not is_quiet and not (output is None and sys.stdout.isatty())
+    has_bar = not wanted.is_quiet and not (wanted.output is None and sys.stdout.isatty())
     # Failures are always taken as values here, so that each is written down before the run is ended for it.
     stream = imap(call, given, **{**options, "errors": "return"}, progress=has_bar)
-    failed = done = 0
+    stream.call_before_overlap(partial(board.write, overlaps=True))
     failure: BaseException | None = None
-    with _opened(output) as write:
+    with opened(wanted.output, goes_on=done > 0) as write, _stdout_for_json(wanted):
+        writer = _Writer(write, wanted, done)
         try:
             for item, result in zip(given, stream, strict=False):
-                done += 1
-                line, failure = _line(item, result)
-                failed += failure is not None
-                write(line)
+                line, failure = line_of(item, result)
+                writer.line(line)
+                board.write(done=1, failed=failure is not None)
                 if failure is not None and is_raising:
                     break
         except KeyboardInterrupt:
             again = "; the same command goes on from there" if options["journal"] is not None else ""
-            click.echo(f"\nwhilst: {done:,} of {len(given):,} calls were made{again}.", err=True)
+            click.echo(f"\nwhilst: {board.read()[0]:,} of {total:,} calls were made{again}.", err=True)
             raise
         finally:
             stream.close()
-    if failure is not None and is_raising:
-        said = f"{type(failure).__name__}: {_message(failure)}".partition("\n")[0]
-        click.echo(f"whilst: stopped, since the call for {item!r:.80} failed: {said:.200}", err=True)
-        if done < len(given):
-            click.echo("whilst: --errors return makes the others as well.", err=True)
-    if not is_quiet:
-        _summarise(stream, done, failed, len(given), time.perf_counter() - started)
-    if html is not None:
-        RunReport(stream.decision, stream.timeline, done, failed, time.perf_counter() - started).to_html(html)
-        if not is_quiet:
-            click.echo(f"wrote {html}", err=True)
+        done, failed, *_ = board.read()
+        is_stopped = failure is not None and is_raising
+        if done < total and not is_stopped:
+            return _FAILED  # another process goes on
+        report = RunReport(stream.decision, stream.timeline, done, failed, wanted.elapsed_s)
+        writer.end({**_figures(report, total), **_as_json(stream.decision, stream.timeline)})
+    _summarise(wanted, report, total, stream.recalled)
+    if failure is not None and is_stopped:
+        _say_stopped(item, failure, _OTHERS if done < total else "")
     return _FAILED if failed else 0
+
+
+def _decide(wanted: _Wanted, options: dict[str, Any]) -> int:
+    """Say how the calls would be run."""
+    call = load_function(wanted.function)
+    with redirect_stdout(sys.stderr):
+        stream = imap(call, wanted.given, **{**options, "errors": "return", "journal": None})
+        decision = stream.decide()
+    if wanted.is_json:
+        click.echo(json.dumps(decision.to_dict(), indent=2, allow_nan=False))
+        return 0
+    calls = f"{stream.done} call{'' if stream.done == 1 else 's'}" if stream.done else "no call"
+    decision.show()
+    if not wanted.is_quiet:
+        click.echo(f"Decided after {calls} of {len(wanted.given):,}; nothing was written.", err=True)
+    return 0
 
 
 def _items(items: Path | None, *, as_json: bool, split: Path | None, at: str, parts: int | None) -> list[Any]:
@@ -171,122 +290,86 @@ def _items(items: Path | None, *, as_json: bool, split: Path | None, at: str, pa
         raise InputError(f"Can't read {split}: {error.strerror or error}.") from error
 
 
-def _reduce(
-    call: Callable[[Any], Any],
-    combine: Callable[..., Any],
-    given: list[Any],
-    output: Path | None,
-    html: Path | None,
-    *,
-    is_quiet: bool,
-    checks: bool,
-    options: dict[str, Any],
-) -> int:
+def _reduce(wanted: _Wanted, combine: str, options: dict[str, Any], *, checks: bool) -> int:
     """Join the results of all calls, and write one line."""
+    given = wanted.given
     if not given:
         raise InputError("There is nothing to reduce: the file is empty.")
-    started = time.perf_counter()
+    call = load_function(wanted.function)
+    join: Callable[..., Any] = load_function(combine)
     reports: list[SplitReport] = []
     first, last = given[0], given[-1]
     item = (
         {"path": first.path, "start": first.start, "stop": last.stop} if isinstance(first, FilePart) else [first, last]
     )
-    with _opened(output) as write:
+    result: object
+    error: BaseException | None = None
+    with opened(wanted.output) as write, _stdout_for_json(wanted):
         try:
-            seen = checks and isinstance(first, FilePart) and sample(call, FileDivision(given), partial(fold, combine))
-            result: object = reduce(
-                combine, given, of=call, parts=len(given), check=checks, report=reports.append,
-                progress=not is_quiet, **options,
+            seen = checks and isinstance(first, FilePart) and sample(call, FileDivision(given), partial(fold, join))
+            result = reduce(
+                join, given, of=call, parts=len(given), check=checks, report=reports.append,
+                progress=not wanted.is_quiet, **options,
             )  # fmt: skip
         except WhilstError:  # what was asked for can't be had: nothing that FUNCTION gave
             raise
-        except Exception as error:
-            click.echo(f"whilst: stopped, since {type(error).__name__}: {_message(error)}".partition("\n")[0], err=True)
-            result = error
-        line, failure = _line(item, result)
-        write(line)
-    elapsed_s = time.perf_counter() - started
+        except Exception as raised:
+            result = error = raised
+        line, failure = line_of(item, result)
+        writer = _Writer(write, wanted, 0)
+        writer.line(line)
+        found = [_as_json(each.decision, each.timeline) | {"verdict": str(each.verdict)} for each in reports]
+        writer.end(found[0] if found else {})
     for report in reports:
-        if not is_quiet:
-            click.echo(f"{report.parts:,} parts in {elapsed_s:.2f} s.", err=True)
+        if not wanted.is_quiet:
+            counts = f"{report.parts:,} parts in {_seconds(wanted.elapsed_s)}"
             also = f" As much held {seen.reason}." if seen and seen.triples else ""
-            click.echo(_wrapped(f"{report.verdict}{also} {report.decision}"), err=True)
-        if html is not None:
-            RunReport(report.decision, report.timeline, report.parts, 0, elapsed_s).to_html(html)
+            click.echo(_wrapped(f"{counts}: {_in_short(report.decision)}. {report.verdict}{also}"), err=True)
+        _show(wanted, RunReport(report.decision, report.timeline, report.parts, 0, wanted.elapsed_s))
+    if error is not None:
+        said = f"whilst: stopped, since {type(error).__name__}: {message_of(error)}"
+        click.echo(said.partition("\n")[0], err=True)
     return _FAILED if failure is not None else 0
 
 
-@contextmanager
-def _opened(output: Path | None) -> Iterator[Callable[[str], object]]:
-    """A function that writes one line; complete lines only, also when the run is interrupted."""
-    if output is None:
-        results = sys.stdout
-        # What the function prints would stand between the lines, and nobody could read them as JSON.
-        with redirect_stdout(sys.stderr):
-            yield lambda line: _write(results, line, "standard output")
-        return
-    try:
-        file: TextIO = output.open("w", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"Can't write {output}: {error.strerror or error}.") from error
-    with file:
-        yield lambda line: _write(file, line, str(output))
+class _Writer:
+    """Lines where they are wanted; or one document, of which the lines are a part."""
+
+    def __init__(self, write: Any, wanted: _Wanted, done: int) -> None:
+        self._write = write
+        self._wanted = wanted
+        self._count = done
+        if wanted.is_one_document and not done:
+            write('{"results": [')
+
+    def line(self, line: str) -> None:
+        """Write the line of one item."""
+        if self._wanted.is_one_document:
+            self._write(f"{',' if self._count else ''}\n{line}")
+        else:
+            self._write(f"{line}\n")
+        self._count += 1
+
+    def end(self, report: dict[str, object]) -> None:
+        """Write how it went, where that is wanted as JSON."""
+        plain = json.dumps(report, allow_nan=False)
+        if self._wanted.is_one_document:
+            self._write(f"\n], {plain[1:]}\n")
+        elif self._wanted.is_json:
+            click.echo(plain, file=sys.__stdout__)
 
 
-def _write(file: TextIO, line: str, name: str) -> None:
-    try:
-        try:
-            file.write(f"{line}\n")
-        except UnicodeEncodeError:  # in JSON, what is not ASCII stands in texts only, and there may be escaped
-            file.write(re.sub("[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], f"{line}\n"))
-        file.flush()
-    except OSError as error:
-        with suppress(OSError), Path(os.devnull).open("wb") as nothing:
-            os.dup2(nothing.fileno(), file.fileno())  # what it still holds would be written when it is closed
-        if isinstance(error, BrokenPipeError):  # whoever reads has had enough, as `head` has
-            raise click.exceptions.Exit(_READER_GONE) from None
-        raise InputError(f"Can't write {name}: {error.strerror or error}.") from error
+def _stdout_for_json(wanted: _Wanted) -> Any:
+    """What FUNCTION prints must not stand before the document."""
+    return redirect_stdout(sys.stderr) if wanted.is_json else nullcontext()
 
 
-def _line(item: object, result: object) -> tuple[str, BaseException | None]:
-    """The line of one item, and the failure if it tells one: the call's, or that its result can't be written."""
-    if isinstance(result, BaseException):
-        return _failure_line(item, result, _message(result)), result
-    try:
-        try:
-            held = f'"result": {json.dumps(result, ensure_ascii=False, allow_nan=False)}'
-        except (TypeError, ValueError):
-            held = None
-        if held is None:
-            held = f'"result_repr": {json.dumps(repr(result), ensure_ascii=False)}'
-        held.encode()  # half a surrogate pair is no text that another program could read
-    except Exception as error:
-        # From the result's own code on, where the error comes from there.
-        error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
-        said = f"the call returned, but its result can't be written ({_message(error)}); return what JSON can hold"
-        return _failure_line(item, error, said), error
-    return f'{{"item": {json.dumps(item, ensure_ascii=False, default=_offsets)}, {held}}}', None
+def _as_json(decision: Decision, timeline: Timeline) -> dict[str, object]:
+    return {"decision": decision.to_dict(), "timeline": json.loads(timeline_to_json(timeline))}
 
 
-def _offsets(part: FilePart) -> dict[str, object]:
-    """A part of a file, as JSON has it."""
-    return {"path": part.path, "start": part.start, "stop": part.stop}
-
-
-def _failure_line(item: object, error: BaseException, message: str) -> str:
-    import traceback
-
-    text = "".join(traceback.format_exception(error))
-    failure = {"type": type(error).__name__, "message": message, "traceback": text}
-    return json.dumps({"item": item, "error": failure}, ensure_ascii=False, default=_offsets)
-
-
-def _message(error: BaseException) -> str:
-    """Its text, also where its `__str__` raises."""
-    try:
-        return str(error)
-    except Exception as failure:
-        return f"its message can't be had: __str__ raised {type(failure).__name__}"
+def _figures(report: RunReport, total: int) -> dict[str, object]:
+    return {"calls": report.calls, "failed": report.failed, "of": total, "length_s": report.length_s}
 
 
 def _wrapped(text: str) -> str:
@@ -295,11 +378,46 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, columns, break_long_words=False) if sys.stderr.isatty() else text
 
 
-def _summarise(stream: Any, done: int, failed: int, total: int, elapsed_s: float) -> None:
-    counts = f"{done:,} of {total:,} calls in {elapsed_s:.2f} s"
-    failures = f", {failed:,} failed" if failed else ""
-    click.echo(f"{counts}{failures}.", err=True)
-    click.echo(_wrapped(str(stream.decision)), err=True)
-    timeline = stream.timeline
-    if timeline:
-        click.echo(timeline.to_text().rstrip(), err=True)
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s"
+
+
+def _in_short(decision: Decision) -> str:
+    """Mode, who, and the first of its reasons."""
+    why = (decision.reason or "as asked").partition("; ")[0].rstrip(".")
+    return f"{decision.mode.value}, {decision.who}: {why}"
+
+
+def _summarise(wanted: _Wanted, report: RunReport, total: int, recalled: int) -> None:
+    """One line; what was done without, if anything; and the pictures that are asked for."""
+    decision = report.decision
+    if not wanted.is_quiet:
+        journal = f" ({recalled:,} from the journal)" if recalled else ""
+        failures = f" {report.failed:,} failed." if report.failed else ""
+        counts = f"{report.calls:,} of {total:,} calls{journal} in {_seconds(report.length_s)}"
+        click.echo(_wrapped(f"{counts}: {_in_short(decision)}.{failures}"), err=True)
+        for text in decision.given_up:
+            click.echo(_wrapped(f"{text.rstrip('.')}."), err=True)
+    _show(wanted, report)
+
+
+def _show(wanted: _Wanted, report: RunReport) -> None:
+    if wanted.is_shown:
+        from whilst.showing import terminal
+
+        console = Console(stderr=True, highlight=False)
+        terminal.show(report.decision, console)
+        if report.timeline:
+            terminal.show(report.timeline, console)
+    if wanted.html is not None:
+        report.to_html(wanted.html)
+        if not wanted.is_quiet:
+            click.echo(f"wrote {wanted.html}", err=True)
+
+
+def _say_stopped(item: object, failure: BaseException, remedy: str) -> None:
+    """What ended the run, and what goes on with the others."""
+    said = f"{type(failure).__name__}: {message_of(failure)}".partition("\n")[0]
+    click.echo(f"whilst: stopped, since the call for {item!r:.80} failed: {said:.200}", err=True)
+    if remedy:
+        click.echo(f"whilst: {remedy}", err=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
+from whilst.model.drawable import Drawable
 from whilst.model.mode import Mode
 
 _SINGULAR: Final = {
@@ -41,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Drawable):
     """Mode, back end, workers and batch, with the evidence, the modes not chosen, and the changes of mind.
 
     `batch` is how many calls go to a worker at once; `forecast_s` predicts the seconds of each possible mode;

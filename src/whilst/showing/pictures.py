@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from whilst.errors import WhilstError
-from whilst.model import Report, Timeline
+from whilst.model import Decision, Mode, Report, Timeline
 from whilst.model.report import Answering
 from whilst.model.verdict import Verdict
+from whilst.showing.figures import length_text
 from whilst.showing.verdict_text import picture_parts
 
 
@@ -60,6 +61,8 @@ def picture_of(value: object) -> Picture:
             is_answered = bool(getattr(value, "answers_say_all", False))
             return replace(picture, answers=tuple(value.answers()), bars=tuple(value.bars()), is_answered=is_answered)
         return picture
+    if isinstance(value, Decision):
+        return _decided(value)
     report = getattr(value, "report", None)
     if callable(report) and isinstance(reported := report(), Report):
         return picture_of(reported)
@@ -72,6 +75,22 @@ def picture_of(value: object) -> Picture:
         f"{type(value).__name__} can't be drawn; pass a Timeline, a Report (see whilst.model.Report), "
         f"something with a `timeline`, or a sequence of these."
     )
+
+
+def _decided(decision: Decision) -> Picture:
+    """A decision by itself: why, what was measured, and what every other mode would have been."""
+    reasons = {each.mode: each.reason for each in decision.rejected}
+    rows = [("mode", "forecast", "")]
+    for mode in Mode:
+        if mode in {decision.mode, *reasons, *decision.forecast_s}:
+            seconds = decision.forecast_s.get(mode)
+            why = "chosen" if mode is decision.mode else reasons.get(mode, "")
+            rows.append((mode.value, "" if seconds is None else length_text(seconds), why))
+    facts = "; ".join(item.text for item in decision.evidence if item.text)
+    notes = [decision.reason or "As asked", *([f"Measured: {facts}"] if facts else []), *decision.given_up]
+    notes += [f"After {length_text(change.at_s)}: {change.text}" for change in decision.history]
+    sentences = tuple(f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in notes)
+    return Picture(f"{decision.mode.value}: {decision.who}", (), (), (tuple(rows),), sentences)
 
 
 def shared_unit(timelines: Sequence[Timeline]) -> str | None:

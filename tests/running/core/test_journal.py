@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +276,28 @@ def test_a_journal_of_somebody_else_is_refused(
     else:
         assert map(double, [1], journal=file, mode="sequential") == [2]
     assert calls == [1]
+
+
+def test_the_bar_of_a_resumed_run_begins_with_what_was_done_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    @contextmanager
+    def bar(title: str, total: int | None, *, done: int = 0) -> Iterator[Any]:  # noqa: ARG001 - as the real one
+        seen.append(done)
+        yield seen.append
+
+    monkeypatch.setattr("whilst.running.verbs.progress.progress_bar", bar)
+    map(double, [1, 2, 4], journal=tmp_path / "run.db")
+    map(double, [1, 2, 3, 4], journal=tmp_path / "run.db", progress=True)
+    assert (seen[0], sum(seen)) == (2, 4)
+    seen.clear()
+    map(double, [1, 2, 3, 4], journal=tmp_path / "run.db", progress=True)
+    assert sum(seen) == 4
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="there is no folder '.*nowhere'"):
+        map(double, [1], journal=tmp_path / "nowhere" / "run.db")
+    assert calls == []

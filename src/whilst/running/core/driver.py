@@ -51,6 +51,8 @@ class Driver:
         self.recorder = recorder
         self.status = RunStatus(started_ns=recorder.start_ns)
         self.on_progress: Callable[[int], None] | None = None
+        self.on_pool: Callable[[], None] | None = None
+        """Called before workers are first asked for: calls may overlap from then on."""
         self._open_backend = open_backend
         self._pool: WorkerPool | None = None
         self._config = INLINE
@@ -105,6 +107,11 @@ class Driver:
         except BaseException:
             self.close(kill=True)
             raise
+
+    def is_decided(self) -> bool:
+        """Whether it is found out how to go on; if not, `advance` makes a call more for it."""
+        self._ask()
+        return self.policy.is_decided
 
     def end(self) -> None:
         """Close after the last step: calls that an error made pointless are ended where that harms nothing else.
@@ -240,6 +247,8 @@ class Driver:
         self._config = config
         if config == INLINE:
             return
+        if self.on_pool is not None:
+            self.on_pool()
         from whilst.running.calls.deferred_signals import DeferredSignals
         from whilst.running.core.worker_pool import WorkerPool
 

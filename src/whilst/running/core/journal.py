@@ -90,6 +90,8 @@ class Journal:
         self._unwritten: list[int] = []
         self.recalled = 0
         """Results of earlier runs that were delivered in this one."""
+        self.on_recall: Callable[[int], None] | None = None
+        """Told how many more these are, for a progress bar."""
 
     def __enter__(self) -> Self:
         # Entered when the run begins, not when it is declared: an imap that nobody reads opens nothing.
@@ -237,6 +239,9 @@ class Journal:
             return JournalError(
                 f"The journal {self._path!r} is in use by another run; wait for it, or name another file."
             )
+        folder = Path(self._path).absolute().parent
+        if not folder.is_dir():
+            return JournalError(f"The journal {self._path!r} can't be made: there is no folder {str(folder)!r}.")
         return JournalError(
             f"The journal {self._path!r} can't be used: {error}. "
             f"What it holds already is kept; mend that and run again."
@@ -345,6 +350,8 @@ class JournalSource(Source):
                 self._ahead.append((self._read, item))
             elif self.deliver is not None:
                 self._journal.recalled += 1
+                if self._journal.on_recall is not None:
+                    self._journal.on_recall(1)
                 self.deliver(self._read, found[0])
             self._read += 1
         self.next_id = self._ahead[0][0] if self._ahead else self._read

@@ -78,6 +78,11 @@ class Policy:
     inspects_values: bool = False
     """Also pass answers without errors to `retry_refused`: a refusal may be a return value."""
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether the next directives rest on all that is to be found out before the run goes on as it will."""
+        return True
+
     def directives(self, status: RunStatus) -> Directives:
         """What to do now. Asked before every wait, thus often: must cost microseconds."""
         raise NotImplementedError

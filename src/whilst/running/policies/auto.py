@@ -124,6 +124,11 @@ class AutoPolicy(Policy):
         count = 1 if self._is_lazy and not is_plain else self._stretch
         return Directives(INLINE, inline=0 if status.blocked else count, is_plain=is_plain)
 
+    @property
+    def is_decided(self) -> bool:
+        """See `Policy.is_decided`."""
+        return self._stage is not _Stage.FIRST and self._stage is not _Stage.PILOT
+
     def perform(self, job: Job, source: Source, count: int) -> Finished:
         if self._stage is _Stage.SHORT or self._stage is _Stage.RUN:
             if self._call_s < _TINY_S and looks_up_by_itself(job, source):

@@ -162,6 +162,7 @@ class Stream(Iterable[R]):
         options: Options,
     ) -> None:
         self._run = Run(verb, fn, items, "item", options, sink, is_lazy=True)
+        self._sink = sink
         self._values: Iterator[R] = _stream(self._run, sink)
 
     def __iter__(self) -> Iterator[R]:
@@ -175,6 +176,33 @@ class Stream(Iterable[R]):
     def close(self) -> None:
         """End the run now: what has not begun never does."""
         self._values.close()  # type: ignore[attr-defined]
+
+    def decide(self) -> Decision:
+        """Make only the calls that it takes to decide how to run, and end; their results are dropped."""
+        driver, sink = self._run.driver, self._sink
+        try:
+            with self._run:
+                while not (driver.is_over or driver.is_decided()):
+                    driver.advance()
+                    sink.ready.clear()
+                    sink.undelivered = 0
+        finally:
+            driver.close(kill=True)
+        return self.decision
+
+    def call_before_overlap(self, callback: Callable[[], None]) -> None:
+        """Have this called before calls are made by anybody but the reader."""
+        self._run.driver.on_pool = callback
+
+    @property
+    def done(self) -> int:
+        """How many calls have ended so far."""
+        return self._run.driver.status.done
+
+    @property
+    def recalled(self) -> int:
+        """How many results came from the journal so far."""
+        return self._run.recalled
 
     @property
     def decision(self) -> Decision:
@@ -279,6 +307,11 @@ class Run:
             return lambda: _drawn_one_by_one(later(), why)
         return later if journal is None else lambda: journal.noted(later())
 
+    @property
+    def recalled(self) -> int:
+        """How many results came from the journal so far."""
+        return 0 if self._journal is None else self._journal.recalled
+
     def __enter__(self) -> None:
         """Before the first step: what surrounds the run, and is closed with it."""
         if (begin := per_worker_function("begin_run")) is not None:
@@ -290,8 +323,10 @@ class Run:
         if self.options.progress:
             from whilst.running.verbs.progress import progress_bar
 
-            self._bar = progress_bar(self.name, self.driver.source.length, is_wanted=True)
+            self._bar = progress_bar(self.name, self.driver.source.length, done=self.recalled)
             self.driver.on_progress = self._bar.__enter__()
+            if self._journal is not None:
+                self._journal.on_recall = self.driver.on_progress
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

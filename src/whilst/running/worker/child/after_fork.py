@@ -41,7 +41,7 @@ def become_worker(spawn: Spawn, fds: tuple[int, ...], lifeline: int, parent: int
         os.setsid()
         _signal.set_wakeup_fd(-1)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-        _hold(lifeline)
+        end_with(lifeline)
         sock_fd, page_fd, stderr_fd, stdout_fd, tracker_fd = fds
         os.dup2(stdout_fd, 1)
         os.dup2(stderr_fd, 2)
@@ -82,7 +82,7 @@ def kill(pid: int) -> None:
         os.kill(pid, _signal.SIGKILL)
 
 
-def _hold(lifeline: int) -> None:
+def end_with(lifeline: int) -> None:
     """Have the kernel end this process when the other end of the pipe is closed."""
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     if sys.platform == "linux":

@@ -1,0 +1,113 @@
+"""A process that outlives what the calls do to theirs: the calls are made in a fork, and this one waits for its end.
+
+Forked before the user's module is imported, so the process that waits is small, has one thread, and may fork again.
+The fork writes the results itself: nothing is pickled, and calls run as they would without it. It costs the fork, some
+milliseconds once. What was done when a call killed its process is read from memory that both share.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import click
+
+_FORM: Final = struct.Struct("<QQ??")
+IS_POSSIBLE: Final = sys.platform == "linux"
+"""Elsewhere nobody says who sent a signal, nor ends the fork when its parent is killed."""
+
+
+class Death(NamedTuple):
+    """How a process ended that was not done: `text` completes "the process that makes the calls …"."""
+
+    text: str
+
+
+class Board:
+    """What the process that makes calls has done so far, in memory that is shared by forks."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _FORM.size)
+
+    def read(self) -> tuple[int, int, bool, bool]:
+        """How many lines were written, how many of them tell a failure, may calls overlap, is the work over?"""
+        done, failed, overlaps, is_over = _FORM.unpack(self._memory[:])
+        return done, failed, overlaps, is_over
+
+    def write(self, *, done: int = 0, failed: int = 0, overlaps: bool | None = None, is_over: bool = False) -> None:
+        """Add to the counts, and set the rest."""
+        before = self.read()
+        overlaps = before[2] if overlaps is None else overlaps
+        self._memory[:] = _FORM.pack(before[0] + done, before[1] + failed, overlaps, is_over)
+
+
+def supervised(work: Callable[[], int], board: Board) -> int | Death:
+    """Do this work in a fork, which then goes on to the end of the program; return here how that ended.
+
+    Signals that a process sends to this one are passed on; those of the terminal reach both. Who kills this process
+    ends the fork, too.
+
+    Raises:
+        click.exceptions.Exit: in the fork, with the work's exit code.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    board.write(overlaps=False)
+    lifeline, ours = os.pipe()
+    parent, child_action = os.getpid(), signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    child = os.fork()
+    if child == 0:
+        from whilst.running.worker.child.after_fork import end_with
+
+        os.close(ours)
+        signal.signal(signal.SIGCHLD, child_action)
+        end_with(lifeline)
+        if os.getppid() != parent:
+            os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            raise click.exceptions.Exit(work())
+        finally:
+            board.write(is_over=True)
+    os.close(lifeline)
+    try:
+        status, received = _waited(child)
+    finally:
+        os.close(ours)  # which ends the fork, if it has not ended
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in received:
+        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.kill(parent, os.WTERMSIG(status))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    code = os.waitstatus_to_exitcode(status)
+    if board.read()[3]:
+        return code if code >= 0 else 128 - code
+    return Death(f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended itself with exit code {code}")
+
+
+_WATCHED: Final = tuple(
+    getattr(signal, name)
+    for name in ("SIGCHLD", "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+)
+
+
+def _waited(child: int) -> tuple[int, set[int]]:
+    """The status of the child once it has ended, and which signals came meanwhile."""
+    received: set[int] = set()
+    while True:
+        found = signal.sigwaitinfo(_WATCHED)
+        if found.si_signo == signal.SIGCHLD:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return status, received
+            continue
+        received.add(found.si_signo)
+        if found.si_code <= 0:  # from a process; what the terminal sends has reached the child as well
+            os.kill(child, found.si_signo)
