@@ -186,7 +186,7 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     other.write_text("This is no database, and nobody should write over it." * 50)
     with pytest.raises(JournalError, match="can't be used"):
         map(double, [1], journal=other, mode="sequential")
-    with pytest.raises(JournalError, match="can't be used"):
+    with pytest.raises(JournalError, match="there is no folder '.*no folder'"):
         map(double, [1], journal=tmp_path / "no folder" / "run.db", mode="sequential")
 
 
@@ -295,9 +295,3 @@ def test_the_bar_of_a_resumed_run_begins_with_what_was_done_and_ends(
     seen.clear()
     map(double, [1, 2, 3, 4], journal=tmp_path / "run.db", progress=True)
     assert sum(seen) == 4
-
-
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="there is no folder '.*nowhere'"):
-        map(double, [1], journal=tmp_path / "nowhere" / "run.db")
-    assert calls == []
