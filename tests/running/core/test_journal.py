@@ -284,7 +284,7 @@ def test_the_bar_of_a_resumed_run_begins_with_what_was_done_and_ends(
     seen: list[int] = []
 
     @contextmanager
-    def bar(title: str, total: int | None, *, done: int = 0) -> Iterator[Any]:  # noqa: ARG001 - as the real one
+    def bar(title: str, total: int | None, *, done: int = 0) -> Iterator[Any]:
         seen.append(done)
         yield seen.append
 
