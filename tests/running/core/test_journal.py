@@ -186,7 +186,7 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     other.write_text("This is no database, and nobody should write over it." * 50)
     with pytest.raises(JournalError, match="can't be used"):
         map(double, [1], journal=other, mode="sequential")
-    with pytest.raises(JournalError, match="there is no folder '.*no folder'"):
+    with pytest.raises(JournalError, match=r"there is no folder '.*no folder'"):
         map(double, [1], journal=tmp_path / "no folder" / "run.db", mode="sequential")
 
 
