@@ -76,14 +76,15 @@ def environment_for(interpreter: Interpreter, folder: Path) -> Mapping[str, str]
     """The environment to run it in: whilst can be imported, and nothing else of what is installed here.
 
     Args:
-        folder: an empty one, which holds a link to whilst afterwards, for as long as the interpreter runs.
+        folder: holds a link to whilst afterwards, and what the interpreter compiles, so that its first run is slow.
     """
     package = Path(__file__).parent.parent
-    (folder / package.name).symlink_to(package, target_is_directory=True)
+    if not (folder / package.name).exists():
+        (folder / package.name).symlink_to(package, target_is_directory=True)
     path = os.environ.get("PYTHONPATH", "")
     env = {**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{folder}" if path else str(folder)}
-    env["PYTHONDONTWRITEBYTECODE"] = "1"  # no folder of the user's gets files for another version
-    for name in ("PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__"):
+    env["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")  # no folder of the user's gets files for another version
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__"):
         env.pop(name, None)
     if not interpreter.is_free_threaded:
         env.pop("PYTHON_GIL", None)  # with 0, a build that always has a GIL does not even start

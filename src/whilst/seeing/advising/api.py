@@ -66,7 +66,7 @@ def advise(
         os.fspath(script), arguments, stdin=stdin, timeout_s=timeout_s, allows_effects=allow_effects
     ) as workshop:
         source = read_script(workshop.script)
-        advisor = _Advisor(workshop, source, os.fspath(script), on_progress or _say_nothing)
+        advisor = Advisor(workshop, source, os.fspath(script), on_progress or _say_nothing)
         advice = advisor.advise()
         if apply and advice.is_proved:
             backup = write_change(workshop.script, source, advisor.text)
@@ -125,8 +125,22 @@ def write_change(path: Path, before: str, after: str) -> str:
     return str(backup)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Calls of a loop that were looked into, and may be made at once in threads or in processes.
+
+    `calls_s` is what they take in all, one after the other.
+    """
+
+    split: Split
+    profile: Profile
+    safety: Safety
+    probe: Mapping[str, Any]
+    calls_s: float
+
+
 @dataclass
-class _Advisor:
+class Advisor:
     """One script, and what the runs have told so far. `text` is its text with the changes proved by now."""
 
     workshop: Workshop
@@ -141,6 +155,7 @@ class _Advisor:
     remarks: list[str] = field(default_factory=list)
     is_comparable: bool = False
     probes: int = 0
+    stages: list[Stage] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.text = self.source
@@ -250,6 +265,7 @@ class _Advisor:
         assert profile is not None
         calls_s = self._calls_s(found, advice, probe)
         choices, why = choose(profile, probe, safety, self.machine, calls_s)
+        self.stages.append(Stage(found, profile, safety, probe, calls_s))
         if probe["calls"] > 3 and probe["longest_s"] > _LONG * calls_s:
             note = f"its longest call takes {probe['longest_s']:.2g} s of {calls_s:.2g} s: begin with it, or divide it"
             advice = replace(advice, notes=(*advice.notes, note))
@@ -282,22 +298,20 @@ class _Advisor:
             if gains[0] < LEAST_GAIN:
                 if advice.predicted is None:
                     advice = replace(advice, predicted=predicted)
-                    verdict = f"Leave it: {_in_words(choice)} would make the script {gains[0]:.2f} times as fast."
+                    verdict = f"Leave it: {in_words(choice)} would make the script {gains[0]:.2f} times as fast."
                 continue
             if not self.is_comparable:
-                verdict = f"Perhaps {_in_words(choice)}; it can't be proved, since two runs are not the same."
+                verdict = f"Perhaps {in_words(choice)}; it can't be proved, since two runs are not the same."
                 return replace(advice, predicted=predicted, verdict=verdict)
             proved, refusal = self._prove(found, choice, bool(probe["can_repeat"]))
             if proved is not None:
-                said = (
-                    f"{_in_words(choice)[0].upper()}{_in_words(choice)[1:]}: {proved:.1f} times as fast, same output."
-                )
+                said = f"{in_words(choice)[0].upper()}{in_words(choice)[1:]}: {proved:.1f} times as fast, same output."
                 return replace(
                     advice, mode=str(choice.mode), executors=choice.executors, predicted=predicted, measured=proved,
                     is_proved=True, verdict=said,
                 )  # fmt: skip
             advice = replace(advice, predicted=predicted)
-            verdict = f"{_in_words(choice)[0].upper()}{_in_words(choice)[1:]}: dropped, {refusal}."
+            verdict = f"{in_words(choice)[0].upper()}{in_words(choice)[1:]}: dropped, {refusal}."
             if not refusal.startswith("it was"):
                 return replace(advice, kind="unknown", why=refusal, verdict=verdict)
         return replace(advice, verdict=verdict)
@@ -305,16 +319,14 @@ class _Advisor:
     def _prove(self, found: Split, choice: Choice, can_repeat: bool) -> tuple[float | None, str]:
         """Run the change; return how many times as fast it is, or None and why it is dropped."""
         line = found.loop.line
-        self.tell(f"line {line}: making its calls in another order")
-        outcome, _ = self.workshop.look(self._with(found, _asking(agent.REVERSED, found)))
-        if difference := self.base[0].difference(outcome):
-            return None, f"with its calls in another order it does not do the same: {difference}"
+        if refusal := self.why_ordered(found):
+            return None, refusal
         candidate = [*self.accepted, (found, choice, can_repeat)]
         try:
-            text = self._changed(candidate)
+            text = self.changed_text(candidate)
         except UnwritableError as error:
             return None, f"it can't be written: {error}"
-        self.tell(f"line {line}: running it with {_in_words(choice)}, and as it is, in turn")
+        self.tell(f"line {line}: running it with {in_words(choice)}, and as it is, in turn")
         runs: list[Outcome] = []
         for _ in range(_PROOFS):
             runs.append(self.workshop.run(text))
@@ -329,10 +341,22 @@ class _Advisor:
         self.accepted, self.changed, self.text = candidate, runs, text
         return before_s / now_s, ""
 
+    def why_ordered(self, found: Split) -> str:
+        """Why the calls of a stage may not be made in another order, by making them so; "" where they may."""
+        self.tell(f"line {found.loop.line}: making its calls in another order")
+        outcome, _ = self.workshop.look(self._with(found, _asking(agent.REVERSED, found)))
+        difference = self.base[0].difference(outcome)
+        return f"with its calls in another order it does not do the same: {difference}" if difference else ""
+
     def _with(self, found: Split, asked: Asked) -> str:
         return rewritten(self.source, self.tree, [found], lambda _: asked, imports=False)
 
-    def _changed(self, candidate: Sequence[tuple[Split, Choice, bool]]) -> str:
+    def changed_text(self, candidate: Sequence[tuple[Split, Choice, bool]]) -> str:
+        """The script with these stages changed.
+
+        Raises:
+            UnwritableError: it can't be written.
+        """
         how = {id(found): (choice, can_repeat) for found, choice, can_repeat in candidate}
 
         def ask(found: Split) -> Asked:
@@ -394,5 +418,5 @@ def _kind_without(kind: str, safety: Safety) -> str:
     return "unknown" if kind in ("independent", "reduction", "pipeline") else kind
 
 
-def _in_words(choice: Choice) -> str:
+def in_words(choice: Choice) -> str:
     return f"{choice.executors} {'threads' if choice.mode is Mode.CONCURRENT else 'processes'}"

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from whilst import errors
+from whilst.measuring.interpreters import Interpreter, environment_for
 from whilst.seeing.advising.edits import AdviseError
 
 _LEFT_OUT: Final = frozenset(
@@ -36,6 +37,8 @@ _MOST_BYTES: Final = 1 << 29
 _MOST_OUTPUT: Final = 1 << 26
 _LINE_NUMBERS: Final = re.compile(rb"(\.py:|, line )\d+")
 """In warnings and tracebacks: a changed script has its lines elsewhere."""
+_GIL_IS_ON: Final = re.compile(rb"^.*GIL\) has been enabled to load module '([^']+)'.*\n?", re.MULTILINE)
+"""What a build without the GIL warns of, once, where an extension turns it on: no doing of the script."""
 _GRACE_S: Final = 5.0
 _START: Final = "from whilst.seeing.advising.agent import main; main()"
 
@@ -50,6 +53,8 @@ class Outcome:
     stderr: bytes
     files: Mapping[str, str] = field(default_factory=dict)
     has_timed_out: bool = False
+    culprits: tuple[str, ...] = ()
+    """The extensions that turned the GIL on."""
 
     @property
     def last_words(self) -> str:
@@ -137,16 +142,19 @@ class Workshop:
     def _copied_script(self) -> Path:
         return self.copy / self.script.relative_to(self.original)
 
-    def run(self, text: str | None = None) -> Outcome:
-        """Run the script, with that text in place of its own, as the user would."""
+    def run(self, text: str | None = None, interpreter: Interpreter | None = None) -> Outcome:
+        """Run the script, with that text in place of its own, as the user would; or under another interpreter."""
         self._make_copy(text)
         before = _state(self.copy)
         script = self._copied_script
-        seconds, child, out, err, timed_out = self._start([sys.executable, str(script), *self.arguments])
+        path = sys.executable if interpreter is None else interpreter.path
+        seconds, child, out, err, timed_out = self._start([path, str(script), *self.arguments], interpreter)
+        culprits = tuple(dict.fromkeys(each.decode() for each in _GIL_IS_ON.findall(err)))
+        err = _GIL_IS_ON.sub(b"", err)
         after = _state(self.copy)
         changed = {name: _digest(self.copy / name) for name in after if after[name] != before.get(name)}
         changed.update({name: "(removed)" for name in before if name not in after})
-        return Outcome(seconds, child, out, err, changed, timed_out)
+        return Outcome(seconds, child, out, err, changed, timed_out, culprits)
 
     def look(self, text: str) -> tuple[Outcome, dict[str, Any]]:
         """Run that text with the agent around it; return what it did and the agent's report ({} for none)."""
@@ -196,15 +204,21 @@ class Workshop:
             self._copied_script.unlink()
             self._copied_script.write_bytes(text.encode())
 
-    def _start(self, command: list[str]) -> tuple[float, int, bytes, bytes, bool]:
+    def _start(
+        self, command: list[str], interpreter: Interpreter | None = None
+    ) -> tuple[float, int, bytes, bytes, bool]:
         within = self._cwd == self.original or self.original in self._cwd.parents
         cwd = self.copy / self._cwd.relative_to(self.original) if within else self._cwd
         root = str(Path(errors.__file__).parent.parent)
         path = os.environ.get("PYTHONPATH", "")
-        env = {
-            **os.environ, "PYTHONPATH": f"{path}{os.pathsep}{root}" if path else root, "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
-        }  # fmt: skip
+        env = {**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{root}" if path else root}
+        if interpreter is not None:
+            lent = Path(self._scratch) / "lent"
+            lent.mkdir(exist_ok=True)
+            env = dict(environment_for(interpreter, lent))
+        else:
+            env["PYTHONDONTWRITEBYTECODE"] = "1"
+        env["PYTHONHASHSEED"] = os.environ.get("PYTHONHASHSEED", "0")
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
             given.write(self._stdin)
             given.seek(0)
