@@ -39,3 +39,8 @@ def test_a_report_says_where_overlapping_brought_nothing() -> None:
     won = dict(RunReport(decision, timeline, 500, 0, 0.1).answers())
     assert "about 1 s: 10.0 times as long." in won["Was that good?"]
     assert won["What should I change?"] == "Nothing: no other mode promises to be faster."
+
+
+def test_a_decision_shows_its_sentences_in_a_cell() -> None:
+    shown = Decision(Mode.CONCURRENT, "threads", 4, reason="it waits <long>")._repr_html_()
+    assert shown == "<p>concurrent, 4 threads: it waits &lt;long&gt;.</p>"

@@ -73,6 +73,12 @@ class Decision(Drawable):
         parts += [f"After {change.at_s:.2f} s: {change.text.rstrip('.')}." for change in self.history]
         return " ".join(parts)
 
+    def _repr_html_(self) -> str:
+        """In a notebook's cell: the sentences."""
+        from html import escape
+
+        return f"<p>{escape(str(self))}</p>"
+
     def to_dict(self) -> dict[str, object]:
         """Everything, as values that JSON can hold."""
         plain = asdict(self)

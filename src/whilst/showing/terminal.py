@@ -49,7 +49,9 @@ def text(value: object, *, width: int | None = None) -> str:
     width = width or shutil.get_terminal_size((100, 24)).columns
     if isinstance(value, Verdict):
         return verdict_text(value, width=width)
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
+    console = Console(
+        file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False, force_jupyter=False
+    )
     with console.capture() as captured:
         console.print(_rendered(value, width, UTF8))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
