@@ -7,11 +7,17 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+import whilst
+from whilst.comparing.comparison import Comparison, Row
 from whilst.running.options import Options
+from whilst.seeing.advising.advice import Advice, LoopAdvice
+from whilst.seeing.traced import CauseRow, Trace
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -55,6 +61,46 @@ def test_code_that_is_only_shown_can_be_compiled() -> None:
 def test_the_reference_names_every_keyword_of_a_run() -> None:
     keywords = (DOCS / "reference" / "keywords.md").read_text(encoding="utf-8")
     assert [name for name in Options._fields if f"`{name}`" not in keywords] == []
+
+
+def said_in(folder: str) -> Iterator[str]:
+    """Each string of the code there, what is filled in left out."""
+    for path in sorted((ROOT / "src" / "whilst" / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "\0" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_sentence_of_a_decision_that_is_explained_is_one_that_it_says() -> None:
+    page = (DOCS / "explanation" / "decisions.md").read_text(encoding="utf-8")
+    said = "\n".join(chain(said_in("running"), said_in("measuring"), said_in("model")))
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")]
+    sentences = [row for row in rows if " " in row and "`" not in row and row not in OWN_WORDS]
+    # What is filled in: numbers with their unit, and "…".
+    filled_in = re.compile(
+        r"…|(?:a tenth and )?[+-]?\d[\d.,]*(?: (?:ms|s|MB|calls(?: were)?)\b|%)?|; |: |\bparallel\b|[()]"
+    )
+    parts = [part.strip(" ,") for sentence in sentences for part in filled_in.split(sentence)]
+    assert len(sentences) > 40
+    assert [part for part in parts if len(part) > 6 and part not in said] == []
+
+
+OWN_WORDS = ("it says", "the table in 3 above", "concurrent, or parallel")
+"""Of tables in that page, what is no sentence of a decision."""
+
+
+def test_the_formats_have_the_keys_that_are_written() -> None:
+    page = (DOCS / "reference" / "formats.md").read_text(encoding="utf-8")
+    row, loop = Row("sequential"), LoopAdvice(1, 2, "for", 0.5, 3, 1, "unknown", "")
+    trace = Trace("p", "s", (), (CauseRow("sleep", 1.0, 1.0, "", ""),), whilst.Timeline.from_spans([]), "perf", 0.0, ())
+    plans = whilst.plan_modes(ROOT / "examples" / "story.toml")
+    for written in (
+        plans.plans[0].to_dict(), plans.to_dict(), row.to_dict(), Comparison("day", "t", (row,)).to_dict(),
+        trace.to_dict(), Advice("s", (loop,)).to_dict(), loop.to_dict(),
+    ):  # fmt: skip
+        assert [key for key in written if f"`{key}`" not in page] == []
 
 
 def test_links_between_the_documents_lead_to_files() -> None:
