@@ -15,6 +15,8 @@ import pytest
 
 from whilst.cli import main
 
+HAS_A_FORK = sys.platform == "linux"
+"""Calls are made in a fork of the command."""
 DAY = """
 name = "short"
 unit = "h"
@@ -42,6 +44,12 @@ def where(item): return threading.current_thread() is threading.main_thread()
 class Cart:
     @staticmethod
     def total(item): return item
+def picky(item):
+    if item == "12":
+        raise ValueError(item)
+def deadly(item):
+    import os
+    os.kill(os.getpid(), 9)
 def sleep(item):
     import time
     time.sleep(60)
@@ -117,6 +125,23 @@ def test_results_that_differ_are_exit_code_1(capsys: pytest.CaptureFixture[str])
     assert "differs for 2 of 2 items" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_call_that_raised_is_exit_code_1_and_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("whilst_test_shop:picky", "--items", "lines.txt", "--modes", "sequential,concurrent", "--json") == 1
+    plain = json.loads(capsys.readouterr().out)
+    assert [row["raised"] for row in plain["rows"]] == [1, 1]
+    assert plain["agrees"] is True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="calls are made in a fork on Linux alone")
+def test_a_function_that_kills_its_process_is_told_of(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "whilst", "compare", "whilst_test_shop:deadly", "--items", "lines.txt"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "whilst: the process that makes the calls was killed by SIGKILL." in done.stderr
+
+
 BAD = [
     (("nothing.toml",), "nothing.toml"),
     (("nothing",), "neither a file that holds a day nor MODULE:FUNCTION"),
@@ -176,7 +201,7 @@ def test_ctrl_c_is_exit_code_130_and_leaves_no_process(tmp_path: Path) -> None:
         start_new_session=True,
         cwd=tmp_path,
     ) as program:
-        while len(children := psutil.Process(program.pid).children()) < 2:
+        while len(children := psutil.Process(program.pid).children(recursive=True)) < 2 + HAS_A_FORK:
             assert program.poll() is None, program.communicate()
             time.sleep(0.01)
         os.killpg(program.pid, signal.SIGINT)

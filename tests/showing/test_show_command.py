@@ -13,6 +13,20 @@ from whilst.errors import WhilstError
 from whilst.model import Timeline, timeline_from_json, timeline_to_json
 from whilst.showing.renderers import FORMATS
 
+TILL = """
+def careful(till):
+    till.append(1)
+
+def careless(till):
+    till[0] += 1
+
+racing = (lambda: [0], [careless, careless])
+careful_both = (list, [careful, careful])
+
+def total(item):
+    return int(item)
+"""
+
 
 def saved(timeline: Timeline, path: Path) -> str:
     path.write_text(timeline_to_json(timeline), encoding="utf-8")
@@ -55,6 +69,26 @@ def test_what_plan_wrote_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[
         written.write_text(capsys.readouterr().out, encoding="utf-8")
         assert main(["show", str(written)]) == 0
         assert capsys.readouterr().out.count("makespan") == count
+
+
+def test_what_check_and_compare_wrote_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "whilst_test_till.py").write_text(TILL)
+    (tmp_path / "items.txt").write_text("1\n2\n")
+    till = str(tmp_path / "whilst_test_till.py")
+    options = ["--items", str(tmp_path / "items.txt"), "--modes", "sequential,concurrent"]
+    written = tmp_path / "written.json"
+    for command, code, said in (
+        (["check", f"{till}::racing"], 1, "careless 1 reads state[0]"),
+        (["check", f"{till}::careful_both"], 0, "isolated: careful 1, careful 2: there is no interleaving to draw."),
+        (["compare", f"{till}::total", *options], 0, "concurrent, 2 threads"),
+    ):
+        assert main([*command, "--json"]) == code
+        written.write_text(capsys.readouterr().out, encoding="utf-8")
+        assert main(["show", str(written)]) == 0
+        assert said in capsys.readouterr().out
 
 
 def test_several_files_are_drawn_on_one_axis(

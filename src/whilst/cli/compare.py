@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import click
 
+from whilst.cli import supervising
 from whilst.cli.loading import InputError, load_function, read_items
 from whilst.cli.options import Output, output_options
 from whilst.cli.status_line import StatusLine
@@ -41,7 +43,7 @@ def compare(
     """Perform a day, or a function over items, in every mode, and put them side by side.
 
     A day is planned, then performed at its scale. A function is called on every item in every mode; its results
-    must be the same in all of them (exit code 1 if they are not).
+    must be the same in all of them (exit code 1 if they are not, or if a call raised).
 
     With --interpreter a function is called under another CPython, too, 3.9 or newer, say one without the GIL: one after
     the other, in threads and in processes, in turn with this one. That needs what the function imports there, and
@@ -55,6 +57,21 @@ def compare(
       whilst compare shop:fetch --items urls.txt --modes sequential,concurrent --json
       whilst compare shop:price --items carts.jsonl --interpreter python3.14t
     """
+    work = partial(_compare, what, items, jsonl, modes, interpreter, output, sizes)
+    if _is_day(what) or not supervising.is_possible():
+        return work()
+    return supervising.survived(work, "--modes parallel makes calls in processes of their own.")
+
+
+def _compare(
+    what: str,
+    items: Path | None,
+    jsonl: bool,
+    modes: str | None,
+    interpreter: str | None,
+    output: Output,
+    sizes: dict[str, int | None],
+) -> int:
     names = None if modes is None else [name.strip() for name in modes.split(",") if name.strip()]
     result: Comparison | Move
     with _stdout_for_the_report(), StatusLine() as progress:
@@ -108,4 +125,4 @@ def _is_day(what: str) -> bool:
 
 
 def _exit_code(result: Comparison | Move) -> int:
-    return 1 if result.agrees is False else 0
+    return 1 if result.agrees is False or (isinstance(result, Comparison) and result.raised) else 0

@@ -15,6 +15,7 @@ from typing import Final
 import click
 
 import whilst
+from whilst.cli.wording import as_options
 from whilst.errors import WhilstError
 
 BAD_INPUT: Final = 2
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _complain(error.format_message())
     except WhilstError as error:
-        return _complain(str(error))
+        return _complain(as_options(str(error)))
     except (click.Abort, KeyboardInterrupt):
         click.echo("whilst: interrupted; nothing is left running.", err=True)
         return INTERRUPTED

@@ -14,6 +14,8 @@ from typing import Final, TextIO
 import click
 
 from whilst.cli.loading import InputError
+from whilst.cli.wording import as_options
+from whilst.errors import WhilstError
 from whilst.running.splitting.files import FilePart
 
 READER_GONE: Final = 141
@@ -95,6 +97,6 @@ def _failure_line(item: object, error: BaseException, message: str) -> str:
 def message_of(error: BaseException) -> str:
     """Its text, also where its `__str__` raises."""
     try:
-        return str(error)
+        return as_options(str(error)) if isinstance(error, WhilstError) else str(error)
     except Exception as failure:
         return f"its message can't be had: __str__ raised {type(failure).__name__}"

@@ -21,6 +21,7 @@ from rich.console import Console
 from whilst.cli import supervising
 from whilst.cli.loading import InputError, load_function, read_items, require_writable
 from whilst.cli.result_lines import line_of, message_of, opened
+from whilst.cli.wording import as_options
 from whilst.errors import WhilstError, WorkerDiedError
 from whilst.model import Decision, Mode, Timeline, timeline_to_json
 from whilst.running.results import RunReport
@@ -146,18 +147,10 @@ def run(
         work = partial(_decide, wanted, options)
     elif combine is not None:
         work = partial(_reduce, wanted, combine, options, checks=checks)
-    # Another program's process, which calls `main`, is not forked: nobody knows what it holds.
-    is_ours = click.get_current_context().obj == "program"
     is_in_workers = options["mode"] in ("parallel", "combined") or options["pilot"] == "worker" or options["on"]
-    if not (supervising.IS_POSSIBLE and is_ours) or is_in_workers:
+    if not supervising.is_possible() or is_in_workers:
         return work() if work is not None else _make_calls(wanted, options, supervising.Board())
-    if work is None:
-        return _supervised_calls(wanted, options)
-    ended = supervising.supervised(work, supervising.Board())
-    if isinstance(ended, int):
-        return ended
-    click.echo(f"whilst: the process that makes the calls {ended.text}. {_ALONE}", err=True)
-    return _FAILED
+    return _supervised_calls(wanted, options) if work is None else supervising.survived(work, _ALONE)
 
 
 _OTHERS: Final = "--errors return makes the others as well."
@@ -385,7 +378,7 @@ def _seconds(seconds: float) -> str:
 def _in_short(decision: Decision) -> str:
     """Mode, who, and the first of its reasons."""
     why = (decision.reason or "as asked").partition("; ")[0].rstrip(".")
-    return f"{decision.mode.value}, {decision.who}: {why}"
+    return f"{decision.mode.value}, {decision.who}: {as_options(why)}"
 
 
 def _summarise(wanted: _Wanted, report: RunReport, total: int, recalled: int) -> None:
@@ -397,7 +390,7 @@ def _summarise(wanted: _Wanted, report: RunReport, total: int, recalled: int) ->
         counts = f"{report.calls:,} of {total:,} calls{journal} in {_seconds(report.length_s)}"
         click.echo(_wrapped(f"{counts}: {_in_short(decision)}.{failures}"), err=True)
         for text in decision.given_up:
-            click.echo(_wrapped(f"{text.rstrip('.')}."), err=True)
+            click.echo(_wrapped(f"{as_options(text).rstrip('.')}."), err=True)
     _show(wanted, report)
 
 

@@ -46,7 +46,7 @@ class _Several(Drawable):
 def show(files: tuple[str, ...], output: Output) -> None:
     """Draw one timeline, or several under each other on one axis.
 
-    Reads what `whilst.model.timeline_to_json` wrote, and every timeline in what plan or trace wrote by --json; "-" is
+    Reads what `whilst.model.timeline_to_json` wrote, and every timeline in what another command wrote by --json; "-" is
     standard input.
 
     \b
@@ -54,23 +54,37 @@ def show(files: tuple[str, ...], output: Output) -> None:
       whilst show run.json
       whilst show before.json after.json --html both.html
       whilst plan day.toml --mode combined --json | whilst show -
+      whilst compare shop:fetch --items urls.txt --json | whilst show -
     """
     read = [(name, line) for name in files for line in _read(name)]
     if len(read) == 1:
         output.write(read[0][1])
-        return
-    output.write(_Several([line if line.name else replace(line, name=name) for name, line in read]))
+    elif read:
+        output.write(_Several([line if line.name else replace(line, name=name) for name, line in read]))
 
 
 def _read(name: str) -> list[Timeline]:
     """Return the timeline of a file, or all those in what a command wrote."""
     try:
         text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return [timeline_from_json(each) for each in _timelines_in(text)] or [timeline_from_json(text)]
+        found = [timeline_from_json(each) for each in _timelines_in(text)]
+        if not found and (answer := _answer_of(text)):
+            click.echo(f"{answer}: there is no interleaving to draw.")
+            return []
+        return found or [timeline_from_json(text)]
     except TimelineError as error:
         raise TimelineError(f"{name}: {error}") from error
     except OSError as error:
         raise click.ClickException(f"Can't read {name}: {error.strerror or error}.") from error
+
+
+def _answer_of(text: bytes) -> str:
+    """What a verdict without a counterexample says; "" where it is none."""
+    with suppress(ValueError, RecursionError):
+        plain = json.loads(text)
+        if isinstance(plain, dict) and plain.get("answer") and isinstance(plain.get("tasks"), list):
+            return f"{plain['answer']}: {', '.join(map(str, plain['tasks']))}"
+    return ""
 
 
 def _timelines_in(text: bytes) -> list[str]:

@@ -18,8 +18,6 @@ from typing import Final, NamedTuple
 import click
 
 _FORM: Final = struct.Struct("<QQ??")
-IS_POSSIBLE: Final = sys.platform == "linux"
-"""Elsewhere nobody says who sent a signal, nor ends the fork when its parent is killed."""
 
 
 class Death(NamedTuple):
@@ -44,6 +42,23 @@ class Board:
         before = self.read()
         overlaps = before[2] if overlaps is None else overlaps
         self._memory[:] = _FORM.pack(before[0] + done, before[1] + failed, overlaps, is_over)
+
+
+def is_possible() -> bool:
+    """On Linux: elsewhere nobody says who sent a signal, nor ends the fork when its parent is killed.
+
+    Another program's process, which calls `main`, is not forked either: nobody knows what it holds.
+    """
+    return sys.platform == "linux" and bool(click.get_current_context().obj == "program")
+
+
+def survived(work: Callable[[], int], remedy: str) -> int:
+    """Do this work in a fork, and return its exit code; 1 with a word where it was killed."""
+    ended = supervised(work, Board())
+    if isinstance(ended, int):
+        return ended
+    click.echo(f"whilst: the process that makes the calls {ended.text}. {remedy}", err=True)
+    return 1
 
 
 def supervised(work: Callable[[], int], board: Board) -> int | Death:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Final, Literal
 
 from whilst.comparing.outcomes import Outcome
 from whilst.errors import WhilstError
-from whilst.model import Drawable, Profile, Timeline
+from whilst.model import Drawable, Profile, Timeline, timeline_to_json
 from whilst.model.report import CAREFUL
 
 NAIVE: Final = "naive threads"
@@ -67,8 +68,13 @@ class Row:
     def parallelism(self) -> float | None:
         return self.timeline.parallelism if self.timeline else None
 
+    @property
+    def raised(self) -> int:
+        """How many calls raised."""
+        return sum(each.failure is not None for each in self.outcomes or ())
+
     def to_dict(self) -> dict[str, object]:
-        """The figures, as values that JSON can hold; results themselves stay out."""
+        """Figures and timelines, as values that JSON can hold; results themselves stay out."""
         return {
             "name": self.name,
             "who": self.who,
@@ -85,7 +91,10 @@ class Row:
             "cpu_s": self.cpu_s,
             "peak_memory_bytes": self.peak_memory_bytes,
             "agreement": self.agreement,
+            "raised": self.raised,
             "error": self.error,
+            "planned": None if self.planned is None else json.loads(timeline_to_json(self.planned)),
+            "timeline": None if self.timeline is None else json.loads(timeline_to_json(self.timeline)),
         }
 
 
@@ -121,6 +130,11 @@ class Comparison(Drawable):
         if any(text.startswith("differs") for text in said):
             return False
         return True if said and all(text == "same" for text in said) else None
+
+    @property
+    def raised(self) -> int:
+        """How many calls raised, in the mode in which most did."""
+        return max((row.raised for row in self.rows), default=0)
 
     def timelines(self) -> Sequence[Timeline]:
         """Planned and measured under each other for a day, measured ones for a function."""
@@ -180,7 +194,7 @@ class Comparison(Drawable):
         return sorted((row for row in self.rows if row.seconds and not row.error), key=lambda row: row.seconds or 0.0)
 
     def to_dict(self) -> dict[str, object]:
-        """Everything but timelines and results, as values that JSON can hold."""
+        """Everything but results, as values that JSON can hold."""
         profile = self.profile
         return {
             "kind": self.kind,

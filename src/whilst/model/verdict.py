@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from whilst.errors import CheckError
 from whilst.model.drawable import Drawable
+from whilst.model.record import timeline_to_json
 from whilst.model.span import Kind
 from whilst.model.timeline import Timeline, TimelineBuilder
 
@@ -292,8 +293,9 @@ class Verdict(Drawable):
         return f"{runs} in {self.elapsed_s:.2f} s: {self.guarantee}."
 
     def to_dict(self) -> dict[str, object]:
-        """The whole verdict in plain types, as JSON has them."""
-        return asdict(self)
+        """The whole verdict in plain types, as JSON has them; "timeline" is the counterexample's picture."""
+        found = self.counterexample
+        return {**asdict(self), "timeline": found and json.loads(timeline_to_json(found.timeline()))}
 
     def to_json(self) -> str:
         """The whole verdict as JSON, one object."""
