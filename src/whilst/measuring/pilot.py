@@ -20,9 +20,10 @@ from whilst.measuring import clocks
 from whilst.measuring.files.footprints import Footprints
 from whilst.measuring.gil_probe import GilProbe, Sightings
 from whilst.measuring.writes.abstract_value import ABSENT
+from whilst.measuring.writes.item_code import ItemCode
 from whilst.measuring.writes.reachable import AROUND, Found, Reachable, libraries_of
 from whilst.measuring.writes.scan import scan
-from whilst.measuring.writes.snapshots import Watchlist, fingerprint, settings_left
+from whilst.measuring.writes.snapshots import Watchlist, fingerprint, settings_left, suspected
 from whilst.measuring.writes.suspects import Reach, Scan
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ _LONG_S: Final = 0.05
 """What takes less in a first call does no harm if every thread does it."""
 _LOCKED: Final = 0.1
 """Below this share of a call's waiting a lock held meanwhile limits nothing."""
+_DRAWS: Final = "the shared random generator"
 _FILE_S: Final = 100e-6
 """What opening, writing or deleting a small file takes."""
 
@@ -115,6 +117,7 @@ class Pilot:
         self.function: payload.Payload | None = None
         self.rest: Sequence[object] | None = None
         """Items still to come, as far as they can be seen: their names for files must not be those of others."""
+        self._item_code = ItemCode()
         self._has_noted_locks = False
         self.unlike = ""
         """Why a worker would work on, or give back, something other than a `for` loop has."""
@@ -140,6 +143,7 @@ class Pilot:
         if self._watchlist is None:
             self.scan = scan(self.fn, item, how=self.how)
             self._sample = item
+            self._item_code.meet(item)
             self._watchlist = Watchlist(self.scan)
             self._item_after = print_of(item)
             if self.reachable is None:
@@ -155,6 +159,24 @@ class Pilot:
                     and not self._unexplained(found)
                 )
             self._locks = [] if self.is_coroutine else self.reachable.locks()
+
+    def look_into_others(self, items: Sequence[object]) -> bool:
+        """Scan with those items to come that bring other code than the ones before them; is anything found by it?
+
+        No call with such an item was watched: what its code may write counts as written.
+        """
+        known = {suspect.key for suspect in self.scan.suspects}
+        before = len(self._strays)
+        for item in self._item_code.new_among(items):
+            other = scan(self.fn, item, how=self.how)
+            self._strays.update((write.what, write) for write in suspected(other, known))
+            if any(suspect.reach is Reach.DRAWS and suspect.key not in known for suspect in other.suspects):
+                self._strays[_DRAWS] = model.Write(_DRAWS, is_random=True)
+            self.scan = self.scan.joined(other)
+        if self._item_code.is_endless:
+            what = "nobody knows what: its items bring code of too many kinds"
+            self._strays[what] = model.Write(what)
+        return len(self._strays) > before
 
     def _note_thread_state(self, reachable: Reachable, item: object) -> None:
         """What the program set for this thread alone, as it was before the first call."""

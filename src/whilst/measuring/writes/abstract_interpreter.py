@@ -95,6 +95,8 @@ class Frame(Record):
     """Of the functions made here."""
     given: dict[types.CodeType, AbstractValue]
     """What functions made here were first called with: for a comprehension what it goes through."""
+    lost: list[Call]
+    """Of what nobody knows."""
     is_locked: bool
     guard: Guard | None
     is_put_back: bool
@@ -126,12 +128,16 @@ class Walker:
         self.falls_through = True
         self.previous = ""
         self.lock_depth = 0
+        self.read_of_thread: set[str] = set()
+        """Attributes of thread-local objects that were read so far."""
         self.asks_item = False
         """Some branch so far depends on the item."""
 
     # ---------------------------------------------------------------- the stack
 
     def push(self, abstract: AbstractValue) -> None:
+        if abstract.of_thread:
+            self.read_of_thread.add(abstract.of_thread)
         self.stack.append(abstract)
 
     def pop(self) -> AbstractValue:

@@ -15,11 +15,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from whilst._light import Record
+from whilst.inspecting import ownership
 from whilst.inspecting.cpython import stored_attributes
 from whilst.inspecting.objects import is_a, look_up, module_of
 
 _GETTERS: Final = (types.MemberDescriptorType, type(namedtuple("_", "field").field))  # type: ignore[attr-defined]  # noqa: PYI024
 """Descriptors that give what an object holds, and run no code of anybody's."""
+
+
+_MOST_MEMBERS: Final = 64
+"""Of a table of functions."""
 
 
 class _Absent:
@@ -93,11 +98,22 @@ def joined(left: AbstractValue | None, right: AbstractValue) -> AbstractValue:
     if left is None:
         return right
     worse, other = (left, right) if left.rank > right.rank else (right, left)
+    among = {id(each): each for each in (*_callables(left), *_callables(right))}
+    if len(among) > 1:
+        worse = worse._replace(among=tuple(among.values()))
     if worse.is_constant and (not other.is_constant or other.value != worse.value):
         worse = worse._replace(value=ABSENT, is_constant=False)
     if other.from_item and not worse.from_item:
         return worse._replace(from_item=True, is_cut=other.is_cut)
     return worse._replace(is_cut=False) if worse.is_cut and other.from_item and not other.is_cut else worse
+
+
+def _callables(abstract: AbstractValue) -> tuple[object, ...]:
+    """What would be called if this was."""
+    if abstract.among:
+        return abstract.among
+    is_one = abstract.is_known and not abstract.is_constant and callable(abstract.value)
+    return (abstract.value,) if is_one else ()
 
 
 def is_cut(parts: Sequence[AbstractValue]) -> bool:
@@ -188,6 +204,8 @@ def _static_attribute(value: object, name: str) -> object:
         own = object.__getattribute__(value, "__dict__")
     except AttributeError:
         own = None
+    if name == "__dict__" and is_a(value, types.ModuleType):
+        return own
     if is_a(own, Mapping) and name in own and not is_a(value, type):
         return own[name]
     for kind in value.__mro__ if is_a(value, type) else type(value).__mro__:
@@ -233,7 +251,13 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
             except (KeyError, IndexError, TypeError):
                 return derived
             return derived._replace(value=value, root=value if is_a(value, (dict, list, set)) else derived.root)
-        members: Sequence[object] = tuple(held.values() if is_a(held, dict) else held)[:64]  # type: ignore[arg-type]
+        members: Sequence[object] = tuple(held.values() if is_a(held, dict) else held)  # type: ignore[arg-type]
+        if type(held) is dict and "__builtins__" in held:  # the names of a module
+            members = [member for member in members if is_a(member, types.FunctionType)]
+        members = members[:_MOST_MEMBERS]
         if members and all(callable(member) for member in members):
             return derived._replace(among=tuple(members))
+        kinds = set(map(type, members))
+        if len(kinds) == 1 and ownership.is_own_type(kind := kinds.pop()):
+            return derived._replace(made_by=kind)
     return derived

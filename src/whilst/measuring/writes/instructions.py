@@ -231,7 +231,8 @@ def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
     walker.touch(owner, ("__setattr__", "__delattr__"), instruction.offset)
     if target.is_known:
         walker.touch(target, ("__set__", "__delete__"), instruction.offset)
-    if value.of_thread != target.of_thread:  # it is no counter, which this thread goes on with
+    is_last = target.of_thread in walker.read_of_thread and value.from_item and walker.guard is None
+    if value.of_thread != target.of_thread and not is_last:  # this thread does not go on with what it left
         target = target._replace(of_thread="")
     root = owner.value if owner.is_known else owner.root
     walker.store(target._replace(root=root, value=root, owner=owner), instruction.offset)
@@ -267,7 +268,16 @@ def _build_container(walker: Walker, instruction: dis.Instruction) -> None:
     if is_map or instruction.opname == "BUILD_SET":
         for key in parts[:: 1 + is_map]:
             walker.touch(key, implicit.KEY, instruction.offset)
+    if instruction.opname == "BUILD_SET":
+        for part in parts:
+            walker.frame.on_search(part, container(*(each for each in parts if not each.is_argument)))
     walker.push(container(*parts))
+
+
+@_on("BUILD_CONST_KEY_MAP")
+def _build_table(walker: Walker, instruction: dis.Instruction) -> None:
+    walker.pop()
+    walker.push(container(*walker.pop_many(instruction.arg or 0)))
 
 
 @_on("SET_ADD", "MAP_ADD")

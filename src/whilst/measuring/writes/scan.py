@@ -11,6 +11,7 @@ import builtins
 import contextvars
 import functools
 import operator
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
@@ -59,6 +60,7 @@ _ENTERS: Final = ("enter_context", "push", "enter_async_context", "push_async_ex
 """Of an `ExitStack`."""
 _EXECUTES: Final = ("execute", "executemany", "executescript")
 _LOOK_UPS: Final = (operator.methodcaller, operator.attrgetter)
+_COMPARES: Final = ("is_", "is_not", "eq", "ne")
 _ANY: Final = "any of its methods"
 _CONTAINERS: Final = (list, tuple, dict, zip, enumerate, reversed)
 _CALLED: Final = (types.FunctionType, types.MethodType, functools.partial, operator.methodcaller)
@@ -125,8 +127,7 @@ class _Scanner:
             self.suspicions.use_lock(calls)
         unique: dict[tuple[object, ...], Suspect] = {}
         for suspect in self.suspicions.suspects:
-            guard = suspect.guard if suspect.settles else None
-            key = (suspect.what, suspect.reach, id(suspect.root), suspect.slot, suspect.is_locked, guard)
+            key = suspect.key
             if key not in unique or unique[key].is_hint:  # what the user's own code says is no hint
                 unique[key] = suspect
         return Scan(
@@ -175,6 +176,8 @@ class _Scanner:
             return self._enter(target, [*bound, *call.arguments], call)
         if is_a(target, type):
             return self._construct(target, call, where)
+        if callee.made_by is operator.methodcaller and call.arguments:  # of a name that nobody knows
+            self._call_any(call.arguments[0], call, where)
         if target is ABSENT:
             self.strangers += callee.owner is None or not is_a(callee.owner.value, _PLAIN)
             return self._call_unknown(call, where)
@@ -235,7 +238,7 @@ class _Scanner:
         made = AbstractValue(made_by=kind, attributes={})
         if kind in _LOOK_UPS:
             naming = call.arguments if kind is operator.attrgetter else call.arguments[:1]
-            names: list[Any] = [each.value for each in naming if is_a(each.value, str)]
+            names: list[Any] = [each.value for each in naming if is_a(each.value, str) and not each.from_item]
             if names and len(names) == len(naming):
                 return AbstractValue(value=kind(*names))
         if kind is memoryview and call.arguments:
@@ -290,6 +293,8 @@ class _Scanner:
             self.sleeps = self.sleeps or call.guard is None or call.guard.is_of_item
         elif str(module).partition(".")[0] not in ownership.NEVER_WAITING or name in ("open", "input", "__import__"):
             self.strangers += 1
+        if module == "_operator" and name in _COMPARES and len(call.arguments) == 2:
+            self._compare_identity(*call.arguments, name in ("eq", "ne"))
         if name == "id" and module == "builtins" and call.arguments and call.arguments[0].is_argument:
             self.identity = self.identity or "it asks for the id() of its item"
         is_unbound = is_a(target, (types.MethodDescriptorType, types.WrapperDescriptorType))
@@ -314,7 +319,7 @@ class _Scanner:
             self.suspicions.write_file(call, where)
         elif name in ownership.USES_DESCRIPTOR and module in ("posix", "nt") and call.arguments:
             self.suspicions.use_descriptor(call, where)
-        elif name == "exec" and module == "builtins":
+        elif name in ("exec", "eval") and module == "builtins":
             self.suspicions.execute(call, where)
         elif name == "input":
             self.suspicions.suspects.append(Suspect("stdin, which all calls read", where, Reach.STATEFUL, ABSENT))
@@ -331,6 +336,10 @@ class _Scanner:
         if name == "cache_info" and call.callee.owner is not None:
             owner = call.callee.owner
             self.suspicions.suspect(Reach.SHARED, f"how often {owner.name} was asked", owner, call, where)
+        if name in ("import_module", "__import__") and call.arguments and is_a(call.arguments[0].value, str):
+            found = sys.modules.get(call.arguments[0].value)
+            if found is not None and not call.arguments[0].from_item:
+                return shared(found.__name__, found)
         if name == "getLogger" and module == "logging":
             return AbstractValue(name="a logger", root=target, is_shared=True, attribute=_LOGGER)
         if name == "getcontext" and module in ("decimal", "_decimal") and callable(target):
@@ -432,13 +441,18 @@ class _Scanner:
             self.suspicions.hints = False
 
     def _call_any(self, owner: AbstractValue, call: Call, where: str) -> None:
-        """`getattr(owner, name)(…)`, and nobody knows the name."""
-        before, self.suspicions.hints = self.suspicions.hints, True
+        """`getattr(owner, name)(…)`, and nobody knows the name: watched calls tell, if it is the same in all."""
+        before = self.suspicions.hints
+        self.suspicions.hints = before or not call.callee.from_item
         if is_a(owner.value, WITH_PARTS):
             self.suspicions.write(owner, call, where)
-        elif owner.is_known and ownership.is_own_type(type(owner.value)):
-            methods = {name: each for base in type(owner.value).__mro__ for name, each in vars(base).items()}
+        elif is_a(owner.value, types.ModuleType):
+            self.call(call._replace(callee=subscript(attribute(owner, "__dict__"), UNKNOWN)), where)
+        elif owner.is_known and (ownership.is_own_type(type(owner.value)) or is_a(owner.value, type)):
+            bases = (*getattr(owner.value, "__mro__", ()), *type(owner.value).__mro__)
+            methods = {name: each for base in bases for name, each in vars(base).items()}
             for name, each in methods.items():
+                each = getattr(each, "__func__", each) if is_a(each, (staticmethod, classmethod)) else each
                 if ownership.is_own_function(each) and not name.startswith("__"):
                     self._enter(each, [owner, *call.arguments], call)
         self.suspicions.hints = before
@@ -479,7 +493,7 @@ class _Scanner:
     ) -> AbstractValue:
         place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
         frame = Frame(
-            code, names, free, variables, [], {}, call.is_locked, call.guard, call.is_put_back,
+            code, names, free, variables, [], {}, [], call.is_locked, call.guard, call.is_put_back,
             on_call=lambda inner: self._call_from(frame, inner, place.format(line=inner.line)),
             on_lock=self._use_lock,
             on_store=lambda store: self.suspicions.store(store, place.format(line=store.line), frame),
@@ -489,6 +503,8 @@ class _Scanner:
         self.depth += 1
         try:
             returned = walk(frame)
+            if frame.lost:
+                self._call_held(frame)
             for inner in frame.nested:  # lambdas, comprehensions, inner functions: taken to be called
                 outer = {**free, **frame.variables}
                 known = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name in free}
@@ -509,7 +525,17 @@ class _Scanner:
             except (SyntaxError, ValueError):
                 return self.call(call, where)
             self._walk(code, frame.globals, {}, dict(frame.variables), call)
+        callee = call.callee
+        if callee.value is ABSENT and callee.owner is None and callee.made_by is None and not callee.among:
+            frame.lost.append(call)
         return self.call(call, where)
+
+    def _call_held(self, frame: Frame) -> None:
+        """Something is called that nobody knows: it may be one of the functions in a table that is named here."""
+        for name in frame.code.co_names:
+            table = subscript(shared(name, frame.globals.get(name)), UNKNOWN)
+            if table.among:
+                self._call_from(frame, frame.lost[0]._replace(callee=table), "")
 
     def _use_lock(self, call: Call) -> None:
         assert call.callee.owner is not None
@@ -517,6 +543,8 @@ class _Scanner:
 
     def _compare_identity(self, one: AbstractValue, other: AbstractValue, is_equality: bool) -> None:
         for item, known in ((one, other), (other, one)):
+            if item.is_argument and known.is_shared and not known.is_known and holds_alone(known.root):
+                self.identity = self.identity or f"it asks whether its item is one of {known.name.removesuffix('[…]')}"
             if not (item.is_argument and known.is_known and known.is_shared) or is_a(known.value, SAME_ANYWHERE):
                 continue
             if not is_equality or (is_itself_alone(known.value) and not (item.is_known and is_a(item.value, PLAIN))):
@@ -558,8 +586,10 @@ class _Scanner:
 
 def _derived(arguments: tuple[AbstractValue, ...]) -> AbstractValue:
     owner = arguments[0]
+    if len(arguments) == 1 and is_a(owner.value, types.ModuleType):
+        return attribute(owner, "__dict__")
     if len(arguments) > 1 and arguments[1].is_constant and isinstance(arguments[1].value, str):
         return attribute(owner, arguments[1].value)
     if len(arguments) > 1 and owner.is_shared and owner.is_known:
-        return AbstractValue(name=f"{owner.name}.{_ANY}", owner=owner, attribute=_ANY)
+        return AbstractValue(name=f"{owner.name}.{_ANY}", owner=owner, attribute=_ANY, from_item=arguments[1].from_item)
     return subscript(owner._replace(value=ABSENT), UNKNOWN)._replace(name=owner.name)

@@ -187,11 +187,14 @@ class Watchlist:
         return tuple(found)
 
 
-def suspected(scan: Scan) -> tuple[model.Write, ...]:
+def suspected(scan: Scan, known: Collection[object] = ()) -> tuple[model.Write, ...]:
     """Return what the code alone says that is written.
 
     Excepted are draws from a generator, what is loaded once (it is written under a test of something that is written
     then) and what is written under a test that fails, and of something that calls leave alone.
+
+    Args:
+        known: keys of suspects that are left out.
     """
     written = {suspect.what.removeprefix("the global ").removesuffix("[…]") for suspect in scan.suspects}
 
@@ -204,6 +207,7 @@ def suspected(scan: Scan) -> tuple[model.Write, ...]:
         _write(suspect, None, is_confirmed=False, is_seen=False)
         for suspect in scan.suspects
         if suspect.reach is not Reach.DRAWS
+        and suspect.key not in known
         and (suspect.guard is None or not suspect.settles or may_come(suspect.guard))
     )
 

@@ -49,6 +49,12 @@ class Suspect(Record):
     """The code of a library says so, at a glance: where calls can be watched, they tell whether it is true."""
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others: no object of the user's is compared."""
+        guard = self.guard if self.settles else None
+        return (self.what, self.reach, id(self.root), self.slot, self.is_locked, guard)
+
+    @property
     def settles(self) -> bool:
         """It is written only while something that has nothing to do with the item says so: a lazy load."""
         return self.guard is not None and not self.guard.is_of_item
@@ -72,6 +78,21 @@ class Scan(Record):
     """It looks for its item, or a part of it, where that is found by being the same object, in words."""
     sentinel: str = ""
     """A bare `object()` that it may return: whoever gets it knows it by its identity alone."""
+
+    def joined(self, other: Scan) -> Scan:
+        """What calls of two kinds do together."""
+        known = {suspect.key for suspect in self.suspects}
+        return Scan(
+            (*self.suspects, *(suspect for suspect in other.suspects if suspect.key not in known)),
+            self.sleeps and other.sleeps,
+            self.strangers + other.strangers,
+            self.caches or other.caches,
+            max(self.functions, other.functions),
+            (*self.unscanned, *other.unscanned),
+            self.identity or other.identity,
+            self.looks_for or other.looks_for,
+            self.sentinel or other.sentinel,
+        )
 
     @property
     def by_identity(self) -> tuple[str, ...]:

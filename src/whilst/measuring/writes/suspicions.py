@@ -175,7 +175,10 @@ class Suspicions:
             )
 
     def execute(self, call: Call, where: str) -> None:
-        """`exec(text, names)`: what the text assigns goes into a namespace that others see."""
+        """`exec(text, names)` calls what the text names, and assigns in a namespace that others see."""
+        if not call.arguments or call.arguments[0].from_item or not call.arguments[0].is_known:
+            what = "nobody knows what: it runs text as code"
+            self.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT))
         names = call.arguments[1] if len(call.arguments) > 1 else None
         if names is not None and names.is_shared:
             self.write(names, call, where)

@@ -146,7 +146,8 @@ class Driver:
             self._change_backend(directives.config)
         if self._pool is not None and directives.config == self._config:
             self._pool.shape(directives)
-            self._feed(self._pool, directives)
+            if not self._feed(self._pool, directives):
+                return 0
         if self._leftover and self._pool is None:
             self._perform_leftover()
         elif directives.config != self._config:
@@ -204,7 +205,9 @@ class Driver:
         """Take in what has happened meanwhile and hand out more, without waiting."""
         if self._pool is not None and not self.is_over:
             self._look(self._pool, 0)
-            self._feed(self._pool, self._ask())
+            directives = self._ask()
+            if directives.config == self._config:
+                self._feed(self._pool, directives)
 
     def _ask(self) -> Directives:
         status, pool = self.status, self._pool
@@ -259,8 +262,8 @@ class Driver:
             self._pool.backend.inherit(self.job, items, self.policy.changes_items)
         self.recorder.name_workers(config.backend)
 
-    def _feed(self, pool: WorkerPool, directives: Directives) -> None:
-        """Hand out calls as long as workers take some and the input has some."""
+    def _feed(self, pool: WorkerPool, directives: Directives) -> bool:
+        """Hand out calls as long as workers take some and the input has some. False: the policy wants others."""
         state, sent = pool.state, 0
         while state.is_hungry:
             sent += 1
@@ -277,6 +280,9 @@ class Driver:
             first = self.source.next_id
             job = self.source.job_of_next(self.job)
             items = self.source.take(self._size(pool, directives))
+            if items and not self.policy.admits(items):
+                self.source.put_back(first, items)
+                return False
             if items:
                 pool.submit(job, range(first, first + len(items)), items)
             self._check_input()
@@ -286,6 +292,7 @@ class Driver:
                 self.status.blocked = self._is_far_ahead(directives)
         if self.source.is_exhausted and not state.is_input_over:
             state.is_input_over = True
+        return True
 
     def _size(self, pool: WorkerPool, directives: Directives) -> int:
         """Batches get smaller toward the end, so that all workers end at about the same time."""

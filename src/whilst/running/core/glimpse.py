@@ -19,6 +19,7 @@ _SAME = frozenset([*_ATOMS, type, types.ModuleType, types.FunctionType, types.Bu
 """Types of what nothing changes by being called, or set an attribute of."""
 _MOST_PARTS = 8
 _MOST_ITEMS = 64
+_DEEPEST = 4
 
 
 class Glimpse:
@@ -124,12 +125,12 @@ class CommonParts:
 
 
 def _with_parts(item: object) -> Iterator[object]:
-    """The item, what it holds and what that holds."""
+    """The item, what it holds and what that holds, and so on."""
     held = [item]
-    for depth in range(3):
+    for depth in range(_DEEPEST):
         held = [each for each in held if type(each) not in _SAME][: 4 * _MOST_PARTS]
         yield from held
-        if depth < 2:
+        if depth < _DEEPEST - 1:
             held = [part for each in held for _, part in _parts_of(each)]
 
 

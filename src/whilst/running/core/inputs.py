@@ -8,7 +8,7 @@ handing out work: the calls taken before it come first, as they would in a `for`
 from __future__ import annotations
 
 import sys
-from itertools import islice
+from itertools import chain, islice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,6 +118,14 @@ class Source:
             self._is_over = True
         return taken
 
+    def put_back(self, first: int, items: Sequence[object]) -> None:
+        """The items of the last `take`, the number of the first being `first`, come next: no call of them was begun."""
+        self.next_id = first
+        self._is_over = False
+        if self._items is None:
+            self._iterator = chain(items, self._iterator if self.error is None else _Raising(self.error))
+            self.error = None
+
     def _draw(self, count: int, taken: list[object]) -> bool:
         """Draw up to so many items; True where it ends before, since the next must wait for the calls of these."""
         lifetime = self._lifetime
@@ -171,6 +179,19 @@ class Source:
         self.error, self._is_over = error, True
         if not isinstance(error, Exception):
             raise error
+
+
+class _Raising:
+    """An iterator that raises this, as that of the input did."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[object]:
+        return self
+
+    def __next__(self) -> object:
+        raise self._error
 
 
 def _array_of(items: object) -> Any:

@@ -302,6 +302,11 @@ class JournalSource(Source):
             self.error, self._failure = self._failure, None
         return [item for _, item in taken]
 
+    def put_back(self, first: int, items: Sequence[object]) -> None:
+        """See `Source.put_back`."""
+        self.next_id = first
+        self._ahead.extendleft(reversed(list(enumerate(items, first))))
+
     def pull(self, count: int) -> Iterable[object]:
         """As `Source.pull`, but no further than the next gap."""
         self._pulled = self._take(count)

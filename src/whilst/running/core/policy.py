@@ -116,6 +116,14 @@ class Policy:
         """
         return False
 
+    def admits(self, items: Sequence[object]) -> bool:  # noqa: ARG002 - for those that look
+        """May these items go to the workers that there are? Asked before they do, of all that are taken.
+
+        Returns:
+            False where the next directives ask for another back end, which makes these calls once the others are over.
+        """
+        return True
+
     def changes_items(self, item: object) -> bool:  # noqa: ARG002 - nothing is known of any
         """May a call change an item of this kind, as far as is known?
 

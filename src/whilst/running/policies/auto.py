@@ -198,6 +198,22 @@ class AutoPolicy(Policy):
             self._adopt(replace(self._controller.profile, is_picklable=False, why_not=why), why)
         return bool(why)
 
+    def admits(self, items: Sequence[object]) -> bool:
+        """See `Policy.admits`. What calls with items like the first ones do is known; these may bring other code."""
+        pilot, controller = self._calls.pilot, self._controller
+        if self.job.how == "call" or not pilot.look_into_others(items):
+            return True
+        before = controller.config
+        why = "an item brings code that may write something"
+        if self.job.is_coroutine:
+            if self._keep_coroutines_apart(items):
+                if self._pilot_coroutines is not None:
+                    self._pilot_coroutines.close()
+                self._note(f"{why}; {controller.decision.mode.value} from here on")
+        else:
+            self._adopt(self._evidence.profile(self._left, before), why)
+        return controller.config == before
+
     def changes_items(self, item: object) -> bool:  # noqa: ARG002 - calls were watched
         """See `Policy.changes_items`."""
         return any(write.is_of_item for write in self._calls.pilot.writes)
@@ -271,7 +287,6 @@ class AutoPolicy(Policy):
 
     def _begin_with_coroutines(self) -> None:
         """Coroutine functions wait by their nature: nothing is gained by waiting for a first one alone."""
-        from dataclasses import replace
 
         from whilst.running.policies.concurrency_limit import AdaptiveLimit
 
@@ -279,19 +294,9 @@ class AutoPolicy(Policy):
         self._stage = _Stage.RUN
         items = self._source.peek(_LOOKED_AT)
         pilot.look_into(items[0] if items else None)
-        writes = list(pilot.writes)
-        if items and any(write.is_of_item for write in writes) and pilot.share_what_is_written(items):
-            writes = [replace(write, spoils_threads=write.spoils_threads or write.is_of_item) for write in writes]
-        writes.sort(key=lambda write: not write.spoils_threads)
-        if writes and any(write.spoils_threads and not write.is_random for write in writes):
-            reason = f"it changes {writes[0].what}, which coroutines in flight would race for"
-            if self.job.awaits is None:
-                controller.decision = model.Decision(model.Mode.SEQUENTIAL, "inline", 0, reason=reason)
-                return
-            # One after the other, and still on the caller's loop.
-            controller.decision = model.Decision(model.Mode.SEQUENTIAL, "eventloop", 1, reason=reason)
-            controller.limit = AdaptiveLimit(0.0, 1, 1, is_fixed=True)
-            controller.config = BackendConfig("eventloop", slots=1)
+        if items:
+            pilot.look_into_others(items)
+        if self._keep_coroutines_apart(items):
             return
         most = self._options.workers or 10_000
         count = most if self._left is None else min(self._left, most)
@@ -306,6 +311,30 @@ class AutoPolicy(Policy):
         controller.limit = AdaptiveLimit(0.0, max(1, start), max(1, most), is_fixed=is_free)
         controller.config = BackendConfig("eventloop", slots=max(1, count))
         controller.decide_when_asked(_in_flight)
+
+    def _keep_coroutines_apart(self, items: Sequence[object] | None) -> bool:
+        """Make one after the other where they write what they would race for; return whether they do."""
+        from dataclasses import replace
+
+        from whilst.running.policies.concurrency_limit import AdaptiveLimit
+
+        pilot, controller = self._calls.pilot, self._controller
+        writes = list(pilot.writes)
+        if items and any(write.is_of_item for write in writes) and pilot.share_what_is_written(items):
+            writes = [replace(write, spoils_threads=write.spoils_threads or write.is_of_item) for write in writes]
+        writes.sort(key=lambda write: not write.spoils_threads)
+        if writes and any(write.spoils_threads and not write.is_random for write in writes):
+            reason = f"it changes {writes[0].what}, which coroutines in flight would race for"
+            if self.job.awaits is None:
+                controller.decision = model.Decision(model.Mode.SEQUENTIAL, "inline", 0, reason=reason)
+                controller.config, controller.limit = INLINE, None
+                return True
+            # One after the other, and still on the caller's loop.
+            controller.decision = model.Decision(model.Mode.SEQUENTIAL, "eventloop", 1, reason=reason)
+            controller.limit = AdaptiveLimit(0.0, 1, 1, is_fixed=True)
+            controller.config = BackendConfig("eventloop", slots=1)
+            return True
+        return False
 
     def _begin_with_tasks(self) -> None:
         """gather: tasks of different kinds, few of them, each made once. Waiting is overlapped, work shares a core."""

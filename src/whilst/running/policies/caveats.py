@@ -12,15 +12,17 @@ from whilst.running.backends import traits_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
+    from whilst.measuring.writes.item_code import ItemCode
     from whilst.measuring.writes.suspects import Scan
     from whilst.running.core.glimpse import CommonParts, Glimpse
     from whilst.running.core.inputs import Source
     from whilst.running.jobs import Job
 
 _MOST = 3
+_PLAIN = frozenset([int, float, str, bytes, bool, type(None)])
 _CHANGEABLE = (list, dict, set, bytearray)
 
 
@@ -32,12 +34,26 @@ class Caveats:
         source.is_glimpsed = True
         self._glimpse: Glimpse | None = None
         self._common: CommonParts | None = None
+        self._item_code: ItemCode | None = None
+        self._kinds: list[Glimpse] = []
+        """Of items that brought code which none before them did."""
         self._why_clean = why_clean
         """What kept workers from being forks of the program; "" where they are, or are no processes."""
         self._how = job.how
         self._traits = traits_of(backend)
         self._fn = job.fn
         self._has_seed = job.seed is not None
+
+    def meet(self, items: Sequence[object]) -> None:
+        """These items are about to be sent: keep a glimpse of those that bring code of their own."""
+        if _PLAIN.issuperset(map(type, items)):
+            return
+        from whilst.measuring.writes.item_code import ItemCode
+        from whilst.running.core.glimpse import Glimpse
+
+        if self._item_code is None:
+            self._item_code = ItemCode()
+        self._kinds += [Glimpse(item) for item in self._item_code.new_among(items)]
 
     def without_function(self) -> Callable[[], tuple[str, ...]]:
         """Return what gives the same sentences, and keeps nothing alive but a function that encloses nothing."""
@@ -73,6 +89,8 @@ class Caveats:
             glimpse, common = (self._glimpse, self._common) if source is None else (source.glimpse, source.common)
             sample = None if glimpse is None else glimpse.sample()
             found = scan(fn, sample, how=self._how)
+            for kind in self._kinds:
+                found = found.joined(scan(fn, kind.sample(), how=self._how))
             writes = suspected(found)
             is_common = common is not None and _is_changed(common, sample, found)
         except Exception:  # a user's object may refuse to be looked at: then nothing is known of it

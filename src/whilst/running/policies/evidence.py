@@ -151,6 +151,8 @@ class EvidenceCollector:
             pilot.note_input(self._source.why_one_by_one)
         pilot.rest = self._source.peek(_LOOKED_AT)
         pilot.note_locks_of_items()
+        if pilot.rest:
+            pilot.look_into_others(pilot.rest)
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and _may_need_processes(profile, left):
             from whilst.measuring.inheriting import is_only_memory

@@ -12,7 +12,7 @@ from whilst.running.core.policy import INLINE, Directives, Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Final
 
     from whilst.model import Decision
@@ -218,6 +218,12 @@ class FixedPolicy(Policy):
         wanted = wanted if self._most is None else min(wanted, self._most)
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
         self._least = max(min(int(self._least_ns / max(call_ns, 1.0)), self._batch), 1)
+
+    def admits(self, items: Sequence[object]) -> bool:
+        """See `Policy.admits`: all may go, and what they bring is looked into once somebody asks."""
+        if self._caveats is not None:
+            self._caveats.meet(items)
+        return True
 
     def changes_items(self, item: object) -> bool:
         """See `Policy.changes_items`."""

@@ -135,6 +135,11 @@ class AsyncInput(Source):
             self._want()
         return taken
 
+    def put_back(self, first: int, items: Sequence[object]) -> None:
+        self.next_id = first
+        self._queue.extendleft(reversed(items))
+        self._is_over, self.error = False, None  # who takes them again meets the end, or the failure, again
+
     def pull(self, count: int) -> Iterable[object]:
         taken = self.take(count)
         self.next_id -= len(taken)
