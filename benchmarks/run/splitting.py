@@ -41,7 +41,7 @@ else:
     HAS_DASK = True
 
 
-def work(x: int) -> int:
+def work(x: Any) -> Any:
     total = 0
     for each in range(60):
         total += each * x
@@ -62,7 +62,7 @@ def count_part(part: Any) -> Counter[str]:
 
 
 def blur(rows: Any) -> Any:
-    for _ in range(12):
+    for _ in range(36):
         rows = (rows + np.roll(rows, 1, axis=1) + np.roll(rows, -1, axis=1)) / 3
     return rows
 
@@ -84,7 +84,7 @@ def merge(left: list[float], right: list[float]) -> list[float]:
 
 
 def is_short(items: list[float]) -> bool:
-    return len(items) < 20_000
+    return len(items) < 80_000
 
 
 def fibonacci(n: int) -> int:
@@ -96,7 +96,7 @@ def two_before(n: int) -> tuple[int, int]:
 
 
 def is_low(n: int) -> bool:
-    return n < 18
+    return n < 22
 
 
 def by_hand(fn: Callable[[Any], Any], parts: list[Any], join: Callable[[list[Any]], Any]) -> Any:
@@ -111,14 +111,14 @@ def by_dask_bag(fn: Callable[[Any], Any], parts: list[Any], join: Callable[[list
 
 def tasks(folder: Path) -> dict[str, dict[str, Way]]:
     """By task: "undivided", and the other ways, each a function without arguments that gives the result."""
-    numbers = range(400_000)
+    numbers = range(800_000)
     draws = random.Random(1)
     words = ["".join(draws.choices("abcdefgh", k=4)) for _ in range(3000)]
     path = folder / "words.txt"
-    path.write_text("".join(" ".join(draws.choices(words, k=10)) + "\n" for _ in range(300_000)))
+    path.write_text("".join(" ".join(draws.choices(words, k=10)) + "\n" for _ in range(800_000)))
     array = np.random.default_rng(1).random((4096, 1024))
     square = array[:1024]
-    unsorted = [draws.random() for _ in range(1_000_000)]
+    unsorted = [draws.random() for _ in range(4_000_000)]
     keywords: Any = {"mode": "parallel", "workers": WORKERS}
 
     def total(**more: Any) -> int:
@@ -147,7 +147,12 @@ def tasks(folder: Path) -> dict[str, dict[str, Way]]:
 
     rows = functools.partial(times_itself, square.T)
     found: dict[str, dict[str, Way]] = {
-        "sum": {"undivided": lambda: sum_of(numbers), "whilst": total, **in_pieces(sum_of, numbers, sum)},
+        "sum": {
+            "undivided": lambda: sum_of(numbers),
+            "numpy": lambda: int(work(np.arange(len(numbers))).sum()),
+            "whilst": total,
+            **in_pieces(sum_of, numbers, sum),
+        },
         "word count": {
             "undivided": undivided_words,
             "whilst": count,
@@ -175,8 +180,8 @@ def tasks(folder: Path) -> dict[str, dict[str, Way]]:
             **in_pieces(sorted, unsorted, lambda parts: sorted(itertools.chain(*parts))),
         },
         "tree recursion": {
-            "undivided": lambda: fibonacci(30),
-            "whilst": functools.partial(divide, fibonacci, 30, two_before, operator.add, is_low),
+            "undivided": lambda: fibonacci(34),
+            "whilst": functools.partial(divide, fibonacci, 34, two_before, operator.add, is_low),
         },
     }
     if HAS_DASK:

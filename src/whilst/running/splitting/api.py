@@ -136,7 +136,7 @@ def split(
         join: makes one result of the list of those of the parts; None: arrays and frames along their first axis, lists,
             tuples and texts one after the other.
         parts: how many at most; None: 64.
-        check: hold, before the work, samples undivided against the same in parts. It costs some 40 ms of a core, or,
+        check: hold, before the work, samples undivided against the same in parts. It costs some 20 ms of a core, or,
             where rows take long, about 15 rows in a thousand (of fewer than a thousand, four).
         report: is called with a `SplitReport` at the end: decision, timeline, verdict.
         keywords: those of `whilst.map`; a call is a part.

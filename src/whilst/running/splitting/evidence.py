@@ -283,7 +283,7 @@ class Evidence:
         """On what partial results combine to, and on elements by themselves: as long as that costs little."""
         if self._triple_s > _LEAST_S / 4:
             self._some.clear()  # they are large: what single elements give must do
-        if self._proof() or not self._may_take(-_LEAST_S):
+        if self._proof() or not (self._seen == 3 or self._may_take(-_LEAST_S)):
             return
         began_s, until = thread_time(), _Budget(self._began_s)
         pool = list(self._some)
@@ -384,8 +384,9 @@ class _Budget:
 
     def __init__(self, began_s: float) -> None:
         now_s = perf_counter()
-        self._until_cpu_s = thread_time() + max(_LEAST_S, _SHARE / 3 * (now_s - began_s))
-        self._until_s = now_s + 30 * _LEAST_S + _SHARE / 3 * (now_s - began_s)
+        # The last piece is as long as all before it.
+        self._until_cpu_s = thread_time() + max(_LEAST_S, _SHARE / 3 * (now_s - began_s)) / 2
+        self._until_s = now_s + 15 * _LEAST_S + _SHARE / 6 * (now_s - began_s)
 
     def is_spent(self) -> bool:
         return thread_time() > self._until_cpu_s or perf_counter() > self._until_s

@@ -15,6 +15,8 @@ from whilst.running.splitting.files import FilePart
 NOTHING = object()
 """Stands for an initial value where there is none."""
 _AT_ONCE = 4096
+_KIND_OF_ALL: dict[type, type] = {range: int, str: str, bytes: int, bytearray: int}
+"""All elements of these are of one type, so that nobody need look."""
 
 
 class Partial(Record):
@@ -50,6 +52,9 @@ def continue_fold(
 ) -> tuple[Any, frozenset[type]]:
     """Go on from `value` (NOTHING: from the first element) with a part; return where that ends, and the types."""
     kinds: set[type] = set()
+    if sees_types and of is None and type(part) in _KIND_OF_ALL:
+        kinds.add(_KIND_OF_ALL[type(part)])
+        sees_types = False
     before = 0
     # The loops are C's: between two elements there is nothing but the user's functions.
     for block in _blocks(part, sees_types):
@@ -57,10 +62,11 @@ def continue_fold(
         values = items if of is None else map(of, items)
         try:
             if sees_types:
-                known = list(values)
-                _require_all_used(items)
+                known = block if of is None else list(values)
+                if of is not None:
+                    _require_all_used(items)
+                    values = items = iter(known)
                 kinds.update(map(type, known))
-                values = items = iter(known)
             if value is NOTHING:
                 value = next(values)
             value = reduce(step, values, value)

@@ -186,6 +186,8 @@ def copied(value: Any) -> Any:
 
 def holds_floats(value: Any, depth: int = 3) -> bool:
     """Whether there are floats in it, as far as a look at its first parts tells."""
+    if type(value) in _ATOMS:
+        return False
     if isinstance(value, float | complex):
         return True
     dtype = getattr(value, "dtype", None)
@@ -194,9 +196,9 @@ def holds_floats(value: Any, depth: int = 3) -> bool:
     if not depth:
         return False
     if isinstance(value, dict):
-        value = list(value.values())
+        value = value.values()
     elif hasattr(value, "dtypes") and hasattr(value, "columns"):
         return any(getattr(each, "kind", "f" if "Float" in str(each) else "") == "f" for each in value.dtypes)
     elif not isinstance(value, list | tuple | set | frozenset):
-        value = list(getattr(value, "__dict__", {}).values())
+        value = getattr(value, "__dict__", {}).values()
     return any(holds_floats(each, depth - 1) for _, each in zip(range(_LOOKED_AT), value, strict=False))

@@ -25,7 +25,7 @@ from whilst.running.splitting.verdict import SplitAnswer, SplitVerdict
 _FIRST_SHARE: Final = 1000
 """A sample has at first this part of all rows; two rows at least."""
 _GROWTH: Final = 4
-_LEAST_S: Final = 0.01
+_LEAST_S: Final = 0.005
 """It grows until so much time of a core was spent, or so much of what all of it may take:"""
 _SHARE: Final = 0.001
 _MANY: Final = 1000
