@@ -1,5 +1,5 @@
-"""Asks one mirror after the other, and stops at the first that has it."""
-# EXPECT change concurrent
+"""Asks one mirror after the other, and stops at the first that has it: no other may be asked."""
+# EXPECT leave
 
 import time
 

@@ -274,3 +274,35 @@ def test_nothing_is_left_behind(folder: Path, tmp_path_factory: pytest.TempPathF
         advise(folder, "print(1)")
     assert list(scratch.iterdir()) == []
     assert dict(os.environ) == before
+
+
+def test_items_that_are_left_out_and_a_buffer_that_each_call_fills(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(monkeypatch, changed_s=0.2)
+    advice = advise(
+        folder,
+        """
+        import time
+
+        buffer = [0] * 4
+
+        def checksum(number):
+            for k in range(4):
+                buffer[k] = number * k
+            time.sleep(0.01)
+            return sum(buffer)
+
+        total = 0
+        for number in range(40):
+            if number % 2:
+                continue
+            found = checksum(number)
+            total += found
+        print(total)
+        """,
+    )
+    (loop,) = advice.loops
+    assert (loop.kind, loop.mode, loop.is_proved, loop.no_processes) == ("reduction", "parallel", True, "")
+    assert loop.no_threads == "buffer is shared by all calls, and changed in line 7"
+    assert "+for found in whilst.imap(checksum, [number for number in range(40) if not (number % 2)]," in advice.diff

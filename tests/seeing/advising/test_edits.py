@@ -191,3 +191,36 @@ def test_what_a_script_says_on_stderr_is_held_against_the_change() -> None:
     one = outcome(b"script.py:3: UserWarning: careful\n  warn()\na\nb\n")
     assert one.difference(outcome(b"script.py:14: UserWarning: careful\n  warn()\na\nb\n")) == ""
     assert "line 3 of stderr" in one.difference(outcome(b"script.py:3: UserWarning: careful\n  warn()\nb\na\n"))
+
+
+def test_items_that_are_left_out_are_left_out_beforehand() -> None:
+    code = """
+        for name in names:
+            # only texts
+            if not name.endswith(".txt"):
+                continue
+            if name in skipped:
+                continue
+            # its size
+            text = read(name)
+            total += len(text)
+    """
+    assert lines_of(code) == [
+        'for text in whilst.imap(read, [name for name in names if name.endswith(".txt") if name not in skipped], '
+        'mode="concurrent", workers=8):',
+        "    total += len(text)",
+    ]
+    code = """
+        for i, row in enumerate(rows):
+            if len(row) < 3:
+                continue
+            found[i] = work(row)
+    """
+    assert lines_of(code) == [
+        "items = [(i, row) for i, row in enumerate(rows) if not (len(row) < 3)]",
+        "def work_on_item(item):",
+        "    i, row = item",
+        "    return work(row)",
+        'for (i, row), result in zip(items, whilst.imap(work_on_item, items, mode="concurrent", workers=8)):',
+        "    found[i] = result",
+    ]

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from whilst.seeing.advising.loops import loops_of
+from whilst.seeing.advising.scratch import scratch_of
 from whilst.seeing.advising.splitting import Split, Whole, split
 from whilst.seeing.advising.uses import Program
 
@@ -225,3 +226,66 @@ def test_a_file_of_the_item_is_opened_in_the_stage() -> None:
 
 def test_a_comprehension_that_binds_a_name_for_others_is_carried() -> None:
     assert found("[total := f(total, x) for x in xs]").kind == "carried"
+
+
+@pytest.mark.parametrize("test", ["not x", "x.lower() in known", "len(x) > 3 and x != last_one", "i % 2"])
+def test_items_may_be_left_out_by_what_stays_as_it_is(test: str) -> None:
+    outcome = found(f"for i, x in xs:\n    if {test}:\n        continue\n    y = f(x)\n    out.append(y)")
+    assert isinstance(outcome, Split), outcome
+    assert [ast.unparse(each.test) for each in outcome.guards] == [test]
+    assert [ast.unparse(each) for each in outcome.stage] == ["y = f(x)"]
+
+
+@pytest.mark.parametrize(
+    ("test", "after"),
+    [
+        ("x in seen", "seen.add(x)"),
+        ("y == x", "pass"),
+        ("x.exists()", "pass"),
+        ("exists(x)", "pass"),
+        ("total > 9", "total += y"),
+        ("out", "pass"),
+        ("(z := x)", "pass"),
+        ("not print(x)", "pass"),
+        ("cache.full", "cache.full = y"),
+    ],
+)
+def test_what_the_loop_or_anybody_changes_leaves_out_no_item_beforehand(test: str, after: str) -> None:
+    outcome = found(f"for x in xs:\n    if {test}:\n        continue\n    y = f(x)\n    out.append(y)\n    {after}")
+    assert isinstance(outcome, Whole) or not outcome.guards
+
+
+def test_the_last_item_is_the_same_where_it_is_read_later() -> None:
+    outcome = found("for x in xs:\n    if not x:\n        continue\n    y = f(x)\n    out.append(y)\nprint(x)")
+    assert isinstance(outcome, Whole)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for k in range(9):\n        b[k] = x + k\n    return sum(b)",
+        "b.clear()\n    b.append(x)\n    return b[0]",
+        "b[:] = [x] * 9\n    b[0] += 1\n    return sum(b)",
+        "y = x\n    global b\n    b = [y]\n    return b",
+    ],
+)
+def test_what_each_call_overwrites_first_is_scratch(body: str) -> None:
+    assert scratch_of(ast.parse(f"b = [0] * 9\ndef f(x):\n    {body}\nfor x in xs:\n    out.append(f(x))"), ["b"])
+
+
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        ("b[0] += x\n    return b[0]", ""),
+        ("b.append(x)\n    return len(b)", ""),
+        ("y = b[0]\n    b[0] = x\n    return y", ""),
+        ("if x:\n        b[0] = x\n    return b[0]", ""),
+        ("b[b[1]] = x\n    return b[0]", ""),
+        ("for k in b:\n        b[0] = k\n    return b[0]", ""),
+        ("b[0] = x\n    return b[0]", "print(b)"),
+        ("b[0] = x\n    return b[0]", "def g():\n    return b"),
+        ("b[0] = x\n    return b[0]", "b = []"),
+    ],
+)
+def test_what_is_read_first_or_by_others_is_not(body: str, after: str) -> None:
+    assert not scratch_of(ast.parse(f"b = [0] * 9\ndef f(x):\n    {body}\n{after}"), ["b"])

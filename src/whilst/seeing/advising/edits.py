@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from whilst.errors import WhilstError
 from whilst.seeing.advising import agent
+from whilst.seeing.advising.guards import condition
 from whilst.seeing.advising.loops import POOLS, Loop, pools_of, source_lines
 from whilst.seeing.advising.splitting import Split, submitted
 
@@ -212,12 +213,18 @@ def _statement(
     items = text.of(node.iter)
     if isinstance(node.iter, ast.Tuple) and not items.startswith("("):
         items = f"({items})"
-    if split.keeps_target and not (asked.repeats and _is_simple(node.iter)):
+    if split.guards:
+        each = f"({target})" if isinstance(node.target, ast.Tuple) and not target.startswith("(") else target
+        tests = "".join(f" if {condition(guard.test, text.of)}" for guard in split.guards)
+        listed = f"[{each} for {target} in {_drawn(items, asked)}{tests}]"
+    else:
+        listed = f"{asked.items_call}{items})"
+    if split.keeps_target and (split.guards or not (asked.repeats and _is_simple(node.iter))):
         name = _new_name("items", names)
-        lead.insert(0, f"{indent}{name} = {asked.items_call}{items}){newline}")
+        lead.insert(0, f"{indent}{name} = {listed}{newline}")
         items = name
-    elif asked.items_call != "list(":
-        items = f"{asked.items_call}{items})"
+    elif split.guards or asked.items_call != "list(":
+        items = listed
     calls = f"{asked.call}{fn}, {items}{asked.options})"
     made = ", ".join(given) or _new_name("_", set())
     if split.keeps_target:
@@ -234,6 +241,10 @@ def _statement(
             raise UnwritableError("two of its statements stand on one line")
         stage_start = text.line_start(header_end + 1)
         edits.append((stage_start, text.line_start(last + 1), "" if split.rest else f"{inner}pass{newline}"))
+    else:
+        edits += [
+            (text.line_start(each.lineno), text.line_start((each.end_lineno or 0) + 1), "") for each in split.guards
+        ]
     edits += [(text.start(each), text.end(each), pulled[id(each)]) for each in split.pulled]
     return edits
 
@@ -272,7 +283,9 @@ def _stage_lines(
     if split.stage:
         header_end = node.iter.end_lineno or node.lineno
         last = split.stage[-1].end_lineno or 0
-        kept = [line.decode() for line in text.lines[header_end:last]]
+        left_out = {line for each in split.guards for line in range(each.lineno, (each.end_lineno or 0) + 1)}
+        numbers = [number for number in range(header_end + 1, last + 1) if number not in left_out]
+        kept = [text.lines[number - 1].decode() for number in numbers]
         if kept and not kept[-1].endswith(("\n", "\r")):
             kept[-1] += newline
         lines += kept

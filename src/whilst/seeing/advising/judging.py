@@ -78,11 +78,11 @@ def safety_of(split: Split, probe: Mapping[str, Any], profile: Profile | None) -
             said = f"its calls draw from {write.what}, in the order in which they are made"
         if write.spoils_threads:
             threads = threads or said
-        if write.spoils_processes:
+        if write.spoils_processes and re.split(r"\W", write.what)[0] not in split.scratch:
             processes = processes or said
     if split.shared_write:
         # The text says that calls write there. Under a lock that is no race; whose copy it is matters in any case.
-        processes = split.shared_write
+        processes = processes if split.scratch else split.shared_write
         threads = threads and split.shared_write
         if not threads and not profile.writes:
             return Safety(split.shared_write, split.shared_write, is_known=False)
@@ -136,7 +136,8 @@ def choose(
     if course_s < _LEAST_COURSE_S:
         return [], f"each time it takes {1e3 * course_s:.3g} ms: starting workers would take longer"
     # What the pilot measured has the pilot's own share in it; the plain calls tell how long one is.
-    scaled = _scaled(profile, total_s / calls)
+    # What calls write was judged already, and a forecast would rule out what is allowed.
+    scaled = _scaled(replace(profile, writes=()), total_s / calls)
     longest_s = min(float(probe["longest_s"]), course_s)
     found: dict[Mode, list[Choice]] = {}
     allowed = {Mode.CONCURRENT: not safety.threads, Mode.PARALLEL: not safety.processes}

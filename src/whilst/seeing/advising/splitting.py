@@ -14,7 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from whilst.seeing.advising.guards import guards_of
 from whilst.seeing.advising.loops import DRAINS, FunctionNode, Loop, pools_of
+from whilst.seeing.advising.scratch import scratch_of
 from whilst.seeing.advising.uses import QUIET, Program, Uses, is_builtin, own_names, place_of, uses_of
 
 _HEAVY_BUILTINS: Final = frozenset({"sum", "sorted", "map", "filter", "any", "all", "pow", "min", "max"})
@@ -32,6 +34,7 @@ class Split:
         keeps_target: the rest, or what comes after the loop, reads the loop's own variables.
         changes_made, changes_target: the rest may change what the stage gave, or the item.
         shared_write: what own functions of the stage change that outlives the call, and where ("" for nothing seen).
+        guards: statements at the head of the body that leave items out.
         kind: "independent", "reduction" or "pipeline", with `carried`, what the rest carries on, in words.
     """
 
@@ -49,6 +52,9 @@ class Split:
     reads: frozenset[str] = frozenset()
     """All places that the stage and the functions it calls read, by their text."""
     notes: tuple[str, ...] = ()
+    guards: tuple[ast.If, ...] = ()
+    scratch: frozenset[str] = frozenset()
+    """Of what `shared_write` is about, if all of it is overwritten by each call before it is read."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +150,14 @@ def _is_drained(loop: Loop) -> bool:
 
 
 def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Whole:
-    body = node.body
-    whole = uses_of(body, program.modules)
+    whole = uses_of(node.body, program.modules)
     targets = _targets_of(loop)
     stored = set(whole.stores) | targets
+    outside = _read_outside(loop, program)
+    guards: tuple[ast.If, ...] = ()
+    if not targets & ({*whole.stores} | outside):
+        guards = guards_of(node.body, {*whole.stores, *whole.changes, *whole.passed} - targets, program)
+    body = node.body[len(guards) :]
     if leaving := _leaves(body):
         return Whole(
             loop, "unknown", f"it may stop early (line {leaving}): items after that would be worked on in vain"
@@ -174,7 +184,6 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
     own = uses_of([*stage, *pulled], program.modules)
     reached = program.reached(own)
     left = _without(rest, pulled, program)
-    outside = _read_outside(loop, program)
     if stage and not pulled and (whole_value := _value_of(rest, stored - made, program)) is not None:
         less = _without(rest, [whole_value], program)
         kept = {name for name in made - targets if name in less.loads or name in outside}
@@ -212,6 +221,8 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
         carried=carried,
         reads=frozenset({*own.loads, *reached.loads}),
         notes=notes,
+        guards=guards,
+        scratch=scratch_of(program.tree, _shared_writes(program, own)),
     )
 
 
@@ -500,8 +511,12 @@ def _conflict(own: Uses, reached: Uses, left: Uses, left_reached: Uses, made: se
 
 def _shared_write(program: Program, own: Uses) -> str:
     """A variable of the script that functions of the stage change, and where."""
-    changes = {place: line for place, line in program.reached(own).changes.items() if not place.startswith(".")}
+    changes = _shared_writes(program, own)
     return _first("{} is shared by all calls, and changed in line {}", changes) if changes else ""
+
+
+def _shared_writes(program: Program, own: Uses) -> dict[str, int]:
+    return {place: line for place, line in program.reached(own).changes.items() if not place.startswith(".")}
 
 
 def _first(text: str, places: dict[str, int]) -> str:
