@@ -152,5 +152,5 @@ def test_progress_is_written_over_and_cleared(monkeypatch: pytest.MonkeyPatch) -
     with StatusLine() as line:
         line(_meter_text(Progress(1200, 0.5, 0.25, "every interleaving")))
     _, shown, cleared = terminal.getvalue().split("\r")
-    assert "1,200 executions, 2,400 a second, about 25% of the tree" in shown
+    assert "1,200 executions, 2,400 a second, about 25 % of the tree" in shown
     assert cleared == "\x1b[K"

@@ -327,6 +327,6 @@ def test_a_comparison_says_first_that_the_machine_was_busy_and_whether_the_forec
     ]
     answers = Comparison("function", "f", tuple(rows), disturbed=_disturbed(rows)).answers()
     assert answers[0][0] == CAREFUL
-    assert "for 33% of the sequential run there was no core" in answers[0][1]
+    assert "for 33 % of the sequential run there was no core" in answers[0][1]
     assert dict(answers)["Was it as foretold?"] == "No: parallel took 4 times what was foretold. The table has each."
     assert _disturbed(rows[1:]) == ""

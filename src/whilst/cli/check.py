@@ -145,5 +145,5 @@ def _replayed(token: str, question: Question | None) -> Verdict:
 def _meter_text(progress: Progress) -> str:
     """Executions, rate, share of the tree."""
     rate = progress.executions / progress.elapsed_s if progress.elapsed_s else 0.0
-    share = f", about {progress.explored_share:.0%} of the tree" if progress.explored_share is not None else ""
+    share = f", about {100 * progress.explored_share:.0f} % of the tree" if progress.explored_share is not None else ""
     return f"{progress.executions:,} executions, {rate:,.0f} a second{share} ({progress.strategy})"

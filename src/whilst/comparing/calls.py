@@ -84,7 +84,8 @@ def _disturbed(rows: Sequence[Row]) -> str:
     if kept_ns <= _MUCH * alone.makespan_ns:
         return ""
     share = kept_ns / alone.makespan_ns
-    return f"The machine is busy with something else: for {share:.0%} of the sequential run there was no core for it."
+    busy = f"for {100 * share:.0f} % of the sequential run there was no core for it"
+    return f"The machine is busy with something else: {busy}."
 
 
 class _Ticker:
@@ -173,7 +174,7 @@ def _remarks(runs: dict[Mode, tuple[Run, Usage]], profile: Profile | None) -> li
         share = profile.wait_s / profile.wall_s if profile.wall_s else 0.0
         said.append(
             f"One call, measured in the sequential run: {_length(profile.work_s)} of work and "
-            f"{_length(profile.wait_s)} of waiting ({share:.0%} waiting)."
+            f"{_length(profile.wait_s)} of waiting ({100 * share:.0f} % waiting)."
         )
         rest = profile.wall_s * profile.calls - (profile.first_call_s or 0.0)
         if profile.calls > 2 and (profile.first_call_s or 0.0) > _SLOW_START * rest / (profile.calls - 1):

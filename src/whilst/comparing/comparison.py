@@ -174,7 +174,7 @@ class Comparison(Drawable):
         if ratios:
             name, worst = max(ratios, key=lambda each: abs(math.log(each[1])))
             off = abs(worst - 1)
-            told = f"Within {off:.0%} in every mode (most in {name})."
+            told = f"Within {100 * off:.0f} % in every mode (most in {name})."
             if off > _FAR:
                 told = f"No: {name} took {worst:.2g} times what was foretold. The table has each."
             said.append(("Was it as foretold?", told))

@@ -83,7 +83,7 @@ class Plan(Drawable):
         """See `whilst.model.report.Answering`."""
         line = self.timeline
         at_once = f"{line.concurrency:.2f} tasks are in progress on average, {line.parallelism:.2f} of them worked on"
-        shorter = "No" if self.is_optimal else f"Perhaps, by {max(self.gap, 0.0001):.2%} at most"
+        shorter = "No" if self.is_optimal else f"Perhaps, by {100 * max(self.gap, 0.0001):.2f} % at most"
         proof, *drawn = _notes(self)
         found = [("How long does it take?", f"{_length(self)}, {self.mode}. {at_once}."),
                  ("Can it be shorter?", f"{shorter}. {proof}")]  # fmt: skip
@@ -147,7 +147,9 @@ class Plans(Drawable):
         if not self.plans:
             return ()
         lengths = ", ".join(f"{plan.mode} {_length(plan)}" for plan in self.plans)
-        open_ = [f"{plan.mode} by {max(plan.gap, 0.0001):.2%} at most" for plan in self.plans if not plan.is_optimal]
+        open_ = [
+            f"{plan.mode} by {100 * max(plan.gap, 0.0001):.2f} % at most" for plan in self.plans if not plan.is_optimal
+        ]
         shorter = f"Perhaps: {', '.join(open_)}." if open_ else "No: each of these is proved to be the shortest."
         return [("How long does it take?", f"{lengths}."), ("Can it be shorter?", shorter)]
 
@@ -180,7 +182,7 @@ def _row(plan: Plan) -> list[str]:
         f"{plan.makespan_s / plan.timeline.unit_s:,.6g}",
         f"{plan.bound_s / plan.timeline.unit_s:,.6g}",
         # Rounding must not make a plan look proved that is not.
-        "0 %" if not plan.gap else f"{max(plan.gap, 0.0001):.2%}".replace("%", " %"),
+        "0 %" if not plan.gap else f"{100 * max(plan.gap, 0.0001):.2f} %",
         f"{plan.timeline.concurrency:.2f}",
         f"{plan.timeline.parallelism:.2f}",
         "yes" if plan.is_optimal else "not proved",

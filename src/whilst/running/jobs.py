@@ -193,7 +193,9 @@ class WorkerDied(Record):
         remedy = "Pass retries=1 to make such calls again, if they may be made twice; errors='return'"
         if retried:
             remedy = f"It was begun {retried + 1} times, and each time the worker died. Pass errors='return'"
-        return WorkerDiedError(f"Worker {self.worker} died{how} {what}{why}.{tail} {remedy} to get the other results.")
+        return WorkerDiedError(
+            f"Worker {self.worker + 1} died{how} {what}{why}.{tail} {remedy} to get the other results."
+        )
 
 
 class WorkerStopped(Record):

@@ -56,7 +56,7 @@ def test_a_quicker_python_pays_for_that() -> None:
         ),
         (
             move(row("loop", 1.0), row("thread pool", 0.78), waiting=0.97),
-            "a call waits for 97% of its time, and waits overlap with a GIL, too",
+            "a call waits for 97 % of its time, and waits overlap with a GIL, too",
         ),
         (
             move(row("loop", 1.0), row("thread pool", 0.4), writes=(Write("the global COUNT", "shop.py:3"),)),

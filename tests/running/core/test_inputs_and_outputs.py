@@ -114,8 +114,8 @@ def test_a_recorder_draws_work_waiting_and_both() -> None:
     for span in line:
         kinds[span.executor, span.task].append((span.kind, span.start_ns, span.end_ns))
     assert kinds == {
-        ("thread 0", "call 0"): [(Kind.WORK, 0, 100)],
-        ("thread 1", "call 1"): [(Kind.WAIT, 0, 100)],
+        ("thread 1", "call 0"): [(Kind.WORK, 0, 100)],
+        ("thread 2", "call 1"): [(Kind.WAIT, 0, 100)],
         ("caller", "call 2"): [(Kind.WORK, 100, 140), (Kind.WAIT, 140, 200)],
     }
 

@@ -394,7 +394,7 @@ def _guarantee(report: SearchReport | None, answer: Answer) -> str:
             number = report.preemptions or 0
             return f"every interleaving with at most {number} preemption{'s' if number != 1 else ''}"
         case Guarantee.SAMPLED:
-            odds = f", odds of a miss at most {1 - report.odds:.0%}" if report.odds else ""
+            odds = f", odds of a miss at most {100 * (1 - report.odds):.0f} %" if report.odds else ""
             return f"a sample of the interleavings{odds}"
         case Guarantee.STOPPED:
             return "as far as the first counterexample" if answer.is_fault else "stopped early"

@@ -168,7 +168,7 @@ class Move(Drawable):
         if self.culprits:
             return f"{' and '.join(self.culprits)} turns the GIL on there, so that threads take turns as here"
         if self.waiting is not None and self.waiting > _MOSTLY:
-            return f"a call waits for {self.waiting:.0%} of its time, and waits overlap with a GIL, too"
+            return f"a call waits for {100 * self.waiting:.0f} % of its time, and waits overlap with a GIL, too"
         loop = self._loop_ratio
         if loop is not None and loop > LEAST_GAIN:
             return f"one call after the other takes {loop:.2f} times as long there"

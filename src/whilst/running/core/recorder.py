@@ -81,8 +81,10 @@ class Recorder:
 
         builder = TimelineBuilder()
         free_ns: dict[str, int] = {}
+        names = self._executors()
+        builder.declare(executors=names.values())
         for row in self._rows:
-            executor = self._executor(row.executor)
+            executor = names[row.executor]
             share = self._work_share(row)
             if row.starts_ns is None or row.ends_ns is None:
                 if row.ids:
@@ -93,11 +95,16 @@ class Recorder:
                 self._draw(builder, free_ns, executor, number, start, end, share, "")
         return builder.build(name=name, origin_ns=self.start_ns)
 
-    def _executor(self, key: tuple[int, int]) -> str:
-        worker, lane = key
-        if worker == CALLER:
-            return "caller"
-        return f"{self._noun} {worker}" + (f".{lane}" if lane else "")
+    def _executors(self) -> dict[tuple[int, int], str]:
+        """The names of all that made calls, in their order; counted from 1, as people do."""
+        keys = sorted({row.executor for row in self._rows})  # CALLER is the least
+        has_lanes = any(lane for _, lane in keys)
+        return {
+            (worker, lane): "caller"
+            if worker == CALLER
+            else f"{self._noun} {worker + 1}" + (f", thread {lane + 1}" if has_lanes else "")
+            for worker, lane in keys
+        }
 
     def _work_share(self, row: _Row) -> float:
         """The share of CPU time in the time of these calls; nearly all is all, and next to nothing nothing."""

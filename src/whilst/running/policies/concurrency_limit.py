@@ -197,7 +197,7 @@ class AdaptiveLimit:
         self._before_step = throughput
         return (
             f"{ended.level} at once took {latency_s / self.base_s:.1f} times as long as one alone and brought "
-            f"{throughput / best - 1:+.0%} calls a second: {self.target} at once"
+            f"{100 * (throughput / best - 1):+.0f} % calls a second: {self.target} at once"
         )
 
     def _climb(self, throughput: float, latency_s: float, level: int) -> str:

@@ -29,7 +29,7 @@ def reason_for(
         return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be enough faster"
     saved = possible[Mode.SEQUENTIAL].seconds
     share = (profile.wait_s or 0.0) / max(profile.wall_s, 1e-12)
-    nature = f"{share:.0%} of a call is waiting" if share >= 0.1 else "a call works all the time"
+    nature = f"{100 * share:.0f} % of a call is waiting" if share >= 0.1 else "a call works all the time"
     held = 1.0 if profile.gil_s is None or not profile.work_s else profile.gil_s / profile.work_s
     if best.mode is Mode.CONCURRENT and share < 0.5 and held < 0.5:
         nature = "its work does not hold the GIL"
@@ -50,14 +50,18 @@ def evidence_of(profile: Profile, machine: Machine, given: DecisionInput) -> tup
     share = (profile.wait_s or 0.0) / wall if wall else 0.0
     found = [
         Evidence("length of a call", wall, "s", f"a call takes {_seconds(wall)}"),
-        Evidence("share of waiting", round(share, 4), "", f"{share:.0%} of it waiting"),
+        Evidence("share of waiting", round(share, 4), "", f"{100 * share:.0f} % of it waiting"),
     ]
     if profile.gil_s is not None and profile.work_s:
         held = profile.gil_s / profile.work_s
-        found.append(Evidence("share of work with the GIL", round(held, 4), "", f"{held:.0%} of its work with the GIL"))
+        found.append(
+            Evidence("share of work with the GIL", round(held, 4), "", f"{100 * held:.0f} % of its work with the GIL")
+        )
     if profile.locked_s and profile.locked_s > 0.1 * wall:
         share = round(profile.locked_s / wall, 4)
-        found.append(Evidence("share of a lock", share, "", f"{share:.0%} of it with a lock held that all calls share"))
+        found.append(
+            Evidence("share of a lock", share, "", f"{100 * share:.0f} % of it with a lock held that all calls share")
+        )
     if profile.native_s and profile.native_s > 0.2 * wall:
         found.append(
             Evidence(

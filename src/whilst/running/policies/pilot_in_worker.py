@@ -83,7 +83,7 @@ class PilotInWorkerPolicy(FixedPolicy):
     def _overlap(self, now_ns: int) -> None:
         self._config = self._config._replace(backend="processes*threads", slots=_CALLS_AT_ONCE)
         at_s = (now_ns - (self._start_ns or now_ns)) / 1e9
-        text = f"{_CALLS_AT_ONCE} calls at once in each process, since {self._waits:.0%} of a call is waiting"
+        text = f"{_CALLS_AT_ONCE} calls at once in each process, since {100 * self._waits:.0f} % of a call is waiting"
         self._changes = (Change(round(at_s, 4), text),)
 
     def changes_items(self, item: object) -> bool:  # noqa: ARG002 - nor any other
@@ -99,11 +99,11 @@ class PilotInWorkerPolicy(FixedPolicy):
             Rejection(Mode.CONCURRENT, "a call that ends its process would take the program with it"),
         ]
         if self._config.slots == 1:
-            why = self._no_threads or f"{self._waits:.0%} of a call is waiting"
+            why = self._no_threads or f"{100 * self._waits:.0f} % of a call is waiting"
             rejected.append(Rejection(Mode.COMBINED, why))
         evidence: tuple[Evidence, ...] = ()
         if self._calls:
-            evidence = (Evidence("wait share", self._waits, "", f"{self._waits:.0%} of a call is waiting"),)
+            evidence = (Evidence("wait share", self._waits, "", f"{100 * self._waits:.0f} % of a call is waiting"),)
         return replace(
             super().decision(),
             rejected=tuple(rejected),
