@@ -8,10 +8,12 @@ from typing import Final
 
 from whilst.model import Kind
 
-# Readable on dark and light backgrounds, and by readers with any colour vision (after Okabe and Ito).
-_STYLES: Final = {Kind.WORK: "#2a86c8", Kind.WAIT: "#8a95a0", Kind.HELD: "#e08a00"}
-_ON: Final = {Kind.WORK: "bold #ffffff on #2a86c8", Kind.WAIT: "", Kind.HELD: "bold #241800 on #e08a00"}
-_BEHIND: Final = {Kind.WAIT: " on #3d4650", Kind.HELD: " on #7a4c00"}
+# Readable on dark and light backgrounds, and by readers with any colour vision (after Okabe and Ito). Where there are
+# but sixteen colours they become bright blue, dark grey and yellow, which are seen on white and on black.
+_STYLES: Final = {Kind.WORK: "#2f6fd6", Kind.WAIT: "#6b7580", Kind.HELD: "#d98500"}
+_ON: Final = {Kind.WORK: "bold #ffffff on #2f6fd6", Kind.WAIT: "", Kind.HELD: "bold #241800 on #d98500"}
+_BEFORE: Final = {Kind.WAIT: "#a3ccff on #5a6570", Kind.HELD: "#a3ccff on #7a4c00"}
+"""A share of work, where most of the rest was of this kind: it stands before its colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,13 @@ class Glyphs:
         if level < steps and shares[Kind.HELD] > max(work, shares[Kind.WAIT]):
             return self.held, _STYLES[Kind.HELD]
         rest = max((Kind.WAIT, Kind.HELD), key=shares.__getitem__)
-        # What lies behind a level: most of the rest was waiting, or held off, or idle.
-        behind = _BEHIND[rest] if shares[rest] > (1.0 - work) / 2 else ""
-        return (self.work if level >= steps else self.levels[level - 1]), _STYLES[Kind.WORK] + behind
+        is_idle = level >= steps or shares[rest] <= (1.0 - work) / 2
+        style = _STYLES[Kind.WORK] if is_idle else _BEFORE[rest]
+        return (self.work if level >= steps else self.levels[level - 1]), style
+
+    def mixed(self) -> tuple[str, str]:
+        """Glyph and style of work before waiting, for a legend."""
+        return self.levels[3], _BEFORE[Kind.WAIT]
 
     def count(self, share: float) -> tuple[str, str]:
         """Glyph and style of a cell that shows how much of a maximum was reached."""

@@ -31,6 +31,8 @@ from whilst.showing.verdict_text import verdict_text
 _WIDEST_NAME: Final = 24
 _PERCENT_WIDTH: Final = 7
 _GAP: Final = 2
+_LEAST_CELLS: Final = 14
+"""Of a picture: beyond that, names are not cut for it."""
 
 
 def show(value: object, console: Console | None = None) -> None:
@@ -41,7 +43,7 @@ def show(value: object, console: Console | None = None) -> None:
         drawn = verdict_text(value, width=console.width, is_coloured=True, is_ascii=glyphs.is_ascii)
         console.print(Text.from_ansi(drawn), soft_wrap=True)
         return
-    console.print(_rendered(value, console.width, glyphs))
+    console.print(_rendered(value, console.width, glyphs, is_coloured=console.color_system is not None))
 
 
 def text(value: object, *, width: int | None = None) -> str:
@@ -57,13 +59,13 @@ def text(value: object, *, width: int | None = None) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def _rendered(value: object, width: int, glyphs: Glyphs) -> RenderableType:
+def _rendered(value: object, width: int, glyphs: Glyphs, *, is_coloured: bool = False) -> RenderableType:
     if isinstance(value, Decision):
         return _decision_panel(value, glyphs)
-    return Group(*_parts(picture_of(value), width, glyphs))
+    return Group(*_parts(picture_of(value), width, glyphs, is_coloured=is_coloured))
 
 
-def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+def _parts(picture: Picture, width: int, glyphs: Glyphs, *, is_coloured: bool) -> Iterator[RenderableType]:
     drawn = [timeline for timeline in picture.timelines if timeline.makespan_ns]
     if picture.title and picture.names != (picture.title,):
         yield Text(printable(picture.title, glyphs), "bold")
@@ -78,11 +80,11 @@ def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableT
         yield Text()
     names = chain.from_iterable(timeline.executors for timeline in drawn)
     longest = max(map(cell_len, chain(names, _task_names(drawn))), default=0)
-    # Rows that count ("concurrency ≤ 24") come with timelines that are dense.
-    least = 17 if any(len(timeline) > 50 for timeline in drawn) else 8
+    # Rows that count ("concurrency ≤ 24") come with timelines that are dense, as measured ones may be.
+    least = 17 if any(len(timeline) > 50 or not timeline.is_predicted for timeline in drawn) else 8
     if any(len(timeline.executors) > MOST_EXECUTOR_ROWS for timeline in drawn):
         least = _WIDEST_NAME
-    gutter = min(max(least, longest + 2), _WIDEST_NAME, max(8, width // 4)) + 1
+    gutter = min(max(least, longest + 2), _WIDEST_NAME, max(8, width - _LEAST_CELLS - _PERCENT_WIDTH)) + 1
     axis = _Axis.of(drawn, max(10, width - gutter - _PERCENT_WIDTH))
     for name, timeline in zip(picture.names, picture.timelines, strict=True):
         yield Text.assemble(
@@ -91,7 +93,7 @@ def _parts(picture: Picture, width: int, glyphs: Glyphs) -> Iterator[RenderableT
         yield from _timeline(timeline, axis, gutter, width, glyphs)
         yield Text()
     if drawn:
-        yield _legend(glyphs)
+        yield _legend(glyphs, is_coloured=is_coloured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,8 @@ def _name(name: str, gutter: int, glyphs: Glyphs, style: str) -> Text:
     clean = printable(name, glyphs)
     if cell_len(clean) > gutter - 1:
         clean = set_cell_size(clean, gutter - 2) + ("~" if glyphs.is_ascii else "…")
-    return Text(set_cell_size(clean, gutter), style, no_wrap=True, end="\n")
+    line = Text(no_wrap=True, end="\n")
+    return line.append(set_cell_size(clean, gutter), style)  # a style of the whole line would dim its cells
 
 
 def _line(row: Row, cell_ns: float, gutter: int, glyphs: Glyphs) -> Text:
@@ -269,15 +272,19 @@ def _fitting(bar: Bar, is_named: bool, room: int, glyphs: Glyphs) -> str:
     )
 
 
-def _legend(glyphs: Glyphs) -> Text:
+def _legend(glyphs: Glyphs, *, is_coloured: bool) -> Text:
     legend = Text("  ")
     for kind, word in ((Kind.WORK, "work"), (Kind.WAIT, "wait"), (Kind.HELD, "held off")):
         legend.append(glyphs.of_kind(kind) * 2, glyphs.style(kind))
         legend.append(f" {word}   ")
     shares = "1 5 9" if glyphs.is_ascii else f"{glyphs.levels[0]}{glyphs.levels[3]}{glyphs.levels[6]}"
     legend.append(shares, glyphs.style(Kind.WORK))
-    legend.append(" share of work" + (" in tenths" if glyphs.is_ascii else "") + "   (blank) idle")
-    legend.stylize("dim")
+    legend.append(f" share of work{' in tenths' if glyphs.is_ascii else ''}   ")
+    if is_coloured:
+        glyph, style = glyphs.mixed()
+        legend.append(glyph * 2, style)
+        legend.append(" rest waits   ")
+    legend.append("(blank) idle")
     return legend
 
 

@@ -80,13 +80,22 @@ BACKENDS: Final[dict[str, Traits]] = {
     ),
     "processes": Traits(("parallel",), "processes", "ProcessBackend", _OF_PROCESSES, "process", is_remote=True),
     "processes*threads": Traits(
-        ("combined",), "processes", "ProcessBackend", _OF_PROCESSES, is_remote=True, shares_process=True
+        ("combined",), "processes", "ProcessBackend", _OF_PROCESSES, "process", is_remote=True, shares_process=True
     ),
     "processes*eventloop": Traits(
-        ("combined",), "processes", "ProcessBackend", _OF_PROCESSES, is_remote=True, shares_process=True, awaits=True
+        ("combined",),
+        "processes",
+        "ProcessBackend",
+        _OF_PROCESSES,
+        "process",
+        is_remote=True,
+        shares_process=True,
+        awaits=True,
     ),
     "dask": Traits(("parallel",), "dask", "DaskBackend", ("on",), "seat", is_remote=True, is_elsewhere=True),
-    "subinterpreters": Traits(("parallel",), "subinterpreters", "SubinterpreterBackend", shares_process=True),
+    "subinterpreters": Traits(
+        ("parallel",), "subinterpreters", "SubinterpreterBackend", noun="interpreter", shares_process=True
+    ),
 }
 
 
