@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import json
 import operator
 import sys
 import time
@@ -75,6 +76,8 @@ class Doer:
 
 doer = Doer()
 TABLE = {"quiet": quiet, "loud": loud}
+HOOKS = {"quiet": [quiet], "loud": [loud]}
+CLASSES = {"quiet": Task, "loud": LoudTask}
 
 
 def task(number: int) -> Task:
@@ -106,6 +109,15 @@ KINDS: dict[str, tuple[Callable[[Any], object], Callable[[int], object]]] = {
     "a function": (lambda item: item[0](item[1]), lambda number: (function(number), number)),
     "a partial": (lambda item: item(), lambda number: functools.partial(function(number), number)),
     "a method": (lambda item: item(), lambda number: task(number).run),
+    "a handler or none": (
+        lambda item: (item.get("handler") or quiet)(item["number"]),
+        lambda number: {"number": number, "handler": None if number < FROM else loud},
+    ),
+    "what a library calls back": (
+        lambda item: int(json.dumps(item, default=lambda each: each.run())),
+        task,
+    ),
+    "its class": (lambda item: type(item).run(item), task),
     "text": (by_text, lambda number: f"{function(number).__name__}({number})"),
 }
 NAMES: dict[str, Callable[[tuple[str, int]], object]] = {
@@ -119,6 +131,8 @@ NAMES: dict[str, Callable[[tuple[str, int]], object]] = {
     "a table": lambda item: TABLE[item[0]](item[1]),
     "a table made here": lambda item: {"quiet": quiet, "loud": loud}[item[0]](item[1]),
     "a search": lambda item: next(each for name, each in TABLE.items() if name == item[0])(item[1]),
+    "hooks": lambda item: [hook(item[1]) for hook in HOOKS[item[0]]][0],  # noqa: RUF015
+    "classes": lambda item: CLASSES[item[0]](item[1]).run(),
     "a condition": choose,
 }
 

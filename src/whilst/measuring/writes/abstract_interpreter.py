@@ -205,6 +205,8 @@ class Walker:
         if not isinstance(target, int) or target <= instruction.offset:
             return
         self.waiting.setdefault(target, list(self.stack))
+        if instruction.opname.endswith("OR_POP"):  # `a or b` before 3.12: kept where it jumps
+            self.touch(self.pop(), TRUTH, instruction.offset)
         if "POP_JUMP" in instruction.opname:
             self.asks_item = self.asks_item or condition.from_item
             tested = condition.test or (condition.name if condition.is_shared else "")

@@ -46,7 +46,7 @@ class AbstractValue(Record):
         is_argument: it belongs to the item of this call.
         from_item: its value depends on the item.
         is_cut: of the item so little is left (`item % 4`, the first letter) that several items give the same.
-        made_by: the class of a fresh object.
+        made_by: the class of a fresh object; or_made_by: others that it may be of.
         among: it is one of these (a handler looked up in a table).
         test: what a truth value says: the name of the shared thing that it was asked of.
         holds: of a tuple, list or dict made here: those of its parts that others see as well.
@@ -64,6 +64,7 @@ class AbstractValue(Record):
     is_null: bool = False
     is_constant: bool = False
     made_by: type | None = None
+    or_made_by: tuple[type, ...] = ()
     owner: AbstractValue | None = None
     attribute: str = ""
     among: tuple[object, ...] = ()
@@ -101,6 +102,8 @@ def joined(left: AbstractValue | None, right: AbstractValue) -> AbstractValue:
     among = {id(each): each for each in (*_callables(left), *_callables(right))}
     if len(among) > 1:
         worse = worse._replace(among=tuple(among.values()))
+    if worse.made_by is not None and other.made_by is not None and other.made_by is not worse.made_by:
+        worse = worse._replace(or_made_by=(*worse.or_made_by, other.made_by, *other.or_made_by))
     if worse.is_constant and (not other.is_constant or other.value != worse.value):
         worse = worse._replace(value=ABSENT, is_constant=False)
     if other.from_item and not worse.from_item:
@@ -206,6 +209,8 @@ def _static_attribute(value: object, name: str) -> object:
         own = None
     if name == "__dict__" and is_a(value, types.ModuleType):
         return own
+    if name == "__class__":
+        return type(value)
     if is_a(own, Mapping) and name in own and not is_a(value, type):
         return own[name]
     for kind in value.__mro__ if is_a(value, type) else type(value).__mro__:

@@ -13,11 +13,13 @@ from whilst.inspecting import ownership
 from whilst.inspecting.objects import is_a
 from whilst.measuring.roundtrip import is_itself_alone
 from whilst.measuring.writes.abstract_interpreter import Call
-from whilst.measuring.writes.abstract_value import ITEM, UNKNOWN, AbstractValue, subscript
+from whilst.measuring.writes.abstract_value import ABSENT, ITEM, UNKNOWN, AbstractValue, attribute, subscript
 
 _WRITING: Final = ("insert", "update", "delete", "replac", "create", "drop t", "alter ", "begin ", "pragma")
 _NAMED: Final = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, type)
 _MOST_KEYS: Final = 64
+ANY: Final = "any of its methods"
+"""Which attribute of its owner is not known."""
 WITH_PARTS: Final = (list, tuple, dict, set, deque)
 
 
@@ -50,7 +52,16 @@ def part_of_another(function: AbstractValue, arguments: Iterable[AbstractValue])
     for each in arguments:
         if each is not function and (each.holds or (each.is_shared and is_a(each.value, WITH_PARTS))):
             return subscript(each, UNKNOWN)
-    return ITEM
+    return next((each for each in arguments if each.is_argument and each is not function), ITEM)
+
+
+def tables_in(value: object) -> list[object]:
+    """Tables of functions: the container itself, or those that it holds."""
+    if not is_a(value, WITH_PARTS):
+        return []
+    held: list[object] = list(value.values()) if is_a(value, dict) else list(value)
+    tables = [each for each in held[:_MOST_KEYS] if is_a(each, WITH_PARTS)]
+    return [each for each in (value, *tables) if each]
 
 
 def overriding(kind: type) -> list[types.FunctionType]:
@@ -86,3 +97,15 @@ def name_of(fn: object) -> str:
 
 def callable_natively(target: object) -> bool:
     return is_a(target, (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType))
+
+
+def derived(arguments: tuple[AbstractValue, ...]) -> AbstractValue:
+    """What `getattr(owner, name)`, `vars(owner)` or `iter(owner)` gives."""
+    owner = arguments[0]
+    if len(arguments) == 1 and is_a(owner.value, types.ModuleType):
+        return attribute(owner, "__dict__")
+    if len(arguments) > 1 and arguments[1].is_constant and isinstance(arguments[1].value, str):
+        return attribute(owner, arguments[1].value)
+    if len(arguments) > 1 and owner.is_shared and owner.is_known:
+        return AbstractValue(name=f"{owner.name}.{ANY}", owner=owner, attribute=ANY, from_item=arguments[1].from_item)
+    return subscript(owner._replace(value=ABSENT), UNKNOWN)._replace(name=owner.name)

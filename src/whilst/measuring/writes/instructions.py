@@ -58,6 +58,7 @@ _COMPARED: dict[str, Callable[..., object]] = {
 }  # fmt: skip
 _SUPER = "super()"
 _ENTER = "__enter__()"
+_EXIT = "__exit__()"
 
 
 def walk(frame: Frame) -> AbstractValue:
@@ -498,7 +499,8 @@ def _call(walker: Walker, instruction: dis.Instruction) -> None:
     if is_a(callee.value, types.CodeType):  # a comprehension, or a function made here: walked once this code was
         given = arguments or [each for each in (first, second) if each is not callee]
         walker.frame.given.setdefault(callee.value, given[0] if given else UNKNOWN)
-        walker.push(blended(callee, *given))
+        enclosed = (walker.load_cell(name) for name in callee.value.co_freevars)
+        walker.push(blended(callee, *given, *enclosed))
         return
     if callee.value is super and not arguments and walker.frame.code.co_varnames:  # before 3.12
         myself = walker.load_variable(walker.frame.code.co_varnames[0])
@@ -535,7 +537,7 @@ def _before_with(walker: Walker, instruction: dis.Instruction) -> None:
     manager = walker.pop()
     walker.touch(manager, implicit.WITH, instruction.offset)
     walker.enter_with(instruction, manager)
-    walker.push(UNKNOWN)  # __exit__
+    walker.push(AbstractValue(attribute=_EXIT, owner=manager))
     walker.push(manager)  # what __enter__ gives, most often itself
 
 
@@ -545,7 +547,7 @@ def _load_special(walker: Walker, instruction: dis.Instruction) -> None:
     walker.touch(manager, implicit.WITH, instruction.offset)
     walker.enter_with(instruction, manager)
     enters = instruction.arg in (0, 2)  # `__enter__`, `__aenter__`
-    walker.push(AbstractValue(attribute=_ENTER, owner=manager) if enters else UNKNOWN)
+    walker.push(AbstractValue(attribute=_ENTER if enters else _EXIT, owner=manager))
     walker.push(NULL)
 
 

@@ -35,7 +35,7 @@ class ItemCode:
 
     def meet(self, item: object) -> bool:
         """Whether the item brings code that none before it did, in that place."""
-        if type(item) in _PLAIN:
+        if type(item) in _PLAIN or (type(item) is tuple and _PLAIN.issuperset(map(type, item))):
             return False
         fresh = [each for each in _brought(item, (), _DEEPEST) if each not in self._known]
         if not fresh:

@@ -37,9 +37,11 @@ from whilst.measuring.writes.abstract_value import (
     subscript,
 )
 from whilst.measuring.writes.arguments import (
+    ANY,
     WITH_PARTS,
     bases_in,
     callable_natively,
+    derived,
     held_in,
     holds_alone,
     is_in_place,
@@ -47,6 +49,7 @@ from whilst.measuring.writes.arguments import (
     outputs_of,
     overriding,
     part_of_another,
+    tables_in,
     writes_table,
 )
 from whilst.measuring.writes.binding import bind, bound_to, cells_of, shape_of, unwrapped
@@ -61,7 +64,6 @@ _ENTERS: Final = ("enter_context", "push", "enter_async_context", "push_async_ex
 _EXECUTES: Final = ("execute", "executemany", "executescript")
 _LOOK_UPS: Final = (operator.methodcaller, operator.attrgetter)
 _COMPARES: Final = ("is_", "is_not", "eq", "ne")
-_ANY: Final = "any of its methods"
 _CONTAINERS: Final = (list, tuple, dict, zip, enumerate, reversed)
 _CALLED: Final = (types.FunctionType, types.MethodType, functools.partial, operator.methodcaller)
 _PLAIN: Final = (str, bytes, int, float, dict, list, set, tuple)
@@ -141,7 +143,7 @@ class _Scanner:
             results = [
                 self.call(call._replace(callee=callee._replace(value=each, among=())), where) for each in callee.among
             ]
-            return results[0]
+            return functools.reduce(joined, results)
         self._hand_over(call, where)
         if ownership.bound_generator(callee.value):
             self.suspicions.draw(callee.value, call, where)
@@ -150,6 +152,8 @@ class _Scanner:
             return UNKNOWN
         if is_a(callee.value, functools.cached_property):
             return self._compute_cached(call, where)
+        if callee.value is type and len(call.arguments) == 1 and call.arguments[0].is_known:
+            return attribute(call.arguments[0], "__class__")
         target, bound = unwrapped(callee)
         if is_a(target, functools.partial):
             return self._call_partial(target, call, where)
@@ -326,7 +330,7 @@ class _Scanner:
         if name in ("getattr", "vars", "iter", "reversed") and call.arguments:
             if name == "getattr":
                 self._touch(call.arguments[0], ("__getattr__", "__getattribute__"), call)
-            return _derived(call.arguments)
+            return derived(call.arguments)
         if name in ownership.VIEWS_OF_FIRST and call.arguments:
             return call.arguments[0]._replace(value=ABSENT, made_by=object)
         if filled := outputs_of(target, call):
@@ -363,7 +367,7 @@ class _Scanner:
         owner, name = call.callee.owner, call.callee.attribute
         if owner is None:
             return UNKNOWN
-        if name == _ANY:
+        if name == ANY:
             self._call_any(owner, call, where)
         if name in _EXECUTES and not owner.from_item and call.arguments and writes_table(call.arguments[0].value):
             self.suspicions.suspects.append(Suspect("a database", where, Reach.STATEFUL, ABSENT, is_hint=True))
@@ -404,10 +408,13 @@ class _Scanner:
         return FRESH
 
     def _call_method_of_class(self, owner: AbstractValue, name: str, call: Call) -> AbstractValue:
-        kind = owner.made_by
-        method = look_up(kind, name) if kind else None
-        if ownership.is_own_function(method):
-            return self._enter(method, [owner, *call.arguments], call)
+        results = [
+            self._enter(method, [owner._replace(made_by=kind, or_made_by=()), *call.arguments], call)
+            for kind in (owner.made_by, *owner.or_made_by)
+            if kind is not None and ownership.is_own_function(method := look_up(kind, name))
+        ]
+        if results:
+            return functools.reduce(joined, results)
         self._call_back(call)
         if name in _ENTERS and call.arguments:
             self._touch(call.arguments[0], implicit.WITH, call)
@@ -490,10 +497,12 @@ class _Scanner:
         free: Mapping[str, AbstractValue],
         variables: dict[str, AbstractValue],
         call: Call,
+        lost: list[Call] | None = None,
     ) -> AbstractValue:
         place = f"{code.co_filename}:{{line}} in {code.co_qualname}"
         frame = Frame(
-            code, names, free, variables, [], {}, [], call.is_locked, call.guard, call.is_put_back,
+            code, names, free, variables, [], {}, [] if lost is None else lost,
+            call.is_locked, call.guard, call.is_put_back,
             on_call=lambda inner: self._call_from(frame, inner, place.format(line=inner.line)),
             on_lock=self._use_lock,
             on_store=lambda store: self.suspicions.store(store, place.format(line=store.line), frame),
@@ -503,16 +512,16 @@ class _Scanner:
         self.depth += 1
         try:
             returned = walk(frame)
-            if frame.lost:
-                self._call_held(frame)
             for inner in frame.nested:  # lambdas, comprehensions, inner functions: taken to be called
                 outer = {**free, **frame.variables}
                 known = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name in free}
                 local = {name: outer.get(name, UNKNOWN) for name in inner.co_freevars if name not in free}
                 arguments = dict.fromkeys(inner.co_varnames[: inner.co_argcount], ITEM)
-                if ".0" in arguments:
-                    arguments[".0"] = frame.given.get(inner, ITEM)
-                self._walk(inner, names, known, {**local, **arguments}, call)
+                if arguments:  # the first: of a comprehension what it goes through
+                    arguments[next(iter(arguments))] = frame.given.get(inner, ITEM)
+                self._walk(inner, names, known, {**local, **arguments}, call, frame.lost)
+            if frame.lost:
+                self._call_held(frame)
         finally:
             self.depth -= 1
         return returned
@@ -525,17 +534,21 @@ class _Scanner:
             except (SyntaxError, ValueError):
                 return self.call(call, where)
             self._walk(code, frame.globals, {}, dict(frame.variables), call)
+        for each in call.arguments:
+            if is_a(each.value, types.CodeType):  # made here, and handed to another
+                frame.given.setdefault(each.value, part_of_another(each, call.arguments))
         callee = call.callee
-        if callee.value is ABSENT and callee.owner is None and callee.made_by is None and not callee.among:
+        is_unknown = callee.value is ABSENT and callee.owner is None and callee.made_by is None and not callee.among
+        if is_unknown and callee.from_item:
             frame.lost.append(call)
         return self.call(call, where)
 
     def _call_held(self, frame: Frame) -> None:
         """Something is called that nobody knows: it may be one of the functions in a table that is named here."""
+        call = frame.lost[0]
         for name in frame.code.co_names:
-            table = subscript(shared(name, frame.globals.get(name)), UNKNOWN)
-            if table.among:
-                self._call_from(frame, frame.lost[0]._replace(callee=table), "")
+            for table in tables_in(frame.globals.get(name)):
+                self.call(call._replace(callee=subscript(shared(name, table), UNKNOWN)), "")
 
     def _use_lock(self, call: Call) -> None:
         assert call.callee.owner is not None
@@ -582,14 +595,3 @@ class _Scanner:
                 self.suspicions.suspect(
                     Reach.STATEFUL, f"{kind} that all calls use, {argument.name}", argument, call, where
                 )
-
-
-def _derived(arguments: tuple[AbstractValue, ...]) -> AbstractValue:
-    owner = arguments[0]
-    if len(arguments) == 1 and is_a(owner.value, types.ModuleType):
-        return attribute(owner, "__dict__")
-    if len(arguments) > 1 and arguments[1].is_constant and isinstance(arguments[1].value, str):
-        return attribute(owner, arguments[1].value)
-    if len(arguments) > 1 and owner.is_shared and owner.is_known:
-        return AbstractValue(name=f"{owner.name}.{_ANY}", owner=owner, attribute=_ANY, from_item=arguments[1].from_item)
-    return subscript(owner._replace(value=ABSENT), UNKNOWN)._replace(name=owner.name)

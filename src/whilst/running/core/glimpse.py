@@ -43,6 +43,8 @@ class Glimpse:
         thing: Any = item
         if self._kind in (tuple, list):
             self._made_of = min(len(thing), _MOST_ITEMS)
+        elif self._kind is types.FunctionType:
+            self._made_of = thing.__code__, thing.__globals__
         elif self._kind is types.BuiltinMethodType:
             self._made_of = thing.__name__
         elif self._kind is _array_type():
@@ -70,6 +72,9 @@ class Glimpse:
             return kind(parts.get(place) for place in range(self._made_of))
         if kind is dict:
             return parts
+        if kind is types.FunctionType:  # what it encloses is gone
+            code, names = self._made_of
+            return types.FunctionType(code, names, closure=tuple(types.CellType() for _ in code.co_freevars))
         if kind is types.MethodType:
             return types.MethodType(parts["__func__"], parts["__self__"])
         if kind is types.BuiltinMethodType:
