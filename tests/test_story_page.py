@@ -144,9 +144,7 @@ def test_in_a_browser_sliders_move_by_keys_and_the_figures_are_those_of_plan(ass
         asked_for = browser.ask("performance.getEntriesByType('resource').map(each => each.name.split(':')[0])")
         assert set(asked_for) <= {"file", "blob"}
         for width in (420, 1280, 1920):
-            browser._command(
-                "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
-            )
+            browser.resize(width, 900)
             assert browser.ask("document.documentElement.scrollWidth") == width
         colours = []
         for scheme in ("light", "dark"):

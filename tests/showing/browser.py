@@ -6,6 +6,7 @@ JSON that ends in a zero byte (`--remote-debugging-pipe`).
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -148,6 +149,21 @@ class Browser:
     def prefer(self, scheme: str) -> None:
         """Let the page think that its reader prefers "light" or "dark"."""
         self._command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the page so many pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._command("Emulation.setDeviceMetricsOverride", **size)
+
+    def photograph(self) -> bytes:
+        """What is in sight, as PNG."""
+        return base64.b64decode(self._command("Page.captureScreenshot", format="png")["data"])
+
+    def read_aloud(self) -> set[tuple[str, str]]:
+        """(role, name) of all that a screen reader finds in the page."""
+        tree = self._command("Accessibility.getFullAXTree")["nodes"]
+        seen = [node for node in tree if not node["ignored"]]
+        return {(node["role"]["value"], str(node.get("name", {}).get("value", ""))) for node in seen}
 
     def _command(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1

@@ -336,8 +336,7 @@ def test_the_keyboard_alone_leads_everywhere_and_each_picture_has_a_table(
     browser.poke("Key", type="keyDown", key="Shift")
     assert "draft" not in browser.ask(cells)
 
-    tree = browser._command("Accessibility.getFullAXTree")["nodes"]
-    seen = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]}
+    seen = browser.read_aloud()
     named = {role: [name for kind, name in seen if kind == role] for role in ("image", "button", "searchbox", "table")}
     assert [name for name in named["image"] if "makespan 9 h" in name]
     assert all(all(names) for role, names in named.items() if role != "table"), named

@@ -82,6 +82,14 @@ def test_the_threads_of_processes_load_it_as_well():
     assert possible[Mode.COMBINED].seconds >= 0.2
 
 
+def test_no_more_calls_are_in_flight_than_workers_are_asked_for_in_any_mode():
+    asked = DecisionInput(left=200, can_fork=True, most_workers=8)
+    possible, _ = forecasts(profile(work_s=0.001, wait_s=0.05), TWO, asked)
+    assert set(possible) == set(Mode)
+    assert all(each.workers * each.threads_per_worker <= 8 for each in possible.values())
+    assert chosen(profile(work_s=0.001, wait_s=0.05), left=200).workers > 8
+
+
 def test_children_that_load_a_core_need_no_more_than_the_cores():
     commands = chosen(profile(wait_s=0.05, children_s=0.05), left=100)
     assert commands.workers <= 4

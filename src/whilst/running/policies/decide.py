@@ -317,7 +317,7 @@ def _combined(call: _Call) -> Forecast:
     """Processes that each overlap waits."""
     workers = max(1, min(call.n, call.cores))
     work = max(call.work_s, call.load_s) + call.given.costs.process_call_s + call.payload_s
-    most = call.given.most_threads // workers
+    most = (call.given.most_workers or call.given.most_threads) // workers
     # Threads that come back from their waits together share the core, are done together and wait together: of each
     # round of u + k*w the core works k*w. It takes k = 9u/w to have it work nine tenths of the time.
     useful = math.ceil(_BUSY * call.wait_s / max(call.work_s, 1e-4)) + 2
