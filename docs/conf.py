@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -13,6 +15,8 @@ from sphinx.util.docutils import SphinxDirective
 
 import whilst
 from whilst.cli.entry import COMMANDS
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 project = "whilst"
 author = "The whilst authors"
@@ -95,6 +99,23 @@ class PublicNames(Generated):
         return lines
 
 
+class Benchmarks(Generated):
+    """What each benchmark measures, and the command that prints it."""
+
+    def lines(self) -> list[str]:
+        lines = []
+        for path in sorted(BENCHMARKS.glob("*/*.py")):
+            text = path.read_text(encoding="utf-8")
+            if path.name.startswith("_") or 'if __name__ == "__main__"' not in text:
+                continue
+            name = path.relative_to(BENCHMARKS).with_suffix("").as_posix()
+            said = (ast.get_docstring(ast.parse(text)) or "").partition("\nUsage")[0].strip()
+            lines += [name, "-" * len(name), "", *said.splitlines(), ""]
+            lines += [".. code-block:: console", "", f"   $ python benchmarks/run_all.py {name}", ""]
+        return lines
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("commands", Commands)
+    app.add_directive("benchmarks", Benchmarks)
     app.add_directive("public-names", PublicNames)
