@@ -38,6 +38,7 @@ from whilst.running.jobs import Finished
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'whilst[dask]'")
 
+from whilst.running.backends import cluster as connection  # noqa: E402
 from whilst.running.backends import dask  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed.*")
@@ -313,20 +314,20 @@ def test_a_closed_client_is_one_named_error(client: Any, machines: Machines) -> 
 
 
 def test_another_whilst_is_refused(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask.dask_tasks, "version", lambda: "99.0")
+    monkeypatch.setattr(connection.dask_tasks, "version", lambda: "99.0")
     with pytest.raises(ClusterError, match=r"has whilst .*, and this program 99.0"):
         whilst.map(calls.square, range(3), on=client)
 
 
 def test_another_python_is_refused(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask, "sys", SimpleNamespace(version_info=(3, 99)))
+    monkeypatch.setattr(connection, "sys", SimpleNamespace(version_info=(3, 99)))
     with pytest.raises(ClusterError, match=r"runs Python 3.*, and this program 3.99"):
         whilst.map(calls.square, range(3), on=client)
 
 
 def test_a_worker_without_whilst_is_refused(client: Any) -> None:
     async def why() -> str:
-        cluster = dask.Cluster(SimpleNamespace(scheduler=client.scheduler, run=answer_nothing), is_own=False)
+        cluster = connection.Cluster(SimpleNamespace(scheduler=client.scheduler, run=answer_nothing), is_own=False)
         return await cluster._why_refused(
             "there", {"packages": {"python": ".".join(map(str, sys.version_info)), "whilst": None}}
         )

@@ -143,7 +143,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
 def _on_cluster(job: Job, source: Source, options: Options, *, is_lazy: bool) -> Policy:
     why_clean = "they are on other machines"
     _refuse_replaced(job, why_clean)
-    from whilst.running.backends.dask import connect
+    from whilst.running.backends.cluster import connect
     from whilst.running.policies.caveats import Caveats
     from whilst.running.policies.fixed import ClusterPolicy
 

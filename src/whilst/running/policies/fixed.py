@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whilst.model import Decision
-    from whilst.running.backends.dask import Cluster
+    from whilst.running.backends.cluster import Cluster
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import RunStatus
     from whilst.running.jobs import Finished, Job
