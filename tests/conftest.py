@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import hypothesis
 import psutil
 import pytest
+from tests.cluster import client, machines  # noqa: F401 - fixtures, for all tests
 
 # Run in the background of a shell, this process ignores Ctrl-C, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -28,6 +30,28 @@ _PATIENCE_S = 5.0
 _SEGMENTS = f"psm{os.getpid():06x}"
 """How the segments are called that this process and its forks make: another suite may run at the same time."""
 shared_memory._SHM_NAME_PREFIX = f"/{_SEGMENTS}"  # type: ignore[attr-defined]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have what uses a cluster come last, each with the client there before anything is counted.
+
+    What the contract asks of a cluster does not depend on the Python version: of all that CI runs, the oldest does it.
+    """
+    others, cluster, spared = [], [], []
+    for item in items:
+        is_contract = isinstance(item, pytest.Function) and "on-a-cluster" in item.name
+        if is_contract and "CI" in os.environ and sys.version_info[:2] != (3, 11):
+            spared.append(item)
+        elif is_contract or "client" in getattr(item, "fixturenames", ()):
+            if "client" in item.fixturenames:
+                item.fixturenames.remove("client")
+            item.fixturenames.insert(0, "client")
+            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed.*"))
+            cluster.append(item)
+        else:
+            others.append(item)
+    items[:] = others + cluster
+    config.hook.pytest_deselected(items=spared)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,9 @@ OPENED = {
 }
 """The others that have something to open: whoever adds a back end to the registry has it tried here."""
 
+ELSEWHERE = {name: traits for name, traits in BACKENDS.items() if traits.is_elsewhere}
+"""On the cluster of the session: a scheduler and two workers, in directories and environments of their own."""
+
 
 def _keywords(name: str, traits: Traits) -> Keywords:
     keywords = Keywords(mode=Mode(traits.modes[0]), backend=name)
@@ -30,12 +33,14 @@ WAYS: dict[str, Keywords] = {
     **{name: _keywords(name, traits) for name, traits in OPENED.items() if not traits.awaits},
     "one thread": {"mode": "concurrent", "workers": 1},
     "auto": {"mode": "auto"},
+    **{f"{name} on a cluster": {"mode": "parallel", "backend": name} for name in ELSEWHERE},
 }
 COROUTINE_WAYS: dict[str, Keywords] = {
     "sequential": {"mode": "sequential"},
     **{name: _keywords(name, traits) for name, traits in OPENED.items()},
     "two in flight": {"mode": "concurrent", "workers": 2},
     "auto": {"mode": "auto"},
+    **{f"{name} on a cluster": {"mode": "parallel", "backend": name} for name in ELSEWHERE},
 }
 
 
@@ -43,13 +48,20 @@ def _params(ways: dict[str, Keywords]) -> list[object]:
     return [pytest.param(keywords, id=name.replace(" ", "-")) for name, keywords in ways.items()]
 
 
+def _chosen(request: pytest.FixtureRequest) -> Keywords:
+    keywords: Keywords = request.param
+    if keywords.get("backend") in ELSEWHERE:
+        return Keywords(**keywords, on=request.getfixturevalue("client"))
+    return keywords
+
+
 @pytest.fixture(params=_params(WAYS))
 def way(request: pytest.FixtureRequest) -> Keywords:
     """Keywords that choose one way to run plain functions."""
-    return request.param
+    return _chosen(request)
 
 
 @pytest.fixture(params=_params(COROUTINE_WAYS))
 def coroutine_way(request: pytest.FixtureRequest) -> Keywords:
     """Keywords that choose one way to run coroutine functions."""
-    return request.param
+    return _chosen(request)

@@ -133,6 +133,7 @@ def slowed(call: Callable[[Any], object]) -> Callable[[Any], object]:
     return slow
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of an input that could not be sent
 @pytest.mark.parametrize("verb", [whilst.map, whilst.imap])
 @pytest.mark.parametrize("name", INPUTS)
 def test_no_item_is_drawn_before_the_last_one_was_used(name: str, verb: Any, way: Keywords) -> None:

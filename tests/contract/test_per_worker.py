@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -65,11 +66,19 @@ def told(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "told"
     path.touch()
     yield path
-    lines = [line.partition(" ") for line in path.read_text().splitlines()]
-    opened = Counter(worker for word, _, worker in lines if word == "opened")
-    closed = Counter(worker for word, _, worker in lines if word == "closed")
+    deadline = time.monotonic() + 5
+    while (said := _said(path))[0] != said[1] and time.monotonic() < deadline:
+        time.sleep(0.01)  # what is on another machine ends when the run has told it to, and nobody waits for that
+    opened, closed = said
     assert opened
     assert opened == closed
+
+
+def _said(path: Path) -> tuple[Counter[str], Counter[str]]:
+    """Workers by how often they have opened and closed."""
+    lines = [line.partition(" ") for line in path.read_text().splitlines()]
+    opened = Counter(worker for word, _, worker in lines if word == "opened")
+    return opened, Counter(worker for word, _, worker in lines if word == "closed")
 
 
 class Square:

@@ -54,7 +54,7 @@ class Options(Record):
         journal: a file that remembers finished calls, so that a run that was killed goes on where it stopped. It holds
             pickles, so it is trusted like code, and refused if others may write it.
         on: a Dask cluster that makes the calls: a `distributed.Client`, a cluster object, or an address as
-            "tcp://host:8786". It has to answer within timeout_s.
+            "tcp://host:8786". It has to answer within timeout_s. [None, cluster] weighs this machine against it.
     """
 
     mode: str = "auto"
@@ -110,6 +110,17 @@ class Options(Record):
         if self.on is not None and not (self.mode in {"auto", "parallel"} and self._may_be_elsewhere):
             raise OptionsError(
                 f"on={self.on!r} makes calls in parallel on a cluster: leave out mode= and backend=, or leave out on=."
+            )
+        if isinstance(self.on, list | tuple) and (
+            len(self.on) != 2
+            or sum(each is None for each in self.on) != 1
+            or self.mode != "auto"
+            or self.backend
+            or self.pilot != "inline"
+        ):
+            raise OptionsError(
+                f"on={self.on!r}: to weigh this machine against a cluster pass on=[None, cluster], and no mode=, "
+                f"backend= or pilot=."
             )
         modes = BACKENDS[self.backend].modes if self.backend in BACKENDS else MODES
         if self.mode != "auto" and self.mode not in modes:

@@ -22,6 +22,14 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+def slow_here(x: int) -> int:
+    """Works, but for the workers of the cluster."""
+    end = time.thread_time() + (0.0 if os.environ.get("WHILST_TEST_WORKERS") else 0.02)
+    while time.thread_time() < end:
+        pass
+    return x
+
+
 async def square_later(x: int) -> int:
     return x * x
 

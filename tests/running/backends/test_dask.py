@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import _thread
-import asyncio
 import itertools
 import json
 import operator
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +21,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.cluster import Machines
 from tests.running.backends import dask_calls as calls
 
 import whilst
@@ -35,72 +34,12 @@ from whilst.errors import (
     WorkerDiedError,
 )
 from whilst.running.jobs import Finished
+from whilst.running.options import OptionsError
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'whilst[dask]'")
 
 from whilst.running.backends import cluster as connection  # noqa: E402
 from whilst.running.backends import dask  # noqa: E402
-
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed.*")
-
-
-class Machines:
-    """Starts the processes of a cluster, each in a folder of its own, and ends them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._started: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        self._start("dask_scheduler", "--host", self.address, "--no-jupyter")
-
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        return self._start("dask_worker", self.address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1")
-
-    def _start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
-        folder = self._folder / f"{what}-{len(self._started)}"
-        folder.mkdir()
-        env = {**os.environ, "WHILST_TEST_WORKERS": "theirs", "WHILST_TEST_OWN": "theirs"}
-        command = [sys.executable, "-m", f"distributed.cli.{what}", *options, "--no-dashboard"]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
-        self._started.append(process)
-        return process
-
-    def end(self) -> None:
-        for process in reversed(self._started):
-            process.kill()
-        for process in self._started:
-            process.wait()
-
-
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    machines = Machines(tmp_path_factory.mktemp("cluster"))
-    try:
-        machines.start_worker()
-        machines.start_worker()
-        yield machines
-    finally:
-        machines.end()
-
-
-@pytest.fixture(scope="module")
-def client(machines: Machines) -> Iterator[Any]:
-    client = distributed.Client(machines.address, timeout=60, set_as_default=False)
-    try:
-        client.wait_for_workers(2, timeout=120)
-        client.sync(_open_connections, client)
-        whilst.map(calls.square, range(40), on=client)  # it keeps threads, too
-        yield client
-    finally:
-        client.close()
-
-
-async def _open_connections(client: Any) -> None:
-    """A client keeps those that it has once needed: let it have all that a test will need at once."""
-    await asyncio.gather(*(client.scheduler.ncores() for _ in range(16)))
 
 
 def keys_of(client: Any) -> list[str]:
@@ -126,6 +65,21 @@ def test_the_verbs_give_what_they_give_here(client: Any) -> None:
     assert list(whilst.imap(calls.square, range(50), on=client)) == squares
     assert sorted(whilst.imap_unordered(calls.square, range(50), on=client)) == squares
     assert list(whilst.gather(partial(calls.add, 1, 2), lambda: "two", on=client)) == [3, "two"]
+    assert keys_of(client) == []
+
+
+def test_this_machine_is_weighed_against_the_cluster(client: Any) -> None:
+    results = whilst.map(calls.slow_here, range(3000), on=[None, client])
+    assert list(results) == list(range(3000))
+    assert results.decision.backend == "dask"
+    assert "on this machine about" in results.decision.reason
+    here = whilst.map(calls.square, range(100), on=(client, None))
+    assert here == [x * x for x in range(100)]
+    assert here.decision.mode == "sequential"
+    with pytest.raises(OptionsError, match=r"pass on=\[None, cluster\], and no mode="):
+        whilst.map(calls.square, range(3), on=[client])
+    with pytest.raises(OptionsError, match="pass the cluster alone"):
+        whilst.Executor(on=[None, client])
     assert keys_of(client) == []
 
 
@@ -356,7 +310,7 @@ def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_names_no_cluster_is_refused() -> None:
     with pytest.raises(ClusterError, match="names no Dask cluster"):
         whilst.map(calls.square, range(3), on="nowhere://x")
-    with pytest.raises(whilst.running.options.OptionsError, match="leave out mode="):
+    with pytest.raises(OptionsError, match="leave out mode="):
         whilst.map(calls.square, range(3), on="tcp://127.0.0.1:1", mode="concurrent")
 
 

@@ -18,8 +18,8 @@ from whilst.running.core.policy import INLINE, RunStatus
 from whilst.running.jobs import CALLER, Finished, Job
 from whilst.running.options import Options
 from whilst.running.policies.evidence import EvidenceCollector
-from whilst.running.policies.pilot_calls import PilotCalls
-from whilst.running.policies.pilot_calls import _names_nothing as names_nothing
+from whilst.running.policies.pilot.calls import PilotCalls
+from whilst.running.policies.pilot.calls import _names_nothing as names_nothing
 
 
 class Own:

@@ -10,7 +10,7 @@ import pytest
 
 from whilst import map as whilst_map
 from whilst.measuring.pilot import Pilot
-from whilst.running.policies.pilot_coroutines import _is_self_contained as is_self_contained
+from whilst.running.policies.pilot.coroutines import _is_self_contained as is_self_contained
 
 LIMIT: dict[str, object] = {}
 NAMES = ["a", "b"]

@@ -56,11 +56,20 @@ class Cluster:
         self._listeners: list[SimpleQueue[Any]] = []
         self._looked_s = 0.0
         self.address: str = client.scheduler.address
+        self.seats = 0
+        """How many there are now."""
 
     @property
-    def seats(self) -> int:
-        """How many there are now."""
-        return sum(threads for _, threads in list(self._known.values()))
+    def queued(self) -> int:
+        """Seats that were asked for and are not there yet, as far as the cluster's own object tells."""
+        made_by = getattr(self.client, "cluster", None)
+        missing = set(getattr(made_by, "plan", ())) - set(getattr(made_by, "observed", ()))
+        if not missing:
+            return 0
+        template = getattr(made_by, "new_spec", None) or {}
+        options = template.get("options", {})
+        threads = options.get("nthreads") or options.get("cores") or self.seats // max(len(self._known), 1)
+        return len(missing) * max(int(threads), 1)
 
     @property
     def description(self) -> str:
@@ -157,6 +166,7 @@ class Cluster:
                 continue
             worker_id = identities[address]["id"]
             self._known[address] = (worker_id, threads[address])
+            self.seats += threads[address]
             self._free.extend(Place(address, worker_id, each) for each in range(threads[address]))
         self._tell(("seats",))
 
@@ -180,7 +190,9 @@ class Cluster:
 
     def _gone(self, address: str) -> None:
         self._refused.pop(address, None)
-        if self._known.pop(address, None) is not None:
+        known = self._known.pop(address, None)
+        if known is not None:
+            self.seats -= known[1]
             self._tell(("gone", address))
 
     def _tell(self, message: tuple[Any, ...]) -> None:

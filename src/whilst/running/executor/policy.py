@@ -35,7 +35,7 @@ from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.policies.decide import hazards
 from whilst.running.policies.evidence import DecisionInput
 from whilst.running.policies.fixed import FixedPolicy
-from whilst.running.policies.pilot_in_worker import PilotInWorkerPolicy
+from whilst.running.policies.pilot.in_worker import PilotInWorkerPolicy
 
 _MOST_THREADS: Final = 32
 _WINDOW_NS: Final = 5_000_000

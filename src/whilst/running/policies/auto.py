@@ -4,7 +4,7 @@ A policy for the driver: it starts nothing and waits for nothing. Its stages:
 
 first   one call with nothing but the clocks read around it. If it is over in microseconds, most often nothing
         else ever happens: calls go on inline, in stretches of a millisecond or two.
-pilot   a few more calls, watched (`pilot_calls`). Real calls, made once, whose results are kept.
+pilot   a few more calls, watched (`pilot.calls`). Real calls, made once, whose results are kept.
 run     as decided (`decide`), with the number of calls at once and the batches following what comes back
         (`controller`). While processes start, calls go on inline. When calls turn out longer or shorter than those
         the decision rests on, or threads don't bring what they promised, it is decided again for what is left.
@@ -28,7 +28,7 @@ from whilst.running.core.inline import looks_up_by_itself, perform_inline
 from whilst.running.core.policy import INLINE, Directives, Policy
 from whilst.running.jobs import CALLER
 from whilst.running.policies.controller import FIRST_AT_ONCE, STRETCH_S, Controller, too_short
-from whilst.running.policies.pilot_calls import PilotCalls
+from whilst.running.policies.pilot.calls import PilotCalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Finished, Job
     from whilst.running.options import Options
     from whilst.running.policies.evidence import EvidenceCollector
-    from whilst.running.policies.pilot_coroutines import PilotCoroutines
+    from whilst.running.policies.pilot.coroutines import PilotCoroutines
 
 _TINY_S: Final = 100e-6
 """A first call below this is followed by more like it before anything is looked into."""
@@ -96,6 +96,8 @@ class AutoPolicy(Policy):
         """Of the calls made inline."""
         self._decided_s = 0.0
         """Of a call, as the decision supposes."""
+        self._decided_for = 0
+        """Calls that the decision is for."""
         self._is_spoilt = False
         """No other mode would keep the results right."""
         self._refused: dict[int, int] = {}
@@ -248,6 +250,39 @@ class AutoPolicy(Policy):
         decision = self.decision()
         return lambda: decision
 
+    # ---------------------------------------------------------------- who weighs another place asks
+
+    def forecast_s(self, left: int) -> tuple[float, float] | None:
+        """What so many calls take as decided, and one of them; None where nothing was measured, or not enough yet."""
+        controller = self._controller
+        if self._stage is not _Stage.RUN or not (self._decided_for and controller.decision.forecast_s):
+            return None
+        seconds = controller.decision.forecast_s
+        whole_s = seconds.get(controller.decision.mode, min(seconds.values()))
+        return whole_s * left / self._decided_for, max(self._decided_s, 1e-9)
+
+    @property
+    def leaves_traces(self) -> bool:
+        """Calls write files, or have connections: made twice, or elsewhere, that could be told."""
+        return self._calls.pilot.files.leaves_traces
+
+    def why_not_elsewhere(self) -> str:
+        """Why calls must not be made on another machine, as far as the first ones showed; "" if they may."""
+        from whilst.measuring.reads import why_not_clean
+        from whilst.running.policies.decide import hazards
+
+        profile = self._controller.profile
+        if profile.is_picklable is False:
+            return profile.why_not or "it can't be pickled"
+        _, hazard = hazards(profile.writes, self._evidence.decision_input(self._left, INLINE))
+        if hazard:
+            return hazard
+        if self.leaves_traces:
+            return "its calls leave something on this machine (files, databases, connections)"
+        items = self._source.peek(1)
+        reads = why_not_clean(self.job.fn, items[0] if items else None)
+        return f"there, {reads} may be another" if reads else ""
+
     def close(self) -> None:
         if self._pilot_coroutines is not None:
             self._pilot_coroutines.close()
@@ -304,7 +339,7 @@ class AutoPolicy(Policy):
         start = count if is_free else min(FIRST_AT_ONCE, count)
         most = most if is_free else min(most, 1024)
         if not (is_free or self._is_lazy or self.job.awaits is not None):
-            from whilst.running.policies.pilot_coroutines import PilotCoroutines
+            from whilst.running.policies.pilot.coroutines import PilotCoroutines
 
             self._pilot_coroutines = PilotCoroutines(pilot, self._evidence, self._source)
             start = min(start, self._pilot_coroutines.most_at_first)
@@ -442,7 +477,7 @@ class AutoPolicy(Policy):
             self._note(f"{why}; {decision.mode.value} from here on: {decision.reason}")
         self._stage = _Stage.RUN
         controller.start_s = given.process_start_s
-        self._decided_s = profile.wall_s
+        self._decided_s, self._decided_for = profile.wall_s, given.calls
         rejected = {each.mode for each in decision.rejected}
         self._is_spoilt = rejected >= {model.Mode.CONCURRENT, model.Mode.PARALLEL} and len(decision.forecast_s) == 1
         controller.take(

@@ -141,25 +141,39 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
 
 
 def _on_cluster(job: Job, source: Source, options: Options, *, is_lazy: bool) -> Policy:
-    why_clean = "they are on other machines"
-    _refuse_replaced(job, why_clean)
     from whilst.running.backends.cluster import connect
     from whilst.running.policies.caveats import Caveats
-    from whilst.running.policies.fixed import ClusterPolicy
+    from whilst.running.policies.places.cluster import ClusterPolicy
 
-    return ClusterPolicy(
-        connect(options.on, options.timeout_s),
+    why_clean, is_weighed = "they are on other machines", isinstance(options.on, list | tuple)
+    if is_weighed and job.how == "call" and source.length is None:
+        raise OptionsError(
+            f"on={options.on!r} weighs like calls, and an Executor's come one by one, each with a function of its own: "
+            f"pass the cluster alone, or leave out on=."
+        )
+    if not is_weighed:
+        _refuse_replaced(job, why_clean)
+    on = next(each for each in options.on if each is not None) if is_weighed else options.on
+    cluster = connect(on, options.timeout_s)
+    there = ClusterPolicy(
+        cluster,
         options.workers,
         is_batched=options.timeout_s is None,
         is_lazy=is_lazy,
         caveats=Caveats(job, "dask", source, why_clean),
     )
+    if not is_weighed:
+        return there
+    from whilst.running.policies.auto import AutoPolicy
+    from whilst.running.policies.places.weighed import WeighedPolicy
+
+    return WeighedPolicy(AutoPolicy(job, source, options, is_lazy=is_lazy), there, cluster)
 
 
 def _pilot_in_worker(job: Job, source: Source, options: Options) -> Policy:
     from whilst.measuring.machine import usable_cores, worker_memory_bytes
     from whilst.running.backends.base import BackendConfig
-    from whilst.running.policies.pilot_in_worker import pilot_in_worker_policy
+    from whilst.running.policies.pilot.in_worker import pilot_in_worker_policy
 
     workers = options.workers or usable_cores()
     if source.length is not None:

@@ -133,7 +133,7 @@ class Controller:
             if decision.native_threads is not None:
                 from contextlib import ExitStack
 
-                from whilst.running.policies.pilot_calls import limited_native_threads
+                from whilst.running.policies.pilot.calls import limited_native_threads
 
                 self._native_limit = ExitStack()
                 self._native_limit.enter_context(limited_native_threads(decision.native_threads))

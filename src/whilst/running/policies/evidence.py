@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whilst.running.backends.base import BackendConfig
     from whilst.running.core.inputs import Source
     from whilst.running.options import Options
-    from whilst.running.policies.pilot_calls import PilotCalls
+    from whilst.running.policies.pilot.calls import PilotCalls
 
 _MOST_WAITING: Final = 64
 """At once against something that may have a limit nobody knows."""

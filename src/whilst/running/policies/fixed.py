@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Final
 
     from whilst.model import Decision
-    from whilst.running.backends.cluster import Cluster
     from whilst.running.core.inputs import Source
     from whilst.running.core.policy import RunStatus
     from whilst.running.jobs import Finished, Job
@@ -52,14 +51,6 @@ _GROWTH: Final = 512
 _FIRST: Final = 8192
 _FIRST_SHARE: Final = 2
 """First batch: at most this many calls, or 1/_FIRST_SHARE of a worker's share. What is too much is taken back."""
-
-_CLUSTER_BATCH_NS: Final = 200_000_000
-"""Aim of a batch's length: some 20 round trips (10 ms)."""
-_CLUSTER_LEAST_NS: Final = 20_000_000
-_CLUSTER_AHEAD_BELOW_NS: Final = 500_000_000
-"""Where calls are longer than this, a round trip is nothing beside one."""
-_CLUSTER_BATCHES_PER_S: Final = 1200
-"""More than this no scheduler hands on: many seats get longer batches."""
 
 
 class _Length:
@@ -241,40 +232,6 @@ class FixedPolicy(Policy):
 
     def close(self) -> None:
         self._awaiter.close()
-
-
-class ClusterPolicy(FixedPolicy):
-    """Follows the cluster as it grows and shrinks. Has the connection, and closes it."""
-
-    def __init__(
-        self, cluster: Cluster, workers: int | None, *, is_batched: bool, is_lazy: bool, caveats: Caveats
-    ) -> None:
-        seats = max(cluster.seats, 1)
-        super().__init__(
-            BackendConfig("dask", on=cluster),
-            min(workers or seats, seats),
-            cluster.description,
-            is_batched=is_batched,
-            is_timed=not is_batched,
-            is_lazy=is_lazy,
-            caveats=caveats,
-        )
-        self._cluster, self._asked = cluster, workers
-        self._has_begun = True  # with one call: nothing that was sent is taken back
-        self._batch_ns = max(_CLUSTER_BATCH_NS, 2 * seats * 1_000_000_000 // _CLUSTER_BATCHES_PER_S)
-        self._least_ns = _CLUSTER_LEAST_NS
-        self._ahead_below_ns = _CLUSTER_AHEAD_BELOW_NS if is_batched else 0
-
-    def directives(self, status: RunStatus) -> Directives:
-        seats = max(self._cluster.seats, 1)
-        if seats != self._workers and self._asked is None:
-            self._workers = seats
-            self._reason = self._cluster.description
-        return super().directives(status)
-
-    def close(self) -> None:
-        super().close()
-        self._cluster.close()
 
 
 def _with_fewer(caveats: Callable[[], tuple[str, ...]], fewer: str) -> tuple[str, ...]:

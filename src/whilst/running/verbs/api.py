@@ -75,7 +75,8 @@ def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Ke
         progress=False: True for a bar with rate and time left, if stderr is a terminal.
         pilot="inline": where mode="auto" makes the first calls; in a "worker" a crash is survived.
         journal=None: a file that remembers finished calls, so that a run that was killed goes on where it stopped.
-        on=None: a Dask cluster that makes the calls: a client, a cluster object, or an address as "tcp://host:8786".
+        on=None: a Dask cluster that makes the calls: a client, a cluster object, or an address as "tcp://host:8786";
+            [None, cluster] weighs this machine against it.
 
     Returns:
         A list with `.decision`, `.timeline` and `.report()`.

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_MS = 20
 """A task of which its run wants nothing more is noticed within this time."""
-_PATIENCE_S = 0.2
-"""How long an idle process may take to end by itself."""
+_PATIENCE_S = 2.0
+"""How long an idle process may take to end by itself, and to close what its calls have opened: as on this machine."""
 _KNOWN_JOBS = 16
 _REMEMBERED = 256
 _FAR = (1 << 63) - 1
