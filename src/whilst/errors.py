@@ -18,6 +18,7 @@ __all__ = [
     "CheckError",
     "ClusterError",
     "DayError",
+    "DeadlineExceededError",
     "InitializerError",
     "InterpreterEndingError",
     "JournalError",
@@ -82,6 +83,10 @@ class RemoteCallError(WhilstError):
 
 class TimeoutExceededError(WhilstError, TimeoutError):
     """One call ran longer than its `timeout_s`."""
+
+
+class DeadlineExceededError(TimeoutExceededError):
+    """A run took longer than its `deadline_s`: the message says how many of how many calls were done."""
 
 
 class JournalError(WhilstError, ValueError):

@@ -12,7 +12,7 @@ from whilst._light import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from contextvars import Context
     from typing import Literal, TypeAlias
 
@@ -101,6 +101,8 @@ class Limits(Record):
     """Somebody reads the results while the run goes on: it must not run far ahead of the reader."""
     is_one_by_one: bool = False
     """Every call is answered by itself, so that a kill costs no more than the calls in progress."""
+    begins_when_sent: bool = False
+    """No call waits in a worker: it gets one only when it can begin with it."""
 
     def is_fatal(self, error: BaseException) -> bool:
         """Whether a call that ends with this error ends the run."""
@@ -158,6 +160,19 @@ class Finished(Record):
     is_last: bool = True
     made_by: int | None = None
     """Whose row in a timeline it belongs to, where that is not the worker's that held the calls."""
+
+    def without(self, numbers: Collection[int]) -> Finished:
+        """The same answer without these calls, which will be made again."""
+        gone = set(numbers)
+        kept = [position for position, number in enumerate(self.ids) if number not in gone]
+        starts, ends = self.starts_ns, self.ends_ns
+        return self._replace(
+            ids=[self.ids[position] for position in kept],
+            values=[self.values[position] for position in kept],
+            errors={number: error for number, error in self.errors.items() if number not in gone},
+            starts_ns=None if starts is None else [starts[position] for position in kept],
+            ends_ns=None if ends is None else [ends[position] for position in kept],
+        )
 
 
 class WorkerDied(Record):

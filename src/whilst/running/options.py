@@ -8,6 +8,7 @@ from whilst.running.backends import BACKENDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
     from typing import Any, Literal, TypedDict
 
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
         workers: int | None
         backend: str | None
         timeout_s: float | None
-        retries: int
+        deadline_s: float | None
+        retries: int | None
+        retry_on: type[Exception] | tuple[type[Exception], ...]
+        rate_per_s: float | None
         errors: Literal["raise", "return"]
         seed: int | None
         progress: bool
+        on_result: Callable[[int, Any], object] | None
         pilot: Literal["inline", "worker"]
         journal: str | PathLike[str] | None
         on: Any
@@ -32,6 +37,9 @@ else:
     Keywords = dict
 
 MODES = ("auto", "sequential", "concurrent", "parallel", "combined")
+
+_RETRIES_ON_ERRORS = 3
+_CO_COROUTINE = 0x0080
 
 
 class OptionsError(WhilstError, ValueError):
@@ -46,10 +54,21 @@ class Options(Record):
         workers: how many threads, processes or calls in flight; None: as the mode finds good.
         backend: a back end by name ("inline", "threads", "eventloop", "processes", …) instead of the mode's own.
         timeout_s: seconds that one call may take before it fails with `TimeoutExceededError`.
-        retries: how often a call is made again that was lost because its worker died (not one that raised).
+        deadline_s: seconds that the whole run may take. Then no further call begins, those in progress end as by
+            timeout_s, and the run fails with `DeadlineExceededError`, which says how many calls were done. With
+            errors="return" what was done is given, with that error in the place of the rest (of an input of unknown
+            length: one for all the rest).
+        retries: how often at most a call is made again that was lost because its worker died, or that raised one of
+            retry_on. None: 0, or 3 with retry_on.
+        retry_on: exceptions after which a call is made again, after a wait of up to 0.1 s, 0.2 s, 0.4 s … (exponential
+            back-off with full jitter), and no sooner than their `Retry-After` says, if they carry one.
+        rate_per_s: how many calls begin per second at most, evenly, over the whole run and all of its workers.
         errors: "raise" ends the run with the first error; "return" puts errors in the place of results.
         seed: sets `random` and `numpy.random` for each call from (seed, number of the item).
         progress: a bar with rate and time left, if stderr is a terminal.
+        on_result: called in the caller's process with (number of the item, result) as each call is done, in the order
+            in which that happens; with the exception in the place of the result, where the call failed for good. What
+            it raises ends the run. On a running loop it is called there.
         pilot: where mode="auto" makes the first calls: "inline", or in a "worker" where a crash is survived.
         journal: a file that remembers finished calls, so that a run that was killed goes on where it stopped. It holds
             pickles, so it is trusted like code, and refused if others may write it.
@@ -61,10 +80,14 @@ class Options(Record):
     workers: int | None = None
     backend: str | None = None
     timeout_s: float | None = None
-    retries: int = 0
+    deadline_s: float | None = None
+    retries: int | None = None
+    retry_on: type[Exception] | tuple[type[Exception], ...] = ()
+    rate_per_s: float | None = None
     errors: str = "raise"
     seed: int | None = None
     progress: bool = False
+    on_result: Callable[[int, Any], object] | None = None
     pilot: str = "inline"
     journal: str | PathLike[str] | None = None
     on: Any = None
@@ -102,11 +125,21 @@ class Options(Record):
         _one_of("errors", self.errors, ("raise", "return"))
         _one_of("pilot", self.pilot, ("inline", "worker"))
         _whole("workers", self.workers, 1)
-        _whole("retries", self.retries, 0)
+        if self.retries is not None:
+            _whole("retries", self.retries, 0)
         if self.seed is not None:
             _whole("seed", self.seed, None)
-        if self.timeout_s is not None and not (isinstance(self.timeout_s, int | float) and self.timeout_s > 0):
-            raise OptionsError(f"timeout_s must be a number of seconds, more than 0, got {self.timeout_s!r}.")
+        _positive("timeout_s", self.timeout_s, "seconds")
+        _positive("deadline_s", self.deadline_s, "seconds")
+        _positive("rate_per_s", self.rate_per_s, "calls a second")
+        for kind in self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,):
+            if not (isinstance(kind, type) and issubclass(kind, Exception)):
+                raise OptionsError(f"retry_on must be an exception class, or a tuple of such, got {kind!r}.")
+        if self.on_result is not None:
+            if not callable(self.on_result):
+                raise OptionsError(f"on_result must be a function of (number, result), got {self.on_result!r}.")
+            if getattr(getattr(self.on_result, "__code__", None), "co_flags", 0) & _CO_COROUTINE:
+                raise OptionsError(f"on_result must be a plain function, and {self.on_result!r} gives a coroutine.")
         if self.on is not None and not (self.mode in {"auto", "parallel"} and self._may_be_elsewhere):
             raise OptionsError(
                 f"on={self.on!r} makes calls in parallel on a cluster: leave out mode= and backend=, or leave out on=."
@@ -131,6 +164,18 @@ class Options(Record):
         return self
 
     @property
+    def is_paced(self) -> bool:
+        """Calls may have to wait for their time, or be made again; see `core.pacing`."""
+        return bool(self.retry_on) or self.rate_per_s is not None or self.deadline_s is not None
+
+    @property
+    def most_retries(self) -> int:
+        """How often at most a call is made again."""
+        if self.retries is not None:
+            return self.retries
+        return _RETRIES_ON_ERRORS if self.retry_on else 0
+
+    @property
     def _may_be_elsewhere(self) -> bool:
         return self.backend is None or (self.backend in BACKENDS and BACKENDS[self.backend].is_elsewhere)
 
@@ -141,6 +186,12 @@ _USUAL = Options()
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise OptionsError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+
+
+def _positive(name: str, value: object, unit: str) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    if value is not None and not is_number:
+        raise OptionsError(f"{name} must be a number of {unit}, more than 0, got {value!r}.")
 
 
 def _whole(name: str, value: object, least: int | None) -> None:

@@ -47,6 +47,7 @@ class RunReport(Drawable):
             ("figure", "value"),
             ("calls", str(self.calls)),
             ("failed", str(self.failed)),
+            *(("made again", each.text) for each in self.decision.evidence if each.name == "made again"),
             ("length", f"{self.length_s:.3f} s"),
             ("rate", f"{rate:.4g} calls/s"),
             ("executors", str(len(line.executors))),

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+from typing import TYPE_CHECKING
 
 from whilst.running.calls.one_argument import awaited
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class CallerLoop:
@@ -34,6 +38,21 @@ class CallerLoop:
             raise asyncio.CancelledError from error
         finally:
             self._in_flight.discard(future)
+
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function on the loop, and wait until it has returned. Raises what it raises."""
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                function(*args)
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self.loop.call_soon_threadsafe(run)
+        done.result()
 
     def cancel(self) -> None:
         """Cancel what is in flight here, and all that still comes."""

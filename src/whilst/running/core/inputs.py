@@ -51,6 +51,8 @@ class Source:
         """What the first item was, where that says more than a number or a text does."""
         self.common: CommonParts | None = None
         """What the first items have in common, likewise."""
+        self.kept: dict[int, object] | None = None
+        """Items that were taken, by number, where calls may be made again. Whoever has taken them clears it."""
 
     def start(self) -> None:
         """The run begins: from now on the input may be read."""
@@ -116,6 +118,8 @@ class Source:
         self.next_id = first + len(taken)
         if len(taken) < count:
             self._is_over = True
+        if self.kept is not None:
+            self.kept.update(enumerate(taken, first))
         return taken
 
     def put_back(self, first: int, items: Sequence[object]) -> None:
@@ -157,8 +161,16 @@ class Source:
         What the iterator raises comes out here, and is to be given to `pulled`.
         """
         if self._items is not None:
-            return self._items[self.next_id : self.next_id + count]
-        return islice(self._iterator, count)
+            items: Iterable[object] = self._items[self.next_id : self.next_id + count]
+        else:
+            items = islice(self._iterator, count)
+        return items if self.kept is None else self._keeping(items, self.kept, self.next_id)
+
+    @staticmethod
+    def _keeping(items: Iterable[object], kept: dict[int, object], first: int) -> Iterator[object]:
+        for number, item in enumerate(items, first):
+            kept[number] = item
+            yield item
 
     def pulled(self, used: int, *, is_over: bool, error: Exception | None = None) -> None:
         """`used` of the items of `pull` were used; `is_over`: no more came, perhaps because of `error`."""
@@ -172,8 +184,8 @@ class Source:
         results = self.results
         return results if results is not None and len(results) == self.next_id else None
 
-    def wait(self) -> None:
-        """Block until `is_ready`, where the input may be empty for a while without being over."""
+    def wait(self, patience_s: float | None = None) -> None:
+        """Block until `is_ready`, where the input may be empty for a while without being over; or for so long."""
 
     def _fail(self, error: BaseException) -> None:
         self.error, self._is_over = error, True

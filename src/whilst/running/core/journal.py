@@ -325,7 +325,7 @@ class JournalSource(Source):
             self.error = error
         self._look_ahead(1)
 
-    def wait(self) -> None:
+    def wait(self, patience_s: float | None = None) -> None:
         """Nothing: this input never is empty for a while."""
 
     def _take(self, count: int) -> list[tuple[int, object]]:
@@ -334,6 +334,8 @@ class JournalSource(Source):
         while self._ahead and len(taken) < count and (not taken or self._ahead[0][0] == taken[-1][0] + 1):
             taken.append(self._ahead.popleft())
         self._look_ahead(1)
+        if self.kept is not None:
+            self.kept.update(taken)
         return taken
 
     def _look_ahead(self, count: int) -> None:

@@ -57,6 +57,8 @@ class TimedOut(Record):
     id: int
     error: BaseException
     can_kill: bool
+    is_withheld: bool = False
+    """The call has not failed: it will be made again, and waits elsewhere for that."""
 
 
 class TurnedAway(Record):
@@ -68,6 +70,8 @@ class TurnedAway(Record):
     answered: Sequence[int]
     """The others of that answer."""
     is_last: bool = True
+    is_withheld: bool = False
+    """They wait elsewhere."""
 
 
 Input: TypeAlias = Event | Submitted | Shaped | Failed | Recalled | TimedOut | TurnedAway

@@ -226,9 +226,18 @@ class Roster:
 class PoolState:
     """See the module's text. Every input is answered with instructions, to be carried out in order."""
 
-    def __init__(self, limits: Limits, end: RunEnd, *, overlaps: bool = False, takes_early: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        end: RunEnd,
+        *,
+        overlaps: bool = False,
+        takes_early: bool = False,
+        tried: dict[int, int] | None = None,
+    ) -> None:
         self.limits = limits
         self.end = end
+        takes_early = takes_early and not limits.begins_when_sent
         self._overlaps, self._takes_early = overlaps, takes_early  # as the back end has them
         self.in_hand = 0
         self.is_input_over = False
@@ -237,7 +246,8 @@ class PoolState:
         self.roster = Roster(self._room, takes_early=takes_early)
         self.workers = self.roster.workers
         self._queue = CallQueue()
-        self._tried: dict[int, int] = {}
+        self._tried: dict[int, int] = {} if tried is None else tried
+        """How often calls were begun again, whatever the reason."""
         self._next_batch = 0
         self._failed_starts = 0
         self._most: int | None = None
@@ -277,6 +287,11 @@ class PoolState:
         """The job and the item of a call that a worker holds."""
         held = self.workers[worker].held.get(batch) if worker in self.workers else None
         return None if held is None or number not in held.open else (held.batch.job, held.open[number])
+
+    def call_of(self, worker: int, number: int) -> tuple[Job, object] | None:
+        """The same, whichever batch it is of."""
+        batches = self.workers[worker].held if worker in self.workers else ()
+        return next((call for batch in batches if (call := self.find(worker, batch, number)) is not None), None)
 
     # The one way in.
 
@@ -424,8 +439,10 @@ class PoolState:
         held.count = len(calls)
         worker.calls -= len(moved)
         self.in_hand -= len(moved)
+        gone = set(event.ids) if event.is_withheld else ()
         for each in reversed(moved):
-            self._put_back([each])
+            if each[1] not in gone:
+                self._put_back([each])
         return []
 
     def _ends_run(self, event: Finished, ids: Iterable[int]) -> bool:
@@ -479,10 +496,18 @@ class PoolState:
         else:
             worker.is_abandoned = True
             instructions = [Recall(worker.number), Stop(worker.number)]
-        instructions += self._fail(event.id, item, found.batch.job, event.error)
+        if not event.is_withheld:
+            instructions += self._fail(event.id, item, found.batch.job, event.error)
         return instructions + self._resize() + self._assign()
 
     # Handing out.
+
+    def take_open(self) -> list[tuple[Job, int, object]]:
+        """Give up all calls that are not settled, in order: whatever becomes of them, nobody waits for it."""
+        calls = [each for worker in self.workers.values() for each in self._take_all(worker)]
+        for part in self._queue.take_all():
+            calls += [(part.job, number, item) for number, item in zip(part.ids, part.items, strict=True)]
+        return sorted(calls, key=lambda call: call[1])
 
     def take_waiting(self) -> list[Submitted]:
         """Give up the calls that wait, in order: another pool is to have them."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from whilst.running.backends.base import Backend
-    from whilst.running.core.deadlines import Deadlines
+    from whilst.running.core.pacing.time_limits import Deadlines
     from whilst.running.core.policy import Directives
     from whilst.running.jobs import Event, Job, Limits, RunEnd
 
@@ -46,17 +46,22 @@ if TYPE_CHECKING:
         def fail(self, job: Job, number: int, item: object, error: BaseException) -> None:
             """This call has failed without an answer."""
 
+        def makes_again(self, job: Job, number: int, item: object, error: BaseException) -> bool:
+            """This call has failed without an answer: is it taken back, to be made again later?"""
+
 
 class WorkerPool:
     """Opened with its back end; `close` ends both."""
 
-    def __init__(self, backend: Backend, limits: Limits, settler: Settler, end: RunEnd) -> None:
+    def __init__(
+        self, backend: Backend, limits: Limits, settler: Settler, end: RunEnd, tried: dict[int, int] | None = None
+    ) -> None:
         self.backend = backend
-        self.state = PoolState(limits, end, overlaps=backend.overlaps, takes_early=backend.takes_early)
+        self.state = PoolState(limits, end, overlaps=backend.overlaps, takes_early=backend.takes_early, tried=tried)
         self._settler = settler
         self._deadlines: Deadlines | None = None
         if limits.timeout_s is not None:
-            from whilst.running.core.deadlines import Deadlines
+            from whilst.running.core.pacing.time_limits import Deadlines
 
             self._deadlines = Deadlines(limits.timeout_s)
 
@@ -118,7 +123,9 @@ class WorkerPool:
         """Give up the calls that are over their time, where they have one."""
         if self._deadlines is not None:
             for each in list(self._deadlines.overdue(self.state, self.backend)):
-                self.handle(each)
+                call = self.state.call_of(each.worker, each.id)
+                is_withheld = call is not None and self._settler.makes_again(call[0], each.id, call[1], each.error)
+                self.handle(each._replace(is_withheld=is_withheld) if is_withheld else each)
 
     def note_items(self, event: Finished) -> None:
         """Have each error name its item: here, where the items are, rather than in every worker."""
@@ -127,27 +134,17 @@ class WorkerPool:
             if call is not None:
                 note_item(error, call[0], number, call[1])
 
-    def turn_away(self, event: Finished, refused: Sequence[int]) -> Finished:
-        """Have calls that were refused wait for their next turn; return the answer without them."""
-        gone = set(refused)
-        kept = [position for position, number in enumerate(event.ids) if number not in gone]
-        ids = [event.ids[position] for position in kept]
-        self.state.handle(TurnedAway(event.worker, event.number, refused, ids, event.is_last))
-        starts, ends = event.starts_ns, event.ends_ns
-        return Finished(
-            event.worker,
-            event.number,
-            ids,
-            [event.values[position] for position in kept],
-            event.start_ns,
-            event.end_ns,
-            {number: error for number, error in event.errors.items() if number not in gone},
-            None if starts is None else [starts[position] for position in kept],
-            None if ends is None else [ends[position] for position in kept],
-            event.cpu_ns,
-            event.lane,
-            event.is_last,
+    def turn_away(self, event: Finished, refused: Sequence[int], *, is_withheld: bool = False) -> Finished:
+        """Have calls that were refused wait for their next turn; return the answer without them.
+
+        Args:
+            is_withheld: they wait elsewhere.
+        """
+        kept = event.without(refused)
+        self.state.handle(
+            TurnedAway(event.worker, event.number, refused, kept.ids, event.is_last, is_withheld=is_withheld)
         )
+        return kept
 
     def _do(self, instructions: Iterable[Instruction], *, is_assigning: bool = True) -> None:
         """Carry out these instructions, and those that follow from them."""

@@ -70,7 +70,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
                 raise TypeError(f"max_tasks_per_child must be an integer, got {max_tasks_per_child!r}.")
             if max_tasks_per_child <= 0:
                 raise ValueError(f"max_tasks_per_child must be >= 1, got {max_tasks_per_child!r}.")
-        for name in ("errors", "journal", "progress"):
+        for name in ("errors", "journal", "progress", "deadline_s", "on_result"):
             if name in keywords:
                 raise TypeError(
                     f"Executor() takes no {name}=, which is about a whole list of items; map() and imap() do."

@@ -108,6 +108,8 @@ class OpenInput(Source):
             if entry[0].set_running_or_notify_cancel():
                 self.taken[self.next_id + len(taken)] = entry
                 taken.append(entry[1])
+        if self.kept is not None:
+            self.kept.update(enumerate(taken, self.next_id))
         self.next_id += len(taken)
         return taken
 
@@ -119,8 +121,8 @@ class OpenInput(Source):
     def pulled(self, used: int, *, is_over: bool, error: Exception | None = None) -> None:  # noqa: ARG002
         self.next_id += used
 
-    def wait(self) -> None:
-        self.news.wait()
+    def wait(self, patience_s: float | None = None) -> None:
+        self.news.wait(patience_s)
         self.news.clear()
 
     def cancel_all(self) -> None:

@@ -30,6 +30,7 @@ from whilst.running.options import Options
 from whilst.running.policies.choosing import choose_policy, has_no_mode, is_made_here
 
 if TYPE_CHECKING:
+    from whilst.running.core.pacing.pace import Pace
     from whilst.running.executor.policy import Thresholds
 
 LOOKS_UP_EVERY_S = 0.5
@@ -51,7 +52,8 @@ def open_thread(options: Options) -> ExecutorThread:
         OptionsError, UnknownBackendError: what was asked for can't be had.
     """
     # Draws go by the number of a call, which has another one elsewhere; and a time limit is for the call as submitted.
-    if has_no_mode(options) and options.seed is None and options.timeout_s is None:
+    # Who waits for permits, and is made again, waits in one place.
+    if has_no_mode(options) and options.seed is None and options.timeout_s is None and not options.is_paced:
         return SortingThread(options)
     return ExecutorThread(options)
 
@@ -71,14 +73,26 @@ class ExecutorThread:
             timeout_s=options.timeout_s,
         )
         self._stem = stem
+        pace: Pace | None = None
+        if options.is_paced:
+            from whilst.running.core.pacing.pace import pace_of
+
+            pace = pace_of(options)
         self.driver = Driver(
             job,
             self._source,
             self._policy(job, options),
             self._sink,
-            Limits(retries=options.retries, stops_at_error=False, stops_at_exit=False, timeout_s=options.timeout_s),
+            Limits(
+                retries=options.most_retries,
+                stops_at_error=False,
+                stops_at_exit=False,
+                timeout_s=options.timeout_s,
+                begins_when_sent=options.rate_per_s is not None,
+            ),
             Recorder(stem, perf_counter_ns() if start_ns is None else start_ns, is_lazy=True),
             partial(open_backend, in_background=True, keeps_order_of_output=False),
+            pace,
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -91,7 +105,7 @@ class ExecutorThread:
 
     def decision(self) -> Decision:
         """How calls are run, as of now."""
-        return self.driver.policy.decision()
+        return self.driver.decision_later()()
 
     def timeline(self) -> Timeline:
         """Who made which call when, so far."""

@@ -85,7 +85,8 @@ class AutoPolicy(Policy):
         self._start_ns = time.perf_counter_ns()
         self._stage = _Stage.FIRST
         self._awaiter = Awaiter()
-        self._calls = PilotCalls(job, source, self._awaiter, is_lazy=is_lazy)
+        # With a rate calls begin one by one, too.
+        self._calls = PilotCalls(job, source, self._awaiter, is_lazy=is_lazy or options.rate_per_s is not None)
         self._controller = Controller()
         self._known_evidence: EvidenceCollector | None = None
         self._history: list[Change] = []
@@ -335,7 +336,8 @@ class AutoPolicy(Policy):
             return
         most = self._options.workers or 10_000
         count = most if self._left is None else min(self._left, most)
-        is_free = pilot.scan.waits_only_in_sleep
+        # Where a rate holds them back, how many are in flight follows from it.
+        is_free = pilot.scan.waits_only_in_sleep or self._options.rate_per_s is not None
         start = count if is_free else min(FIRST_AT_ONCE, count)
         most = most if is_free else min(most, 1024)
         if not (is_free or self._is_lazy or self.job.awaits is not None):
@@ -484,7 +486,7 @@ class AutoPolicy(Policy):
             decision,
             profile,
             cores=evidence.machine.cores,
-            waits_only_in_sleep=pilot.waits_only_in_sleep,
+            waits_only_in_sleep=pilot.waits_only_in_sleep or given.rate_per_s is not None,
             is_forked=traits_of(decision.backend).is_remote and given.can_fork,
         )
         is_open = traits_of(decision.backend).has_threads and depends_on_later_calls(decision, profile, given)

@@ -135,7 +135,8 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         reason,
         is_batched=options.timeout_s is None,
         is_timed=options.timeout_s is not None,
-        is_lazy=is_lazy,
+        # Whoever is told of results, or ends the run by the clock, wants no answer to wait for others of its batch.
+        is_lazy=is_lazy or options.on_result is not None or options.deadline_s is not None,
         caveats=Caveats(job, name, source, why_clean),
     )
 

@@ -39,6 +39,7 @@ _LITTLE: Final = 0.1
 """A smaller share of a call is not what it is like."""
 _WORTH_PROCESSES_S: Final = 0.1
 """Processes that overlap calls must save at least this."""
+_VARIES: Final = 1.5
 _WORTH_ANOTHER: Final = 4.0
 """One more call alone must be able to save this many times its own length."""
 
@@ -152,6 +153,7 @@ def forecasts(profile: Profile, machine: Machine, given: DecisionInput) -> tuple
         no_processes = no_processes or profile.why_not or "it can't be pickled"
     if not given.can_fork:
         no_processes = no_processes or given.only_by_fork
+    given = _at_the_rate(profile, given)
     call = _Call.of(profile, machine, given)
     possible = {Mode.SEQUENTIAL: Forecast(Mode.SEQUENTIAL, call.sequential_s, "inline", 0)}
     rejected: dict[Mode, str] = {}
@@ -169,7 +171,19 @@ def forecasts(profile: Profile, machine: Machine, given: DecisionInput) -> tuple
             rejected[Mode.COMBINED] = no_threads
         else:
             possible[Mode.COMBINED] = _combined(call)
+    if given.rate_per_s is not None:  # in no mode is the last call begun before its turn
+        least_s = max(call.n - 1, 0) / given.rate_per_s + call.wall_s
+        possible = {mode: each._replace(seconds=max(each.seconds, least_s)) for mode, each in possible.items()}
     return possible, rejected
+
+
+def _at_the_rate(profile: Profile, given: DecisionInput) -> DecisionInput:
+    """More calls at once than are ever in progress at the rate that was asked for are of no use; calls vary by half."""
+    if given.rate_per_s is None:
+        return given
+    useful = math.ceil(_VARIES * given.rate_per_s * profile.wall_s) + 1
+    most = useful if given.most_workers is None else min(given.most_workers, useful)
+    return given._replace(most_workers=max(most, 2 if given.most_workers is None else 1))
 
 
 class _Call(Record):

@@ -74,6 +74,8 @@ class DecisionInput(Record):
     """How many times faster two calls on two threads were than one after the other, where that was tried."""
     most_workers: int | None = None
     """As the caller asked."""
+    rate_per_s: float | None = None
+    """Calls that may begin per second, as the caller asked."""
     is_seeded: bool = False
     """Somebody seeds the shared random generator, so that the order of the draws matters."""
     has_own_seed: bool = False
@@ -182,6 +184,7 @@ class EvidenceCollector:
             limited_native_s=self._calls.limited_native_s,
             tried_threads=trial,
             most_workers=options.workers,
+            rate_per_s=options.rate_per_s,
             is_seeded=bool(self._seeded),
             has_own_seed=options.seed is not None,
             cold=1.0 if self._has_warmed_up or workers_are_up else pilot.cold,

@@ -247,6 +247,8 @@ def _options(verb: str, keywords: Keywords) -> Options:
     options = Options.of(verb, keywords)
     if options.errors != "raise":
         raise OptionsError(f"{verb}() needs all of its parts, so that errors={options.errors!r} has no meaning here.")
+    if options.on_result is not None:
+        raise OptionsError(f"{verb}() has one result, made of its parts: on_result= is for map() and the like.")
     return options
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from whilst.model import Decision, Timeline
     from whilst.running.calls.caller_loop import CallerLoop
     from whilst.running.core.journal import Journal
+    from whilst.running.core.pacing.pace import Pace
     from whilst.running.jobs import How
     from whilst.running.options import Keywords
 
@@ -69,10 +70,16 @@ def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Ke
         workers=None: how many threads, processes or calls in flight; None: as the mode finds good.
         backend=None: a back end by name ("inline", "threads", "eventloop", "processes", …) instead of the mode's own.
         timeout_s=None: seconds that one call may take before it fails with `TimeoutExceededError`.
-        retries=0: how often a call is made again that was lost because its worker died (not one that raised).
+        deadline_s=None: seconds that the whole run may take before it fails with `DeadlineExceededError`.
+        retries=None: how often at most a call is made again that was lost because its worker died, or that raised one
+            of retry_on; None: 0, or 3 with retry_on.
+        retry_on=(): exceptions after which a call is made again, after an exponential back-off with full jitter and
+            no sooner than their `Retry-After` says.
+        rate_per_s=None: how many calls begin per second at most, over the whole run.
         errors="raise": ends the run with the first error; "return" puts errors in the place of results.
         seed=None: a whole number that sets `random` and `numpy.random` for each call, together with the item's number.
         progress=False: True for a bar with rate and time left, if stderr is a terminal.
+        on_result=None: called here with (number of the item, result or exception) as each call is done.
         pilot="inline": where mode="auto" makes the first calls; in a "worker" a crash is survived.
         journal=None: a file that remembers finished calls, so that a run that was killed goes on where it stopped.
         on=None: a Dask cluster that makes the calls: a client, a cluster object, or an address as "tcp://host:8786";
@@ -247,6 +254,11 @@ class Run:
         if how == "call":
             calls: list[Any] = list(items)  # type: ignore[arg-type]
             items, is_coroutine = calls, bool(calls) and all(gives_coroutines(call[0]) for call in calls)
+            if options.retry_on and any(call[0] is _awaited for call in calls):
+                raise OptionsError(
+                    f"{verb}() takes retry_on with functions and coroutine functions: what is awaited once can't be "
+                    f"begun again. Pass lambda: fetch(url) instead of fetch(url)."
+                )
         else:
             if not isinstance(items, Source):
                 require_call(verb, fn, items)
@@ -270,7 +282,12 @@ class Run:
             from whilst.running.core.journal import journaled
 
             source, sink, journal = journaled(job, items, sink, options.journal)  # type: ignore[arg-type]
-        elif isinstance(sink, ListSink):
+        pace: Pace | None = None
+        if options.is_paced:
+            from whilst.running.core.pacing.pace import pace_of
+
+            pace = pace_of(options)
+        if journal is None and pace is None and options.on_result is None and isinstance(sink, ListSink):
             source.results = sink.values
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
         self._journal: Journal | None = journal
@@ -282,11 +299,12 @@ class Run:
             policy,
             sink,
             Limits(
-                retries=options.retries,
+                retries=options.most_retries,
                 stops_at_error=is_raising,
                 timeout_s=options.timeout_s,
                 is_lazy=is_lazy,
                 is_one_by_one=journal is not None,
+                begins_when_sent=options.rate_per_s is not None,
             ),
             Recorder(self.name, start_ns, is_lazy=is_lazy),
             partial(
@@ -295,14 +313,18 @@ class Run:
                 keeps_order_of_output=type(sink) is not UnorderedSink,
                 caller_loop=None if awaits is None else awaits.loop,
             ),
+            pace,
         )
+        self.driver.on_result = options.on_result
+        if options.on_result is not None and awaits is not None:
+            self.driver.on_result = partial(awaits.call, options.on_result)
 
         # Of the recorder alone: results must not keep the whole run alive, least of all in a circle.
         self.timeline: Callable[[], Timeline] = partial(self.driver.recorder.timeline, self.name)
 
     def decision_later(self) -> Callable[[], Decision]:
         """How the calls were run, once it is asked for; see `Policy.decision_later`."""
-        later, journal = self.driver.policy.decision_later(), self._journal
+        later, journal = self.driver.decision_later(), self._journal
         why = self.driver.source.why_one_by_one
         if why:
             return lambda: _drawn_one_by_one(later(), why)

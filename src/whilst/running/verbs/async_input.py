@@ -112,9 +112,9 @@ class AsyncInput(Source):
             self._want()
         return bool(self._queue) or self._has_met_end  # what came before it was asked for has told nobody
 
-    def wait(self) -> None:
+    def wait(self, patience_s: float | None = None) -> None:
         if not self.is_ready():
-            self._news.wait()
+            self._news.wait(patience_s)
 
     def stop_waiting(self) -> None:
         """Let a taker that waits go on, from any thread: the run is over."""
@@ -125,6 +125,8 @@ class AsyncInput(Source):
         taken: list[object] = []
         while len(taken) < count and self._queue:
             taken.append(self._queue.popleft())
+        if self.kept is not None:
+            self.kept.update(enumerate(taken, self.next_id))
         self.next_id += len(taken)
         if len(taken) < count and self._has_met_end and not self._queue:
             if self._failure is not None:
