@@ -79,6 +79,11 @@ class Driver:
 
     # What a reader may ask.
 
+    def decision(self) -> Decision:
+        """How calls are run, as of now."""
+        decision = self.policy.decision()
+        return decision if self._pace is None else self._pace.adding_to(lambda: decision)()
+
     def decision_later(self) -> Callable[[], Decision]:
         """How calls are run, once it is asked for; see `Policy.decision_later`."""
         later = self.policy.decision_later()

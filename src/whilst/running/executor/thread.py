@@ -105,7 +105,7 @@ class ExecutorThread:
 
     def decision(self) -> Decision:
         """How calls are run, as of now."""
-        return self.driver.decision_later()()
+        return self.driver.decision()
 
     def timeline(self) -> Timeline:
         """Who made which call when, so far."""
