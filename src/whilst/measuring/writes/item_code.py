@@ -35,7 +35,9 @@ class ItemCode:
 
     def meet(self, item: object) -> bool:
         """Whether the item brings code that none before it did, in that place."""
-        if type(item) in _PLAIN or (type(item) is tuple and _PLAIN.issuperset(map(type, item))):
+        kind = type(item)
+        held: Any = item if kind in (tuple, list) else item.values() if kind is dict else (item,)  # type: ignore[attr-defined]
+        if _PLAIN.issuperset(map(type, held)):
             return False
         fresh = [each for each in _brought(item, (), _DEEPEST) if each not in self._known]
         if not fresh:

@@ -347,7 +347,7 @@ class Driver:
             first = self.source.next_id
             job = self.source.job_of_next(self.job)
             items = self.source.take(self._size(pool, directives))
-            if items and not self.policy.admits(items):
+            if items and not self.policy.admits(first, items):
                 self.source.put_back(first, items)
                 return False
             if pace is not None:

@@ -116,8 +116,11 @@ class Policy:
         """
         return False
 
-    def admits(self, items: Sequence[object]) -> bool:  # noqa: ARG002 - for those that look
+    def admits(self, first: int, items: Sequence[object]) -> bool:  # noqa: ARG002 - for those that look
         """May these items go to the workers that there are? Asked before they do, of all that are taken.
+
+        Args:
+            first: the number of the first of them.
 
         Returns:
             False where the next directives ask for another back end, which makes these calls once the others are over.

@@ -201,10 +201,13 @@ class AutoPolicy(Policy):
             self._adopt(replace(self._controller.profile, is_picklable=False, why_not=why), why)
         return bool(why)
 
-    def admits(self, items: Sequence[object]) -> bool:
+    def admits(self, first: int, items: Sequence[object]) -> bool:
         """See `Policy.admits`. What calls with items like the first ones do is known; these may bring other code."""
         pilot, controller = self._calls.pilot, self._controller
-        if self.job.how == "call" or not pilot.look_into_others(items):
+        seen = 0 if self._known_evidence is None or self._is_lazy else self._known_evidence.looked_at
+        if self.job.how == "call" or first + len(items) <= seen:
+            return True
+        if not pilot.look_into_others(items):
             return True
         before = controller.config
         why = "an item brings code that may write something"

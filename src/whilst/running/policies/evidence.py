@@ -128,6 +128,8 @@ class EvidenceCollector:
         self._seeded: bool | None = None
         self._fork_hindrance: str | None = None
         self._read_elsewhere: str | None = None
+        self.looked_at = 0
+        """The number of the first item that nobody has looked at yet for code that it brings."""
         self._has_warmed_up = False
         """Calls were measured while they were made over and over."""
 
@@ -155,6 +157,7 @@ class EvidenceCollector:
         pilot.note_locks_of_items()
         if pilot.rest:
             pilot.look_into_others(pilot.rest)
+            self.looked_at = self._source.next_id + len(pilot.rest)
         profile = self._checked_for_shared_items(pilot.profile())
         if self._calls.last is not None and _may_need_processes(profile, left):
             from whilst.measuring.inheriting import is_only_memory

@@ -210,7 +210,7 @@ class FixedPolicy(Policy):
         self._batch = max(min(wanted, self._batch * _GROWTH), 1)
         self._least = max(min(int(self._least_ns / max(call_ns, 1.0)), self._batch), 1)
 
-    def admits(self, items: Sequence[object]) -> bool:
+    def admits(self, first: int, items: Sequence[object]) -> bool:  # noqa: ARG002 - whichever they are
         """See `Policy.admits`: all may go, and what they bring is looked into once somebody asks."""
         if self._caveats is not None:
             self._caveats.meet(items)
