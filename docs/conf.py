@@ -3,19 +3,63 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.util.docutils import SphinxDirective
 
 import whilst
 from whilst.cli.entry import COMMANDS
 
+GIVEN = (
+    "whilst.running.results.RunReport",
+    "whilst.running.verbs.api.Stream",
+    "whilst.running.verbs.awaitable.AsyncStream",
+    "whilst.running.calls.per_worker.PerWorker",
+    "whilst.running.splitting.chunks.Chunks",
+    "whilst.running.splitting.chunks.Blocks",
+    "whilst.running.splitting.chunks.By",
+    "whilst.running.splitting.verdict.SplitAnswer",
+    "whilst.comparing.comparison.Row",
+    "whilst.comparing.outcomes.Outcome",
+    "whilst.comparing.outcomes.Failure",
+    "whilst.planning.planned.Plans",
+    "whilst.planning.planned.Percentiles",
+    "whilst.planning.likecalls.Costs",
+    "whilst.model.decision.Evidence",
+    "whilst.model.decision.Rejection",
+    "whilst.model.decision.Change",
+    "whilst.model.profile.Write",
+    "whilst.model.machine.NativePool",
+    "whilst.model.curve.StepFunction",
+    "whilst.seeing.api.TraceBlock",
+    "whilst.seeing.traced.Trace",
+    "whilst.seeing.traced.CauseRow",
+    "whilst.seeing.advising.advice.Advice",
+    "whilst.seeing.advising.advice.LoopAdvice",
+    "whilst.model.verdict.Answer",
+    "whilst.model.verdict.Counterexample",
+    "whilst.model.verdict.Moment",
+    "whilst.model.verdict.BlockedTask",
+    "whilst.model.verdict.Ending",
+    "whilst.model.verdict.Confirmation",
+    "whilst.checking.explorer.execution.Limits",
+    "whilst.checking.search.strategy.Progress",
+    "whilst.checking.explain.kept.KeptSchedules",
+    "whilst.model.mode.UnknownModeError",
+    "whilst.running.executor.thread.ExecutorClosedError",
+    "whilst.seeing.recording.recorder.TraceError",
+    "whilst.seeing.advising.edits.AdviseError",
+)
+"""Each is named in a signature of a public function, or stands in what one gives."""
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 project = "whilst"
@@ -28,9 +72,16 @@ exclude_patterns = ["play/**"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nitpicky = True
-# Types in signatures need no page: those of other projects have an inventory that would have to be fetched, those of
-# whilst that are not public have none.
-nitpick_ignore_regex = [("py:.*", ".*")]
+# What is named must be there, but for: types of the standard library, whose inventory would have to be fetched; type
+# variables, and the keywords, which have a page of their own; what only the verbs hand to what they give; pieces of
+# types that are cut at their commas; and what is said of exceptions in words ("Whatever fn raised").
+nitpick_ignore_regex = [
+    ("py:class", r"(collections\.abc|os|concurrent\.futures(\._base)?|types|asyncio\.\w+)\.\w+|array"),
+    ("py:class", r"(.*\.)?([A-Z]|Item|Keywords)"),
+    ("py:class", r"(.*\.)?\w+Sink"),
+    ("py:class", r"(tuple|collections\.abc\.\w+)\[.*"),
+    ("py:exc", r"(?!\w+Error$).*"),
+]
 # Docstrings write `name` for code, as Markdown does.
 default_role = "literal"
 autodoc_member_order = "bysource"
@@ -99,6 +150,24 @@ class PublicNames(Generated):
         return lines
 
 
+class GivenValues(Generated):
+    """Classes that no caller makes: what the functions give, and what stands in that; then errors of the commands."""
+
+    def lines(self) -> list[str]:
+        lines: list[str] = []
+        for name in GIVEN:
+            if name.endswith("Error"):
+                lines += [f".. autoexception:: {name}", ""]
+                continue
+            module, _, own = name.rpartition(".")
+            given = getattr(importlib.import_module(module), own)
+            # What only the verbs and the renderers call is none of the reader's business.
+            signature = "" if is_dataclass(given) else "()"
+            lines += [f".. autoclass:: {name}{signature}", "   :members:"]
+            lines += ["   :exclude-members: answers, bars, answers_say_all, decide, call_before_overlap", ""]
+        return lines
+
+
 class Benchmarks(Generated):
     """What each benchmark measures, and the command that prints it."""
 
@@ -118,4 +187,10 @@ class Benchmarks(Generated):
 def setup(app: Sphinx) -> None:
     app.add_directive("commands", Commands)
     app.add_directive("benchmarks", Benchmarks)
+    app.add_directive("given-values", GivenValues)
+    # Attributes and results are described in sentences here, in which a colon does not end a type.
+    GoogleDocstring._parse_attribute_docstring = lambda self: self._consume_to_end()  # noqa: SLF001 - no option for it
+    GoogleDocstring._consume_returns_section = lambda self, **_: [  # noqa: SLF001 - as above
+        ("", "", self._dedent(self._consume_to_next_section()))
+    ]
     app.add_directive("public-names", PublicNames)

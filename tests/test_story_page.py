@@ -138,6 +138,27 @@ def test_in_a_browser_sliders_move_by_keys_and_the_figures_are_those_of_plan(ass
             press("ArrowRight", "ArrowRight")
         assert compare()["presentations"] == 3
 
+        browser.ask("document.querySelector('input[name=cores]').focus()")
+        press("ArrowLeft", "ArrowLeft")
+        press("ArrowLeft", "ArrowLeft")
+        calls = answer()["asked"]["calls"]
+        assert calls["cores"] == 2
+        profile = whilst.Profile(work_s=calls["work"] / 1e3, wait_s=calls["wait"] / 1e3)
+        bounds = whilst.forecast(profile, calls["n"], whilst.Machine(cores=2))
+        said = browser.ask(
+            "[...document.querySelectorAll('table.calls tbody tr')].map(row => row.cells[2].textContent)"
+        )
+        seconds = [float(each.split()[0]) for each in said]
+        by_hand = [bounds["sequential"], bounds["concurrent"], bounds["parallel"], bounds["combined"]]
+        assert [seconds[at] for at in (0, 1, 3, 5)] == pytest.approx(by_hand, rel=5e-3)
+
+        seen = browser.read_aloud()
+        for mode, plan in answer()["plans"].items():
+            assert [
+                name for role, name in seen if role == "image" and name.startswith(f"{mode}: {plan['makespan_h']:g}")
+            ]
+        assert all(name for role, name in seen if role in ("slider", "button", "image", "group", "region"))
+
         unnamed = "[...document.querySelectorAll('input, button')].filter(e => !(e.labels?.length || e.textContent))"
         assert browser.ask(f"{unnamed}.length") == 0
         assert browser.ask("[...document.querySelectorAll('svg')].every(e => e.getAttribute('aria-label'))")

@@ -29,6 +29,7 @@ _SCRIPTS: Final = (
     "unpack.js", "shares.js", "rows.js", "theme.js", "view.js", "plot.js", "tooltip.js", "reading.js", "page.js",
 )  # fmt: skip
 _MOST_EXECUTORS_LISTED: Final = 200
+_BEFORE_A_UNIT: Final = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|min|h|d|%|[KMG]i?B)(?!\w))")
 _HOLE: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -93,7 +94,9 @@ def _answer(asked: str, said: str) -> str:
     if "\n" in said:  # a diff, whose lines are told apart by their first sign as well as by colour
         lines = (f"<span{_CHANGED.get(line[:1], '')}>{escape(line)}\n</span>" for line in said.splitlines())
         return f"<pre tabindex='0' aria-label='{escape(asked)}'>{''.join(lines)}</pre>"
-    return f"<code>{escape(said)}</code>" if asked == "Run it again" else escape(said)
+    if asked == "Run it again":
+        return f"<code>{escape(said)}</code>"
+    return escape(_BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", said))  # no line ends between a number and its unit
 
 
 _CHANGED: Final = {"+": ' class="added"', "-": ' class="removed"'}
