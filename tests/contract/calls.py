@@ -87,6 +87,15 @@ def set_environment(name: str, value: str) -> None:
     os.environ[name] = value
 
 
+def warned(x: int) -> str:
+    """Which of "ignore" and "error" the filters say."""
+    try:
+        warnings.warn(f"call {x}", UserWarning, stacklevel=1)
+    except UserWarning:
+        return "error"
+    return "ignore"
+
+
 def draw(_: int) -> tuple[float, int]:
     first = random.random()
     time.sleep(0.001)

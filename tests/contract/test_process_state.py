@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_an_open_executor_follows_the_environment(way: Keywords, monkeypatch: py
         assert list(executor.map(calls.environment, [NAME] * 4)) == ["two"] * 4
         monkeypatch.delenv(NAME)
         assert list(executor.map(calls.environment, [NAME] * 4)) == [None] * 4
+
+
+def test_an_open_executor_follows_the_warning_filters(way: Keywords) -> None:
+    with Executor(**way) as executor, warnings.catch_warnings():
+        for action in ("ignore", "error", "ignore"):
+            warnings.simplefilter(action)
+            futures = [executor.submit(calls.warned, n) for n in range(2)]
+            assert {future.result(30) for future in futures} == {action}
 
 
 def test_a_map_beside_an_open_executor_follows_both(

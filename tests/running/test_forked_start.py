@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import importlib
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import whilst
+from whilst.inspecting import fork_safety
 from whilst.inspecting.fork_safety import why_not_beside_threads, why_not_fork
 
 SOURCE = str(Path(whilst.__file__).parent.parent)
@@ -226,6 +228,21 @@ def test_a_fork_has_positions_of_its_own_and_no_connection(tmp_path):
     )
     assert done.stderr == ""
     assert done.stdout == "[(b'0', b''), (b'1', b''), (b'2', b''), (b'3', b'')]\n5 b'x'\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+def test_without_a_gil_nothing_is_forked_beside_an_event_loop(monkeypatch):
+    """The verbs for event loops fork from a thread of their own, while the loop goes on."""
+    monkeypatch.setattr(sys, "_current_frames", lambda: {1: None})
+    monkeypatch.setattr(fork_safety, "has_gil", lambda: False)
+
+    async def ask():
+        return why_not_fork(reached=tuple)
+
+    assert "an event loop goes on here" in asyncio.run(ask())
+    assert "event loop" not in why_not_fork(reached=tuple)
+    monkeypatch.setattr(fork_safety, "has_gil", lambda: True)
+    assert "event loop" not in asyncio.run(ask())
 
 
 @beside_threads

@@ -63,6 +63,8 @@ def why_not_fork(private: Collection[int] = (), reached: Callable[[], Iterable[o
         busy = _busy_threads()
         if busy:
             return busy
+    elif why_not_beside_threads() and _has_running_loop():
+        return "an event loop goes on here, which nothing holds up while the program is forked beside it"
     strangers = _threads() - frames
     if strangers > 0 and strangers > _surviving_threads():
         return "the program has native threads"
@@ -144,6 +146,12 @@ def why_not_beside_threads() -> str:
     if not has_gil():
         return "the program has other threads, which nothing holds up while it is forked"
     return ""
+
+
+def _has_running_loop() -> bool:
+    """An event loop runs in this thread: the verbs for those have a thread of their own fork."""
+    ask = getattr(sys.modules.get("_asyncio"), "_get_running_loop", None)
+    return ask is not None and ask() is not None
 
 
 def _busy_threads() -> str:

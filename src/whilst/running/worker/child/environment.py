@@ -56,7 +56,7 @@ def capture(context: Context | None, state: ProcessState) -> bytes:
             "env": state.env,
             "variables": variables,
             "log_levels": _log_levels(),
-            "warning_filters": warning_filters.written(),
+            "warning_filters": warning_filters.written(state.filters),
             "streams": [_state_of(sys.stdout), _state_of(sys.stderr)],
             "authkey": _authkey(),
         },

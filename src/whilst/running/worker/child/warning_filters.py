@@ -11,10 +11,12 @@ from __future__ import annotations
 import sys
 from _pickle import loads
 
+from whilst.running.calls.process_state import warning_filters_now
 from whilst.running.worker.transport.serialization import dumps_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, TypeAlias
 
     Pattern: TypeAlias = str | tuple[str, int] | None
@@ -25,25 +27,19 @@ _missing: set[str] = set()
 """Modules whose categories are named in filters, and that are not loaded here."""
 
 
-def written() -> list[Written] | None:
-    """The filters of this program, in order; None if it has none, having loaded nothing that warns."""
-    warnings: Any = sys.modules.get("warnings")
-    if warnings is None:
+def written(filters: Sequence[Any] | None = None) -> list[Written] | None:
+    """Those filters, or those of this program, in order; None if it has none, having loaded nothing that warns."""
+    if filters is None:
+        filters = warning_filters_now()
+    if filters is None:
         return None
     found: list[Written] = []
-    for action, message, category, module, line in _filters_of(warnings):
+    for action, message, category, module, line in filters:
         try:
             found.append((action, _pattern(message), _category(category), _pattern(module), line))
         except Exception:  # noqa: S112 - a filter for a category that can't travel
             continue
     return found
-
-
-def _filters_of(warnings: Any) -> list[Any]:
-    """The list that is obeyed: that of this context, where warnings go by contexts (3.14 without a GIL)."""
-    get = getattr(warnings, "_get_filters", None)
-    filters: list[Any] = warnings.filters if get is None else get()
-    return filters
 
 
 def _pattern(given: Any) -> Pattern:
@@ -86,7 +82,8 @@ def _put_in_place() -> None:
             filters.append((action, _compiled(message), _found(category), _compiled(module), line))
         except Exception:  # noqa: S112 - its category can't be had here
             continue
-    _filters_of(warnings)[:] = filters
+    get = getattr(warnings, "_get_filters", None)
+    (warnings.filters if get is None else get())[:] = filters  # type: ignore[index]
     mutated = getattr(warnings, "_filters_mutated", None) or getattr(warnings, "_filters_mutated_lock_held", None)
     if mutated is not None:
         mutated()
