@@ -31,6 +31,15 @@ def picky(line):
 def odd(line):
     return {line}
 
+class BusyError(Exception):
+    retry_after = 0
+
+def busy(line):
+    if not os.path.exists("seen" + line):
+        open("seen" + line, "w").close()
+        raise BusyError(line)
+    return line
+
 def chatty(line):
     print("about", line)
     return line
@@ -119,6 +128,18 @@ def test_a_line_an_item_in_order(folder: Path, mode: str) -> None:
     assert done.returncode == 0, done.stderr
     assert lines(done.stdout) == [{"item": str(number), "result": number * 2} for number in range(8)]
     assert "8 of 8 calls" in done.stderr
+
+
+def test_calls_are_made_again_at_a_rate(folder: Path) -> None:
+    done = whilst(
+        folder, "shop:busy", "--items", "-", "--retry-on", "shop:BusyError", "--rate", "500", "--deadline", "50",
+        stdin="a\nb\n",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [line["result"] for line in lines(done.stdout)] == ["a", "b"]
+    refused = whilst(folder, "shop:busy", "--items", "-", "--retry-on", "busy", stdin="a\n")
+    assert refused.returncode == 2
+    assert "'busy' names no exception; write ConnectionError" in refused.stderr
 
 
 def test_output_goes_to_a_file_and_items_may_come_from_stdin(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import importlib
 import importlib.util
@@ -52,6 +53,18 @@ def load_function(name: str) -> Callable[[object], object]:
     found = load_object(name)
     if not callable(found):
         raise InputError(f"{name} can't be called, it is of type {type(found).__name__}; name a function.")
+    return found
+
+
+def load_exception(name: str) -> type[Exception]:
+    """As `load_object`, for an exception class; those of Python itself need no module.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = load_object(name) if ":" in name else getattr(builtins, name, None)
+    if not (isinstance(found, type) and issubclass(found, Exception)):
+        raise InputError(f"{name!r} names no exception; write ConnectionError, or MODULE:EXCEPTION, e.g. shop:Busy.")
     return found
 
 

@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 
 from whilst.cli import supervising
-from whilst.cli.loading import InputError, load_function, read_items, require_writable
+from whilst.cli.loading import InputError, load_exception, load_function, read_items, require_writable
 from whilst.cli.result_lines import line_of, message_of, opened
 from whilst.cli.wording import as_options
 from whilst.errors import WhilstError, WorkerDiedError
@@ -97,8 +97,24 @@ class _Wanted:
     "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Per call."
 )
 @click.option(
-    "--retries", type=click.IntRange(min=0), default=0, metavar="N", help="For calls lost to a worker that died."
+    "--deadline",
+    "deadline_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For the whole run.",
 )
+@click.option(
+    "--retries", type=click.IntRange(min=0), metavar="N",
+    help="For calls lost to a worker that died, or that raised what --retry-on names [default: 0; 3 with --retry-on].",
+)  # fmt: skip
+@click.option(
+    "--retry-on", multiple=True, metavar="EXCEPTION",
+    help="Make calls again that raise this (ConnectionError, shop:Busy), after longer and longer waits. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--rate", "rate_per_s", type=click.FloatRange(min=0, min_open=True), metavar="N",
+    help="How many calls begin a second at most, over all workers.",
+)  # fmt: skip
 @click.option("--seed", type=int, help="The same random draws for each item in every mode.")
 @click.option("--output", type=_FILE, metavar="FILE", help="One JSON line an item, in order (default: stdout).")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Remember finished calls; a run that was killed goes on.")
@@ -131,6 +147,7 @@ def run(
       whilst run jobs/resize.py:resize --items sizes.jsonl --mode parallel --workers 4
       whilst run shop:fetch --items urls.txt --errors return --journal fetch.db --output pages.jsonl
       whilst run shop:fetch --items urls.txt --on tcp://scheduler:8786
+      whilst run shop:fetch --items urls.txt --retry-on ConnectionError --rate 10 --deadline 600
       whilst run shop:fetch --items urls.txt --dry-run
       find . -name '*.log' | whilst run logs:count --items - --quiet
       whilst run logs:count_words --split log.txt --at line --reduce operator:add
@@ -151,6 +168,11 @@ def run(
     if not supervising.is_possible() or is_in_workers:
         return work() if work is not None else _make_calls(wanted, options, supervising.Board())
     return _supervised_calls(wanted, options) if work is None else supervising.survived(work, _ALONE)
+
+
+def _keywords(options: dict[str, Any]) -> dict[str, Any]:
+    """The options as keywords, the exceptions loaded that they name."""
+    return {**options, "retry_on": tuple(map(load_exception, options["retry_on"]))}
 
 
 _OTHERS: Final = "--errors return makes the others as well."
@@ -214,7 +236,7 @@ def _make_calls(wanted: _Wanted, options: dict[str, Any], board: supervising.Boa
     # Where the results come on the same screen, they show how far it is, and a bar would stand between them.
     has_bar = not wanted.is_quiet and not (wanted.output is None and sys.stdout.isatty())
     # Failures are always taken as values here, so that each is written down before the run is ended for it.
-    stream = imap(call, given, **{**options, "errors": "return"}, progress=has_bar)
+    stream = imap(call, given, **{**_keywords(options), "errors": "return"}, progress=has_bar)
     stream.call_before_overlap(partial(board.write, overlaps=True))
     failure: BaseException | None = None
     with opened(wanted.output, goes_on=done > 0) as write, _stdout_for_json(wanted):
@@ -248,7 +270,7 @@ def _decide(wanted: _Wanted, options: dict[str, Any]) -> int:
     """Say how the calls would be run."""
     call = load_function(wanted.function)
     with redirect_stdout(sys.stderr):
-        stream = imap(call, wanted.given, **{**options, "errors": "return", "journal": None})
+        stream = imap(call, wanted.given, **{**_keywords(options), "errors": "return", "journal": None})
         decision = stream.decide()
     if wanted.is_json:
         click.echo(json.dumps(decision.to_dict(), indent=2, allow_nan=False))
@@ -302,7 +324,7 @@ def _reduce(wanted: _Wanted, combine: str, options: dict[str, Any], *, checks: b
             seen = checks and isinstance(first, FilePart) and sample(call, FileDivision(given), partial(fold, join))
             result = reduce(
                 join, given, of=call, parts=len(given), check=checks, report=reports.append,
-                progress=not wanted.is_quiet, **options,
+                progress=not wanted.is_quiet, **_keywords(options),
             )  # fmt: skip
         except WhilstError:  # what was asked for can't be had: nothing that FUNCTION gave
             raise

@@ -7,7 +7,8 @@ from typing import Final
 
 _NAMES: Final = {
     "backend": "backend", "errors": "errors", "journal": "journal", "mode": "mode", "on": "on", "pilot": "pilot",
-    "retries": "retries", "seed": "seed", "timeout_s": "timeout", "workers": "workers",
+    "retries": "retries", "seed": "seed", "timeout_s": "timeout", "workers": "workers", "rate_per_s": "rate",
+    "deadline_s": "deadline",
 }  # fmt: skip
 _KEYWORD: Final = re.compile(rf"\b({'|'.join(_NAMES)})=(?:'([^']*)'|(\d[\w.]*))")
 
