@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import assert_type, get_type_hints
+
+import pytest
 
 import whilst
+from whilst.running.options import Options
 from whilst.running.verbs.api import Stream
 
 
@@ -33,3 +39,51 @@ def test_verbs_give_what_the_function_gives() -> None:
 def test_what_a_worker_has_is_what_its_factory_gives() -> None:
     held = whilst.per_worker(dict[str, int])
     assert assert_type(held(), dict[str, int]) == {}
+
+
+USUAL = dict(zip(Options._fields, Options(), strict=True))
+VERBS = (
+    whilst.map, whilst.starmap, whilst.imap, whilst.imap_unordered, whilst.amap, whilst.astarmap, whilst.aimap,
+    whilst.aimap_unordered,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verbs_signature_shows_each_keyword_with_its_usual_value(verb: Callable[..., object]) -> None:
+    shown = inspect.signature(verb)
+    keywords = {name: each.default for name, each in shown.parameters.items() if each.kind is each.KEYWORD_ONLY}
+    assert keywords == USUAL
+    assert not any(each.kind is each.VAR_KEYWORD for each in shown.parameters.values())
+    assert "rate_per_s: 'float | None' = None" in str(shown)
+    bound = inspect.signature(partial(verb, len)).bind([1], retries=2)
+    assert bound.arguments == {"items": [1], "retries": 2}
+    assert set(get_type_hints(verb)) == {*list(shown.parameters)[:2], "keywords", "return"}
+
+
+def test_what_a_verb_refuses_is_not_shown() -> None:
+    assert "journal" not in inspect.signature(whilst.gather).parameters
+    assert "journal" not in inspect.signature(whilst.agather).parameters
+    executor = inspect.signature(whilst.Executor).parameters
+    assert {"retry_on", "rate_per_s", "max_workers"} <= executor.keys()
+    assert not {"errors", "journal", "progress", "deadline_s", "on_result", "self"} & executor.keys()
+    assert "on_result" not in inspect.signature(whilst.reduce).parameters
+
+
+FUNCTIONS = [name for name in whilst.__all__ if inspect.isfunction(getattr(whilst, name))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_annotations_of_what_is_public_can_be_resolved(name: str) -> None:
+    assert "return" in get_type_hints(getattr(whilst, name))
+
+
+def test_annotations_of_an_executor_can_be_resolved() -> None:
+    for method in (whilst.Executor.__init__, whilst.Executor.submit, whilst.Executor.map):
+        assert "return" in get_type_hints(method)
+
+
+def test_help_names_each_keyword_with_its_usual_value() -> None:
+    told = whilst.map.__doc__ or ""
+    for name, usual in USUAL.items():
+        shown = f'"{usual}"' if isinstance(usual, str) else usual
+        assert f"\n        {name}={shown}: " in told

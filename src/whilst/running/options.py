@@ -10,9 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
-    from typing import Any, Literal, TypedDict
+    from typing import Any, Literal, TypedDict, TypeVar
 
     from whilst.model import Mode
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
     class Keywords(TypedDict, total=False):
         """What may be given to every verb that runs calls; see `Options` for what each one means."""
@@ -181,6 +183,75 @@ class Options(Record):
 
 
 _USUAL = Options()
+
+
+class _Signature:
+    """Stands for the `inspect.Signature` of a function that takes `Keywords`: with each of them and its usual value.
+
+    The real one is made when it is asked for: `inspect` takes longer to load than a run of short calls.
+    """
+
+    def __init__(self, fn: Any, without: tuple[str, ...]) -> None:
+        self._fn, self._without = fn, without
+        self._made: Any = None
+
+    def _signature(self) -> Any:
+        if self._made is None:
+            from inspect import Parameter, signature
+
+            fn = self._fn
+            bare = type(fn)(fn.__code__, fn.__globals__, fn.__name__, fn.__defaults__)
+            bare.__kwdefaults__, bare.__annotations__ = fn.__kwdefaults__, fn.__annotations__
+            found = signature(bare)
+            own = [each for each in found.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+            own += [
+                Parameter(name, Parameter.KEYWORD_ONLY, default=usual, annotation=Options.__annotations__[name])
+                for name, usual in zip(Options._fields, _USUAL, strict=True)
+                if name not in self._without
+            ]
+            self._made = found.replace(parameters=own)
+        return self._made
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # inspect takes nothing else
+        return type(self._signature())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._signature(), name)
+
+    def __str__(self) -> str:
+        return str(self._signature())
+
+    def __repr__(self) -> str:
+        return repr(self._signature())
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._signature() == other)
+
+    def __hash__(self) -> int:
+        return hash(self._signature())
+
+
+def shows_keywords(*without: str) -> Callable[[F], F]:
+    """Have `inspect.signature` and `help` show each keyword of a verb, `without` those that it refuses."""
+
+    def show(fn: F) -> F:
+        fn.__signature__ = _Signature(fn, without)  # type: ignore[attr-defined]
+        return fn
+
+    return show
+
+
+class _LateUnpack:
+    """`typing.Unpack`, for those who resolve annotations: by then typing is loaded."""
+
+    def __getitem__(self, kind: Any) -> Any:
+        from typing import Unpack
+
+        return Unpack[kind]
+
+
+LateUnpack = _LateUnpack()
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:

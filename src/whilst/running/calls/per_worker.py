@@ -11,13 +11,13 @@ import os
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from whilst.running.nesting import is_in_worker
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
 T = TypeVar("T")
 

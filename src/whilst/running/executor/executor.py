@@ -23,11 +23,12 @@ from whilst.running.executor.callbacks import SubmittedFuture
 from whilst.running.executor.initializing import Initialized, Preparation
 from whilst.running.executor.submissions import make_calls
 from whilst.running.executor.thread import LOOKS_UP_EVERY_S, open_thread
-from whilst.running.options import Keywords, Options
+from whilst.running.options import Keywords, Options, shows_keywords
 from whilst.running.policies.choosing import workers_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_ABOUT_A_LIST = ("errors", "journal", "progress", "deadline_s", "on_result")
 
 
 class Executor(concurrent.futures.ThreadPoolExecutor):
@@ -37,6 +38,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
     by name, since `asyncio` takes no other for a loop's default; nothing of that class is used.
     """
 
+    @shows_keywords(*_ABOUT_A_LIST)
     def __init__(
         self,
         max_workers: int | None = None,
@@ -70,7 +72,7 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
                 raise TypeError(f"max_tasks_per_child must be an integer, got {max_tasks_per_child!r}.")
             if max_tasks_per_child <= 0:
                 raise ValueError(f"max_tasks_per_child must be >= 1, got {max_tasks_per_child!r}.")
-        for name in ("errors", "journal", "progress", "deadline_s", "on_result"):
+        for name in _ABOUT_A_LIST:
             if name in keywords:
                 raise TypeError(
                     f"Executor() takes no {name}=, which is about a whole list of items; map() and imap() do."

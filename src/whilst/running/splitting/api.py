@@ -13,7 +13,7 @@ from whilst.model import Decision, Timeline
 from whilst.model.decision import Evidence as Figure
 from whilst.running.call_names import name_of
 from whilst.running.core.outputs import ListSink
-from whilst.running.options import Keywords, Options, OptionsError
+from whilst.running.options import Keywords, Options, OptionsError, shows_keywords
 from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.splitting.chunks import Blocks, By, Chunks, chunks, kind_of
 from whilst.running.splitting.division import Cut, Division
@@ -29,6 +29,7 @@ from whilst.running.verbs.api import run_to_end
 _NOT_CHECKED = SplitVerdict(SplitAnswer.NOT_CHECKED, 0, "nobody looked, since check=False was passed")
 
 
+@shows_keywords("errors", "on_result")
 def reduce(
     step: Callable[[Any, Any], Any],
     items: Iterable[Any],
@@ -111,6 +112,7 @@ def reduce(
     return result
 
 
+@shows_keywords("errors", "on_result")
 def split(
     fn: Callable[[Any], Any],
     whole: Any,
@@ -159,6 +161,7 @@ def split(
     return joined
 
 
+@shows_keywords("errors", "on_result")
 def divide(
     solve: Callable[[Any], Any],
     problem: Any,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from _contextvars import copy_context
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from time import perf_counter_ns
 
@@ -21,13 +21,13 @@ from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink, OrderedSink, Sink, UnorderedSink
 from whilst.running.core.recorder import Recorder
 from whilst.running.jobs import Job, Limits, next_job_id
-from whilst.running.options import Options, OptionsError
+from whilst.running.options import Keywords, LateUnpack, Options, OptionsError, shows_keywords
 from whilst.running.policies.choosing import choose_policy, gives_coroutines
 from whilst.running.results import Results
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Coroutine, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Any, TypeVar, Unpack, overload
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from whilst.running.core.journal import Journal
     from whilst.running.core.pacing.pace import Pace
     from whilst.running.jobs import How
-    from whilst.running.options import Keywords
 
     T = TypeVar("T")
     R = TypeVar("R")
-else:
-    R = object
+else:  # for those who resolve annotations
+    R = Any = object
+    Unpack = LateUnpack
 
 _POLL_NS = 1_000_000
 """How often workers are fed while the reader takes its time with the results of one batch."""
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     def map(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Results[R]: ...  # noqa: A001
 
 
+@shows_keywords()
 def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Keywords]) -> Results[Any]:  # noqa: A001
     """Make the call `fn(item)` for every item; return the results in the order of the items.
 
@@ -107,11 +108,13 @@ if TYPE_CHECKING:
     ) -> Results[R]: ...
 
 
+@shows_keywords()
 def starmap(fn: Callable[..., Any], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]) -> Results[Any]:
     """Make the call `fn(*item)` for every item; otherwise like `map`."""
     return _map("starmap", fn, items, "star", keywords)
 
 
+@shows_keywords("journal")
 def gather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywords]) -> Results[Any]:
     """Do different tasks, each a function without arguments, a coroutine function or an awaitable.
 
@@ -134,6 +137,7 @@ if TYPE_CHECKING:
     def imap(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[R]: ...
 
 
+@shows_keywords()
 def imap(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
     """Like `map`, but lazily: results come in the order of the items while the run goes on.
 
@@ -153,6 +157,7 @@ if TYPE_CHECKING:
     def imap_unordered(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[R]: ...
 
 
+@shows_keywords()
 def imap_unordered(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Keywords]) -> Stream[Any]:
     """Like `imap`, but results come as they are completed."""
     return Stream("imap_unordered", fn, items, UnorderedSink(), Options.of("imap_unordered", keywords))

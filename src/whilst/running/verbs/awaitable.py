@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from whilst.running.calls.caller_loop import CallerLoop
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink, OrderedSink, UnorderedSink
-from whilst.running.options import Keywords, Options, OptionsError
+from whilst.running.options import Keywords, Options, OptionsError, shows_keywords
 from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.results import Results
 from whilst.running.verbs import switch_interval
@@ -41,6 +41,7 @@ async def amap(
 async def amap(
     fn: Callable[[T], R], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
 ) -> Results[R]: ...
+@shows_keywords()
 async def amap(
     fn: Callable[[Any], Any], items: Iterable[Any] | AsyncIterable[Any], /, **keywords: Unpack[Keywords]
 ) -> Results[Any]:
@@ -60,6 +61,7 @@ async def amap(
     return await _amap("amap", fn, items, "item", Options.of("amap", keywords))
 
 
+@shows_keywords()
 async def astarmap(
     fn: Callable[..., Any],
     items: Iterable[Iterable[Any]] | AsyncIterable[Iterable[Any]],
@@ -70,6 +72,7 @@ async def astarmap(
     return await _amap("astarmap", fn, items, "star", Options.of("astarmap", keywords))
 
 
+@shows_keywords("journal")
 async def agather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywords]) -> Results[Any]:
     """Like `whilst.gather`, on a running event loop: `a, b = await whilst.agather(ask(client), resize)`.
 
@@ -82,6 +85,7 @@ async def agather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack
     return await _amap("agather", as_call, calls, "call", options)
 
 
+@shows_keywords()
 def aimap(
     fn: Callable[[T], Any], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
 ) -> AsyncStream[Any]:
@@ -94,6 +98,7 @@ def aimap(
     return AsyncStream("aimap", fn, items, OrderedSink(), Options.of("aimap", keywords))
 
 
+@shows_keywords()
 def aimap_unordered(
     fn: Callable[[T], Any], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
 ) -> AsyncStream[Any]:
