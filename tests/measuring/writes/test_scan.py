@@ -711,3 +711,16 @@ def test_what_the_users_own_code_says_is_no_hint(fn, what):
     [suspect] = scan(fn, 1).suspects
     assert what in suspect.what
     assert not suspect.is_hint
+
+
+def set_in_module(item):
+    import wave
+
+    wave.LAST = item
+    return wave.LAST
+
+
+def test_what_is_set_in_a_module_that_only_calls_import_is_seen(monkeypatch):
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    [suspect] = scan(set_in_module, 1).suspects
+    assert suspect.what == "wave.LAST"

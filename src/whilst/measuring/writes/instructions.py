@@ -233,6 +233,8 @@ def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
     if target.is_known:
         walker.touch(target, ("__set__", "__delete__"), instruction.offset)
     is_last = target.of_thread in walker.read_of_thread and value.from_item and walker.guard is None
+    if owner.made_by is types.ModuleType:
+        target = target._replace(is_shared=True)
     if value.of_thread != target.of_thread and not is_last:  # this thread does not go on with what it left
         target = target._replace(of_thread="")
     root = owner.value if owner.is_known else owner.root
@@ -429,7 +431,8 @@ def _import_name(walker: Walker, instruction: dis.Instruction) -> None:
     if name in _TELLING and name not in sys.modules:
         __import__(name)  # as the call itself is about to
     module = sys.modules.get(name, ABSENT)
-    walker.push(AbstractValue(name=name, value=module, root=module, is_shared=module is not ABSENT))
+    made_by = types.ModuleType if module is ABSENT else None  # workers alone have loaded it
+    walker.push(AbstractValue(name=name, value=module, root=module, is_shared=module is not ABSENT, made_by=made_by))
 
 
 @_on("COPY")
