@@ -98,7 +98,7 @@ class Row:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison(Drawable):
     """Every mode side by side. `comparison["concurrent"]` is that row.
 

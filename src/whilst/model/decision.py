@@ -41,7 +41,7 @@ class Change:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Decision(Drawable):
     """Mode, back end, workers and batch, with the evidence, the modes not chosen, and the changes of mind.
 
@@ -62,6 +62,10 @@ class Decision(Drawable):
     forecast_s: Mapping[Mode, float] = field(default_factory=dict)
     given_up: tuple[str, ...] = ()
     history: tuple[Change, ...] = ()
+
+    def __repr__(self) -> str:
+        text = f"{self.mode.value}, {self.who}: {self.reason or 'as asked'}"
+        return f"<Decision: {text:.100}>"
 
     def __str__(self) -> str:
         parts = [f"{self.mode.value}, {self.who}: {self.reason or 'as asked'}."]

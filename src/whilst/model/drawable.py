@@ -31,6 +31,10 @@ class Drawable:
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        """One line, however much this holds: `show` draws it, `to_dict` has all of it."""
+        return f"<{type(self).__name__}: {getattr(self, 'title', ''):.100}>"
+
     def show(self) -> None:
         """Print a picture of this to the terminal."""
         _renderers().show(self)

@@ -47,7 +47,7 @@ class Numbered(Sequence[str]):
         return f"{self.stem} {range(self.length)[position]}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Timeline(Drawable):
     """Spans in columns, ordered by start; times are nanoseconds from the timeline's origin.
 
@@ -111,6 +111,11 @@ class Timeline(Drawable):
         for span in spans:
             builder.add(span.executor, span.task, span.kind, span.start_ns, span.end_ns, span.label, span.detail)
         return builder.build(name=name, origin_ns=0)
+
+    def __repr__(self) -> str:
+        name = f"{self.name}: " if self.name else ""
+        held = f"{len(self):,} spans, {len(self.tasks):,} tasks, {len(self.executors):,} executors"
+        return f"<Timeline: {name:.60}{held}, {self.makespan_s / self.unit_s:.3g} {self.unit}>"
 
     def __len__(self) -> int:
         return len(self.start_ns)

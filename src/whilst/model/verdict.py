@@ -202,7 +202,7 @@ def install_confirm(confirm: Callable[[Verdict, float], Confirmation]) -> None:
     _confirm = confirm
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Verdict(Drawable):
     """The answer to "is the outcome the same in every interleaving as in some sequential order?".
 

@@ -34,7 +34,7 @@ class ScalingRow:
     seconds: Mapping[Mode, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Scaling(Drawable):
     """Makespan over the number of executors.
 

@@ -23,7 +23,7 @@ class Percentiles:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan(Drawable):
     """A day planned in one mode.
 
@@ -111,7 +111,7 @@ class Plan(Drawable):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plans(Drawable):
     """One day in several modes, side by side; `refusals` says why a mode can't be planned."""
 

@@ -56,7 +56,7 @@ class CauseRow:
     held_by: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace(Drawable):
     """What a program did; implements `whilst.model.Report`.
 

@@ -60,7 +60,7 @@ class MoveRow:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Move(Drawable):
     """Should I move? Implements `whilst.model.Report`.
 

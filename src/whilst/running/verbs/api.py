@@ -93,6 +93,7 @@ def map(fn: Callable[[Any], Any], items: Iterable[Any], /, **keywords: Unpack[Ke
         names the item. `imap` gives the results before it first; with errors="return" errors stand in the list.
         WorkerDiedError, TimeoutExceededError, NotPicklableError: a call could not be made or ended.
     """
+    __tracebackhide__ = True
     return _map("map", fn, items, "item", keywords)
 
 
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
 @shows_keywords()
 def starmap(fn: Callable[..., Any], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]) -> Results[Any]:
     """Make the call `fn(*item)` for every item; otherwise like `map`."""
+    __tracebackhide__ = True
     return _map("starmap", fn, items, "star", keywords)
 
 
@@ -123,6 +125,7 @@ def gather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywor
     Raises:
         As `map` does.
     """
+    __tracebackhide__ = True
     calls = [as_call(task) for task in tasks]
     return _map("gather", as_call, calls, "call", keywords)
 
@@ -387,6 +390,7 @@ def _drawn_one_by_one(decision: Decision, why: str) -> Decision:
 
 
 def _map(verb: str, fn: Callable[..., Any], items: Iterable[Any], how: How, keywords: Keywords) -> Results[Any]:
+    __tracebackhide__ = True
     results: Results[Any] = Results()
     return results.complete(*run_to_end(verb, fn, items, how, Options.of(verb, keywords), ListSink(results)))
 
@@ -399,12 +403,20 @@ def run_to_end(
     Raises:
         Whatever ended the run: see `map`. What the sink raises ends it at once.
     """
+    __tracebackhide__ = True  # a notebook leaves such frames out
     run = Run(verb, fn, items, how, options, sink, is_lazy=False)
     driver = run.driver
-    with run:
-        driver.run()
-    error = noted_error(driver)
+    try:
+        with run:
+            driver.run()
+        error = noted_error(driver)
+    except KeyboardInterrupt as interrupt:
+        error = interrupt
     if error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            from whilst.running.verbs.interrupts import say_how_far
+
+            say_how_far(error, driver, run.recalled)
         try:
             raise error
         finally:

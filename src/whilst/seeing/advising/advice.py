@@ -56,7 +56,7 @@ class LoopAdvice:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Advice(Drawable):
     """What to change in a script; implements `whilst.model.Report`.
 

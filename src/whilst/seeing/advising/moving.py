@@ -47,7 +47,7 @@ class ScriptRow:
         return {**plain, "mode": self.mode and self.mode.value}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScriptMove(Drawable):
     """Should the script move? Implements `whilst.model.Report`.
 

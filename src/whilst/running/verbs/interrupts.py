@@ -1,0 +1,39 @@
+"""What Ctrl-C shows: how far the run was, and the user's own lines without those of this package."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from types import TracebackType
+from typing import Final
+
+from whilst.running.call_names import add_note
+from whilst.running.core.driver import Driver
+
+_OURS: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep  # noqa: PTH100, PTH120
+_LIBRARY: Final = sysconfig.get_path("stdlib") + os.sep
+
+
+def say_how_far(interrupt: KeyboardInterrupt, driver: Driver, recalled: int) -> None:
+    """Add a note with the count, and leave out the frames in which the run waited for its calls."""
+    total = driver.source.length
+    of = "" if total is None else f" of {total:,}"
+    add_note(interrupt, f"whilst: {driver.status.done + recalled:,}{of} calls done")
+    interrupt.with_traceback(without_ours(interrupt.__traceback__))
+
+
+def without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """The frames that are neither of this package, nor of the standard library called by it."""
+    kept: list[TracebackType] = []
+    is_called_by_us = False
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        is_library = file.startswith(_LIBRARY) and "site-packages" not in file
+        is_called_by_us = file.startswith(_OURS) or (is_called_by_us and is_library)
+        if not is_called_by_us:
+            kept.append(trace)
+        trace = trace.tb_next
+    found: TracebackType | None = None
+    for each in reversed(kept):
+        found = TracebackType(found, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return found
