@@ -16,7 +16,7 @@ import pytest
 
 import whilst
 from whilst.cli import main
-from whilst.seeing.advising import Advice, AdviseError
+from whilst.seeing.advising import Advice, AdviseError, api
 from whilst.seeing.advising.runs import Outcome, Workshop
 
 WAITING = """
@@ -306,3 +306,48 @@ def test_items_that_are_left_out_and_a_buffer_that_each_call_fills(
     assert (loop.kind, loop.mode, loop.is_proved, loop.no_processes) == ("reduction", "parallel", True, "")
     assert loop.no_threads == "buffer is shared by all calls, and changed in line 7"
     assert "+for found in whilst.imap(checksum, [number for number in range(40) if not (number % 2)]," in advice.diff
+
+
+SEARCH = """
+    import pathlib
+
+    def digits(n):
+        {first}
+        return sum(range(100_000)) % 2 + sum(map(int, str(3 ** (2000 + n))))
+
+    for n in range(50):
+        found = digits(n)
+        if found > 4501:
+            print("found", n, found)
+            break
+"""
+
+
+def test_a_search_that_only_computes_is_done_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(monkeypatch, changed_s=0.2)
+    monkeypatch.setattr(api, "_LITTLE", 0.9)  # a busy machine looks as if the calls waited
+    advice = advise(folder, SEARCH.format(first="pass"))
+    (loop,) = [each for each in advice.loops if each.line == 7]
+    assert (loop.kind, loop.is_proved) == ("independent", True), loop
+    assert "it may stop early (line 11)" in loop.notes[0]
+
+
+def test_a_search_that_does_more_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(monkeypatch, changed_s=0.2)
+    monkeypatch.setattr(api, "_LITTLE", 0.9)
+    advice = advise(folder, SEARCH.format(first='pathlib.Path("asked").write_text(str(n))'))
+    (loop,) = [each for each in advice.loops if each.line == 7]
+    assert (loop.kind, loop.is_proved) == ("unknown", False)
+    assert loop.why.endswith("and they do more than compute")
+
+
+def test_a_busy_machine_is_said_and_nothing_is_predicted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, lengths = Workshop.run, iter([1.0, 1.8] * 9)
+
+    def timed(self: Workshop, text: str | None = None) -> Outcome:
+        return replace(run(self, text), seconds=next(lengths))
+
+    monkeypatch.setattr(Workshop, "run", timed)
+    advice = advise(folder, WAITING)
+    assert [loop.predicted for loop in advice.loops] == [None]
+    assert any("the machine was busy with something else" in remark for remark in advice.remarks)

@@ -93,8 +93,8 @@ def test_what_an_item_needs_of_the_one_before_is_carried(code: str) -> None:
 @pytest.mark.parametrize(
     ("code", "word"),
     [
-        ("for x in xs:\n    y = f(x)\n    if y:\n        break", "early"),
-        ("def g():\n    for x in xs:\n        y = f(x)\n        if y:\n            return y", "early"),
+        ("for x in xs:\n    if x:\n        break\n    y = f(x)\n    out.append(y)\n", "early"),
+        ("def f(x):\n    print(x)\n    return x\nfor x in xs:\n    y = f(x)\n    if y:\n        break", "early"),
         ("def g():\n    for x in xs:\n        y = f(x)\n        yield y", "yield"),
         ("async def g():\n    for x in xs:\n        y = f(x)\n        await h(y)", "coroutine"),
         ("def g():\n    for x in xs:\n        global n\n        n = f(x)", "global"),
@@ -289,3 +289,25 @@ def test_what_each_call_overwrites_first_is_scratch(body: str) -> None:
 )
 def test_what_is_read_first_or_by_others_is_not(body: str, after: str) -> None:
     assert not scratch_of(ast.parse(f"b = [0] * 9\ndef f(x):\n    {body}\n{after}"), ["b"])
+
+
+@pytest.mark.parametrize("way", ["break", "return y"])
+def test_a_loop_may_be_left_in_what_is_done_in_order(way: str) -> None:
+    outcome = found(f"def g():\n    for x in xs:\n        y = f(x)\n        if y > 3:\n            {way}")
+    assert isinstance(outcome, Split), outcome
+    assert [ast.unparse(each) for each in outcome.stage] == ["y = f(x)"]
+    assert outcome.leaves == 5
+
+
+def test_what_a_coroutine_awaits_item_by_item_is_said() -> None:
+    outcome = found("async def g():\n    for x in xs:\n        y = await f(x)\n        total += y")
+    assert isinstance(outcome, Whole)
+    assert (outcome.kind, "What line 3 awaits" in outcome.remedy) == ("unknown", True)
+    outcome = found(
+        "async def g():\n    for _ in xs:\n        page, cursor = await f(cursor)\n        out.append(page)"
+    )
+    assert isinstance(outcome, Whole)
+    assert (outcome.kind, outcome.remedy) == ("carried", "")
+    outcome = found("async def g():\n    for x in xs:\n        y = f(x)\n        out.append(y)")
+    assert isinstance(outcome, Whole)
+    assert outcome.remedy == ""

@@ -28,7 +28,9 @@ REVERSED: Final = "_whilst_reversed"
 
 _TINY_NS: Final = 5_000
 """Of a loop whose whole course is shorter, on average over its first courses, only the number is noted."""
-_TINY_COURSES: Final = 500
+_ALL_COURSES: Final = 500
+"""After so many of a loop only one of `_ONE_OF` is timed."""
+_ONE_OF: Final = 16
 _WATCHED_CALLS: Final = 6
 _WATCHED_S: Final = 1.0
 _REITERABLE: Final = (list, tuple, range, dict, set, frozenset, str, bytes)
@@ -45,6 +47,13 @@ _READ_AHEAD: Final = (
 """Types of iterators whose items may be drawn beforehand: what they go over is in the script's text, or on disk."""
 
 
+_OUTWARD: Final = (
+    "open", "os.", "socket.", "subprocess.", "shutil.", "sqlite3.", "builtins.input", "urllib.", "ftplib.", "smtplib.",
+    "imaplib.", "poplib.", "telnetlib.", "http.", "fcntl.", "signal.", "syslog.", "time.sleep", "winreg.",
+)  # fmt: skip
+"""Of events of the interpreter: what a call does beyond computing."""
+
+
 class Agent:
     """What is noted of one run. `start_ns` is when the script began."""
 
@@ -59,6 +68,8 @@ class Agent:
         self.programs: list[str] = []
         self.active = threading.local()
         self.is_quiet = False
+        self.effects: list[str] | None = None
+        """What the call that is being made does to the world beyond, as its audit events tell; None: no call is."""
 
     # ------------------------------------------------------------------------------------------------------- loops
 
@@ -66,28 +77,29 @@ class Agent:
         """Stands around what a loop goes over: how long was it under way, and how often?"""
         noted = self.loops.get(number)
         if noted is None:
-            noted = self.loops[number] = {"courses": 0, "items": 0, "wall_ns": 0, "cpu_ns": 0, "within": []}
-        noted["courses"] += 1
-        if noted["courses"] > _TINY_COURSES and noted["wall_ns"] < noted["courses"] * _TINY_NS:
+            noted = self.loops[number] = {"courses": 0, "items": 0, "wall_ns": 0, "within": []}
+        courses = noted["courses"] = noted["courses"] + 1
+        if courses <= _ALL_COURSES:
+            return self._timed(number, iterable, noted, 1)
+        if courses % _ONE_OF or noted["wall_ns"] < courses * _TINY_NS:
             return iterable
-        return self._timed(number, iterable, noted)
+        return self._timed(number, iterable, noted, _ONE_OF)
 
-    def _timed(self, number: int, iterable: Iterable[Any], noted: dict[str, Any]) -> Iterator[Any]:
+    def _timed(self, number: int, iterable: Iterable[Any], noted: dict[str, Any], stands_for: int) -> Iterator[Any]:
         stack: list[int] = self.active.__dict__.setdefault("stack", [])
         for outer in stack:
             if outer != number and outer not in noted["within"]:
                 noted["within"].append(outer)
         stack.append(number)
         count = 0
-        wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        start_ns = time.perf_counter_ns()
         try:
             for item in iterable:
                 count += 1
                 yield item
         finally:
-            noted["wall_ns"] += time.perf_counter_ns() - wall
-            noted["cpu_ns"] += max(0, time.thread_time_ns() - cpu)
-            noted["items"] += count
+            noted["wall_ns"] += (time.perf_counter_ns() - start_ns) * stands_for
+            noted["items"] += count * stands_for
             if number in stack:
                 stack.remove(number)
 
@@ -98,7 +110,7 @@ class Agent:
             number,
             {"courses": 0, "calls": 0, "total_s": 0.0, "longest_s": 0.0, "plain_s": 0.0, "plain_calls": 0,
              "items_type": "", "may_read_ahead": True, "can_repeat": True, "shares_items": False, "profile": None,
-             "is_watched": False, "error": ""},
+             "is_watched": False, "error": "", "effects": []},
         )  # fmt: skip
 
     def items(self, number: int, iterable: Iterable[Any]) -> list[Any]:
@@ -124,9 +136,11 @@ class Agent:
         for index, item in enumerate(items):
             is_watched = watch is not None and watch.wants(index)
             make = partial(watch.call, index) if is_watched and watch is not None else call
+            self.effects = None if is_watched else noted["effects"]  # who looks opens files as well
             start = time.perf_counter()
             result = make(item)
             took = time.perf_counter() - start
+            self.effects = None
             noted["calls"] += 1
             noted["total_s"] += took
             if not is_watched:  # the look at a call takes time itself
@@ -161,6 +175,8 @@ class Agent:
         """Keep the script from changing what lies outside its folder: the user's own files are no scratch paper."""
         if self.is_quiet:
             return
+        if self.effects is not None and event.startswith(_OUTWARD) and event not in self.effects:
+            self.effects.append(event)
         for path in _written(event, arguments):
             if not self._may_write(path):
                 self.is_quiet = True

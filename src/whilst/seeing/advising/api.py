@@ -20,7 +20,7 @@ from whilst.seeing.advising.edits import AdviseError, Asked, UnwritableError, di
 from whilst.seeing.advising.judging import LOCKED, Choice, Safety, choose, profile_of, safety_of
 from whilst.seeing.advising.loops import Loop, loops_of
 from whilst.seeing.advising.runs import Outcome, Workshop
-from whilst.seeing.advising.splitting import Split, Whole, split
+from whilst.seeing.advising.splitting import Split, Whole, in_vain, split
 from whilst.seeing.advising.uses import Program
 from whilst.seeing.remedies import CONCURRENT, remedies_for
 
@@ -33,6 +33,12 @@ _BRIEF_S: Final = 0.1
 _PROOFS: Final = 2
 _LONG: Final = 0.25
 """Of all calls together, the share of one that the others have to wait for."""
+
+_LITTLE: Final = 0.05
+"""Of a call, what it may seem to wait though it computes."""
+_BUSY: Final = 1.5
+"""So many times as long as another run of the same script: the machine had something else to do."""
+_MUCH_S: Final = 0.1
 
 Progress = Callable[[str], None]
 
@@ -205,6 +211,13 @@ class Advisor:
             found = remedies_for(self.workshop.trace().get("findings", ()))
             remedies = tuple(f"{finding} {remedy}" for finding, remedy in found.items())
         changed_s = min((outcome.seconds for outcome in self.changed), default=None) if self.accepted else None
+        times = [outcome.seconds for outcome in self.base]
+        if max(times) > max(_BUSY * min(times), min(times) + _MUCH_S):
+            self.remarks.append(
+                f"As it is it took {min(times):.2g} to {max(times):.2g} s: the machine was busy with something else, "
+                "so that no gain is predicted, and a change that was too slow may be quick on a quiet one."
+            )
+            loops = tuple(replace(loop, predicted=None) for loop in loops)
         remarks = tuple(self.remarks)
         return Advice(self.name, loops, shown, self.seconds, changed_s, remarks, remedies=remedies)
 
@@ -236,7 +249,8 @@ class Advisor:
             why=found.why if isinstance(found, Whole) else found.carried,
         )
         if isinstance(found, Whole):
-            return replace(advice, verdict="Leave it." if found.kind == "carried" else "Nothing is advised.")
+            said = "Leave it." if found.kind == "carried" else "Nothing is advised."
+            return replace(advice, verdict=found.remedy or said)
         advice = replace(advice, notes=found.notes)
         if self.probes >= _MOST_PROBES:
             return replace(advice, kind="unknown", verdict="It was not looked into: others cost more.")
@@ -257,6 +271,12 @@ class Advisor:
             why = f"with its calls apart from the rest it does not do the same: {difference}"
             return replace(advice, kind="unknown", why=why, verdict="Nothing is advised.")
         profile = profile_of(probe)
+        if found.leaves:
+            why = in_vain(found.leaves)
+            if not _is_work_alone(probe, profile):
+                why = f"{why}, and they do more than compute"
+                return replace(advice, kind="unknown", why=why, verdict="Nothing is advised.")
+            advice = replace(advice, notes=(*advice.notes, why))
         safety = safety_of(found, probe, profile)
         advice = _with_safety(advice, safety, profile)
         if safety.threads and safety.processes:
@@ -397,6 +417,13 @@ def why_not_run(outcome: Outcome, report: Mapping[str, Any], timeout_s: float) -
     if ended not in ("returned", "exited"):
         return f"It raises {ended}; there is nothing to advise until it runs."
     return ""
+
+
+def _is_work_alone(probe: Mapping[str, Any], profile: Profile | None) -> bool:
+    """Whether calls that nobody asked for would cost time, and do nothing else."""
+    if profile is None or profile.writes or probe["effects"] or not probe["plain_calls"]:
+        return False
+    return (profile.wait_s or 0.0) + (profile.children_s or 0.0) < _LITTLE * profile.wall_s
 
 
 def _with_safety(advice: LoopAdvice, safety: Safety, profile: Profile | None) -> LoopAdvice:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from whilst.seeing.advising.guards import guards_of
@@ -55,6 +55,8 @@ class Split:
     guards: tuple[ast.If, ...] = ()
     scratch: frozenset[str] = frozenset()
     """Of what `shared_write` is about, if all of it is overwritten by each call before it is read."""
+    leaves: int = 0
+    """The line in which the rest may leave the loop; what was worked on beyond is then in vain."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Whole:
     loop: Loop
     kind: str
     why: str
+    remedy: str = ""
+    """What may be done all the same, by hand."""
 
 
 @dataclass
@@ -80,14 +84,36 @@ def split(loop: Loop, program: Program) -> Split | Whole:
     if isinstance(node, ast.While):
         return Whole(loop, "unknown", f"a while loop (line {node.lineno}): what it goes over is not known beforehand")
     if isinstance(loop.scope, ast.AsyncFunctionDef):
-        return Whole(
-            loop, "unknown", f"it stands in the coroutine function {loop.scope.name}, whose event loop would wait"
-        )
+        return _in_coroutine(loop, loop.scope, program)
     if isinstance(loop.around[0], ast.ClassDef):
         return Whole(loop, "unknown", "it stands in the body of a class")
     if isinstance(node, ast.For):
         return _split_statement(loop, node, program)
     return _split_expression(loop, program)
+
+
+def _in_coroutine(loop: Loop, scope: ast.AsyncFunctionDef, program: Program) -> Whole:
+    """Nothing is changed there; but what is awaited item by item, and needs nothing of the item before, is said."""
+
+    class Awaited(ast.NodeTransformer):
+        lines: Final[list[int]] = []  # of this one call
+
+        def visit_Await(self, node: ast.Await) -> ast.AST:
+            self.lines.append(node.lineno)
+            return self.visit(node.value)  # type: ignore[no-any-return]
+
+    why = f"it stands in the coroutine function {scope.name}, whose event loop would wait"
+    node = Awaited().visit(copy.deepcopy(loop.node))
+    if not Awaited.lines or not isinstance(node, ast.For):
+        return Whole(loop, "unknown", why)
+    found = _split_statement(replace(loop, node=node), node, program)
+    if isinstance(found, Whole) and found.kind == "carried":
+        return Whole(loop, "carried", found.why)
+    remedy = (
+        f"What line {Awaited.lines[0]} awaits is awaited item by item: where no item needs the one before, "
+        "`async for … in whilst.aimap(function, items)` or asyncio.gather awaits them together. Nobody tried it."
+    )
+    return Whole(loop, "unknown", why, remedy if isinstance(found, Split) else "")
 
 
 # ---------------------------------------------------------------------------------------------------- comprehensions
@@ -158,10 +184,7 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
     if not targets & ({*whole.stores} | outside):
         guards = guards_of(node.body, {*whole.stores, *whole.changes, *whole.passed} - targets, program)
     body = node.body[len(guards) :]
-    if leaving := _leaves(body):
-        return Whole(
-            loop, "unknown", f"it may stop early (line {leaving}): items after that would be worked on in vain"
-        )
+    leaves = _leaves(body)
     if whole.odd:
         return Whole(loop, "unknown", whole.odd)
     if not all(isinstance(each, ast.Name | ast.Tuple | ast.List) for each in [node.target]):
@@ -199,6 +222,8 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
     if (own.output or reached.output) and (left.output or left_reached.output):
         first, second = own.output or reached.output, left.output or left_reached.output
         return Whole(loop, "unknown", f"lines {first} and {second} both print, and would no longer take turns")
+    if leaves and (own.output or reached.output):
+        return Whole(loop, "unknown", in_vain(leaves))
     changed = {**left.roots, **left.changes, **left.passed}
     made_names = made - targets
     needed = [name for name in whole.stores if name in made_names and (name in left.loads or name in outside)]
@@ -222,6 +247,7 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
         reads=frozenset({*own.loads, *reached.loads}),
         notes=notes,
         guards=guards,
+        leaves=leaves,
         scratch=scratch_of(program.tree, _shared_writes(program, own)),
     )
 
@@ -253,6 +279,8 @@ def _why_not_staged(
     line = statement.lineno
     if any(isinstance(each, ast.Continue) for each in _own_level([statement])):
         return f"continue in line {line}", set()
+    if leaves := _leaves([statement]):
+        return in_vain(leaves), set()
     if isinstance(statement, ast.Pass | ast.Import | ast.ImportFrom | ast.Raise | ast.Assert):
         return f"line {line} belongs to the loop itself", set()
     uses = uses_of([statement], program.modules)
@@ -446,6 +474,11 @@ def _leaves(body: Sequence[ast.stmt]) -> int:
         if isinstance(node, ast.Break):
             return node.lineno
     return next((node.lineno for node in _own_scope(body) if isinstance(node, ast.Return)), 0)
+
+
+def in_vain(line: int) -> str:
+    """Why a loop that this line leaves is left as it is."""
+    return f"it may stop early (line {line}): items after that would be worked on in vain"
 
 
 def _own_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
