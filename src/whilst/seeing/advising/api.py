@@ -268,7 +268,12 @@ class Advisor:
         if probe is None:
             return replace(advice, kind="unknown", why="its calls were not seen", verdict="Nothing is advised.")
         if self.is_comparable and (difference := self.base[0].difference(outcome)):
-            why = f"with its calls apart from the rest it does not do the same: {difference}"
+            how = (
+                "with its calls apart from the rest"
+                if probe["may_read_ahead"]
+                else f"what it goes over, a {probe['items_type']}, gives items one by one, and drawn ahead"
+            )
+            why = f"{how} it does not do the same: {difference}"
             return replace(advice, kind="unknown", why=why, verdict="Nothing is advised.")
         profile = profile_of(probe)
         if found.leaves:

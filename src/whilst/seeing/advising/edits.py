@@ -277,7 +277,10 @@ def _stage_lines(
     newline = text.newline
     target = text.of(node.target)
     parameter = target if target.isidentifier() else _new_name("item", names)
-    lines = [*([] if indent else [newline, newline]), f"{indent}def {name}({parameter}):{newline}"]
+    before = text.lines[node.lineno - 2].decode().strip() if node.lineno > 1 else ""
+    is_beside = bool(indent and before and not before.endswith(":"))
+    space = [newline] * is_beside if indent else [newline, newline]
+    lines = [*space, f"{indent}def {name}({parameter}):{newline}"]
     if parameter != target:
         lines.append(f"{inner}{target} = {parameter}{newline}")
     if split.stage:
