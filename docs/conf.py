@@ -76,7 +76,7 @@ nitpicky = True
 # variables, and the keywords, which have a page of their own; what only the verbs hand to what they give; pieces of
 # types that are cut at their commas; and what is said of exceptions in words ("Whatever fn raised").
 nitpick_ignore_regex = [
-    ("py:class", r"(collections\.abc|os|concurrent\.futures(\._base)?|types|asyncio\.\w+)\.\w+|array"),
+    ("py:class", r"(collections\.abc|os|concurrent\.futures(\._base)?|types|asyncio\.\w+)\.\w+|array|PathLike"),
     ("py:class", r"(.*\.)?([A-Z]|Item|Keywords)"),
     ("py:class", r"(.*\.)?\w+Sink"),
     ("py:class", r"(tuple|collections\.abc\.\w+)\[.*"),
@@ -90,6 +90,7 @@ autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
+napoleon_custom_sections = [("Keywords", "params_style")]
 
 html_theme = "furo"
 html_static_path = ["_static"]
