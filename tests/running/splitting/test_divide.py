@@ -61,7 +61,7 @@ def reported(*given: Any, **keywords: Any) -> tuple[Any, SplitReport]:
 def test_a_sort_is_divided_in_every_mode(mode: Any) -> None:
     found, report = reported(sorted, NUMBERS, split=halve, join=merge, is_small=is_short, mode=mode)
     assert found == sorted(NUMBERS)
-    assert report.parts == 64
+    assert report.parts == 16  # of one length
     assert (report.verdict.answer, report.verdict.triples) == ("not refuted", 4)
 
 
@@ -69,6 +69,15 @@ def test_a_sort_is_divided_in_every_mode(mode: Any) -> None:
 def test_a_join_takes_results_one_by_one_or_as_a_list(split: Any, join: Any) -> None:
     solve = list if join is operator.add else sorted
     assert whilst.divide(solve, NUMBERS, split=split, join=join, is_small=is_short) == solve(NUMBERS)
+
+
+def test_branches_of_other_lengths_are_more() -> None:
+    def unevenly(items: list[int]) -> tuple[list[int], list[int]]:
+        return items[: len(items) // 3], items[len(items) // 3 :]
+
+    found, report = reported(sorted, NUMBERS, split=unevenly, join=merge, is_small=lambda items: len(items) < 3)
+    assert found == sorted(NUMBERS)
+    assert report.parts >= 64
 
 
 def test_a_recursion_over_numbers() -> None:

@@ -37,7 +37,7 @@ class ItemCode:
         """Whether the item brings code that none before it did, in that place."""
         kind = type(item)
         held: Any = item if kind in (tuple, list) else item.values() if kind is dict else (item,)  # type: ignore[attr-defined]
-        if _PLAIN.issuperset(map(type, held)):
+        if _PLAIN.issuperset(map(type, islice(held, _MOST_HELD + 1))):  # no more are looked into below
             return False
         fresh = [each for each in _brought(item, (), _DEEPEST) if each not in self._known]
         if not fresh:

@@ -177,8 +177,9 @@ def divide(
 
     `whilst.divide(sorted, xs, split=halve, join=merge, is_small=lambda part: len(part) < 50_000)`.
 
-    The tree of problems depends on the problem alone. Its first levels, down to 64 branches or more, are made here; a
-    branch is a call, and is divided further by whoever makes it. Results are joined in order.
+    The tree of problems depends on the problem alone. Its first levels, down to 64 branches or more (16, where they are
+    sequences of about one length), are made here; a branch is a call, and is divided further by whoever makes it.
+    Results are joined in order.
 
     Args:
         solve: problem -> result, of a small one.

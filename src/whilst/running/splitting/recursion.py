@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any, Final
 
 from whilst.errors import SplitError
@@ -18,6 +18,9 @@ _DEEPEST: Final = 200
 """What is not small after so many divisions never will be."""
 _DEEP: Final = 6
 """A branch so deep is, in a balanced tree, at most a 64th of it: to solve it once more costs little."""
+_ENOUGH_ALIKE: Final = 16
+_ALIKE: Final = 1.25
+"""So many times as long as the shortest may the longest be."""
 _SAMPLES: Final = (8, 8, 8, 8, 64, 64)
 _SHARE: Final = 70
 """So many elements of a sequence are taken for samples, as long as all have at most this part of it."""
@@ -104,15 +107,27 @@ def _binds_one(signature: inspect.Signature) -> bool:
     return True
 
 
+def _are_alike(branches: Sequence[Any]) -> bool:
+    """Whether they are enough, and as long as one another."""
+    if len(branches) < _ENOUGH_ALIKE or not all(isinstance(branch, Sized) for branch in branches):
+        return False
+    lengths = [len(branch) for branch in branches]
+    return max(lengths) <= _ALIKE * min(lengths)
+
+
 class Tree:
-    """The top of the tree of problems, down to 64 branches or more, level by level: it depends on the problem alone."""
+    """The top of the tree of problems, level by level: it depends on the problem alone.
+
+    It goes down to 64 branches or more; to 16 where they are sequences of about one length, which end together: each
+    level is one more that is joined here, while the workers have nothing to do.
+    """
 
     def __init__(self, recursion: Recursion, problem: Any) -> None:
         self._recursion = recursion
         self._levels: list[list[int]] = []
         """Of each level, into how many each of its problems falls; 1: it is kept for the next level as it is."""
         self.branches = [problem]
-        while len(self.branches) < PARTS:
+        while len(self.branches) < PARTS and not _are_alike(self.branches):
             below: list[Any] = []
             counts: list[int] = []
             for branch in self.branches:
