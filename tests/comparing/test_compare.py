@@ -13,17 +13,18 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import whilst
 from whilst import Day, DayError, Mode, Task, wait, work
-from whilst.comparing import NAIVE, Comparison, ComparisonError, compare
+from whilst.comparing import NAIVE, Comparison, ComparisonError, calls, compare
 from whilst.comparing.calls import _disturbed
 from whilst.comparing.comparison import Row
-from whilst.comparing.recording import NO_CORE
-from whilst.model import Kind, Span, Timeline
+from whilst.comparing.recording import NO_CORE, CallRecord, Run
+from whilst.model import Kind, Machine, Profile, Span, Timeline
 from whilst.model.mode import UnknownModeError
 from whilst.model.report import CAREFUL
 
@@ -330,3 +331,14 @@ def test_a_comparison_says_first_that_the_machine_was_busy_and_whether_the_forec
     assert "for 33 % of the sequential run there was no core" in answers[0][1]
     assert dict(answers)["Was it as foretold?"] == "No: parallel took 4 times what was foretold. The table has each."
     assert _disturbed(rows[1:]) == ""
+
+
+@pytest.mark.parametrize(("has_gil", "seconds"), [(True, 1.0), (False, 0.5)])
+def test_threads_are_forecast_as_executors_where_there_is_no_gil(
+    has_gil: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "look_at_machine", lambda: Machine(2, has_gil=has_gil))
+    sample = SimpleNamespace(start_ns=0, end_ns=100_000_000)
+    run = Run("", [CallRecord(item, "", sample) for item in range(10)], 0, 10**9)  # type: ignore[arg-type]
+    profile = Profile(work_s=0.1, wait_s=0.0, calls=10)
+    assert calls._forecast_s(Mode.CONCURRENT, run, run, profile, calls.Shape(2, 10)) == pytest.approx(seconds)

@@ -161,6 +161,10 @@ def _forecast_s(mode: Mode, run: Run, sequential: Run, profile: Profile, shape: 
     seconds = forecast(profile, count, machine, executors=min(count, shape.workers), costs=costs).get(mode)
     if seconds is None or mode is Mode.SEQUENTIAL:
         return seconds
+    if mode is Mode.CONCURRENT and not machine.has_gil and not profile.is_coroutine:  # each thread is an executor
+        work_s = count * (profile.work_s or 0.0)
+        rounds_s = -(-count // shape.overlap) * profile.wall_s
+        return max(longest, rounds_s, work_s / min(count, shape.overlap, machine.cores))
     executors = min(count, shape.workers) if mode.uses_several_executors else 1
     places = executors * (shape.overlap if mode.overlaps_waits else 1)
     rounds_s = -(-count // places) * profile.wall_s

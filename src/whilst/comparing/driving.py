@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
 
+from whilst._light import has_gil
 from whilst.comparing.recording import CallRecord, Run
 from whilst.measuring.machine import worker_memory_bytes
 from whilst.model import Mode
@@ -129,8 +130,12 @@ class _Shape:
         return processes if self.at_once == 1 else f"{processes} of {self.at_once} {calls}"
 
     @property
-    def shares_a_gil(self) -> bool:
+    def has_threads(self) -> bool:
         return self.mode.overlaps_waits and not self.is_coroutine and self.at_once > 1
+
+    @property
+    def shares_a_gil(self) -> bool:
+        return self.has_threads and has_gil()
 
 
 def _run(shape: _Shape, samples: Sequence[Sample], start_ns: int, end_ns: int) -> Run:
@@ -162,4 +167,4 @@ def _lane(shape: _Shape, process: str, thread: int) -> str:
         return "caller"
     if not shape.mode.uses_several_executors:
         return "event loop" if shape.is_coroutine else f"thread {thread}"
-    return f"{process}, thread {thread}" if shape.shares_a_gil else process
+    return f"{process}, thread {thread}" if shape.has_threads else process
