@@ -283,3 +283,20 @@ def test_a_cached_property_of_one_item_may_be_computed_by_two_threads() -> None:
     lazy = Lazy()
     assert "plain" in "".join(whilst.map(lambda it: it.plain, [lazy] * 2, mode="concurrent").decision.given_up)
     assert whilst.map(lambda it: it.plain, [Lazy(), Lazy()], mode="concurrent").decision.given_up == ()
+
+
+noted: list[int] = []
+
+
+def note_down(number: int) -> None:
+    noted.append(number)
+
+
+@pytest.mark.parametrize("mode", ["auto", "concurrent", "parallel"])
+def test_an_executor_says_what_its_calls_change(mode: Any) -> None:
+    with whilst.Executor(mode=mode, workers=2) as executor:
+        executor.submit(str, 1).result()
+        assert "changes" not in "".join(executor.decision.given_up)
+        executor.submit(note_down, 1).result()
+        list(executor.map(note_down, range(3)))
+        assert "It changes noted" in "".join(executor.decision.given_up)

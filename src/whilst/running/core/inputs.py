@@ -97,6 +97,10 @@ class Source:
         """The job of the next item, where they are not all of one."""
         return job
 
+    def asked_for(self, item: Any) -> Any:
+        """The call that the user means, where items are calls."""
+        return item
+
     def take(self, count: int) -> Sequence[object]:
         """Take up to `count` items; fewer only at the end. Their numbers start at the former `next_id`."""
         first = self.next_id

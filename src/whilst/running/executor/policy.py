@@ -29,8 +29,9 @@ from whilst.running.backends.base import BackendConfig
 from whilst.running.call_names import name_of
 from whilst.running.core.policy import Directives, RunStatus
 from whilst.running.executor.submissions import Call, OpenInput, asked_for, make_calls
-from whilst.running.jobs import Finished
+from whilst.running.jobs import Finished, Job
 from whilst.running.options import Options
+from whilst.running.policies.caveats import Caveats
 from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.policies.decide import hazards
 from whilst.running.policies.evidence import DecisionInput
@@ -75,18 +76,25 @@ class ThreadsFirst(FixedPolicy):
     """See the module's text.
 
     Args:
+        job: that of all calls.
         source: where calls wait.
         move: called when the calls of one more function are to go to processes.
         thresholds: others than the usual ones.
     """
 
     def __init__(
-        self, source: OpenInput, options: Options, move: Callable[[], None], thresholds: Thresholds | None = None
+        self,
+        job: Job,
+        source: OpenInput,
+        options: Options,
+        move: Callable[[], None],
+        thresholds: Thresholds | None = None,
     ) -> None:
         self._thresholds = thresholds or Thresholds()
         self._most_threads: int = options.workers or _MOST_THREADS
         workers = min(usable_cores() + self._thresholds.more_than_cores, self._most_threads)
-        super().__init__(BackendConfig("threads"), workers, "", is_batched=True)
+        caveats = Caveats(job, "threads", source)
+        super().__init__(BackendConfig("threads"), workers, "", is_batched=True, caveats=caveats)
         self._source = source
         self._move = move
         self._start_ns = self._since_ns = time.perf_counter_ns()

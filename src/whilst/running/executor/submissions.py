@@ -56,6 +56,9 @@ class OpenInput(Source):
     def is_ready(self) -> bool:
         return bool(self._queue) or self.is_closed
 
+    def asked_for(self, item: Call) -> Call:
+        return asked_for(item)
+
     def put(self, future: SubmittedFuture[Any], call: Call) -> None:
         if self.notes_state:
             self._state = ProcessState.now(self._state)

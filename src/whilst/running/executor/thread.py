@@ -223,10 +223,10 @@ class SortingThread(ExecutorThread):
         self._processes: _FedThread | None = None
         super().__init__(options)
 
-    def _policy(self, job: Job, options: Options) -> Policy:  # noqa: ARG002 - every call has its own function
+    def _policy(self, job: Job, options: Options) -> Policy:
         from whilst.running.executor.policy import ThreadsFirst  # much more than an Executor with a mode needs
 
-        self._routes = ThreadsFirst(self._source, options, self._move, self.thresholds)
+        self._routes = ThreadsFirst(job, self._source, options, self._move, self.thresholds)
         return self._routes
 
     def decision(self) -> Decision:

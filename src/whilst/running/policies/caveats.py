@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from whilst.running.jobs import Job
 
 _MOST = 3
+_MOST_FUNCTIONS = 64
 _PLAIN = frozenset([int, float, str, bytes, bool, type(None)])
 _CHANGEABLE = (list, dict, set, bytearray)
 
@@ -37,6 +38,9 @@ class Caveats:
         self._item_code: ItemCode | None = None
         self._kinds: list[Glimpse] = []
         """Of items that brought code which none before them did."""
+        self._asked_for = source.asked_for
+        self._functions: dict[object, tuple[Glimpse, Glimpse]] = {}
+        """Where each call is of a function of its own: by their code."""
         self._why_clean = why_clean
         """What kept workers from being forks of the program; "" where they are, or are no processes."""
         self._how = job.how
@@ -46,6 +50,9 @@ class Caveats:
 
     def meet(self, items: Sequence[object]) -> None:
         """These items are about to be sent: keep a glimpse of those that bring code of their own."""
+        if self._how == "call":
+            self._meet_functions(items)
+            return
         if _PLAIN.issuperset(map(type, items)):
             return
         from whilst.measuring.writes.item_code import ItemCode
@@ -54,6 +61,15 @@ class Caveats:
         if self._item_code is None:
             self._item_code = ItemCode()
         self._kinds += [Glimpse(item) for item in self._item_code.new_among(items)]
+
+    def _meet_functions(self, calls: Sequence[Any]) -> None:
+        """Of calls that are each of a function of its own: keep a glimpse of each function, with its arguments."""
+        for function, arguments, _ in map(self._asked_for, calls):
+            code = getattr(function, "__code__", None) or type(function)
+            if code not in self._functions and len(self._functions) < _MOST_FUNCTIONS:
+                from whilst.running.core.glimpse import Glimpse
+
+                self._functions[code] = Glimpse(function), Glimpse(tuple(arguments))
 
     def without_function(self) -> Callable[[], tuple[str, ...]]:
         """Return what gives the same sentences, and keeps nothing alive but a function that encloses nothing."""
@@ -69,32 +85,44 @@ class Caveats:
 
     def __call__(self) -> tuple[str, ...]:
         """Return what its code says that this back end does not keep as a `for` loop would."""
-        fn = self._fn
-        is_far = self._traits.is_remote
-        if self._how == "call" and is_far:
-            start = (
-                f"are no forks of this program ({self._why_clean})" if self._why_clean else "are forks made at first"
-            )
-            return (
-                f"Workers {start}: what the program sets later, or elsewhere than in arguments, is not sent to them",
-            )
-        if self._how == "call" or not self._traits.module:
-            return ()
-        from whilst.measuring.writes.scan import scan
-        from whilst.measuring.writes.snapshots import suspected
-        from whilst.running.policies.explain import write_in_words
-
-        try:
+        said: list[str] = []
+        if self._how == "call":
+            if self._traits.is_remote:
+                start = "are forks made at first"
+                if self._why_clean:
+                    start = f"are no forks of this program ({self._why_clean})"
+                said.append(
+                    f"Workers {start}: what the program sets later, or elsewhere than in arguments, is not sent to them"
+                )
+            for function, arguments in list(self._functions.values()):
+                said += self._said_of(function.sample(), [arguments.sample() or ()], "star", None)
+        elif self._traits.module:
             source = self._source
             glimpse, common = (self._glimpse, self._common) if source is None else (source.glimpse, source.common)
-            sample = None if glimpse is None else glimpse.sample()
-            found = scan(fn, sample, how=self._how)
-            for kind in self._kinds:
-                found = found.joined(scan(fn, kind.sample(), how=self._how))
+            try:
+                samples = [None if each is None else each.sample() for each in (glimpse, *self._kinds)]
+            except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
+                return ()
+            said += self._said_of(self._fn, samples, self._how, common)
+        told = tuple(dict.fromkeys(said))
+        return (*told[:_MOST], f"And {len(told) - _MOST} more of this kind") if len(told) > _MOST else told
+
+    def _said_of(self, fn: Any, samples: Sequence[Any], how: str, common: CommonParts | None) -> list[str]:
+        """Of one function, that is called with items like these."""
+        from functools import reduce
+
+        from whilst.measuring.writes.scan import scan
+        from whilst.measuring.writes.snapshots import suspected
+        from whilst.measuring.writes.suspects import Scan
+        from whilst.running.policies.explain import write_in_words
+
+        is_far = self._traits.is_remote
+        try:
+            found = reduce(Scan.joined, [scan(fn, sample, how=how) for sample in samples])
             writes = suspected(found)
-            is_common = common is not None and _is_changed(common, sample, found)
-        except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
-            return ()
+            is_common = common is not None and _is_changed(common, samples[0], found)
+        except Exception:  # as above
+            return []
         overlaps = self._traits.shares_process
         said = list(self._unsure(fn))
         for write in writes:
@@ -124,8 +152,7 @@ class Caveats:
             for name, attribute in reachable.set_here():
                 held = f"{name.removeprefix('the global ')}.{attribute}"
                 said.append(f"It uses what only this thread has, {held}: other threads lack it")
-        told = tuple(dict.fromkeys(said))
-        return (*told[:_MOST], f"And {len(told) - _MOST} more of this kind") if len(told) > _MOST else told
+        return said
 
     def changes_items(self, item: object) -> bool:
         """Return whether its code may change an item like this one, or can't be followed."""
