@@ -52,6 +52,8 @@ def test_inconclusive_is_three(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     [
         (["check"], "Say what to check"),
         (["check", "nowhere.py::x"], "can't import nowhere.py"),
+        (["check", "bnak:deposits"], "can't import bnak: No module named 'bnak'. Did you mean 'bank'?"),
+        (["check", f"{BANK}::depsits"], "Did you mean 'deposits'?"),
         (["check", "no_such_module:x"], "can't import no_such_module"),
         (["check", "plain"], "write file.py::name"),
         (["check", f"{BANK}::nothing"], "it has deposits, locked_deposits"),
@@ -60,7 +62,11 @@ def test_inconclusive_is_three(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         (["check", "--replay", "w1.nonsense"], "no replay token"),
     ],
 )
-def test_bad_input_is_one_line_and_two(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line_and_two(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(BANK).parent)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     if arguments[1:] == [f"{BANK}::main"]:
         said = "is not a question"
     assert main(arguments) == 2

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
+from pathlib import Path
 from typing import Final
 
 import click
 
 from whilst.checking.question import Question
 from whilst.checking.search.strategy import Progress
+from whilst.cli.loading import modules_here, nearest, put_here_first
 from whilst.cli.options import Output, output_options
 from whilst.cli.status_line import StatusLine
-from whilst.errors import WhilstError
+from whilst.errors import CheckError, WhilstError
 from whilst.model.verdict import Verdict
 
 ISOLATED: Final = 0
@@ -89,9 +92,24 @@ def exit_code(verdict: Verdict) -> int:
 
 
 def _question(what: str) -> Question:
-    from whilst.checking.question import as_question, find
+    from whilst.checking.question import as_question
 
-    return as_question(find(what), what)
+    return as_question(_found(what), what)
+
+
+def _found(what: str) -> object:
+    from whilst.checking.question import find
+
+    put_here_first()
+    try:
+        return find(what)
+    except CheckError as error:
+        place, _, name = what.partition("::") if "::" in what else what.rpartition(":")
+        module = sys.modules.get(place) or sys.modules.get(Path(place).stem)
+        near = nearest(name, vars(module)) if module is not None else nearest(place, modules_here())
+        if not near:
+            raise
+        raise CheckError(f"{str(error).rstrip('.')}.{near}") from error
 
 
 def _checked(question: Question | None, budget: str, jobs: int, keep: str | None) -> Verdict:
@@ -116,9 +134,8 @@ def _checked(question: Question | None, budget: str, jobs: int, keep: str | None
 
 def _called(what: str, budget: str, keep: str | None) -> Verdict:
     from whilst.checking.api import check_operations
-    from whilst.checking.question import find
 
-    given: object = find(what)
+    given = _found(what)
     if callable(given):
         given = given()
     if not isinstance(given, tuple) or len(given) not in (2, 3):

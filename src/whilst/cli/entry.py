@@ -92,7 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except click.UsageError as error:
         where = f" See {error.ctx.command_path} --help." if error.ctx is not None else ""
-        said = error.format_message().rstrip(".")
+        said = error.format_message().rstrip(".").replace("a valid integer range", "a whole number")
+        said = said.replace("a valid float range", "a number")
         return _complain(f"{said}{'' if said.endswith('?') else '.'}{where}")
     except click.ClickException as error:
         return _complain(error.format_message())

@@ -32,15 +32,18 @@ def load_object(name: str) -> object:
     """
     place, colon, path = name.partition(":")
     if not colon or not place or not path:
-        raise InputError(f"{name!r} names no function; write MODULE:FUNCTION, e.g. shop:fetch or jobs/shop.py:fetch.")
-    found: object = _load_module(place)
+        example = name.strip(":") or "shop"
+        raise InputError(
+            f"{name!r} names no function; write MODULE:FUNCTION, e.g. {example}:fetch or {example}::fetch."
+        )
+    found: object = _load_module(place, path)
     path = path.removeprefix(":")  # as `whilst check` and pytest write it
     for part in path.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            known = [each for each in dir(found) if not each.startswith("_")]
-            raise InputError(f"{place} has no {path!r}.{_nearest(part, known) or _some(found, known)}") from None
+            own = _own(found)
+            raise InputError(f"{place} has no {path!r}.{nearest(part, own) or _some(own)}") from None
     return found
 
 
@@ -107,15 +110,23 @@ def read_items(path: Path, *, as_json: bool = False, may_be_none: bool = False) 
     return items
 
 
-def _load_module(place: str) -> ModuleType:
+def put_here_first() -> None:
+    """Have the current directory first on the import path, as it is for `python -m`."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+
+
+def _load_module(place: str, name: str) -> ModuleType:
+    put_here_first()
     try:
         return _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
-            raise InputError(f"There is no module {place!r}.{_nearest(place, _modules_here())}") from None
+            near = nearest(place, modules_here())
+            if not near and Path(place).is_dir():
+                near = f" {place!r} is a folder; name a file in it, as {place.rstrip('/')}/jobs.py:{name}."
+            raise InputError(f"There is no module {place!r}.{near}") from None
         raise InputError(f"{place} can't be imported: {error}.") from error
     except InputError:
         raise
@@ -126,7 +137,7 @@ def _load_module(place: str) -> ModuleType:
 def _load_file(path: Path) -> ModuleType:
     """Import a file by its stem, from its own folder, so that a worker process can import it by that name too."""
     if not path.is_file():
-        raise InputError(f"There is no file {str(path)!r}.")
+        raise InputError(f"There is no file {str(path)!r}.{_near_file(path)}")
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -136,21 +147,31 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def _modules_here() -> list[str]:
+def modules_here() -> list[str]:
+    """What can be imported from the current directory."""
     return [path.stem for path in Path.cwd().glob("*.py")]
 
 
-def _some(owner: object, names: Iterable[str]) -> str:
-    """A few of the functions that it has, those that were imported into it excepted."""
+def _near_file(path: Path) -> str:
+    """The file beside it that may have been meant."""
+    return nearest(str(path), map(str, path.parent.glob("*.py")))
+
+
+def _own(owner: object) -> list[str]:
+    """What it has that can be called, what was imported into it excepted (unless there is nothing else)."""
+    names = [name for name in dir(owner) if not name.startswith("_") and callable(getattr(owner, name, None))]
     home = getattr(owner, "__name__", None)
-    own = [name for name in names if getattr(getattr(owner, name, None), "__module__", None) == home]
-    callables = [name for name in own if callable(getattr(owner, name, None))]
-    more = f" and {len(callables) - _FEW} more" if len(callables) > _FEW else ""
-    return f" It has {', '.join(callables[:_FEW])}{more}." if callables else ""
+    return [name for name in names if getattr(getattr(owner, name, None), "__module__", None) == home] or names
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+def _some(own: list[str]) -> str:
+    more = f" and {len(own) - _FEW} more" if len(own) > _FEW else ""
+    return f" It has {', '.join(own[:_FEW])}{more}." if own else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question whether the name that is spelt most like it was meant; "" where none is."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

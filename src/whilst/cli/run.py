@@ -24,6 +24,7 @@ from whilst.cli.result_lines import line_of, message_of, opened
 from whilst.cli.wording import as_options
 from whilst.errors import WhilstError, WorkerDiedError
 from whilst.model import Decision, Mode, Timeline, timeline_to_json
+from whilst.running.backends import BACKENDS
 from whilst.running.results import RunReport
 from whilst.running.splitting.api import reduce
 from whilst.running.splitting.chunks import chunks
@@ -35,6 +36,7 @@ from whilst.running.verbs.api import imap
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FAILED = 1
+_MODES = ["auto", *(mode.value for mode in Mode)]
 _ESCAPES = {rb"\n": b"\n", rb"\t": b"\t", rb"\r": b"\r", rb"\0": b"\0"}
 _SUSPECTS: Final = 64
 """So many calls are made one by one after a death that any of those in flight may have caused."""
@@ -63,6 +65,17 @@ class _Wanted:
         return self.is_json and self.output is None
 
 
+class _ModeChoice(click.Choice[str]):
+    """Tells who names a back end which modes it has."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See click; fails with the mode that is meant."""
+        if value in BACKENDS:
+            modes = " or ".join(f"--mode {mode}" for mode in BACKENDS[value].modes)
+            self.fail(f"{value!r} is a back end; write {modes}, or --backend {value}", param, ctx)
+        return str(super().convert(value, param, ctx))
+
+
 @click.command()
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.option("--items", type=_FILE, metavar="FILE", help="One item a line; - is standard input.")
@@ -79,7 +92,7 @@ class _Wanted:
 )  # fmt: skip
 @click.option("--jsonl", is_flag=True, help="Each line of FILE is a JSON value (also if it is called *.jsonl).")
 @click.option(
-    "--mode", type=click.Choice(["auto", *(mode.value for mode in Mode)]), default="auto", show_default=True,
+    "--mode", type=_ModeChoice(_MODES), default="auto", show_default=True,
     help="How to run the calls; auto finds out from the first ones.",
 )  # fmt: skip
 @click.option("--on", metavar="ADDRESS", help="Make the calls on the Dask cluster there: tcp://host:8786.")
