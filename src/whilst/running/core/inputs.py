@@ -97,7 +97,8 @@ class Source:
         """The job of the next item, where they are not all of one."""
         return job
 
-    def asked_for(self, item: Any) -> Any:
+    @staticmethod
+    def asked_for(item: Any) -> Any:
         """The call that the user means, where items are calls."""
         return item
 

@@ -56,7 +56,8 @@ class OpenInput(Source):
     def is_ready(self) -> bool:
         return bool(self._queue) or self.is_closed
 
-    def asked_for(self, item: Call) -> Call:
+    @staticmethod
+    def asked_for(item: Call) -> Call:
         return asked_for(item)
 
     def put(self, future: SubmittedFuture[Any], call: Call) -> None:
