@@ -11,9 +11,10 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
+from whilst.seeing.advising.carrying import carried_in, first_of, kind_of, note_idioms
 from whilst.seeing.advising.guards import guards_of
 from whilst.seeing.advising.loops import DRAINS, FunctionNode, Loop, pools_of
 from whilst.seeing.advising.scratch import scratch_of
@@ -68,14 +69,6 @@ class Whole:
     why: str
     remedy: str = ""
     """What may be done all the same, by hand."""
-
-
-@dataclass
-class _Carried:
-    """Which names a piece of code reads before it binds them, and which it has bound in any case."""
-
-    exposed: dict[str, int] = field(default_factory=dict)
-    bound: set[str] = field(default_factory=set)
 
 
 def split(loop: Loop, program: Program) -> Split | Whole:
@@ -144,7 +137,7 @@ def _split_expression(loop: Loop, program: Program) -> Split | Whole:
                 return Whole(loop, "carried", f"{name} is bound for others in line {line}")
     changes = {place: line for place, line in uses.changes.items() if place not in _targets_of(loop)}
     if changes:
-        return Whole(loop, "unknown", _first("{} is changed in line {}", changes))
+        return Whole(loop, "unknown", first_of("{} is changed in line {}", changes))
     return Split(
         loop, (), tuple(parts), (), (), False, False, False, _shared_write(program, uses), "independent", "",
         frozenset({*uses.loads, *reached.loads}),
@@ -227,7 +220,7 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
     changed = {**left.roots, **left.changes, **left.passed}
     made_names = made - targets
     needed = [name for name in whole.stores if name in made_names and (name in left.loads or name in outside)]
-    kind, carried = _kind_of(rest, made, stored)
+    kind, carried = kind_of(rest, made, stored)
     changes_target = any(name in changed for name in targets)
     if changes_target and any(name in own.loads or name in reached.loads for name in over if not is_builtin(name)):
         line = next(changed[name] for name in targets if name in changed)
@@ -284,7 +277,7 @@ def _why_not_staged(
     if isinstance(statement, ast.Pass | ast.Import | ast.ImportFrom | ast.Raise | ast.Assert):
         return f"line {line} belongs to the loop itself", set()
     uses = uses_of([statement], program.modules)
-    carried = _carried([statement], set(made))
+    carried = carried_in([statement], set(made))
     for name, at in carried.exposed.items():
         if name in stored and name not in made:
             return f"carried: {name}, read in line {at}, was bound by the item before", set()
@@ -328,62 +321,6 @@ def _effect(statement: ast.Expr, own: set[str], program: Program) -> str:
         root = root.value
     is_module = isinstance(root, ast.Name) and root.id in program.modules
     return "" if is_module and func.attr != "sleep" else f"line {line} is for its effect, which may have an order"
-
-
-def _carried(statements: Sequence[ast.stmt], bound: set[str]) -> _Carried:
-    """Follow statements in order: what is read before it is bound?"""
-    found = _Carried(bound=bound)
-    for statement in statements:
-        _follow(statement, found)
-    return found
-
-
-def _follow(statement: ast.stmt, found: _Carried) -> None:
-    def read(node: ast.AST | None) -> None:
-        if node is None:
-            return
-        for name, line in uses_of([node], frozenset()).loads.items():
-            if not name.startswith(".") and name not in found.bound:
-                found.exposed.setdefault(name, line)
-
-    def branch(statements: Sequence[ast.stmt], also: set[str] = frozenset()) -> set[str]:  # type: ignore[assignment]
-        inner = _carried(statements, found.bound | also)
-        for name, line in inner.exposed.items():
-            found.exposed.setdefault(name, line)
-        return inner.bound
-
-    match statement:
-        case ast.If():
-            read(statement.test)
-            found.bound |= branch(statement.body) & branch(statement.orelse)
-        case ast.For():
-            read(statement.iter)
-            names = {each.id for each in ast.walk(statement.target) if isinstance(each, ast.Name)}
-            branch(statement.body, names)
-            branch(statement.orelse)
-        case ast.While():
-            read(statement.test)
-            branch(statement.body)
-            branch(statement.orelse)
-        case ast.With():
-            for item in statement.items:
-                read(item.context_expr)
-                if item.optional_vars is not None:
-                    found.bound |= {each.id for each in ast.walk(item.optional_vars) if isinstance(each, ast.Name)}
-            found.bound |= branch(statement.body)
-        case ast.Try():
-            ends = [branch([*statement.body, *statement.orelse])]
-            for handler in statement.handlers:
-                read(handler.type)
-                ends.append(branch(handler.body, {handler.name} if handler.name else set()))
-            found.bound |= set.intersection(*ends)
-            found.bound |= branch(statement.finalbody)
-        case ast.Assign() | ast.AnnAssign() | ast.AugAssign() | ast.Expr() | ast.Return() | ast.Assert() | ast.Raise():
-            read(statement)
-            bare = isinstance(statement, ast.AnnAssign) and statement.value is None
-            found.bound |= set() if bare else set(uses_of([statement], frozenset()).stores)
-        case _:
-            read(statement)
 
 
 def _pullable(statement: ast.stmt, carried: set[str], changed: set[str], program: Program) -> Iterator[ast.expr]:
@@ -545,16 +482,11 @@ def _conflict(own: Uses, reached: Uses, left: Uses, left_reached: Uses, made: se
 def _shared_write(program: Program, own: Uses) -> str:
     """A variable of the script that functions of the stage change, and where."""
     changes = _shared_writes(program, own)
-    return _first("{} is shared by all calls, and changed in line {}", changes) if changes else ""
+    return first_of("{} is shared by all calls, and changed in line {}", changes) if changes else ""
 
 
 def _shared_writes(program: Program, own: Uses) -> dict[str, int]:
     return {place: line for place, line in program.reached(own).changes.items() if not place.startswith(".")}
-
-
-def _first(text: str, places: dict[str, int]) -> str:
-    place, line = min(places.items(), key=lambda each: each[1])
-    return text.format(place.removeprefix("."), line)
 
 
 def _read_outside(loop: Loop, program: Program) -> set[str]:
@@ -579,70 +511,12 @@ def _read_in(nodes: Iterable[ast.AST], leave_out: ast.AST, own: frozenset[str]) 
         yield from _read_in(ast.iter_child_nodes(node), leave_out, inner)
 
 
-# ----------------------------------------------------------------------------------------------------------- what kind
-
-
-def _kind_of(rest: Sequence[ast.stmt], made: set[str], stored: set[str]) -> tuple[str, str]:
-    carried: dict[str, int] = {}
-    reduced: dict[str, int] = {}
-    _idioms(rest, set(made), stored, carried, reduced)
-    if carried:
-        return "pipeline", _first("{} goes on from item to item in line {}, in order", carried)
-    if reduced:
-        return "reduction", _first("{} is put together in line {}", reduced)
-    return "independent", ""
-
-
-def _idioms(
-    statements: Sequence[ast.stmt], bound: set[str], stored: set[str], carried: dict[str, int], reduced: dict[str, int]
-) -> None:
-    """Tell sums, counters and first maxima from what is carried in other ways."""
-    for statement in statements:
-        match statement:
-            case ast.AugAssign(
-                target=ast.Name(id=name), op=ast.Add() | ast.Mult() | ast.BitOr() | ast.BitAnd() | ast.BitXor()
-            ):
-                reduced.setdefault(name, statement.lineno)
-                inner = _carried([ast.copy_location(ast.Expr(statement.value), statement)], set(bound))
-            case ast.AugAssign(target=ast.Subscript() as target) if place_of(target) not in bound:
-                reduced.setdefault(place_of(target) or "", statement.lineno)
-                inner = _carried([ast.copy_location(ast.Expr(statement.value), statement)], set(bound))
-            case ast.If(orelse=[]) if best := _maximum(statement):
-                for name in best:
-                    reduced.setdefault(name, statement.lineno)
-                inner = _carried([statement], bound | best)
-            case ast.If() | ast.For() | ast.With():
-                names = uses_of([statement.target], frozenset()).stores if isinstance(statement, ast.For) else {}
-                parts = [*statement.body, *([] if isinstance(statement, ast.With) else statement.orelse)]
-                _idioms(parts, bound | set(names), stored, carried, reduced)
-                continue
-            case _:
-                inner = _carried([statement], set(bound))
-        for name, line in inner.exposed.items():
-            if name in stored and name not in bound and name not in reduced:
-                carried.setdefault(name, line)
-        bound |= inner.bound
-
-
-def _maximum(statement: ast.If) -> set[str]:
-    """The names that `if x > best: best, which = x, i` keeps; none if it isn't that."""
-    if not isinstance(statement.test, ast.Compare) or len(statement.test.ops) != 1:
-        return set()
-    if not isinstance(statement.test.ops[0], ast.Gt | ast.GtE | ast.Lt | ast.LtE):
-        return set()
-    if not all(isinstance(each, ast.Assign) for each in statement.body):
-        return set()
-    names = set(uses_of(statement.body, frozenset()).stores)
-    compared = {each.id for each in ast.walk(statement.test) if isinstance(each, ast.Name)}
-    return names if names & compared else set()
-
-
 def _without_stage(
     loop: Loop, body: Sequence[ast.stmt], targets: set[str], stored: set[str], program: Program, stopped: str
 ) -> Whole:
     carried: dict[str, int] = {}
     reduced: dict[str, int] = {}
-    _idioms(body, set(targets), stored, carried, reduced)
+    note_idioms(body, set(targets), stored, carried, reduced)
     if carried:
         name, line = min(carried.items(), key=lambda each: each[1])
         return Whole(loop, "carried", f"{name} is read in line {line} as the item before left it")
@@ -651,9 +525,9 @@ def _without_stage(
     uses = uses_of(body, program.modules)
     both = {place: line for place, line in uses.changes.items() if place in program.reached(uses).loads}
     if both:
-        return Whole(loop, "carried", _first("{} is changed in line {}, and read by the functions called", both))
+        return Whole(loop, "carried", first_of("{} is changed in line {}, and read by the functions called", both))
     if reduced:
-        return Whole(loop, "reduction", _first("{} is put together in line {}, item by item", reduced))
+        return Whole(loop, "reduction", first_of("{} is put together in line {}, item by item", reduced))
     if not _is_heavy_body(body):
         return Whole(loop, "independent", "its items need no call: there is nothing to hand out")
     return Whole(loop, "unknown", stopped or "no call in it can be told from the rest")
