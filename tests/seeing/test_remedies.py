@@ -21,6 +21,10 @@ from whilst.seeing.remedies import CONCURRENT, remedies_for
             "QueueHandler",
         ),
         (
+            "99 % of task time waiting for lock:lock in store (line 8), held by pool-0_1 in store (line 9), at work.",
+            "one for each part",
+        ),
+        (
             "94 % of task time held off by the event loop, which query (line 11) blocks (sleep)",
             "asyncio.to_thread",
         ),

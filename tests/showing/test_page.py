@@ -120,7 +120,7 @@ def test_a_trace_says_what_it_did_what_held_it_up_and_what_to_change(tmp_path: P
     causes = (CauseRow("lock:lock", 0.92, 1.0, "load (script.py:20)", "pool-0_7"),)
     trace = Trace("script.py", f"1 task in progress. {said}", (said,), causes, line, "perf", 0.0, ("Seen often.",))
     text = written(trace, tmp_path).read_text(encoding="utf-8")
-    answers = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    answers = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text.replace("\N{NO-BREAK SPACE}", " ")))
     assert answers["What did it do?"] == "1 s, with 1 task in progress, 0.0 at work, of 1 core."
     assert answers["What held it up?"] == said
     assert answers["What should I change?"].startswith("Hold the lock only around what it protects")

@@ -22,6 +22,10 @@ _REMEDIES: Final[Sequence[tuple[str, str]]] = (
         "Hold the lock only around what it protects, not while waiting; more workers bring nothing before that",
     ),
     (
+        r"waiting for lock:",
+        "Hold it for less, or have one for each part of what it protects; more workers bring nothing before that",
+    ),
+    (
         r"held off by the event loop",
         "Hand what blocks to a thread (await asyncio.to_thread(function, …)), or use a library that awaits",
     ),

@@ -50,7 +50,7 @@ def page_of(picture: Picture) -> str:
         _asset("page.html"),
         {
             "title": escape(f"{heading} - whilst"),
-            "heading": escape(heading),
+            "heading": _words(heading),
             "style": _asset("page.css"),
             "script": "\n".join(map(_asset, _SCRIPTS)),
             "parts": "\n".join(_part(part, number, len(parts)) for number, part in enumerate(parts)),
@@ -96,7 +96,12 @@ def _answer(asked: str, said: str) -> str:
         return f"<pre tabindex='0' aria-label='{escape(asked)}'>{''.join(lines)}</pre>"
     if asked == "Run it again":
         return f"<code>{escape(said)}</code>"
-    return escape(_BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", said))  # no line ends between a number and its unit
+    return _words(said)
+
+
+def _words(text: str) -> str:
+    """Escaped, and no line ends between a number and its unit."""
+    return escape(_BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", text))
 
 
 _CHANGED: Final = {"+": ' class="added"', "-": ' class="removed"'}
