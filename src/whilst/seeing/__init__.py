@@ -6,8 +6,8 @@ From the outside in: `api` holds the verb. In `recording`, a `recorder` runs a p
 (`perf`, else `schedstat`), while an `agent` in each of its processes notes where its threads and tasks stand; of that
 `reading` makes `events`. From there on, in `explaining`, all is pure: `pieces` says what each thread did when, with
 `causes` from its stack; `courses` and `coroutines` make tasks of it, `holders` finds who holds what, `reasons` adds up,
-and `findings` puts the weightiest patterns into sentences. `remedies` has what to do about each, and `traced` is what the
-caller gets.
+and `findings` puts the weightiest patterns into sentences. `remedies` has what to do about each,
+and `traced` is what the caller gets.
 """
 
 from __future__ import annotations
