@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from typing import assert_type, get_type_hints
 
@@ -12,6 +14,7 @@ import pytest
 import whilst
 from whilst.running.options import Options
 from whilst.running.verbs.api import Stream
+from whilst.running.verbs.awaitable import AsyncStream
 
 
 def length(text: str) -> int:
@@ -34,6 +37,51 @@ def test_verbs_give_what_the_function_gives() -> None:
     assert list(assert_type(whilst.imap(length, texts), Stream[int])) == [1, 2]
     assert list(assert_type(whilst.imap(length_later, texts), Stream[int])) == [1, 2]
     assert sorted(assert_type(whilst.imap_unordered(length, texts), Stream[int])) == [1, 2]
+
+
+def test_errors_that_are_returned_are_in_the_type() -> None:
+    texts = ["a", "bc"]
+    assert assert_type(whilst.map(length, texts, errors="return"), whilst.Results[int | Exception]) == [1, 2]
+    assert assert_type(whilst.map(length_later, texts, errors="return", seed=1), whilst.Results[int | Exception])
+    assert assert_type(whilst.map(length, texts, errors="raise", retries=1), whilst.Results[int]) == [1, 2]
+    assert assert_type(whilst.starmap(times, [("a", 2)], errors="return"), whilst.Results[str | Exception]) == ["aa"]
+    assert list(assert_type(whilst.imap(length, texts, errors="return"), Stream[int | Exception])) == [1, 2]
+    assert list(assert_type(whilst.imap_unordered(length_later, [], errors="return"), Stream[int | Exception])) == []
+
+
+def none() -> int:
+    return 0
+
+
+async def later() -> str:
+    return "later"
+
+
+def test_different_tasks_give_either_type() -> None:
+    assert assert_type(whilst.gather(none, none), whilst.Results[int]) == [0, 0]
+    assert assert_type(whilst.gather(later, later), whilst.Results[str]) == ["later"] * 2
+    assert assert_type(whilst.gather(none, lambda: "b"), whilst.Results[int | str]) == [0, "b"]
+    assert assert_type(whilst.gather(none, none, none, none), whilst.Results[int]) == [0] * 4
+
+
+def test_a_future_has_what_the_coroutine_gives() -> None:
+    with whilst.Executor() as executor:
+        assert assert_type(executor.submit(length_later, "abc"), Future[int]).result() == 3
+        assert assert_type(executor.submit(length, text="abc"), Future[int]).result() == 3
+
+
+def test_awaitable_verbs_give_what_the_function_gives() -> None:
+    async def main() -> None:
+        assert assert_type(await whilst.amap(length_later, ["a"]), whilst.Results[int]) == [1]
+        assert assert_type(await whilst.amap(length, ["a"], errors="return"), whilst.Results[int | Exception]) == [1]
+        assert assert_type(await whilst.astarmap(times, [("a", 2)]), whilst.Results[str]) == ["aa"]
+        assert assert_type(await whilst.agather(later(), later), whilst.Results[str]) == ["later"] * 2
+        stream = assert_type(whilst.aimap(length_later, ["a"]), AsyncStream[int])
+        assert [each async for each in stream] == [1]
+        unordered = assert_type(whilst.aimap_unordered(length, ["a"], errors="return"), AsyncStream[int | Exception])
+        assert [each async for each in unordered] == [1]
+
+    asyncio.run(main())
 
 
 def test_what_a_worker_has_is_what_its_factory_gives() -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-    class Keywords(TypedDict, total=False):
-        """What may be given to every verb that runs calls; see `Options` for what each one means."""
+    class OtherKeywords(TypedDict, total=False):
+        """`Keywords` without `errors`, which says what verbs give."""
 
         mode: Literal["auto", "sequential", "concurrent", "parallel", "combined"] | Mode
         workers: int | None
@@ -27,13 +27,17 @@ if TYPE_CHECKING:
         retries: int | None
         retry_on: type[Exception] | tuple[type[Exception], ...]
         rate_per_s: float | None
-        errors: Literal["raise", "return"]
         seed: int | None
         progress: bool
         on_result: Callable[[int, Any], object] | None
         pilot: Literal["inline", "worker"]
         journal: str | PathLike[str] | None
         on: Any
+
+    class Keywords(OtherKeywords, total=False):
+        """What may be given to every verb that runs calls; see `Options` for what each one means."""
+
+        errors: Literal["raise", "return"]
 
 else:
     Keywords = dict

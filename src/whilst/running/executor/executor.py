@@ -11,12 +11,12 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar, Unpack
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from whilst.model import Decision, Timeline
 from whilst.running.executor.callbacks import SubmittedFuture
@@ -90,13 +90,17 @@ class Executor(concurrent.futures.ThreadPoolExecutor):
         self._finalizer = weakref.finalize(self, self._thread.finish)
         self._finalizer.atexit = False
 
-    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+    @overload
+    def submit(self, fn: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+    @overload
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+    def submit(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Future[Any]:
         """Have the call `fn(*args, **kwargs)` made; return its future.
 
         Raises:
             ExecutorClosedError: the executor was shut down.
         """
-        future: SubmittedFuture[R] = SubmittedFuture()
+        future: SubmittedFuture[Any] = SubmittedFuture()
         call = fn if self._preparation is None else Initialized(self._preparation, fn)
         self._thread.submit(future, (call, args, kwargs))
         return future

@@ -30,16 +30,21 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
     from contextlib import AbstractContextManager
     from types import TracebackType
-    from typing import Any, TypeVar, Unpack, overload
+    from typing import Any, Literal, TypeVar, Unpack, overload
 
     from whilst.model import Decision, Timeline
     from whilst.running.calls.caller_loop import CallerLoop
     from whilst.running.core.journal import Journal
     from whilst.running.core.pacing.pace import Pace
     from whilst.running.jobs import How
+    from whilst.running.options import OtherKeywords
 
     T = TypeVar("T")
     R = TypeVar("R")
+    A = TypeVar("A")
+    B = TypeVar("B")
+    C = TypeVar("C")
+    Later = Callable[[], Coroutine[Any, Any, R]] | Awaitable[R]
 else:  # for those who resolve annotations
     R = Any = object
     Unpack = LateUnpack
@@ -52,10 +57,25 @@ if TYPE_CHECKING:
 
     @overload
     def map(  # noqa: A001 - the name that multiprocessing.Pool has for it
+        fn: Callable[[T], Coroutine[Any, Any, R]],
+        items: Iterable[T],
+        /,
+        *,
+        errors: Literal["return"],
+        **keywords: Unpack[OtherKeywords],
+    ) -> Results[R | Exception]: ...
+    @overload
+    def map(  # noqa: A001 - the name that multiprocessing.Pool has for it
         fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
     ) -> Results[R]: ...
     @overload
-    def map(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Results[R]: ...  # noqa: A001
+    def map(  # noqa: A001 - the name that multiprocessing.Pool has for it
+        fn: Callable[[T], R], items: Iterable[T], /, *, errors: Literal["return"], **keywords: Unpack[OtherKeywords]
+    ) -> Results[R | Exception]: ...
+    @overload
+    def map(  # noqa: A001 - the name that multiprocessing.Pool has for it
+        fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]
+    ) -> Results[R]: ...
 
 
 @shows_keywords()
@@ -101,8 +121,26 @@ if TYPE_CHECKING:
 
     @overload
     def starmap(
+        fn: Callable[..., Coroutine[Any, Any, R]],
+        items: Iterable[Iterable[Any]],
+        /,
+        *,
+        errors: Literal["return"],
+        **keywords: Unpack[OtherKeywords],
+    ) -> Results[R | Exception]: ...
+    @overload
+    def starmap(
         fn: Callable[..., Coroutine[Any, Any, R]], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]
     ) -> Results[R]: ...
+    @overload
+    def starmap(
+        fn: Callable[..., R],
+        items: Iterable[Iterable[Any]],
+        /,
+        *,
+        errors: Literal["return"],
+        **keywords: Unpack[OtherKeywords],
+    ) -> Results[R | Exception]: ...
     @overload
     def starmap(
         fn: Callable[..., R], items: Iterable[Iterable[Any]], /, **keywords: Unpack[Keywords]
@@ -114,6 +152,32 @@ def starmap(fn: Callable[..., Any], items: Iterable[Iterable[Any]], /, **keyword
     """Make the call `fn(*item)` for every item; otherwise like `map`."""
     __tracebackhide__ = True
     return _map("starmap", fn, items, "star", keywords)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def gather(
+        *tasks: Callable[[], Any] | Awaitable[Any], errors: Literal["return"], **keywords: Unpack[OtherKeywords]
+    ) -> Results[Any]: ...
+    @overload
+    def gather(first: Later[A], second: Later[B], /, **keywords: Unpack[Keywords]) -> Results[A | B]: ...
+    @overload
+    def gather(
+        first: Later[A], second: Later[B], third: Later[C], /, **keywords: Unpack[Keywords]
+    ) -> Results[A | B | C]: ...
+    @overload
+    def gather(*tasks: Later[A], **keywords: Unpack[Keywords]) -> Results[A]: ...
+    @overload
+    def gather(first: Callable[[], A], second: Callable[[], B], /, **keywords: Unpack[Keywords]) -> Results[A | B]: ...
+    @overload
+    def gather(
+        first: Callable[[], A], second: Callable[[], B], third: Callable[[], C], /, **keywords: Unpack[Keywords]
+    ) -> Results[A | B | C]: ...
+    @overload
+    def gather(*tasks: Callable[[], A], **keywords: Unpack[Keywords]) -> Results[A]: ...
+    @overload
+    def gather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywords]) -> Results[Any]: ...
 
 
 @shows_keywords("journal")
@@ -134,8 +198,21 @@ if TYPE_CHECKING:
 
     @overload
     def imap(
+        fn: Callable[[T], Coroutine[Any, Any, R]],
+        items: Iterable[T],
+        /,
+        *,
+        errors: Literal["return"],
+        **keywords: Unpack[OtherKeywords],
+    ) -> Stream[R | Exception]: ...
+    @overload
+    def imap(
         fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
     ) -> Stream[R]: ...
+    @overload
+    def imap(
+        fn: Callable[[T], R], items: Iterable[T], /, *, errors: Literal["return"], **keywords: Unpack[OtherKeywords]
+    ) -> Stream[R | Exception]: ...
     @overload
     def imap(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[R]: ...
 
@@ -154,8 +231,21 @@ if TYPE_CHECKING:
 
     @overload
     def imap_unordered(
+        fn: Callable[[T], Coroutine[Any, Any, R]],
+        items: Iterable[T],
+        /,
+        *,
+        errors: Literal["return"],
+        **keywords: Unpack[OtherKeywords],
+    ) -> Stream[R | Exception]: ...
+    @overload
+    def imap_unordered(
         fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T], /, **keywords: Unpack[Keywords]
     ) -> Stream[R]: ...
+    @overload
+    def imap_unordered(
+        fn: Callable[[T], R], items: Iterable[T], /, *, errors: Literal["return"], **keywords: Unpack[OtherKeywords]
+    ) -> Stream[R | Exception]: ...
     @overload
     def imap_unordered(fn: Callable[[T], R], items: Iterable[T], /, **keywords: Unpack[Keywords]) -> Stream[R]: ...
 

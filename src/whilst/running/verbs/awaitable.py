@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from whilst.running.calls.caller_loop import CallerLoop
 from whilst.running.core.inputs import Source
@@ -28,15 +28,37 @@ from whilst.running.verbs.async_input import AsyncInput
 if TYPE_CHECKING:
     from whilst.model import Decision, Timeline
     from whilst.running.jobs import How
+    from whilst.running.options import OtherKeywords
 
 T = TypeVar("T")
 R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
+Later = Callable[[], Coroutine[Any, Any, R]] | Awaitable[R]
 
 
 @overload
 async def amap(
+    fn: Callable[[T], Coroutine[Any, Any, R]],
+    items: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["return"],
+    **keywords: Unpack[OtherKeywords],
+) -> Results[R | Exception]: ...
+@overload
+async def amap(
     fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
 ) -> Results[R]: ...
+@overload
+async def amap(
+    fn: Callable[[T], R],
+    items: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["return"],
+    **keywords: Unpack[OtherKeywords],
+) -> Results[R | Exception]: ...
 @overload
 async def amap(
     fn: Callable[[T], R], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
@@ -61,6 +83,35 @@ async def amap(
     return await _amap("amap", fn, items, "item", Options.of("amap", keywords))
 
 
+@overload
+async def astarmap(
+    fn: Callable[..., Coroutine[Any, Any, R]],
+    items: Iterable[Iterable[Any]] | AsyncIterable[Iterable[Any]],
+    /,
+    *,
+    errors: Literal["return"],
+    **keywords: Unpack[OtherKeywords],
+) -> Results[R | Exception]: ...
+@overload
+async def astarmap(
+    fn: Callable[..., Coroutine[Any, Any, R]],
+    items: Iterable[Iterable[Any]] | AsyncIterable[Iterable[Any]],
+    /,
+    **keywords: Unpack[Keywords],
+) -> Results[R]: ...
+@overload
+async def astarmap(
+    fn: Callable[..., R],
+    items: Iterable[Iterable[Any]] | AsyncIterable[Iterable[Any]],
+    /,
+    *,
+    errors: Literal["return"],
+    **keywords: Unpack[OtherKeywords],
+) -> Results[R | Exception]: ...
+@overload
+async def astarmap(
+    fn: Callable[..., R], items: Iterable[Iterable[Any]] | AsyncIterable[Iterable[Any]], /, **keywords: Unpack[Keywords]
+) -> Results[R]: ...
 @shows_keywords()
 async def astarmap(
     fn: Callable[..., Any],
@@ -72,6 +123,22 @@ async def astarmap(
     return await _amap("astarmap", fn, items, "star", Options.of("astarmap", keywords))
 
 
+@overload
+async def agather(
+    *tasks: Callable[[], Any] | Awaitable[Any], errors: Literal["return"], **keywords: Unpack[OtherKeywords]
+) -> Results[Any]: ...
+@overload
+async def agather(first: Later[A], second: Later[B], /, **keywords: Unpack[Keywords]) -> Results[A | B]: ...
+@overload
+async def agather(*tasks: Later[A], **keywords: Unpack[Keywords]) -> Results[A]: ...
+@overload
+async def agather(
+    first: Callable[[], A], second: Callable[[], B], /, **keywords: Unpack[Keywords]
+) -> Results[A | B]: ...
+@overload
+async def agather(*tasks: Callable[[], A], **keywords: Unpack[Keywords]) -> Results[A]: ...
+@overload
+async def agather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywords]) -> Results[Any]: ...
 @shows_keywords("journal")
 async def agather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack[Keywords]) -> Results[Any]:
     """Like `whilst.gather`, on a running event loop: `a, b = await whilst.agather(ask(client), resize)`.
@@ -85,9 +152,35 @@ async def agather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack
     return await _amap("agather", as_call, calls, "call", options)
 
 
+@overload
+def aimap(
+    fn: Callable[[T], Coroutine[Any, Any, R]],
+    items: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["return"],
+    **keywords: Unpack[OtherKeywords],
+) -> AsyncStream[R | Exception]: ...
+@overload
+def aimap(
+    fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
+) -> AsyncStream[R]: ...
+@overload
+def aimap(
+    fn: Callable[[T], R],
+    items: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["return"],
+    **keywords: Unpack[OtherKeywords],
+) -> AsyncStream[R | Exception]: ...
+@overload
+def aimap(
+    fn: Callable[[T], R], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
+) -> AsyncStream[R]: ...
 @shows_keywords()
 def aimap(
-    fn: Callable[[T], Any], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
+    fn: Callable[[Any], Any], items: Iterable[Any] | AsyncIterable[Any], /, **keywords: Unpack[Keywords]
 ) -> AsyncStream[Any]:
     """Like `whilst.imap`, on a running event loop: `async for page in whilst.aimap(fetch, urls)`.
 
@@ -98,9 +191,35 @@ def aimap(
     return AsyncStream("aimap", fn, items, OrderedSink(), Options.of("aimap", keywords))
 
 
+@overload
+def aimap_unordered(
+    fn: Callable[[T], Coroutine[Any, Any, R]],
+    items: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["return"],
+    **keywords: Unpack[OtherKeywords],
+) -> AsyncStream[R | Exception]: ...
+@overload
+def aimap_unordered(
+    fn: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
+) -> AsyncStream[R]: ...
+@overload
+def aimap_unordered(
+    fn: Callable[[T], R],
+    items: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["return"],
+    **keywords: Unpack[OtherKeywords],
+) -> AsyncStream[R | Exception]: ...
+@overload
+def aimap_unordered(
+    fn: Callable[[T], R], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
+) -> AsyncStream[R]: ...
 @shows_keywords()
 def aimap_unordered(
-    fn: Callable[[T], Any], items: Iterable[T] | AsyncIterable[T], /, **keywords: Unpack[Keywords]
+    fn: Callable[[Any], Any], items: Iterable[Any] | AsyncIterable[Any], /, **keywords: Unpack[Keywords]
 ) -> AsyncStream[Any]:
     """Like `aimap`, but results come as they are completed."""
     require_call("aimap_unordered", fn, items)
