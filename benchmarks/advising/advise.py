@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import json
+import os
 import re
 import shutil
 import statistics
@@ -115,10 +117,11 @@ def is_right(advice: Advice, truth: Truth) -> bool | None:
 def judge(path: Path, rounds: int) -> Found:
     truth = truth_of(path)
     found = Found(path.stem)
-    with tempfile.TemporaryDirectory(prefix="advising-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="advising-") as scratch, contextlib.chdir(scratch):
         folder = Path(scratch) / "program"
         shutil.copytree(path.parent, folder, ignore=shutil.ignore_patterns("__pycache__", "rewritten"))
         script = folder / path.name
+        os.chdir(folder)  # as its user would
         found.recording = recording_cost(script, rounds)
         advice = advise(script, apply=True)
         found.is_right = is_right(advice, truth)
@@ -215,7 +218,7 @@ def main() -> None:
         paths += [where] if where.is_file() else sorted(where.glob("*.py"))
     paths = [path for path in paths if truth_of(path).expected]
     all_found = []
-    for path in paths:
+    for path in map(Path.resolve, paths):
         found = judge(path, options.rounds)
         all_found.append(found)
         gain = f"predicted {found.predicted:.2f}, measured {found.measured:.2f}" if found.measured else "not changed"

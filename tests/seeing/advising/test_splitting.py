@@ -311,3 +311,17 @@ def test_what_a_coroutine_awaits_item_by_item_is_said() -> None:
     outcome = found("async def g():\n    for x in xs:\n        y = f(x)\n        out.append(y)")
     assert isinstance(outcome, Whole)
     assert outcome.remedy == ""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x):\n    global most\n    most -= 1\n    return x\nfor x in xs:\n    if x > most:\n        continue\n",
+        "def f(x):\n    seen.add(x)\n    return x\nfor x in xs:\n    if x in seen:\n        continue\n",
+        "class A:\n    def get(self):\n        return self.n\nfor x in xs:\n    if x.get():\n        continue\n",
+        "class A:\n    @property\n    def up(self):\n        return 1\nfor x in xs:\n    if x.up:\n        continue\n",
+    ],
+)
+def test_what_functions_of_the_script_change_or_do_leaves_out_no_item_beforehand(code: str) -> None:
+    outcome = found(f"{code}    y = f(x)\n    out.append(y)")
+    assert isinstance(outcome, Whole) or not outcome.guards

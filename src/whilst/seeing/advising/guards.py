@@ -39,6 +39,8 @@ def _is_plain(test: ast.expr, kept: set[str], program: Program) -> bool:
     uses = uses_of([test], program.modules)
     if uses.stores or uses.changes or uses.output or uses.odd or kept & set(uses.loads):
         return False
+    if any(program.defines(place[1:]) for place in uses.loads if place.startswith(".")):
+        return False  # a method or a property of the script's own may do anything
     for node in ast.walk(test):
         match node:
             case ast.Call(func=ast.Name(id=name)) if name in QUIET - OUTPUT and not program.defines(name):

@@ -175,7 +175,9 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
     outside = _read_outside(loop, program)
     guards: tuple[ast.If, ...] = ()
     if not targets & ({*whole.stores} | outside):
-        guards = guards_of(node.body, {*whole.stores, *whole.changes, *whole.passed} - targets, program)
+        within = program.reached(whole)
+        moving = {*whole.stores, *whole.changes, *whole.passed, *within.changes, *within.passed}
+        guards = guards_of(node.body, moving - targets, program)
     body = node.body[len(guards) :]
     leaves = _leaves(body)
     if whole.odd:
