@@ -300,6 +300,10 @@ def test_a_loop_may_be_left_in_what_is_done_in_order(way: str) -> None:
 
 
 def test_what_a_coroutine_awaits_item_by_item_is_said() -> None:
+    own = "async def f(x):\n    await sleep(x)\n    return x\n"
+    outcome = found(f"{own}async def g():\n    for x in xs:\n        total += await f(x)")
+    assert isinstance(outcome, Whole)
+    assert "What line 6 awaits" in outcome.remedy
     outcome = found("async def g():\n    for x in xs:\n        y = await f(x)\n        total += y")
     assert isinstance(outcome, Whole)
     assert (outcome.kind, "What line 3 awaits" in outcome.remedy) == ("unknown", True)

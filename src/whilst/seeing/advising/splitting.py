@@ -85,25 +85,27 @@ def split(loop: Loop, program: Program) -> Split | Whole:
     return _split_expression(loop, program)
 
 
+class _Awaited(ast.NodeTransformer):
+    """Puts what is awaited in the place of the awaiting."""
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:
+        return self.visit(node.value)  # type: ignore[no-any-return]
+
+
 def _in_coroutine(loop: Loop, scope: ast.AsyncFunctionDef, program: Program) -> Whole:
     """Nothing is changed there; but what is awaited item by item, and needs nothing of the item before, is said."""
 
-    class Awaited(ast.NodeTransformer):
-        lines: Final[list[int]] = []  # of this one call
-
-        def visit_Await(self, node: ast.Await) -> ast.AST:
-            self.lines.append(node.lineno)
-            return self.visit(node.value)  # type: ignore[no-any-return]
-
+    lines = [node.lineno for node in ast.walk(loop.node) if isinstance(node, ast.Await)]
     why = f"it stands in the coroutine function {scope.name}, whose event loop would wait"
-    node = Awaited().visit(copy.deepcopy(loop.node))
-    if not Awaited.lines or not isinstance(node, ast.For):
+    node = _Awaited().visit(copy.deepcopy(loop.node))
+    if not lines or not isinstance(node, ast.For):
         return Whole(loop, "unknown", why)
-    found = _split_statement(replace(loop, node=node), node, program)
+    plain = Program(_Awaited().visit(copy.deepcopy(program.tree)))
+    found = _split_statement(replace(loop, node=node), node, plain)
     if isinstance(found, Whole) and found.kind == "carried":
         return Whole(loop, "carried", found.why)
     remedy = (
-        f"What line {Awaited.lines[0]} awaits is awaited item by item: where no item needs the one before, "
+        f"What line {min(lines)} awaits is awaited item by item: where no item needs the one before, "
         "`async for … in whilst.aimap(function, items)` or asyncio.gather awaits them together. Nobody tried it."
     )
     return Whole(loop, "unknown", why, remedy if isinstance(found, Split) else "")
