@@ -1,6 +1,6 @@
 """Calls on a Dask cluster of two workers here: whilst beside Client.map, joblib on Dask and dask.bag.
 
-    python benchmarks/run/cluster.py [--rounds 3] [--case NAME ...]
+    python benchmarks/cluster/overhead.py [--rounds 3] [--case NAME ...]
 
 Every case runs all its ways once a round, interleaved. Printed: the median of the rounds in ms, and whilst over the
 way. Goals: 20,000 no-ops in at most twice the time of local processes, and 100 times as fast as Client.map (which is
