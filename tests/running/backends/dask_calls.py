@@ -18,6 +18,10 @@ def square(x: int) -> int:
     return x * x
 
 
+def squares(numbers: list[int]) -> list[int]:
+    return [x * x for x in numbers]
+
+
 def add(a: int, b: int) -> int:
     return a + b
 

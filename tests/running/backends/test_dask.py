@@ -33,7 +33,7 @@ from whilst.errors import (
     TimeoutExceededError,
     WorkerDiedError,
 )
-from whilst.running.jobs import Finished
+from whilst.running.jobs import Finished, WorkerReady
 from whilst.running.options import OptionsError
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'whilst[dask]'")
@@ -85,6 +85,8 @@ def test_this_machine_is_weighed_against_the_cluster(client: Any) -> None:
 
 def test_a_task_is_divided_there(client: Any) -> None:
     assert whilst.reduce(operator.add, range(1000), 0, of=calls.square, on=client) == sum(x * x for x in range(1000))
+    squares = whilst.split(calls.squares, list(range(200)), on=client)
+    assert squares == [x * x for x in range(200)]
 
 
 def test_the_command_takes_an_address(client: Any, machines: Machines, tmp_path: Path) -> None:
@@ -312,6 +314,30 @@ def test_what_names_no_cluster_is_refused() -> None:
         whilst.map(calls.square, range(3), on="nowhere://x")
     with pytest.raises(OptionsError, match="leave out mode="):
         whilst.map(calls.square, range(3), on="tcp://127.0.0.1:1", mode="concurrent")
+
+
+def test_without_a_seat_a_task_says_that_one_is_wanted() -> None:
+    """A cluster that adapts to its tasks starts a worker for it; it is let go of once there is one."""
+    let_go: list[str] = []
+
+    def submit(*_: object, key: str, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(release=lambda: let_go.append(key))
+
+    places: list[connection.Place] = []
+    there: Any = SimpleNamespace(
+        client=SimpleNamespace(submit=submit), address="tcp://nowhere", seats=0, is_lost=False, look=lambda: None,
+        listen=lambda _: None, unlisten=lambda _: None, give_back=places.append,
+        take=lambda: places.pop() if places else None,
+    )  # fmt: skip
+    backend = dask.DaskBackend(there)
+    backend.start_worker(0)
+    assert not backend.events(0)
+    assert not let_go
+    places.append(connection.Place("tcp://there", "there-1", 0))
+    assert [type(event) for event in backend.events(0)] == [WorkerReady]
+    assert len(let_go) == 1
+    backend.close(kill=False)
+    assert len(let_go) == 1
 
 
 def test_an_answer_is_told_in_the_time_of_this_clock() -> None:

@@ -145,6 +145,8 @@ class DaskBackend:
         self._lost = ""
         """Why nothing can be sent any more."""
         self._is_open, self._is_listening = True, False
+        self._wanted: Future = None
+        """A task that waits for a worker: a cluster that adapts to its tasks starts none without one."""
         on.listen(self._inbox)
 
     def inherit(self, job: Job, items: Sequence[object], changes_items: Callable[[object], bool]) -> None:
@@ -222,6 +224,7 @@ class DaskBackend:
             return
         self._is_open = False
         self._cluster.unlisten(self._inbox)
+        self._want_no_more()
         futures = [future for seat in self._seats.values() for future, _ in seat.tasks.values()]
         if not self._cluster.is_lost:
             if futures:
@@ -314,6 +317,8 @@ class DaskBackend:
             return
         self._cluster.look()
         self._find_places()
+        if self._starting and not self._cluster.seats and self._wanted is None:
+            self._wanted = self._dispatch(dask_tasks.version, key=f"{self._run}-wanted")
         if self._starting and not self._seats:
             now = time.monotonic()
             if all(now - since > _PATIENCE_S for since in self._starting.values()):
@@ -327,8 +332,14 @@ class DaskBackend:
             if place is None:
                 return
             del self._starting[worker]
+            self._want_no_more()
             self._seats[worker] = _Seat(worker, place, self._submit)
             self._queued.append(WorkerReady(worker))
+
+    def _want_no_more(self) -> None:
+        if self._wanted is not None:
+            self._wanted.release()
+            self._wanted = None
 
     def _fail_starting(self, why: str) -> None:
         for worker in self._starting:
