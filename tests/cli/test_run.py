@@ -61,6 +61,12 @@ def deadly(line):
         os.kill(os.getpid(), signal.SIGKILL)
     return line
 
+def moody(line):
+    if line == "5" and not os.path.exists("tried"):
+        open("tried", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return line
+
 def leaving(line):
     if line == "5":
         os._exit(0)
@@ -493,6 +499,13 @@ def test_a_call_that_ends_its_process_is_a_line_and_the_others_are_made(folder: 
     assert said in str(written[5])
     assert "8 of 8 calls" in done.stderr
     assert "1 failed" in done.stderr
+
+
+@needs_a_supervisor
+def test_a_call_lost_with_its_process_is_made_again_where_that_is_asked_for(folder: Path) -> None:
+    done = whilst(folder, "shop:moody", "--items", "items.txt", "--retries", "1", "--quiet")
+    assert [line["result"] for line in lines(done.stdout)] == [str(number) for number in range(8)]
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @needs_a_supervisor

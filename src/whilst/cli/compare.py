@@ -60,7 +60,7 @@ def compare(
     work = partial(_compare, what, items, jsonl, modes, interpreter, output, sizes)
     if _is_day(what) or not supervising.is_possible():
         return work()
-    return supervising.survived(work, "--modes parallel makes calls in processes of their own.")
+    return supervising.leave(supervising.survived(work, "--modes parallel makes calls in processes of their own."))
 
 
 def _compare(

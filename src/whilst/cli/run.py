@@ -180,7 +180,7 @@ def run(
     is_in_workers = options["mode"] in ("parallel", "combined") or options["pilot"] == "worker" or options["on"]
     if not supervising.is_possible() or is_in_workers:
         return work() if work is not None else _make_calls(wanted, options, supervising.Board())
-    return _supervised_calls(wanted, options) if work is None else supervising.survived(work, _ALONE)
+    return supervising.leave(_supervised_calls(wanted, options) if work is None else supervising.survived(work, _ALONE))
 
 
 def _keywords(options: dict[str, Any]) -> dict[str, Any]:
@@ -196,13 +196,16 @@ def _supervised_calls(wanted: _Wanted, options: dict[str, Any]) -> int:
     """Make the calls in forks, one after the other: the next goes on after the call that killed the one before.
 
     Which call that was is known where calls did not overlap. Otherwise the next fork makes those that may have been in
-    flight one by one. A call is made again only for that.
+    flight one by one. A call is made again only for that, or where --retries asks for it.
     """
     board, total = supervising.Board(), len(wanted.given)
-    is_alone = False
+    is_alone, retried = False, dict[int, int]()
+    ended: int | supervising.Death | None = None
     while True:
         until = min(board.read()[0] + _SUSPECTS, total) if is_alone else total
-        chosen = {**options, "mode": "sequential", "backend": None} if is_alone else options
+        chosen = {**options, "mode": "sequential", "backend": None} if is_alone else dict(options)
+        if options["deadline_s"] is not None and ended is not None:  # what earlier forks took is gone
+            chosen["deadline_s"] = max(options["deadline_s"] - wanted.elapsed_s, 1e-3)
         ended = supervising.supervised(partial(_make_calls, wanted, chosen, board, until), board)
         done, failed, overlaps, _ = board.read()
         if isinstance(ended, int):
@@ -210,7 +213,11 @@ def _supervised_calls(wanted: _Wanted, options: dict[str, Any]) -> int:
                 return ended
             is_alone = False
             continue
-        goes_on = options["errors"] == "return" and options["journal"] is None and options["seed"] is None
+        is_known_by_place = options["journal"] is not None or options["seed"] is not None
+        if not (is_known_by_place or overlaps) and retried.get(done, 0) < (options["retries"] or 0):
+            retried[done] = retried.get(done, 0) + 1
+            continue
+        goes_on = options["errors"] == "return" and not is_known_by_place
         if goes_on and overlaps:
             is_alone = True
             click.echo(f"whilst: the process that makes the calls {ended.text}; looking for the call.", err=True)
