@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -61,6 +61,23 @@ class AsyncSession(Session):
         Session.__exit__(self)
 
 
+class SlowlyEntered(AsyncSession):
+    is_entered = False
+
+    async def __aenter__(self) -> Self:
+        await asyncio.sleep(0.001)
+        self.is_entered = True
+        return self
+
+
+class Speaking:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        print("closed at last")
+
+
 @pytest.fixture
 def told(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "told"
@@ -108,6 +125,46 @@ def test_each_worker_opens_one_and_closes_it(way: Keywords, told: Path) -> None:
 
 def test_a_loops_coroutines_share_one_and_an_async_one_is_left(coroutine_way: Keywords, told: Path) -> None:
     assert whilst.map(SquareLater(opener(told, AsyncSession)), range(40), **coroutine_way) == [x * x for x in range(40)]
+
+
+def test_what_is_entered_by_waiting_is_entered_once_for_all_of_a_loop(told: Path) -> None:
+    session: PerWorker[SlowlyEntered] = whilst.per_worker(partial(SlowlyEntered, told))
+
+    async def square(x: int) -> int:
+        opened = await session
+        assert opened.is_entered
+        assert session() is opened
+        return opened.square(x)
+
+    assert whilst.map(square, range(20)) == [x * x for x in range(20)]
+    assert asyncio.run(_awaited(square)) == [x * x for x in range(20)]
+    assert told.read_text().count("opened") == 2
+
+
+async def _awaited(square: Callable[[int], Coroutine[Any, Any, int]]) -> list[int]:
+    return await whilst.amap(square, range(20))
+
+
+def test_who_does_not_wait_for_it_is_told_to(tmp_path: Path) -> None:
+    session = whilst.per_worker(partial(SlowlyEntered, tmp_path / "told"))
+
+    async def ask(_: int) -> None:
+        session()
+
+    with pytest.raises(RuntimeError, match="write `await session` in the coroutine"):
+        whilst.map(ask, [1])
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concurrent", "parallel", "combined"])
+def test_what_is_printed_at_the_end_is_not_lost(mode: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    speaking = whilst.per_worker(Speaking)
+
+    def ask(x: int) -> None:
+        speaking()
+        print("call", x)
+
+    whilst.map(ask, range(1), mode=mode, workers=1)
+    assert capsys.readouterr().out == "call 0\nclosed at last\n"
 
 
 def test_awaited_runs_on_one_loop_share_what_they_open(told: Path) -> None:

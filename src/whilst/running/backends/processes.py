@@ -336,6 +336,8 @@ class ProcessBackend:
             if worker.is_stopping:
                 self._say_stop(worker)
             self._watch_writing(worker)
+        elif frame.kind == messages.LAST_OUTPUT:
+            self._channel.hold_last_output(frame.envelope[0])
 
     def _say_stop(self, worker: _Worker) -> None:
         """It ends when it comes to this, so it must be the last thing that is sent."""

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from whilst.running.nesting import is_in_worker
@@ -30,6 +30,8 @@ class _Opened:
         """A fork does not close, nor use, what the program had open."""
         self.values: dict[bytes, tuple[Any, Any]] = {}
         """What calls are given, and the context manager that closes it (None: it is forgotten, and no more)."""
+        self.entering: dict[bytes, asyncio.Future[Any]] = {}
+        """What is about to be open, on a loop."""
         self.runs = 0
         """Runs that this thread moves on, one within another: what it opens is open until the outermost is over."""
 
@@ -61,6 +63,35 @@ class PerWorker(Generic[T]):
         value: T = found[0]
         return value
 
+    def __await__(self) -> Generator[Any, Any, T]:
+        """In a coroutine: the same, where entering an async context manager waits for something."""
+        return self._entered().__await__()
+
+    async def _entered(self) -> T:
+        opened = _opened_here()
+        if self._token in opened.values:
+            value: T = opened.values[self._token][0]
+            return value
+        entering = opened.entering.get(self._token)
+        if entering is None:  # in a task of its own: others wait for it, too, and may outlive who asked first
+            import asyncio
+
+            entering = opened.entering[self._token] = asyncio.ensure_future(self._enter(opened))
+        from asyncio import shield
+
+        found: T = await shield(entering)
+        return found
+
+    async def _enter(self, opened: _Opened) -> T:
+        try:
+            made: Any = self._factory()
+            kind = type(made)
+            found = (await kind.__aenter__(made), made) if hasattr(kind, "__aexit__") else _open(made)
+            opened.values[self._token] = found
+            return found[0]  # type: ignore[no-any-return]
+        finally:
+            del opened.entering[self._token]
+
     def __reduce__(self) -> tuple[Any, ...]:
         return PerWorker, (self._factory, self._token)
 
@@ -77,8 +108,8 @@ def per_worker(factory: Callable[[], T]) -> PerWorker[T]:
 
     Args:
         factory: called without arguments in each worker. What it gives is entered and left if it is a context manager
-            (calls are given what entering gives). An async one is made on the worker's loop and left there; calls
-            are given it as it is.
+            (calls are given what entering gives). An async one is made, entered and left on the worker's loop; where
+            entering it waits for something, coroutines write `await session` in place of `session()`.
     """
     if not callable(factory):
         raise TypeError(f"per_worker() takes a function that opens something, got {factory!r}: pass lambda: … of it.")
@@ -141,10 +172,30 @@ def _opened_here() -> _Opened:
 def _open(value: Any) -> tuple[Any, Any]:
     kind = type(value)
     if hasattr(kind, "__aexit__"):
-        return value, value
+        return _entered_at_once(value), value
     if hasattr(kind, "__enter__") and hasattr(kind, "__exit__"):
         return kind.__enter__(value), value
     return value, None
+
+
+def _entered_at_once(value: Any) -> Any:
+    """What entering an async context manager gives, if it waits for nothing.
+
+    Raises:
+        RuntimeError: it waits.
+    """
+    if "asyncio" not in sys.modules or sys.modules["asyncio"]._get_running_loop() is None:  # noqa: SLF001
+        return value  # a plain function's: given as it is
+    entering = type(value).__aenter__(value)
+    try:
+        entering.send(None)
+    except StopIteration as done:
+        return done.value
+    entering.close()
+    raise RuntimeError(
+        f"Entering {value!r} waits for something, which a plain call of what per_worker() gave can't: "
+        f"write `await session` in the coroutine, in place of `session()`."
+    )
 
 
 def _tell(error: Exception, manager: object) -> None:

@@ -229,10 +229,16 @@ class CapturedOutput:
         """Calls whose failure ends the run, unless they are made again."""
         self._owed: set[int] = set()
         """Calls that were sent and taken back: output of later ones waits until they are sent again."""
+        self._last: list[tuple[int, Any]] = []
+        """Kind and what was said after all calls, by workers that ended."""
 
     @property
     def is_empty(self) -> bool:
-        return not self._held
+        return not (self._held or self._last)
+
+    def hold_last(self, data: bytes) -> None:
+        """What a worker said as it ended: after what all calls have said."""
+        self._last += [(kind, said) for _, kind, said in loads(data)]
 
     def hold(self, data: bytes, job: Job, first: int, id_at: Callable[[int], int | None]) -> None:
         """What came with an answer.
@@ -281,6 +287,10 @@ class CapturedOutput:
             else:
                 kept.append(each)
         self._held = [] if is_over else kept
+        if is_over:
+            for kind, said in self._last:
+                _replay(kind, said)
+            self._last = []
 
 
 def _replay(kind: int, said: Any) -> None:

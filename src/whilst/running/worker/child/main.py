@@ -266,6 +266,12 @@ class Worker:
         else:
             send_all(self.sock, data)
 
+    def say_last(self) -> None:
+        """No more calls are made: send what was said as what they shared was closed."""
+        said = self.output.take()
+        if said is not None:
+            send_all(self.sock, encode(messages.LAST_OUTPUT, (said,)))
+
     def _errors_of(self, made: EndedCalls, packed: serialization.Packed) -> list[tuple[int, int, Any]]:
         from whilst.running.worker.transport.exceptions import describe
 
@@ -326,6 +332,7 @@ def enter(spawn: messages.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> 
         send_all(sock, encode(messages.READY, (worker.pid,)))
         worker.style.run(worker.receive)
         worker.style.close()
+        worker.say_last()
         code = 0
     except (BrokenPipeError, ConnectionResetError):
         code = 0
@@ -350,6 +357,7 @@ def inhabit(sock_fd: int, page_fd: int, stderr_fd: int) -> None:
         send_all(sock, encode(messages.READY, (worker.pid,)))
         worker.style.run(worker.receive)
         worker.style.close()
+        worker.say_last()
     except OSError:  # the parent has closed its end
         pass
     finally:

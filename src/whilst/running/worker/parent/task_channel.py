@@ -176,6 +176,10 @@ class TaskChannel:
         if not self._output.is_empty:
             self._output.say([each for in_flight in everybody for each in in_flight.lowest_ids()], is_over=is_over)
 
+    def hold_last_output(self, data: bytes) -> None:
+        """What a worker said after all of its calls: it is said in the end."""
+        self._output.hold_last(data)
+
     def close(self) -> None:
         self.replay_output((), is_over=True)
         self._jobs.clear()

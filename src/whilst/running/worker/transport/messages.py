@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from whilst.running.worker.transport.shared_memory import Place
 
 # To a worker, and from it.
-JOB, BATCH, STOP, READY, ANSWER = 1, 2, 3, 4, 5
+JOB, BATCH, STOP, READY, ANSWER, LAST_OUTPUT = 1, 2, 3, 4, 5, 6
 # To the server, and from it.
 CONNECT, SPAWN, KILL, DIED, FAILED = 11, 12, 13, 14, 15
 
