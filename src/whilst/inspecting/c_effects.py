@@ -31,6 +31,8 @@ import threading
 import types
 import weakref
 
+from whilst.inspecting.objects import ByType
+
 _DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
 FAMILY: dict[type, str] = {
     **dict.fromkeys(_DICTS, "dict"),
@@ -196,6 +198,7 @@ def object_method(name: str) -> str:
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _family_of: dict[type, str] = {}
+_family_of_class: ByType[str] = ByType()  # of types that may go again
 
 
 def family(kind: type) -> str:
@@ -204,9 +207,13 @@ def family(kind: type) -> str:
     "dict", "set" and "list" are containers that C code reads and writes; "immutable" can't change; "python" is
     made of attributes and Python methods, which are rewritten; "opaque" is any other C type.
     """
-    known = _family_of.get(kind)
+    known = _family_of.get(kind) or _family_of_class.get(kind)
     if known is None:
-        known = _family_of[kind] = _find_family(kind)
+        known = _find_family(kind)
+        if kind.__flags__ & _HEAP_TYPE:
+            _family_of_class[kind] = known
+        else:
+            _family_of[kind] = known
     return known
 
 

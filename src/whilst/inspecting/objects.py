@@ -27,12 +27,13 @@ def is_a(value: object, kinds: type | tuple[type, ...]) -> TypeGuard[Any]:
 
 def module_of(thing: object) -> str:
     """The module of a class or function, "" if that is not told by a text: a `__module__` may be a property."""
-    if is_a(thing, type):
+    kind = type(thing)
+    if issubclass(kind, type):
         module = _MODULE_OF_TYPE.__get__(thing)
-    elif is_a(thing, _WITH_MODULE):
+    elif issubclass(kind, _WITH_MODULE):
         module = getattr(thing, "__module__", None)
     else:
-        return module_of(type(thing))
+        return module_of(kind)
     return module if type(module) is str else ""
 
 

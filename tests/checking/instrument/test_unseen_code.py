@@ -23,7 +23,7 @@ def test_a_module_is_rewritten_off_the_clock_and_unprofiled() -> None:
     seen: list[object] = []
     with Explorer(Program(setup, (append,))) as explorer:
         unseen, scheduler = explorer.unseen_code, explorer.scheduler
-        assert unseen.begin_profile()
+        assert unseen.begin_look()
         before = scheduler.deadline = time.monotonic() + 10
 
         def rewrite(_: object) -> None:
@@ -31,7 +31,7 @@ def test_a_module_is_rewritten_off_the_clock_and_unprofiled() -> None:
 
         unseen.apart(rewrite, None)
         after, is_profiling = scheduler.deadline, sys.getprofile() is not None
-        unseen.end_profile()
+        unseen.end_look()
         scheduler.deadline = None
     assert seen == [None, None]
     assert is_profiling

@@ -11,6 +11,7 @@ from types import CodeType
 from typing import Any, Final
 
 from whilst.checking.engine.operations import Event, Operation
+from whilst.checking.engine.sites import Site
 from whilst.checking.engine.spin_loops import LOCKING, LOOKS, ROUNDS, TRIES, Polling, local_state
 
 _MOST_DOUBLED: Final = 20
@@ -20,23 +21,23 @@ _MOST_LATE: Final = 128  # how often a task that looks again after a sleep may d
 class Pollers:
     """Those of one execution after another."""
 
-    __slots__ = ("_late", "_looked", "_polling", "_root", "has_waited_asleep", "idle", "looks", "naps", "on_late")
+    __slots__ = ("_late", "_polling", "_root", "has_waited_asleep", "idle", "looked", "looks", "naps", "on_late")
 
     def __init__(self, root: CodeType) -> None:
         """The frames of a task begin with one of `root`."""
         self._root = root
         self.idle: dict[int, int] = {}  # task that polls in vain -> the depth at which it was noticed
-        self.looks: dict[int, int] = {}  # by task: how often it has looked at anything since it last wrote
+        self.looks: dict[int, set[Site]] = {}  # by task: from where it has looked at anything since it last wrote
+        self.looked: dict[int, dict[tuple[Any, ...], int]] = {}  # once that is twice: how often at what, from where
         self.naps: dict[int, int] = {}  # by task: how often it has slept
         self.on_late: Callable[[int, int], None] = lambda _task, _s: None  # that much time goes by for a task
         self.has_waited_asleep = False  # whether a loop that looks again after a sleep was taken for one that waits
-        self._looked: dict[int, dict[tuple[Any, ...], int]] = {}  # once that is often: how often at what, from where
         self._late: dict[int, int] = {}  # by task: how often time went by for it, since nobody else could go on
         self._polling: Polling | None = None  # once a task has looked often enough
 
     def begin(self) -> None:
         """A new execution."""
-        for held in (self.idle, self.looks, self.naps, self._looked, self._late):
+        for held in (self.idle, self.looks, self.naps, self.looked, self._late):
             if held:
                 held.clear()
         self._polling = None
@@ -57,11 +58,11 @@ class Pollers:
         *,
         is_holding: bool,
     ) -> None:
-        """A task has looked a few times since it last wrote: how often at this, from here? `is_holding`: with a lock
-        in its hands, with which it never waits."""
-        looked = self._looked.get(task)
+        """A task has looked from some place twice since it last wrote: how often at this, from here? `is_holding`:
+        with a lock in its hands, with which it never waits."""
+        looked = self.looked.get(task)
         if looked is None:
-            looked = self._looked[task] = {}
+            looked = self.looked[task] = {}
             for earlier in _looks_since_write(task, trace):
                 view = _view_of(earlier)
                 looked[view] = looked.get(view, 0) + 1
@@ -85,11 +86,6 @@ class Pollers:
         elif local is not None and naps > known[2] and known[0] >= TRIES:
             self.idle[task], self.has_waited_asleep = depth, True
         known[1:] = local, naps
-
-    def got_on(self, task: int) -> None:
-        """The task wrote something."""
-        del self.looks[task]
-        self._looked.pop(task, None)
 
     def follow(self, event: Event) -> tuple[int, tuple[Any, ...]] | None:
         """An event is about to happen. Of a task that polled in vain: from when on, and what it looked at."""

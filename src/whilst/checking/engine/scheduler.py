@@ -26,13 +26,14 @@ from greenlet import getcurrent, greenlet
 from whilst.checking.engine.events import Op, Status, TaskResult
 from whilst.checking.engine.operations import Event, HeldOff, Operation, touches
 from whilst.checking.engine.pollers import Pollers
-from whilst.checking.engine.spin_loops import LOCKING, LOOKS, ROUNDS
+from whilst.checking.engine.spin_loops import LOCKING, LOOKS
 
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
 _RETURNED = TaskResult(has_finished=True)
 _LOOK_EVERY: Final = 256  # events between two looks at the bounds of an execution
 _NO_PLAN: Final[tuple[int, ...]] = ()
 _NOT_MEASURED: Final[Any] = object()
+_FIRST_TASKS: Final[dict[int, dict[int, int]]] = {}  # by how many they are: the numbers of the program's own tasks
 
 
 class Abort(BaseException):
@@ -50,6 +51,7 @@ class Scheduler:
         "_choices_are_outer",
         "_contexts",
         "_defers",
+        "_emptied",
         "_gate",
         "_hub",
         "_is_between",
@@ -58,6 +60,7 @@ class Scheduler:
         "_is_unusual",
         "_jobs",
         "_look_at",
+        "_looked",
         "_looks",
         "_main",
         "_plan",
@@ -133,7 +136,7 @@ class Scheduler:
         self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
         self.pollers = Pollers(Scheduler._work.__code__)
         self.idle = self.pollers.idle  # tasks that poll in vain
-        self._looks = self.pollers.looks
+        self._looks, self._looked = self.pollers.looks, self.pollers.looked
         self.holding: dict[int, int] = {}  # how many locks a task has
         self.children: dict[int, int] = {}
         self.groups: dict[int, int] = {}  # task -> the bit that it shares with others; else 1 << task
@@ -143,29 +146,32 @@ class Scheduler:
         self.has_met_timer = False  # one after the other: one could run out between two tasks
         self._is_between = self._defers = False
         self.keep: list[object] = []
-        self.begin(0)
-
-    def begin(self, count: int) -> None:
-        """A new execution of that many tasks. What an `Execution` may hold is made anew, the rest emptied."""
-        self.count = count
-        self.trace: list[Event] = []
-        self.pending: dict[int, Operation] = {}
-        self.results: dict[int, TaskResult] = {}
-        numbers = range(count)
-        self.outer: dict[int, int] = dict(zip(numbers, numbers, strict=True))  # our number -> number outside
-        self.numbers: list[int] = [*numbers]  # number outside -> ours
-        self.sleeps: list[int] = []
-        self.stuck: dict[int, Operation] = {}  # what was pending at the end
-        self.enabled_along: list[list[int]] = []
-        self.held_off: HeldOff = {}
-        for held in (
+        self._emptied: tuple[Any, ...] = (
             self.holding,
             self.children,
             self.groups,
             self.daemons,
             self.timers,
             self.keep,
-        ):
+        )
+        self.begin(0)
+
+    def begin(self, count: int) -> None:
+        """A new execution of that many tasks. What an `Execution` may hold is made anew, the rest emptied."""
+        self.count = count
+        numbers = _FIRST_TASKS.get(count)
+        if numbers is None:
+            numbers = _FIRST_TASKS[count] = {task: task for task in range(count)}
+        self.trace: list[Event] = []
+        self.pending: dict[int, Operation] = {}
+        self.results: dict[int, TaskResult] = {}
+        self.outer: dict[int, int] = numbers.copy()  # our number -> number outside
+        self.numbers: list[int] = [*numbers]  # number outside -> ours
+        self.sleeps: list[int] = []
+        self.stuck: dict[int, Operation] = {}  # what was pending at the end
+        self.enabled_along: list[list[int]] = []
+        self.held_off: HeldOff = {}
+        for held in self._emptied:
             if held:
                 held.clear()
         self.unmodelled = ""  # what a task asked for in vain
@@ -342,9 +348,12 @@ class Scheduler:
         self.pending[task] = operation
         code = operation[0]
         if code == 0 or (code == 2 and operation[5].kind in LOOKS):
-            looks = self._looks
-            looks[task] = count = looks.get(task, 0) + 1
-            if count >= ROUNDS:
+            seen = self._looks.get(task)
+            if seen is None:
+                self._looks[task] = {operation[3]}
+            elif operation[3] not in seen and task not in self._looked:
+                seen.add(operation[3])
+            else:
                 holds = bool(self.holding.get(task))
                 self.pollers.look_again(task, operation, self.trace, self.pending, is_holding=holds)
                 self._is_followed = self._is_followed or self.pollers.must_follow
@@ -533,7 +542,8 @@ class Scheduler:
         if self._gate:
             self.did_begin |= 1 << chosen
         if event[1] and chosen in self._looks and (code == 1 or operation[5].kind not in LOCKING):
-            self.pollers.got_on(chosen)
+            del self._looks[chosen]
+            self._looked.pop(chosen, None)
         if self.sleep and depth >= self.sleep_from:
             self.sleeps.append(self.sleep)
             self._wake(event)

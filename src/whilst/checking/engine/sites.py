@@ -6,13 +6,20 @@ them is written into them, where the hooks find it fastest; `SiteTable` knows wh
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterable
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from whilst.checking.engine.events import SourceLocation
+from whilst.inspecting.c_effects import family
 from whilst.inspecting.cpython import Positions
+from whilst.inspecting.objects import ByType
+
+_NOT_YET: Final[frozenset[Any]] = frozenset()
+_MARKS: Final[ByType[int]] = ByType()  # of classes made in Python: a number each, which keeps none of them alive
+_NUMBERS: Final = itertools.count()
 
 
 class SiteTemplate(NamedTuple):
@@ -32,6 +39,7 @@ class Site:
         "code",
         "how",
         "is_scheduling_point",
+        "looked_at",
         "memo",
         "name",
         "offset",
@@ -47,6 +55,7 @@ class Site:
         self.memo: tuple[int, int, int] = (-1, -1, -1)  # id, task and execution of the latest access from here
         self.again = 0
         self.how: dict[Any, object] = {}
+        self.looked_at = _NOT_YET  # marks of the kinds that it met in earlier checks, see `SiteTable`
 
     @property
     def key(self) -> str:
@@ -78,13 +87,18 @@ class Site:
 
 
 class SiteTable:
-    """What sites have learnt in the running check: which are scheduling points, which have cached something by type."""
+    """What sites have learnt in the running check: which are scheduling points, which have cached something by type.
+
+    One thing outlives the check: which plain kinds a site has met in executions that were looked at call by call (see
+    `unseen_code`), if nothing unseen was found. The next check of the same code need not look at these again.
+    """
 
     def __init__(self) -> None:
         self.named: frozenset[str] = frozenset()  # keys of sites that are scheduling points wherever they turn up
         self.scheduling_points: list[Site] = []
         self._informed: list[Site] = []
         self.count_met = 0  # grows whenever a place meets something of a kind that it has not met yet
+        self.count_new = 0  # the same, but for what it has met in earlier checks
 
     def promote(self, site: Site) -> None:
         """From now on its accesses are events."""
@@ -98,6 +112,8 @@ class SiteTable:
             self._informed.append(site)
         site.how[kind] = how
         self.count_met += 1
+        if not site.looked_at or _mark_of(kind) not in site.looked_at:
+            self.count_new += 1
         return how
 
     def meet(self, site: Site, kind: Any) -> None:
@@ -121,11 +137,31 @@ class SiteTable:
                 if not site.is_scheduling_point and site.key in self.named:
                     self.promote(site)
 
-    def forget(self) -> None:
-        """The check is over."""
-        self.count_met = 0
+    def forget(self, *, was_looked_at: bool) -> None:
+        """The check is over. `was_looked_at`: all that was met was met while somebody looked, and nothing found."""
+        has_seen_more, self.count_met, self.count_new = was_looked_at and self.count_new > 0, 0, 0
         for site in self.scheduling_points:
             site.is_scheduling_point = False
         for site in self._informed:
+            if has_seen_more:
+                site.looked_at = site.looked_at.union(map(_mark_of, site.how)) - {None}
             site.how.clear()
         self.named, self.scheduling_points, self._informed = frozenset(), [], []
+
+
+def is_plain(kind: type) -> bool:
+    """Whether C code that works on an instance calls no Python code but that of what lies in it, or of its class."""
+    return family(kind) != "opaque"
+
+
+def _mark_of(kind: Any) -> Any:
+    """What stands for a type, or for several and a name, without keeping any class alive; None if one is not plain."""
+    if isinstance(kind, tuple):
+        marks = tuple([_mark_of(each) if isinstance(each, type) else each for each in kind])
+        return None if None in marks else marks
+    if not is_plain(kind):
+        return None
+    mark = _MARKS.get(kind)
+    if mark is None:
+        mark = _MARKS[kind] = next(_NUMBERS)
+    return mark

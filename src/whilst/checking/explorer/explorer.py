@@ -23,6 +23,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import itertools
 import sys
 import types
 import warnings
@@ -77,11 +78,10 @@ class Explorer:
         self.started = started or Clocks.now_outside()
         self._runs = 0
         self._last: Execution | None = None
-        self._count_met = 0  # see `SiteTable`: as it was when an execution was last looked at call by call
-        self._must_look = True
+        self._count_met = 0  # see `_met`: as it was when an execution was last looked at call by call
+        self._must_look = self._has_missed = False  # the next execution; one that should have been, and was not
         self.times_learnt = 0  # after how many executions `learn` was true
         self._had_gc = False
-        self._process_wide = _process_wide()
 
     def __enter__(self) -> Self:
         self._process_wide = _process_wide()
@@ -96,9 +96,11 @@ class Explorer:
         try:
             if self._site_keys is not None:
                 self.rewriter.add_site_keys(self._site_keys)
-            for target in (self.program.setup, *self.program.tasks, self.program.always):
-                for function in functions_behind(target):
-                    self.instrumentation.admit(function)
+            self._of_setup = list(functions_behind(self.program.setup))
+            functions = [self._of_setup, *map(functions_behind, (*self.program.tasks, self.program.always))]
+            for function in itertools.chain.from_iterable(functions):
+                self.instrumentation.admit(function)
+            self._must_look = self.rewriter.has_made
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -122,7 +124,8 @@ class Explorer:
         self.instrumentation.restore()
         self.registry.threads.restore()
         self._last = None
-        give_back(self._runtime)
+        was_looked_at = error is None and not (self._must_look or self._has_missed or self.access_log.has_odd)
+        give_back(self._runtime, was_looked_at=was_looked_at and not (self.unseen_code.found or self.unseen_code.left))
         if self._had_gc:
             gc.enable()
         self._give_back()
@@ -332,25 +335,29 @@ class Explorer:
             scheduler.gates, scheduler.picker, scheduler.keeps_enabled = {}, None, False
 
     def _execute(self, plan: Sequence[int], **how: Any) -> Execution:
-        """Before Python 3.12 it is slow to look at all that runs (see `unseen_code`): this is done for the first
-        execution, and for any in which something was met for the first time, which is made once more for that. A
-        picker may not choose the same twice: then it is the next one that is looked at."""
-        is_looked_at, self._must_look = self._must_look, False
-        execution = self._execute_once(plan, is_looked_at=is_looked_at, **how)
-        met = self.rewriter.site_table.count_met
+        """It is slow to look at all that runs (see `unseen_code`): this is done for the first execution of code that
+        was rewritten for it, and for any in which something was met for the first time, which is made once more for
+        that. A picker may not choose the same twice: then it is the next one that is looked at."""
+        execution = self._execute_once(plan, **how)
+        met = self._met
         if met != self._count_met:
             self._count_met = met
-            if not is_looked_at and self.unseen_code.can_profile:
-                if self.scheduler.picker is None:
-                    return self._execute_once(plan, is_looked_at=True, **how)
+            if not self._was_looked_at:
                 self._must_look = True
+                if self.scheduler.picker is None and self.unseen_code.can_look:
+                    return self._execute_once(plan, **how)
         return execution
+
+    @property
+    def _met(self) -> int:
+        """How often a place has met something that must be looked at."""
+        table = self.rewriter.site_table
+        return table.count_met if self.access_log.has_odd else table.count_new
 
     def _execute_once(
         self,
         plan: Sequence[int],
         *,
-        is_looked_at: bool,
         record: bool = False,
         are_outer: bool = False,
         sleep: int = 0,
@@ -370,7 +377,7 @@ class Explorer:
         if self._runs > 1:
             state = self.program.setup()
         else:
-            state = self.unseen_code.during_setup(self.program.setup, self.registry.is_asked_in_setup)
+            state = self.unseen_code.during_setup(self.program.setup, self._of_setup, self.registry.is_asked_in_setup)
             kinds, self.access_log.has_weak = types_within(state)
             for kind in kinds:
                 self.access_log.meet(kind)
@@ -388,12 +395,15 @@ class Explorer:
             else self._job(task, state)
             for task, is_plain, is_coroutine in self._tasks
         ]
-        is_profiling = is_looked_at and self.unseen_code.begin_profile()
+        must_look, self._must_look = self._must_look or (self._runs == 1 and self.access_log.has_odd), False
+        has_begun = must_look and self.unseen_code.begin_look()
+        self._was_looked_at = self.unseen_code.is_looking
+        self._has_missed = self._has_missed or (must_look and not self._was_looked_at)
         try:
             scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
         finally:
-            if is_profiling:
-                self.unseen_code.end_profile()
+            if has_begun:
+                self.unseen_code.end_look()
             scheduler.on_event = self.access_log.on_log = None
             self.registry.locks.end()
             self._runtime.attributes.end()
@@ -437,10 +447,10 @@ class Explorer:
         return loop
 
     def _results(self) -> tuple[TaskResult, ...]:
-        scheduler = self.scheduler
-        tasks = [scheduler.results.get(task, _CUT_SHORT) for task in scheduler.numbers]
-        for error in self.registry.callback_errors:
-            tasks.append(TaskResult(True, None, error, is_callback=True))
+        results = self.scheduler.results
+        tasks = [results.get(task, _CUT_SHORT) for task in self.scheduler.numbers]
+        if self.registry.callback_errors:
+            tasks += [TaskResult(True, None, error, is_callback=True) for error in self.registry.callback_errors]
         return tuple(tasks)
 
     def _execution(self, state: object, describer: Describer | None) -> Execution:

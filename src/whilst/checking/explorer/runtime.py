@@ -51,13 +51,13 @@ class Runtime:
         self.registry.call_unknown = self.unseen_code.during
         self.instrumentation.apart = self.unseen_code.apart
 
-    def forget(self) -> bool:
-        """The check is over; whether the runtime may serve another one."""
+    def forget(self, *, was_looked_at: bool) -> bool:
+        """The check is over; whether the runtime may serve another one. `was_looked_at`: see `SiteTable`."""
         self.variables.begin()
         for part in (self.access_log, self.attributes, self.registry, self.calls):
             part.forget()
         self.registry.threads.restore()
-        self.site_table.forget()
+        self.site_table.forget(was_looked_at=was_looked_at)
         self.scheduler.forget()
         return self.instrumentation.forget()
 
@@ -108,9 +108,9 @@ def borrow(*, at_every_instruction: bool, is_observed: bool = False) -> Runtime:
     return runtime or Runtime(at_every_instruction=at_every_instruction, is_observed=is_observed)
 
 
-def give_back(runtime: Runtime) -> None:
-    """It may serve the next check."""
-    if runtime.forget() and _is_main_thread() and runtime.kind not in _IDLE:
+def give_back(runtime: Runtime, *, was_looked_at: bool) -> None:
+    """It may serve the next check. `was_looked_at`: see `SiteTable`."""
+    if runtime.forget(was_looked_at=was_looked_at) and _is_main_thread() and runtime.kind not in _IDLE:
         _IDLE[runtime.kind] = runtime
     else:
         runtime.end()

@@ -205,6 +205,7 @@ class Instrumentation:
     def forget(self) -> bool:
         """The check is over; whether what was rewritten may serve the next one."""
         self.rewriter.returning.clear()
+        self.rewriter.has_made = False
         self.rewriter.known_codes.difference_update(map(id, self._left_alone))
         self.left_alone_seen = set()
         self._swapped, self._files, self._left_alone = [], set(), []

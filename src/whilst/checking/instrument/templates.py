@@ -36,6 +36,7 @@ class Rewriter:
         self.known_codes: set[int] = set()  # ids of what was made here; callers add what shall stay as it is
         self.returning: set[int] = set()  # ids of code objects whose return is an event
         self.site_count = 0
+        self.has_made = False  # whether anything was rewritten that had not been in an earlier check
         self._instances: dict[tuple[int, int, bool], Instance] = {}
         self._own: dict[int, CodeType] = {}  # id of what was made here -> what it was made of
         self._outdated: list[Instance] = []  # code that may still run, so that its id stays its own
@@ -58,7 +59,7 @@ class Rewriter:
             _keep_template(form, Template.of(code, new, self.hooks))
         else:
             instance = template.instantiate(self, names)
-        self._instances[key] = instance
+        self._instances[key], self.has_made = instance, True
         self.known_codes.add(id(instance.new))
         self._own[id(instance.new)] = code
         self.site_count += len(instance.sites)

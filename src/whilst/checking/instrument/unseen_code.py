@@ -5,9 +5,11 @@ callback, code of the standard library that is left alone), functions that nobod
 through. So the interpreter says which code starts to run. What was not rewritten is rewritten then, and the search
 starts over; what can't be is kept, since a proof would not hold for it.
 
-From Python 3.12 on, `sys.monitoring` tells of each code object once. Before, a profile function is called at every
-call, which costs too much for a search: there it looks at executions in which a place of the code meets something of
-a kind for the first time, and at every call of a C function of which nothing is known.
+To look costs as much as several executions of a small program. So it begins with the first execution in which a place
+of the code meets something of a kind that it has not met while somebody looked, be it in an earlier check (see
+`SiteTable`), and with the first call of a C function of which nothing is known. From Python 3.12 on, where
+`sys.monitoring` tells of each code object once, it goes on to the end of the check. Before, a profile function is
+called at every call, which costs too much for a search: it looks at just that execution, or that call.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import _thread
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -24,12 +26,14 @@ from whilst.checking.engine.scheduler import Scheduler
 from whilst.checking.instrument.function_index import functions_with
 from whilst.checking.instrument.functions import Instrumentation
 from whilst.checking.instrument.left_alone import is_module_left_alone
+from whilst.inspecting.objects import is_a
 from whilst.inspecting.ownership import OWN_FOLDER, is_foreign
 
 _MONITORING: Final[Any] = getattr(sys, "monitoring", None)
 _TOOL_NAME: Final = "whilst.check"
 _PASSING: Final = (".unseen_code", ".c_calls")  # modules of ours that pass on a call of unknown C code
 T = TypeVar("T")
+_BY_CODE: Final = (types.FunctionType, type)
 _NEW_LOCALS: Final = 0x2  # CO_NEWLOCALS: the body of a module or class has no locals of its own
 
 
@@ -43,80 +47,108 @@ class UnseenCode:
         self._tool = -1
         self._is_profiling = False
         self._met: set[tuple[str, str]] = set()
+        self._quiet_setups: set[tuple[int, ...]] = set()  # the code of those that ask for nothing unseen
         self.found: list[types.FunctionType] = []  # nobody knew of them, and they were let in
         self.has_learnt = False  # some was let in since this was last set back
         self.left: dict[str, None] = {}  # what could not be, in the order of its discovery
 
     def start(self) -> None:
-        """Look at what the calling thread runs, as far as a task runs there."""
+        """A check begins; what matters is what the calling thread runs."""
         self._ident = _thread.get_ident()
         self._met, self.found, self.left, self.has_learnt = set(), [], {}, False
-        if _MONITORING is None:
-            return
-        free = [tool for tool in (3, 4) if _MONITORING.get_tool(tool) is None]
-        if free:
-            self._tool = free[0]
-            _MONITORING.use_tool_id(self._tool, _TOOL_NAME)
-            _MONITORING.register_callback(self._tool, _MONITORING.events.PY_START, self._on_start)
-            _MONITORING.set_events(self._tool, _MONITORING.events.PY_START)
 
     def stop(self) -> None:
         """Leave the interpreter as it was."""
-        self.end_profile()
+        self.end_look()
         if self._tool >= 0:
             _MONITORING.set_events(self._tool, 0)
             _MONITORING.register_callback(self._tool, _MONITORING.events.PY_START, None)
             _MONITORING.free_tool_id(self._tool)
             self._tool = -1
 
-    # ------------------------------------------------------------------ before Python 3.12
+    # ------------------------------------------------------------------ looking
 
     @property
-    def can_profile(self) -> bool:
-        """False if every call is looked at anyway, or somebody else has a profile function."""
-        return self._tool < 0 and not self._is_profiling and sys.getprofile() is None
+    def is_looking(self) -> bool:
+        """Whether code that starts in a task is seen."""
+        return self._tool >= 0 or self._is_profiling
 
-    def begin_profile(self) -> bool:
-        """Look at every call from now on; False if it can't be, or need not."""
-        if not self.can_profile:
+    @property
+    def can_look(self) -> bool:
+        """Whether nobody else has taken what it takes to look."""
+        return bool(self._free_tools()) or sys.getprofile() is None
+
+    def begin_look(self) -> bool:
+        """Look at every call from now on; whether `end_look` is to be called."""
+        if self.is_looking or self._monitor() or not self.can_look:
             return False
         self._is_profiling = True
         sys.setprofile(self._on_profile)
         return True
 
-    def end_profile(self) -> None:
-        """Look no longer."""
+    def _monitor(self) -> bool:
+        """Be told of code that starts until `stop`; False if the interpreter can't do that."""
+        free = self._free_tools()
+        if not free:
+            return False
+        self._tool = free[0]
+        _MONITORING.use_tool_id(self._tool, _TOOL_NAME)
+        _MONITORING.register_callback(self._tool, _MONITORING.events.PY_START, self._on_start)
+        _MONITORING.set_events(self._tool, _MONITORING.events.PY_START)
+        return True
+
+    @staticmethod
+    def _free_tools() -> list[int]:
+        return [tool for tool in (3, 4) if _MONITORING.get_tool(tool) is None] if _MONITORING is not None else []
+
+    def end_look(self) -> None:
+        """Look no longer, where that costs much."""
         if self._is_profiling:
             self._is_profiling = False
             sys.setprofile(None)
 
     def during(self, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """Call C code of which nothing is known."""
-        has_begun = self.begin_profile()
+        has_begun = self.begin_look()
         try:
             return call(*arguments, **keywords)
         finally:
             if has_begun:
-                self.end_profile()
+                self.end_look()
 
-    def during_setup(self, setup: Callable[[], T], is_asked: Callable[[Any], bool]) -> T:
-        """Call setup, and let in what asks there for something that is the check's own: `is_asked(C function)`."""
-        if sys.getprofile() is not None:
+    def during_setup(
+        self, setup: Callable[[], T], functions: Sequence[types.FunctionType], is_asked: Callable[[Any], bool]
+    ) -> T:
+        """Call setup, and let in what asks there for something that is the check's own: `is_asked(C function)`.
+
+        Setup of the same code, that of `functions`, in which nothing was let in is not looked at again.
+        """
+        own = self._instrumentation.rewriter.own_code
+        has_more = getattr(setup, "__closure__", None) or not is_a(setup, _BY_CODE)
+        codes = [] if has_more else [own(function.__code__) for function in functions]
+        known = () if None in codes else tuple(map(id, codes))
+        if sys.getprofile() is not None or known in self._quiet_setups:
             return setup()
+        has_admitted = False
 
         def look(frame: types.FrameType, event: str, callee: Any) -> None:
+            nonlocal has_admitted
             code = frame.f_code
             if event != "c_call" or id(code) in self._known or not is_asked(callee):
                 return
             if not code.co_filename.startswith(OWN_FOLDER):
                 for function in functions_with(code):
                     self._instrumentation.admit(function)
+                    has_admitted = True
 
         sys.setprofile(look)
         try:
-            return setup()
+            state = setup()
         finally:
             sys.setprofile(None)
+        if known and not has_admitted:
+            self._quiet_setups.add(known)
+        return state
 
     def apart(self, work: Callable[[T], None], argument: T) -> None:
         """Long work of our own in the middle of a task (a large module is rewritten): not looked at call by call, and
@@ -141,10 +173,10 @@ class UnseenCode:
     # ------------------------------------------------------------------ what was found
 
     def _on_start(self, code: types.CodeType, _: int) -> Any:
+        if id(code) in self._known or code.co_filename.startswith(OWN_FOLDER):
+            return _MONITORING.DISABLE
         if self._scheduler.cur < 0:
             return None
-        if id(code) in self._known:
-            return _MONITORING.DISABLE
         if _thread.get_ident() != self._ident:
             return None
         return None if self._look(sys._getframe(1)) else _MONITORING.DISABLE  # noqa: SLF001  # what has just begun

@@ -61,10 +61,7 @@ class Channels:
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
         self.known: dict[int, tuple[Any, _Channel]] = {}  # by id; with the queue, so that the id stays its own
-
-    def begin(self) -> None:
-        """A new execution."""
-        self.known.clear()
+        registry.empty_each_time(self.known)
 
     def _of(self, q: Any) -> _Channel:
         if id(q) not in self.known:
@@ -139,7 +136,6 @@ class Channels:
 def install(registry: ModelRegistry) -> None:
     """Model the three classes."""
     channels = Channels(registry)
-    registry.later.append(channels)
 
     def at_once(model: Any) -> Any:
         return functools.partial(_at_once, model)

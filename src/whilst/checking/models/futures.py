@@ -52,13 +52,7 @@ class Futures:
         self.pools: dict[int, _Pool] = {}
         self.submitted: dict[int, list[_Future]] = {}
         self.calling: dict[int, bool] = {}  # by future with callbacks: has the worker called all of them?
-
-    def begin(self) -> None:
-        """A new execution."""
-        self.over.clear()
-        self.pools.clear()
-        self.submitted.clear()
-        self.calling.clear()
+        registry.empty_each_time(self.over, self.pools, self.submitted, self.calling)
 
     def measure(self) -> frozenset[int]:
         """Which futures are over."""

@@ -28,14 +28,14 @@ class Locks:
         self.held: dict[int, tuple[Any, int, Site]] = {}  # id -> lock, task, where it was taken
         self._syncs: dict[int, tuple[Sync, Sync]] = {}
         self.held_at_end: dict[int, tuple[Any, int, Site]] = {}
+        registry.empty_each_time(self.owners, self.held, self._syncs)
+        registry.beginning.append(self)
         self.scheduler.on_stuck = self.remember
 
     def begin(self) -> None:
         """A new execution."""
-        self.owners.clear()
-        self.held.clear()
-        self._syncs.clear()
-        self.held_at_end = {}
+        if self.held_at_end:
+            self.held_at_end = {}
 
     def remember(self) -> None:
         """At a deadlock, before the tasks are unwound: who holds what."""

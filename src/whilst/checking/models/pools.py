@@ -49,10 +49,7 @@ class Pools:
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
         self.executors: dict[int, ThreadPoolExecutor] = {}
-
-    def begin(self) -> None:
-        """A new execution."""
-        self.executors.clear()
+        registry.empty_each_time(self.executors)
 
     def make(
         self,
@@ -184,7 +181,6 @@ _METHODS = """
 def install(registry: ModelRegistry) -> None:
     """Model `ThreadPool`."""
     pools = Pools(registry)
-    registry.later.append(pools)
     registry.models[id(pool_.ThreadPool)] = pools.make
 
     def of_threads(function: Any, model: Any) -> None:

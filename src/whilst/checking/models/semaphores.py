@@ -27,6 +27,7 @@ class Semaphores:
         self.scheduler = registry.scheduler
         self.owners: dict[int, list[int]] = {}  # id of one that is held -> [who took it last, how often at a time]
         self.taken: dict[int, list[Any]] = {}  # id -> [it, how often]
+        registry.beginning.append(self)
 
     def begin(self) -> None:
         """A new execution; what was held when the last one was cut off is given back."""
@@ -138,7 +139,6 @@ def install(registry: ModelRegistry) -> None:
     semaphores = Semaphores(registry)
     conditions = Conditions(registry, semaphores, AssertionError)
     events = Events(registry)
-    registry.later += [semaphores, conditions]
 
     def method(_registry: ModelRegistry, site: Site, bound: Any) -> Any:
         name, semaphore = bound.__name__, bound.__self__

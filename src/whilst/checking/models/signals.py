@@ -40,10 +40,7 @@ class Conditions:
         self.locks = locks if locks is not None else registry.locks
         self.refusal = refusal
         self.waiters: dict[int, deque[_Waiter]] = {}
-
-    def begin(self) -> None:
-        """A new execution."""
-        self.waiters.clear()
+        registry.empty_each_time(self.waiters)
 
     def wait(self, registry: ModelRegistry, site: Site, condition: Any, timeout: float | None = None) -> bool:
         """Condition.wait."""

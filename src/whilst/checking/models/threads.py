@@ -45,13 +45,11 @@ class Threads:
         self._counter: Callable[[], int] | None = None
         self._starters: dict[str, Callable[..., Any]] = {}
         self._ident = 0
+        registry.empty_each_time(self.of_task, self.finish, self.started, self.made)
+        registry.beginning.append(self)
 
     def begin(self) -> None:
         """A new execution."""
-        self.of_task.clear()
-        self.finish.clear()
-        self.started.clear()
-        self.made.clear()
         self._ident = _thread.get_ident()
         if self._counter is None:
             module: Any = threading

@@ -19,7 +19,7 @@ from typing import Any
 
 from whilst.checking.engine.operations import Event, Operation, Sync, accesses_of
 from whilst.checking.engine.scheduler import Scheduler
-from whilst.checking.engine.sites import Site, SiteTable
+from whilst.checking.engine.sites import Site, SiteTable, is_plain
 from whilst.checking.engine.spin_loops import local_state
 
 
@@ -63,6 +63,7 @@ class AccessLog:
         self.epoch = 0  # of the execution: what a site remembers of an earlier one does not count
         self.dropped: set[type] = {types.GeneratorType}  # what is not kept alive
         self.has_weak = False  # whether it matters when an object goes
+        self.has_odd = False  # whether C code may call whatever it likes when it uses something that was met
         self._lasting: set[type] = set()  # what is, of those that were asked about
         self.met: set[type] = set()  # classes made in Python whose code has been rewritten
         self.step: list[tuple[Any, Any, int]] | None = None  # what the running step of a coroutine touches
@@ -81,13 +82,14 @@ class AccessLog:
         self.step = None
         self.learned = set()
         self.dropped, self._lasting, self.has_weak = {types.GeneratorType}, set(), False
-        self.stored_module_names, self.met = set(), set()
+        self.stored_module_names, self.met, self.has_odd = set(), set(), False
         self.must_rewrite = False
 
     def meet(self, kind: type) -> None:
         """An instance turns up: rewrite its class before C code calls its methods."""
         if kind not in self.met:
             self.met.add(kind)
+            self.has_odd = self.has_odd or not is_plain(kind)
             if hasattr(kind, "__del__"):
                 self.let_go(kind)
             self.admit_class(kind)
@@ -137,11 +139,9 @@ class AccessLog:
         if not entry.count & 255:
             self._doubt_polling(site, entry)
 
-    def log_again(self, site: Site, thing: Any) -> None:
-        """The same place, thing and task as the last time here: all that is new is that it happened again."""
-        site.again += 1
-        if not site.again & 255:
-            self._doubt_polling(site, self.logs[id(thing)][site.name])
+    def log_many(self, site: Site, thing: Any) -> None:
+        """For the 256th time in a row the same place, thing and task, of which the first was logged."""
+        self._doubt_polling(site, self.logs[id(thing)][site.name])
 
     def _kept(self, thing: Any) -> object:
         """Keep it alive, so that nothing else gets its id; but not what has something to do when it is dropped.

@@ -35,7 +35,9 @@ class Attributes:
 
     def get_attr(self, site: Site, thing: Any) -> None:
         """LOAD_ATTR is about to read `site.name` of it."""
-        if self.scheduler.cur < 0:
+        scheduler = self.scheduler
+        task = scheduler.cur
+        if task < 0:
             return
         how = site.how.get(type(thing))
         if how is None:
@@ -45,13 +47,16 @@ class Attributes:
             return
         if how == "instance":
             if site.is_scheduling_point:
-                self.scheduler.step((0, id(thing), site.name, site, thing, None))
-            elif site.memo == (id(thing), self.scheduler.cur, self.access_log.epoch):
-                self.access_log.log_again(site, thing)
+                scheduler.step((0, id(thing), site.name, site, thing, None))
+                return
+            memo = (id(thing), task, self.access_log.epoch)
+            if site.memo == memo:
+                site.again += 1
+                if not site.again & 255:
+                    self.access_log.log_many(site, thing)
             else:
                 self.access_log.log(site, 0, thing, site.name)
-                site.memo = (id(thing), self.scheduler.cur, self.access_log.epoch)
-                site.again = 0
+                site.memo, site.again = memo, 0
         else:
             self.read_attr(site, thing, site.name, str(how))
 
@@ -157,7 +162,9 @@ class Attributes:
 
     def set_attr(self, site: Site, thing: Any, value: Any = None) -> None:
         """STORE_ATTR or DELETE_ATTR is about to change `site.name` of it."""
-        if self.scheduler.cur < 0:
+        scheduler = self.scheduler
+        task = scheduler.cur
+        if task < 0:
             if site.name == "__dict__":
                 self._share_dict(type(thing))
             return
@@ -168,13 +175,16 @@ class Attributes:
             how = self.site_table.inform(site, kind, self._unless_dropped(kind, self._how_to_write(kind, site.name)))
         if how == "instance":
             if site.is_scheduling_point:
-                self.scheduler.step((1, id(thing), site.name, site, thing, value))
-            elif site.memo == (id(thing), self.scheduler.cur, self.access_log.epoch):
-                self.access_log.log_again(site, thing)
+                scheduler.step((1, id(thing), site.name, site, thing, value))
+                return
+            memo = (id(thing), task, self.access_log.epoch)
+            if site.memo == memo:
+                site.again += 1
+                if not site.again & 255:
+                    self.access_log.log_many(site, thing)
             else:
                 self.access_log.log(site, 1, thing, site.name, value)
-                site.memo = (id(thing), self.scheduler.cur, self.access_log.epoch)
-                site.again = 0
+                site.memo, site.again = memo, 0
         elif how != "skip":
             self.write_attr(site, thing, site.name, value)
 

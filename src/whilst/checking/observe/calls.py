@@ -84,7 +84,8 @@ class Calls:
         if self.scheduler.cur < 0:
             return manager
         kind = type(manager)
-        self.access_log.site_table.meet(site, kind)
+        if kind not in site.how:
+            self.access_log.site_table.inform(site, kind, True)
         if self.access_log.step is not None:
             self.registry.steps.note_call(kind)
         make = self.registry.managers.get(kind) or self._managers.get(kind)

@@ -8,7 +8,7 @@ from typing import Any
 
 from whilst.checking.engine.events import Assumption, Op
 from whilst.checking.engine.operations import Sync
-from whilst.checking.engine.sites import Site
+from whilst.checking.engine.sites import Site, is_plain
 from whilst.checking.instrument.left_alone import is_modelled
 from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.attributes import Attributes
@@ -50,6 +50,8 @@ class ModelRegistry:
         self.getters: dict[type, Callable[[Any, Site, Any], Any]] = {}  # of `operator`
         self.seen: Callable[[Site, Any], Any] = lambda _, function: function  # what C code shall call instead of it
         self.generations: dict[int, list[Any]] = {}  # of barriers
+        self.callback_errors: list[Exception] = []  # of event loops in this execution
+        self._emptied: list[Any] = [self.generations, self.callback_errors]
         # Set by `models.install`; here for those models that work on each other's objects.
         self.locks: Any = None
         self.conditions: Any = None
@@ -59,10 +61,9 @@ class ModelRegistry:
         self.imports: Any = None
         self.steps: Any = None  # of coroutine tasks, where all tasks are such
         self.step_sites: dict[tuple[int, int], Site] = {}  # where they go on, by code and instruction
-        self.callback_errors: list[Exception] = []  # of event loops in this execution
         self.loops: list[Any] = []  # event loops that run in this execution
         self.remote: Callable[..., Callable[[], Any]]  # a call in a process of an executor's
-        self.later: list[Any] = []  # models of modules that were loaded later, if they keep anything
+        self.beginning: list[Any] = []  # models that have something to do when an execution begins
         self.late: dict[str, Callable[[Any], None]] = {}  # module -> what installs its models when it is first met
 
     def add_models(self, table: Iterable[tuple[object, Model]]) -> None:
@@ -82,10 +83,15 @@ class ModelRegistry:
 
     def begin(self) -> None:
         """A new execution."""
-        self.generations.clear()
-        self.callback_errors.clear()
-        for models in (self.locks, self.conditions, self.threads, self.clocks, self.futures, *self.later):
+        for held in self._emptied:
+            if held:
+                held.clear()
+        for models in self.beginning:
             models.begin()
+
+    def empty_each_time(self, *held: Any) -> None:
+        """These dicts, lists or sets are about one execution, and emptied when the next one begins."""
+        self._emptied += held
 
     def is_asked_in_setup(self, callee: Any) -> bool:
         """Whether that C function tells the time or draws by chance: in setup, too, that is the check's own affair."""
@@ -111,8 +117,9 @@ class ModelRegistry:
         """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
         meta: type = type(kind)
         for base in (*kind.__mro__, *meta.__mro__):
-            self.meet_module(module_of(base))
-            if not is_modelled(module_of(base)) and not effects.is_made_in_c(base):
+            module = module_of(base)
+            self.meet_module(module)
+            if not is_modelled(module) and not effects.is_made_in_c(base):
                 for value in list(vars(base).values()):
                     self.admit_value(value)
 
@@ -128,5 +135,8 @@ class ModelRegistry:
         inner = getattr(value, "func", None)
         if not isinstance(value, types.FunctionType) and isinstance(inner, types.FunctionType):
             value = inner
-        if isinstance(value, types.FunctionType) and id(value.__code__) not in self.known_codes:
-            self.admit(value)
+        if isinstance(value, types.FunctionType):
+            if id(value.__code__) not in self.known_codes:
+                self.admit(value)
+        elif not is_plain(type(value)) and (hasattr(type(value), "__get__") or callable(value)):
+            self.access_log.has_odd = True

@@ -8,6 +8,7 @@ first counterexample is enough). Without a stop the report says what guarantee w
 
 from __future__ import annotations
 
+import functools
 import importlib
 import random
 import time
@@ -200,11 +201,14 @@ def _strategies(config: SearchConfig) -> list[type[Strategy]]:
     names = config.strategies
     if names is None and config.preemptions is not None:
         names = ("preemption_bound", "random_switches")
-    out = []
-    for name in STRATEGIES if names is None else names:
-        module, _, attribute = STRATEGIES[name].partition(":")
-        out.append(getattr(importlib.import_module(module), attribute))
-    return out
+    return [_strategy(STRATEGIES[name]) for name in (STRATEGIES if names is None else names)]
+
+
+@functools.cache
+def _strategy(where: str) -> type[Strategy]:
+    module, _, attribute = where.partition(":")
+    found: type[Strategy] = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 def _stronger(one: Vouched, other: Vouched) -> Vouched:

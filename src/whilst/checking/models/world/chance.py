@@ -32,10 +32,7 @@ class Chance:
         self.registry = registry
         self.scheduler = registry.scheduler
         self.draws: dict[object, random.Random] = {}  # by task, or what else they are for
-
-    def begin(self) -> None:
-        """A new execution."""
-        self.draws.clear()
+        registry.empty_each_time(self.draws)
 
     def redirect(self, site: Site, method: types.MethodType) -> types.MethodType:
         """A method of the hidden generator, of the one that stands for it."""
@@ -98,7 +95,6 @@ def _seed(chance: Chance) -> int:
 def install(registry: ModelRegistry) -> None:
     """Model the hidden generator, generators, and what the system calls random."""
     chance = Chance(registry)
-    registry.later.append(chance)
     registry.redirected[id(_HIDDEN)] = _HIDDEN
     registry.redirect = chance.redirect
     for name in ("random", "getrandbits"):

@@ -49,6 +49,7 @@ class Clocks:
         self._latest = 0  # on anybody's clock
         self._read_up_to = 0  # events whose effect on clocks is known
         self._stamps: dict[tuple[Any, Any], int] = {}  # of things: the clock of their last writer
+        registry.beginning.append(self)
 
     @staticmethod
     def now_outside() -> tuple[int, ...]:
@@ -57,9 +58,10 @@ class Clocks:
 
     def begin(self) -> None:
         """A new execution."""
-        self._now_ns = {_MAIN: 0}
-        self._latest = self._read_up_to = 0
-        self._stamps.clear()
+        if self._latest or self._read_up_to or len(self._now_ns) > 1:  # somebody has looked
+            self._now_ns = {_MAIN: 0}
+            self._latest = self._read_up_to = 0
+            self._stamps.clear()
 
     # ------------------------------------------------------------------ going on
 

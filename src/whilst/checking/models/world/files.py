@@ -50,6 +50,8 @@ class Files:
         self._locked: dict[int, tuple[object, bool]] = {}
         self._opened: dict[int, tuple[int, int]] = {}  # by descriptor: which task opened it, and after how many others
         self._counts: dict[int, int] = {}
+        registry.empty_each_time(self._opened, self._counts)
+        registry.beginning.append(self)
 
     def begin(self) -> None:
         """A new execution. Who was cut off between locking a file and noting that did not unlock it."""
@@ -58,9 +60,8 @@ class Files:
                 found = os.fstat(descriptor)
                 if (found.st_dev, found.st_ino) == inode:
                     fcntl.flock(descriptor, fcntl.LOCK_UN)
-        self._locked.clear()
-        self._opened.clear()
-        self._counts.clear()
+        if self._locked:
+            self._locked.clear()
 
     def _note(self, descriptor: int) -> int:
         """A descriptor's number says nothing: another file gets it once this one is closed."""
@@ -172,7 +173,6 @@ def _has_other_mode(look: Any, file: Any, mode: int) -> bool:
 def install(registry: ModelRegistry) -> None:
     """Model what opens, makes, removes and locks files."""
     files = Files(registry)
-    registry.later.append(files)
     registry.closing = files.give_back
     models = registry.models
     for call, at in _THERE.items():
