@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from whilst.checking.explorer.explorer import Execution, Explorer, Program
-from whilst.checking.search.search import Guarantee, Progress, SearchConfig, search
+from whilst.checking.search.search import Guarantee, Progress, SearchConfig, _Spent, search
 
 
 class Counter:
@@ -100,6 +100,18 @@ def test_preemptions_are_bounded_one_after_the_other() -> None:
     assert report.guarantee is Guarantee.PREEMPTIONS
     assert found == {3}
     assert values(add, add, add, preemptions=1)[1] == {1, 2, 3}
+
+
+def test_an_execution_that_the_budget_cuts_short_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def add_locked_often(s: Counter) -> None:
+        for _ in range(100):
+            add_locked(s)
+
+    monkeypatch.setattr(_Spent, "ends_at", 0.0)  # as if all time were gone; who is done before he looks is not cut
+    assert values(*[add_locked] * 2)[0].guarantee is Guarantee.EVERY_INTERLEAVING
+    report, found = values(*[add_locked_often] * 2)
+    assert (report.guarantee, report.executions, found) == (Guarantee.NONE, 0, set())
+    assert report.reason == "the budget was used up"
 
 
 def test_out_of_budget_it_falls_back_and_says_how_far_it_got() -> None:

@@ -6,6 +6,7 @@ counterexample, shrunk, recorded and given a token.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import traceback
@@ -66,13 +67,16 @@ class Checker:
     def run(self, config: SearchConfig, parallel: ParallelSearch | None = None) -> Verdict:
         if self.judge.measure.takes_results:
             config = replace(config, is_symmetric=False)
+        ends_at = math.inf if config.budget_s is None else time.monotonic() + config.budget_s
         try:
-            endless = self.prepare()
+            with self.explorer.ending_at(ends_at):
+                endless = self.prepare()
             if endless is not None:
                 return self.verdict(self._endless(endless), None)
         except StateTooLargeError as error:
             return self.verdict(Finding(Answer.INCONCLUSIVE, self.explorer.run(()), str(error)), None)
-        first = self.first_twice()
+        with self.explorer.ending_at(ends_at):
+            first = self.first_twice()
         if first is not None:
             return self.verdict(first, None)
         while True:
@@ -126,7 +130,7 @@ class Checker:
 
     @staticmethod
     def _endless(execution: Execution) -> Finding:
-        if execution.status is Status.OUTSIDE:
+        if execution.status in (Status.OUTSIDE, Status.OUT_OF_BUDGET):
             return Finding(Answer.INCONCLUSIVE, execution, execution.reason)
         why = f"the tasks do not even come to an end one after the other: {execution.reason}"
         return Finding(Answer.STEP_BOUND, execution, why)
@@ -176,6 +180,8 @@ class Checker:
 
     def _difference(self, first: Execution, again: Execution, facts: dict[str, str], form: object) -> Finding | None:
         """What is not alike in two executions of the same choices."""
+        if again.status is Status.OUT_OF_BUDGET:
+            return Finding(Answer.INCONCLUSIVE, again, again.reason)
         if again.status is Status.DIVERGED or again.choices != first.choices or again.status is not first.status:
             why = "the first interleaving, run twice, took two different ways"
             return Finding(Answer.INCONCLUSIVE, again, f"not deterministic: {why}{_hint(again)}")

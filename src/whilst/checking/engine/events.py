@@ -39,6 +39,7 @@ class Status(StrEnum):
     BROKEN = "broken"  # a condition on the state that is always to hold did not, after the last event
     SPINNING = "spinning"  # only tasks that poll without any change are left
     TOO_LONG = "too long"  # the step bound was reached
+    OUT_OF_BUDGET = "out of budget"  # the check had no time left, in the middle of it
     CUT = "cut"  # the search asked to drop it: redundant, or out of budget
     DIVERGED = "diverged"  # a choice could not be honoured: the program is not deterministic, or has changed
     OUTSIDE = "outside"  # a task blocked, or may block, in something that the engine does not model

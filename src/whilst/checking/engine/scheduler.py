@@ -14,6 +14,7 @@ why one class holds all there is to know and the common way through `choose` cal
 from __future__ import annotations
 
 import _thread
+import math
 import sys
 import time
 import warnings
@@ -77,6 +78,7 @@ class Scheduler:
         "defers_timers",
         "did_begin",
         "enabled_along",
+        "ends_at",
         "gates",
         "groups",
         "has_met_timer",
@@ -134,6 +136,7 @@ class Scheduler:
         self.patience = 0  # with random switches: how many more instructions go by before somebody may lose its turn
         self.keeps_enabled = False
         self.deadline: float | None = None  # while an execution runs; the watchdog looks at it
+        self.ends_at = math.inf  # when the check ends, and no execution goes on, by `time.monotonic`
         self.pollers = Pollers(Scheduler._work.__code__)
         self.idle = self.pollers.idle  # tasks that poll in vain
         self._looks, self._looked = self.pollers.looks, self.pollers.looked
@@ -227,7 +230,7 @@ class Scheduler:
         self._plan, self._plan_length, self._choices_are_outer = plan, len(plan), are_outer
         self.sleep, self.sleep_from = sleep, sleep_from
         self.blocked_outside = ""
-        self.deadline = time.monotonic() + self.limit_s
+        self.deadline = min(time.monotonic() + self.limit_s, self.ends_at)
         try:
             if order is None:
                 self._run_interleaved(jobs)
@@ -241,8 +244,8 @@ class Scheduler:
                 self.on_stuck()
             self._unwind()
             if self.is_overdue:
-                self.is_overdue, self.status = False, Status.TOO_LONG
-                self.reason = f"one execution took more than {self.limit_s} s"
+                self.is_overdue = False
+                self._end_late(f"one execution took more than {self.limit_s} s")
             if self.unmodelled:
                 self.status, self.reason = Status.OUTSIDE, f"{self.unmodelled} is not modelled by the check"
             self.cur = -1
@@ -310,9 +313,8 @@ class Scheduler:
                 self.results[task] = TaskResult(has_finished=False)
             except Overdue:
                 self.is_overdue = False
-                self.status = Status.TOO_LONG
-                self.reason = f"task {self.outer[task]} ran for more than {self.limit_s} s in one execution"
-                if self.blocked_outside:
+                self._end_late(f"task {self.outer[task]} ran for more than {self.limit_s} s in one execution")
+                if self.blocked_outside and self.status is Status.TOO_LONG:
                     self.status = Status.OUTSIDE
                     self.reason = (
                         f"task {self.outer[task]} waited for more than {self.limit_s} s at {self.blocked_outside}, "
@@ -593,13 +595,18 @@ class Scheduler:
     def _is_too_long(self, depth: int) -> bool:
         self._look_at = depth + _LOOK_EVERY
         if depth >= self.limit_steps:
-            self.reason = f"the step bound of {self.limit_steps} events was reached"
+            self.status, self.reason = Status.TOO_LONG, f"the step bound of {self.limit_steps} events was reached"
         elif self.deadline is not None and time.monotonic() > self.deadline:
-            self.reason = f"one execution took more than {self.limit_s} s"
+            self._end_late(f"one execution took more than {self.limit_s} s")
         else:
             return False
-        self.status = Status.TOO_LONG
         return True
+
+    def _end_late(self, why: str) -> None:
+        """The deadline is over."""
+        self.status, self.reason = Status.TOO_LONG, why
+        if time.monotonic() > self.ends_at:
+            self.status, self.reason = Status.OUT_OF_BUDGET, "the budget was used up in the middle of an execution"
 
     def _wake(self, event: Event) -> None:
         """Tasks leave the sleep set when something happens that their pending operation depends on."""

@@ -24,6 +24,7 @@ import functools
 import gc
 import inspect
 import itertools
+import math
 import sys
 import types
 import warnings
@@ -275,6 +276,15 @@ class Explorer:
             self.registry.imports.start()
             self.instrumentation.reinstate()
             self._watchdog.start()
+
+    @contextmanager
+    def ending_at(self, monotonic_s: float) -> Iterator[None]:
+        """For a while no execution goes on beyond that time, by `time.monotonic`."""
+        self.scheduler.ends_at = monotonic_s
+        try:
+            yield
+        finally:
+            self.scheduler.ends_at = math.inf
 
     @contextmanager
     def noting_enabled(self, gates: Mapping[int, int]) -> Iterator[Callable[[], list[tuple[list[int], object]]]]:

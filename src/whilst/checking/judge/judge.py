@@ -84,7 +84,7 @@ class Judge:
                 return Finding(Answer.INCONCLUSIVE, execution, f"not deterministic: {execution.reason}")
             case Status.OUTSIDE:
                 return Finding(Answer.INCONCLUSIVE, execution, execution.reason)
-            case Status.CUT:
+            case Status.CUT | Status.OUT_OF_BUDGET:
                 return None
 
     def _judge_ending(self, execution: Execution) -> Finding | None:

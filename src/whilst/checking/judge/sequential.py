@@ -21,7 +21,7 @@ from whilst.model.verdict import Ending
 
 _MOST_PLACES: Final = 4  # between tasks of an order, where time-outs may come or not
 MOST_ORDERS: Final = 5_040
-ENDLESS: Final = (Status.TOO_LONG, Status.OUTSIDE)
+ENDLESS: Final = (Status.TOO_LONG, Status.OUT_OF_BUDGET, Status.OUTSIDE)
 
 
 @dataclass(slots=True)

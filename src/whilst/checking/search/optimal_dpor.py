@@ -147,7 +147,7 @@ class OptimalDpor(Strategy):
     ) -> None:
         order = HappensBefore(trace, self.gates, held_off, self._order, self._common)
         self._order, self._common = order, len(trace)
-        if waiting and status is not Status.TOO_LONG:
+        if waiting and status not in (Status.TOO_LONG, Status.OUT_OF_BUDGET):
             order.add_waiting(waiting)  # at a deadlock, and what was called off before it could happen
         if not order.races:
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import random
 import time
 from collections.abc import Callable
@@ -85,7 +86,13 @@ class _Spent:
         self.share: float | None = None
         self.estimate: float | None = None
         self.is_stopped = False
+        self.is_late = False  # the budget ended in the middle of an execution
         self.cut_short = ""  # why an execution did not come to its end
+
+    @property
+    def ends_at(self) -> float:
+        """When the budget is used up, by `time.monotonic`."""
+        return math.inf if self.config.budget_s is None else self.started + self.config.budget_s
 
     @property
     def elapsed_s(self) -> float:
@@ -105,8 +112,9 @@ class _Spent:
 
     def take(self, execution: Execution, label: str) -> bool:
         """Count an execution and hand it on; whether that is enough."""
-        if execution.status is Status.CUT:
+        if execution.status in (Status.CUT, Status.OUT_OF_BUDGET):
             self.redundant += 1
+            self.is_late = execution.status is Status.OUT_OF_BUDGET
             return False
         self.executions += 1
         self.events += len(execution.choices)
@@ -168,11 +176,14 @@ def search(
         if each.at_every_instruction or spent.is_out_of_budget(each.share_of_budget):
             continue
         learnt = explorer.times_learnt
-        ended, mine = _run(explorer, config, each, spent, parallel)
+        with explorer.ending_at(spent.ends_at):
+            ended, mine = _run(explorer, config, each, spent, parallel)
+        if spent.is_late:  # what it has cut was not seen to its end
+            ended, mine = Ended.ENOUGH, Vouched()
         reason = "the budget was used up" if ended is Ended.ENOUGH else ""
         is_void = explorer.times_learnt != learnt  # what was vouched for before did not know of all places
         vouched = mine if is_void else _stronger(vouched, mine)
-        if spent.is_stopped or spent.cut_short or vouched.guarantee is Guarantee.EVERY_INTERLEAVING:
+        if spent.is_stopped or spent.cut_short or spent.is_late or vouched.guarantee is Guarantee.EVERY_INTERLEAVING:
             break
     tried, hidden = 0, ""
     if spent.is_stopped:
@@ -180,7 +191,7 @@ def search(
     elif spent.cut_short:
         vouched, reason = replace(vouched, guarantee=Guarantee.NONE), spent.cut_short
     elif vouched.guarantee is not Guarantee.NONE and objection is not None:
-        tried, hidden = _at_every_instruction(explorer, config, strategies, objection, vouched.guarantee)
+        tried, hidden = _at_every_instruction(explorer, spent, strategies, objection, vouched.guarantee)
     return SearchReport(
         guarantee=vouched.guarantee,
         executions=spent.executions,
@@ -300,7 +311,7 @@ def _in_parallel(
 
 def _at_every_instruction(
     explorer: Explorer,
-    config: SearchConfig,
+    spent: _Spent,
     strategies: list[type[Strategy]],
     objection: Objection,
     searched: Guarantee,
@@ -336,8 +347,13 @@ def _at_every_instruction(
                     _warm_up(inner)
                 for kind in explorer.access_log.dropped:
                     inner.access_log.let_go(kind)
-                run_strategy(inner, each(inner, config), take, lambda: None)
+                with inner.ending_at(spent.ends_at):
+                    run_strategy(inner, each(inner, spent.config), take, lambda: _enough(spent))
     return tried, hidden
+
+
+def _enough(spent: _Spent) -> Ended | None:
+    return Ended.ENOUGH if spent.config.budget_s is not None and spent.elapsed_s >= spent.config.budget_s else None
 
 
 def _warm_up(explorer: Explorer) -> None:

@@ -166,7 +166,7 @@ def explore(
             return False
         piece.executions += 1
         piece.events += len(execution.choices)
-        if execution.status in (Status.TOO_LONG, Status.OUTSIDE):
+        if execution.status in (Status.TOO_LONG, Status.OUT_OF_BUDGET, Status.OUTSIDE):
             piece.cut_short = execution.reason
         if take(execution):
             piece.stopped_at = execution.choices
