@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -499,6 +501,24 @@ def test_a_call_that_ends_its_process_is_a_line_and_the_others_are_made(folder: 
     assert said in str(written[5])
     assert "8 of 8 calls" in done.stderr
     assert "1 failed" in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concurrent"])
+def test_the_bar_counts_the_last_call_too(
+    folder: Path, mode: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts: list[int] = []
+
+    @contextlib.contextmanager
+    def bar(title: str, total: int | None, *, done: int = 0) -> Iterator[Any]:
+        counts.append(done)
+        yield counts.append
+
+    monkeypatch.setattr("whilst.running.verbs.progress.progress_bar", bar)
+    monkeypatch.chdir(folder)
+    assert main(["run", "builtins:int", "--items", "items.txt", "--mode", mode]) == 0
+    assert sum(counts) == 8
+    assert "8 of 8 calls" in capsys.readouterr().err
 
 
 @needs_a_supervisor

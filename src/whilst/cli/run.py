@@ -262,7 +262,7 @@ def _make_calls(wanted: _Wanted, options: dict[str, Any], board: supervising.Boa
     with opened(wanted.output, goes_on=done > 0) as write, _stdout_for_json(wanted):
         writer = _Writer(write, wanted, done)
         try:
-            for item, result in zip(given, stream, strict=False):
+            for result, item in zip(stream, given, strict=False):  # in this order the stream is read to its end
                 line, failure = line_of(item, result)
                 writer.line(line)
                 board.write(done=1, failed=failure is not None)
