@@ -75,8 +75,8 @@ from dataclasses import replace
 from whilst.running.policies import decide
 real = decide.decide
 def decide_for_work(profile, machine, given):
-    \"\"\"As if they worked for a second each, however loaded this machine is.\"\"\"
-    return real(replace(profile, work_s=1.0, wait_s=0.0, gil_s=1.0), replace(machine, cores=4), given)
+    \"\"\"As if they worked for a second each with the GIL, however loaded this machine is.\"\"\"
+    return real(replace(profile, work_s=1.0, wait_s=0.0, gil_s=1.0), replace(machine, cores=4, has_gil=True), given)
 decide.decide = decide_for_work
 """
 

@@ -52,7 +52,7 @@ def evidence_of(profile: Profile, machine: Machine, given: DecisionInput) -> tup
         Evidence("length of a call", wall, "s", f"a call takes {_seconds(wall)}"),
         Evidence("share of waiting", round(share, 4), "", f"{100 * share:.0f} % of it waiting"),
     ]
-    if profile.gil_s is not None and profile.work_s:
+    if machine.has_gil and profile.gil_s is not None and profile.work_s:
         held = profile.gil_s / profile.work_s
         found.append(
             Evidence("share of work with the GIL", round(held, 4), "", f"{100 * held:.0f} % of its work with the GIL")
