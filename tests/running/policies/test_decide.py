@@ -48,7 +48,7 @@ def test_the_nature_of_a_call_decides(call, machine, left, mode):
 
 
 def test_without_a_gil_threads_that_work_are_parallel():
-    decision = chosen(profile(work_s=0.02, gil_s=0.02), Machine(cores=2, has_gil=False), left=64)
+    decision = chosen(profile(work_s=0.02), Machine(cores=2, has_gil=False), left=64)
     assert decision.backend == "threads"
     assert "work with the GIL" not in str(decision)
     assert "by processes: about" in decision.reason
