@@ -19,6 +19,13 @@ import pytest
 
 import whilst
 
+_WITH_US = """import ctypes, runpy, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 9)  # killed as soon as whoever started it is gone
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
 
 class Machines:
     """Starts the processes of a cluster, each in a folder of its own, and ends them."""
@@ -32,7 +39,6 @@ class Machines:
         self._start("dask_scheduler", "--host", self.address, "--no-jupyter")
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        # Should this process be killed, its scheduler is too, or is not: workers without one end by themselves.
         own = ["--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", "--death-timeout", "60"]
         return self._start("dask_worker", self.address, *own)
 
@@ -40,7 +46,7 @@ class Machines:
         folder = self._folder / f"{what}-{len(self._started)}"
         folder.mkdir()
         env = {**os.environ, "WHILST_TEST_WORKERS": "theirs", "WHILST_TEST_OWN": "theirs"}
-        command = [sys.executable, "-m", f"distributed.cli.{what}", *options, "--no-dashboard"]
+        command = [sys.executable, "-c", _WITH_US, f"distributed.cli.{what}", *options, "--no-dashboard"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
         self._started.append(process)
