@@ -224,3 +224,13 @@ def test_items_that_are_left_out_are_left_out_beforehand() -> None:
         'for (i, row), result in zip(items, whilst.imap(work_on_item, items, mode="concurrent", workers=8)):',
         "    found[i] = result",
     ]
+
+
+def test_a_loop_that_is_left_early_stays_one() -> None:
+    assert lines_of("for n in ns:\n    found = f(n)\n    if found:\n        break\nelse:\n    print(0)\n") == [
+        'for found in whilst.imap(f, ns, mode="concurrent", workers=8):',
+        "    if found:",
+        "        break",
+        "else:",
+        "    print(0)",
+    ]
