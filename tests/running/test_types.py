@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import assert_type, get_type_hints
 
 import pytest
 
 import whilst
+from whilst.running.calls.per_worker import PerWorker
 from whilst.running.options import Options
 from whilst.running.verbs.api import Stream
 from whilst.running.verbs.awaitable import AsyncStream
@@ -135,3 +137,20 @@ def test_help_names_each_keyword_with_its_usual_value() -> None:
     for name, usual in USUAL.items():
         shown = f'"{usual}"' if isinstance(usual, str) else usual
         assert f"\n        {name}={shown}: " in told
+
+
+@contextmanager
+def opened() -> Generator[list[int], None, None]:
+    yield [1]
+
+
+@asynccontextmanager
+async def opened_later() -> AsyncGenerator[str, None]:
+    yield "a"
+
+
+def test_what_a_worker_has_open_is_typed_as_what_entering_gives() -> None:
+    assert_type(whilst.per_worker(opened_later), PerWorker[str])
+    lists = assert_type(whilst.per_worker(opened), PerWorker[list[int]])
+    lengths = assert_type(whilst.per_worker(partial(length, "abc")), PerWorker[int])
+    assert whilst.map(lambda number: (lists()[0], lengths() + number), [0]) == [(1, 3)]

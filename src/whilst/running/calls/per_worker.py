@@ -12,12 +12,13 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from whilst.running.nesting import is_in_worker
 
 if TYPE_CHECKING:
     import asyncio
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 T = TypeVar("T")
 
@@ -99,12 +100,24 @@ class PerWorker(Generic[T]):
         return f"per_worker({getattr(self._factory, '__qualname__', self._factory)})"
 
 
-def per_worker(factory: Callable[[], T]) -> PerWorker[T]:
+@overload
+def per_worker(factory: Callable[[], AbstractContextManager[T]]) -> PerWorker[T]: ...
+
+
+@overload
+def per_worker(factory: Callable[[], AbstractAsyncContextManager[T]]) -> PerWorker[T]: ...
+
+
+@overload
+def per_worker(factory: Callable[[], T]) -> PerWorker[T]: ...
+
+
+def per_worker(factory: Callable[[], Any]) -> PerWorker[Any]:
     """Have each worker open one of these, when a call first needs it, and close it when the worker ends.
 
-    `session = whilst.per_worker(requests.Session)`, and in the calls `session().get(url)`. It is typed as what the
-    factory gives. A worker is a thread, a process, or an event loop, whose coroutines share one; without workers the
-    caller has one until its run is over.
+    `session = whilst.per_worker(requests.Session)`, and in the calls `session().get(url)`. It is typed as what entering
+    gives, or else the factory. A worker is a thread, a process, or an event loop, whose coroutines share one; without
+    workers the caller has one until its run is over.
 
     Args:
         factory: called without arguments in each worker. What it gives is entered and left if it is a context manager
