@@ -7,9 +7,10 @@ import functools
 import importlib
 import json
 import operator
+import pkgutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,50 @@ class LoudTask(Task):
         return loud(self.number)
 
 
+class Price:
+    """What C code calls: an index, a path, a property by name, a part of a sum."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __index__(self) -> int:
+        return abs(self)
+
+    def __abs__(self) -> int:
+        return quiet(self.number)
+
+    def __radd__(self, _: object) -> int:
+        return abs(self)
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        yield from asyncio.sleep(0.002).__await__()
+        return self.number
+
+    @property
+    def price(self) -> int:
+        return abs(self)
+
+
+class LoudPrice(Price):
+    def __abs__(self) -> int:
+        return loud(self.number)
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        count = len(log)
+        yield from asyncio.sleep(0.002).__await__()
+        log.append(self.number)
+        return -count - 1
+
+
+def price(number: int) -> Price:
+    return (Price if number < FROM else LoudPrice)(number)
+
+
+class Step:
+    def __init__(self, function: Any, depth: int) -> None:
+        self.function = function if depth == 0 else Step(function, depth - 1)
+
+
 class Doer:
     def quiet(self, number: int) -> int:
         return quiet(number)
@@ -86,6 +131,12 @@ def task(number: int) -> Task:
 
 def function(number: int) -> Callable[[int], int]:
     return quiet if number < FROM else loud
+
+
+def far(number: int) -> Any:
+    step = Step(function(number), 3)
+    step.number = number  # type: ignore[attr-defined]
+    return step
 
 
 def named(number: int) -> tuple[str, int]:
@@ -118,6 +169,18 @@ KINDS: dict[str, tuple[Callable[[Any], object], Callable[[int], object]]] = {
         task,
     ),
     "its class": (lambda item: type(item).run(item), task),
+    "a class alone in C": (abs, price),
+    "a class given to C": (lambda item: int(hex(item), 16), price),
+    "a part of a sum": (lambda item: sum([item]), price),
+    "a property by name": (lambda item: int("{0.price}".format(item)), price),  # noqa: UP030, UP032
+    "a function far within": (
+        lambda item: item.function.function.function.function(item.number),
+        far,
+    ),
+    "a function of what a list holds": (
+        lambda item: [step.function(number) for step, number in item][0],  # noqa: RUF015
+        lambda number: [(Step(function(number), 0), number)],
+    ),
     "text": (by_text, lambda number: f"{function(number).__name__}({number})"),
 }
 NAMES: dict[str, Callable[[tuple[str, int]], object]] = {
@@ -128,6 +191,11 @@ NAMES: dict[str, Callable[[tuple[str, int]], object]] = {
     "a class": lambda item: getattr(Doer, f"static_{item[0]}")(item[1]),
     "an object": lambda item: getattr(doer, item[0])(item[1]),
     "methodcaller": lambda item: operator.methodcaller(item[0], item[1])(doer),
+    "a method of what is made": lambda item: getattr(Doer(), item[0])(item[1]),
+    "a method of what is made, by a caller": lambda item: operator.methodcaller(item[0], item[1])(Doer()),
+    "an attribute by a getter": lambda item: operator.attrgetter(item[0])(here)(item[1]),
+    "a name resolved": lambda item: pkgutil.resolve_name(f"{__name__}:{item[0]}")(item[1]),
+    "what a library calls": lambda item: list(map(TABLE[item[0]], [item[1]]))[0],  # noqa: RUF015
     "a table": lambda item: TABLE[item[0]](item[1]),
     "a table made here": lambda item: {"quiet": quiet, "loud": loud}[item[0]](item[1]),
     "a search": lambda item: next(each for name, each in TABLE.items() if name == item[0])(item[1]),
@@ -197,6 +265,10 @@ async def wait_for(item: Waiter) -> int:
     return await item.wait()
 
 
+async def await_it(item: Price) -> int:
+    return await item
+
+
 def waiters() -> list[Waiter]:
     return [(Waiter if number < FROM else LoudWaiter)(number) for number in range(COUNT)]
 
@@ -204,6 +276,10 @@ def waiters() -> list[Waiter]:
 @pytest.mark.parametrize("is_drawn", [False, True])
 def test_coroutines_take_turns_from_there_on(is_drawn: bool) -> None:
     assert list(whilst.map(wait_for, iter(waiters()) if is_drawn else waiters())) == RIGHT
+
+
+def test_what_is_awaited_itself_takes_turns_from_there_on() -> None:
+    assert list(whilst.map(await_it, [price(number) for number in range(COUNT)])) == RIGHT
 
 
 def test_coroutines_on_the_callers_loop_take_turns_from_there_on() -> None:

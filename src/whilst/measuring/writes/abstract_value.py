@@ -263,6 +263,9 @@ def subscript(owner: AbstractValue, key: AbstractValue) -> AbstractValue:
         if members and all(callable(member) for member in members):
             return derived._replace(among=tuple(members))
         kinds = set(map(type, members))
-        if len(kinds) == 1 and ownership.is_own_type(kind := kinds.pop()):
+        kind = kinds.pop() if len(kinds) == 1 else type(None)
+        if owner.is_argument and (kind in (tuple, list, dict) or ownership.is_own_type(kind)):
+            return derived._replace(value=next(iter(members)))
+        if ownership.is_own_type(kind):
             return derived._replace(made_by=kind)
     return derived

@@ -106,6 +106,7 @@ def derived(arguments: tuple[AbstractValue, ...]) -> AbstractValue:
         return attribute(owner, "__dict__")
     if len(arguments) > 1 and arguments[1].is_constant and isinstance(arguments[1].value, str):
         return attribute(owner, arguments[1].value)
-    if len(arguments) > 1 and owner.is_shared and owner.is_known:
+    is_own = owner.made_by is not None and ownership.is_own_type(owner.made_by)
+    if len(arguments) > 1 and (is_own or (owner.is_shared and owner.is_known)):
         return AbstractValue(name=f"{owner.name}.{ANY}", owner=owner, attribute=ANY, from_item=arguments[1].from_item)
     return subscript(owner._replace(value=ABSENT), UNKNOWN)._replace(name=owner.name)

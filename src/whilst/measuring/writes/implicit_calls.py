@@ -8,7 +8,7 @@ from types import BuiltinFunctionType
 from typing import Final
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import look_up
+from whilst.inspecting.objects import is_a, look_up
 from whilst.measuring.writes.abstract_value import ABSENT, AbstractValue
 
 COMPARE: Final = ("__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__")
@@ -42,6 +42,22 @@ _BY_NAME: Final = {
 BY_BUILTIN: Final[dict[object, tuple[str, ...]]] = {getattr(builtins, name): each for name, each in _BY_NAME.items()}
 
 
+AWAITED: Final = {"GET_AWAITABLE": ("__await__",), "GET_AITER": ("__aiter__", "__anext__")}
+_NOT_CALLED: Final = ("__init__", "__new__", "__init_subclass__", "__class_getitem__", "__set_name__", "__post_init__")
+
+
+def all_of(kind: type) -> tuple[str, ...]:
+    """The special methods and the properties that the user's own classes give this one: code in C may call any."""
+    names = {
+        name: None
+        for base in kind.__mro__
+        if ownership.is_own_type(base)
+        for name, each in list(vars(base).items())
+        if (name.startswith("__") and name.endswith("__") and name not in _NOT_CALLED) or is_a(each, property)
+    }
+    return tuple(names)
+
+
 def operators(sign: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the methods that a binary operator (`+`, `+=`) calls on what stands left, and right of it."""
     name = _SIGNS.get(sign.removesuffix("="))
@@ -56,6 +72,7 @@ def own_methods(owner: AbstractValue, names: Iterable[str]) -> list[AbstractValu
     found = []
     for name in names:
         method = look_up(kind, name)
+        method = method.fget if is_a(method, property) else method
         if ownership.is_own_function(method):
             root = owner.value if owner.is_known else ABSENT
             found.append(

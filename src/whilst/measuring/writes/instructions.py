@@ -261,6 +261,8 @@ def _subscribe(walker: Walker, owner: AbstractValue, key: AbstractValue, offset:
 @_on("BUILD_SLICE")
 def _build_slice(walker: Walker, instruction: dis.Instruction) -> None:
     parts = walker.pop_many(instruction.arg or 2)
+    for part in parts:
+        walker.touch(part, ("__index__",), instruction.offset)
     walker.push(blended(*parts)._replace(made_by=slice))
 
 
@@ -324,8 +326,10 @@ def _unary(walker: Walker, instruction: dis.Instruction) -> None:
 
 
 @_on("BINARY_SLICE")
-def _binary_slice(walker: Walker, _instruction: dis.Instruction) -> None:
-    owner, *_ = walker.pop_many(3)
+def _binary_slice(walker: Walker, instruction: dis.Instruction) -> None:
+    owner, *ends = walker.pop_many(3)
+    for end in ends:
+        walker.touch(end, ("__index__",), instruction.offset)
     if is_array(owner.value):
         walker.push(subscript(owner, AbstractValue(made_by=slice)))
         return
@@ -452,6 +456,7 @@ def _swap(walker: Walker, instruction: dis.Instruction) -> None:
 def _get_iter(walker: Walker, instruction: dis.Instruction) -> None:
     # What is iterated over keeps its abstract value, so that `for node in TREE: node.seen = True` is seen.
     source = walker.stack[-1] if walker.stack else UNKNOWN
+    walker.touch(source, implicit.AWAITED.get(instruction.opname, ()), instruction.offset)
     if source.is_known and source.is_shared:
         walker.call(AbstractValue(name="iter", value=iter), [source], instruction.offset)  # uses an iterator up
 

@@ -6,16 +6,19 @@ A scan follows one item. Calls with an item of another class, or with another fu
 from __future__ import annotations
 
 import functools
+import itertools
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from whilst.inspecting import ownership
 from whilst.inspecting.objects import attributes_of, is_a
 
 _PLAIN: Final = frozenset([int, float, complex, str, bytes, bool, type(None), range])
-_DEEPEST: Final = 3
+_PLACE: Final = 3
+"""So many of the last steps tell one place from another: a chain is of one kind, however long it is."""
+_MOST_PARTS: Final = 64
+_CONTAINERS: Final = frozenset([tuple, list, dict, set, frozenset])
 _MOST_HELD: Final = 16
 _MOST_KINDS: Final = 64
 """Who has met so many asks no more: there is no end of them."""
@@ -37,9 +40,9 @@ class ItemCode:
         """Whether the item brings code that none before it did, in that place."""
         kind = type(item)
         held: Any = item if kind in (tuple, list) else item.values() if kind is dict else (item,)  # type: ignore[attr-defined]
-        if _PLAIN.issuperset(map(type, islice(held, _MOST_HELD + 1))):  # no more are looked into below
+        if _PLAIN.issuperset(map(type, itertools.islice(held, _MOST_HELD + 1))):  # no more are looked into below
             return False
-        fresh = [each for each in _brought(item, (), _DEEPEST) if each not in self._known]
+        fresh = [each for each in _brought(item) if each not in self._known]
         if not fresh:
             return False
         self._known.update(fresh)
@@ -57,36 +60,59 @@ class ItemCode:
                     return
 
 
-def _brought(item: Any, place: tuple[object, ...], depth: int) -> Iterator[tuple[object, ...]]:
+def _brought(item: object) -> Iterator[tuple[object, ...]]:
     """Code, with the place in the item where it is held; entries of a list are all at one place."""
-    kind = type(item)
-    if kind in _PLAIN:
-        return
-    if is_a(item, types.FunctionType):
-        yield (*place, item.__code__)
-    elif is_a(item, type):
-        yield (*place, item)
-    elif is_a(item, types.MethodType):
-        yield (*place, getattr(item.__func__, "__code__", item.__func__))
-        yield from _brought(item.__self__, (*place, "self"), depth - 1)
-    elif is_a(item, (types.BuiltinFunctionType, types.MethodWrapperType)):
-        yield (*place, type(item.__self__), item.__name__)
-    elif is_a(item, functools.partial):
-        for name, held in (("func", item.func), ("args", item.args), ("keywords", item.keywords)):
-            yield from _brought(held, (*place, name), depth)
-    elif is_a(item, tuple):
-        for number, held in enumerate(tuple.__iter__(item)) if depth else ():
-            yield from _brought(held, (*place, number), depth - 1)
-            if number == _MOST_HELD:
-                break
-    elif kind in (list, set, frozenset):
-        for held in islice(item, _MOST_HELD) if depth else ():
-            yield from _brought(held, (*place, "[…]"), depth - 1)
-    elif is_a(item, Mapping):
-        entries = islice(dict.items(item), _MOST_HELD) if depth and is_a(item, dict) else ()
-        for name, held in entries:
-            yield from _brought(held, (*place, name if type(name) is str else "[…]"), depth - 1)
-    if ownership.is_own_type(kind):
-        yield (*place, kind)
-        for name, held in islice(attributes_of(item), _MOST_HELD) if depth else ():
-            yield from _brought(held, (*place, name), depth - 1)
+    todo: list[tuple[tuple[object, ...], Any]] = [((), item)]
+    seen = {id(item)}
+    for place, part in todo:  # grows meanwhile
+        code = _code_of(part)
+        if code is not None:
+            yield (*place, code)
+        for name, held in itertools.islice(_held_by(part), _MOST_HELD):
+            if type(held) not in _PLAIN and id(held) not in seen and len(todo) < _MOST_PARTS:
+                seen.add(id(held))
+                todo.append(((*place, name)[-_PLACE:], held))
+
+
+def _code_of(part: Any) -> object:
+    """What tells its code from others; None where it is none of the user's, or has none."""
+    if type(part) in _CONTAINERS:
+        return None
+    if is_a(part, types.FunctionType):
+        return part.__code__
+    if is_a(part, types.MethodType):
+        return getattr(part.__func__, "__code__", part.__func__)
+    if is_a(part, (types.BuiltinFunctionType, types.MethodWrapperType)):
+        return type(part.__self__), part.__name__
+    if is_a(part, type):
+        return part
+    return type(part) if ownership.is_own_type(type(part)) else None
+
+
+def _held_by(part: Any) -> Iterable[tuple[object, Any]]:
+    kind = type(part)
+    if kind is tuple:
+        return enumerate(part)
+    if kind is dict:
+        return zip(map(_place_of, part), part.values(), strict=False)
+    if kind in _CONTAINERS:
+        return zip(itertools.repeat("[…]"), part, strict=False)
+    return _held_by_object(part)
+
+
+def _place_of(key: object) -> str:
+    """A key of the user's own is not hashed, and numbers are as many as there are items."""
+    return key if type(key) is str else "[…]"
+
+
+def _held_by_object(part: Any) -> Iterator[tuple[object, Any]]:
+    if is_a(part, types.MethodType):
+        yield "self", part.__self__
+    elif is_a(part, functools.partial):
+        yield from (("func", part.func), ("args", part.args), ("keywords", part.keywords))
+    elif is_a(part, tuple):
+        yield from enumerate(tuple.__iter__(part))
+    elif is_a(part, dict):
+        yield from zip(map(_place_of, dict.keys(part)), dict.values(part), strict=False)
+    if ownership.is_own_type(type(part)):
+        yield from attributes_of(part)

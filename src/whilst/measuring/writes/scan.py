@@ -63,6 +63,7 @@ _ENTERS: Final = ("enter_context", "push", "enter_async_context", "push_async_ex
 """Of an `ExitStack`."""
 _EXECUTES: Final = ("execute", "executemany", "executescript")
 _LOOK_UPS: Final = (operator.methodcaller, operator.attrgetter)
+_FINDS_CODE: Final = ("import_module", "__import__", "resolve_name", "run_path", "run_module")
 _COMPARES: Final = ("is_", "is_not", "eq", "ne")
 _CONTAINERS: Final = (list, tuple, dict, zip, enumerate, reversed)
 _CALLED: Final = (types.FunctionType, types.MethodType, functools.partial, operator.methodcaller)
@@ -180,8 +181,11 @@ class _Scanner:
             return self._enter(target, [*bound, *call.arguments], call)
         if is_a(target, type):
             return self._construct(target, call, where)
-        if callee.made_by is operator.methodcaller and call.arguments:  # of a name that nobody knows
-            self._call_any(call.arguments[0], call, where)
+        if callee.made_by in _LOOK_UPS and call.arguments:  # of a name that nobody knows
+            looked_up = derived((call.arguments[0], ITEM))
+            if callee.made_by is operator.attrgetter:
+                return looked_up
+            return self.call(call._replace(callee=looked_up, arguments=(ITEM,), names=()), where)
         if target is ABSENT:
             self.strangers += callee.owner is None or not is_a(callee.owner.value, _PLAIN)
             return self._call_unknown(call, where)
@@ -344,6 +348,9 @@ class _Scanner:
             found = sys.modules.get(call.arguments[0].value)
             if found is not None and not call.arguments[0].from_item:
                 return shared(found.__name__, found)
+        if name in _FINDS_CODE and call.arguments and call.arguments[0].from_item:
+            what = f"nobody knows what: {name}() finds code for it"
+            self.suspicions.suspects.append(Suspect(what, where, Reach.STATEFUL, ABSENT))
         if name == "getLogger" and module == "logging":
             return AbstractValue(name="a logger", root=target, is_shared=True, attribute=_LOGGER)
         if name == "getcontext" and module in ("decimal", "_decimal") and callable(target):
@@ -429,8 +436,21 @@ class _Scanner:
         try:
             for argument in call.arguments:
                 self._touch(argument, implicit.BY_LIBRARY, call)
+                for each in (argument, *argument.holds):
+                    if each.is_argument and not each.is_shared:
+                        self._use_item(each, call)
         finally:
             self.suspicions.hints = False
+
+    def _use_item(self, item: AbstractValue, call: Call) -> None:
+        """An item, or a part of it, is given to a library: what its class writes where that calls it is a hint."""
+        kind = type(item.value) if item.is_known else item.made_by
+        if kind is None or not ownership.is_own_type(kind):
+            return
+        found = (self.sleeps, self.caches, self.strangers, self.identity, self.looks_for)
+        for method in implicit.own_methods(item, implicit.all_of(kind)):
+            self.call(call._replace(callee=method, arguments=(ITEM,), names=()), "")
+        self.sleeps, self.caches, self.strangers, self.identity, self.looks_for = found
 
     def _call_back(self, call: Call) -> None:
         """A library's method of an object of the user's, or one given his class, calls what that class overrides."""
@@ -455,8 +475,10 @@ class _Scanner:
             self.suspicions.write(owner, call, where)
         elif is_a(owner.value, types.ModuleType):
             self.call(call._replace(callee=subscript(attribute(owner, "__dict__"), UNKNOWN)), where)
-        elif owner.is_known and (ownership.is_own_type(type(owner.value)) or is_a(owner.value, type)):
-            bases = (*getattr(owner.value, "__mro__", ()), *type(owner.value).__mro__)
+        elif owner.made_by is not None or (
+            owner.is_known and (ownership.is_own_type(type(owner.value)) or is_a(owner.value, type))
+        ):
+            bases = (*getattr(owner.value, "__mro__", ()), *(owner.made_by or type(owner.value)).__mro__)
             methods = {name: each for base in bases for name, each in vars(base).items()}
             for name, each in methods.items():
                 each = getattr(each, "__func__", each) if is_a(each, (staticmethod, classmethod)) else each
@@ -579,6 +601,9 @@ class _Scanner:
     def _hand_over(self, call: Call, where: str) -> None:
         """Functions passed to others are taken to be called; open files passed to others, to be used."""
         for argument in call.arguments:
+            for each in argument.among:
+                if ownership.is_own_function(each):
+                    self.call(call._replace(callee=shared(argument.name, each), arguments=(ITEM,), names=()), where)
             if not argument.is_known or argument.is_constant or argument.value is call.callee.value:
                 continue
             if is_a(argument.value, (types.MethodDescriptorType, types.BuiltinMethodType)):
