@@ -51,6 +51,8 @@ cluster-demo: $(READY)
 	@$(BIN)/python examples/cluster_demo.py
 
 test: $(READY)
+	@# Tests start many programs, which would each compile all anew where Python may write no bytecode.
+	@$(BIN)/python -m compileall -q src tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 coverage: $(READY)

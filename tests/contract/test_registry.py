@@ -86,7 +86,7 @@ def test_a_back_end_of_one_file_and_one_entry_gives_what_a_loop_gives(fn: Callab
     assert results == list(range(1, 51))
     assert results.decision.mode is Mode.PARALLEL
     assert results.decision.backend == "toy"
-    assert set(results.timeline.executors) <= {"toy 0", "toy 1"}
+    assert set(results.timeline.executors) <= {"toy 1", "toy 2"}
     assert list(whilst.imap(fn, iter(range(9)), backend="toy")) == list(range(1, 10))
 
 

@@ -133,10 +133,10 @@ def test_annotations_of_an_executor_can_be_resolved() -> None:
 
 
 def test_help_names_each_keyword_with_its_usual_value() -> None:
-    told = whilst.map.__doc__ or ""
+    told = inspect.getdoc(whilst.map) or ""
     for name, usual in USUAL.items():
         shown = f'"{usual}"' if isinstance(usual, str) else usual
-        assert f"\n        {name}={shown}: " in told
+        assert f"\n    {name}={shown}: " in told
 
 
 @contextmanager
