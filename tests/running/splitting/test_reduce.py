@@ -372,3 +372,9 @@ def test_a_journal_is_of_one_reduction(tmp_path: Path, first: dict[str, Any], ot
     assert total(**first) == total(**first)
     with pytest.raises(whilst.JournalError, match="is of function"):
         total(**other)
+
+
+def test_that_a_step_changes_what_it_folds_into_is_nothing_that_processes_lose() -> None:
+    reports: list[SplitReport] = []
+    whilst.reduce(parts.count_word, WORDS, Counter, combine=operator.add, mode="parallel", report=reports.append)
+    assert [report.decision.given_up for report in reports] == [()]

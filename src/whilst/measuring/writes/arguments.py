@@ -52,6 +52,9 @@ def part_of_another(function: AbstractValue, arguments: Iterable[AbstractValue])
     for each in arguments:
         if each is not function and (each.holds or (each.is_shared and is_a(each.value, WITH_PARTS))):
             return subscript(each, UNKNOWN)
+    code = function.value if is_a(function.value, types.CodeType) else getattr(function.value, "__code__", None)
+    if code is None or code.co_argcount != 1:  # a step of a fold is given what it gave before
+        return ITEM
     return next((each for each in arguments if each.is_argument and each is not function), ITEM)
 
 
