@@ -74,6 +74,11 @@ def leaving(line):
         os._exit(0)
     return line
 
+def exiting(line):
+    if line == "5":
+        sys.exit(4)
+    return line
+
 def together(line):
     if line == "5" and threading.active_count() > 1:
         time.sleep(0.05)
@@ -611,3 +616,55 @@ def test_a_journal_in_a_folder_that_is_missing_is_said_before_any_call(folder: P
     assert (done.returncode, done.stdout) == (2, "")
     assert f"can't be made: there is no folder {str(folder / 'no')!r}" in done.stderr
     assert not (folder / "calls").exists()
+
+
+@pytest.mark.parametrize("mode", ["auto", "parallel"])
+def test_a_call_that_raises_system_exit_has_failed_and_the_others_are_made(folder: Path, mode: str) -> None:
+    done = whilst(folder, "shop:exiting", "--items", "items.txt", "--errors", "return", "--mode", mode, "--json")
+    results = json.loads(done.stdout)["results"]
+    assert done.returncode == 1
+    assert [each["item"] for each in results] == (folder / "items.txt").read_text().split()
+    assert [(each["item"], each["error"]["type"]) for each in results if "error" in each] == [("5", "SystemExit")]
+
+
+def test_a_call_that_raises_system_exit_ends_a_run_that_errors_end(folder: Path) -> None:
+    done = whilst(folder, "shop:exiting", "--items", "items.txt")
+    assert done.returncode == 1
+    assert "stopped, since the call for '5' failed: SystemExit: 4" in done.stderr
+    assert lines(done.stdout)[-1]["item"] == "5"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_page_for_which_there_is_no_room_is_told_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    assert main(["run", "shop:double", "--items", "items.txt", "--quiet", "--html", "/dev/full"]) == 2
+    assert capfd.readouterr().err == "whilst: Can't write /dev/full: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["--output", "items.txt"], ("--items items.txt", "--output items.txt")),
+        (["--output", "link.txt"], ("--items items.txt", "--output link.txt")),
+        (["--journal", "new", "--output", "./new"], ("--journal new", "--output new")),
+        (["--output", "new", "--html", "new"], ("--output new", "--html new")),
+    ],
+)
+def test_a_file_that_is_read_or_written_otherwise_is_not_written_over(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    options: tuple[str, str],
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "link.txt").hardlink_to(folder / "items.txt")
+    before = (folder / "items.txt").read_text()
+    assert main(["run", "shop:double", "--items", "items.txt", *arguments]) == 2
+    said = capfd.readouterr().err
+    assert f"{options[0]} and {options[1]} are the same file" in said
+    assert (folder / "items.txt").read_text() == before
+    assert not (folder / "new").exists()

@@ -357,3 +357,14 @@ def test_retries_are_none_or_three_unless_asked_for() -> None:
     assert Options.of("map", {}).most_retries == 0
     assert Options.of("map", {"retry_on": BusyError}).most_retries == 3
     assert Options.of("map", {"retry_on": BusyError, "retries": 0}).most_retries == 0
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+@pytest.mark.parametrize("verb", [whilst.map, whilst.imap])
+def test_an_observer_that_raises_what_ends_a_loop_is_named(verb: Any, kind: type[Exception]) -> None:
+    def on_result(number: int, outcome: object) -> None:
+        raise kind
+
+    with pytest.raises(RuntimeError, match=f"on_result raised {kind.__name__} for the outcome of call 0") as caught:
+        list(verb(str, [1, 2], on_result=on_result, mode="sequential"))
+    assert type(caught.value.__cause__) is kind

@@ -7,8 +7,11 @@ import difflib
 import importlib
 import importlib.util
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -190,3 +193,28 @@ def require_writable(path: Path | None) -> None:
             path.unlink()
     except OSError as error:
         raise InputError(f"Can't write {path}: {error.strerror or error}.") from error
+
+
+def require_different(files: dict[str, Path | None], written: int) -> None:
+    """No file that is written is another one of these: what that holds would be gone. "-" is no file.
+
+    Args:
+        files: by the option that names each; the last so many are `written`, and so may be those before them.
+    Raises:
+        InputError: two options name the same file.
+    """
+    places = {option: _place(path) for option, path in files.items() if path is not None and str(path) != "-"}
+    for option, other in combinations(places, 2):
+        if other in list(files)[-written:] and places[option] is not None and places[option] == places[other]:
+            raise InputError(
+                f"{option} {files[option]} and {other} {files[other]} are the same file; name another one for {other}."
+            )
+
+
+def _place(path: Path) -> object:
+    """The same for two names of one file; None for what may be used twice, as /dev/null."""
+    try:
+        found = path.stat()
+    except OSError:  # not there yet
+        return os.path.realpath(path)
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None

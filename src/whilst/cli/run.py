@@ -19,7 +19,14 @@ import click
 from rich.console import Console
 
 from whilst.cli import supervising
-from whilst.cli.loading import InputError, load_exception, load_function, read_items, require_writable
+from whilst.cli.loading import (
+    InputError,
+    load_exception,
+    load_function,
+    read_items,
+    require_different,
+    require_writable,
+)
 from whilst.cli.result_lines import line_of, message_of, opened
 from whilst.cli.wording import as_options
 from whilst.errors import WhilstError, WorkerDiedError
@@ -147,7 +154,8 @@ def run(
     unless there is --output, what FUNCTION prints go to stderr. Exit code 1 if any call failed.
 
     A call that kills its process does not end the command: calls are made in a fork of it (on Linux), and that call's
-    line says what happened. With --errors return the others are made all the same.
+    line says what happened. With --errors return the others are made all the same. One that raises SystemExit has
+    failed, as one that raises anything else.
 
     With --split, FUNCTION is called with parts of a file: loop over one for its lines (str; with --at TEXT its records,
     bytes), or .read() its bytes. No line is cut, and none is in memory before it is read. With --reduce, COMBINE(left,
@@ -165,6 +173,8 @@ def run(
       find . -name '*.log' | whilst run logs:count --items - --quiet
       whilst run logs:count_words --split log.txt --at line --reduce operator:add
     """
+    read = {"--items": items, "--split": options["split"]}
+    require_different({**read, "--journal": options["journal"], "--output": output, "--html": html}, written=3)
     wanted = _Wanted(
         function,
         _items(items, as_json=options.pop("jsonl"), **{name: options.pop(name) for name in ("split", "at", "parts")}),
@@ -209,7 +219,10 @@ def _supervised_calls(wanted: _Wanted, options: dict[str, Any]) -> int:
         ended = supervising.supervised(partial(_make_calls, wanted, chosen, board, until), board)
         done, failed, overlaps, _ = board.read()
         if isinstance(ended, int):
-            if ended not in (0, _FAILED) or options["errors"] == "raise" or done == total:
+            if done < total and not is_alone and ended == 0:
+                click.echo(f"whilst: the program was ended after {done:,} of {total:,} calls.", err=True)
+                return _FAILED
+            if ended not in (0, _FAILED) or options["errors"] == "raise" or done == total or not is_alone:
                 return ended
             is_alone = False
             continue
@@ -257,6 +270,7 @@ def _make_calls(wanted: _Wanted, options: dict[str, Any], board: supervising.Boa
     has_bar = not wanted.is_quiet and not (wanted.output is None and sys.stdout.isatty())
     # Failures are always taken as values here, so that each is written down before the run is ended for it.
     stream = imap(call, given, **{**_keywords(options), "errors": "return"}, progress=has_bar)
+    stream.take_exits_as_failures()
     stream.call_before_overlap(partial(board.write, overlaps=True))
     failure: BaseException | None = None
     with opened(wanted.output, goes_on=done > 0) as write, _stdout_for_json(wanted):
@@ -291,6 +305,7 @@ def _decide(wanted: _Wanted, options: dict[str, Any]) -> int:
     call = load_function(wanted.function)
     with redirect_stdout(sys.stderr):
         stream = imap(call, wanted.given, **{**_keywords(options), "errors": "return", "journal": None})
+        stream.take_exits_as_failures()
         decision = stream.decide()
     if wanted.is_json:
         click.echo(json.dumps(decision.to_dict(), indent=2, allow_nan=False))
@@ -348,7 +363,7 @@ def _reduce(wanted: _Wanted, combine: str, options: dict[str, Any], *, checks: b
             )  # fmt: skip
         except WhilstError:  # what was asked for can't be had: nothing that FUNCTION gave
             raise
-        except Exception as raised:
+        except (Exception, SystemExit) as raised:
             result = error = raised
         line, failure = line_of(item, result)
         writer = _Writer(write, wanted, 0)
@@ -362,8 +377,7 @@ def _reduce(wanted: _Wanted, combine: str, options: dict[str, Any], *, checks: b
             click.echo(_wrapped(f"{counts}: {_in_short(report.decision)}. {report.verdict}{also}"), err=True)
         _show(wanted, RunReport(report.decision, report.timeline, report.parts, 0, wanted.elapsed_s))
     if error is not None:
-        said = f"whilst: stopped, since {type(error).__name__}: {message_of(error)}"
-        click.echo(said.partition("\n")[0], err=True)
+        click.echo(f"whilst: stopped, since {_in_a_line(error)}", err=True)
     return _FAILED if failure is not None else 0
 
 
@@ -445,14 +459,21 @@ def _show(wanted: _Wanted, report: RunReport) -> None:
         if report.timeline:
             terminal.show(report.timeline, console)
     if wanted.html is not None:
-        report.to_html(wanted.html)
+        try:
+            report.to_html(wanted.html)
+        except OSError as error:
+            raise InputError(f"Can't write {wanted.html}: {error.strerror or error}.") from error
         if not wanted.is_quiet:
             click.echo(f"wrote {wanted.html}", err=True)
 
 
+def _in_a_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {message_of(error)}".partition("\n")[0].removesuffix(": ")
+
+
 def _say_stopped(item: object, failure: BaseException, remedy: str) -> None:
     """What ended the run, and what goes on with the others."""
-    said = f"{type(failure).__name__}: {message_of(failure)}".partition("\n")[0]
+    said = _in_a_line(failure)
     click.echo(f"whilst: stopped, since the call for {item!r:.80} failed: {said:.200}", err=True)
     if remedy:
         click.echo(f"whilst: {remedy}", err=True)

@@ -63,6 +63,8 @@ class Job:
         """Event loops end a call that is longer by themselves; for the others the driver watches the time."""
         self.process_state = process_state
         """In which its calls were asked for; None: that of the moment in which the first of them is sent."""
+        self.failures: tuple[type[BaseException], ...] = (Exception,)
+        """As `Limits.failures`, for calls made in the caller's own thread."""
         self.is_detached = False
         """Each call is made in a copy of `context`, whoever makes it: the thread that moves the run on is nobody's."""
         self.awaits: CallerLoop | None = None
@@ -95,7 +97,9 @@ class Limits(Record):
     stops_at_error: bool = True
     """The first error ends the run: what has not begun is cancelled."""
     stops_at_exit: bool = True
-    """What is no `Exception` (SystemExit, KeyboardInterrupt) in a call ends the run, whatever else does not."""
+    """What is none of `failures` in a call ends the run, whatever else does not."""
+    failures: tuple[type[BaseException], ...] = (Exception,)
+    """What is an outcome of a call, and no end of the program (as SystemExit and KeyboardInterrupt are)."""
     timeout_s: float | None = None
     is_lazy: bool = False
     """Somebody reads the results while the run goes on: it must not run far ahead of the reader."""
@@ -106,7 +110,7 @@ class Limits(Record):
 
     def is_fatal(self, error: BaseException) -> bool:
         """Whether a call that ends with this error ends the run."""
-        return self.stops_at_error or (self.stops_at_exit and not isinstance(error, Exception))
+        return self.stops_at_error or (self.stops_at_exit and not isinstance(error, self.failures))
 
 
 class RunEnd:

@@ -95,7 +95,7 @@ def make_calls(
     made: Made,
     awaits: Awaiter | CallerLoop,
     *,
-    caught: type[BaseException] = BaseException,
+    caught: type[BaseException] | tuple[type[BaseException], ...] = BaseException,
     is_timed: bool = False,
 ) -> None:
     """Make the calls of these items one after the other, up to an error that ends the run."""

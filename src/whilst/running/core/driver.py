@@ -590,6 +590,8 @@ class Driver:
     def _tell(self, on_result: Callable[[int, object], object], number: int, outcome: object) -> None:
         try:
             on_result(number, outcome)
+        except (StopIteration, StopAsyncIteration) as error:  # which a generator can't pass on
+            raise RuntimeError(f"on_result raised {type(error).__name__} for the outcome of call {number}") from error
         except BaseException as error:
             add_note(error, f"whilst: raised by on_result, for the outcome of call {number}")
             raise

@@ -63,7 +63,7 @@ def perform_inline(
         try:
             with drawing(job.fn, job.seed):
                 items = source.pull(count)
-                make_calls(call, job, numbers, items, made, awaiter, caught=Exception, is_timed=is_timed)
+                make_calls(call, job, numbers, items, made, awaiter, caught=job.failures, is_timed=is_timed)
         except Exception as error:
             input_error = error
         done = len(made.values)
@@ -143,7 +143,7 @@ def _await_strays(job: Job, first: int, made: Made, awaiter: Awaiter | CallerLoo
         if type(value) is CoroutineType:
             try:
                 made.values[position] = awaiter(value)
-            except Exception as error:
+            except job.failures as error:
                 made.values[position] = None
                 add_note(error, f"whilst: raised by call {first + position} of {name_of(job.fn)}")
                 made.errors[position] = without_own_frames(error)
@@ -159,7 +159,7 @@ def _make_block(
             try:
                 # Not through a variable: CPython has an instruction of its own for `list.append` written like this.
                 results.append(call(item))
-            except Exception as error:
+            except job.failures as error:
                 made.errors[len(results)] = as_raised(error, job, len(results), item)
                 results.append(None)
                 source.pulled(len(results) - begun, is_over=False)
@@ -198,7 +198,7 @@ def perform_lazily(job: Job, source: Source, count: int, awaiter: Awaiter) -> Ge
             value = call(item)
             if type(value) is CoroutineType:
                 value = awaiter(value)
-        except Exception as error:
+        except job.failures as error:
             number = first + len(ends)
             errors[number] = value = as_raised(error, job, number, item)
         ends.append(perf_counter_ns())

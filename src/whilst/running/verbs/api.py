@@ -300,6 +300,11 @@ class Stream(Iterable[R]):
         """Have this called before calls are made by anybody but the reader."""
         self._run.driver.on_pool = callback
 
+    def take_exits_as_failures(self) -> None:
+        """Before the first result: a call that raises SystemExit has failed, and does not end the program."""
+        driver, failures = self._run.driver, (Exception, SystemExit)
+        driver.job.failures, driver.limits = failures, driver.limits._replace(failures=failures)
+
     @property
     def done(self) -> int:
         """How many calls have ended so far."""
