@@ -25,6 +25,8 @@ async def later(item): return item
 def dies(item):
     import os
     if os.environ.get("WHILST_TEST_DIES") and "pytest" not in sys.modules: os._exit(3)
+def fails(item):
+    if item != 1: raise ValueError("no") if item == "a" else SystemExit(0)
 COUNT = 0
 def count(item):
     global COUNT
@@ -111,3 +113,10 @@ def test_a_child_that_dies_is_told_with_its_exit_code(
     monkeypatch.setitem(os.environ, "WHILST_TEST_DIES", "1")
     assert run("whilst_test_move:dies") == 2
     assert "its process ended with exit code 3." in capfd.readouterr().err
+
+
+def test_calls_that_raise_are_told_and_end_with_1(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("whilst_test_move:fails", "--json") == 1
+    report = json.loads(capfd.readouterr().out)
+    assert (report["raised"], report["agrees"]) == (2, True)
+    assert report["notes"][0] == "2 of 3 calls raised; item 1 gave the exception ValueError: no."

@@ -125,4 +125,4 @@ def _is_day(what: str) -> bool:
 
 
 def _exit_code(result: Comparison | Move) -> int:
-    return 1 if result.agrees is False or (isinstance(result, Comparison) and result.raised) else 0
+    return 1 if result.agrees is False or result.raised else 0

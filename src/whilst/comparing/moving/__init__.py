@@ -82,13 +82,15 @@ def compare_interpreters(
         gil_share=gil_share,
         writes=tuple(each for each in looked.writes if not each.is_of_item and not each.is_random) if looked else (),
         calls_looked_at=calls if looked is not None else 0,
+        raised=len(reference.raised),
+        first_raised="".join(f"item {each} gave {reference.shown[each]}" for each in reference.raised[:1]),
         starts_s=(here_side.start_s, there_side.start_s),
     )
 
 
 def _looked_into(fn: Callable[[Any], object], items: Sequence[object]) -> tuple[Profile | None, int]:
     """What calls are like and change, as `auto` finds out; None where they don't let themselves be seen."""
-    with suppress(Exception):  # what the very first call imports and sets up is no doing of the others
+    with suppress(Exception, SystemExit):  # what the very first call imports and sets up is no doing of the others
         fn(items[0])
     pilot = Pilot(fn)
     calls, start = 0, perf_counter()
@@ -101,7 +103,7 @@ def _looked_into(fn: Callable[[Any], object], items: Sequence[object]) -> tuple[
             pilot.look_into(item)
         pilot.begin(item)
         try:
-            with suppress(Exception):  # an outcome like another
+            with suppress(Exception, SystemExit):  # an outcome like another
                 fn(item)
         finally:
             pilot.end(item)

@@ -100,7 +100,7 @@ def _calls(start: int, stop: int) -> list[_Outcome]:
     for item in items[start:stop]:
         try:
             outcomes.append((True, fn(item)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             outcomes.append((False, (type(error).__name__, str(error))))
     return outcomes
 
@@ -129,6 +129,7 @@ def _measured(way: str, request: dict[str, Any]) -> dict[str, Any]:
         "cpu_s": _cpu_s() - cpu_before_s,
         "digests": [_digest(outcome) for outcome in outcomes],
         "shown": [_shown(outcome) for outcome in outcomes],
+        "raised": [number for number, (has_returned, _) in enumerate(outcomes) if not has_returned],
     }
 
 

@@ -39,6 +39,8 @@ class Reading:
     cpu_s: Sequence[float] = ()
     digests: Sequence[str] = ()
     shown: Sequence[str] = ()
+    raised: Sequence[int] = ()
+    """The items whose calls raised, in the last round."""
     error: str = ""
 
 
@@ -166,9 +168,8 @@ class _Bench:
 def _added(before: Reading, found: dict[str, Any]) -> Reading:
     if "error" in found:
         return Reading(error=found["error"])
-    return Reading(
-        (*before.seconds, found["seconds"]), (*before.cpu_s, found["cpu_s"]), found["digests"], found["shown"]
-    )
+    seconds, cpu_s = (*before.seconds, found["seconds"]), (*before.cpu_s, found["cpu_s"])
+    return Reading(seconds, cpu_s, found["digests"], found["shown"], found["raised"])
 
 
 def _why_not_loaded(target: str, side: Side, report: dict[str, Any]) -> str:

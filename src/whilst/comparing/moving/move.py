@@ -70,6 +70,7 @@ class Move(Drawable):
         culprits: the extensions that turn the GIL on there.
         profile: of one call: the share of it that is waiting, and of its work that with the GIL, where known.
         writes: what its calls change that others see, so that they would race in threads without the GIL.
+        raised: how many calls raised in the loop here; `first_raised` says which was the first of them, and what.
         starts_s: seconds to load the function and to make its first call, here and there.
     """
 
@@ -85,6 +86,8 @@ class Move(Drawable):
     writes: tuple[Write, ...] = ()
     calls_looked_at: int = 0
     starts_s: tuple[float, float] = (0.0, 0.0)
+    raised: int = 0
+    first_raised: str = ""
 
     def row(self, *, is_here: bool, way: Way) -> MoveRow | None:
         """That row, if it was measured."""
@@ -203,7 +206,8 @@ class Move(Drawable):
         return lines
 
     def notes(self) -> Sequence[str]:
-        said = [f"{row.where}, {row.said}: {row.error}" for row in self.rows if row.error]
+        said = [f"{self.raised} of {self.items} calls raised; {self.first_raised}."] if self.raised else []
+        said += [f"{row.where}, {row.said}: {row.error}" for row in self.rows if row.error]
         said += [f"{row.where}, {row.said}: {row.agreement}" for row in self.rows if row.agreement not in ("", "same")]
         if self.culprits:
             said.append(
@@ -233,6 +237,7 @@ class Move(Drawable):
             "agrees": self.agrees,
             "target": self.target,
             "items": self.items,
+            "raised": self.raised,
             "here": self.here,
             "there": self.there,
             "gil_turned_on_by": list(self.culprits),
