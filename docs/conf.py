@@ -77,6 +77,7 @@ nitpicky = True
 # types that are cut at their commas; and what is said of exceptions in words ("Whatever fn raised").
 nitpick_ignore_regex = [
     ("py:class", r"(collections\.abc|os|concurrent\.futures(\._base)?|types|asyncio\.\w+)\.\w+|array|PathLike"),
+    ("py:class", r"Abstract\w*ContextManager"),
     ("py:class", r"(.*\.)?([A-Z]|Item|Later|\w*Keywords)"),
     ("py:class", r"(.*\.)?\w+Sink"),
     ("py:class", r"(tuple|collections\.abc\.\w+)\[.*"),
