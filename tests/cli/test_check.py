@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,17 @@ def test_json_and_html(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     told = json.loads(capsys.readouterr().out)
     assert told["counterexample"]["pattern"] == "lost update"
     assert "lost update" in page.read_text()
+
+
+def test_where_tasks_have_no_names_the_command_says_where_it_found_them(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "nameless_for_cli.py"
+    file.write_text("def race():\n    return list, [lambda s: s.append(len(s)), lambda s: s.append(len(s))]\n")
+    assert main(["check", f"{file}::race"]) == 1
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Run it again: "))
+    assert main(shlex.split(line.removeprefix("Run it again: whilst "))) == 1
+    assert "lost update" in capsys.readouterr().out
 
 
 def test_a_token_is_enough_to_run_it_again(capsys: pytest.CaptureFixture[str]) -> None:

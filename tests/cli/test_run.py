@@ -668,3 +668,14 @@ def test_a_file_that_is_read_or_written_otherwise_is_not_written_over(
     assert f"{options[0]} and {options[1]} are the same file" in said
     assert (folder / "items.txt").read_text() == before
     assert not (folder / "new").exists()
+
+
+def test_a_run_that_is_refused_leaves_the_output_as_it_was(folder: Path) -> None:
+    (folder / "out").write_text("before\n")
+    (folder / "run.db").write_bytes(b"no journal" * 100)
+    arguments = ("shop:once", "--items", "items.txt", "--output", "out", "--journal", "run.db", "--quiet")
+    assert whilst(folder, *arguments).returncode == 2
+    assert (folder / "out").read_text() == "before\n"
+    (folder / "none.txt").write_text("")
+    assert whilst(folder, "shop:once", "--items", "none.txt", "--output", "out", "--quiet").returncode == 0
+    assert (folder / "out").read_text() == ""

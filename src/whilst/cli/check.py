@@ -78,7 +78,13 @@ def check(
         traceback.print_exc()
         click.echo("whilst: there is no verdict: what was to be checked raised the exception above.", err=True)
         return BAD_INPUT
-    output.write(verdict)
+    from whilst.showing.verdict_text import ASKED_FOR
+
+    asked = ASKED_FOR.set(what or "")
+    try:
+        output.write(verdict)
+    finally:
+        ASKED_FOR.reset(asked)
     if confirm and verdict.counterexample is not None:
         click.echo(str(verdict.confirm()), err=True)
     return exit_code(verdict)

@@ -26,6 +26,8 @@ READER_GONE: Final = 141
 def opened(output: Path | None, *, goes_on: bool = False) -> Iterator[Callable[[str], object]]:
     """A function that writes text; complete lines only, also when the run is interrupted.
 
+    What a file held before is gone once something is written, or all is over: not if the run is refused.
+
     Args:
         output: a file, or None for standard output.
         goes_on: the file holds what was written before.
@@ -39,11 +41,21 @@ def opened(output: Path | None, *, goes_on: bool = False) -> Iterator[Callable[[
             yield lambda text: _write(results, text, "standard output")
         return
     try:
-        file: TextIO = output.open("a" if goes_on else "w", encoding="utf-8")
+        file: TextIO = output.open("a", encoding="utf-8")
     except OSError as error:
         raise InputError(f"Can't write {output}: {error.strerror or error}.") from error
+    is_old = not goes_on and output.is_file()
+
+    def write(text: str) -> None:
+        nonlocal is_old
+        if is_old:
+            is_old = False
+            file.truncate(0)
+        _write(file, text, str(output))
+
     with file:
-        yield lambda text: _write(file, text, str(output))
+        yield write
+        write("")
 
 
 def _write(file: TextIO, text: str, name: str) -> None:

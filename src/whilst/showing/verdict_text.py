@@ -9,14 +9,18 @@ Consecutive moments of one task on one source line share a row; long stretches i
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment, Verdict
 
+ASKED_FOR: Final[ContextVar[str]] = ContextVar("whilst_asked_for", default="")
+"""What the command was told to check, by which it finds setup and tasks again."""
 _DEFAULT_WIDTH: Final = 100
 _NARROWEST: Final = 60
 _LEAST_COLUMN: Final = 18
@@ -145,6 +149,8 @@ def _footnotes(verdict: Verdict, paint: _Paint, width: int) -> Iterator[str]:
 
 def _again(token: str) -> str:
     """How to run it again; a token that begins with "w1p" does not say where setup and tasks are found."""
+    if token.startswith("w1p.") and ASKED_FOR.get():
+        return f"whilst check {shlex.quote(ASKED_FOR.get())} --replay {token}"
     if token.startswith("w1p."):
         return f"whilst.replay({token!r}, setup, tasks)"
     return f"whilst check --replay {token}" if token.startswith("w1.") else f"token {token!r}"
