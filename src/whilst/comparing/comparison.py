@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -98,6 +98,14 @@ class Row:
         }
 
 
+def all_agree(agreements: Iterable[str]) -> bool | None:
+    """Do all say "same"? None where one can't be compared, or none is there; those that are empty say nothing."""
+    said = [text for text in agreements if text]
+    if any(text.startswith("differs") for text in said):
+        return False
+    return True if said and all(text == "same" for text in said) else None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison(Drawable):
     """Every mode side by side. `comparison["concurrent"]` is that row.
@@ -126,10 +134,7 @@ class Comparison(Drawable):
     @property
     def agrees(self) -> bool | None:
         """All modes that ran gave the same results; None where a result can't be compared, or none came back."""
-        said = [row.agreement for row in self.rows if row.agreement]
-        if any(text.startswith("differs") for text in said):
-            return False
-        return True if said and all(text == "same" for text in said) else None
+        return all_agree(row.agreement for row in self.rows)
 
     @property
     def raised(self) -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from whilst.errors import WhilstError
 
@@ -89,3 +89,27 @@ def environment_for(interpreter: Interpreter, folder: Path) -> Mapping[str, str]
     if not interpreter.is_free_threaded:
         env.pop("PYTHON_GIL", None)  # with 0, a build that always has a GIL does not even start
     return env
+
+
+class Timed(Protocol):
+    """Figures of one way of doing the same; `low_s` and `high_s` are the least and the most of its rounds."""
+
+    @property
+    def seconds(self) -> float | None: ...
+    @property
+    def low_s(self) -> float | None: ...
+    @property
+    def high_s(self) -> float | None: ...
+
+
+def gain_of_moving(here: Timed | None, there: Timed | None) -> float | None:
+    """How many times as fast it is there; None where one of the two was not measured."""
+    return here.seconds / there.seconds if here and there and here.seconds and there.seconds else None
+
+
+def does_moving_pay(here: Timed | None, there: Timed | None, least_gain: float) -> bool | None:
+    """Is it faster by the least gain, in all rounds? None where it is, and the rounds differ by more than that."""
+    gain = gain_of_moving(here, there)
+    if gain is None or gain < least_gain or here is None or there is None:
+        return False
+    return True if (there.high_s or 0.0) < (here.low_s or 0.0) else None

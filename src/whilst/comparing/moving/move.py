@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from whilst.comparing.comparison import all_agree
+from whilst.measuring.interpreters import does_moving_pay, gain_of_moving
 from whilst.model import Drawable, Timeline, Write
 
 LEAST_GAIN: Final = 1.1
@@ -97,10 +99,7 @@ class Move(Drawable):
     @property
     def agrees(self) -> bool | None:
         """Every way gave the same results under both; None where a result can't be compared."""
-        said = [row.agreement for row in self.rows if row.agreement]
-        if any(text.startswith("differs") for text in said):
-            return False
-        return True if said and all(text == "same" for text in said) else None
+        return all_agree(row.agreement for row in self.rows)
 
     @property
     def races(self) -> tuple[Write, ...]:
@@ -124,16 +123,12 @@ class Move(Drawable):
     @property
     def gain(self) -> float | None:
         """How many times as fast the best way there is as the best way here."""
-        here, there = self.best(is_here=True), self.best(is_here=False)
-        return here.seconds / there.seconds if here and there and here.seconds and there.seconds else None
+        return gain_of_moving(self.best(is_here=True), self.best(is_here=False))
 
     @property
     def pays(self) -> bool | None:
         """None where it can't be told: the rounds differ by more than the gain."""
-        here, there = self.best(is_here=True), self.best(is_here=False)
-        if self.gain is None or self.gain < LEAST_GAIN or here is None or there is None:
-            return False
-        return True if (there.high_s or 0.0) < (here.low_s or 0.0) else None
+        return does_moving_pay(self.best(is_here=True), self.best(is_here=False), LEAST_GAIN)
 
     # ------------------------------------------------------------------------------------------------- the sentence
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from whilst.measuring.interpreters import Interpreter, find_interpreter, this_interpreter
+from whilst.measuring.interpreters import (
+    Interpreter,
+    does_moving_pay,
+    find_interpreter,
+    gain_of_moving,
+    this_interpreter,
+)
 from whilst.model import Drawable, Mode, Timeline
 from whilst.seeing.advising.advice import Advice
 from whilst.seeing.advising.api import LEAST_GAIN, Advisor, Stage, in_words, read_script
@@ -74,16 +80,12 @@ class ScriptMove(Drawable):
     @property
     def gain(self) -> float | None:
         """How many times as fast the best form there is as the best here."""
-        here, there = self.best(is_here=True), self.best(is_here=False)
-        return here.seconds / there.seconds if here and there and here.seconds and there.seconds else None
+        return gain_of_moving(self.best(is_here=True), self.best(is_here=False))
 
     @property
     def pays(self) -> bool | None:
         """None where it can't be told: the runs differ by more than the gain."""
-        here, there = self.best(is_here=True), self.best(is_here=False)
-        if self.gain is None or self.gain < LEAST_GAIN or here is None or there is None:
-            return False
-        return True if (there.high_s or 0.0) < (here.low_s or 0.0) else None
+        return does_moving_pay(self.best(is_here=True), self.best(is_here=False), LEAST_GAIN)
 
     @property
     def diff(self) -> str:
