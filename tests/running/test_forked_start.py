@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import types
 from pathlib import Path
 
@@ -121,6 +122,15 @@ def a_thread_at(task):
         thread.join()
 
 
+def soon(*args):
+    """What stands in the way, once other threads are through with what they are at the end of."""
+    for _ in range(1000):
+        if not (why_not := why_not_fork(*args)):
+            break
+        time.sleep(0.01)
+    return why_not
+
+
 def at_rest(begun, gate):
     begun()
     gate.wait(60)
@@ -128,16 +138,58 @@ def at_rest(begun, gate):
 
 def test_without_a_gil_nothing_holds_up_other_threads(monkeypatch):
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
-    assert why_not_fork((), tuple) == ""
+    assert soon((), tuple) == ""
     with a_thread_at(at_rest):
         assert "nothing holds up" in why_not_fork((), tuple)
+
+
+@beside_threads
+def test_to_look_for_locks_keeps_nothing_else_alive():
+    mine = ["what another thread would be done with"]
+    references = {sys.getrefcount(mine)}
+    with a_thread_at(at_rest):
+        assert soon((), tuple) == ""
+        sys.setprofile(lambda *_: references.add(sys.getrefcount(mine)))
+        try:
+            assert why_not_fork((), tuple) == ""
+        finally:
+            sys.setprofile(None)
+    assert len(references) == 1
+
+
+@beside_threads
+@pytest.mark.parametrize("base", [threading.Condition, threading.Thread])
+def test_locks_by_which_a_thread_waits_are_not_held(base):
+    class Mine(base):
+        pass
+
+    def wait(begun, gate):
+        if base is threading.Thread:
+            thread = Mine(target=at_rest, args=(begun, gate))
+            thread.start()
+            thread.join()
+        else:
+            with (condition := Mine()):
+                conditions.append(condition)
+                begun()
+                condition.wait(60)
+
+    conditions = []
+    with a_thread_at(wait):
+        for each in conditions:
+            each.acquire()  # which waits until it waits
+            each.release()
+        assert soon((), tuple) == ""
+        for each in conditions:
+            with each:
+                each.notify()
 
 
 @beside_threads
 def test_a_thread_at_rest_stands_in_nobodys_way():
     with a_thread_at(at_rest):
         assert "thread" in why_not_fork()  # nobody knows what the calls use of it
-        assert why_not_fork((), tuple) == ""
+        assert soon((), tuple) == ""
 
 
 @beside_threads
@@ -150,7 +202,7 @@ def test_a_thread_that_holds_a_lock_does(lock):
     with a_thread_at(hold):
         assert "is held" in why_not_fork((), tuple)
     with a_thread_at(at_rest):
-        assert why_not_fork((), tuple) == ""
+        assert soon((), tuple) == ""
 
 
 @beside_threads

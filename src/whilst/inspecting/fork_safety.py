@@ -160,7 +160,7 @@ def _busy_threads() -> str:
     if never:
         return never
     # Python 3.12 itself begins with frozen tuples; `gc.freeze` takes all there is, and the modules are always there.
-    if gc.get_freeze_count() and all(each is not sys.modules for each in gc.get_objects()):
+    if gc.get_freeze_count() and all(each is not sys.modules for each in gc.get_referrers(sys)):
         return "the program has other threads, and objects that the garbage collector doesn't know"
     if any(lock.owner is not None for lock in _import_locks()):
         return "a module is being imported"
@@ -182,15 +182,20 @@ def _held_lock() -> str:
     """A lock that somebody holds. Those that a waiting thread has locked as its own signal are none."""
     import threading
 
+    kinds = {LockType, RLock, *_with_subclasses(threading.Condition), *_with_subclasses(threading.Thread)}
     locks: list[Any] = []
     signals: set[int] = set()
-    for each in gc.get_objects():
+    # An instance refers to its class. Not `gc.get_objects`: for as long as such a list is read, none of the objects
+    # that another thread is done with would be gone; and it takes some times as long.
+    for each in gc.get_referrers(*kinds):
         kind = type(each)
         if kind is LockType or kind is RLock:
             locks.append(each)
+        elif kind not in kinds:
+            continue
         elif issubclass(kind, threading.Condition):
             signals.update(map(id, list(each._waiters)))  # noqa: SLF001
-        elif issubclass(kind, threading.Thread):
+        else:
             # Locked as long as the thread lives; from 3.13 on no lock.
             signals.add(id(getattr(each, "_tstate_lock", None)))
     for lock in locks:
@@ -200,6 +205,12 @@ def _held_lock() -> str:
             return f"a {type(lock).__name__}"
         lock.release()
     return ""
+
+
+def _with_subclasses(kind: type) -> Iterable[type]:
+    yield kind
+    for each in type.__subclasses__(kind):
+        yield from _with_subclasses(each)
 
 
 def _works_outside_python() -> bool:
