@@ -207,7 +207,7 @@ def _held_lock() -> str:
     return ""
 
 
-def _with_subclasses(kind: type) -> Iterable[type]:
+def _with_subclasses(kind: type[Any]) -> Iterable[type[Any]]:
     yield kind
     for each in type.__subclasses__(kind):
         yield from _with_subclasses(each)
