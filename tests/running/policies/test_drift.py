@@ -52,6 +52,14 @@ def test_threads_that_run_side_by_side_stay():
     assert drift.trial == pytest.approx(1.95, abs=0.01)
 
 
+def test_threads_that_share_a_lock_now_and_then_are_weighed_against_processes_once() -> None:
+    drift = DriftDetector(FREE, "threads", 2)
+    profile, text = drift.answered(8, 0.124, 0.08)
+    assert (profile, drift.trial) == (FREE, 1.29)
+    assert text == "2 threads were only 1.3 times as fast as one"
+    assert DriftDetector(FREE, "threads", 2, trial=drift.trial).answered(100, 1.55, 1.0) is None
+
+
 def test_threads_on_a_busy_machine_are_measured_by_what_the_pilot_had():
     assert DriftDetector(FREE, "threads", 2, core_share=0.5).answered(8, 0.16, 0.08) is None
 

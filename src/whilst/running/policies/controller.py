@@ -166,7 +166,7 @@ class Controller:
 
         decision = self.decision
         self._drift = DriftDetector(
-            profile, decision.backend, decision.workers, core_share, is_provisional=is_provisional
+            profile, decision.backend, decision.workers, core_share, is_provisional=is_provisional, trial=self.trial
         )
         if self.batches is not None:
             self.batches.call_s = max(profile.wall_s, 1e-9)

@@ -17,7 +17,8 @@ _DRIFT: Final = 2.0
 _FEWEST: Final = 8
 _FORGOTTEN_AFTER: Final = 256
 """After this many answers the count begins anew, so that a late change still shows."""
-_WORTH_THREADS: Final = 1.25
+_WORTH_THREADS: Final = 0.75
+"""Threads that bring less than this share of what as many cores would are weighed against processes again."""
 _NEXT_TO_NOTHING: Final = 0.01
 """Share of a call that many threads add by asking for the GIL."""
 _FEWEST_OF_LOOP: Final = 6
@@ -38,13 +39,21 @@ class DriftDetector:
         core_share: the share of its time in which the pilot had a core: on a busy machine threads that work get no
             more of their time than the pilot did.
         is_provisional: the decision waits for what calls are like once the first ones have warmed everything up.
+        trial: how many times as fast as one thread several were, where that is known already.
     """
 
     def __init__(
-        self, profile: Profile, backend: str, workers: int, core_share: float = 1.0, *, is_provisional: bool = False
+        self,
+        profile: Profile,
+        backend: str,
+        workers: int,
+        core_share: float = 1.0,
+        *,
+        is_provisional: bool = False,
+        trial: float | None = None,
     ) -> None:
         self.profile = profile
-        self.trial: float | None = None
+        self.trial = trial
         """How many times as fast as one thread these were, once that is known."""
         self._traits = traits_of(backend)
         self._workers = max(1, workers)
@@ -92,7 +101,7 @@ class DriftDetector:
                 return None
             share = work_s / max(now_s, 1e-9) / self._core_share
             self.trial = round(self._workers * min(1.0, share), 2)
-            if self.trial >= _WORTH_THREADS:
+            if self.trial >= _WORTH_THREADS * self._workers:
                 return None
             return self.profile, f"{self._workers} threads were only {self.trial:.1f} times as fast as one"
         if self._answers < 2 * _FEWEST or work_s <= _DRIFT * max(was_s, _NEXT_TO_NOTHING * alone_s, 1e-4):
