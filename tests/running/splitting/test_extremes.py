@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import random
 from collections import Counter
+from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any
 
@@ -14,6 +15,7 @@ import whilst
 from whilst import SplitError, SplitReport
 from whilst.running.splitting import evidence
 from whilst.running.splitting.extremes import extreme_triples, outer_elements
+from whilst.running.splitting.verdict import SplitAnswer
 
 CAP = 500
 DRAWS = random.Random(5)
@@ -30,6 +32,14 @@ def capped(value: int, x: int) -> int:
 
 def not_below_zero(value: int, x: int) -> int:
     return max(value + x, 0)
+
+
+def not_above_zero(value: int, x: int) -> int:
+    return min(value + x, 0)
+
+
+def plus(value: float, x: float) -> float:
+    return value + x
 
 
 def within(value: int, x: int) -> int:
@@ -315,3 +325,29 @@ def test_of_elements_the_first_are_tried_and_the_least_and_greatest_number() -> 
     assert outer_elements([*range(100), 10**6, -5]) == [*range(14), 10**6, -5]
     assert outer_elements([(x,) for x in range(30)]) == [(x,) for x in range(14)]
     assert outer_elements([]) == []
+
+
+RARE = [1] * 60_000 + [-90_000] + [1] * 60_000
+
+
+@pytest.mark.parametrize(("items", "step"), [(RARE, not_below_zero), ([-each for each in RARE], not_above_zero)])
+def test_what_one_element_alone_shows_is_found_in_the_part_that_it_made_extreme(
+    items: list[int], step: Callable[[int, int], int]
+) -> None:
+    with pytest.raises(SplitError, match="Whole and parts differ"):
+        whilst.reduce(step, items, 0, mode="sequential")
+
+
+def test_its_twin_of_the_same_values_passes() -> None:
+    reports: list[SplitReport] = []
+    for items in (RARE, [float(each) for each in RARE]):
+        assert whilst.reduce(plus, items, 0, mode="sequential", report=reports.append) == sum(items)
+    assert {each.verdict.answer for each in reports} == {SplitAnswer.NOT_REFUTED}
+
+
+def test_a_combine_that_refuses_what_never_comes_is_not_refuted_by_it() -> None:
+    def no_more_than_there_are(value: int, x: int) -> int:
+        assert value + x <= len(RARE)
+        return value + x
+
+    assert whilst.reduce(no_more_than_there_are, [1] * len(RARE), 0, mode="sequential") == len(RARE)

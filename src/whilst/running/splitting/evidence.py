@@ -8,7 +8,8 @@ result what `step` does to elements. Each of the three is held against the real 
 - a, folded on over the first elements after it, is a combined with those elements folded by themselves.
 
 At some cuts a is what all parts before it give together, from the left and from the right. At the beginning and at the
-end what `extremes` makes of these is tried as well.
+end what `extremes` makes of these is tried as well; and at the end the elements of the parts that gave the least and
+the greatest number, folded on from the other: what is rare is most often there.
 
 Known operators on known types need no trial: they are proved. All else is refuted, by a `SplitError` with the three
 values, or "not refuted".
@@ -114,6 +115,8 @@ class Evidence:
         self._some: list[Any] = []
         """The first partial results, what larger stretches gave, and some elements folded by themselves."""
         self._elements: list[Any] = []
+        self._outermost: list[tuple[Any, int]] = []
+        """The least and the greatest partial result, and their numbers, where all so far are numbers."""
         self._kinds: set[type] | None = set()
         """Of all that was folded; None once it was not looked at."""
         self._is_pure = is_known(combine) and combine not in _IN_PLACE
@@ -136,6 +139,7 @@ class Evidence:
             self._kinds |= given.kinds
         else:
             self._kinds = None
+        self._note_outermost(value, number)
         self._has_floats = self._has_floats or (holds_floats(value) and self._combine not in _SELECTS)
         if self._may_take(0.0) or not self._triples:
             # A copy: what is joined may be changed by that.
@@ -160,13 +164,35 @@ class Evidence:
     def finish(self) -> None:
         """What was put off until all is known."""
         self._finish_cut()
+        self._try_outermost()
         self._try_extremes()
+
+    def _note_outermost(self, value: Any, number: int) -> None:
+        if type(value) not in (int, float) or (number and not self._outermost):
+            self._outermost = []
+        elif not number:
+            self._outermost = [(value, 0), (value, 0)]
+        elif value < self._outermost[0][0]:
+            self._outermost[0] = value, number
+        elif value > self._outermost[1][0]:
+            self._outermost[1] = value, number
+
+    def _try_outermost(self) -> None:
+        if self._is_by_element or not self._outermost or self._proof() or not self._may_take(-_LEAST_S):
+            return
+        (least, at_least), (greatest, at_greatest) = self._outermost
+        began_s = thread_time()
+        for value, number in ((greatest, at_least), (least, at_greatest)):
+            if least != greatest and (elements := self._after(number)) is not None:
+                self._check_cut(f"from part {number + 1} on", value, elements, is_made=True)
+        self._spent_s += thread_time() - began_s
 
     def _finish_cut(self) -> None:
         """The check at a cut waits until the elements after it are known."""
         if self._open is not None and (elements := self._after(self._open[0] + 1)) is not None:
             began_cpu_s = thread_time()
-            self._check_cut(*self._open, elements)
+            number, value = self._open
+            self._check_cut(f"after part {number + 1}", value, elements)
             self._open = None
             self._spent_s += thread_time() - began_cpu_s
 
@@ -324,10 +350,11 @@ class Evidence:
                     (first, second, on),
                 )
 
-    def _check_cut(self, number: int, value: Any, elements: Iterator[Any]) -> None:
-        """The first elements after a part, folded on from it, against the same folded by themselves.
+    def _check_cut(self, where: str, value: Any, elements: Iterator[Any], *, is_made: bool = False) -> None:
+        """The first elements after a cut, folded on from a partial result, against the same folded by themselves.
 
-        One element at least, and more of them as long as that costs little.
+        One element at least, and more of them as long as that costs little. `is_made`: the undivided fold never has
+        this result before these elements.
         """
         on, alone = copied(value), NOTHING if self._start is None else self._start()
         count, size, until = 0, 1, _Budget(self._began_s)
@@ -353,6 +380,8 @@ class Evidence:
         except SplitError:
             raise
         except Exception as error:  # which the undivided fold did not meet
+            if is_made:
+                return
             raise wrong(
                 f"{_call(self._combine, value, alone)}, which joins two partial results, raised "
                 f"{type(error).__name__}: {error}. The undivided fold gives {short(on)}. {_COMBINE}",
@@ -360,7 +389,7 @@ class Evidence:
             ) from error
         if not same_at_scale(on, parted, value, alone):
             raise wrong(
-                f"Whole and parts differ after part {number + 1}: {short(value)}, folded on by {name_of(self._step)} "
+                f"Whole and parts differ {where}: {short(value)}, folded on by {name_of(self._step)} "
                 f"over the next {count} element{'' if count == 1 else 's'}, gives {short(on)}; those folded by "
                 f"themselves are {short(alone)}, and {name_of(self._combine)} makes {short(parted)} of both. "
                 f"{_remedy(on, parted) if self._combine is not self._step else _COMBINE}",
