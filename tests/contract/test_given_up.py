@@ -179,6 +179,7 @@ def test_it_is_said_that_a_copy_is_not_the_object_that_is_asked_for(name: str) -
 
 
 STYLE, TOTAL, TRIES, MODEL, TABLE = "slow", 0, 0, None, {}  # type: ignore[var-annotated]
+BEGIN, READY, NOTED = None, False, []  # type: ignore[var-annotated]
 HERE = threading.local()
 
 
@@ -237,6 +238,27 @@ def loads_once(_: int) -> object:
     return MODEL is None
 
 
+def counts_from_the_first(number: int) -> int:
+    global BEGIN
+    if BEGIN is None:
+        BEGIN = number
+    return number - BEGIN
+
+
+def counts_from_the_first_of_a_table(number: int) -> int:
+    if "begin" not in TABLE:
+        TABLE["begin"] = number
+    return number - TABLE["begin"]
+
+
+def notes_the_first(number: int) -> int:
+    global READY
+    if not READY:
+        READY = True
+        NOTED.append(number)
+    return number
+
+
 def counts_for_thread(_: int) -> int:
     HERE.count = getattr(HERE, "count", 0) + 1
     return HERE.count
@@ -265,6 +287,9 @@ def opens_once_for_thread(number: int) -> int:
         (within_test, 1, "TOTAL"),
         (as_often_as_allowed, 1, "TRIES"),
         (loads_once, 1, ""),
+        (counts_from_the_first, 1, "BEGIN"),
+        (counts_from_the_first_of_a_table, 1, "TABLE"),
+        (notes_the_first, 1, "NOTED"),
         (counts_for_thread, 1, "HERE.count"),
         (keeps_best_of_thread, 1, "HERE.best"),
         (opens_once_for_thread, 1, ""),

@@ -68,6 +68,8 @@ class Store(Record):
     line: int | None
     is_locked: bool
     guard: Guard | None
+    takes_item: bool = False
+    """What is assigned comes from the call's item."""
 
 
 class Call(Record):
@@ -233,9 +235,9 @@ class Walker:
     def is_locked_at(self, offset: int) -> bool:
         return self.holds or self.lock_depth > 0 or _is_within(offset, self.locked)
 
-    def store(self, target: AbstractValue, offset: int) -> None:
+    def store(self, target: AbstractValue, offset: int, value: AbstractValue = UNKNOWN) -> None:
         if target.is_shared or target.is_argument:
-            self.frame.on_store(Store(target, self.line, self.is_locked_at(offset), self.guard))
+            self.frame.on_store(Store(target, self.line, self.is_locked_at(offset), self.guard, value.from_item))
 
     def call(
         self, callee: AbstractValue, arguments: list[AbstractValue], offset: int, names: tuple[str, ...] = ()

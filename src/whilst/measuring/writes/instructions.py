@@ -148,14 +148,12 @@ def _store_fast_load_fast(walker: Walker, instruction: dis.Instruction) -> None:
 
 @_on("STORE_GLOBAL", "DELETE_GLOBAL")
 def _store_global(walker: Walker, instruction: dis.Instruction) -> None:
-    if instruction.opname != "DELETE_GLOBAL":
-        walker.pop()
+    value = walker.pop() if instruction.opname == "STORE_GLOBAL" else UNKNOWN
     name = instruction.argval
     abstract = walker.load_global(name)
     root = walker.frame.globals
-    walker.store(
-        abstract._replace(name=name, root=root, value=root, attribute=name, is_shared=True), instruction.offset
-    )
+    target = abstract._replace(name=name, root=root, value=root, attribute=name, is_shared=True)
+    walker.store(target, instruction.offset, value)
 
 
 @_on("STORE_DEREF", "DELETE_DEREF")
@@ -163,7 +161,7 @@ def _store_deref(walker: Walker, instruction: dis.Instruction) -> None:
     value = walker.pop() if instruction.opname == "STORE_DEREF" else UNKNOWN
     name = instruction.argval
     if name in walker.frame.free:
-        walker.store(walker.frame.free[name], instruction.offset)
+        walker.store(walker.frame.free[name], instruction.offset, value)
     else:
         walker.store_variable(name, value)
 
@@ -238,7 +236,7 @@ def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
     if value.of_thread != target.of_thread and not is_last:  # this thread does not go on with what it left
         target = target._replace(of_thread="")
     root = owner.value if owner.is_known else owner.root
-    walker.store(target._replace(root=root, value=root, owner=owner), instruction.offset)
+    walker.store(target._replace(root=root, value=root, owner=owner), instruction.offset, value)
 
 
 @_on("BINARY_SUBSCR")
@@ -346,9 +344,10 @@ def _store_subscr(walker: Walker, instruction: dis.Instruction) -> None:
     walker.touch(taken[-1], implicit.KEY, instruction.offset)
     if owner.value is walker.frame.globals and taken[-1].is_constant:  # `globals()["TOTAL"] = …`
         name = str(taken[-1].value)
-        walker.store(owner._replace(name=name, attribute=name), instruction.offset)
+        walker.store(owner._replace(name=name, attribute=name), instruction.offset, taken[0])
         return
-    walker.store(owner._replace(name=f"{owner.name}[…]" if owner.name else "", attribute=""), instruction.offset)
+    target = owner._replace(name=f"{owner.name}[…]" if owner.name else "", attribute="")
+    walker.store(target, instruction.offset, UNKNOWN if count == 2 else taken[0])
 
 
 @_on("BINARY_OP")
@@ -362,7 +361,7 @@ def _binary_op(walker: Walker, instruction: dis.Instruction) -> None:
         walker.touch(owner, names, instruction.offset)
     is_same = sign.endswith("=") and _changes_in_place(left, sign)
     if is_same:
-        walker.store(left, instruction.offset)  # `SEEN |= {...}` changes the set that others see
+        walker.store(left, instruction.offset, right)  # `SEEN |= {...}` changes the set that others see
     made = blended(left, right)
     if sign in ("%", "//", "&", ">>", "%=", "//=", "&=", ">>=") and left.from_item and not is_a(left.value, str):
         made = made._replace(is_cut=True)

@@ -191,24 +191,24 @@ def suspected(scan: Scan, known: Collection[object] = ()) -> tuple[model.Write, 
     """Return what the code alone says that is written.
 
     Excepted are draws from a generator, what is loaded once (it is written under a test of something that is written
-    then) and what is written under a test that fails, and of something that calls leave alone.
+    then, and is no call's item) and what is written under a test that fails, and of something that calls leave alone.
 
     Args:
         known: keys of suspects that are left out.
     """
     written = {suspect.what.removeprefix("the global ").removesuffix("[…]") for suspect in scan.suspects}
 
-    def may_come(guard: Guard) -> bool:
+    def may_come(guard: Guard, *, takes_item: bool) -> bool:
         if guard.is_closed and written.isdisjoint(_tested(name) for name in guard.names):
             return False
-        return written.isdisjoint(_tested(name) for name in guard.names if not name.endswith(ORDER))
+        return takes_item or written.isdisjoint(_tested(name) for name in guard.names if not name.endswith(ORDER))
 
     return tuple(
         _write(suspect, None, is_confirmed=False, is_seen=False)
         for suspect in scan.suspects
         if suspect.reach is not Reach.DRAWS
         and suspect.key not in known
-        and (suspect.guard is None or not suspect.settles or may_come(suspect.guard))
+        and (suspect.guard is None or not suspect.settles or may_come(suspect.guard, takes_item=suspect.takes_item))
     )
 
 

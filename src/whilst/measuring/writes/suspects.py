@@ -47,12 +47,14 @@ class Suspect(Record):
     """What is changed itself, where the code tells which object that is."""
     is_hint: bool = False
     """The code of a library says so, at a glance: where calls can be watched, they tell whether it is true."""
+    takes_item: bool = False
+    """What is written comes from the call's item."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """What tells it from others: no object of the user's is compared."""
         guard = self.guard if self.settles else None
-        return (self.what, self.reach, id(self.root), self.slot, self.is_locked, guard)
+        return (self.what, self.reach, id(self.root), self.slot, self.is_locked, guard, self.takes_item)
 
     @property
     def settles(self) -> bool:

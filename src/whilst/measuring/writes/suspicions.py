@@ -221,16 +221,17 @@ class Suspicions:
         self, reach: Reach, what: str, target: AbstractValue, call: Call, where: str, *, reverts: bool = False
     ) -> None:
         root = target.root if target.root is not ABSENT else target.value
-        locked, guard = call.is_locked, call.guard
+        locked, guard, takes_item = call.is_locked, call.guard, any(each.from_item for each in call.arguments)
         self.suspects.append(
-            Suspect(what, where, reach, root, "", locked, guard, reverts, target.value, is_hint=self.hints)
+            Suspect(what, where, reach, root, "", locked, guard, reverts, target.value, self.hints, takes_item)
         )
 
     def _add(self, reach: Reach, what: str, target: AbstractValue, store: Store, where: str) -> None:
         root, slot, locked, guard = target.root, target.attribute, store.is_locked, store.guard
         changed = target.owner.value if slot and target.owner is not None else target.value
+        reverts, takes_item = False, store.takes_item
         self.suspects.append(
-            Suspect(what, where, reach, root, slot, locked, guard, changed=changed, is_hint=self.hints)
+            Suspect(what, where, reach, root, slot, locked, guard, reverts, changed, self.hints, takes_item)
         )
 
 
