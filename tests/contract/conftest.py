@@ -8,15 +8,8 @@ from whilst.model import Mode
 from whilst.running.backends import BACKENDS, Traits
 from whilst.running.options import Keywords
 
-PARTIAL = {"subinterpreters"}
-"""Back ends that can't keep all of the contract; `tests/running/backends/` says what they keep."""
-OPENED = {
-    name: traits
-    for name, traits in BACKENDS.items()
-    if traits.module and not traits.is_elsewhere and name not in PARTIAL
-}
-"""The others that have something to open: whoever adds a back end to the registry has it tried here."""
-
+OPENED = {name: traits for name, traits in BACKENDS.items() if traits.module and not traits.is_elsewhere}
+"""Those that have something to open here: whoever adds a back end to the registry has it tried."""
 ELSEWHERE = {name: traits for name, traits in BACKENDS.items() if traits.is_elsewhere}
 """On the cluster of the session: a scheduler and two workers, in directories and environments of their own."""
 

@@ -9,9 +9,7 @@ from typing import Final
 from whilst.model.drawable import Drawable
 from whilst.model.mode import Mode
 
-_SINGULAR: Final = {
-    "threads": "thread", "processes": "process", "sub-interpreters": "sub-interpreter", "eventloop": "event loop",
-}  # fmt: skip
+_SINGULAR: Final = {"threads": "thread", "processes": "process", "eventloop": "event loop"}
 
 
 @dataclass(frozen=True, slots=True)

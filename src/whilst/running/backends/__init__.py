@@ -93,9 +93,6 @@ BACKENDS: Final[dict[str, Traits]] = {
         awaits=True,
     ),
     "dask": Traits(("parallel",), "dask", "DaskBackend", ("on",), "seat", is_remote=True, is_elsewhere=True),
-    "subinterpreters": Traits(
-        ("parallel",), "subinterpreters", "SubinterpreterBackend", noun="interpreter", shares_process=True
-    ),
 }
 
 

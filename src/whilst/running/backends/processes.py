@@ -57,9 +57,7 @@ _PATIENCE_S = 2.0
 class _Worker:
     """This side's end of a worker."""
 
-    def __init__(
-        self, number: int, sock: socket, page: StatusPage, stderr_fd: int, starter: Forks | Served | None
-    ) -> None:
+    def __init__(self, number: int, sock: socket, page: StatusPage, stderr_fd: int, starter: Forks | Served) -> None:
         self.number = number
         self.sock = sock
         fork.private.add(sock.fileno())
@@ -68,7 +66,7 @@ class _Worker:
         self.reader = FrameReader(sock)
         self.writer = FrameWriter(sock)
         self.in_flight = InFlight(number, page)
-        self.in_flight.shares_main = starter is not None and starter.shares_main
+        self.in_flight.shares_main = starter.shares_main
         self.starter = starter
         self.is_ready = self.is_stopping = self.is_told_to_stop = self.has_ended = False
 
@@ -162,7 +160,7 @@ class ProcessBackend:
         if target is None:
             return
         target.is_stopping = True
-        if kill and target.starter is not None:
+        if kill:
             target.starter.kill(worker)
         else:
             self._say_stop(target)
@@ -280,7 +278,7 @@ class ProcessBackend:
         self._by_fd[ours.fileno()] = worker
         self._poll.register(ours.fileno(), select.POLLIN)
 
-    def _starter(self) -> Forks | Served | None:
+    def _starter(self) -> Forks | Served:
         """Who starts the next worker. Asked first: a descriptor opened for it would count as a reason not to fork."""
         if self._is_forked:
             # Never a clean one beside those: it would not have what the program has set.
@@ -294,7 +292,6 @@ class ProcessBackend:
 
     def _launch(self, worker: _Worker, fds: tuple[int, int, int]) -> None:
         """Start a worker on its ends of the socket, the page and stderr, which are its to close."""
-        assert worker.starter is not None
         spawn = Spawn(worker.number, self._style, self.slots, self._memory_limit_bytes)
         if self._is_forked and self._channel.inherited is not None:
             spawn = spawn._replace(items=self._channel.inherited.items)

@@ -103,11 +103,8 @@ def _state_of(stream: Any) -> str:
     return "closed" if getattr(stream, "closed", False) is True else "open"
 
 
-def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -> Context:
-    """Put a worker into the captured surroundings; gives the context in which its calls are made.
-
-    `is_guest`: not into those that belong to the process as a whole.
-    """
+def settle(data: bytes, native_threads: int | None) -> Context:
+    """Put a worker into the captured surroundings; gives the context in which its calls are made."""
     found: dict[str, Any] = loads(data)
     # Before the directory changes: relative entries, "" among them, mean the new one either way.
     if sys.path != found["path"]:
@@ -115,13 +112,13 @@ def settle(data: bytes, native_threads: int | None, *, is_guest: bool = False) -
     sys.argv = found["argv"]
     if sys.getrecursionlimit() != found["recursion_limit"]:
         sys.setrecursionlimit(found["recursion_limit"])
-    set_environment(found["env"], is_guest=is_guest)
-    if found["cwd"] is not None and not is_guest:
+    set_environment(found["env"])
+    if found["cwd"] is not None:
         set_directory(found["cwd"])
-    if native_threads is not None and not is_guest:
+    if native_threads is not None:
         _limit_native_threads(native_threads)
     warning_filters.install(found["warning_filters"])
-    if found["authkey"] is not None and not is_guest:
+    if found["authkey"] is not None:
         from multiprocessing import process
 
         process.current_process().authkey = found["authkey"]
@@ -144,8 +141,8 @@ _given_env: Mapping[bytes, bytes] | None = None
 """The parent's environment, as far as is known here. What calls and imports here have set themselves stays."""
 
 
-def set_environment(env: Mapping[bytes, bytes], *, is_guest: bool = False) -> None:
-    """Change in `os.environ` what has changed in the parent's. `is_guest`: C's environment is the parent's own."""
+def set_environment(env: Mapping[bytes, bytes]) -> None:
+    """Change in `os.environ` what has changed in the parent's."""
     global _given_env
     before = dict(raw_environment()) if _given_env is None else _given_env
     _given_env = env
@@ -155,10 +152,7 @@ def set_environment(env: Mapping[bytes, bytes], *, is_guest: bool = False) -> No
         value = env.get(name)
         if value == before.get(name):
             continue
-        if is_guest:
-            own: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
-            own.pop(name, None) if value is None else own.update({name: value})
-        elif value is None:
+        if value is None:
             os.environ.pop(os.fsdecode(name), None)
         else:
             os.environ[os.fsdecode(name)] = os.fsdecode(value)

@@ -182,7 +182,7 @@ def _watch_parent() -> int:
 
 def main(fd: int) -> None:
     """Serve the connection at `fd` until it ends."""
-    import faulthandler  # here, since sub-interpreters can't have it
+    import faulthandler
     import gc
 
     os.setsid()

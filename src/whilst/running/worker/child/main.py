@@ -56,7 +56,6 @@ class Worker:
         output: OutputCapture,
         memory_limit_bytes: int | None,
         *,
-        is_guest: bool = False,
         items: Sequence[Any] = (),
         is_far: bool = False,
     ) -> None:
@@ -69,8 +68,6 @@ class Worker:
         self._limit_bytes = None if memory_limit_bytes is None else _resident_bytes() + memory_limit_bytes
         self._items = items
         """Those that it was forked with."""
-        self._is_guest = is_guest
-        """Lives in the parent's own process: directory and environment are not this worker's to set."""
         self._looked_ns = 0
         self._reader = FrameReader(sock)
         self._jobs: dict[int, LoadedJob] = {}
@@ -153,7 +150,7 @@ class Worker:
         return job
 
     def _settle(self, head: JobHead) -> Context:
-        context = environment.settle(head.surroundings, head.native_threads, is_guest=self._is_guest)
+        context = environment.settle(head.surroundings, head.native_threads)
         self.output.settle(*environment.log_settings(head.surroundings))
         return context
 
@@ -341,28 +338,6 @@ def enter(spawn: messages.Spawn, sock: socket, page_fd: int, stderr_fd: int) -> 
 
         os.write(stderr_fd, traceback.format_exc().encode())
     leave(code)
-
-
-def inhabit(sock_fd: int, page_fd: int, stderr_fd: int) -> None:
-    """Be a worker in a sub-interpreter of the parent's process, until the parent has had enough."""
-    page = StatusPage(page_fd, 1)
-    os.close(page_fd)
-    output = OutputCapture(page, stderr_fd)
-    sock = socket(fileno=sock_fd)
-    try:
-        worker = Worker(sock, page, output, None, is_guest=True)
-        worker.style = Serial(worker)
-        output.install()
-        process_role.is_worker = True
-        send_all(sock, encode(messages.READY, (worker.pid,)))
-        worker.style.run(worker.receive)
-        worker.style.close()
-        worker.say_last()
-    except OSError:  # the parent has closed its end
-        pass
-    finally:
-        sock.close()
-        os.close(stderr_fd)
 
 
 def _style(spawn: messages.Spawn, worker: Worker) -> Style:
