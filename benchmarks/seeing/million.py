@@ -5,6 +5,7 @@ Usage: python benchmarks/seeing/million.py [SPANS]
 
 from __future__ import annotations
 
+import random
 import sys
 import tempfile
 import time
@@ -15,13 +16,14 @@ from whilst.seeing.traced import trace_of
 
 
 def made(spans: int, threads: int = 8) -> Recording:
-    """Threads that work for 10 µs and wait for 30, as the kernel would have noted it, each seen every 5 ms."""
+    """Threads that work for about 10 µs and wait for 30, as the kernel would have noted it, each seen every 5 ms."""
     file = "/program/loop.py"
     log = AgentLog(1, 0, 0, library="/lib", is_whole=True)
     log.stacks = [
         Stack([Place(file, "work", 4)]),
         Stack([Place("/lib/asyncio/tasks.py", "sleep", 1), Place(file, "rest", 9)]),
     ]
+    draw = random.Random(1)
     recording = Recording("loop.py", 0, 0, "perf", 8, logs=[log])
     for number in range(threads):
         switches, seen = Switches(1, 1 + number, 0), SeenThread(1 + number, 1 + number, f"thread {number}")
@@ -29,7 +31,7 @@ def made(spans: int, threads: int = 8) -> Recording:
         for span in range(spans // threads):
             switches.at_ns.append(now)
             switches.what.append(BLOCKED if span % 2 else IN)
-            now += 30_000 if span % 2 else 10_000
+            now += int(draw.expovariate(1 / (30_000 if span % 2 else 10_000))) + 1
             if span % 250 == 1:
                 seen.at_ns.append(now - 15_000)
                 seen.stack.append(1)

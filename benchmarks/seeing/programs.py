@@ -361,4 +361,213 @@ if __name__ == '__main__':
             r"held by .*{m2}",
         ),
     ),
+    Program(
+        "threads that are started and waited for one by one",
+        """
+import threading, time
+def fetch(i):
+    time.sleep(0.02) #2
+def main():
+    for i in range(40):
+        thread = threading.Thread(target=fetch, args=(i,))
+        thread.start()
+        thread.join() #1
+main()
+""",
+        (
+            r"(One by one: main \(.*{m1}\).*thread|lock:thread main \(.*{m1}\))",
+            r"fetch \(.*{m2}\)",
+        ),
+    ),
+    Program(
+        "a pool of too few threads",
+        """
+import time
+from concurrent.futures import ThreadPoolExecutor
+def fetch(i):
+    time.sleep(0.03) #1
+def main():
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(fetch, range(90)))
+main()
+""",
+        (
+            r"All 3 threads of the pool",
+            r"sleep",
+            r"fetch \(.*{m1}\)",
+        ),
+    ),
+    Program(
+        "threads that write one file through to the disk",
+        """
+import os, tempfile, threading
+path = tempfile.mktemp()
+def store():
+    with open(path, 'ab') as file:
+        for _ in range(60):
+            file.write(b'x' * 200_000)
+            file.flush()
+            os.fsync(file.fileno()) #1
+threads = [threading.Thread(target=store) for _ in range(4)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+os.unlink(path)
+""",
+        (
+            r"io:file",
+            r"store \(.*{m1}\)",
+        ),
+    ),
+    Program(
+        "full garbage collections",
+        """
+import gc
+class Node: pass
+kept = []
+def grow():
+    for _ in range(20_000):
+        node = Node(); node.me = node; kept.append(node)
+    gc.collect() #1
+def main():
+    for _ in range(12): grow()
+main()
+""",
+        (
+            r"garbage collection \(gc\)",
+            r"grow \(.*{m1}\)",
+        ),
+    ),
+    Program(
+        "threads that import the same slow module",
+        """
+import importlib.machinery, sys, threading, time
+class Slow:
+    def find_spec(self, name, path, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name == 'slow' else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        time.sleep(0.6)
+sys.meta_path.insert(0, Slow())
+def use():
+    import slow #1
+threads = [threading.Thread(target=use) for _ in range(4)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+""",
+        (
+            r"import",
+            r"use \(.*{m1}\)",
+        ),
+    ),
+    Program(
+        "results that are large",
+        """
+from concurrent.futures import ProcessPoolExecutor
+def table(k):
+    return [float(i ^ k) for i in range(200_000)]
+def main():
+    with ProcessPoolExecutor(2) as pool:
+        print(sum(len(each) for each in pool.map(table, range(30)))) #1
+if __name__ == '__main__': main()
+""",
+        (
+            r"handing",
+            r"main \(.*{m1}\)",
+            r"large",
+        ),
+    ),
+    Program(
+        "a semaphore of one in threads",
+        """
+import threading, time
+limit = threading.Semaphore(1)
+def request():
+    time.sleep(0.01) #2
+def call():
+    for _ in range(8):
+        with limit: #1
+            request()
+threads = [threading.Thread(target=call) for _ in range(8)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+""",
+        (
+            r"lock:limit",
+            r"call \(.*{m1}\)",
+            r"held by Thread.*request \(.*{m2}\)",
+        ),
+    ),
+    Program(
+        "consumers that wait for a slow producer",
+        """
+import queue, threading, time
+q = queue.Queue()
+def produce():
+    time.sleep(0.01) #2
+def consume():
+    while q.get() is not None: pass #1
+def main():
+    threads = [threading.Thread(target=consume) for _ in range(4)]
+    [each.start() for each in threads]
+    for i in range(70):
+        produce(); q.put(i)
+    [q.put(None) for _ in threads]; [each.join() for each in threads]
+main()
+""",
+        (
+            r"queue(:| is )empty",
+            r"consume \(.*{m1}\)",
+            r"produce \(.*{m2}\)",
+        ),
+    ),
+    Program(
+        "a socket that is read in a coroutine",
+        """
+import asyncio, socket, threading, time
+def serve(listener):
+    while True:
+        connection, _ = listener.accept()
+        time.sleep(0.02)
+        connection.sendall(b'x'); connection.close()
+def ask(address):
+    with socket.create_connection(address) as connection:
+        return connection.recv(1) #1
+async def handle(address):
+    await asyncio.sleep(0)
+    ask(address)
+async def main():
+    listener = socket.create_server(('127.0.0.1', 0), backlog=100)
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    await asyncio.gather(*(handle(listener.getsockname()) for _ in range(30)))
+asyncio.run(main())
+""",
+        (
+            r"loop",
+            r"io:socket",
+            r"ask \(.*{m1}\)",
+        ),
+    ),
+    Program(
+        "threads that wait for an event that comes late",
+        """
+import threading, time
+ready = threading.Event()
+def prepare():
+    time.sleep(0.6) #2
+def work():
+    ready.wait() #1
+def main():
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    [each.start() for each in threads]
+    prepare(); ready.set()
+    [each.join() for each in threads]
+main()
+""",
+        (
+            r"lock:event",
+            r"work \(.*{m1}\)",
+            r"prepare \(.*{m2}\)",
+        ),
+    ),
 )

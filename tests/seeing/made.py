@@ -7,6 +7,7 @@ from pathlib import Path
 from whilst.seeing.events import (
     BLOCKED,
     IN,
+    NOWHERE,
     PREEMPTED,
     AgentLog,
     Place,
@@ -79,7 +80,7 @@ class Made:
         self._log.tasks.append(seen)
 
     def collected(self, start: int, end: int) -> None:
-        self._log.collections.append((start * MS, end * MS, self._log.threads[0].ident))
+        self._log.collections.append((start * MS, end * MS, self._log.threads[0].ident, NOWHERE))
 
     def recording(self, clock: str = "perf") -> Recording:
         return Recording(

@@ -108,6 +108,15 @@ def test_an_import_is_one_for_all_that_it_runs(program: Path) -> None:
     assert (work_name(stack, OWN), own_place(stack, OWN)) == ("import", importing)
 
 
+def test_a_thread_that_waits_for_another_ones_import_says_so(program: Path) -> None:
+    names = ("_ModuleLock.acquire", "_lock_unlock_module")
+    waiting = [Place("<frozen importlib._bootstrap>", name, 1) for name in names]
+    importing = Place(str(program), "run", 1, operation="IMPORT_NAME")
+    cause = wait_of(Stack([*waiting, importing]), OWN)
+    assert cause is not None
+    assert (cause.text, cause.where) == ("import:by another thread", importing)
+
+
 def test_a_function_called_by_an_imported_module_is_the_users_work(program: Path) -> None:
     loading = [Place("<frozen importlib._bootstrap>", "_find_and_load", 1), Place(str(program), "<module>", 1)]
     stack = Stack([place(program, 10), *loading])

@@ -195,6 +195,44 @@ def test_a_pool_that_is_kept_busy_is_not_one_by_one(made: Made) -> None:
     assert "One by one" not in said(trace_of(made.recording()))
 
 
+def test_threads_that_are_waited_for_one_by_one(made: Made) -> None:
+    waiting = [library("threading.py", "Thread.join"), made.at("submit(fetch")]
+    starting = [made.at("submit(fetch")]
+    made.thread(*[stretch for _ in range(5) for stretch in ((20, "off", waiting), (1, "on", starting))])
+    gone: list = []
+    for number in range(5):
+        at = [made.at("time.sleep(0.02)", "request")]
+        made.thread((21 * number or 1, "off", [WORKER]), (20, "off", at), (1, "off", gone), name=f"Thread-{number}")
+    assert "One by one: main (line 4) waits for each thread (lock:thread)" in said(trace_of(made.recording()))
+
+
+def pool(made: Made, size: int, *, at: str) -> None:
+    made.thread((200, "off", waits_for_results(made)))
+    for number in range(size):
+        stretches = [(20, "off", [made.at(at, "request"), WORKER]), (1, "on", [made.at(at, "request"), WORKER])]
+        made.thread(*stretches * 9, name=f"ThreadPoolExecutor-0_{number}")
+
+
+def test_a_pool_of_too_few_threads(made: Made) -> None:
+    pool(made, 3, at="time.sleep(0.02)")
+    sentence = trace_of(made.recording()).sentence
+    assert (
+        "All 3 threads of the pool are taken 100 % of the time, and they wait (sleep) in request (line 12)" in sentence
+    )
+
+
+def test_a_pool_of_many_threads_may_be_as_large_as_it_can_be(made: Made) -> None:
+    pool(made, 9, at="time.sleep(0.02)")
+    assert "threads of the pool" not in said(trace_of(made.recording()))
+
+
+def test_a_pool_that_waits_for_a_lock_is_not_too_small(made: Made) -> None:
+    made.thread((200, "off", waits_for_results(made)))
+    for number in range(3):
+        made.thread((200, "off", [made.at("with lock", "load", "BEFORE_WITH"), WORKER]), name=f"pool_{number}")
+    assert "threads of the pool" not in said(trace_of(made.recording()))
+
+
 def workers(made: Made, ends_ms: list[int], whole_ms: int = 200) -> None:
     made.thread((whole_ms, "off", waits_for_results(made)))
     at = [made.at("for letter", "score", "FOR_ITER")]
@@ -277,7 +315,7 @@ def test_garbage_collection_is_work_with_a_name(made: Made) -> None:
     made.thread((100, "on", [made.at("for letter", "score", "FOR_ITER")]))
     made.collected(10, 60)
     trace = trace_of(made.recording())
-    assert "50 % of all work is garbage collection" in said(trace)
+    assert "50 % of all work is garbage collection (gc), most of it in score (line 7)" in said(trace)
     assert trace.timeline.work_s == pytest.approx(0.1)
 
 

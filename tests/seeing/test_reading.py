@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from whilst.seeing.events import Place
 from whilst.seeing.recording.reading import read_log, read_logs
 
 HEAD = (
@@ -17,8 +18,8 @@ s 0 0:4
 t (99, 0, '', 'MainProcess')
 x 20 99:0
 t (99, 7, 'MainThread', 'MainProcess')
-g 30 99 start
-g 35 99 stop
+g 30 99 start [('/x.py', 'main', 4)]
+g 35 99 stop []
 m (5, 99, 'Task-1')
 a 40 5:w:0:Future
 a 50 5:d:-1:
@@ -39,7 +40,8 @@ def test_a_whole_log() -> None:
         [0, -1],
     )
     assert [(place.function, place.line, place.operation) for place in log.stacks[0]] == [("main", 3, "CALL")]
-    assert log.collections == [(30, 35, 99)]
+    ((start, end, ident, stack),) = log.collections
+    assert (start, end, ident, list(stack)) == (30, 35, 99, [Place("/x.py", "main", 4)])
     (task,) = log.tasks
     assert (task.name, task.state, list(task.at_ns)) == ("Task-1", ["w", "d"], [40, 50])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,25 @@ import pytest
 import whilst
 from whilst.seeing import trace_program
 from whilst.seeing.api import TraceBlock
+from whilst.seeing.recording import agent
 from whilst.seeing.recording.recorder import TraceError, record
 
 FAMILY = """
-import os, subprocess, sys, threading, time
+import glob, os, subprocess, sys, threading, time
 def rest(): time.sleep(0.25)
+def noted(): return sum(map(os.path.getsize, glob.glob(f"{os.environ['WHILST_TRACE_FOLDER']}/{os.getpid()}-*")))
+def rest_until_it_is_noted():
+    before = noted()
+    while True:
+        rest()
+        if noted() > before: break
 def child():
     pid = os.fork()
     if pid == 0:
-        rest()
+        rest_until_it_is_noted()
         os._exit(0)
     os.waitpid(pid, 0)
-thread = threading.Thread(target=rest, name="second")
+thread = threading.Thread(target=rest_until_it_is_noted, name="second")
 thread.start(); thread.join()
 child()
 subprocess.run([sys.executable, "-c", "import time; time.sleep(0.25)"], check=True)
@@ -85,11 +93,16 @@ def test_a_block_is_traced_with_the_threads_that_it_starts(monkeypatch: pytest.M
     gate = threading.Event()
 
     def rest() -> None:
-        gate.wait(0.3)
+        gate.wait(60)
 
     with whilst.trace() as trace:
         thread = threading.Thread(target=rest, name="waiter")
         thread.start()
+        looking = agent._agent
+        assert looking is not None
+        while not looking._is_over and looking._seen.get(thread.ident, (0, 0))[1] < 4:  # as often at one place
+            time.sleep(0.005)
+        gate.set()
         thread.join()
     assert any(span.executor == "waiter" and span.label == "lock:event" for span in trace.timeline)
     assert "in progress" in trace.sentence

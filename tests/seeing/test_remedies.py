@@ -43,6 +43,24 @@ from whilst.seeing.remedies import CONCURRENT, remedies_for
             "the other side is the limit",
         ),
         ("60 % of thread time held off by the GIL, in score (line 12).", "Processes would share the work"),
+        ("70 % of task time waiting for lock:database in write (line 6), held by Thread-1, sleep.", "one thread write"),
+        (
+            "All 3 threads of the pool are taken 98 % of the time, and they wait (sleep) in f (line 5): more threads "
+            "would overlap more, if that allows it.",
+            "more threads",
+        ),
+        (
+            "One by one: main (line 8) waits for each thread (lock:thread) before it starts the next; never two.",
+            "before the first is waited for (join)",
+        ),
+        ("96 % of the time convert (line 4) waits for a child process.", "several child processes at once"),
+        ("71 % of task time queued, the executor being full, for handle (line 7).", "max_workers"),
+        (
+            "80 % of task time in main (line 9) because the queue is full, while t is in store (line 5), sleep.",
+            "take from",
+        ),
+        ("67 % of task time ready, but without a core: 6 tasks want 2, in score (line 7).", "OMP_NUM_THREADS=1"),
+        ("52 % of all work is garbage collection (gc), most of it in grow (line 8).", "gc.freeze()"),
     ],
 )
 def test_each_pattern_has_its_remedy(finding: str, remedy: str) -> None:

@@ -18,13 +18,13 @@ from whilst.seeing.events import Recording
 from whilst.seeing.recording import agent
 from whilst.seeing.recording.inner_clock import InnerClock
 from whilst.seeing.recording.reading import read_logs
-from whilst.seeing.recording.recorder import CLOCKS, FOLDER, TraceError, record, variables
+from whilst.seeing.recording.recorder import CLOCKS, FOLDER, PYTHON, TraceError, record, variables
 from whilst.seeing.traced import Trace, trace_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_CHANGED: Final = ("PYTHONPATH", FOLDER)
+_CHANGED: Final = ("PYTHONPATH", FOLDER, PYTHON)
 
 
 class TraceBlock(Drawable):

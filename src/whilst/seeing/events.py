@@ -106,8 +106,8 @@ class AgentLog:
     threads: list[SeenThread] = field(default_factory=list)
     tasks: list[SeenTask] = field(default_factory=list)
     stacks: list[Stack] = field(default_factory=list)
-    collections: list[tuple[int, int, int]] = field(default_factory=list)
-    """(start, end, ident of the thread) of each full garbage collection."""
+    collections: list[tuple[int, int, int, Stack]] = field(default_factory=list)
+    """(start, end, ident of the thread, where it stood) of each full garbage collection."""
     agents: list[int] = field(default_factory=list)
     """The native ids of the agent's own threads, which are no part of the program."""
     notes: list[str] = field(default_factory=list)

@@ -9,13 +9,17 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-CONCURRENT: Final = re.compile(r"\b(asyncio|threading|concurrent|multiprocessing|joblib|queue)\b")
-"""A script that names one of these may overlap already."""
+CONCURRENT: Final = re.compile(r"\b(asyncio|threading|concurrent|multiprocessing|subprocess|joblib|queue)\b")
+"""A script that names one of these may overlap already, or might."""
 
 _REMEDIES: Final[Sequence[tuple[str, str]]] = (
     (
         r"lock:logging handler",
         "Let a QueueHandler (logging.handlers) take the records and a QueueListener write them: then no call waits",
+    ),
+    (
+        r"waiting for lock:database",
+        "Let one thread write, and the others hand it what to write; or write many rows in one transaction",
     ),
     (
         r"waiting for lock:.*\b(sleep|io:\w+|child)\b",
@@ -32,6 +36,50 @@ _REMEDIES: Final[Sequence[tuple[str, str]]] = (
     (
         r"one long task came last",
         "Begin with the longest task, or divide it; more workers bring nothing",
+    ),
+    (
+        r"threads of the pool are taken",
+        "Give the pool more threads, as long as what they wait for answers as quickly",
+    ),
+    (
+        r"waits for each thread \(lock:thread\)",
+        "Start all threads before the first is waited for (join)",
+    ),
+    (
+        r"waits for each child process|the time .* waits for a child process",
+        "Start several child processes at once: in whilst.map, or in some threads",
+    ),
+    (
+        r"waits for each (result|thread of the executor)",
+        "Hand out all calls before the first result is asked for, as whilst.map does",
+    ),
+    (
+        r"the executor being full",
+        "Give the executor more threads (max_workers), as long as what they wait for answers as quickly",
+    ),
+    (
+        r"because the queue is full",
+        "Let more threads take from the queue, or have each do less per item; a larger queue only puts it off",
+    ),
+    (
+        r"because the queue is empty",
+        "Let more threads fill the queue; more of those that take from it bring nothing",
+    ),
+    (
+        r"ready, but without a core",
+        "As many workers as there are cores; libraries with threads of their own held to one each (OMP_NUM_THREADS=1)",
+    ),
+    (
+        r"garbage collection",
+        "Fewer objects that point to each other; gc.freeze() once what stays is loaded, or a higher gc.set_threshold()",
+    ),
+    (
+        r"is their start \(Python and its imports\)",
+        "Start the processes once and give them many calls, or leave the calls in this process",
+    ),
+    (
+        r"of task time importing",
+        "Import it once before threads start, or only where it is needed",
     ),
     (
         r"what is sent .* is large",

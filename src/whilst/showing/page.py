@@ -22,6 +22,7 @@ from whilst.showing.figures import Figures, figures_of, is_figure, length_text, 
 from whilst.showing.packing import pack
 from whilst.showing.pictures import Picture
 from whilst.showing.still import still_of
+from whilst.showing.thinning import MOST_SPANS, thinned
 
 _CAREFUL: Final = ' class="careful" role="note"'
 _WIDE: Final = ' class="whole"'
@@ -54,9 +55,13 @@ def page_of(picture: Picture) -> str:
             "style": _asset("page.css"),
             "script": "\n".join(map(_asset, _SCRIPTS)),
             "parts": "\n".join(_part(part, number, len(parts)) for number, part in enumerate(parts)),
-            "data": "\n".join(f'<script type="text/plain">{pack(each)}</script>' for each in picture.timelines if each),
+            "data": "\n".join(map(_packed, filter(None, picture.timelines))),
         },
     )
+
+
+def _packed(timeline: Timeline) -> str:
+    return f'<script type="text/plain">{pack(thinned(timeline))}</script>'
 
 
 def _part(part: Picture, number: int, of: int) -> str:
@@ -163,6 +168,8 @@ def _section(place: str, name: str, timeline: Timeline, figures: Figures) -> str
     is_of_steps = timeline.unit == "steps"  # an order of events: its lengths mean nothing
     facts = [] if is_of_steps else [origin, _counted(figures.spans, "span"), _counted(figures.tasks, "task")]
     facts += [f"{key}: {value}" for key, value in timeline.facts.items()]
+    if len(timeline) > MOST_SPANS:
+        facts.append("the shortest are drawn together")
     pairs = [] if is_of_steps else figures.sentences(timeline)
     shown = "".join(f"<span>{escape(key)} <b>{escape(value)}</b></span>" for key, value in pairs)
     head = f'<div class="title"><h2>{escape(name)}</h2><small>{escape(" · ".join(facts))}</small></div>'

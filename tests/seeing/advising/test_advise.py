@@ -10,13 +10,16 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 import whilst
 from whilst.cli import main
-from whilst.seeing.advising import Advice, AdviseError, api
+from whilst.model import Mode
+from whilst.seeing.advising import Advice, AdviseError, api, proving
+from whilst.seeing.advising.judging import Choice
 from whilst.seeing.advising.runs import Outcome, Workshop
 
 WAITING = """
@@ -332,6 +335,25 @@ def test_a_search_that_only_computes_may_be_done_ahead(folder: Path, monkeypatch
     assert "it may stop early (line 11)" in loop.notes[0]
 
 
+def test_a_search_that_is_done_ahead_is_proved_and_still_stops(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(monkeypatch, changed_s=0.2)
+    monkeypatch.setattr(api, "_LITTLE", 0.9)
+    # What it would bring depends on the machine; here two processes do it in no time.
+    monkeypatch.setattr(api, "choose", lambda *_: ([Choice(Mode.PARALLEL, 2, 0.01, 0.01, 0.01)], ""))
+    monkeypatch.setattr(api.Advisor, "_calls_s", lambda *_: 1.0)
+    advice = advise(folder, SEARCH.format(first="pass"), apply=True)
+    (loop,) = [each for each in advice.loops if each.line == 7]
+    assert (loop.mode, loop.measured, loop.is_proved) == ("parallel", 5.0, True), loop
+    assert "+for n, found in zip(range(50), whilst.imap(digits, range(50)" in advice.diff
+    before, after = Path(advice.backup), folder / "script.py"
+    assert before.read_text().count("break") == after.read_text().count("break") == 1
+    ends = [
+        subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=60) for path in (before, after)
+    ]
+    assert ends[0].stdout == ends[1].stdout != ""
+    assert (ends[1].returncode, ends[1].stderr) == (0, "")
+
+
 def test_a_search_that_does_more_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told(monkeypatch, changed_s=0.2)
     monkeypatch.setattr(api, "_LITTLE", 0.9)
@@ -342,7 +364,8 @@ def test_a_search_that_does_more_is_left_alone(folder: Path, monkeypatch: pytest
 
 
 def test_a_busy_machine_is_said_and_nothing_is_predicted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, lengths = Workshop.run, iter([1.0, 1.8] * 9)
+    run, lengths = Workshop.run, cycle([1.0, 1.8])
+    monkeypatch.setattr(proving, "MOST_PAIRS", 3)
 
     def timed(self: Workshop, text: str | None = None) -> Outcome:
         return replace(run(self, text), seconds=next(lengths))

@@ -7,8 +7,8 @@ import textwrap
 
 import pytest
 
+from whilst.seeing.advising.carrying import scratch_of
 from whilst.seeing.advising.loops import loops_of
-from whilst.seeing.advising.scratch import scratch_of
 from whilst.seeing.advising.splitting import Split, Whole, split
 from whilst.seeing.advising.uses import Program
 

@@ -27,7 +27,7 @@ _THREADS: Final = 32
 _IN_FLIGHT: Final = 4096
 """Coroutines in flight, likewise."""
 _IN_FLIGHT_LAZY: Final = 256
-_THREADS_PER_PROCESS: Final = 16
+THREADS_PER_PROCESS: Final = 16
 _BACKENDS: Final[dict[str, tuple[str, str]]] = {
     # Mode: (for functions, for coroutine functions)
     "sequential": ("inline", "eventloop"),
@@ -268,5 +268,5 @@ def _numbers(traits: Traits, options: Options, *, is_lazy: bool) -> tuple[int, i
         return asked or usable_cores(), in_flight
     if traits.is_remote and traits.shares_process:
         # A call that is over its time is ended with its process, which must hold no other then.
-        return asked or usable_cores(), 1 if options.timeout_s is not None else _THREADS_PER_PROCESS
+        return asked or usable_cores(), 1 if options.timeout_s is not None else THREADS_PER_PROCESS
     return asked or usable_cores(), 1

@@ -14,23 +14,23 @@ from typing import Any, Final
 
 from whilst.measuring.machine import look_at_machine
 from whilst.model import Mode, Profile
+from whilst.running.policies.choosing import THREADS_PER_PROCESS
 from whilst.seeing.advising import agent
 from whilst.seeing.advising.advice import Advice, LoopAdvice
 from whilst.seeing.advising.edits import AdviseError, Asked, UnwritableError, diff, rewritten, timed
+from whilst.seeing.advising.flattening import flattened
 from whilst.seeing.advising.judging import LOCKED, Choice, Safety, choose, profile_of, safety_of
 from whilst.seeing.advising.loops import Loop, loops_of
+from whilst.seeing.advising.proving import LEAST_GAIN, Gain, gain_of
 from whilst.seeing.advising.runs import Outcome, Workshop
 from whilst.seeing.advising.splitting import Split, Whole, in_vain, split
 from whilst.seeing.advising.uses import Program
 from whilst.seeing.remedies import CONCURRENT, remedies_for
 
-LEAST_GAIN: Final = 1.1
-"""So many times as fast must the whole script be, or the change is not worth it."""
 _LEAST_SHARE: Final = 0.1
 _MOST_LOOPS: Final = 8
 _MOST_PROBES: Final = 4
 _BRIEF_S: Final = 0.1
-_PROOFS: Final = 2
 _LONG: Final = 0.25
 """Of all calls together, the share of one that the others have to wait for."""
 
@@ -55,7 +55,7 @@ def advise(
 ) -> Advice:
     """Say which loops of a script to change, and prove it: the changed copy gives the same output, and is faster.
 
-    The script is run some eight times, on copies of its folder; the user's own files stay as they are.
+    The script is run some twelve times, on copies of its folder; the user's own files stay as they are.
 
     Args:
         script: a Python script; `arguments` and `stdin` are what it is given in every run.
@@ -162,6 +162,8 @@ class Advisor:
     is_comparable: bool = False
     probes: int = 0
     stages: list[Stage] = field(default_factory=list)
+    draws_ahead: bool = False
+    """What its loops go over is a generator that was made for it, and may be drawn beforehand."""
 
     def __post_init__(self) -> None:
         self.text = self.source
@@ -195,8 +197,32 @@ class Advisor:
             none = "It has no loop that takes a tenth of its time."
             self.remarks.append(brief if self.seconds < _BRIEF_S else none)
             return self._result(())
-        found = [self._judge(loop, noted, report["seconds"]) for loop, noted in hot]
-        return self._result(tuple(each for each in found if each is not None))
+        found = [self.judge(loop, noted, report["seconds"]) for loop, noted in hot]
+        loops = tuple(each for each in found if each is not None)
+        for loop, _ in hot:
+            if self.is_comparable and not self.accepted:
+                loops = self._try_as_one(loop, loops)
+        return self._result(loops)
+
+    def _try_as_one(self, loop: Loop, loops: tuple[LoopAdvice, ...]) -> tuple[LoopAdvice, ...]:
+        """Try a loop and the one within it as one; return what is said of all loops then."""
+        flat = flattened(self.source, loop, self.program)
+        if flat is None:
+            return loops
+        self.tell(f"looking at the loop in line {loop.line} and the one within it as one")
+        other = Advisor(self.workshop, flat.text, self.name, self.tell, base=self.base, is_comparable=True)
+        other.draws_ahead = True
+        outcome, report = self.workshop.look(timed(flat.text, other.loops))
+        one = next(each for each in other.loops if each.line == flat.line)
+        noted = report.get("loops", {}).get(str(one.number))
+        if noted is None or self.base[0].difference(outcome):
+            return loops
+        advice = other.judge(one, noted, report["seconds"])
+        if advice is None or not advice.is_proved:
+            return loops
+        self.accepted, self.changed, self.text = other.accepted, other.changed, other.text
+        advice = replace(advice, line=loop.line, last_line=loop.last_line, text=loop.text)
+        return (advice, *(each for each in loops if not loop.line <= each.line <= loop.last_line))
 
     @property
     def seconds(self) -> float:
@@ -232,7 +258,7 @@ class Advisor:
         hot.sort(key=lambda each: (len(each[1]["within"]), -each[1]["wall_ns"]))
         return hot[:_MOST_LOOPS]
 
-    def _judge(self, loop: Loop, noted: Mapping[str, Any], total_s: float) -> LoopAdvice | None:
+    def judge(self, loop: Loop, noted: Mapping[str, Any], total_s: float) -> LoopAdvice | None:
         """What is to be said of one loop; None where a change of one around it is proved already."""
         done = [each.loop for each, _, _ in self.accepted]
         if any(loop.is_within(other) or other.is_within(loop) or other.number in noted["within"] for other in done):
@@ -275,6 +301,7 @@ class Advisor:
             )
             why = f"{how} it does not do the same: {difference}"
             return replace(advice, kind="unknown", why=why, verdict="Nothing is advised.")
+        probe["may_read_ahead"] = probe["may_read_ahead"] or self.draws_ahead
         profile = profile_of(probe)
         if found.leaves:
             why = in_vain(found.leaves)
@@ -352,19 +379,24 @@ class Advisor:
         except UnwritableError as error:
             return None, f"it can't be written: {error}"
         self.tell(f"line {line}: running it with {in_words(choice)}, and as it is, in turn")
-        runs: list[Outcome] = []
-        for _ in range(_PROOFS):
-            runs.append(self.workshop.run(text))
-            if difference := self.base[0].difference(runs[-1]):
-                return None, f"it does not do the same: {difference}"
-            self.base.append(self.workshop.run())
-        now_s = min(outcome.seconds for outcome in runs)
-        # Held against the quickest run of all that came before: a busy machine must not make a change look good.
-        before_s = min(outcome.seconds for outcome in (self.changed or self.base))
-        if before_s / now_s < LEAST_GAIN:
-            return None, f"it was {before_s / now_s:.2f} times as fast when it was run"
-        self.accepted, self.changed, self.text = candidate, runs, text
-        return before_s / now_s, ""
+        now = self.text if self.accepted else None
+        before: list[Outcome] = []
+        after: list[Outcome] = []
+        gain: Gain | None = None
+        while gain is None or gain.is_proved is None:
+            for is_changed in (True, False) if len(after) % 2 == 0 else (False, True):
+                outcome = self.workshop.run(text if is_changed else now)
+                (after if is_changed else before).append(outcome)
+                if difference := self.base[0].difference(outcome):
+                    doing = "it does not do the same" if is_changed else "two runs of it as it is are not the same"
+                    return None, f"{doing}: {difference}"
+            if len(after) > 1:
+                gain = gain_of([each.seconds for each in before], [each.seconds for each in after])
+        (self.changed if self.accepted else self.base).extend(before)
+        if not gain.is_proved:
+            return None, gain.words
+        self.accepted, self.changed, self.text = candidate, after, text
+        return gain.ratio, ""
 
     def why_ordered(self, found: Split) -> str:
         """Why the calls of a stage may not be made in another order, by making them so; "" where they may."""
@@ -451,4 +483,5 @@ def _kind_without(kind: str, safety: Safety) -> str:
 
 
 def in_words(choice: Choice) -> str:
-    return f"{choice.executors} {'threads' if choice.mode is Mode.CONCURRENT else 'processes'}"
+    each = f" of {THREADS_PER_PROCESS} threads each" if choice.mode is Mode.COMBINED else ""
+    return f"{choice.executors} {'threads' if choice.mode is Mode.CONCURRENT else 'processes'}{each}"

@@ -202,13 +202,13 @@ def _statement(
     if text.lines[node.lineno - 1][: node.col_offset].strip() or first.lineno <= header_end:
         raise UnwritableError("it is written on one line with its body")
     inner = text.indent(first.lineno)
-    pulled = {id(each): _new_name("result", names) for each in split.pulled}
+    pulled = {id(each): new_name("result", names) for each in split.pulled}
     given = [*split.needed, *pulled.values()]
     target = text.of(node.target)
     lead: list[str] = []
     fn = _stage_function(text, tree, split, node)
     if fn is None:
-        fn = _new_name(f"work_on_{target}" if target.isidentifier() and target.strip("_") else "work_on_item", names)
+        fn = new_name(f"work_on_{target}" if target.isidentifier() and target.strip("_") else "work_on_item", names)
         lead += _stage_lines(text, tree, split, node, fn, inner, indent, names)
     items = text.of(node.iter)
     if isinstance(node.iter, ast.Tuple) and not items.startswith("("):
@@ -220,13 +220,13 @@ def _statement(
     else:
         listed = f"{asked.items_call}{items})"
     if split.keeps_target and (split.guards or not (asked.repeats and _is_simple(node.iter))):
-        name = _new_name("items", names)
+        name = new_name("items", names)
         lead.insert(0, f"{indent}{name} = {listed}{newline}")
         items = name
     elif split.guards or asked.items_call != "list(":
         items = listed
     calls = f"{asked.call}{fn}, {items}{asked.options})"
-    made = ", ".join(given) or _new_name("_", set())
+    made = ", ".join(given) or new_name("_", set())
     if split.keeps_target:
         made = f"({made})" if len(given) > 1 else made
         outer = f"({target})" if isinstance(node.target, ast.Tuple) and not target.startswith("(") else target
@@ -276,7 +276,7 @@ def _stage_lines(
 ) -> list[str]:
     newline = text.newline
     target = text.of(node.target)
-    parameter = target if target.isidentifier() else _new_name("item", names)
+    parameter = target if target.isidentifier() else new_name("item", names)
     before = text.lines[node.lineno - 2].decode().strip() if node.lineno > 1 else ""
     is_beside = bool(indent and before and not before.endswith(":"))
     space = [newline] * is_beside if indent else [newline, newline]
@@ -314,7 +314,7 @@ def _is_simple(node: ast.expr) -> bool:
     return False
 
 
-def _new_name(wanted: str, names: set[str]) -> str:
+def new_name(wanted: str, names: set[str]) -> str:
     name, number = wanted, 1
     while name in names or keyword.iskeyword(name):
         number += 1
@@ -352,7 +352,7 @@ def _without_pools(source: str) -> str:
     text = Text(source)
     for around in ast.walk(tree):
         if isinstance(around, ast.With) and len(around.items) == 1 and _is_unused_pool(around.items[0], tree):
-            if around.body[0].lineno <= around.lineno or _spans_lines(around):
+            if around.body[0].lineno <= around.lineno or spans_lines(around):
                 continue
             outer, inner = text.indent(around.lineno), text.indent(around.body[0].lineno)
             header_end = around.items[0].optional_vars.end_lineno or around.lineno  # type: ignore[union-attr]
@@ -374,7 +374,7 @@ def _is_unused_pool(item: ast.withitem, tree: ast.Module) -> bool:
     )
 
 
-def _spans_lines(node: ast.AST) -> bool:
+def spans_lines(node: ast.AST) -> bool:
     """Is there a text over several lines, which would be indented otherwise?"""
     return any(
         isinstance(each, ast.Constant | ast.JoinedStr) and each.lineno != each.end_lineno for each in ast.walk(node)

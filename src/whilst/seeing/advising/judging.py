@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from whilst.model import Machine, Mode, Profile, Write
+from whilst.running.policies.choosing import THREADS_PER_PROCESS
 from whilst.running.policies.decide import forecasts
 from whilst.running.policies.evidence import DecisionInput, Forecast
 from whilst.seeing.advising.splitting import Split
@@ -19,6 +20,8 @@ from whilst.seeing.advising.splitting import Split
 COUNTS: Final = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _ENOUGH: Final = 1.1
 """The fewest executors that come within a tenth of the best are enough."""
+_STEP: Final = {Mode.CONCURRENT: 1.0, Mode.PARALLEL: 1.1, Mode.COMBINED: 1.33}
+"""Threads are the smaller step: processes must be faster by a tenth, and processes with threads by a quarter."""
 _LEAST_COURSE_S: Final = 0.02
 """A loop that is over sooner each time is not worth starting workers for."""
 _MOST_SLEEPING: Final = 64
@@ -162,8 +165,20 @@ def choose(
     if not found:
         return [], safety.threads or safety.processes or "this machine lets it use one core only"
     best = [_fewest(choices) for choices in found.values()]
-    # Threads are the smaller step: processes must be faster by a tenth.
-    return sorted(best, key=lambda each: each.seconds * (1.0 if each.mode is Mode.CONCURRENT else _ENOUGH)), ""
+    threads = next((each for each in best if each.mode is Mode.CONCURRENT), None)
+    if threads and not safety.processes and n > machine.cores > 1 and _is_held_by_work(scaled, n * courses, threads):
+        most_threads = machine.cores * THREADS_PER_PROCESS
+        given = DecisionInput(left=n, can_fork=True, waits_only_in_sleep=sleeps, most_threads=most_threads)
+        forecast = forecasts(scaled, machine, given)[0][Mode.COMBINED]
+        seconds = max(forecast.seconds, longest_s) * courses
+        low_s, high_s = seconds * (1 - _SPREAD), seconds * (1 + _SPREAD)
+        best.append(Choice(Mode.COMBINED, machine.cores, seconds, low_s, high_s))
+    return sorted(best, key=lambda each: each.seconds * _STEP[each.mode]), ""
+
+
+def _is_held_by_work(profile: Profile, calls: int, threads: Choice) -> bool:
+    """Is it the work of calls that keeps threads from being quicker, and not how many there are of them?"""
+    return calls * ((profile.work_s if profile.gil_s is None else profile.gil_s) or 0.0) > 0.6 * threads.seconds
 
 
 def _waits(profile: Profile) -> bool:

@@ -18,9 +18,10 @@ from whilst.measuring.interpreters import (
 )
 from whilst.model import Drawable, Mode, Timeline
 from whilst.seeing.advising.advice import Advice
-from whilst.seeing.advising.api import LEAST_GAIN, Advisor, Stage, in_words, read_script
+from whilst.seeing.advising.api import Advisor, Stage, in_words, read_script
 from whilst.seeing.advising.edits import UnwritableError, diff
 from whilst.seeing.advising.judging import Choice, choose
+from whilst.seeing.advising.proving import LEAST_GAIN
 from whilst.seeing.advising.runs import Outcome, Workshop
 
 _ROUNDS: Final = 3

@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from whilst.seeing.advising.carrying import carried_in, first_of, kind_of, note_idioms
+from whilst.seeing.advising.carrying import carried_in, first_of, kind_of, note_idioms, scratch_of
 from whilst.seeing.advising.guards import guards_of
 from whilst.seeing.advising.loops import DRAINS, FunctionNode, Loop, pools_of
-from whilst.seeing.advising.scratch import scratch_of
 from whilst.seeing.advising.uses import QUIET, Program, Uses, is_builtin, own_names, place_of, uses_of
 
 _HEAVY_BUILTINS: Final = frozenset({"sum", "sorted", "map", "filter", "any", "all", "pow", "min", "max"})
@@ -174,7 +173,7 @@ def _split_statement(loop: Loop, node: ast.For, program: Program) -> Split | Who
     whole = uses_of(node.body, program.modules)
     targets = _targets_of(loop)
     stored = set(whole.stores) | targets
-    outside = _read_outside(loop, program)
+    outside = read_outside(loop, program)
     guards: tuple[ast.If, ...] = ()
     if not targets & ({*whole.stores} | outside):
         within = program.reached(whole)
@@ -257,7 +256,7 @@ def _prefix(
     stage: list[ast.stmt] = []
     for position, statement in enumerate(body):
         after = uses_of(body[position + 1 :], program.modules).loads
-        read_later = {*after, *_read_outside(loop, program)}
+        read_later = {*after, *read_outside(loop, program)}
         why, bound = _why_not_staged(statement, made, stored, read_later, program)
         shared = _shared_write(program, uses_of([statement], program.modules))
         if shared and any(_is_heavy(each) for each in stage):
@@ -493,7 +492,7 @@ def _shared_writes(program: Program, own: Uses) -> dict[str, int]:
     return {place: line for place, line in program.reached(own).changes.items() if not place.startswith(".")}
 
 
-def _read_outside(loop: Loop, program: Program) -> set[str]:
+def read_outside(loop: Loop, program: Program) -> set[str]:
     """Names that code beyond the loop reads: what the last item left in them must be there."""
     scope = program.tree if isinstance(loop.scope, ast.Module) else loop.scope
     return set(_read_in(scope.body, loop.node, frozenset()))

@@ -293,13 +293,18 @@ def _rule_for(place: Place) -> _Rule | None:
     return None
 
 
+_IMPORTS: Final = ("_find_and_load", "_lock_unlock_module")
+BY_ANOTHER: Final = "by another thread"
+
+
 def _import_around(stack: Stack, owned: Owned) -> Cause | None:
     """The outermost import under way: its line in the user's code."""
     for position in range(len(stack) - 1, 0, -1):
-        if stack[position - 1].function == "_find_and_load" and "importlib" in stack[position - 1].file:
+        if stack[position - 1].function in _IMPORTS and "importlib" in stack[position - 1].file:
             place = stack[position]
             if is_own(place.file, owned) and not _is_run(Stack(stack[:position]), owned):
-                return Cause("import", "", place)
+                is_waiting = any(each.function.startswith(("_ModuleLock", "_lock_")) for each in stack[:position])
+                return Cause("import", BY_ANOTHER if is_waiting else "", place)
     return None
 
 

@@ -20,8 +20,17 @@ from whilst.seeing.explaining.sources import callee_at
 
 _LEAST: Final = 0.12
 _AT_WORK: Final = ("work", "core", "gil")
+_ELSEWHERE: Final = ("sleep", "io:", "child")
+"""Causes that no other task of the program is to blame for."""
 _BULK: Final = 0.6
 """Of all that handing over costs: beyond it, it is the values that cost, and else the calls."""
+_ONE_BY_ONE: Final = {
+    "lock:future": "result", "lock:result": "result", "lock:thread": "thread", "executor": "thread of the executor",
+    "child": "child process",
+}  # fmt: skip
+"""What is waited for, by the cause."""
+_FEW_THREADS: Final = 8
+"""A pool of more may well be as large as it is for a reason."""
 _ALONE: Final = 1.25
 """As many tasks at most are in progress, on average, where nothing overlaps."""
 
@@ -114,16 +123,14 @@ def _one_by_one(sums: Sums) -> Iterator[Finding]:
     waits = [
         reason for reason in sums.around
         if reason.cause is not None and reason.cause.role is Role.COORDINATING
-        and reason.cause.text in ("lock:future", "lock:result", "executor", "child") and reason.count >= 4
+        and reason.cause.text in _ONE_BY_ONE and reason.count >= 4
     ]  # fmt: skip
     if not waits or sums.in_progress.mean > _ALONE or _overlap_of_workers(sums) > 0.05:
         return
     top = waits[0]
     if top.length_ns < 0.4 * sums.span_ns or top.where is None:
         return
-    what = {"child": "child process", "executor": "thread of the executor"}.get(
-        top.cause.kind if top.cause else "", "result"
-    )
+    what = _ONE_BY_ONE[top.cause.text if top.cause else ""]
     yield Finding(
         f"One by one: {sums.place_of(top)} waits for each {what} ({top.text}) before it starts the "
         f"next; never two at once.",
@@ -268,19 +275,53 @@ def _waits(sums: Sums) -> Iterator[Finding]:
             )
 
 
-def _other_work(sums: Sums) -> Iterator[Finding]:
-    collected = sum(reason.length_ns for reason in sums.reasons if reason.name == "gc")
+def _small_pool(sums: Sums) -> Iterator[Finding]:
+    """All threads of a pool have a task nearly all the time, and wait for what others do not hold."""
+    lanes = [lane for lane in sums.processes[0].lanes if _is_of_pool(lane)] if sums.processes else []
+    if not 1 < len(lanes) <= _FEW_THREADS:
+        return
+    pieces = [piece for lane in lanes for piece in lane.pieces]
+    lived = sum(piece.length_ns for piece in pieces)
+    idle = sum(piece.length_ns for piece in pieces if piece.kind is None)
+    waits = [
+        piece for piece in pieces
+        if piece.kind is Kind.WAIT and piece.cause is not None and piece.cause.text.startswith(_ELSEWHERE)
+    ]  # fmt: skip
+    share = sum(piece.length_ns for piece in waits) / max(lived, 1)
+    if share < 0.6 or idle > 0.2 * lived:
+        return
+    place = sums.spot(_longest_of(waits), is_short=True)
+    cause = max(waits, key=lambda piece: piece.length_ns).cause
     yield Finding(
-        f"{_percent(collected / max(sums.work_ns, 1))} of all work is garbage collection (gc).",
+        f"All {len(lanes)} threads of the pool are taken {_percent(1 - idle / lived)} of the time, and they wait "
+        f"({cause.text if cause else ''}) in {place}: more threads would overlap more, if that allows it.",
+        share * 0.8,
+    )
+
+
+def _is_of_pool(lane: Lane) -> bool:
+    return any(
+        place.function == "_worker" and place.file.endswith("concurrent/futures/thread.py")
+        for piece in lane.pieces[:_FEW_THREADS] for place in piece.stack[-6:]
+    )  # fmt: skip
+
+
+def _other_work(sums: Sums) -> Iterator[Finding]:
+    collections = [reason for reason in sums.reasons if reason.name == "gc"]
+    collected = sum(reason.length_ns for reason in collections)
+    most = f", most of it in {sums.place_of(collections[0])}" if collections and collections[0].where else ""
+    yield Finding(
+        f"{_percent(collected / max(sums.work_ns, 1))} of all work is garbage collection (gc){most}.",
         collected / max(sums.work_ns, 1) * 1.5,
     )
     imports = [r for r in sums.reasons if r.cause is not None and r.cause.kind == "import"]
     if imports and sums.task_ns:
         share = sum(r.length_ns for r in imports) / sums.task_ns
-        where = next((r.where for r in imports if r.where is not None), None)
-        if where is not None:
+        top = next((r for r in imports if r.where is not None), None)
+        if top is not None:
             yield Finding(
-                f"{_percent(share)} of task time importing, from {sums.spot(where, is_short=True)}.", share * 1.1
+                f"{_percent(share)} of task time importing, from {sums.place_of(top)}{_held_by(top, sums)}.",
+                share * 1.1,
             )
 
 
@@ -295,8 +336,8 @@ def _children(sums: Sums) -> Iterator[Finding]:
 
 
 _PATTERNS: Final[Sequence[Callable[[Sums], Iterator[Finding]]]] = (
-    _gil, _lock, _loop, _one_at_a_time, _one_by_one, _handing_over, _straggler, _start_up, _core, _queue, _waits,
-    _other_work, _children,
+    _gil, _lock, _loop, _one_at_a_time, _one_by_one, _small_pool, _handing_over, _straggler, _start_up, _core, _queue,
+    _waits, _other_work, _children,
 )  # fmt: skip
 
 

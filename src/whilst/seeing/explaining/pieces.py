@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, islice
+from operator import itemgetter
 from typing import Final
 
 from whilst.model import Kind
@@ -149,23 +150,28 @@ def _fill(process: Process, threads: Sequence[Switches], recording: Recording) -
         lane = Lane(name, process, seen, is_main=is_main)
         lane.pieces = list(_Reader(thread, lane, busy if is_crowded else None, recording).pieces())
         if log is not None and seen is not None and log.collections:
-            lane.pieces = list(_with_collections(lane.pieces, log, seen.ident))
+            lane.pieces = list(_with_collections(lane.pieces, log, seen.ident, process.owned))
         process.lanes.append(lane)
 
 
-def _with_collections(pieces: Sequence[Piece], log: AgentLog, ident: int) -> Iterator[Piece]:
+def _with_collections(pieces: Sequence[Piece], log: AgentLog, ident: int, owned: Owned) -> Iterator[Piece]:
     """Work, parted where a full garbage collection took place."""
-    collections = [(start, end) for start, end, thread in log.collections if thread == ident]
+    collections = [(start, end, stack) for start, end, thread, stack in log.collections if thread == ident]
+    at = 0
     for piece in pieces:
         since = piece.start_ns
+        while at < len(collections) and collections[at][1] <= since:
+            at += 1
         if piece.kind is Kind.WORK:
-            for start, end in collections:
-                if start < piece.end_ns and end > since:
-                    first, last = max(start, since), min(end, piece.end_ns)
-                    if first > since:
-                        yield replace(piece, start_ns=since, end_ns=first)
-                    yield replace(piece, start_ns=first, end_ns=last, cause=Cause("gc", "", piece.where))
-                    since = last
+            for start, end, stack in islice(collections, at, None):
+                if start >= piece.end_ns:
+                    break
+                first, last = max(start, since), min(end, piece.end_ns)
+                if first > since:
+                    yield replace(piece, start_ns=since, end_ns=first)
+                where = own_place(stack, owned) if stack else piece.where
+                yield replace(piece, start_ns=first, end_ns=last, cause=Cause("gc", "", where), where=where)
+                since = last
         if piece.end_ns > since:
             yield replace(piece, start_ns=since)
 
@@ -174,14 +180,14 @@ class _Busy:
     """How much of a stretch the threads of a process were at work, or ready for it, all together."""
 
     def __init__(self, threads: Sequence[Switches], end_ns: int) -> None:
-        changes: list[tuple[int, int]] = []
+        changes: list[int] = []  # twice the time, and 1 more where one more is ready: numbers sort quickest
         for thread in threads:
             for start, end, what in intervals(thread, end_ns):
                 if what != BLOCKED:  # who holds the GIL may be waiting for a core
-                    changes += ((start, 1), (end, -1))
+                    changes += (2 * start + 1, 2 * end)
         changes.sort()
-        self._at = [when for when, _ in changes]
-        self._level = list(accumulate(change for _, change in changes))
+        self._at = [change >> 1 for change in changes]
+        self._level = list(accumulate([1 if change & 1 else -1 for change in changes]))
         lengths = [0, *(after - before for before, after in zip(self._at, self._at[1:], strict=False))]
         self._sum = list(accumulate(length * level for length, level in zip(lengths, [0, *self._level], strict=False)))
 
@@ -236,7 +242,9 @@ class _Reader:
 
     def _why(self, start: int, end: int, stack: Stack, is_woken_again: bool) -> Cause:
         owned = self._lane.process.owned
-        call = next((name for when, name in self._thread.calls if start <= when < end), "")
+        calls = self._thread.calls
+        at = bisect_left(calls, start, key=itemgetter(0)) if calls else 0
+        call = calls[at][1] if at < len(calls) and calls[at][0] < end else ""
         by_call = BY_SYSTEM_CALL.get(call, "")
         wait = wait_of(stack, owned)
         others = self._busy.share(start, end) if self._busy and self._has_gil else 0.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from whilst.model import Kind, StepFunction
 from whilst.seeing.events import Place, Recording
-from whilst.seeing.explaining.causes import Cause, Role, shown_function, work_name
+from whilst.seeing.explaining.causes import BY_ANOTHER, Cause, Role, shown_function, work_name
 from whilst.seeing.explaining.courses import Course
 from whilst.seeing.explaining.holders import Holder, Track, Wait, holder_of, tracks_of
 from whilst.seeing.explaining.pieces import Lane, Piece, Process
@@ -131,7 +131,7 @@ def sums_of(recording: Recording, processes: Sequence[Process], courses: Sequenc
     for course in courses:
         for piece in course.in_progress:
             reason = _add(reasons, piece, course)
-            if piece.cause is not None and piece.cause.kind in _EXPLAINED:
+            if piece.cause is not None and (piece.cause.kind in _EXPLAINED or piece.cause.name == BY_ANOTHER):
                 reason.waits.append(Wait(course, piece))
     tracks = tracks_of(processes, courses)
     total = sum(reason.length_ns for reason in reasons.values())

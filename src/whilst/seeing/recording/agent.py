@@ -31,14 +31,26 @@ _PERIOD_S = 0.005
 _ALONE_S = 0.01  # of a process of one thread, and where no thread holds up another, but a look would: without a GIL
 _FLUSH_FIRST_NS, _FLUSH_NS = 10_000_000, 100_000_000
 _LONGEST_S = 0.05
-_BUDGET = 40  # a period is at least so many times as long as a look takes: 2.5 % of a core, where many threads change
+_BUDGET = 80  # between looks passes at least so many times what one takes: 1.25 % of a core for threads and for tasks
 _BEAT_NS = 1_000_000_000
 _FEWER_AFTER = 4_000  # looks; from then on they become rarer, so that a program may run for days
 _DEEPEST = 60
 _AGAIN = 20  # a thread seen twice at one place is walked again after so many looks
 _ASYNC_RUNS = {"base_events.py": "run_forever", "runners.py": "run"}
 _HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)
+_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 _INTERPRETERS = ("_interpreters", "_xxsubinterpreters")  # frames of another interpreter can't be looked at safely
+
+
+async def _nothing() -> None:
+    """Gives a coroutine whose type can be asked for, without `types`, which imports more."""
+
+
+_SUSPENDED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
+_made: Any = _nothing()
+_COROUTINE: Any = type(_made)
+_made.close()
+del _made
 
 
 class _Log:
@@ -48,6 +60,7 @@ class _Log:
         self.started_ns = monotonic_ns()
         self.path = os.path.join(folder, f"{os.getpid()}-{self.started_ns}")
         self.lines: list[str] = []
+        self._is_like_the_recorder = os.environ.get("WHILST_TRACE_PYTHON") == _PYTHON
         self._codes: dict[int, tuple[int, CodeType]] = {}
         self._places: set[tuple[int, int]] = set()
         self._stacks: dict[tuple[tuple[int, int], ...], int] = {}
@@ -76,10 +89,12 @@ class _Log:
         return entry[0]
 
     def _place(self, number: int, last: int, code: CodeType) -> None:
-        from opcode import opname
-
         position = next(islice(code.co_positions(), last // 2, None), (None,) * 4) if last >= 0 else (None,) * 4
-        operation = opname[code.co_code[last]] if last >= 0 else ""
+        operation: int | str = code.co_code[last] if last >= 0 else ""
+        if last >= 0 and not self._is_like_the_recorder:  # whose names the numbers stand for
+            from opcode import opname
+
+            operation = opname[code.co_code[last]]
         line = position[0] or code.co_firstlineno
         self.lines.append(f"p {(number, last, line, *position[1:], operation)!r}")
 
@@ -158,9 +173,7 @@ class Agent:
             _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
             wake = self._wake
             while True:
-                before = thread_time_ns()
-                self._look()
-                spent = thread_time_ns() - before
+                spent = self._look()
                 age_s = (monotonic_ns() - self._log.started_ns) / 1e9
                 usual_s = _PERIOD_S if len(self._seen) > 1 and _HAS_GIL() else _ALONE_S
                 period_s = max(usual_s, age_s / _FEWER_AFTER, spent * _BUDGET / 1e9)
@@ -192,8 +205,9 @@ class Agent:
 
     # -------------------------------------------------------------------------------------------------- one look
 
-    def _look(self) -> None:
-        now = monotonic_ns()
+    def _look(self) -> int:
+        """See where all threads stand and, if it is time to, all tasks. Return the nanoseconds that threads took."""
+        now, before = monotonic_ns(), thread_time_ns()
         log = self._log
         for name in _INTERPRETERS:
             module = sys.modules.get(name)
@@ -236,11 +250,13 @@ class Agent:
         del frame, frames
         if parts:
             log.lines.append(f"x {now} " + " ".join(parts))
+        spent = thread_time_ns() - before
         if self._loops and now >= self._tasks_at:
             self._look_at_tasks(now)
         if self._on_look is not None:
             self._on_look(now)
         log.flush(now)
+        return spent
 
     def _match(self, frames: dict[int, FrameType], threads: dict[int, Any]) -> None:
         """Find the system's numbers of threads that `threading` does not know: both come in order of their birth."""
@@ -317,14 +333,15 @@ class Agent:
         """Where a suspended coroutine stands, what it awaits last first."""
         found: Frames = []
         while coroutine is not None and len(found) < _DEEPEST:
-            for kind, inner in (("cr", "cr_await"), ("gi", "gi_yieldfrom"), ("ag", "ag_await")):
-                frame = getattr(coroutine, f"{kind}_frame", None)
-                if frame is not None:
-                    found.append((frame.f_code, frame.f_lasti))
-                    coroutine = getattr(coroutine, inner, None)
-                    break
+            if type(coroutine) is _COROUTINE:  # nearly always
+                frame, inner = coroutine.cr_frame, coroutine.cr_await
             else:
+                names = next((each for each in _SUSPENDED if hasattr(coroutine, each[0])), None)
+                frame, inner = [getattr(coroutine, name) for name in names] if names else (None, None)
+            if frame is None:
                 break
+            found.append((frame.f_code, frame.f_lasti))
+            coroutine = inner
         return found[::-1]
 
     # ------------------------------------------------------------------------------------------ what the program does
@@ -345,7 +362,12 @@ class Agent:
     def on_gc(self, phase: str, info: dict[str, int]) -> None:
         if info["generation"] < 2 or self._is_over:
             return
-        self._log.lines.append(f"g {monotonic_ns()} {_thread.get_ident()} {phase}")
+        places: list[tuple[str, str, int | None]] = []
+        now, frame = monotonic_ns(), sys._getframe(1) if phase == "start" else None
+        while frame is not None and len(places) < _DEEPEST:  # not by number: those belong to the looking thread
+            places.append((frame.f_code.co_filename, frame.f_code.co_qualname, frame.f_lineno))
+            frame = frame.f_back
+        self._log.lines.append(f"g {now} {_thread.get_ident()} {phase} {places!r}")
 
 
 _agent: Agent | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ast import literal_eval
+from opcode import opname
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class _Reader:
         self._places: dict[tuple[int, int], Place] = {}
         self._threads: dict[int, SeenThread] = {}
         self._tasks: dict[int, SeenTask] = {}
-        self._collecting: dict[int, int] = {}
+        self._collecting: dict[int, tuple[int, Stack]] = {}
 
     def line_c(self, rest: str) -> None:
         number, *about = literal_eval(rest)
@@ -62,6 +63,7 @@ class _Reader:
     def line_p(self, rest: str) -> None:
         code, last, line, end_line, column, end_column, operation = literal_eval(rest)
         _, function, file = self._codes[code]
+        operation = opname[operation] if isinstance(operation, int) else operation
         self._places[code, last] = Place(file, function, line, end_line, column, end_column, operation)
 
     def line_s(self, rest: str) -> None:
@@ -105,11 +107,12 @@ class _Reader:
         self.log.end_ns = int(now)
 
     def line_g(self, rest: str) -> None:
-        now, ident, phase = rest.split()
+        now, ident, phase, places = rest.split(" ", 3)
         if phase == "start":
-            self._collecting[int(ident)] = int(now)
+            self._collecting[int(ident)] = int(now), Stack(Place(*place) for place in literal_eval(places))
         elif int(ident) in self._collecting:
-            self.log.collections.append((self._collecting.pop(int(ident)), int(now), int(ident)))
+            start, stack = self._collecting.pop(int(ident))
+            self.log.collections.append((start, int(now), int(ident), stack))
 
     def line_i(self, rest: str) -> None:
         self.log.agents.append(int(rest))

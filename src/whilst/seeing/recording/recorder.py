@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol, Self
@@ -30,6 +31,8 @@ from whilst.seeing.recording.system_calls import call_of
 
 INJECT: Final = Path(__file__).parent / "inject"
 FOLDER: Final = "WHILST_TRACE_FOLDER"
+PYTHON: Final = "WHILST_TRACE_PYTHON"
+"""Whose numbers of instructions the recorder knows; see `agent`."""
 CLOCKS: Final = ("perf", "schedstat", "stacks")
 _DRAIN_S: Final = 0.03
 _ASK_AFTER_NS: Final = 5_000_000
@@ -96,10 +99,13 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def variables(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """What Python processes need to start an agent, whoever starts them: here, too, it is compiled for them."""
-    compiled = folder / f"agent.{sys.implementation.cache_tag}.pyc"
-    py_compile.compile(str(INJECT.parent / "agent.py"), str(compiled), quiet=2)
+    source = str(INJECT.parent / "agent.py")
+    if not Path(cache_from_source(source)).exists():
+        compiled = folder / f"agent.{sys.implementation.cache_tag}.pyc"
+        py_compile.compile(source, str(compiled), quiet=2)
     paths = [str(INJECT), *filter(None, [environment.get("PYTHONPATH", "")])]
-    return {"PYTHONPATH": os.pathsep.join(paths), FOLDER: str(folder)}
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return {"PYTHONPATH": os.pathsep.join(paths), FOLDER: str(folder), PYTHON: python}
 
 
 def attached(pid: int, clocks: Sequence[str], notes: list[str]) -> Clock:
