@@ -14,6 +14,7 @@ import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -331,6 +332,29 @@ def test_a_comparison_says_first_that_the_machine_was_busy_and_whether_the_forec
     assert "for 33 % of the sequential run there was no core" in answers[0][1]
     assert dict(answers)["Was it as foretold?"] == "No: parallel took 4 times what was foretold. The table has each."
     assert _disturbed(rows[1:]) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "speed_up", "agreement", "change"),
+    [
+        ("function", 3.0, "same", "whilst.map(fetch, items) chooses by itself, mode='concurrent' insists"),
+        ("function", 1.02, "same", "Nothing: no mode brings a tenth here."),
+        ("function", 3.0, "differs: item 0", "First what makes the results differ"),
+        ("day", 1.5, "", "work on another task while one waits"),
+    ],
+)
+def test_a_comparison_says_why_and_what_to_change(kind: Any, speed_up: float, agreement: str, change: str) -> None:
+    spans = [Span("caller", f"item {at}", Kind.WAIT, 0, 9) for at in range(3)]
+    rows = (
+        Row("sequential", seconds=3.0, speed_up=1.0),
+        Row("concurrent", 3 / speed_up, speed_up=speed_up, agreement=agreement, timeline=Timeline.from_spans(spans)),
+    )
+    profile = Profile(work_s=0.001, wait_s=1.5)
+    answers = dict(Comparison(kind, "fetch over 3 items", rows, profile=profile).answers())
+    said = "A call works for 1 ms and waits for 1.5 s. Concurrent: 3.0"
+    assert answers["Why?"].lower().startswith(said.lower())
+    assert change in answers["What should I change?"]
+    assert list(answers)[-1] == "What should I change?"
 
 
 @pytest.mark.parametrize(("has_gil", "seconds"), [(True, 1.0), (False, 0.5)])

@@ -180,3 +180,4 @@ def test_a_plan_tells_its_percentiles_in_a_sentence() -> None:
     assert answers["How long does it take?"].startswith("2 min, sequential. 1.00 tasks are in progress")
     assert answers["Can it be shorter?"] == "No. Meets its lower bound: the critical path."
     assert answers["If steps take longer?"] == notes[1]
+    assert "shorter steps on its critical path" in answers["What should I change?"]

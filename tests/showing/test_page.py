@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from whilst import map as whilst_map
-from whilst.model import Drawable, Kind, Span, Timeline
+from whilst.model import Drawable, Kind, Span, Timeline, TimelineBuilder
 from whilst.model.report import CAREFUL
 from whilst.seeing.traced import CauseRow, Trace
 from whilst.showing import renderers
@@ -98,7 +98,7 @@ def test_a_report_answers_before_it_shows(sequential: Timeline, concurrent: Time
 
 
 def test_a_run_says_what_it_did_whether_that_was_good_and_why(tmp_path: Path) -> None:
-    text = written(whilst_map(abs, range(5)).report(), tmp_path).read_text(encoding="utf-8")
+    text = written(whilst_map(abs, range(5), mode="sequential").report(), tmp_path).read_text(encoding="utf-8")
     asked = re.findall(r"<dt>(.*?)</dt>", text)
     assert asked == ["What did it do?", "Was that good?", "Why?", "What should I change?"]
     assert "5 calls in" in text
@@ -130,9 +130,24 @@ def test_a_trace_says_what_it_did_what_held_it_up_and_what_to_change(tmp_path: P
 def test_a_picture_stands_in_the_page_before_any_script_has_run(concurrent: Timeline, tmp_path: Path) -> None:
     text = written(concurrent, tmp_path).read_text(encoding="utf-8")
     still = text[text.index('<svg class="still"') : text.index("</svg></svg>")]
-    assert re.findall(r"<text[^>]*>(.*?)</text>", still) == ["you", "passport", "draft", "edits"]
-    work = [float(width) for width in re.findall(r'class="work" x="\d+" y="0" width="(\d+)"', still)]
-    assert sum(work) / 240 == pytest.approx(1.0, abs=0.02)
+    assert re.findall(r"<text[^>]*>(.*?)</text>", still) == ["you", "passport", "draft", "edits", "0 h", "9 h"]
+    first = still.split('class="idle"')[1]
+    [path] = re.findall(r'class="work" d="M0 \d+(V[^"]*)"', first)
+    assert re.fullmatch(r"V(\d+)H240V\d+Z", path), path  # "you" worked all day
+
+
+def test_the_still_has_the_rows_of_the_page_in_their_places(
+    browser: Any, busy: Callable[..., Timeline], concurrent: Timeline, tmp_path: Path
+) -> None:
+    for timeline in (busy(spans=200, executors=12), concurrent):
+        page = written(timeline, tmp_path)
+        text = page.read_text(encoding="utf-8")
+        still = text[text.index('<svg class="still"') : text.index("</svg></svg>")]
+        bars = re.findall(r'<rect class="idle" y="(\d+)" .*?height="(\d+)"', still)
+        found = [[height, int(y)] for y, height in bars]
+        browser.open(page)
+        drawn = browser.ask("state.plots[0].rows.map(row => [`${row.height}`, row.y])")
+        assert found == drawn
 
 
 def shares_by_hand(timeline: Timeline, executor: int, columns: int, end_ns: int) -> list[list[float]]:
@@ -282,6 +297,30 @@ def test_rows_are_in_order_and_folded_until_all_are_asked_for(browser: Any, tmp_
     assert browser.ask(names) == [f"thread {k}" for k in range(8)]
     browser.poke("Key", type="keyDown", key="r", text="r")
     assert browser.ask(names) == [f"thread {k}" for k in range(30)]
+
+
+def test_rows_of_executors_that_did_next_to_nothing_are_folded_and_still_found(browser: Any, tmp_path: Path) -> None:
+    spans = [
+        Span(f"thread {k}", "main" if k == 7 else f"call {k}", Kind.WORK, 0, 10**6 if k == 7 else 9) for k in range(30)
+    ]
+    timeline = Timeline.from_spans(spans)
+    browser.open(written(timeline, tmp_path))
+    names = "state.plots[0].rows.map(row => row.name)"
+    assert browser.ask(names) == ["thread 7"]
+    browser.ask("find('call 17')")
+    assert browser.ask(names) == ["thread 7", *(f"thread {k}" for k in range(30) if k != 7)]
+    assert "29 nearly idle" in timeline.to_text(width=80)
+    assert "thread 8" not in timeline.to_text(width=80)
+
+
+def test_a_single_executor_that_did_nothing_keeps_its_row(browser: Any, tmp_path: Path) -> None:
+    builder = TimelineBuilder()
+    builder.declare(executors=["you", "assistant"])
+    builder.add("you", "passport", Kind.WORK, 0, 9)
+    timeline = builder.build()
+    browser.open(written(timeline, tmp_path))
+    assert browser.ask("state.plots[0].rows.map(row => row.name)") == ["assistant", "you"]
+    assert "assistant" in timeline.to_text(width=80)
 
 
 def test_a_call_is_found_by_its_name(browser: Any, tmp_path: Path) -> None:

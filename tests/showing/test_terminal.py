@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from whilst.model import Drawable, Kind, Span, Timeline
+from whilst.seeing.advising.advice import Advice
 from whilst.showing import renderers, terminal
 from whilst.showing.pictures import NotDrawableError, picture_of
 
@@ -228,3 +229,16 @@ def test_a_table_that_fits_is_one() -> None:
 def test_what_can_not_be_drawn_is_named() -> None:
     with pytest.raises(NotDrawableError, match="int can't be drawn"):
         picture_of(3)
+
+
+def test_a_diff_is_never_wrapped_and_a_sentence_only_for_a_reader_at_a_terminal() -> None:
+    long = "a sentence of many words " * 8
+    diff = f"--- a/s.py\n+++ b/s.py\n@@ -1 +1 @@\n-\tfetch('\xa0')  \n+\t{'x' * 200}\x1b\n"
+    advice = Advice("s.py", (), diff, 2.0, 1.0, remarks=(long.strip(),))
+    piped = printed(advice, width=60)
+    assert f"\n{diff}" in piped
+    assert f"\n{long.strip()}\n" in piped
+    shown = printed(advice, width=60, force_terminal=True, color_system=None)
+    assert long.strip() not in shown
+    assert f"+\t{'x' * 200}?\n" in shown  # but nothing drives the terminal
+    assert "-\tfetch('" in advice.to_text(width=60)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Moment, Verdict
-from whilst.showing.verdict_text import verdict_text
+from whilst.showing.verdict_text import picture_parts, verdict_text
 
 
 def moment(task: int, action: str, line: int, value: str | None = None, **more: object) -> Moment:
@@ -114,6 +114,31 @@ def test_isolated_and_inconclusive_are_told_apart_at_a_glance() -> None:
     assert "1,000,000" in verdict_text(unclear)
     assert isolated
     assert not unclear
+
+
+def test_a_page_of_a_verdict_answers_in_the_order_of_the_questions() -> None:
+    found = picture_parts(FOUND)["answers"]
+    assert [asked for asked, _ in found[:4]] == [
+        "Is the outcome the same in every interleaving?", "Why?", "Can it happen?", "What should I change?",
+    ]  # fmt: skip
+    assert dict(found)["Run it again"] == "whilst check --replay w1.abc.311.def.ghi"
+    proved = dict(picture_parts(Verdict(Answer.ISOLATED, ("a", "b"), 6, "every interleaving", 0.01))["answers"])
+    assert proved["What should I change?"] == "Nothing."
+
+
+@pytest.mark.parametrize(
+    ("pattern", "remedy"),
+    [("lost update", "one lock around all"), ("deadlock", "in one order"), ("lost wake-up", "loop")],
+)
+def test_what_to_change_depends_on_what_went_wrong(pattern: str, remedy: str) -> None:
+    found = replace(FOUND, counterexample=replace(LOST, pattern=pattern))
+    assert remedy in dict(picture_parts(found)["answers"])["What should I change?"]
+
+
+def test_statements_of_a_database_get_no_lock_of_a_program() -> None:
+    moments = tuple(replace(each, file="") for each in LOST.moments)
+    found = replace(FOUND, counterexample=replace(LOST, moments=moments))
+    assert "isolation level" in dict(picture_parts(found)["answers"])["What should I change?"]
 
 
 def test_a_verdict_is_json_and_a_timeline() -> None:

@@ -14,9 +14,18 @@ from whilst.model import Drawable, Profile, Timeline, timeline_to_json
 from whilst.model.report import CAREFUL
 
 NAIVE: Final = "naive threads"
+"""Compared with the modes of a day: one free thread a task, as somebody would write it who knows no better."""
 _FAR: Final = 1.0
 """A forecast that is off by more than this share of it did not hold."""
-"""Compared with the modes of a day: one free thread a task, as somebody would write it who knows no better."""
+_GAIN: Final = 1.1
+_TAKES: Final = {
+    "concurrent": "Let one executor work on another task while one waits. That takes tasks that can be interrupted.",
+    "parallel": "Give tasks to several executors. That takes tasks that are independent.",
+    "combined": "Give tasks to several executors that work on another while one waits. That takes tasks that are "
+    "independent and can be interrupted.",
+    NAIVE: "Start a thread for each task.",
+}
+"""What each mode of a day asks for."""
 
 
 class ComparisonError(WhilstError, ValueError):
@@ -175,15 +184,54 @@ class Comparison(Drawable):
         said.append(("Which is fastest?", f"{fastest}."))
         if any(row.agreement for row in self.rows):
             said.append(("Are the results the same?", agree))
+        if why := self._why(best):
+            said.append(("Why?", why))
         ratios = [(row.name, row.ratio) for row in self.rows if row.ratio is not None]
         if ratios:
             name, worst = max(ratios, key=lambda each: abs(math.log(each[1])))
             off = abs(worst - 1)
             told = f"Within {100 * off:.0f} % in every mode (most in {name})."
             if off > _FAR:
-                told = f"No: {name} took {worst:.2g} times what was foretold. The table has each."
+                took = f"{worst:,.0f}" if worst >= 10 else f"{worst:.2g}"
+                told = f"No: {name} took {took} times what was foretold. The table has each."
             said.append(("Was it as foretold?", told))
-        return said
+        return [*said, ("What should I change?", self._change(best))]
+
+    def _why(self, best: Row) -> str:
+        """What a call is like, and what overlapped."""
+        text = ""
+        if self.profile is not None:
+            works, waits = (self._short(each or 0.0) for each in (self.profile.work_s, self.profile.wait_s))
+            text = f"A call works for {works} and waits for {waits}. "
+        what = "calls" if self.kind == "function" else "tasks"
+        shown = dict.fromkeys(row.name for row in self.rows if row.name in ("sequential", best.name))
+        said = [
+            f"{name.capitalize()}: {self[name].concurrency:.1f} {what} in progress on average, "
+            f"{self[name].parallelism:.1f} at work."
+            for name in shown
+            if self[name].timeline is not None
+        ]
+        return text + " ".join(said)
+
+    def _change(self, best: Row) -> str:
+        """The one change that promises most."""
+        if self.agrees is False:
+            return "First what makes the results differ; until then, keep the loop."
+        if best.name == "sequential" or not best.speed_up or best.speed_up < _GAIN:
+            text = "Nothing: no mode brings a tenth here."
+        elif self.kind == "function":
+            function = self.title.rpartition(" over ")[0]
+            text = (
+                f"The loop: whilst.map({function}, items) chooses by itself, mode={best.name!r} insists on this mode."
+            )
+        else:
+            text = _TAKES.get(best.name, "Nothing.")
+        return f"{text} But measure again when the machine is quiet." if self.disturbed else text
+
+    @staticmethod
+    def _short(seconds: float) -> str:
+        value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms")
+        return f"{value * 1e3:.3g} µs" if 0 < value < 0.1 and unit == "ms" else f"{value:.3g} {unit}"
 
     def bars(self) -> Sequence[tuple[str, float, str]]:
         """See `whilst.model.report.Answering`."""

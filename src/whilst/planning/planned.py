@@ -87,7 +87,8 @@ class Plan(Drawable):
         proof, *drawn = _notes(self)
         found = [("How long does it take?", f"{_length(self)}, {self.mode}. {at_once}."),
                  ("Can it be shorter?", f"{shorter}. {proof}")]  # fmt: skip
-        return [*found, *(("If steps take longer?", each) for each in drawn)]
+        found += (("If steps take longer?", each) for each in drawn)
+        return [*found, ("What should I change?", _remedy(self))]
 
     def bars(self) -> Sequence[tuple[str, float, str]]:
         """See `whilst.model.report.Answering`."""
@@ -151,7 +152,14 @@ class Plans(Drawable):
             f"{plan.mode} by {100 * max(plan.gap, 0.0001):.2f} % at most" for plan in self.plans if not plan.is_optimal
         ]
         shorter = f"Perhaps: {', '.join(open_)}." if open_ else "No: each of these is proved to be the shortest."
-        return [("How long does it take?", f"{lengths}."), ("Can it be shorter?", shorter)]
+        why = " ".join(f"{str(plan.mode).capitalize()}: {' '.join(_notes(plan))}" for plan in self.plans)
+        best = min(self.plans, key=lambda plan: plan.makespan_s)
+        found = [("How long does it take?", f"{lengths}."), ("Can it be shorter?", shorter), ("Why?", why),
+                 ("What should I change?", f"Take {best.mode}, the shortest. {_remedy(best)}")]  # fmt: skip
+        return [*found, *((f"Why not {mode}?", f"It can't be planned. {why}") for mode, why in self.refusals.items())]
+
+    answers_say_all = True
+    """Of what the notes say."""
 
     def bars(self) -> Sequence[tuple[str, float, str]]:
         """See `whilst.model.report.Answering`."""
@@ -191,6 +199,17 @@ def _row(plan: Plan) -> list[str]:
 
 def _length(plan: Plan) -> str:
     return f"{plan.makespan_s / plan.timeline.unit_s:,.6g} {plan.timeline.unit}"
+
+
+def _remedy(plan: Plan) -> str:
+    """What would make it shorter still."""
+    if not plan.is_optimal:
+        return "A better order may be found: whilst plan --optimal 60, or optimal_s=60, looks for one for a minute."
+    if "critical path" in plan.bound_reason:
+        return "To be shorter it takes shorter steps on its critical path; more executors bring nothing."
+    if plan.mode is Mode.SEQUENTIAL:
+        return "To be shorter it takes less to do, or a mode that overlaps."
+    return f"To be shorter it takes more executors, or less to do: it is as long as {plan.bound_reason}."
 
 
 def _notes(plan: Plan) -> list[str]:

@@ -23,6 +23,8 @@ _MOST_CAUSES: Final = 5
 _MOST_FINDINGS: Final = 3
 _FULL: Final = 0.8
 """Cores of which so many are at work on average leave little to gain."""
+_OVERLAPPED: Final = 1.5
+"""Tasks in progress, from which on one says that they overlapped."""
 _LEAST: Final = 0.005
 _SILENCE_NS: Final = 3_000_000_000
 _START: Final = 0.15
@@ -109,10 +111,24 @@ class Trace(Drawable):
         )  # fmt: skip
         return [
             ("What did it do?", did),
+            ("Was that good?", self._worth(has_remedy=bool(remedies), is_full=bool(is_full))),
             ("What held it up?", " ".join(self.findings[:_MOST_FINDINGS]) or nothing),
             ("What should I change?", advice),
             ("How is it known?", " ".join(self.remarks)),
         ]
+
+    def _worth(self, *, has_remedy: bool, is_full: bool) -> str:
+        line = self.timeline
+        cores = line.cores or 1
+        what = "its core" if cores == 1 else f"{cores} cores"
+        share = f"{min(100, 100 * line.parallelism / cores):.0f} % of what {what} can do"
+        if has_remedy:
+            return f"No: something holds it up that need not. It did {share}."
+        if is_full:
+            return f"Yes: it did {share}."
+        if line.concurrency < _OVERLAPPED:
+            return f"One thing was done at a time, and that was {share}."
+        return f"{_number(line.concurrency)} tasks overlapped, and did {share}."
 
     def bars(self) -> Sequence[tuple[str, float, str]]:
         """See `whilst.model.report.Answering`."""

@@ -78,9 +78,12 @@ UTF8: Final = Glyphs(False, "█", "░", "▚", "▁▂▃▄▅▆▇", "▐",
 ASCII: Final = Glyphs(True, "#", ".", "!", "123456789", "|", "-", "+")
 
 
-def printable(text: str, glyphs: Glyphs) -> str:
-    """The text without control characters (which could drive the terminal) and what the encoding can't show."""
-    clean = "".join(character if character.isprintable() else "?" for character in text)
+def printable(text: str, glyphs: Glyphs, kept: str = "") -> str:
+    """The text without control characters (which could drive the terminal) and what the encoding can't show.
+
+    `kept` are control characters that may stay.
+    """
+    clean = "".join(character if character.isprintable() or character in kept else "?" for character in text)
     if not glyphs.is_ascii:
         return clean
     plain = clean.replace("…", "..").replace("≤", "<=").replace("≥", ">=").replace("·", "|").replace("µ", "u")

@@ -71,8 +71,9 @@ def _part(part: Picture, number: int, of: int) -> str:
     ids = [f"line-{number}-{at}" for at in range(len(part.names))]
     tables = _tables(part)
     if part.answers and tables and not _is_read_first(part):
-        tables = f"<details><summary>All figures</summary>{tables}</details>"
-    shown = _answers(part) + _bars(part, ids) + tables + _notes(part)
+        tables = f"<details class='all'><summary>All figures</summary>{tables}</details>"
+    beside = _bars(part, ids) + tables
+    shown = _answers(part) + (f'<div class="beside">{beside}</div>' if beside else "") + _notes(part)
     figures = [figures_of(timeline) for timeline in part.timelines]
     sections = "\n".join(map(_section, ids, part.names, part.timelines, figures))
     report = f'<div class="report">{title}{shown}</div>' if title or shown else ""
@@ -122,7 +123,7 @@ def _bars(part: Picture, ids: Sequence[str]) -> str:
         found = [at for at, line in zip(ids, part.names, strict=True) if line.startswith(name)]
         label = f'<a href="#{found[-1]}">{escape(name)}</a>' if found else escape(name)
         bar = f'<i style="width: {100 * value / most:.1f}%"></i>'
-        rows.append(f"<tr><th scope='row'>{label}</th><td class='bar'>{bar}</td><td>{escape(said)}</td></tr>")
+        rows.append(f"<tr><th scope='row'>{label}</th><td class='bar'>{bar}</td><td>{_words(said)}</td></tr>")
     caption = "<caption>How many times as fast as one after the other</caption>"
     return f'<div class="wide"><table class="bars">{caption}<tbody>{"".join(rows)}</tbody></table></div>'
 

@@ -15,6 +15,8 @@ from typing import Final
 from whilst.model import Kind, StepFunction, Timeline
 
 MOST_EXECUTOR_ROWS: Final = 24
+_QUIET: Final = 0.01
+"""An executor is quiet if its spans take less than this share of what the busiest one's do."""
 _MOST_TASK_ROWS: Final = 6
 # Which kind a row shows where several are open, by Kind.
 _RANK: Final = (3, 1, 2)
@@ -54,23 +56,42 @@ class Row:
     utilisation: float | None = None
 
 
-def rows_of(timeline: Timeline, columns: int, cell_ns: float) -> Iterator[Row]:
-    """Yield the timeline's rows, `columns` cells of `cell_ns` nanoseconds each."""
+def rows_of(timeline: Timeline, columns: int, cell_ns: float, executors: Sequence[int] | None = None) -> Iterator[Row]:
+    """Yield the timeline's rows, `columns` cells of `cell_ns` nanoseconds each.
+
+    `executors` says by their positions which to draw, in which order; left out, it is all, several that are quiet
+    in one row.
+    """
+    busy, quiet = (executors, ()) if executors is not None else busy_and_quiet(timeline)
     by_executor: list[list[int]] = [[] for _ in timeline.executors]
     for row, executor in enumerate(timeline.executor):
         by_executor[executor].append(row)
     starts = timeline.start_ns
     for rows in by_executor:
         rows.sort(key=starts.__getitem__)
-    size = -(-len(by_executor) // MOST_EXECUTOR_ROWS) or 1
-    for first in range(0, len(by_executor), size):
-        group = by_executor[first : first + size]
+    size = -(-len(busy) // MOST_EXECUTOR_ROWS) or 1
+    groups = [busy[first : first + size] for first in range(0, len(busy), size)]
+    for group in [*groups, quiet] if quiet else groups:
+        names = [timeline.executors[each] for each in group]
         if len(group) == 1:
-            yield from _executor_rows(timeline, timeline.executors[first], group[0], columns, cell_ns)
-        else:
-            name = f"{timeline.executors[first]} … {timeline.executors[first + len(group) - 1]}"
-            shares = _mean([_shares(_stretches(timeline, rows), columns, cell_ns) for rows in group])
-            yield Row(Layer.EXECUTOR, name, shares, utilisation=_utilisation(shares, cell_ns, timeline))
+            yield from _executor_rows(timeline, names[0], by_executor[group[0]], columns, cell_ns)
+            continue
+        name = f"{len(quiet)} nearly idle" if group is quiet else f"{names[0]} … {names[-1]}"
+        shares = _mean([_shares(_stretches(timeline, by_executor[each]), columns, cell_ns) for each in group])
+        yield Row(Layer.EXECUTOR, name, shares, utilisation=_utilisation(shares, cell_ns, timeline))
+
+
+def busy_and_quiet(timeline: Timeline) -> tuple[Sequence[int], Sequence[int]]:
+    """Positions of the executors, and apart from them of those whose rows would show nothing, if these are several."""
+    lengths = [0] * len(timeline.executors)
+    for executor, start, end in zip(timeline.executor, timeline.start_ns, timeline.end_ns, strict=True):
+        lengths[executor] += end - start
+    # Spans of one executor may overlap; no row shows more than the makespan.
+    least = _QUIET * min(max(lengths, default=0), timeline.makespan_ns)
+    quiet = [at for at, length in enumerate(lengths) if length < least]
+    if len(quiet) < 2:
+        return range(len(lengths)), ()
+    return [at for at, length in enumerate(lengths) if length >= least], quiet
 
 
 def means_of(steps: StepFunction, columns: int, cell_ns: float) -> list[float]:

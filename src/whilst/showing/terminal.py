@@ -1,5 +1,8 @@
 """Terminal text, by rich: pictures, tables and decisions, as wide as the terminal, in what it can show.
 
+Sentences are wrapped only for a reader at a terminal: what is piped goes to a program, or to a file. A note of several
+lines is a diff, which is wrapped nowhere, since it is to be applied.
+
 Colours are rich's affair: it leaves them out where NO_COLOR is set or nobody looks at a terminal. Nothing is told by
 colour alone. A terminal that isn't UTF-8 gets ASCII.
 """
@@ -15,8 +18,9 @@ from itertools import chain
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -40,10 +44,12 @@ def show(value: object, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     glyphs = UTF8 if console.encoding.lower().replace("-", "").startswith("utf") else ASCII
     if isinstance(value, Verdict):  # its last line, a token to be copied, must not be wrapped or cropped
-        drawn = verdict_text(value, width=console.width, is_coloured=True, is_ascii=glyphs.is_ascii)
-        console.print(Text.from_ansi(drawn), soft_wrap=True)
+        told = verdict_text(value, width=console.width, is_coloured=True, is_ascii=glyphs.is_ascii)
+        console.print(Text.from_ansi(told), soft_wrap=True)
         return
-    console.print(_rendered(value, console.width, glyphs, is_coloured=console.color_system is not None))
+    is_read = console.is_terminal or console.is_jupyter
+    drawn = _rendered(value, console.width, glyphs, is_coloured=console.color_system is not None, is_wrapped=is_read)
+    console.print(drawn, crop=False)
 
 
 def text(value: object, *, width: int | None = None) -> str:
@@ -55,27 +61,46 @@ def text(value: object, *, width: int | None = None) -> str:
         file=io.StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False, force_jupyter=False
     )
     with console.capture() as captured:
-        console.print(_rendered(value, width, UTF8))
+        console.print(_rendered(value, width, UTF8), crop=False)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def _rendered(value: object, width: int, glyphs: Glyphs, *, is_coloured: bool = False) -> RenderableType:
+@dataclass(frozen=True, slots=True)
+class _Verbatim:
+    """Lines as they are, whatever the width: rich would wrap them, and make blanks of their tabs."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        yield Segment(f"{self.text}\n")
+
+
+def _rendered(
+    value: object, width: int, glyphs: Glyphs, *, is_coloured: bool = False, is_wrapped: bool = True
+) -> RenderableType:
     if isinstance(value, Decision):
         return _decision_panel(value, glyphs)
-    return Group(*_parts(picture_of(value), width, glyphs, is_coloured=is_coloured))
+    return Group(*_parts(picture_of(value), width, glyphs, is_coloured=is_coloured, is_wrapped=is_wrapped))
 
 
-def _parts(picture: Picture, width: int, glyphs: Glyphs, *, is_coloured: bool) -> Iterator[RenderableType]:
+def _parts(
+    picture: Picture, width: int, glyphs: Glyphs, *, is_coloured: bool, is_wrapped: bool
+) -> Iterator[RenderableType]:
+    def said(text: str, style: str = "") -> RenderableType:
+        if "\n" in text:
+            # Piped, it is exactly what it is; at a terminal, what could drive that stays out.
+            return _Verbatim(printable(text, glyphs, kept="\t\n\f") if is_wrapped or glyphs.is_ascii else text)
+        return Text(printable(text, glyphs), style, no_wrap=not is_wrapped, overflow="fold" if is_wrapped else "ignore")
+
     drawn = [timeline for timeline in picture.timelines if timeline.makespan_ns]
     if picture.title and picture.names != (picture.title,):
-        yield Text(printable(picture.title, glyphs), "bold")
+        yield said(picture.title, "bold")
         yield Text()
     for table in picture.tables:
         for block in _blocks(table, width):
             yield _table(block, glyphs)
             yield Text()
-    for note in picture.notes:
-        yield Text(printable(note, glyphs))
+    yield from map(said, picture.notes)
     if picture.timelines and picture.notes:
         yield Text()
     names = chain.from_iterable(timeline.executors for timeline in drawn)

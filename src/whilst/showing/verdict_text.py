@@ -53,7 +53,8 @@ def picture_parts(verdict: Verdict) -> dict[str, Any]:
         answers = [(asked, said)]
     else:
         answers = [(asked, f"No: {found.pattern}.")]
-        answers += [("What happens?", found.sentence), ("Can it happen?", found.remark)]
+        answers += [("Why?", found.sentence), ("Can it happen?", found.remark)]
+    answers.append(("What should I change?", _remedy(verdict)))
     answers.append(("What does the answer rest on?", _effort(verdict)))
     if verdict.assumed:
         answers.append(("Assumed", "; ".join(verdict.assumed)))
@@ -65,6 +66,37 @@ def picture_parts(verdict: Verdict) -> dict[str, Any]:
         parts["tables"] = (_moments_table(found), *([tuple(map(tuple, ends))] if ends else []))
         parts["names"] = ("how it comes about",)
     return parts
+
+
+_LOCK: Final = "Hold one lock around all that belongs together, in every task that touches it."
+_REMEDIES: Final = {
+    "deadlock": "Take the locks in one order everywhere, or have one lock for both.",
+    "lock never released": "Take the lock by `with`, which gives it back however the block ends.",
+    "waits for ever": "See to it that somebody ends the wait in every order, or give it a time-out.",
+    "lost wake-up": "Wait in a loop that looks at the condition while it holds the lock (Condition.wait_for), or use a "
+    "queue.Queue or an Event.",
+    "livelock": "Wait for a Condition or an Event in place of polling.",
+    "order violation": "Have the reader wait for the writer: an Event, join(), or a queue.Queue.",
+    "early publication": "Write first what belongs to it, and last what others look at; or do both under one lock.",
+    "interleaved at an await": "Hold an asyncio.Lock around it, or keep what belongs together free of awaits.",
+    "cancelled half-way": "Put what must be whole into a `finally`, or shield it (asyncio.shield).",
+    "generator entered twice": "Give each task a generator of its own, or hand its items out by a queue.Queue.",
+    "lock not had": "Release only a lock that this task has taken: `with` does.",
+    "broken invariant": "Hold one lock around all that the invariant speaks of; or, if it does not even hold in a "
+    "sequential order, mend the code first.",
+}
+"""What to change, by the name of what went wrong; for all other names it is `_LOCK`."""
+
+
+def _remedy(verdict: Verdict) -> str:
+    found = verdict.counterexample
+    if found is None:
+        return (
+            "Nothing." if verdict.is_isolated else "Fewer tasks or shorter loops; or let it look for longer (budget)."
+        )
+    if not any(moment.file for moment in found.moments):  # statements of a database
+        return "A stricter isolation level, rows that are locked as they are read, or one statement that does it all."
+    return _REMEDIES.get(found.pattern, _LOCK)
 
 
 def _moments_table(found: Counterexample) -> tuple[tuple[str, ...], ...]:
@@ -81,7 +113,7 @@ def _moments_table(found: Counterexample) -> tuple[tuple[str, ...], ...]:
             skipped = 0
         place = f"{Path(row.file).name}:{row.line}" if len(files) > 1 else str(row.line or "")
         cells = ["" for _ in found.tasks]
-        cells[row.task] = ", ".join(row.cells)
+        cells[row.task] = row.text
         lines.append((place, row.source.strip(), *cells))
     return tuple(lines)
 
@@ -181,6 +213,11 @@ class _Row:
     is_raise: bool = False
     first: int = 0
     last: int = 0
+
+    @property
+    def text(self) -> str:
+        cells = list(dict.fromkeys(self.cells))
+        return ", ".join(cells[:4]) + (f", … {len(cells) - 4} more" if len(cells) > 4 else "")
 
 
 def _counterexample_lines(found: Counterexample, paint: _Paint, width: int) -> list[str]:
@@ -333,9 +370,7 @@ class _Layout:
             yield f"{self._paint(place, _DIM)}  {source}  {self._columns(row, cell, colour)}"
 
     def _text(self, row: _Row) -> str:
-        cells = list(dict.fromkeys(row.cells))
-        text = ", ".join(cells[:4]) + (f", … {len(cells) - 4} more" if len(cells) > 4 else "")
-        return f"{self._found.tasks[row.task]}: {text}" if self._is_list else text
+        return f"{self._found.tasks[row.task]}: {row.text}" if self._is_list else row.text
 
     def _columns(self, row: _Row, cell: str, colour: tuple[str, ...]) -> str:
         if self._is_list:

@@ -124,7 +124,7 @@ class Advice(Drawable):
         said = [f"Line {loop.line}: {each}" for loop in self.loops for each in _sentences(loop)]
         lines = [*self.remedies, *said, *self.remarks]
         if self.diff:
-            lines += ["", *self.diff.splitlines()]
+            lines += ["", self.diff.rstrip("\n")]
         if self.applied_to:
             lines += ["", f"Changed {self.applied_to}. To undo it: mv {self.backup} {self.applied_to}"]
         elif self.diff:

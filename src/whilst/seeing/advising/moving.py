@@ -158,8 +158,8 @@ class ScriptMove(Drawable):
         said += self.remarks
         if not self.pays or not self.diff:
             return [*said, *self.advice.notes()]
-        shown = self.diff.splitlines()
-        return [*said, f"The change that was run on {self.there}; nothing of yours was changed:", "", *shown]
+        shown = self.diff.rstrip("\n")
+        return [*said, f"The change that was run on {self.there}; nothing of yours was changed:", "", shown]
 
     def to_dict(self) -> dict[str, object]:
         """All of it, as values that JSON can hold."""

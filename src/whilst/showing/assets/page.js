@@ -178,7 +178,7 @@ function find(words, plots = state.plots) {
 /* Bring a row into sight, and mark its picture. */
 function showRow(plot, name) {
   const at = plot.allRows.filter((row) => row.type === "executor").findIndex((row) => row.name === name);
-  if (plot.isFoldable && at >= MOST_SHOWN && !plot.view.showsAllRows) document.getElementById("rows").click();
+  if (plot.isFoldable && at >= plot.shownAtFirst && !plot.view.showsAllRows) document.getElementById("rows").click();
   drawAll();
   const row = plot.rows.find((each) => each.type === "executor" && each.name === name);
   scrollTo({ top: plot.canvas.getBoundingClientRect().top + scrollY + (row ? row.y : 0) - innerHeight / 2 });
@@ -277,6 +277,7 @@ async function main() {
     state.views.push(view);
     state.plots.push(...plots);
   }
+  if (innerWidth >= 1500) for (const figures of document.querySelectorAll("details.all")) figures.open = true; // there is room
   listenToButtons();
   listenToKeys();
   listenToSearch();

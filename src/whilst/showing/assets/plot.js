@@ -25,8 +25,11 @@ class Plot {
     this.parallelism = openOf(groups, WORK);
     this.allRows = rowsOf(line);
     this.hasTaskRows = this.allRows.some((row) => row.type !== "executor");
-    this.executorRows = this.allRows.filter((row) => row.type === "executor").length;
-    this.isFoldable = this.executorRows > MOST_SHOWN + 1;
+    const executors = this.allRows.filter((row) => row.type === "executor");
+    this.executorRows = executors.length;
+    this.quietRows = executors.filter((row) => row.isQuiet).length;
+    this.shownAtFirst = Math.min(MOST_SHOWN, this.executorRows - this.quietRows);
+    this.isFoldable = this.executorRows > this.shownAtFirst + 1;
     this.textWidths = new Map();
   }
 
@@ -34,13 +37,13 @@ class Plot {
 
   layout(view) {
     const isFolded = this.isFoldable && !view.showsAllRows;
-    const executors = isFolded ? MOST_SHOWN : this.executorRows;
+    const executors = isFolded ? this.shownAtFirst : this.executorRows;
     const height = executors <= 12 ? 24 : executors <= 30 ? 18 : executors <= 80 ? 12 : executors <= 160 ? 7 : 4;
     let y = TOP + CURVE + GAP_BELOW_CURVES;
     this.rows = [];
     let shown = 0;
     for (const row of this.allRows) {
-      if (isFolded && row.type === "executor" && ++shown > MOST_SHOWN) break;
+      if (isFolded && row.type === "executor" && ++shown > this.shownAtFirst) break;
       if (row.type !== "executor" && !view.showsTasks) continue;
       const own = row.type === "executor" ? height : row.type === "count" ? Math.max(12, height - 6) : Math.max(5, height - 7);
       if (row.type === "executor" && this.rows.length) y += height > 8 ? 6 : 1;
@@ -81,7 +84,8 @@ class Plot {
     c.font = SMALL;
     c.textAlign = "left";
     c.fillStyle = theme.parallelismText;
-    c.fillText(`… and ${this.executorRows - MOST_SHOWN} more (click, or r)`, 10, this.foldedY + 9);
+    const left = this.executorRows - this.shownAtFirst, idle = this.quietRows === left ? "nearly idle" : `${this.quietRows} nearly idle`;
+    c.fillText(`… and ${left} more${this.quietRows ? `, ${idle}` : ""} (click, or r)`, 10, this.foldedY + 9);
   }
 
   /* A canvas of its own, which stays in sight while the rows above it are scrolled. */
@@ -249,7 +253,7 @@ class Plot {
       c.font = isTask ? SMALL : `600 ${FONT}`;
       c.fillStyle = isTask ? theme.muted : theme.text;
       const indent = isTask ? 22 : 10;
-      c.fillText(this.shortened(row.name, this.left - indent - 8), indent, middle + 0.5);
+      c.fillText(this.withEnds(row.name, this.left - indent - 8), indent, middle + 0.5);
       free = middle + 6;
     }
   }
@@ -342,6 +346,17 @@ class Plot {
       if (measure(text.slice(0, middle) + "…") <= room) low = middle; else high = middle - 1;
     }
     return low ? text.slice(0, low) + "…" : "";
+  }
+
+  /* Cut in the middle, since names that begin alike ("process 1, thread 3") are told apart by their ends. */
+  withEnds(text, room) {
+    if (this.context.measureText(text).width <= room) return text;
+    const first = Math.min(6, text.length >> 2);
+    for (let from = first + 1; from < text.length; from++) {
+      const shorter = `${text.slice(0, first)}…${text.slice(from)}`;
+      if (this.context.measureText(shorter).width <= room) return shorter;
+    }
+    return "";
   }
 
   /* The mean red, green and blue of what was really painted in a row. */

@@ -1,28 +1,46 @@
 "use strict";
-/* Which rows a timeline is drawn as: one an executor, and below it what overlaps there.
+/* Which rows a timeline is drawn as: one an executor, and below it what overlaps there. Those of executors that did next
+   to nothing beside the busiest come last.
 
    A row has a name, covers (several where executors are folded into one row) and, where its spans don't overlap or can
    be told apart, the spans themselves for labels and for the tooltip. */
 
+const QUIET = 0.01; // of what the busiest executor's spans take
 const MOST_EXECUTOR_ROWS = 300, MOST_TASK_ROWS = 8, MOST_LANES = 16, MOST_ROWS_BELOW = 120;
 
 const byName = new Intl.Collator("en", { numeric: true });
 
 function rowsOf(line) {
-  const groups = foldedExecutors([...line.executors].sort((a, b) => byName.compare(a.name, b.name)));
+  const { busy, quiet } = busyAndQuiet(line);
+  const groups = foldedExecutors(busy), quietGroups = foldedExecutors(quiet);
   const rows = [];
   let below = 0;
-  for (const group of groups) {
+  for (const group of [...groups, ...quietGroups]) {
     const covers = group.map((executor) => coverOf(executor.spans));
     const spans = group.length === 1 ? group[0].spans : null;
     const name = group.length === 1 ? group[0].name : `${group[0].name} … ${group[group.length - 1].name}`;
-    rows.push({ type: "executor", name, covers, spans, size: group.length });
+    rows.push({ type: "executor", name, covers, spans, size: group.length, isQuiet: quietGroups.includes(group) });
     if (spans === null || !covers[0].overlaps) continue;
     const lanes = below < MOST_ROWS_BELOW ? lanesOf(spans, line) : [];
     below += lanes.length;
     rows.push(...lanes);
   }
   return rows;
+}
+
+/* As `rows.py` has it: spans of one executor may overlap, and a single quiet one is no crowd. */
+function busyAndQuiet(line) {
+  const executors = [...line.executors].sort((a, b) => byName.compare(a.name, b.name));
+  const lengths = new Map(executors.map((executor) => [executor, lengthOf(executor.spans)]));
+  const least = QUIET * Math.min(line.makespan, Math.max(0, ...lengths.values()));
+  const quiet = executors.filter((executor) => lengths.get(executor) < least);
+  return quiet.length < 2 ? { busy: executors, quiet: [] } : { busy: executors.filter((each) => !quiet.includes(each)), quiet };
+}
+
+function lengthOf({ n, S, E }) {
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += E[i] - S[i];
+  return sum;
 }
 
 function foldedExecutors(executors) {
