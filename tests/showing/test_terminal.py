@@ -235,7 +235,9 @@ def test_a_diff_is_never_wrapped_and_a_sentence_only_for_a_reader_at_a_terminal(
     long = "a sentence of many words " * 8
     diff = f"--- a/s.py\n+++ b/s.py\n@@ -1 +1 @@\n-\tfetch('\xa0')  \n+\t{'x' * 200}\x1b\n"
     advice = Advice("s.py", (), diff, 2.0, 1.0, remarks=(long.strip(),))
-    piped = printed(advice, width=60)
+    file = io.StringIO()
+    terminal.show(advice, Console(file=file, width=60))
+    piped = file.getvalue()
     assert f"\n{diff}" in piped
     assert f"\n{long.strip()}\n" in piped
     shown = printed(advice, width=60, force_terminal=True, color_system=None)
