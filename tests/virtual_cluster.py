@@ -6,6 +6,7 @@ tells of the time is that of its own clock, which jumps from event to event.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
@@ -31,12 +32,22 @@ class VirtualSeats:
         call_s: seconds of the call of an item.
         start_s: before the first call on each seat.
         batch_s: of the one who hands batches on, for each.
+        limit_s: of a batch, after which no further call of it begins.
     """
 
     name, slots, can_kill, overlaps, takes_early = "virtual", 1, False, False, False
 
-    def __init__(self, call_s: Callable[[Any], float], *, start_s: float, round_trip_s: float, batch_s: float) -> None:
+    def __init__(
+        self,
+        call_s: Callable[[Any], float],
+        *,
+        start_s: float,
+        round_trip_s: float,
+        batch_s: float,
+        limit_s: float = math.inf,
+    ) -> None:
         self.now_s = 0.0
+        self._limit_s = limit_s
         self.batches = 0
         self._call_s, self._start_s, self._half_s, self._batch_s = call_s, start_s, round_trip_s / 2, batch_s
         self._free_s: dict[int, float] = {}
@@ -53,11 +64,16 @@ class VirtualSeats:
         self.batches += 1
         self._handed_on_s = max(self._handed_on_s, self.now_s + self._half_s) + self._batch_s
         begins_s = max(self._handed_on_s, self._free_s[worker])
-        ends_s = self._free_s[worker] = begins_s + sum(map(self._call_s, batch.items))
+        ends_s, made = begins_s, 0
+        for item in batch.items:
+            if ends_s - begins_s > self._limit_s:
+                break
+            ends_s, made = ends_s + self._call_s(item), made + 1
+        self._free_s[worker] = ends_s
         self._tell(
             ends_s + self._half_s,
             Finished(
-                worker, batch.number, batch.ids, batch.items, round(begins_s * 1e9), round(ends_s * 1e9),
+                worker, batch.number, batch.ids[:made], batch.items[:made], round(begins_s * 1e9), round(ends_s * 1e9),
                 cpu_ns=round((ends_s - begins_s) * 1e9),
             ),
         )  # fmt: skip

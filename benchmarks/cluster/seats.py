@@ -18,6 +18,7 @@ from typing import Any
 import distributed
 
 import whilst
+from whilst.running.backends.cluster import batch_s
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -26,7 +27,9 @@ from tests.virtual_cluster import VirtualSeats, makespan_s, on_cluster
 
 def simulated(seats: int, calls: int, call_s: float) -> float:
     """The share of the seats' time in which calls were made."""
-    virtual = VirtualSeats(lambda _: call_s, start_s=0.15, round_trip_s=0.015, batch_s=1 / 1200)
+    virtual = VirtualSeats(
+        lambda _: call_s, start_s=0.15, round_trip_s=0.015, batch_s=1 / 1200, limit_s=2 * batch_s(seats)
+    )
     return calls * call_s / (seats * makespan_s(on_cluster(seats), range(calls), virtual))
 
 

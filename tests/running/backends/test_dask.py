@@ -78,9 +78,20 @@ def test_this_machine_is_weighed_against_the_cluster(client: Any) -> None:
     assert here.decision.mode == "sequential"
     with pytest.raises(OptionsError, match=r"pass on=\[None, cluster\], and no mode="):
         whilst.map(calls.square, range(3), on=[client])
-    with pytest.raises(OptionsError, match="pass the cluster alone"):
+    with pytest.raises(
+        OptionsError, match=r"Pass on=cluster .* leave out on= .* map\(fn, items, on=\[None, cluster\]\)"
+    ):
         whilst.Executor(on=[None, client])
     assert keys_of(client) == []
+
+
+def test_what_has_waited_for_too_long_behind_others_is_anybodys_again(
+    client: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(dask, "batch_s", lambda _: 0.0)
+    log = tmp_path / "log"
+    assert list(whilst.map(partial(calls.note, log), range(160), on=client)) == list(range(160))
+    assert Counter(log.read_text().split()) == Counter(map(str, range(160)))
 
 
 def test_a_task_is_divided_there(client: Any) -> None:
@@ -281,17 +292,21 @@ def test_another_python_is_refused(client: Any, monkeypatch: pytest.MonkeyPatch)
         whilst.map(calls.square, range(3), on=client)
 
 
-def test_a_worker_without_whilst_is_refused(client: Any) -> None:
-    async def why() -> str:
-        cluster = connection.Cluster(SimpleNamespace(scheduler=client.scheduler, run=answer_nothing), is_own=False)
-        return await cluster._why_refused(
-            "there", {"packages": {"python": ".".join(map(str, sys.version_info)), "whilst": None}}
-        )
-
-    async def answer_nothing(*_: object, **__: object) -> dict[str, object]:
-        return {"there": ModuleNotFoundError("No module named 'whilst'")}
-
-    assert "has no whilst" in client.sync(why)
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (ModuleNotFoundError("No module named 'whilst'", name="whilst"), "has no whilst: run pip install"),
+        (
+            ModuleNotFoundError("No module named 'whilst.far'", name="whilst.far"),
+            "has another whilst than this program",
+        ),
+        (AttributeError("module has no attribute 'introduce'"), "has another whilst than this program"),
+        (("id", 1, sys.version_info[:2], whilst.__version__), ""),
+    ],
+)
+def test_what_answers_otherwise_is_refused_and_the_remedy_named(answer: object, why: str) -> None:
+    assert connection._why_refused(answer).startswith(why)
+    assert bool(connection._why_refused(answer)) == bool(why)
 
 
 def test_nobody_who_answers_is_an_error_in_time() -> None:

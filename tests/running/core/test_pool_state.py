@@ -137,15 +137,16 @@ class PoolHistory(RuleBasedStateMachine):
             self.do(WorkerReady(number))
 
     @precondition(lambda self: any(worker.is_ready and worker.batches for worker in self.workers.values()))
-    @rule(data=st.data(), is_partial=st.booleans(), fails=st.booleans())
-    def finish(self, data: st.DataObject, is_partial: bool, fails: bool) -> None:
+    @rule(data=st.data(), is_partial=st.booleans(), fails=st.booleans(), gives_back=st.booleans())
+    def finish(self, data: st.DataObject, is_partial: bool, fails: bool, gives_back: bool) -> None:
+        """Answer a batch: all of it, a part while the rest goes on, or one whose rest is not made there."""
         busy = sorted(n for n, worker in self.workers.items() if worker.is_ready and worker.batches)
         number = data.draw(st.sampled_from(busy))
         worker = self.workers[number]
         batch, numbers = worker.batches[0]
         done = numbers[: max(len(numbers) // 2, 1)] if is_partial else list(numbers)
         errors: dict[int, BaseException] = {}
-        is_last = len(done) == len(numbers)
+        is_last = gives_back or len(done) == len(numbers)
         if fails and done:
             errors = {done[-1]: ValueError()}
             if self.state.limits.stops_at_error:

@@ -12,6 +12,7 @@ from tests.virtual_cluster import VirtualSeats, makespan_s, on_cluster, on_this_
 
 from whilst.errors import ClusterError, NotPicklableError
 from whilst.model import Decision, Machine, Mode, Profile
+from whilst.running.backends.cluster import batch_s
 from whilst.running.core.inputs import Source
 from whilst.running.core.policy import INLINE, Directives, Policy, RunStatus
 from whilst.running.jobs import Finished, Job, next_job_id
@@ -88,6 +89,7 @@ def play(case: Case) -> tuple[bool, bool, float]:
             start_s=case.start_s,
             round_trip_s=ROUND_TRIP_S,
             batch_s=1 / 1200,
+            limit_s=2 * batch_s(case.seats),
         )
         there_s = makespan_s(on_cluster(case.seats), items, cluster)
     if is_worth_a_trial(case.n, guess_s, call_s, case.seats):

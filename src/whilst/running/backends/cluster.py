@@ -30,8 +30,18 @@ _ANSWERS_WITHIN_S = 10.0
 _LEAST_WAIT_S = 1.0
 _LOOK_EVERY_S = 1.0
 """How often the cluster is asked who is there, besides what it tells by itself."""
+_SUBSCRIBES_AFTER_S = 0.05
 CLOSES_WITHIN_S = 2.0
 """What is told to a cluster in the end is not waited for any longer."""
+_BATCH_S = 0.2
+"""Aim of a batch's length: some 20 round trips (10 ms)."""
+BATCHES_PER_S = 1200
+"""More than this no scheduler hands on: many seats get longer batches."""
+
+
+def batch_s(seats: int) -> float:
+    """The length of a batch that so many seats don't overrun the scheduler with."""
+    return max(_BATCH_S, 2 * seats / BATCHES_PER_S)
 
 
 class Place(Record):
@@ -48,11 +58,12 @@ class Cluster:
 
     def __init__(self, client: Client, *, is_own: bool) -> None:
         self.client = client
-        self._is_own = is_own
+        self._is_own, self._is_closed = is_own, False
         self._known: dict[str, tuple[str, int]] = {}
         """By address: (id, threads)."""
         self._free: deque[Place] = deque()
         self._refused: dict[str, str] = {}
+        """By address: a sentence that says who can't make our calls, why, and what to do."""
         self._listeners: list[SimpleQueue[Any]] = []
         self._looked_s = 0.0
         self.address: str = client.scheduler.address
@@ -84,15 +95,17 @@ class Cluster:
             ClusterError: it doesn't answer in time, or a worker can't.
         """
         try:
-            self.client.sync(self._refresh, callback_timeout=timeout_s)
+            self.client.sync(self._ask_all, callback_timeout=timeout_s)
         except (TimeoutError, OSError) as error:
             raise ClusterError(
                 f"The Dask cluster at {self.address} does not answer within {timeout_s:g} s. Is it up, and reached "
                 f"from here? Pass a larger timeout_s to wait longer."
             ) from error
+        self._looked_s = time.monotonic()
         if self._refused:
-            raise ClusterError("; ".join(f"{address} {why}" for address, why in self._refused.items()))
-        _subscribe(self)
+            raise ClusterError("; ".join(self._refused.values()) + ".")
+        # Not now: the client waits for 10 ms after each of its messages, and the first calls are to be sent.
+        self.client.loop.add_callback(self.client.loop.call_later, _SUBSCRIBES_AFTER_S, self._subscribe)
 
     def listen(self, inbox: SimpleQueue[Any]) -> None:
         """Have it told who comes and goes."""
@@ -136,57 +149,62 @@ class Cluster:
 
     def close(self) -> None:
         """Let go of it, and end the client if it was made here."""
-        _unsubscribe(self)
+        self._is_closed = True
+        self.client.loop.add_callback(_unsubscribe, self)
         self._listeners.clear()
         if self._is_own:
             self._is_own = False
             self.client.close(timeout=CLOSES_WITHIN_S)
 
+    def _subscribe(self) -> None:
+        if not self._is_closed:
+            _subscribe(self)
+
     async def _look(self) -> None:
         with contextlib.suppress(Exception):  # what is lost is noticed by whoever waits for it
             await self._refresh()
 
-    async def _refresh(self) -> None:
-        scheduler = self.client.scheduler
-        threads: dict[str, int] = await scheduler.ncores()
-        for address in [each for each in self._known if each not in threads]:
-            self._gone(address)
-        new = [each for each in threads if each not in self._known and each not in self._refused]
-        if not new:
-            return
-        ask: dict[str, Any] = {"workers": new, "on_error": "ignore"}
-        identities = await scheduler.broadcast(msg={"op": "identity"}, **ask)
-        versions = await scheduler.broadcast(msg={"op": "versions", "packages": ["whilst"]}, **ask)
-        for address in new:
-            if address not in identities or address not in versions or address in self._known:
-                continue
-            why = await self._why_refused(address, versions[address])
-            if why:
-                self._refused[address] = why
-                continue
-            worker_id = identities[address]["id"]
-            self._known[address] = (worker_id, threads[address])
-            self.seats += threads[address]
-            self._free.extend(Place(address, worker_id, each) for each in range(threads[address]))
-        self._tell(("seats",))
+    async def _ask_all(self) -> None:
+        """One question to each at the same time, so that a run begins after one round trip."""
+        questions = [self._introduce(None)]
+        if self.client not in _read_by_scheduler:
+            questions.append(self._ask_scheduler())
+        await asyncio.gather(*questions)
 
-    async def _why_refused(self, address: str, versions: dict[str, Any]) -> str:
-        """Why calls can't be made by this Dask worker; "" if they can."""
-        here = dask_tasks.version()
-        packages = versions["packages"]
-        python = ".".join(packages["python"].split(".")[:2])
-        ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        if python != ours:
-            return f"runs Python {python}, and this program {ours}: bytes of functions mean something else there"
-        found = packages["whilst"]
-        if found is None:  # not installed as a package, which is not to say that it isn't there
-            answers = await self.client.run(dask_tasks.version, workers=[address], on_error="return")
-            found = answers.get(address)
-        if not isinstance(found, str):
-            return f"has no whilst: install whilst {here} there, as here"
-        if found != here:
-            return f"has whilst {found}, and this program {here}: install the same there"
-        return ""
+    async def _ask_scheduler(self) -> None:
+        """It loads what is sent through it: whilst has to be there, too."""
+        try:
+            await self.client.run_on_scheduler(dask_tasks.version)
+        except (ImportError, AttributeError) as error:
+            self._refused[self.address] = f"The Dask scheduler at {self.address} {_why_refused(error)}"
+        except Exception:  # it runs no functions for others, or is gone: the first batch would tell
+            return
+        else:
+            _read_by_scheduler.add(self.client)
+
+    async def _refresh(self) -> None:
+        there = await self.client.scheduler.ncores()
+        for address in [each for each in self._known if each not in there]:
+            self._gone(address)
+        new = [each for each in there if each not in self._known and each not in self._refused]
+        if new:
+            await self._introduce(new)
+
+    async def _introduce(self, addresses: list[str] | None) -> None:
+        """Have these Dask workers, or all, say who they are."""
+        told = await self.client.run(dask_tasks.introduce, workers=addresses, on_error="return")
+        for address, answer in told.items():
+            if address in self._known or isinstance(answer, OSError):  # which is gone again
+                continue
+            why = _why_refused(answer)
+            if why:
+                self._refused[address] = f"The Dask worker at {address} {why}"
+                continue
+            worker_id, threads, *_ = answer
+            self._known[address] = (worker_id, threads)
+            self.seats += threads
+            self._free.extend(Place(address, worker_id, each) for each in range(threads))
+        self._tell(("seats",))
 
     def _gone(self, address: str) -> None:
         self._refused.pop(address, None)
@@ -200,6 +218,25 @@ class Cluster:
             inbox.put(message)
 
 
+def _why_refused(answer: Any) -> str:
+    """Why calls can't be made by a Dask worker that introduces itself so; "" if they can."""
+    here, ours = dask_tasks.version(), sys.version_info[:2]
+    remedy = f"run pip install 'whilst[dask]=={here}' there"
+    if isinstance(answer, Exception):
+        is_missing = isinstance(answer, ImportError) and answer.name in {None, "whilst"}
+        what = "has no whilst" if is_missing else f"has another whilst than this program, {here} ({answer})"
+        return f"{what}: {remedy}"
+    _, _, python, found = answer
+    if python != ours:
+        theirs, own = (".".join(map(str, each)) for each in (python, ours))
+        return f"runs Python {theirs}, and this program {own}, whose functions it can't load: start it with {own}"
+    if found != here:
+        return f"has whilst {found}, and this program {here}: {remedy}"
+    return ""
+
+
+_read_by_scheduler: weakref.WeakSet[Client] = weakref.WeakSet()
+"""Clients whose scheduler has whilst."""
 _heard_by: weakref.WeakKeyDictionary[Client, list[Cluster]] = weakref.WeakKeyDictionary()
 """A client has one handler for what happens in its cluster; runs that use it at the same time share it."""
 _TOPIC = "all"

@@ -22,7 +22,7 @@ from collections import deque
 from importlib import import_module
 
 from whilst.errors import ClusterError
-from whilst.running.backends.cluster import CLOSES_WITHIN_S
+from whilst.running.backends.cluster import CLOSES_WITHIN_S, batch_s
 from whilst.running.jobs import Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped, add_to_death
 from whilst.running.worker.parent import dask_tasks, elsewhere
 from whilst.running.worker.parent.in_flight import InFlight
@@ -35,10 +35,12 @@ from whilst.running.worker.transport.wire import Frame, encode
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from whilst.running.backends.cluster import Cluster, Place
     from whilst.running.jobs import Batch, Job
+    from whilst.running.worker.parent.in_flight import SentCalls
     from whilst.running.worker.parent.pickled_job import PickledJob
 
     Client = Any
@@ -48,33 +50,70 @@ _LOOK_EVERY_S = 1.0
 _PATIENCE_S = 60.0
 """How long a run goes on without a single seat."""
 _KNOWN_JOBS = 32
+_SMALL_BYTES = 1 << 16
+"""A job of no more is sent to each Dask worker, which is sooner than from one of them to the next."""
+_WARNED_OF_BYTES = 1 << 20
+_TOGETHER_S = 0.001
+"""Frames of so long go to the scheduler together: a graph costs it as much as ten tasks do."""
 _FAR = (1 << 63) - 1
 
 
-class _Channel(TaskChannel):
-    """Jobs are data of the cluster, rather than sent to each worker."""
+class _SentJob:
+    """A job that is data of the cluster: of each Dask worker that needs it, or of all that there is if it is large."""
 
-    def __init__(self, send_job: Callable[[bytes], Future]) -> None:
+    def __init__(self, number: int, data: bytes) -> None:
+        self.number, self.data = number, data
+        self.is_small = len(data) <= _SMALL_BYTES
+        self.futures: dict[str, Future] = {}
+        """By address; the one of all by "". Sent with the first calls."""
+
+    def release(self) -> None:
+        for future in self.futures.values():
+            future.release()
+
+
+class _Channel(TaskChannel):
+    """Jobs are data of the cluster, rather than sent to each worker. What was not begun there is anybody's again."""
+
+    def __init__(self) -> None:
         super().__init__(None)
-        self._send_job = send_job
-        self._sent: dict[tuple[int, bool], Future] = {}
+        self._sent: dict[tuple[int, bool], _SentJob] = {}
+        self._count = 0
 
     def _introduce(self, in_flight: InFlight, writer: Any, state: PickledJob) -> None:
         key = (state.key, state.cares(False))
-        future = self._sent.get(key)
-        if future is None:
+        sent = self._sent.get(key)
+        if sent is None:
             while len(self._sent) >= _KNOWN_JOBS:
                 self._sent.pop(next(iter(self._sent))).release()
             parcel = serialization.parcel(state.packed(False)[0], in_flight.segments_out)
             surroundings = elsewhere.for_elsewhere(state.surroundings_for(False))
             head = self._job_head(state, parcel, surroundings, in_flight)
-            future = self._sent[key] = self._send_job(encode(messages.JOB, head, parcel.payload))
-        writer.job = future
+            self._count += 1
+            sent = self._sent[key] = _SentJob(self._count, encode(messages.JOB, head, parcel.payload))
+        writer.job = sent
+
+    def _settle_rest(self, in_flight: InFlight, writer: Any, unit: SentCalls, positions: Sequence[int]) -> list[Event]:
+        del in_flight, writer
+        unit.taken.update(positions)
+        self.note_taken_back([unit.ids[each] for each in positions])
+        return []
+
+    def settle_unanswered(self, in_flight: InFlight, serial: int) -> list[Event]:
+        """The frame of this serial is over: what it was not answered for has not begun."""
+        unit = in_flight.find_unit(serial)
+        if unit is None or unit.first_serial != serial:
+            return []
+        self._settle_rest(in_flight, None, unit, unit.open_positions())
+        in_flight.units.remove(unit)
+        unit.open_batch.units_left -= 1
+        is_last = unit.open_batch.units_left == 0
+        return [Finished(in_flight.worker, unit.open_batch.batch.number, [], [], 0, 0, is_last=True)] * is_last
 
     def release(self) -> None:
         """Let go of all jobs."""
-        for future in self._sent.values():
-            future.release()
+        for sent in self._sent.values():
+            sent.release()
         self._sent.clear()
 
 
@@ -99,6 +138,16 @@ class _FarPage(StatusPage):
         return cls(words, [])
 
 
+class _Task:
+    """A frame on its way to the scheduler, or there. Belongs to Dask's thread, once it is made."""
+
+    def __init__(self, job: _SentJob | None, data: bytes) -> None:
+        self.job, self.data = job, data
+        self.sent_ns = time.perf_counter_ns()
+        self.future: Future = None
+        self.is_given_up = False
+
+
 class _Seat:
     """A worker: who sits there, and what it holds. Frames are written to it."""
 
@@ -106,10 +155,10 @@ class _Seat:
         self.worker, self.place = worker, place
         self.in_flight = InFlight(worker, _FarPage.with_begun(NOTHING))
         self.in_flight.segments_out = Unshared()
-        self.job: Future = None
+        self.job: _SentJob | None = None
         """Of the next frame."""
-        self.tasks: dict[int, tuple[Future, int]] = {}
-        """By the first serial of the frame: the task, and when it was sent."""
+        self.tasks: dict[int, _Task] = {}
+        """By the first serial of the frame."""
         self.begun_ns: dict[int, int] = {}
         self.death: WorkerDied | None = None
         """What has become of the calls of a process that died, while others that were sent are waited for."""
@@ -135,7 +184,7 @@ class DaskBackend:
         self._cluster, self._client = on, on.client
         self._run = f"whilst-{uuid.uuid4().hex[:12]}"
         self._inbox: SimpleQueue[Any] = SimpleQueue()
-        self._channel = _Channel(self._send_job)
+        self._channel = _Channel()
         self._queued: list[Event] = []
         self._seats: dict[int, _Seat] = {}
         self._starting: dict[int, float] = {}
@@ -145,6 +194,11 @@ class DaskBackend:
         self._lost = ""
         """Why nothing can be sent any more."""
         self._is_open, self._is_listening = True, False
+        self._unsent: deque[tuple[_Seat, int, _Task]] = deque()
+        self._is_sending = False
+        """What is unsent will be sent."""
+        self._answered_tasks: list[Future] = []
+        """To be let go of with what is sent next: the client waits for 10 ms after each of its messages."""
         self._wanted: Future = None
         """A task that waits for a worker: a cluster that adapts to its tasks starts none without one."""
         on.listen(self._inbox)
@@ -225,48 +279,91 @@ class DaskBackend:
         self._is_open = False
         self._cluster.unlisten(self._inbox)
         self._want_no_more()
-        futures = [future for seat in self._seats.values() for future, _ in seat.tasks.values()]
+        tasks = [task for seat in self._seats.values() for task in seat.tasks.values()]
         if not self._cluster.is_lost:
-            if futures:
+            if tasks:
                 with contextlib.suppress(TimeoutError, OSError):
-                    self._client.sync(self._cancel, futures, callback_timeout=CLOSES_WITHIN_S)
+                    self._client.sync(self._cancel, tasks, callback_timeout=CLOSES_WITHIN_S)
             if self._is_listening:
                 self._client.unsubscribe_topic(self._run)
         for seat in self._seats.values():
             self._cluster.give_back(seat.place)
         self._seats.clear()
+        self._let_go()
         self._channel.release()
         self._channel.close()
 
     # To the cluster.
 
-    def _send_job(self, data: bytes) -> Future:
-        self._count += 1
-        number, key = self._count, f"{self._run}-job-{self._count}"
-        return self._dispatch(dask_tasks.FarJob, self._run, number, data, key=key, priority=1)
+    def _job_for(self, job: _SentJob, address: str) -> Future:
+        """In Dask's thread: the job's future, for calls there."""
+        where: dict[str, Any] = {"workers": [address], "allow_other_workers": False} if job.is_small else {}
+        name = address if job.is_small else ""
+        if name not in job.futures:
+            call, key = (dask_tasks.FarJob, self._run, job.number, job.data), f"{self._run}-job-{job.number}-{name}"
+            job.futures[name] = self._dispatch(*call, key=key, priority=1, **where)
+            if not job.is_small:
+                job.data = b""
+        return job.futures[name]
+
+    def _dispatch(self, *call: Any, **keywords: Any) -> Future:
+        with _without_warning(sum(len(each) for each in call if isinstance(each, bytes))):
+            return self._client.submit(*call, pure=False, retries=0, **keywords)
 
     def _submit(self, seat: _Seat, data: bytes) -> None:
         first = seat.in_flight.units[-1].first_serial
-        self._count += 1
-        topic = self._run if self._is_listening else None
-        place = seat.place
-        future = self._dispatch(
-            dask_tasks.make_calls,
-            seat.job,
-            place.worker_id,
-            seat.worker,
-            topic,
-            data,
-            key=f"{self._run}-{self._count}",
-            workers=[place.address],
-            allow_other_workers=False,
-        )
-        seat.tasks[first] = future, time.perf_counter_ns()
-        self._client.loop.add_callback(self._follow, seat.worker, first, future)
+        task = seat.tasks[first] = _Task(seat.job, data)
+        self._unsent.append((seat, first, task))
+        if not self._is_sending:
+            self._is_sending = True
+            self._client.loop.add_callback(self._client.loop.call_later, _TOGETHER_S, self._send_all)
 
-    def _dispatch(self, *call: Any, **keywords: Any) -> Future:
-        with import_module("dask.config").set({"distributed.admin.large-graph-warning-threshold": "1 PiB"}):
-            return self._client.submit(*call, pure=False, retries=0, **keywords)
+    def _send_all(self) -> None:
+        """In Dask's thread: send what there is, in one graph for each Dask worker."""
+        self._is_sending = False
+        self._let_go()
+        by_address: dict[str, list[tuple[_Seat, int, _Task]]] = {}
+        while self._unsent:
+            each = self._unsent.popleft()
+            if not each[2].is_given_up:
+                by_address.setdefault(each[0].place.address, []).append(each)
+        for frames in by_address.values():
+            self._send_to_one(frames)
+
+    def _send_to_one(self, frames: list[tuple[_Seat, int, _Task]]) -> None:
+        """To the seats of one Dask worker."""
+        address = frames[0][0].place.address
+        topic = self._run if self._is_listening else None
+        limit_s = 2 * batch_s(self._cluster.seats)
+        keys = [f"{self._run}-{seat.worker}-{first}" for seat, first, _ in frames]
+        where = {"workers": [address], "allow_other_workers": False}
+        try:
+            calls = [
+                (self._job_for(task.job, address), seat.place.worker_id, seat.worker, topic, limit_s, task.data)
+                for seat, _, task in frames
+                if task.job is not None
+            ]
+            with _without_warning(sum(len(task.data) for *_, task in frames)):
+                futures = self._client.map(
+                    dask_tasks.make_calls,
+                    *map(list, zip(*calls, strict=True)),
+                    key=keys,
+                    pure=False,
+                    retries=0,
+                    **where,
+                )
+        except Exception as error:  # the client was closed
+            for seat, first, _ in frames:
+                self._inbox.put(("answer", seat.worker, first, error))
+            return
+        for (seat, first, task), future in zip(frames, futures, strict=True):
+            task.future, task.job, task.data = future, None, b""
+            self._client.loop.add_callback(self._follow, seat.worker, first, future)
+
+    def _let_go(self) -> None:
+        done, self._answered_tasks = self._answered_tasks, []
+        for future in done:
+            future.release()
 
     async def _follow(self, worker: int, first: int, future: Future) -> None:
         """In Dask's thread: wait for an answer."""
@@ -278,9 +375,16 @@ class DaskBackend:
             result = error
         self._inbox.put(("answer", worker, first, result))
 
-    async def _cancel(self, futures: Iterable[Future]) -> None:
-        with contextlib.suppress(Exception):  # without a connection there is nobody to tell
-            await self._client.cancel(list(futures), force=True)
+    async def _cancel(self, tasks: Iterable[_Task]) -> None:
+        """In Dask's thread."""
+        futures = []
+        for task in tasks:
+            task.is_given_up = True
+            if task.future is not None:
+                futures.append(task.future)
+        if futures:
+            with contextlib.suppress(Exception):  # without a connection there is nobody to tell
+                await self._client.cancel(futures, force=True)
 
     # From it.
 
@@ -357,10 +461,10 @@ class DaskBackend:
         seat = self._seats.get(worker)
         if seat is None or first not in seat.tasks:
             return
-        future, sent_ns = seat.tasks.pop(first)
+        task = seat.tasks.pop(first)
         seat.begun_ns.pop(first, None)
         if isinstance(result, bytes):
-            future.release()
+            self._answered_tasks.append(task.future)
             frames, offset_ns, number, death = loads(result)
             # A Dask worker begins what is ready on whichever of its threads is free.
             made_by = self._rows.setdefault((seat.place.address, number), len(self._rows))
@@ -368,14 +472,16 @@ class DaskBackend:
             for kind, envelope, payload in frames:
                 frame = Frame(kind, envelope, memoryview(payload), ())
                 events = self._channel.receive(seat.in_flight, seat, frame)  # type: ignore[arg-type]
-                self._queued += [_shifted(event, here_ns, sent_ns, made_by) for event in events]
+                self._queued += [_shifted(event, here_ns, task.sent_ns, made_by) for event in events]
             if death is not None:
                 self._note_death(seat, first, death)
+            else:
+                self._queued += self._channel.settle_unanswered(seat.in_flight, first)
         elif self._cluster.is_lost:
             self._lose_all(f"the Dask scheduler at {self._cluster.address} is gone, or its client was closed")
             return
         else:
-            self._client.loop.add_callback(self._cancel, [future])
+            self._client.loop.add_callback(self._cancel, [task])
             reason = f"its task was given up by Dask: {type(result).__name__} {result}"
             self._note_death(seat, first, _unknown(_FarPage.with_begun(_FAR), reason))
         self._settle(seat)
@@ -424,7 +530,7 @@ class DaskBackend:
         """All that was sent there may have begun, and nobody will tell."""
         if seat.tasks and not self._cluster.is_lost:
             # A dead worker's tasks would wait for one of its address.
-            self._client.loop.add_callback(self._cancel, [future for future, _ in seat.tasks.values()])
+            self._client.loop.add_callback(self._cancel, list(seat.tasks.values()))
         for first in list(seat.tasks):
             del seat.tasks[first]
             running = seat.begun_ns.pop(first, None)
@@ -441,6 +547,16 @@ class DaskBackend:
         for seat in list(self._seats.values()):
             self._lose_seat(seat, reason)
         self._fail_starting(self._lost)
+
+
+def _without_warning(size_bytes: int) -> AbstractContextManager[Any]:
+    """Dask advises against what is as large as this; it has to travel, and does so once."""
+    if size_bytes <= _WARNED_OF_BYTES:
+        return contextlib.nullcontext()
+    found: AbstractContextManager[Any] = import_module("dask.config").set(
+        {"distributed.admin.large-graph-warning-threshold": "1 PiB"}
+    )
+    return found
 
 
 def _unknown(page: StatusPage, reason: str) -> dask_tasks.Death:

@@ -149,8 +149,10 @@ def _on_cluster(job: Job, source: Source, options: Options, *, is_lazy: bool) ->
     why_clean, is_weighed = "they are on other machines", isinstance(options.on, list | tuple)
     if is_weighed and job.how == "call" and source.length is None:
         raise OptionsError(
-            f"on={options.on!r} weighs like calls, and an Executor's come one by one, each with a function of its own: "
-            f"pass the cluster alone, or leave out on=."
+            f"on={options.on!r} weighs by what the first calls of one function do, watched one at a time. Those of an "
+            f"Executor come one by one, each with a function of its own, so nobody knows which may leave this machine. "
+            f"Pass on=cluster to have all of them made there, leave out on= to have all made here, or give one "
+            f"function and its items to map(fn, items, on=[None, cluster])."
         )
     if not is_weighed:
         _refuse_replaced(job, why_clean)

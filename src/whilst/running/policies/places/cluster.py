@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from whilst.running.backends.base import BackendConfig
+from whilst.running.backends.cluster import batch_s
 from whilst.running.policies.fixed import FixedPolicy
-from whilst.running.policies.places.cost import AHEAD_BELOW_S, batch_s
+from whilst.running.policies.places.cost import AHEAD_BELOW_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from whilst.running.policies.caveats import Caveats
 
 _LEAST_NS: Final = 20_000_000
+_FIRST: Final = 64
+_FIRST_SHARE: Final = 16
+"""First batch: at most this many calls, or 1/_FIRST_SHARE of a seat's share. What is too much comes back."""
 
 
 class ClusterPolicy(FixedPolicy):
@@ -36,7 +40,7 @@ class ClusterPolicy(FixedPolicy):
             caveats=caveats,
         )
         self._cluster = cluster
-        self._has_begun = True  # with one call: nothing that was sent is taken back
+        self._has_begun = is_lazy or not is_batched
         self._batch_ns = int(batch_s(self._workers) * 1e9)
         self._least_ns = _LEAST_NS
         self._ahead_below_ns = int(AHEAD_BELOW_S * 1e9) if is_batched else 0
@@ -46,6 +50,9 @@ class ClusterPolicy(FixedPolicy):
         if seats != self._workers:
             self._workers, self._batch_ns = seats, int(batch_s(seats) * 1e9)
             self._reason = self._cluster.description
+        if not self._has_begun:
+            self._has_begun = True
+            self._batch = max(1, min(_FIRST, (status.left or 0) // (_FIRST_SHARE * seats)))
         return super().directives(status)
 
     def _seats_of(self, cluster: Cluster) -> int:

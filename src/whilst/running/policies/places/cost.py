@@ -11,17 +11,14 @@ from __future__ import annotations
 import math
 
 from whilst._light import Record
+from whilst.running.backends.cluster import BATCHES_PER_S, batch_s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-BATCH_S: Final = 0.2
-"""Aim of a batch's length: some 20 round trips (10 ms)."""
 AHEAD_BELOW_S: Final = 0.5
 """Where calls are longer than this, a round trip is nothing beside one."""
-BATCHES_PER_S: Final = 1200
-"""More than this no scheduler hands on: many seats get longer batches."""
 ROUND_TRIP_S: Final = 0.015
 """The client sends every 10 ms."""
 START_S: Final = 0.15
@@ -31,11 +28,6 @@ _GAIN: Final = 0.9
 _WORTH_A_TRIAL: Final = 0.8
 _NEXT_TO_NOTHING: Final = 0.03
 """Of what is left, this may be spent on finding out that calls are faster there."""
-
-
-def batch_s(seats: int) -> float:
-    """The length of a batch that so many seats don't overrun the scheduler with."""
-    return max(BATCH_S, 2 * seats / BATCHES_PER_S)
 
 
 class Offer(Record):

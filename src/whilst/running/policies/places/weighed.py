@@ -176,7 +176,7 @@ class WeighedPolicy(Policy):
         waited_s = (status.now_ns - self._tried_since_ns) / 1e9
         goes_on = self._tried_call_s <= _SHORT_S or waited_s > _PATIENCE * (self._tried_call_s + START_S)
         goes_on = goes_on and status.in_hand > 0
-        return self._there.directives(status)._replace(inline=int(goes_on and not status.blocked))
+        return self._there.directives(status)._replace(batch=1, inline=int(goes_on and not status.blocked))
 
     def _learn_from_trial(self, finished: Finished) -> None:
         self._is_trying = False

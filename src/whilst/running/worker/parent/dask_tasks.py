@@ -10,6 +10,7 @@ To Dask a job, a frame and an answer are opaque bytes. Nothing of the user's is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -22,23 +23,24 @@ from collections import deque
 
 from whilst._light import Record
 from whilst.running.worker.parent import elsewhere, fork
-from whilst.running.worker.parent.fork_server_client import Served
+from whilst.running.worker.parent.fork_server_client import Lease, Served, lease
 from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.standard_streams import standard_output, stderr_tail
 from whilst.running.worker.transport import messages
 from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead, Spawn
-from whilst.running.worker.transport.status_page import BEGUN, FIRST_SLOT, NOTHING, StatusPage, anonymous_file
+from whilst.running.worker.transport.status_page import BEGUN, NOTHING, SKIP_FROM, SKIP_TO, StatusPage, anonymous_file
 from whilst.running.worker.transport.wire import FrameReader, FrameWriter, decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from whilst.running.worker.transport.wire import Frame
 
-_LOOK_EVERY_MS = 20
-"""A task of which its run wants nothing more is noticed within this time."""
+_LOOK_EVERY_S = 0.02
+"""A task of which its run wants nothing more is noticed within this time, and a frame that is over its own."""
+_LINGERS_S = 20.0
+"""The process that forks others, and the thread that looks, wait so long for the next run."""
 _PATIENCE_S = 2.0
 """How long an idle process may take to end by itself, and to close what its calls have opened: as on this machine."""
 _KNOWN_JOBS = 16
@@ -63,6 +65,11 @@ def version() -> str:
     return found
 
 
+def introduce(dask_worker: Any) -> tuple[str, int, tuple[int, int], str]:
+    """What each Dask worker is asked before anything is sent to it: its id and threads, and which Python and whilst."""
+    return dask_worker.id, dask_worker.state.nthreads, sys.version_info[:2], version()
+
+
 class FarJob:
     """A job's frame, as data of a Dask worker. While one of a run is here, the run's processes are kept."""
 
@@ -73,6 +80,8 @@ class FarJob:
             processes = _runs.setdefault(run, _Processes())
             processes.jobs += 1
         weakref.finalize(self, _let_go, run).atexit = False
+        # Calls follow: a process starts while they are on their way.
+        threading.Thread(target=processes.prepare, daemon=True, name="whilst-starting").start()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FarJob, (self.run, self.number, self.frame)
@@ -90,7 +99,7 @@ class FarJob:
         return encode(messages.JOB, tuple(head), (frame.payload,))
 
 
-def make_calls(job: FarJob, worker_id: str, seat: int, topic: str | None, data: bytes) -> bytes:
+def make_calls(job: FarJob, worker_id: str, seat: int, topic: str | None, limit_s: float, data: bytes) -> bytes:
     """Make the calls of one frame; the task that Dask is given.
 
     Args:
@@ -98,6 +107,7 @@ def make_calls(job: FarJob, worker_id: str, seat: int, topic: str | None, data: 
         worker_id: the very Dask worker that this is meant for, since another may come to have its address.
         seat: the run's number for who makes the calls.
         topic: where to say that the calls begin; None if nobody listens.
+        limit_s: when the first call began so long ago, no further one begins: they go back, for whoever is free.
         data: the frame.
     Returns:
         Pickled (frames of answers, offset of this machine's clock in ns, which of the run's processes here made the
@@ -114,22 +124,13 @@ def make_calls(job: FarJob, worker_id: str, seat: int, topic: str | None, data: 
         is_new = processes.note_begun(seat, head.first_serial)
     if not is_new:
         return _refused(_FAR, "Dask wanted these calls made a second time")
-    tasks, key = worker.state.tasks, worker.get_current_task()
-
-    def is_wanted(has_begun: bool) -> bool:
-        nonlocal topic
-        if topic is not None and has_begun:
-            worker.log_event(topic, (seat, head.first_serial))
-            topic = None
-        task = tasks.get(key)
-        return task is not None and task.state == "executing"
-
+    watch = _Watch(worker, head, limit_s, None if topic is None else (topic, seat))
     try:
         process = processes.take()
     except Exception as error:
         return _refused(NOTHING, f"no worker process can be started there: {error}")
     try:
-        frames, death = process.make(job, head, data, is_wanted)
+        frames, death = process.make(job, head, data, watch)
     except BaseException:
         process.close()
         raise
@@ -148,6 +149,7 @@ class _Processes:
 
     def __init__(self) -> None:
         self.jobs = 0
+        self._making = threading.Lock()
         self._idle: list[_Process] = []
         self._unused: list[int] = []
         """Numbers of processes that are gone."""
@@ -163,15 +165,24 @@ class _Processes:
         begun.append(serial)
         return True
 
+    def prepare(self) -> None:
+        """Have one process that waits for calls."""
+        try:
+            self.give_back(self.take())
+        except Exception:  # whoever has calls for it will say so
+            return
+
     def take(self) -> _Process:
-        with _lock:
-            if self._idle:
-                return self._idle.pop()
-            if not self._unused:
-                self._unused.append(self._most)
-                self._most += 1
-            number = self._unused.pop()
-        return _Process(number)
+        """One that nobody uses, or a new one."""
+        with self._making:
+            with _lock:
+                if self._idle:
+                    return self._idle.pop()
+                if not self._unused:
+                    self._unused.append(self._most)
+                    self._most += 1
+                number = self._unused.pop()
+            return _Process(number)
 
     def give_back(self, process: _Process) -> None:
         with _lock:
@@ -208,6 +219,76 @@ def _note_gone(run: str) -> None:
     processes.end()
 
 
+class _Watch:
+    """A frame whose calls are being made, as seen by the one thread that looks after all of them (`_look_after`)."""
+
+    def __init__(self, worker: Any, head: BatchHead, limit_s: float, topic: tuple[str, int] | None) -> None:
+        self._worker, self._head, self._limit_s, self._topic = worker, head, limit_s, topic
+        self._key = worker.get_current_task()
+        self._begun_s: float | None = None
+        self.process: _Process | None = None
+        self.is_unwanted = False
+
+    def look(self, now_s: float) -> None:
+        """End the process of what nobody wants; say what has begun; take back what has waited for too long."""
+        process, head = self.process, self._head
+        if process is None or self.is_unwanted:
+            return
+        task = self._worker.state.tasks.get(self._key)
+        if task is None or task.state != "executing":
+            self.is_unwanted = True
+            process.kill()
+        elif self._begun_s is not None:
+            if now_s - self._begun_s > self._limit_s:
+                self._limit_s = float("inf")
+                process.take_back(head.first_serial + head.size)
+        elif process.has_begun:
+            self._begun_s = now_s
+            if self._topic is not None:
+                topic, seat = self._topic
+                self._worker.log_event(topic, (seat, head.first_serial))
+
+    def __enter__(self) -> None:
+        global _looks
+        with _watching:
+            _watches.append(self)
+            if not _looks:
+                _looks = True
+                threading.Thread(target=_look_after, daemon=True, name="whilst-watching").start()
+            _watching.notify()
+
+    def __exit__(self, *_: object) -> None:
+        with _watching:
+            _watches.remove(self)
+
+
+_watching = threading.Condition()
+_watches: list[_Watch] = []
+_looks = False
+"""There is a thread for it."""
+
+
+def _look_after() -> None:
+    """A thread for each seat that woke up so often would leave a Dask worker of many threads no time for its own."""
+    global _looks
+    try:
+        kept: Lease | None = lease()
+    except Exception:  # whoever has calls to make will say so
+        kept = None
+    with _watching:
+        while _watches or _watching.wait(_LINGERS_S):
+            _watching.release()
+            time.sleep(_LOOK_EVERY_S)
+            now_s = time.monotonic()
+            _watching.acquire()
+            for watch in _watches:
+                with contextlib.suppress(Exception):  # of a Dask worker that is closing
+                    watch.look(now_s)
+        _looks = False
+    if kept is not None:
+        kept.close()
+
+
 class _Process:
     """One worker process, and this side's end of it. Used by one thread at a time."""
 
@@ -239,9 +320,20 @@ class _Process:
         return self._is_open and not self._has_ended
 
     def make(
-        self, job: FarJob, head: BatchHead, data: bytes, is_wanted: Callable[[bool], bool]
+        self, job: FarJob, head: BatchHead, data: bytes, watch: _Watch
     ) -> tuple[list[tuple[int, Any, bytes]], Death | None]:
         """Send the frame and collect what is answered, until all of it is, the process dies, or nobody wants it."""
+        words = self._page.words
+        # Serials are the seat's, and a process serves whichever comes. It is at rest: nobody else writes there.
+        words[BEGUN], words[SKIP_FROM], words[SKIP_TO] = NOTHING, _FAR, _FAR
+        watch.process = self
+        with watch:
+            frames, death = self._make(job, head, data)
+        if watch.is_unwanted:
+            self.close()
+        return frames, death
+
+    def _make(self, job: FarJob, head: BatchHead, data: bytes) -> tuple[list[tuple[int, Any, bytes]], Death | None]:
         if self._jobs.get(head.job) != job.number:
             self._jobs.pop(head.job, None)
             forgotten = []
@@ -261,10 +353,22 @@ class _Process:
             death = None if answered.is_over else self._told_death()
             if death is not None:
                 return frames, death
-            if not is_wanted(self._page.words[FIRST_SLOT] != NOTHING):
-                self.close()
-                break
         return frames, None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a call of the frame in hand has."""
+        return self._page.words[BEGUN] != NOTHING
+
+    def take_back(self, end: int) -> None:
+        """Have no further call of the frame in hand begin. `end`: the serial after its last."""
+        words = self._page.words
+        words[SKIP_TO] = end
+        words[SKIP_FROM] = words[BEGUN] + 1
+
+    def kill(self) -> None:
+        """End the process: whoever waits for it hears of its death."""
+        self._served.kill(0)
 
     def _told_death(self) -> Death | None:
         if self._death is None:
@@ -273,13 +377,13 @@ class _Process:
         tail = stderr_tail(self._page, self._stderr_fd)
         return Death(list(self._page.words), list(self._page.kept()), exit_code, tail, reason)
 
-    def _look(self) -> list[Frame]:
-        """Wait a little for something to read or write, and do that."""
+    def _look(self, wait_s: float | None = None) -> list[Frame]:
+        """Wait for something to read or write, and do that."""
         found: list[Frame] = []
         mask = select.POLLIN | select.POLLOUT if self._writer.is_behind else select.POLLIN
         if not self._has_ended:
             self._poll.modify(self._sock.fileno(), mask)
-        for fd, what in self._poll.poll(_LOOK_EVERY_MS):
+        for fd, what in self._poll.poll(None if wait_s is None else wait_s * 1000):
             if fd == self._sock.fileno():
                 if what & select.POLLOUT:
                     self._writer.flush()
@@ -315,7 +419,7 @@ class _Process:
         self._writer.write(encode(messages.STOP, None))
         deadline = time.monotonic() + _PATIENCE_S
         while self._death is None and time.monotonic() < deadline:
-            self._look()
+            self._look(_LOOK_EVERY_S)
         self.close()
 
     def close(self) -> None:
@@ -343,8 +447,10 @@ class _Answered:
         self.is_over = False
 
     def note(self, answer: Answer, *, stops_at_error: bool) -> None:
-        self._left -= len(answer.positions) if isinstance(answer.positions, list) else answer.positions[1]
+        count = len(answer.positions) if isinstance(answer.positions, list) else answer.positions[1]
+        # Where some could not be loaded each of the others is answered alone, if only with its being taken back.
+        self._left -= count or (answer.is_last and self._is_split)
         kinds = [kind for _, kind, _ in answer.errors or ()]
         self._is_split = self._is_split or messages.LOST_IN_LOADING in kinds
         has_failed = stops_at_error and any(kind != messages.LOST_IN_LOADING for kind in kinds)
-        self.is_over = not self._left or (answer.is_last and (has_failed or not self._is_split))
+        self.is_over = self._left <= 0 or (answer.is_last and (has_failed or not self._is_split))

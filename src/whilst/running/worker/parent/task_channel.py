@@ -347,6 +347,12 @@ class TaskChannel:
         again = UnsentCalls(unit.open_batch, ids, items, None, unit.is_large, unit.is_inherited)
         return self._send_unit(in_flight, writer, again)
 
+    def _settle_rest(
+        self, in_flight: InFlight, writer: FrameWriter, unit: SentCalls, positions: Sequence[int]
+    ) -> list[Event]:
+        """The worker says that it has not begun these, and won't."""
+        return self._resend(in_flight, writer, unit, positions)
+
     def _settle_unit(
         self, in_flight: InFlight, writer: FrameWriter, unit: SentCalls, answer: Answer, events: list[Event]
     ) -> bool:
@@ -356,7 +362,7 @@ class TaskChannel:
             return False
         if left and not (unit.open_batch.batch.job.stops_at_error and unit.has_failed):
             # Taken back in the very moment in which it was to begin: neither side has it now.
-            events += self._resend(in_flight, writer, unit, left)
+            events += self._settle_rest(in_flight, writer, unit, left)
         if not left and not answer.is_last and not unit.is_split:
             return False
         in_flight.units.remove(unit)
