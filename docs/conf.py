@@ -21,7 +21,7 @@ from whilst.cli.entry import COMMANDS
 
 GIVEN = (
     "whilst.running.results.RunReport",
-    "whilst.running.verbs.api.Stream",
+    "whilst.running.verbs.run.Stream",
     "whilst.running.verbs.awaitable.AsyncStream",
     "whilst.running.calls.per_worker.PerWorker",
     "whilst.running.splitting.chunks.Chunks",

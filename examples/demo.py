@@ -14,7 +14,7 @@ from pathlib import Path
 import crawl
 import thumbnails
 import whilst
-from whilst.cli.status_line import StatusLine
+from whilst.cli.options import StatusLine
 from whilst.model import Drawable
 
 HERE = Path(__file__).resolve().parent

@@ -14,7 +14,7 @@ import pytest
 
 from whilst.cli import main
 from whilst.cli.check import _meter_text
-from whilst.cli.status_line import StatusLine
+from whilst.cli.options import StatusLine
 
 MEETING = """
 import threading

@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import psutil
 import pytest
 
 from whilst.cli.entry import main
-from whilst.cli.loading import load_object
+from whilst.cli.loading import InputError, load_exception, load_object
 
 MODULE = """
 import os, signal, sys, threading, time
@@ -36,6 +37,21 @@ def odd(line):
 
 class BusyError(Exception):
     retry_after = 0
+
+class LaterError(Exception):
+    retry_after = 600
+
+def later(line):
+    open("tried", "w").close()
+    raise LaterError(line)
+
+def overdue(line):
+    with open("calls", "a") as log:
+        log.write(line + "\\n")
+    if line == "5":
+        time.sleep(1.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return line
 
 def busy(line):
     if not os.path.exists("seen" + line):
@@ -154,6 +170,30 @@ def test_calls_are_made_again_at_a_rate(folder: Path) -> None:
     refused = whilst(folder, "shop:busy", "--items", "-", "--retry-on", "busy", stdin="a\n")
     assert refused.returncode == 2
     assert "'busy' names no exception; write ConnectionError" in refused.stderr
+
+
+def test_an_exception_is_named_with_a_dot_or_a_colon_and_found_by_its_last_name() -> None:
+    assert load_exception("ConnectionError") is ConnectionError
+    assert load_exception("urllib.error.HTTPError") is load_exception("urllib.error:HTTPError") is HTTPError
+    with pytest.raises(InputError, match=r"'HTTPError' is none of Python's own exceptions; write .*urllib.error.HTTP"):
+        load_exception("HTTPError")
+    with pytest.raises(InputError, match=r"e.g. shop:Busy. Did you mean 'ConnectionError'\?"):
+        load_exception("ConectionError")
+    with pytest.raises(InputError, match="names no exception"):
+        load_exception("json.loads")
+
+
+def test_a_deadline_is_said_without_advice_that_was_followed_already(folder: Path) -> None:
+    arguments = ("shop:double", "--items", "items.txt", "--deadline", "1e-9", "--quiet")
+    for more in ((), ("--errors", "return")):
+        done = whilst(folder, *arguments, *more)
+        assert done.returncode == 1
+        told = lines(done.stdout)[0]["error"]["message"]  # type: ignore[index]
+        assert told == "--deadline 1e-09 was over when 0 of 8 calls were done. Give it more time."
+        assert done.stderr == ("" if more else f"whilst: stopped, since {told}\n")
+    assert len(lines(done.stdout)) == 8
+    done = whilst(folder, *arguments, "--journal", "run.db")
+    assert done.stderr.endswith("Give it more time.\nwhilst: the same command goes on from there.\n")
 
 
 def test_output_goes_to_a_file_and_items_may_come_from_stdin(folder: Path) -> None:
@@ -324,6 +364,27 @@ def test_ctrl_c_ends_at_once_with_whole_lines(folder: Path) -> None:
     assert process.returncode == 130
     assert b"interrupted" in complaint
     assert lines((folder / "out").read_text())
+
+
+def test_ctrl_c_ends_a_run_in_which_a_call_waits_to_be_made_again(folder: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "whilst", "run", "shop:later", "--items", "items.txt"),
+            *("--mode", "sequential", "--retry-on", "shop:LaterError", "--retries", "50", "--quiet"),
+        ],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with process:
+        while not (folder / "tried").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait(20) == 130
+    assert b"0 of 8 calls were made" in said
+    assert b"interrupted" in said
 
 
 @pytest.mark.parametrize(
@@ -531,6 +592,14 @@ def test_a_call_lost_with_its_process_is_made_again_where_that_is_asked_for(fold
     done = whilst(folder, "shop:moody", "--items", "items.txt", "--retries", "1", "--quiet")
     assert [line["result"] for line in lines(done.stdout)] == [str(number) for number in range(8)]
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_a_supervisor
+def test_a_deadline_is_one_for_all_processes_that_make_the_calls(folder: Path) -> None:
+    done = whilst(folder, "shop:overdue", "--items", "items.txt", "--deadline", "1", "--retries", "9", "--quiet")
+    assert (folder / "calls").read_text().count("5") <= 1, "made again after the deadline"
+    assert done.returncode == 1
+    assert re.search(r"--deadline 1 was over when \d of 8 calls were done", done.stderr)
 
 
 @needs_a_supervisor

@@ -174,6 +174,15 @@ def test_each_call_waits_for_its_turn(way: Keywords, permits: Permits) -> None:
     assert "no more than 400 calls begin a second" in str(results.decision)
 
 
+def test_a_decision_has_the_threads_that_a_rate_left_calls_for() -> None:
+    results = whilst.map(same, range(6), mode="concurrent", rate_per_s=400)
+    assert results.decision.workers == len({span.executor for span in results.timeline})
+    results = whilst.map(same, range(6), mode="concurrent", rate_per_s=400, workers=5)
+    assert results.decision.workers == 5
+    taken = len({span.executor for span in results.timeline})
+    assert f"and {taken} worker{'' if taken == 1 else 's'} had some to make" in str(results.decision)
+
+
 def test_each_attempt_waits_for_its_turn_in_every_verb(tmp_path: Path, permits: Permits) -> None:
     keywords = Keywords(rate_per_s=400, retry_on=BusyError)
     fn = partial(at_third_fails, tmp_path)
@@ -199,6 +208,17 @@ def test_more_workers_than_a_rate_can_use_are_not_chosen() -> None:
     assert decision.forecast_s[decision.mode] == pytest.approx(100.2, abs=0.1)
     slower = decide(profile, Machine(cores=4), given._replace(rate_per_s=3))
     assert slower.mode == "sequential", "each call is over before the next may begin"
+
+
+def test_a_run_that_goes_on_has_the_time_and_the_counts_of_all_of_it() -> None:
+    pace = Pace(None, None, 60)
+    pace.go_on(time.perf_counter_ns() - 59 * 10**9, 3, 10)
+    assert pace.limit_s(None) == pytest.approx(1, abs=1)
+    pace = Pace(None, None, 60)
+    pace.go_on(time.perf_counter_ns() - 61 * 10**9, 3, 10)
+    pace.begin()
+    assert pace.is_late
+    assert "when 5 of 10 calls were done" in str(pace.late(2, 7))
 
 
 class Time:
@@ -245,7 +265,10 @@ def test_a_run_ends_at_its_deadline(mode: Any, tmp_path: Path) -> None:
     fn = partial(until_told, gate)
     keywords = Keywords(mode=mode, workers=2, deadline_s=60, on_result=ending_after(2))
     try:
-        with pytest.raises(whilst.DeadlineExceededError, match=r"deadline_s=60 was over when 2 of 30 calls were done"):
+        with pytest.raises(
+            whilst.DeadlineExceededError,
+            match=r"deadline_s=60 was over when 2 of 30 calls were done\. Give it more time, or pass errors='return'",
+        ):
             whilst.map(fn, range(30), **keywords)
     finally:
         gate.touch()
@@ -275,7 +298,7 @@ def test_a_call_in_the_callers_thread_that_ends_too_late_has_failed(run_time: ty
     results = whilst.map(ends_the_time, range(4), **keywords)
     assert results[0] == 0
     assert [type(each) for each in results[1:]] == [whilst.DeadlineExceededError] * 3
-    assert "when 1 of 4 calls were done" in str(results[3])
+    assert str(results[3]) == "deadline_s=60 was over when 1 of 4 calls were done. Give it more time."
     run_time.is_over = False
     endless = list(whilst.imap(ends_the_time, itertools.count(), **keywords))
     assert [type(each) for each in endless] == [int] + [whilst.DeadlineExceededError] * 2, "one for all the rest"

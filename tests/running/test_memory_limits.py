@@ -12,7 +12,7 @@ from whilst.measuring import machine
 from whilst.measuring.machine import look_at_machine
 from whilst.running import backends
 from whilst.running.backends.base import BackendConfig
-from whilst.running.verbs import api as mapping
+from whilst.running.verbs import run as mapping
 
 HOARD: list[bytearray] = []
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 import traceback
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +110,51 @@ def test_an_interrupted_run_says_how_far_it_was_and_shows_only_its_verb() -> Non
     assert any("of 1,000 calls done" in note for note in caught.value.__notes__)
     names = [frame.name for frame in traceback.extract_tb(caught.tb)]
     assert names[1:] == ["map", "_map", "run_to_end", "stop"]
+
+
+def interrupt(number: int) -> int:
+    if number == 28:
+        signal.raise_signal(signal.SIGINT)
+    return number
+
+
+@pytest.mark.parametrize("mode", ["sequential", "auto"])
+def test_an_interrupted_stream_says_how_far_it_was(mode: Any) -> None:
+    seen: list[int] = []
+    with pytest.raises(KeyboardInterrupt) as caught:
+        seen.extend(whilst.imap(interrupt, range(1000), mode=mode))
+    assert caught.value.__notes__ == ["whilst: 28 of 1,000 calls done"]
+    names = [frame.name for frame in traceback.extract_tb(caught.tb)]
+    assert names[1:] == ["_stream", "interrupt"]
+
+
+async def awaited() -> None:
+    await whilst.amap(interrupted, range(1000), mode="concurrent", workers=2)
+
+
+async def read() -> None:
+    async for _ in whilst.aimap(interrupted, range(1000), mode="concurrent", workers=2):
+        pass
+
+
+def interrupted(number: int) -> int:
+    if number == 28:
+        os.kill(os.getpid(), signal.SIGINT)
+    if number > 28:
+        time.sleep(0.05)  # long before the last of them the loop has heard of it
+    return number
+
+
+@pytest.mark.parametrize("program", [awaited, read])
+def test_ctrl_c_in_an_async_program_says_how_far_its_run_was(program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with pytest.raises(KeyboardInterrupt) as caught:
+        asyncio.run(program())
+    cancelled = caught.value.__context__
+    assert isinstance(cancelled, asyncio.CancelledError)
+    (note,) = cancelled.__notes__
+    assert re.fullmatch(r"whilst: \d+ of 1,000 calls done", note)
+    ours = [frame.filename for frame in traceback.extract_tb(cancelled.__traceback__) if "verbs" in frame.filename]
+    assert {Path(each).name for each in ours} <= {"awaitable.py"}
 
 
 def test_lines_are_short() -> None:

@@ -15,8 +15,8 @@ import pytest
 import whilst
 from whilst.running.calls.per_worker import PerWorker
 from whilst.running.options import Options
-from whilst.running.verbs.api import Stream
 from whilst.running.verbs.awaitable import AsyncStream
+from whilst.running.verbs.run import Stream
 
 
 def length(text: str) -> int:
@@ -64,6 +64,11 @@ def test_different_tasks_give_either_type() -> None:
     assert assert_type(whilst.gather(later, later), whilst.Results[str]) == ["later"] * 2
     assert assert_type(whilst.gather(none, lambda: "b"), whilst.Results[int | str]) == [0, "b"]
     assert assert_type(whilst.gather(none, none, none, none), whilst.Results[int]) == [0] * 4
+    assert assert_type(whilst.gather(none, later), whilst.Results[int | str]) == [0, "later"]
+    assert assert_type(whilst.gather(later(), none), whilst.Results[str | int]) == ["later", 0]
+    assert assert_type(whilst.gather(none, later, lambda: 1.5), whilst.Results[int | str | float])[1] == "later"
+    assert assert_type(whilst.gather(none, none, errors="return"), whilst.Results[int | Exception]) == [0, 0]
+    assert assert_type(whilst.gather(later, errors="return"), whilst.Results[str | Exception]) == ["later"]
 
 
 def test_a_future_has_what_the_coroutine_gives() -> None:
@@ -78,6 +83,8 @@ def test_awaitable_verbs_give_what_the_function_gives() -> None:
         assert assert_type(await whilst.amap(length, ["a"], errors="return"), whilst.Results[int | Exception]) == [1]
         assert assert_type(await whilst.astarmap(times, [("a", 2)]), whilst.Results[str]) == ["aa"]
         assert assert_type(await whilst.agather(later(), later), whilst.Results[str]) == ["later"] * 2
+        assert assert_type(await whilst.agather(none, later(), none), whilst.Results[int | str])[1] == "later"
+        assert assert_type(await whilst.agather(none, errors="return"), whilst.Results[int | Exception]) == [0]
         stream = assert_type(whilst.aimap(length_later, ["a"]), AsyncStream[int])
         assert [each async for each in stream] == [1]
         unordered = assert_type(whilst.aimap_unordered(length, ["a"], errors="return"), AsyncStream[int | Exception])

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from whilst.cli.loading import InputError
-from whilst.cli.options import Output
-from whilst.cli.status_line import StatusLine
+from whilst.cli.loading import InputError, require_writable
+from whilst.cli.options import Output, StatusLine
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -48,6 +47,7 @@ def advise(
     """
     from whilst.seeing.advising import advise as advise_on
 
+    require_writable(html)
     if interpreter is not None:
         if is_applied:
             raise InputError("--apply writes what was proved here; leave --interpreter out.")

@@ -11,9 +11,8 @@ import click
 
 from whilst.checking.question import Question
 from whilst.checking.search.strategy import Progress
-from whilst.cli.loading import modules_here, nearest, put_here_first
-from whilst.cli.options import Output, output_options
-from whilst.cli.status_line import StatusLine
+from whilst.cli.loading import FunctionName, modules_here, nearest, put_here_first
+from whilst.cli.options import Output, StatusLine, output_options
 from whilst.errors import CheckError, WhilstError
 from whilst.model.verdict import Verdict
 
@@ -24,7 +23,7 @@ INCONCLUSIVE: Final = 3
 
 
 @click.command()
-@click.argument("what", required=False)
+@click.argument("what", required=False, metavar="[WHAT]", type=FunctionName())
 @click.option("--budget", default="60", show_default=True, help='Seconds, "2 min" or "5000 executions".')
 @click.option(
     "--jobs",

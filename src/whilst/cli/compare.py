@@ -12,9 +12,8 @@ from pathlib import Path
 import click
 
 from whilst.cli import supervising
-from whilst.cli.loading import InputError, load_function, read_items
-from whilst.cli.options import Output, output_options
-from whilst.cli.status_line import StatusLine
+from whilst.cli.loading import FunctionName, InputError, load_function, read_items
+from whilst.cli.options import Output, StatusLine, output_options
 from whilst.comparing import Comparison
 from whilst.comparing import compare as compare_modes
 from whilst.comparing.moving import Move, compare_interpreters
@@ -23,7 +22,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("what", metavar="DAY|MODULE:FUNCTION")
+@click.argument("what", metavar="DAY|MODULE:FUNCTION", type=FunctionName())
 @click.option("--items", type=_FILE, metavar="FILE", help="What to call the function on, one item a line.")
 @click.option("--jsonl", is_flag=True, help="Each line of FILE is a JSON value (also if it is called *.jsonl).")
 @click.option("--modes", metavar="LIST", help="Only these, e.g. sequential,concurrent.")

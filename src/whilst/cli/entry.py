@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -84,6 +85,8 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    if "_WHILST_COMPLETE" in os.environ:
+        from whilst.cli import completing  # noqa: F401 - it tells click how bash asks
     try:
         is_program = "program" if arguments is None else None
         outcome = cli.main(args=arguments, prog_name="whilst", standalone_mode=False, obj=is_program)

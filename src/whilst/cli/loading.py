@@ -11,14 +11,39 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import click
 
 from whilst.errors import WhilstError
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 _FEW: Final = 6
+
+
+class FunctionName(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic since click 8.4
+    """MODULE:FUNCTION or FILE.py::FUNCTION, as it is written; a shell can complete it."""
+
+    name = "function"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """See click."""
+        from click.shell_completion import CompletionItem
+
+        from whilst.cli.completing import functions_like
+
+        return [CompletionItem(name) for name in functions_like(incomplete)]
 
 
 class InputError(WhilstError, ValueError):
@@ -63,15 +88,43 @@ def load_function(name: str) -> Callable[[object], object]:
 
 
 def load_exception(name: str) -> type[Exception]:
-    """As `load_object`, for an exception class; those of Python itself need no module.
+    """As `load_object`, for an exception class; a dot may stand for the colon, and Python's own need no module.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none (with those of that name that there are in modules).
     """
-    found = load_object(name) if ":" in name else getattr(builtins, name, None)
-    if not (isinstance(found, type) and issubclass(found, Exception)):
-        raise InputError(f"{name!r} names no exception; write ConnectionError, or MODULE:EXCEPTION, e.g. shop:Busy.")
-    return found
+    module, dot, last = name.rpartition(".")
+    if ":" in name or dot:
+        found = load_object(name if ":" in name else f"{module}:{last}")
+    else:
+        found = getattr(builtins, name, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        return found
+    known = () if ":" in name or dot else _exceptions_called(name)
+    if known:
+        raise InputError(f"{name!r} is none of Python's own exceptions; write {' or '.join(known)}.")
+    near = nearest(name, (each for each, kind in vars(builtins).items() if isinstance(kind, type)))
+    raise InputError(f"{name!r} names no exception; write ConnectionError, or MODULE:EXCEPTION, e.g. shop:Busy.{near}")
+
+
+_RAISING: Final = (
+    "urllib.error", "http.client", "socket", "ssl", "sqlite3", "subprocess", "asyncio", "requests", "httpx", "aiohttp",
+    "urllib3.exceptions", "botocore.exceptions", "redis.exceptions", "psycopg", "pymysql.err", "grpc",
+)  # fmt: skip
+"""Modules whose exceptions calls are often made again for."""
+
+
+def _exceptions_called(name: str) -> list[str]:
+    """Exception classes of this name, as "module.name", in modules that are loaded or that often raise."""
+    for place in _RAISING:
+        with suppress(Exception):  # not installed, or not to be loaded here: then it is not what was meant
+            importlib.import_module(place)
+    found = {}
+    for module in list(sys.modules.values()):
+        kind = getattr(module, "__dict__", {}).get(name)
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            found[kind] = f"{kind.__module__}.{kind.__qualname__}"
+    return sorted(set(found.values()))[:_FEW]
 
 
 def read_items(path: Path, *, as_json: bool = False, may_be_none: bool = False) -> list[object]:

@@ -1,21 +1,26 @@
-"""Options that several commands share, and what they do with a result."""
+"""What several commands share: their options, what they do with a result, and the line that says how far they are."""
 
 from __future__ import annotations
 
 import functools
 import json
+import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from types import TracebackType
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 import click
 
+from whilst.cli.loading import require_writable
 from whilst.model import Drawable, Timeline, timeline_to_json
 from whilst.showing.renderers import FORMATS
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_EVERY_S: Final = 0.1
 
 
 @runtime_checkable
@@ -67,8 +72,40 @@ def output_options(command: Callable[..., object]) -> Callable[..., object]:
     def with_output(*args: object, as_json: bool, **rest: Any) -> object:
         paths = {form: rest.pop(form) for form in FORMATS}
         files = {form: path for form, path in paths.items() if path is not None}
+        for path in files.values():
+            require_writable(path)
         return command(*args, output=Output(as_json, files), **rest)
 
     for form, (_, what) in FORMATS.items():
         with_output = click.option(f"--{form}", type=_FILE, metavar="FILE", help=f"Also write {what}.")(with_output)
     return with_output
+
+
+class StatusLine:
+    """One line on a terminal's stderr that says how far a long command has come; nothing anywhere else.
+
+    Call it with a text; the line is gone when the block ends.
+    """
+
+    def __init__(self) -> None:
+        self.is_shown = sys.stderr.isatty()
+        self._next_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        # Ten times a second is as often as one can read, and keeps the drawing out of what is measured.
+        if self.is_shown and now >= self._next_s:
+            self._next_s = now + _EVERY_S
+            self._write(text)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.is_shown and self._next_s:
+            self._write("")
+
+    def _write(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"\r\x1b[K{text[:width]}")
+        sys.stderr.flush()

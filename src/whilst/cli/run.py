@@ -20,6 +20,7 @@ from rich.console import Console
 
 from whilst.cli import supervising
 from whilst.cli.loading import (
+    FunctionName,
     InputError,
     load_exception,
     load_function,
@@ -29,7 +30,7 @@ from whilst.cli.loading import (
 )
 from whilst.cli.result_lines import line_of, message_of, opened
 from whilst.cli.wording import as_options
-from whilst.errors import WhilstError, WorkerDiedError
+from whilst.errors import DeadlineExceededError, WhilstError, WorkerDiedError
 from whilst.model import Decision, Mode, Timeline, timeline_to_json
 from whilst.running.backends import BACKENDS
 from whilst.running.results import RunReport
@@ -60,11 +61,11 @@ class _Wanted:
     is_json: bool
     is_shown: bool
     is_quiet: bool
-    started: float = field(default_factory=time.perf_counter)
+    started_ns: int = field(default_factory=time.perf_counter_ns)
 
     @property
     def elapsed_s(self) -> float:
-        return time.perf_counter() - self.started
+        return (time.perf_counter_ns() - self.started_ns) / 1e9
 
     @property
     def is_one_document(self) -> bool:
@@ -84,7 +85,7 @@ class _ModeChoice(click.Choice[str]):
 
 
 @click.command()
-@click.argument("function", metavar="MODULE:FUNCTION")
+@click.argument("function", metavar="MODULE:FUNCTION", type=FunctionName())
 @click.option("--items", type=_FILE, metavar="FILE", help="One item a line; - is standard input.")
 @click.option("--split", type=_FILE, metavar="FILE", help="In place of items: parts of one large file.")
 @click.option(
@@ -199,6 +200,7 @@ def _keywords(options: dict[str, Any]) -> dict[str, Any]:
 
 
 _OTHERS: Final = "--errors return makes the others as well."
+_SAME_AGAIN: Final = "the same command goes on from there."
 _ALONE: Final = "--mode parallel makes calls in processes of their own, and says which one does that."
 
 
@@ -210,12 +212,9 @@ def _supervised_calls(wanted: _Wanted, options: dict[str, Any]) -> int:
     """
     board, total = supervising.Board(), len(wanted.given)
     is_alone, retried = False, dict[int, int]()
-    ended: int | supervising.Death | None = None
     while True:
         until = min(board.read()[0] + _SUSPECTS, total) if is_alone else total
-        chosen = {**options, "mode": "sequential", "backend": None} if is_alone else dict(options)
-        if options["deadline_s"] is not None and ended is not None:  # what earlier forks took is gone
-            chosen["deadline_s"] = max(options["deadline_s"] - wanted.elapsed_s, 1e-3)
+        chosen = {**options, "mode": "sequential", "backend": None} if is_alone else options
         ended = supervising.supervised(partial(_make_calls, wanted, chosen, board, until), board)
         done, failed, overlaps, _ = board.read()
         if isinstance(ended, int):
@@ -254,7 +253,7 @@ def _supervised_calls(wanted: _Wanted, options: dict[str, Any]) -> int:
                 counts = f"{done + 1:,} of {total:,} calls in {_seconds(wanted.elapsed_s)}"
                 click.echo(f"{counts}; {failed + 1:,} failed.", err=True)
             remedy = _OTHERS if options["seed"] is None else _ALONE
-            remedy = "the same command goes on from there." if options["journal"] is not None else remedy
+            remedy = _SAME_AGAIN if options["journal"] is not None else remedy
             _say_stopped(item, error, remedy if done + 1 < total else "")
             return _FAILED
 
@@ -271,6 +270,7 @@ def _make_calls(wanted: _Wanted, options: dict[str, Any], board: supervising.Boa
     # Failures are always taken as values here, so that each is written down before the run is ended for it.
     stream = imap(call, given, **{**_keywords(options), "errors": "return"}, progress=has_bar)
     stream.take_exits_as_failures()
+    stream.go_on(wanted.started_ns, done, total)
     stream.call_before_overlap(partial(board.write, overlaps=True))
     failure: BaseException | None = None
     with opened(wanted.output, goes_on=done > 0) as write, _stdout_for_json(wanted):
@@ -296,7 +296,10 @@ def _make_calls(wanted: _Wanted, options: dict[str, Any], board: supervising.Boa
         writer.end({**_figures(report, total), **_as_json(stream.decision, stream.timeline)})
     _summarise(wanted, report, total, stream.recalled)
     if failure is not None and is_stopped:
-        _say_stopped(item, failure, _OTHERS if done < total else "")
+        remedy = _OTHERS if done < total else ""
+        if isinstance(failure, DeadlineExceededError):  # there is no time for the others, in whichever way
+            remedy = _SAME_AGAIN if options["journal"] is not None else ""
+        _say_stopped(item, failure, remedy)
     return _FAILED if failed else 0
 
 
@@ -473,7 +476,10 @@ def _in_a_line(error: BaseException) -> str:
 
 def _say_stopped(item: object, failure: BaseException, remedy: str) -> None:
     """What ended the run, and what goes on with the others."""
-    said = _in_a_line(failure)
-    click.echo(f"whilst: stopped, since the call for {item!r:.80} failed: {said:.200}", err=True)
+    if isinstance(failure, DeadlineExceededError):
+        why = message_of(failure)
+    else:
+        why = f"the call for {item!r:.80} failed: {_in_a_line(failure):.200}"
+    click.echo(f"whilst: stopped, since {why}", err=True)
     if remedy:
         click.echo(f"whilst: {remedy}", err=True)

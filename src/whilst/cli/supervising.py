@@ -13,7 +13,8 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
@@ -75,64 +76,89 @@ def supervised(work: Callable[[], int], board: Board) -> int | Death:
     """Do this work in a fork, which then goes on to the end of the program; return here how that ended.
 
     Signals that a process sends to this one are passed on; those of the terminal reach both. Who kills this process
-    ends the fork, too.
+    ends the fork, too. A fork that ended after this process was told to end is not one that its work has killed, in
+    whatever way it ended: one signal may reach it twice, and the second come where the first was being dealt with.
 
     Raises:
         click.exceptions.Exit: in the fork, with the work's exit code.
+        KeyboardInterrupt: the fork had to be ended by Ctrl-C.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     board.write(overlaps=False)
     lifeline, ours = os.pipe()
     parent, child_action = os.getpid(), signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    watched = [signal.SIGCHLD, *(each for each in _PASSED_ON if signal.getsignal(each) is not signal.SIG_IGN)]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     child = os.fork()
     if child == 0:
-        from whilst.running.worker.child.after_fork import end_with
-
-        os.close(ours)
-        signal.signal(signal.SIGCHLD, child_action)
-        end_with(lifeline)
-        if os.getppid() != parent:
-            os._exit(1)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
+            from whilst.running.worker.child.after_fork import end_with
+
+            os.close(ours)
+            signal.signal(signal.SIGCHLD, child_action)
+            end_with(lifeline)
+            if os.getppid() != parent:
+                os._exit(1)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # what has come since the fork raises here
             raise click.exceptions.Exit(work())
         finally:
             board.write(is_over=True)
+    early = signal.sigpending()
     os.close(lifeline)
     try:
-        status, received = _waited(child)
+        status, received = _waited(child, watched, early)
     finally:
         os.close(ours)  # which ends the fork, if it has not ended
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in received:
-        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.kill(parent, os.WTERMSIG(status))
+    code, is_over = os.waitstatus_to_exitcode(status), board.read()[3]
+    for number in (-code, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        if number in received and (code < 0 or not is_over):
+            signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.kill(parent, number)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    code = os.waitstatus_to_exitcode(status)
-    if board.read()[3]:
-        return code if code >= 0 else 128 - code
+    if is_over and code >= 0:
+        return code
+    if signal.SIGINT in received:
+        if code == _INTERRUPTED:  # and has said so
+            return code
+        raise KeyboardInterrupt
+    if is_over:
+        return 128 - code
     return Death(f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended itself with exit code {code}")
 
 
-_WATCHED: Final = tuple(
-    getattr(signal, name)
-    for name in ("SIGCHLD", "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
-    if hasattr(signal, name)
-)
+_PASSED_ON: Final = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+) if sys.platform == "linux" else ()  # fmt: skip
+_INTERRUPTED: Final = 130
+_INSISTS_S: Final = 1.0
+"""Ctrl-C so long after the first one is not the same one."""
 
 
-def _waited(child: int) -> tuple[int, set[int]]:
-    """The status of the child once it has ended, and which signals came meanwhile."""
+def _waited(child: int, watched: Sequence[int], early: Container[int]) -> tuple[int, set[int]]:
+    """The status of the child once it has ended, and which signals came meanwhile.
+
+    Args:
+        child: its number.
+        watched: signals, blocked here.
+        early: those that had come when it was just born, or before.
+    """
     received: set[int] = set()
+    interrupted_s: float | None = None
     while True:
-        found = signal.sigwaitinfo(_WATCHED)
+        found = signal.sigwaitinfo(watched)
         if found.si_signo == signal.SIGCHLD:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 return status, received
             continue
+        # From a process, or perhaps before the child was there; else the terminal has sent it to the child as well.
+        is_passed_on = found.si_code <= 0 or (found.si_signo in early and found.si_signo not in received)
         received.add(found.si_signo)
-        if found.si_code <= 0:  # from a process; what the terminal sends has reached the child as well
+        if is_passed_on:
             os.kill(child, found.si_signo)
+        if found.si_signo == signal.SIGINT:
+            interrupted_s = time.monotonic() if interrupted_s is None else interrupted_s
+            if time.monotonic() - interrupted_s > _INSISTS_S:  # it has not ended for the first one, and is to
+                os.kill(child, signal.SIGKILL)

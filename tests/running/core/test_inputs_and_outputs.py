@@ -79,7 +79,7 @@ def test_inline_calls_pull_each_item_after_the_call_before() -> None:
 def test_lazy_calls_are_made_when_they_are_asked_for() -> None:
     made: list[int] = []
     source = Source(range(5))
-    calls = perform_lazily(Job(1, lambda x: made.append(x) or x), source, 3, Awaiter())
+    calls = perform_lazily(Job(1, lambda x: made.append(x) or x), source, 3, Awaiter(), [])
     assert next(calls) == 0
     assert made == [0]
     assert list(calls) == [1, 2]

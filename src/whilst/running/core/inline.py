@@ -171,16 +171,20 @@ def _make_block(
     return input_error is None
 
 
-def perform_lazily(job: Job, source: Source, count: int, awaiter: Awaiter) -> Generator[object, None, Finished]:
+def perform_lazily(
+    job: Job, source: Source, count: int, awaiter: Awaiter, ends: list[int]
+) -> Generator[object, None, Finished]:
     """Like `perform_inline`, but each call is made when its result is asked for, and nothing of it is kept.
 
     Yields the results (errors too, unless the first of them ends the run). The answer that it returns holds the
     times of the calls alone, not of what the reader did in between; its values are None.
+
+    Args:
+        ends: an empty list, to which is added when each call ended.
     """
     first = source.next_id
     call = one_argument(job.fn, job, range(first, first + count), awaiter)
     starts: list[int] = []
-    ends: list[int] = []
     errors: dict[int, BaseException] = {}
     input_error: Exception | None = None
     cpu_ns = thread_time_ns()

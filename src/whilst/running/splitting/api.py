@@ -24,7 +24,7 @@ from whilst.running.splitting.recursion import Recursion, Tree, solve_in_parts, 
 from whilst.running.splitting.same import copied
 from whilst.running.splitting.sampling import Join, sample
 from whilst.running.splitting.verdict import SplitAnswer, SplitReport, SplitVerdict
-from whilst.running.verbs.api import run_to_end
+from whilst.running.verbs.run import run_to_end
 
 _NOT_CHECKED = SplitVerdict(SplitAnswer.NOT_CHECKED, 0, "nobody looked, since check=False was passed")
 

@@ -22,8 +22,9 @@ from whilst.running.options import Keywords, Options, OptionsError, shows_keywor
 from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.results import Results
 from whilst.running.verbs import switch_interval
-from whilst.running.verbs.api import Run, as_call, noted_error, require_call
 from whilst.running.verbs.async_input import AsyncInput
+from whilst.running.verbs.interrupts import say_how_far
+from whilst.running.verbs.run import Run, as_call, noted_error, require_call
 
 if TYPE_CHECKING:
     from whilst.model import Decision, Timeline
@@ -34,6 +35,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 Later = Callable[[], Coroutine[Any, Any, R]] | Awaitable[R]
 
 
@@ -80,6 +82,7 @@ async def amap(
         As `whilst.map`. Who is cancelled has what is in flight cancelled, waits for calls in threads to end, and kills
         processes.
     """
+    __tracebackhide__ = True  # a notebook leaves such frames out
     return await _amap("amap", fn, items, "item", Options.of("amap", keywords))
 
 
@@ -120,9 +123,18 @@ async def astarmap(
     **keywords: Unpack[Keywords],
 ) -> Results[Any]:
     """Make the call `fn(*item)` for every item; otherwise like `amap`."""
+    __tracebackhide__ = True  # a notebook leaves such frames out
     return await _amap("astarmap", fn, items, "star", Options.of("astarmap", keywords))
 
 
+@overload
+async def agather(
+    *tasks: Later[A], errors: Literal["return"], **keywords: Unpack[OtherKeywords]
+) -> Results[A | Exception]: ...
+@overload
+async def agather(
+    *tasks: Callable[[], A], errors: Literal["return"], **keywords: Unpack[OtherKeywords]
+) -> Results[A | Exception]: ...
 @overload
 async def agather(
     *tasks: Callable[[], Any] | Awaitable[Any], errors: Literal["return"], **keywords: Unpack[OtherKeywords]
@@ -130,11 +142,47 @@ async def agather(
 @overload
 async def agather(first: Later[A], second: Later[B], /, **keywords: Unpack[Keywords]) -> Results[A | B]: ...
 @overload
-async def agather(*tasks: Later[A], **keywords: Unpack[Keywords]) -> Results[A]: ...
+async def agather(first: Later[A], second: Callable[[], B], /, **keywords: Unpack[Keywords]) -> Results[A | B]: ...
+@overload
+async def agather(first: Callable[[], A], second: Later[B], /, **keywords: Unpack[Keywords]) -> Results[A | B]: ...
 @overload
 async def agather(
     first: Callable[[], A], second: Callable[[], B], /, **keywords: Unpack[Keywords]
 ) -> Results[A | B]: ...
+@overload
+async def agather(
+    first: Later[A], second: Later[B], third: Later[C], /, **keywords: Unpack[Keywords]
+) -> Results[A | B | C]: ...
+@overload
+async def agather(
+    first: Later[A], second: Later[B], third: Callable[[], C], /, **keywords: Unpack[Keywords]
+) -> Results[A | B | C]: ...
+@overload
+async def agather(
+    first: Later[A], second: Callable[[], B], third: Later[C], /, **keywords: Unpack[Keywords]
+) -> Results[A | B | C]: ...
+@overload
+async def agather(
+    first: Later[A], second: Callable[[], B], third: Callable[[], C], /, **keywords: Unpack[Keywords]
+) -> Results[A | B | C]: ...
+@overload
+async def agather(
+    first: Callable[[], A], second: Later[B], third: Later[C], /, **keywords: Unpack[Keywords]
+) -> Results[A | B | C]: ...
+@overload
+async def agather(
+    first: Callable[[], A], second: Later[B], third: Callable[[], C], /, **keywords: Unpack[Keywords]
+) -> Results[A | B | C]: ...
+@overload
+async def agather(
+    first: Callable[[], A], second: Callable[[], B], third: Later[C], /, **keywords: Unpack[Keywords]
+) -> Results[A | B | C]: ...
+@overload
+async def agather(
+    first: Callable[[], A], second: Callable[[], B], third: Callable[[], C], /, **keywords: Unpack[Keywords]
+) -> Results[A | B | C]: ...
+@overload
+async def agather(*tasks: Later[A], **keywords: Unpack[Keywords]) -> Results[A]: ...
 @overload
 async def agather(*tasks: Callable[[], A], **keywords: Unpack[Keywords]) -> Results[A]: ...
 @overload
@@ -145,6 +193,7 @@ async def agather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack
 
     Coroutines, coroutine functions and other awaitables are awaited on this loop, functions are called elsewhere.
     """
+    __tracebackhide__ = True
     options = Options.of("agather", keywords)
     calls = [as_call(task) for task in tasks]
     if options.workers is None and any(gives_coroutines(call[0]) for call in calls):
@@ -247,6 +296,7 @@ class AsyncStream(AsyncIterator[R]):
         return self._values
 
     async def __anext__(self) -> R:
+        __tracebackhide__ = True
         return await anext(self._values)
 
     async def aclose(self) -> None:
@@ -279,6 +329,7 @@ class AsyncStream(AsyncIterator[R]):
 
 async def _read(begin: Callable[[], _Flight], begun: list[_Flight]) -> AsyncIterator[Any]:
     """Begin the run, and yield its results. Knows nothing of the stream, so that this ends once nobody has that."""
+    __tracebackhide__ = True
     flight = begin()
     begun.append(flight)
     flight.start()
@@ -286,6 +337,9 @@ async def _read(begin: Callable[[], _Flight], begun: list[_Flight]) -> AsyncIter
         while (chunk := await flight.next_chunk()) is not None:
             for value in chunk:
                 yield value
+    except asyncio.CancelledError as cancelled:
+        say_how_far(cancelled, flight.run.driver, flight.run.recalled)
+        raise
     finally:
         await flight.end()
     flight.raise_error()
@@ -298,6 +352,7 @@ async def _amap(
     how: How,
     options: Options,
 ) -> Results[Any]:
+    __tracebackhide__ = True
     results: Results[Any] = Results()
     flight = _Flight(verb, fn, items, how, options, ListSink(results), is_lazy=False)
     flight.start()
@@ -375,6 +430,7 @@ class _Flight:
 
     async def end(self, *, cancels: bool = True) -> None:
         """Wait until nothing of the run is left; end it first, if it `cancels`, or once this is cancelled."""
+        __tracebackhide__ = True
         cancelled: asyncio.CancelledError | None = None
         if cancels:
             self._cancel()
@@ -389,6 +445,7 @@ class _Flight:
         if self._input is not None:
             await self._input.end()
         if cancelled is not None:
+            say_how_far(cancelled, self.run.driver, self.run.recalled)
             raise cancelled
 
     def raise_error(self) -> None:

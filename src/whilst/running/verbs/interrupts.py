@@ -14,8 +14,14 @@ _OURS: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(_
 _LIBRARY: Final = sysconfig.get_path("stdlib") + os.sep
 
 
-def say_how_far(interrupt: KeyboardInterrupt, driver: Driver, recalled: int) -> None:
-    """Add a note with the count, and leave out the frames in which the run waited for its calls."""
+def say_how_far(interrupt: BaseException, driver: Driver, recalled: int) -> None:
+    """Add a note with the count, and leave out the frames in which the run waited for its calls.
+
+    Args:
+        interrupt: KeyboardInterrupt or, in what is awaited, the CancelledError that asyncio makes of Ctrl-C.
+        driver: of the run.
+        recalled: calls that are done besides those that the driver knows of.
+    """
     total = driver.source.length
     of = "" if total is None else f" of {total:,}"
     add_note(interrupt, f"whilst: {driver.status.done + recalled:,}{of} calls done")

@@ -15,8 +15,9 @@ from time import perf_counter_ns
 
 from whilst.errors import DeadlineExceededError
 from whilst.model import Evidence
+from whilst.running.backends import traits_of
 from whilst.running.core.pacing.rate_limit import RateLimit
-from whilst.running.jobs import Batch
+from whilst.running.jobs import CALLER, Batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,19 +36,36 @@ _LONGEST_S: Final = 0.1
 class Pace:
     """One for each run that has one of the three."""
 
-    def __init__(self, retrying: Retrying | None, rate_per_s: float | None, deadline_s: float | None) -> None:
+    def __init__(
+        self,
+        retrying: Retrying | None,
+        rate_per_s: float | None,
+        deadline_s: float | None,
+        *,
+        gives_errors: bool = False,
+        has_number: bool = False,
+    ) -> None:
         self.retrying = retrying
+        self._gives_errors = gives_errors
+        """Who asks gets what was done, whatever ends the run."""
         self.rate = None if rate_per_s is None else RateLimit(rate_per_s)
         self._deadline_s = deadline_s
         self._deadline_ns: int | None = None
         self._done: int | None = None
         """Calls that were done when the run's time was over."""
+        self._before = 0
+        """Calls that another process has made of this run; `_whole`: how many it has in all, where that is so."""
+        self._whole: int | None = None
         self._waiting: list[tuple[int, int, Job, int, object]] = []
         """Calls that are to be made again: when (ns), a number that keeps them apart, job, call, item."""
         self._order = count()
         self._news = threading.Event()
         self._length_ns = self._calls = 0
         """Of the calls made so far."""
+        self._makers: set[int] = set()
+        """Workers that have made some."""
+        self._has_number = has_number
+        """It was said how many workers there shall be."""
 
     # ---------------------------------------------------------------- calls that are to be made again
 
@@ -90,6 +108,12 @@ class Pace:
         """The run begins, unless it has."""
         if self._deadline_s is not None and self._deadline_ns is None:
             self._deadline_ns = perf_counter_ns() + int(self._deadline_s * 1e9)
+
+    def go_on(self, began_ns: int, done: int, whole: int) -> None:
+        """This goes on with a run that began then, and of which so many calls are done."""
+        self._before, self._whole = done, whole
+        if self._deadline_s is not None:
+            self._deadline_ns = began_ns + int(self._deadline_s * 1e9)
 
     @property
     def is_one_by_one(self) -> bool:
@@ -148,11 +172,13 @@ class Pace:
     def late(self, done: int, whole: int | None) -> DeadlineExceededError:
         """The error of a run whose time is over."""
         if self._done is None:
-            self._done = done
+            self._done = self._before + done
+        whole = whole if self._whole is None else self._whole
         of = "of an unknown number of" if whole is None else f"of {whole:,}"
+        remedy = "" if self._gives_errors else ", or pass errors='return' to get what was done"
         return DeadlineExceededError(
-            f"deadline_s={self._deadline_s:g} was over when {self._done:,} {of} calls were done. Give it more time, "
-            f"or pass errors='return' to get what was done."
+            f"deadline_s={self._deadline_s:g} was over when {self._done:,} {of} calls were done. "
+            f"Give it more time{remedy}."
         )
 
     def fail_late(self, finished: Finished, error: BaseException) -> Finished:
@@ -164,6 +190,8 @@ class Pace:
 
     def note(self, finished: Finished) -> None:
         """An answer has come."""
+        if finished.worker != CALLER and finished.ids:
+            self._makers.add(finished.worker)
         if finished.starts_ns is not None and finished.ends_ns is not None:
             self._calls += len(finished.ends_ns)
             self._length_ns += sum(finished.ends_ns) - sum(finished.starts_ns)
@@ -172,7 +200,11 @@ class Pace:
         """The same decision, with what the pace did to the run. Holds on to nothing of the run."""
         found = []
         if self.rate is not None:
-            found.append(rate_in_words(self.rate.per_s, self._length_ns / 1e9 / self._calls if self._calls else None))
+            call_s = self._length_ns / 1e9 / self._calls if self._calls else None
+            taken = len(self._makers)
+            found.append(rate_in_words(self.rate.per_s, call_s, taken if self._has_number else None))
+            if taken and not self._has_number:
+                later = partial(_as_taken, later, taken)
         if self.retrying is not None and (said := self.retrying.said()):
             found.append(("made again", float(self.retrying.by_error.total()), "", said))
         return partial(_added, later, tuple(found))
@@ -186,21 +218,41 @@ def pace_of(options: Options) -> Pace:
 
         on = options.retry_on if isinstance(options.retry_on, tuple) else (options.retry_on,)
         retrying = Retrying(on, options.most_retries, seed=options.seed)
-    return Pace(retrying, options.rate_per_s, options.deadline_s)
+    return Pace(
+        retrying,
+        options.rate_per_s,
+        options.deadline_s,
+        gives_errors=options.errors == "return",
+        has_number=options.workers is not None,
+    )
 
 
-def rate_in_words(per_s: float, call_s: float | None) -> tuple[str, float, str, str]:
-    """Name, value, unit and text of what a rate means for the number of calls at once."""
+def rate_in_words(per_s: float, call_s: float | None, taken: int | None = None) -> tuple[str, float, str, str]:
+    """Name, value, unit and text of what a rate means for the number of calls at once.
+
+    Args:
+        per_s: calls that may begin a second.
+        call_s: what one takes, if that is known.
+        taken: how many of the workers that were asked for had calls to make.
+    """
     text = f"no more than {per_s:g} calls begin a second (rate_per_s)"
     if call_s is not None:
         enough = useful_at_once(per_s, call_s)
         text += f": of a call of {call_s:.3g} s more than {enough} at once would gain nothing"
+        text += f", and {taken} worker{'' if taken == 1 else 's'} had some to make" if taken else ""
     return "rate", per_s, "calls/s", text
 
 
 def useful_at_once(per_s: float, call_s: float) -> int:
     """By Little's law: calls in progress are the rate at which they begin times how long each takes."""
     return max(math.ceil(per_s * call_s), 1)
+
+
+def _as_taken(later: Callable[[], Decision], taken: int) -> Decision:
+    """With the number of threads that the rate left calls for, where there might have been more."""
+    decision = later()
+    has_fewer = traits_of(decision.backend).has_threads and taken < decision.workers
+    return replace(decision, workers=taken) if has_fewer else decision
 
 
 def _added(later: Callable[[], Decision], found: tuple[tuple[str, float, str, str], ...]) -> Decision:
