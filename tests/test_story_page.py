@@ -101,7 +101,7 @@ def test_in_a_browser_sliders_move_by_keys_and_the_figures_are_those_of_plan(ass
     if not assemble.PYODIDE.exists():
         pytest.skip(f"no Pyodide here: `make docs` has npm bring it to {assemble.PYODIDE}")
     assemble.write_page(tmp_path)
-    with driver.Browser(program, timeout_s=120) as browser:
+    with driver.Browser(program, timeout_s=250) as browser:
         ready = browser.open(tmp_path / "index.html")
         assert ready["python"], ready
 

@@ -65,6 +65,13 @@ def test_no_line_is_wider_than_asked(width: int) -> None:
         assert len(line) <= width, line
 
 
+def test_a_sentence_that_nobody_reads_at_a_terminal_is_one_line() -> None:
+    lines = verdict_text(FOUND, width=60, is_wrapped=False).splitlines()
+    assert LOST.sentence in lines
+    assert LOST.remark in lines
+    assert LOST.sentence not in verdict_text(FOUND, width=60).splitlines()
+
+
 def test_code_without_a_source_is_drawn_all_the_same() -> None:
     moments = tuple(replace(each, source="") for each in LOST.moments)
     text = verdict_text(replace(FOUND, counterexample=replace(LOST, moments=moments)), width=80)

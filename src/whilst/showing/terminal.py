@@ -43,11 +43,11 @@ def show(value: object, console: Console | None = None) -> None:
     """Print the value's picture on the console (standard output by default)."""
     console = console or Console(highlight=False)
     glyphs = UTF8 if console.encoding.lower().replace("-", "").startswith("utf") else ASCII
+    is_read = console.is_terminal or console.is_jupyter
     if isinstance(value, Verdict):  # its last line, a token to be copied, must not be wrapped or cropped
-        told = verdict_text(value, width=console.width, is_coloured=True, is_ascii=glyphs.is_ascii)
+        told = verdict_text(value, width=console.width, is_wrapped=is_read, is_coloured=True, is_ascii=glyphs.is_ascii)
         console.print(Text.from_ansi(told), soft_wrap=True)
         return
-    is_read = console.is_terminal or console.is_jupyter
     drawn = _rendered(value, console.width, glyphs, is_coloured=console.color_system is not None, is_wrapped=is_read)
     console.print(drawn, crop=False)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
@@ -31,15 +32,24 @@ _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN = "1", "2", "31", "32", "33", "36"
 
 
 def verdict_text(
-    verdict: Verdict, *, width: int | None = None, is_coloured: bool = False, is_ascii: bool = False
+    verdict: Verdict,
+    *,
+    width: int | None = None,
+    is_wrapped: bool = True,
+    is_coloured: bool = False,
+    is_ascii: bool = False,
 ) -> str:
-    """The whole verdict; lines are at most `width` columns wide (default 100), except for a long token."""
+    """The whole verdict; lines are at most `width` columns wide (default 100), except for a long token.
+
+    Without `is_wrapped`, sentences are a line each, however long.
+    """
     paint = _Paint(is_coloured)
     width = max(width or _DEFAULT_WIDTH, _NARROWEST)
-    lines = list(_headline(verdict, paint, width))
-    if verdict.counterexample is not None:
-        lines += ["", *_counterexample_lines(verdict.counterexample, paint, width)]
-    lines += ["", *_footnotes(verdict, paint, width)]
+    said_width = width if is_wrapped else sys.maxsize
+    lines = list(_headline(verdict, paint, said_width))
+    if (found := verdict.counterexample) is not None:
+        lines += ["", *_counterexample_lines(found, paint, width), "", *_wrap(found.remark, said_width)]
+    lines += ["", *_footnotes(verdict, paint, said_width)]
     return "\n".join(_clean(line, is_ascii=is_ascii) for line in lines) + "\n"
 
 
@@ -225,9 +235,7 @@ def _counterexample_lines(found: Counterexample, paint: _Paint, width: int) -> l
     layout = _Layout(found, rows, paint, width)
     lines = [*layout.heading(), *layout.body()]
     endings = _endings(found, paint, width)
-    if endings:
-        lines += ["", *endings]
-    return [*lines, "", *_wrap(found.remark, width)]
+    return [*lines, "", *endings] if endings else lines
 
 
 def _rows(found: Counterexample) -> list[_Row]:
