@@ -33,8 +33,10 @@ from whilst.errors import (
     TimeoutExceededError,
     WorkerDiedError,
 )
-from whilst.running.jobs import Finished, WorkerReady
+from whilst.running.jobs import Batch, Finished, Job, WorkerDied, WorkerFailed, WorkerReady, next_job_id
 from whilst.running.options import OptionsError
+from whilst.running.worker.parent import dask_tasks
+from whilst.running.worker.transport.status_page import NOTHING
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'whilst[dask]'")
 
@@ -353,6 +355,38 @@ def test_without_a_seat_a_task_says_that_one_is_wanted() -> None:
     assert len(let_go) == 1
     backend.close(kill=False)
     assert len(let_go) == 1
+
+
+def test_where_no_process_can_be_started_the_run_ends_and_says_why() -> None:
+    place = connection.Place("tcp://there", "there-1", 0)
+    places = [place]
+    loop = SimpleNamespace(add_callback=lambda *_: None, call_later=None)
+    there: Any = SimpleNamespace(
+        client=SimpleNamespace(loop=loop), address="tcp://nowhere", seats=1, is_lost=False, look=lambda: None,
+        listen=lambda _: None, unlisten=lambda _: None, give_back=places.append,
+        take=lambda: places.pop() if places else None,
+    )  # fmt: skip
+    backend = dask.DaskBackend(there)
+    job, said = Job(next_job_id(), calls.square), []
+    for worker in range(5):
+        backend.start_worker(worker)
+        said += backend.events(0)
+        if type(said[-1]) is not WorkerReady:
+            break
+        backend.send(worker, Batch(worker, job, range(1), [1]))
+        (task,) = backend._seats[worker].tasks.values()
+        task.future = SimpleNamespace(release=lambda: None)
+        no = dask_tasks._refused(NOTHING, "no worker process can be started there: no memory")
+        backend._inbox.put(("answer", worker, 0, no))
+        died = backend.events(0)[0]
+        assert isinstance(died, WorkerDied)
+        assert (died.not_begun, died.running, died.lost) == ((0,), (), ())
+    assert isinstance(said[-1], WorkerFailed)
+    assert isinstance(said[-1].error, ClusterError)
+    assert "The Dask worker tcp://there makes no calls: no worker process can be started there: no memory" in str(
+        said[-1].error
+    )
+    backend.close(kill=True)
 
 
 def test_an_answer_is_told_in_the_time_of_this_clock() -> None:

@@ -24,13 +24,12 @@ from importlib import import_module
 from whilst.errors import ClusterError
 from whilst.running.backends.cluster import CLOSES_WITHIN_S, batch_s
 from whilst.running.jobs import Event, Finished, WorkerDied, WorkerFailed, WorkerReady, WorkerStopped, add_to_death
-from whilst.running.worker.parent import dask_tasks, elsewhere
+from whilst.running.worker.parent import dask_tasks
+from whilst.running.worker.parent.cluster_channel import ClusterChannel, SentJob
 from whilst.running.worker.parent.in_flight import InFlight
-from whilst.running.worker.parent.task_channel import TaskChannel
-from whilst.running.worker.transport import messages, serialization
 from whilst.running.worker.transport.shared_memory import Unshared
 from whilst.running.worker.transport.status_page import BEGUN, NOTHING, StatusPage
-from whilst.running.worker.transport.wire import Frame, encode
+from whilst.running.worker.transport.wire import Frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 
     from whilst.running.backends.cluster import Cluster, Place
     from whilst.running.jobs import Batch, Job
-    from whilst.running.worker.parent.in_flight import SentCalls
-    from whilst.running.worker.parent.pickled_job import PickledJob
 
     Client = Any
     Future = Any
@@ -49,72 +46,14 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 1.0
 _PATIENCE_S = 60.0
 """How long a run goes on without a single seat."""
-_KNOWN_JOBS = 32
-_SMALL_BYTES = 1 << 16
-"""A job of no more is sent to each Dask worker, which is sooner than from one of them to the next."""
 _WARNED_OF_BYTES = 1 << 20
+_MOST_REFUSALS = 3
+"""In a row."""
+_MOST_FETCHES = 2
+"""At once: the more there is to fetch, the more is fetched in one round trip."""
 _TOGETHER_S = 0.001
 """Frames of so long go to the scheduler together: a graph costs it as much as ten tasks do."""
 _FAR = (1 << 63) - 1
-
-
-class _SentJob:
-    """A job that is data of the cluster: of each Dask worker that needs it, or of all that there is if it is large."""
-
-    def __init__(self, number: int, data: bytes) -> None:
-        self.number, self.data = number, data
-        self.is_small = len(data) <= _SMALL_BYTES
-        self.futures: dict[str, Future] = {}
-        """By address; the one of all by "". Sent with the first calls."""
-
-    def release(self) -> None:
-        for future in self.futures.values():
-            future.release()
-
-
-class _Channel(TaskChannel):
-    """Jobs are data of the cluster, rather than sent to each worker. What was not begun there is anybody's again."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-        self._sent: dict[tuple[int, bool], _SentJob] = {}
-        self._count = 0
-
-    def _introduce(self, in_flight: InFlight, writer: Any, state: PickledJob) -> None:
-        key = (state.key, state.cares(False))
-        sent = self._sent.get(key)
-        if sent is None:
-            while len(self._sent) >= _KNOWN_JOBS:
-                self._sent.pop(next(iter(self._sent))).release()
-            parcel = serialization.parcel(state.packed(False)[0], in_flight.segments_out)
-            surroundings = elsewhere.for_elsewhere(state.surroundings_for(False))
-            head = self._job_head(state, parcel, surroundings, in_flight)
-            self._count += 1
-            sent = self._sent[key] = _SentJob(self._count, encode(messages.JOB, head, parcel.payload))
-        writer.job = sent
-
-    def _settle_rest(self, in_flight: InFlight, writer: Any, unit: SentCalls, positions: Sequence[int]) -> list[Event]:
-        del in_flight, writer
-        unit.taken.update(positions)
-        self.note_taken_back([unit.ids[each] for each in positions])
-        return []
-
-    def settle_unanswered(self, in_flight: InFlight, serial: int) -> list[Event]:
-        """The frame of this serial is over: what it was not answered for has not begun."""
-        unit = in_flight.find_unit(serial)
-        if unit is None or unit.first_serial != serial:
-            return []
-        self._settle_rest(in_flight, None, unit, unit.open_positions())
-        in_flight.units.remove(unit)
-        unit.open_batch.units_left -= 1
-        is_last = unit.open_batch.units_left == 0
-        return [Finished(in_flight.worker, unit.open_batch.batch.number, [], [], 0, 0, is_last=True)] * is_last
-
-    def release(self) -> None:
-        """Let go of all jobs."""
-        for sent in self._sent.values():
-            sent.release()
-        self._sent.clear()
 
 
 class _FarPage(StatusPage):
@@ -141,7 +80,7 @@ class _FarPage(StatusPage):
 class _Task:
     """A frame on its way to the scheduler, or there. Belongs to Dask's thread, once it is made."""
 
-    def __init__(self, job: _SentJob | None, data: bytes) -> None:
+    def __init__(self, job: SentJob | None, data: bytes) -> None:
         self.job, self.data = job, data
         self.sent_ns = time.perf_counter_ns()
         self.future: Future = None
@@ -155,7 +94,7 @@ class _Seat:
         self.worker, self.place = worker, place
         self.in_flight = InFlight(worker, _FarPage.with_begun(NOTHING))
         self.in_flight.segments_out = Unshared()
-        self.job: _SentJob | None = None
+        self.job: SentJob | None = None
         """Of the next frame."""
         self.tasks: dict[int, _Task] = {}
         """By the first serial of the frame."""
@@ -184,7 +123,7 @@ class DaskBackend:
         self._cluster, self._client = on, on.client
         self._run = f"whilst-{uuid.uuid4().hex[:12]}"
         self._inbox: SimpleQueue[Any] = SimpleQueue()
-        self._channel = _Channel()
+        self._channel = ClusterChannel()
         self._queued: list[Event] = []
         self._seats: dict[int, _Seat] = {}
         self._starting: dict[int, float] = {}
@@ -197,6 +136,9 @@ class DaskBackend:
         self._unsent: deque[tuple[_Seat, int, _Task]] = deque()
         self._is_sending = False
         """What is unsent will be sent."""
+        self._ended: dict[str, tuple[int, int, Future]] = {}
+        """By key: whose task has ended, and was not fetched."""
+        self._fetches = self._refusals = 0
         self._answered_tasks: list[Future] = []
         """To be let go of with what is sent next: the client waits for 10 ms after each of its messages."""
         self._wanted: Future = None
@@ -295,7 +237,7 @@ class DaskBackend:
 
     # To the cluster.
 
-    def _job_for(self, job: _SentJob, address: str) -> Future:
+    def _job_for(self, job: SentJob, address: str) -> Future:
         """In Dask's thread: the job's future, for calls there."""
         where: dict[str, Any] = {"workers": [address], "allow_other_workers": False} if job.is_small else {}
         name = address if job.is_small else ""
@@ -366,14 +308,38 @@ class DaskBackend:
             future.release()
 
     async def _follow(self, worker: int, first: int, future: Future) -> None:
-        """In Dask's thread: wait for an answer."""
+        """In Dask's thread: wait for an answer, and fetch it with all that there are by then."""
         try:
-            result = await future
-        except asyncio.CancelledError as error:
-            result = error
-        except Exception as error:
-            result = error
-        self._inbox.put(("answer", worker, first, result))
+            error = await future.exception()
+        except (asyncio.CancelledError, Exception) as raised:
+            error = raised
+        if error is not None:
+            self._inbox.put(("answer", worker, first, error))
+            return
+        self._ended[future.key] = worker, first, future
+        if self._fetches >= _MOST_FETCHES:
+            return
+        self._fetches += 1
+        try:
+            while self._ended:
+                await self._fetch()
+        finally:
+            self._fetches -= 1
+
+    async def _fetch(self) -> None:
+        ended, self._ended = self._ended, {}
+        found: dict[str, bytes | None] = {}
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            futures = {key: future for key, (_, _, future) in ended.items()}
+            found = await self._client.gather(futures, errors="skip")
+        for key, (worker, first, future) in ended.items():
+            result: object = found.get(key)
+            if result is None:  # of a Dask worker that is gone since
+                try:
+                    result = await future
+                except (asyncio.CancelledError, Exception) as error:
+                    result = error
+            self._inbox.put(("answer", worker, first, result))
 
     async def _cancel(self, tasks: Iterable[_Task]) -> None:
         """In Dask's thread."""
@@ -475,7 +441,9 @@ class DaskBackend:
                 self._queued += [_shifted(event, here_ns, task.sent_ns, made_by) for event in events]
             if death is not None:
                 self._note_death(seat, first, death)
+                self._count_refusal(seat, death)
             else:
+                self._refusals = 0
                 self._queued += self._channel.settle_unanswered(seat.in_flight, first)
         elif self._cluster.is_lost:
             self._lose_all(f"the Dask scheduler at {self._cluster.address} is gone, or its client was closed")
@@ -485,6 +453,14 @@ class DaskBackend:
             reason = f"its task was given up by Dask: {type(result).__name__} {result}"
             self._note_death(seat, first, _unknown(_FarPage.with_begun(_FAR), reason))
         self._settle(seat)
+
+    def _count_refusal(self, seat: _Seat, death: dask_tasks.Death) -> None:
+        """Where no seat has had a call begun, the next would not either."""
+        if death.exit_code is not None or death.words[BEGUN] != NOTHING:
+            return
+        self._refusals += 1
+        if self._refusals > max(_MOST_REFUSALS, self._cluster.seats):
+            self._lose_all(f"the Dask worker {seat.place.address} makes no calls: {death.reason}")
 
     def _note_death(self, seat: _Seat, first: int, death: dask_tasks.Death) -> None:
         """The process that was making the calls of this frame is dead: sort them, and leave all others be."""
@@ -510,7 +486,7 @@ class DaskBackend:
 
     def _settle(self, seat: _Seat) -> None:
         """Say what has become of a seat, once nothing of it is under way."""
-        if seat.tasks:
+        if seat.tasks or self._seats.get(seat.worker) is not seat:
             return
         if seat.death is not None:
             recalled, _ = seat.in_flight.recall_waiting()

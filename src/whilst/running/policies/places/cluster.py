@@ -53,7 +53,10 @@ class ClusterPolicy(FixedPolicy):
         if not self._has_begun:
             self._has_begun = True
             self._batch = max(1, min(_FIRST, (status.left or 0) // (_FIRST_SHARE * seats)))
-        return super().directives(status)
+        directives = super().directives(status)
+        # Nobody is to be left with two long calls while others have none.
+        is_near_end = status.left is not None and status.left < 2 * seats and directives.batch == 1
+        return directives._replace(ahead=0) if is_near_end else directives
 
     def _seats_of(self, cluster: Cluster) -> int:
         return max(min(self.most_seats, cluster.seats), 1)

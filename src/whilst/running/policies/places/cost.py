@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-AHEAD_BELOW_S: Final = 0.5
+AHEAD_BELOW_S: Final = 2.0
 """Where calls are longer than this, a round trip is nothing beside one."""
 ROUND_TRIP_S: Final = 0.015
 """The client sends every 10 ms."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import os
 import select
+import sys
 import warnings  # noqa: F401 - what a worker needs is read here, once, instead of once per worker
 from _socket import MSG_DONTWAIT, socket
 
@@ -180,7 +181,17 @@ def _watch_parent() -> int:
         return -1
 
 
-def main(fd: int) -> None:
+def _load_multiprocessing() -> None:
+    """Of a program that has loaded it each worker is told a key, and loads it for that: better once, and here."""
+    path = sys.path[:]
+    sys.path[:] = [each for each in path if each]  # nothing of the directory that this happens to be in
+    try:
+        import multiprocessing.process  # noqa: F401
+    finally:
+        sys.path[:] = path
+
+
+def main(fd: int, loads_multiprocessing: int = 0) -> None:
     """Serve the connection at `fd` until it ends."""
     import faulthandler
     import gc
@@ -192,6 +203,8 @@ def main(fd: int) -> None:
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    if loads_multiprocessing:
+        _load_multiprocessing()
     server: Any = _Server(socket(fileno=fd))
     gc.freeze()
     try:

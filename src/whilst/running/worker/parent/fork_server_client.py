@@ -227,7 +227,7 @@ def _start(fd: int) -> int:
         flags.append("-S")
     return os.posix_spawn(
         executable,
-        [executable, *flags, "-c", code_to_run(_SERVER, "main", _FD)],
+        [executable, *flags, "-c", code_to_run(_SERVER, "main", _FD, int("multiprocessing.connection" in sys.modules))],
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
