@@ -331,7 +331,7 @@ def test_a_call_is_found_by_its_name(browser: Any, tmp_path: Path) -> None:
     assert start <= 17_000 < 17_900 <= end < 20_000
     assert "thread 17" in browser.ask("state.plots[0].rows.map(row => row.name)")
     browser.ask("find('no such call')")
-    assert browser.ask("document.getElementById('shown').textContent") == "not found"
+    assert browser.ask("document.getElementById('found').textContent") == "not found"
 
 
 def test_the_keyboard_alone_leads_everywhere_and_each_picture_has_a_table(
@@ -392,8 +392,52 @@ def test_a_row_of_a_table_leads_to_what_it_is_about(browser: Any, concurrent: Ti
     assert browser.ask(buttons) == ["stand in line", "you"]
     browser.ask("document.querySelector('td button').focus()")
     browser.poke("Key", type="keyDown", key="Enter", text="\r", windowsVirtualKeyCode=13)
-    assert browser.ask("document.getElementById('shown').textContent") == "1 of 1"
+    browser.poke("Key", type="keyUp", key="Enter")  # drawn once more, and still said
+    assert browser.ask("document.getElementById('found').textContent") == "1 of 1"
     assert browser.ask("document.querySelectorAll('section.is-found').length") == 1
+
+
+def test_the_link_of_a_bar_leads_to_a_title_that_is_in_sight(
+    browser: Any, sequential: Timeline, concurrent: Timeline, tmp_path: Path
+) -> None:
+    browser.open(written(Answered("a day", sequential, concurrent), tmp_path))
+    browser.resize(1000, 300)
+    browser.ask("document.querySelector('.bars a').click()")
+    browser.poke("Key", type="keyDown", key="Shift")
+    title = "document.querySelector(location.hash).querySelector('h2').getBoundingClientRect().top"
+    assert browser.ask("location.hash") == "#line-0-1"
+    assert browser.ask(f"{title} >= document.querySelector('nav').getBoundingClientRect().bottom")
+    assert browser.ask(f"{title} < innerHeight")
+
+
+def test_no_word_is_parted_and_nothing_sticks_out_on_a_narrow_page(
+    browser: Any, sequential: Timeline, concurrent: Timeline, tmp_path: Path
+) -> None:
+    class Plain(Answered):
+        def answers(self) -> list[tuple[str, str]]:
+            return [("What did it do?", "passport: stand in line, state.balance of ThreadPoolExecutor-0_7 " * 4)]
+
+    browser.resize(420, 800)
+    browser.open(written(Plain("a day", sequential, concurrent), tmp_path))
+    assert browser.ask("document.documentElement.scrollWidth") == 420
+    assert browser.ask(PARTED) == []
+
+
+PARTED = """(() => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode());) {
+    const within = node.parentElement;
+    if (within.closest("script, style, noscript, svg, code") || !within.checkVisibility()) continue;
+    for (const match of node.data.matchAll(/[^\\s\u00a0\u2013\\/-]+/g)) {
+      const range = document.createRange();
+      range.setStart(node, match.index);
+      range.setEnd(node, match.index + match[0].length);
+      if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) found.push(match[0]);
+    }
+  }
+  return found;
+})()"""
+"""Words of the page of which a part stands in another line."""
 
 
 def test_there_is_a_picture_where_scripts_are_off(browser: Any, concurrent: Timeline, tmp_path: Path) -> None:

@@ -165,14 +165,14 @@ function find(words, plots = state.plots) {
         if (hits.length > 5000) break;
       }
     }
-  const shown = document.getElementById("shown");
-  if (!hits.length) { shown.textContent = "not found"; return; }
+  const found = document.getElementById("found");
+  if (!hits.length) { found.textContent = "not found"; return; }
   state.found = (state.found + 1) % hits.length;
   const [plot, row, i] = hits[state.found], per = plot.ticksPerUnit;
   const start = row.spans.S[i] / per, end = row.spans.E[i] / per, around = Math.max(end - start, plot.view.end / 1000);
   plot.view.show(start - around, end + around);
   showRow(plot, row.name);
-  shown.textContent = `${state.found + 1} of ${hits.length}`;
+  found.textContent = `${state.found + 1} of ${hits.length}`;
 }
 
 /* Bring a row into sight, and mark its picture. */
@@ -195,7 +195,7 @@ function listenToSearch() {
   const field = document.getElementById("find");
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter") find(field.value);
-    else if (event.key === "Escape") { field.value = ""; field.blur(); }
+    else if (event.key === "Escape") { field.value = document.getElementById("found").textContent = ""; field.blur(); }
   });
   for (const article of document.querySelectorAll("article")) {
     const plots = state.plots.filter((plot) => article.contains(plot.canvas));
