@@ -213,6 +213,23 @@ def test_cancelled_threads_end_with_their_calls(run: Run) -> None:
     run(main())
 
 
+def test_as_many_calls_wait_for_each_other_as_threads_may_be(run: Run) -> None:
+    together = threading.Barrier(32, timeout=60)
+
+    def meets(_: int) -> int:
+        together.wait()
+        return 1
+
+    assert run(whilst.amap(meets, range(32), mode="concurrent")) == [1] * 32
+
+
+def test_what_a_run_is_refused_for_is_raised_where_it_is_awaited(run: Run) -> None:
+    with pytest.raises(whilst.OptionsError, match="awaits coroutines"):
+        run(whilst.amap(calls.square, range(3), backend="eventloop"))
+    with pytest.raises(whilst.OptionsError, match="awaits coroutines"):
+        run(listed(whilst.aimap(calls.square, range(3), backend="eventloop")))
+
+
 def test_endless_input_is_read_no_further_than_needed(run: Run) -> None:
     async def main() -> None:
         drawn = 0

@@ -19,8 +19,10 @@ from whilst.running.core.pacing import retrying
 from whilst.running.core.pacing.pace import Pace
 from whilst.running.core.pacing.rate_limit import RateLimit
 from whilst.running.options import Keywords, Options
+from whilst.running.policies import auto
 from whilst.running.policies.decide import decide
 from whilst.running.policies.evidence import DecisionInput
+from whilst.running.policies.pilot.calls import PilotCalls
 
 
 class BusyError(Exception):
@@ -71,6 +73,21 @@ def test_calls_that_raise_are_made_again(way: Keywords, tmp_path: Path) -> None:
     assert [row for row in results.report().table() if row[0] == "made again"]
     tried = [span.task for span in results.timeline if span.task.endswith(" 3")]
     assert len(tried) >= 3 or way["mode"] == "auto", "each attempt is drawn, unless calls are too short to be timed"
+
+
+def test_calls_after_one_that_is_made_again_are_made_however_many_are_watched_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(PilotCalls, "_size", lambda _: sizes.append(4) or 4)
+    monkeypatch.setattr(PilotCalls, "is_enough", lambda _: False)
+    for name in ("_TINY_S", "_NOT_WORTH_S"):
+        monkeypatch.setattr(auto, name, 0.0)
+    assert whilst.map(partial(at_third_fails, tmp_path), range(1, 9), retry_on=BusyError) == [
+        *EXPECTED[1:],
+        *((number, 0) for number in (7, 8)),
+    ]
+    assert sizes, "some were watched together"
 
 
 def test_coroutines_that_raise_are_made_again(coroutine_way: Keywords, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from whilst.model import Decision, Mode, Profile
 from whilst.running.backends.base import BackendConfig
 from whilst.running.core.policy import RunStatus
-from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches, Phase
+from whilst.running.policies.concurrency_limit import AdaptiveLimit, Batches, Phase, ThreadsBesideLoop
 from whilst.running.policies.controller import Controller
 
 
@@ -252,3 +252,33 @@ def test_room_that_is_known_of_is_taken_at_once_but_not_after_a_refusal():
     few = AdaptiveLimit(0.0, 8, 20)
     few.rise_to(64)
     assert few.target == 20
+
+
+def numbers(limit: ThreadsBesideLoop, work_share: float, count: int) -> list[int]:
+    """How many threads there may be each time that it is looked, where they work this share of the time in all."""
+    found, now_ns = [limit.look(0, 0)], 0
+    for _ in range(count):
+        now_ns += int((limit.look_again_s or 0.1) * 1e9)
+        found.append(limit.look(now_ns, int(work_share * now_ns)))
+    return found
+
+
+def test_threads_that_wait_beside_a_loop_soon_are_as_many_as_may_be() -> None:
+    limit = ThreadsBesideLoop(2, 32)
+    assert numbers(limit, 0.1, 5) == [2, 4, 8, 16, 32, 32]
+    assert limit.look_again_s is None, "nothing is left to find out"
+
+
+@pytest.mark.parametrize("work_share", [0.9, 2.0])
+def test_threads_that_work_beside_a_loop_are_no_more_than_cores(work_share: float) -> None:
+    limit = ThreadsBesideLoop(2, 32)
+    assert set(numbers(limit, work_share, 20)) == {2}
+    assert limit.look_again_s == 0.05, "ever more rarely, and never given up: later calls may wait"
+    assert limit.look(10**12, 0) == 4
+
+
+def test_threads_beside_a_loop_are_not_looked_at_before_their_time() -> None:
+    limit = ThreadsBesideLoop(8, 4)
+    assert limit.look(0, 0) == 4
+    limit = ThreadsBesideLoop(1, 4)
+    assert [limit.look(now_ns, 0) for now_ns in (0, 1_000_000, 2_999_999, 3_000_000, 4_000_000)] == [1, 1, 1, 2, 2]

@@ -23,7 +23,7 @@ from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.jobs import Batch, Event, Finished, WorkerDied, WorkerReady, WorkerStopped
 from whilst.running.nesting import enter_worker, is_in_worker, leave_worker
 
-_PATIENCE_S = 0.3
+_PATIENCE_S = 0.1
 """How long a killing `close` lets calls end by themselves, before it raises in them, and again after."""
 
 

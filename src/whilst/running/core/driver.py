@@ -196,7 +196,7 @@ class Driver:
             elif self._may_take():
                 self._accept_inline(self._perform(1))
         if self._pool is not None and not self.is_over:
-            self._look(self._pool, 0 if has_made_one else self._patience_s(self._pool))
+            self._look(self._pool, 0 if has_made_one else self._patience_s(self._pool, directives.look_again_s))
         return 0
 
     def _waits_for(self, pace: Pace) -> bool:
@@ -378,10 +378,10 @@ class Driver:
         if self.source.kept is not None:
             self.source.kept.clear()
 
-    def _patience_s(self, pool: WorkerPool) -> float | None:
+    def _patience_s(self, pool: WorkerPool, look_again_s: float | None) -> float | None:
         pace, patience_s = self._pace, None
         if not pool.state.is_idle or pool.state.roster.starting or self.source.is_ready():
-            patience_s = pool.patience_s(_LONGEST_WAIT_S)
+            patience_s = pool.patience_s(_LONGEST_WAIT_S if look_again_s is None else look_again_s)
         # Else an input that stays open: nothing happens until there is more of it.
         return patience_s if pace is None else pace.limit_s(patience_s)
 
@@ -512,6 +512,8 @@ class Driver:
                 for number, error in finished.errors.items()
                 if number in items and self.makes_again(job, number, items[number], error)
             ]
+            if again:  # a batch ends at its first error: the rest of it was taken, and is still to be made
+                pace.hold_after(job, sorted(set(items).difference(finished.ids)), items)
         if kept is not None:
             kept.clear()
         if not again:

@@ -47,6 +47,8 @@ class Directives(Record):
     calls."""
     is_timed: bool = True
     """Read the clock around every call rather than around every batch: cheap above some 10 µs a call."""
+    look_again_s: float | None = None
+    """Ask again after this time, though nothing has happened; None: when it suits the driver."""
 
 
 class RunStatus:

@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 
+from whilst._light import has_gil
 from whilst.running.backends import traits_of
 from whilst.running.call_names import name_of
 from whilst.running.nesting import is_in_worker
@@ -129,6 +130,12 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
             _refuse_replaced(job, why_clean)
         limit = worker_memory_bytes(workers)
         config = BackendConfig(name, slots=slots, memory_limit_bytes=limit, is_forked=not why_clean)
+    beside_loop = None
+    if job.awaits is not None and traits.has_threads and options.workers is None and has_gil():
+        from whilst.measuring.machine import usable_cores
+        from whilst.running.policies.concurrency_limit import ThreadsBesideLoop
+
+        beside_loop = ThreadsBesideLoop(usable_cores(), workers)
     return FixedPolicy(
         config,
         workers,
@@ -138,6 +145,7 @@ def choose_policy(job: Job, source: Source, options: Options, *, is_lazy: bool) 
         # Whoever is told of results, or ends the run by the clock, wants no answer to wait for others of its batch.
         is_lazy=is_lazy or options.on_result is not None or options.deadline_s is not None,
         caveats=Caveats(job, name, source, why_clean),
+        beside_loop=beside_loop,
     )
 
 

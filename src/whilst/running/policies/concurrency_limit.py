@@ -35,6 +35,10 @@ _STEP: Final = 0.15
 _FIRST_PATIENCE: Final = 4
 """Rounds; twice as many after each refusal."""
 _LONGEST_PATIENCE: Final = 256
+_FIRST_LOOK_S: Final = 0.003
+_LAST_LOOK_S: Final = 0.05
+_LEAVES_ROOM: Final = 0.5
+"""Threads that work no more than this share of the time, all together, wait for something else than their turn."""
 
 
 class Phase(Enum):
@@ -54,6 +58,49 @@ class _Round:
         self.begin_s = begin_s
         self.answers = 0
         self.latency_s = 0.0
+
+
+class ThreadsBesideLoop:
+    """How many threads at once, where a loop of this process is to wake in time.
+
+    Threads that work in Python take turns, and a loop that wakes has to wait for the turns of all. As many as there are
+    cores use them, whether their calls let go of the GIL or not; more only bring something where calls wait, and then
+    the CPU time of this process falls behind the clock. While it does, their number doubles.
+
+    Args:
+        cores: how many to begin with.
+        most: never more.
+    """
+
+    def __init__(self, cores: int, most: int) -> None:
+        self.at_once = min(cores, most)
+        self.look_again_s: float | None = _FIRST_LOOK_S
+        """When it may change; None: never again."""
+        self._most = most
+        self._since_ns: int | None = None
+        self._cpu_ns = 0
+
+    def look(self, now_ns: int, cpu_ns: int) -> int:
+        """The number now.
+
+        Args:
+            now_ns: by the clock.
+            cpu_ns: what this process has worked so far.
+        """
+        if self.look_again_s is None:
+            return self.at_once
+        if self._since_ns is None:
+            self._since_ns, self._cpu_ns = now_ns, cpu_ns
+        took_ns = now_ns - self._since_ns
+        if took_ns < self.look_again_s * 1e9:
+            return self.at_once
+        if cpu_ns - self._cpu_ns < _LEAVES_ROOM * took_ns:
+            self.at_once = min(2 * self.at_once, self._most)
+            self.look_again_s = _FIRST_LOOK_S if self.at_once < self._most else None
+        else:
+            self.look_again_s = min(2 * self.look_again_s, _LAST_LOOK_S)
+        self._since_ns, self._cpu_ns = now_ns, cpu_ns
+        return self.at_once
 
 
 class AdaptiveLimit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from time import process_time_ns
 
 from whilst.running.backends import mode_of, traits_of
 from whilst.running.backends.base import BackendConfig
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from whilst.running.core.policy import RunStatus
     from whilst.running.jobs import Finished, Job
     from whilst.running.policies.caveats import Caveats
+    from whilst.running.policies.concurrency_limit import ThreadsBesideLoop
 
 _TIMED_FROM_NS: Final = 10_000
 """Shorter calls are not timed one by one: two looks at the clock would be a sizeable part of them."""
@@ -137,8 +139,10 @@ class FixedPolicy(Policy):
         is_timed: bool = False,
         is_lazy: bool = True,
         caveats: Caveats | None = None,
+        beside_loop: ThreadsBesideLoop | None = None,
     ) -> None:
         self._config = config
+        self._beside_loop = beside_loop
         self._caveats = caveats
         self._workers = workers
         self._reason = reason
@@ -163,6 +167,9 @@ class FixedPolicy(Policy):
 
     def directives(self, status: RunStatus) -> Directives:
         wanted = self._workers_for(status)
+        beside = self._beside_loop
+        if beside is not None:
+            wanted = min(wanted, beside.look(status.now_ns, process_time_ns()))
         self._most_ready = max(self._most_ready, status.ready)
         if not self._has_begun and status.left is not None:
             self._has_begun = True
@@ -176,6 +183,7 @@ class FixedPolicy(Policy):
             least=self._least,
             ahead=1 if self._length.call_ns is not None and self._length.call_ns < self._ahead_below_ns else 0,
             is_timed=self._is_always_timed or self._is_timed,
+            look_again_s=None if beside is None else beside.look_again_s,
         )
 
     @property

@@ -7,8 +7,10 @@ or in processes. Who is cancelled ends the run, and waits until nothing of it is
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import threading
+from _contextvars import copy_context
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
@@ -16,8 +18,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from whilst.running.calls.caller_loop import CallerLoop
+from whilst.running.calls.raw_threads import forget_this_thread
 from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink, OrderedSink, UnorderedSink
+from whilst.running.nesting import enter_worker, is_in_worker
 from whilst.running.options import Keywords, Options, OptionsError, shows_keywords
 from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.results import Results
@@ -28,6 +32,7 @@ from whilst.running.verbs.run import Run, as_call, noted_error, require_call
 
 if TYPE_CHECKING:
     from whilst.model import Decision, Timeline
+    from whilst.running.core.driver import Driver
     from whilst.running.jobs import How
     from whilst.running.options import OtherKeywords
 
@@ -338,7 +343,7 @@ async def _read(begin: Callable[[], _Flight], begun: list[_Flight]) -> AsyncIter
             for value in chunk:
                 yield value
     except asyncio.CancelledError as cancelled:
-        say_how_far(cancelled, flight.run.driver, flight.run.recalled)
+        flight.say_how_far(cancelled)
         raise
     finally:
         await flight.end()
@@ -391,9 +396,9 @@ class _Flight:
             if options.journal is not None:
                 raise OptionsError(f"{verb}() takes no journal with an async iterable: pass a list of the items.")
             source = self._input = AsyncInput(items, self._loop)
-        self.run = Run(verb, fn, source, how, options, sink, is_lazy=is_lazy, awaits=self._awaits)
-        if self._input is not None:
-            self._input.wake = self.run.driver.wake
+        self._make_run = partial(Run, verb, fn, source, how, options, sink, is_lazy=is_lazy, awaits=self._awaits)
+        self._run: Run | None = None
+        """Made in the thread: the first one loads what it needs, and the loop is not to wait for that."""
         self._stream = None if isinstance(sink, ListSink) else sink
         self._chunks: deque[Sequence[Any]] = deque()
         self._news = asyncio.Event()
@@ -404,16 +409,32 @@ class _Flight:
         """Values that the reader has taken; `_noted`: of these, those that the sink knows of."""
         self._noted = 0
         self._has_read = threading.Event()
-        self._thread = threading.Thread(
-            target=self.run.context.run, args=(self._move_on,), name=f"whilst-{verb}", daemon=True
-        )
+        self._context = copy_context()
+        self._is_in_worker = is_in_worker()
 
     def start(self) -> None:
         """Begin."""
+        # Not `Thread.start`, which has the loop wait until the thread has its first turn.
+        _thread.start_new_thread(self._context.run, (self._move_on,))
         if self._input is not None:
             self._input.begin()
         switch_interval.shorten()
-        self._thread.start()
+
+    @property
+    def run(self) -> Run:
+        """The run, once something of it was heard.
+
+        Raises:
+            RuntimeError: nothing was.
+        """
+        if self._run is None:
+            raise RuntimeError("Nothing has begun yet.")
+        return self._run
+
+    def say_how_far(self, cancelled: asyncio.CancelledError) -> None:
+        """Note how many calls were done."""
+        if self._run is not None:
+            say_how_far(cancelled, self._run.driver, self._run.recalled)
 
     async def next_chunk(self) -> Sequence[Any] | None:
         """Wait for the next values; None where there are no more."""
@@ -425,7 +446,7 @@ class _Flight:
         chunk = self._chunks.popleft()
         self._read += len(chunk)
         self._has_read.set()
-        self.run.driver.wake()
+        self._wake()
         return chunk
 
     async def end(self, *, cancels: bool = True) -> None:
@@ -440,12 +461,11 @@ class _Flight:
             except asyncio.CancelledError as error:
                 cancelled = error
                 self._cancel()
-        self._thread.join()  # its last act was to say that it has ended
         switch_interval.restore()
         if self._input is not None:
             await self._input.end()
         if cancelled is not None:
-            say_how_far(cancelled, self.run.driver, self.run.recalled)
+            self.say_how_far(cancelled)
             raise cancelled
 
     def raise_error(self) -> None:
@@ -465,14 +485,25 @@ class _Flight:
         if self._input is not None:
             self._input.stop_waiting()
         self._has_read.set()
-        self.run.driver.wake()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._run is not None:  # else the thread looks whether it is cancelled before it waits for anything
+            self._run.driver.wake()
 
     # In the thread.
 
     def _move_on(self) -> None:
-        driver = self.run.driver
+        driver: Driver | None = None
         try:
-            with self.run:
+            if self._is_in_worker:
+                enter_worker()
+            self._run = self._make_run()
+            del self._make_run  # which keeps the input
+            driver = self._run.driver
+            if self._input is not None:
+                self._input.wake = driver.wake
+            with self._run:
                 while not (driver.is_over or self._is_cancelled):
                     self._has_read.clear()
                     self._note_read()
@@ -485,8 +516,10 @@ class _Flight:
         except BaseException as error:
             self._failure = error
         finally:
-            with suppress(Exception):
-                driver.close(kill=True)
+            if driver is not None:
+                with suppress(Exception):
+                    driver.close(kill=True)
+            forget_this_thread()
             self._tell(self._end)
 
     def _note_read(self) -> None:

@@ -11,8 +11,8 @@ import sys
 import threading
 from typing import Final
 
-_SHORT_S: Final = 0.0005
-"""A switch takes some microseconds: below 2 % of this."""
+_SHORT_S: Final = 0.0001
+"""A switch takes some microseconds, and there is one only where somebody waits for it."""
 
 _lock = threading.Lock()  # several loops may run, each in a thread of its own
 _awaited = 0

@@ -21,7 +21,7 @@ from whilst.running.jobs import CALLER, Batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Final
 
     from whilst.model import Decision
@@ -89,6 +89,12 @@ class Pace:
             return False
         heappush(self._waiting, (perf_counter_ns() + int(wait_s * 1e9), next(self._order), job, number, item))
         return True
+
+    def hold_after(self, job: Job, numbers: Iterable[int], items: Mapping[int, object]) -> None:
+        """Calls of the batch that ended with the call that waits here now: they come after it."""
+        due_ns = max(self._waiting)[0]
+        for number in numbers:
+            heappush(self._waiting, (due_ns, next(self._order), job, number, items[number]))
 
     def due(self) -> Batch | None:
         """The next call whose time has come."""
