@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,8 +93,8 @@ def test_what_has_waited_for_too_long_behind_others_is_anybodys_again(
 ) -> None:
     monkeypatch.setattr(dask, "batch_s", lambda _: 0.0)
     log = tmp_path / "log"
-    assert list(whilst.map(partial(calls.note, log), range(160), on=client)) == list(range(160))
-    assert Counter(log.read_text().split()) == Counter(map(str, range(160)))
+    assert list(whilst.map(partial(calls.note, log), range(96), on=client)) == list(range(96))
+    assert Counter(log.read_text().split()) == Counter(map(str, range(96)))
 
 
 def test_a_task_is_divided_there(client: Any) -> None:
@@ -318,6 +319,24 @@ def test_nobody_who_answers_is_an_error_in_time() -> None:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(ClusterError, match="No Dask scheduler answers at"):
             whilst.map(calls.square, range(3), on=address, timeout_s=1)
+
+
+def test_what_answers_and_is_no_scheduler_is_refused() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def answer() -> None:
+            taken, _ = other.accept()
+            with taken, suppress(OSError):
+                taken.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                taken.recv(1 << 16)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(ClusterError, match="names no Dask cluster"):
+            whilst.map(calls.square, range(3), on=f"tcp://127.0.0.1:{other.getsockname()[1]}", timeout_s=10)
+        thread.join()
 
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

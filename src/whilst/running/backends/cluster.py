@@ -98,8 +98,8 @@ class Cluster:
             self.client.sync(self._ask_all, callback_timeout=timeout_s)
         except (TimeoutError, OSError) as error:
             raise ClusterError(
-                f"The Dask cluster at {self.address} does not answer within {timeout_s:g} s. Is it up, and reached "
-                f"from here? Pass a larger timeout_s to wait longer."
+                f"The scheduler at {self.address}, or one of its workers, does not answer within {timeout_s:g} s. "
+                f"Restart what hangs, or pass a larger timeout_s to wait longer (at most {_ANSWERS_WITHIN_S:g} s)."
             ) from error
         self._looked_s = time.monotonic()
         if self._refused:
@@ -298,7 +298,8 @@ def connect(on: object, timeout_s: float | None) -> Cluster:
         ) from error
     except (OSError, TimeoutError) as error:
         raise ClusterError(
-            f"No Dask scheduler answers at {on} within {patience_s:g} s. Is it up, and reached from here?"
+            f"No Dask scheduler answers at {on} within {patience_s:g} s. Start one there with 'dask scheduler', or "
+            f"correct the address."
         ) from error
     if client.asynchronous:
         raise ClusterError(f"{client!r} belongs to an event loop: pass one made without asynchronous=True.")
@@ -327,4 +328,9 @@ def _ask_scheduler(address: str, timeout_s: float) -> None:
 
     # In a thread of its own: this one may be running an event loop.
     with ThreadPoolExecutor(1) as executor:
-        executor.submit(asyncio.run, ask()).result()
+        try:
+            executor.submit(asyncio.run, ask()).result()
+        except (OSError, TimeoutError):
+            raise
+        except Exception as error:  # bytes that mean something else are taken for lengths, and what not
+            raise ValueError(f"what answers at {address} is no Dask scheduler") from error

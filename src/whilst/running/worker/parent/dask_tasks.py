@@ -28,7 +28,15 @@ from whilst.running.worker.parent.resource_tracker import TrackerPipe
 from whilst.running.worker.parent.standard_streams import standard_output, stderr_tail
 from whilst.running.worker.transport import messages
 from whilst.running.worker.transport.messages import Answer, BatchHead, JobHead, Spawn
-from whilst.running.worker.transport.status_page import BEGUN, NOTHING, SKIP_FROM, SKIP_TO, StatusPage, anonymous_file
+from whilst.running.worker.transport.status_page import (
+    BEGUN,
+    FIRST_SLOT,
+    NOTHING,
+    SKIP_FROM,
+    SKIP_TO,
+    StatusPage,
+    anonymous_file,
+)
 from whilst.running.worker.transport.wire import FrameReader, FrameWriter, decode, encode
 
 TYPE_CHECKING = False
@@ -238,15 +246,15 @@ class _Watch:
         if task is None or task.state != "executing":
             self.is_unwanted = True
             process.kill()
-        elif self._begun_s is not None:
-            if now_s - self._begun_s > self._limit_s:
-                self._limit_s = float("inf")
-                process.take_back(head.first_serial + head.size)
-        elif process.has_begun:
-            self._begun_s = now_s
-            if self._topic is not None:
-                topic, seat = self._topic
-                self._worker.log_event(topic, (seat, head.first_serial))
+            return
+        if self._topic is not None and process.is_in_call:
+            (topic, seat), self._topic = self._topic, None
+            self._worker.log_event(topic, (seat, head.first_serial))
+        if self._begun_s is None:
+            self._begun_s = now_s if process.has_begun else None
+        elif now_s - self._begun_s > self._limit_s:
+            self._limit_s = float("inf")
+            process.take_back(head.first_serial + head.size)
 
     def __enter__(self) -> None:
         global _looks
@@ -359,6 +367,11 @@ class _Process:
     def has_begun(self) -> bool:
         """Whether a call of the frame in hand has."""
         return self._page.words[BEGUN] != NOTHING
+
+    @property
+    def is_in_call(self) -> bool:
+        """Whether one that is timed is going on."""
+        return self._page.words[FIRST_SLOT] != NOTHING
 
     def take_back(self, end: int) -> None:
         """Have no further call of the frame in hand begin. `end`: the serial after its last."""
