@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import operator
 import types
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -21,6 +20,12 @@ _MOST_BYTES: Final = 4 << 20
 _MOST_ELEMENTS: Final = 4096
 _MOST_ATTRIBUTES: Final = 256
 _ATOMS: Final = (int, float, complex, str, bytes, bool, type(None))
+
+
+def _checksum(data: bytes | memoryview) -> int:
+    from zlib import crc32  # few runs need it, and it takes longer to be loaded than most modules of this size
+
+    return crc32(data)
 
 
 class LibraryState:
@@ -45,9 +50,9 @@ class LibraryState:
         if ownership.is_generator(value):
             return hash(value.getstate())
         if issubclass(type(value), bytearray) or (module_of(kind) == "array" and kind.__name__ == "array"):
-            return len(value), zlib.crc32(memoryview(value).cast("B")[:_MOST_BYTES]) if len(value) else 0
+            return len(value), _checksum(memoryview(value).cast("B")[:_MOST_BYTES]) if len(value) else 0
         if ownership.is_c_data(value):
-            return zlib.crc32(bytes(value)[:_MOST_BYTES])
+            return _checksum(bytes(value)[:_MOST_BYTES])
         if module_of(kind) == "_io" and kind.__name__ in ("StringIO", "BytesIO"):
             return None if value.closed else (value.tell(), len(value.getvalue()))
         if module_of(kind) == "itertools" and kind.__name__ in ("count", "repeat"):
@@ -88,9 +93,9 @@ class LibraryState:
             if size == 0:
                 return 0
             if self._bytes <= _MOST_BYTES and value.flags.c_contiguous:
-                return zlib.crc32(memoryview(value).cast("B"))
+                return _checksum(memoryview(value).cast("B"))
             flat = value.reshape(-1)
-            return size, zlib.crc32(flat[:: max(1, len(flat) // 4096)].tobytes())
+            return size, _checksum(flat[:: max(1, len(flat) // 4096)].tobytes())
         except (AttributeError, TypeError, ValueError):
             return id(value)
 

@@ -354,13 +354,13 @@ class AutoPolicy(Policy):
 
     def _keep_coroutines_apart(self, items: Sequence[object] | None) -> bool:
         """Make one after the other where they write what they would race for; return whether they do."""
-        from dataclasses import replace
-
         from whilst.running.policies.concurrency_limit import AdaptiveLimit
 
         pilot, controller = self._calls.pilot, self._controller
         writes = list(pilot.writes)
         if items and any(write.is_of_item for write in writes) and pilot.share_what_is_written(items):
+            from dataclasses import replace
+
             writes = [replace(write, spoils_threads=write.spoils_threads or write.is_of_item) for write in writes]
         writes.sort(key=lambda write: not write.spoils_threads)
         if writes and any(write.spoils_threads and not write.is_random for write in writes):
