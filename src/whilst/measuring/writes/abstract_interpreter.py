@@ -45,14 +45,16 @@ _NO_FALL_THROUGH: Final = (
 )
 
 
+_HANDLERS: Final = ("PUSH_EXC_INFO", "CHECK_EXC_MATCH", "POP_EXCEPT")
 ORDER: Final = ("<", "<=", ">", ">=")
 
 
 class Guard(Record):
-    """Tests of something shared that decide whether what follows is done."""
+    """Tests that decide whether what follows is done: of something shared, or of the item."""
 
     names: tuple[str, ...]
-    """Of what is tested; "COUNT <" where its order is: as with a counter, which moves on while calls go by."""
+    """Of what is tested, none where it is the item alone; "COUNT <" where its order is: as with a counter, which moves
+    on while calls go by."""
     is_of_item: bool
     """What is tested depends on the call's item ("if url in VISITED"): such a test never settles down."""
     is_closed: bool = False
@@ -120,6 +122,8 @@ class Walker:
         self.frame = frame
         self.stack: list[AbstractValue] = []
         self.waiting: dict[int, list[AbstractValue]] = {}  # the stack that a forward jump brings to its target
+        self.is_handling = False
+        """Within `except`: something about the item has led there."""
         self.guards: list[tuple[int, Guard]] = []  # (offset where it ends, guard)
         self.locked: list[tuple[int, int]] = []  # protected ranges of `with lock:`
         self.put_back: list[tuple[int, int]] = []  # those of `with warnings.catch_warnings():`
@@ -168,13 +172,17 @@ class Walker:
             returned_before = self.previous in _RETURNS
             # A guarded stretch that ends in a return guards all the rest: `if MODEL is not None: return MODEL`.
             self.guards = [
-                (end, guard) if offset < end else (1 << 30, guard._replace(is_closed=guard.is_open))
+                (end, guard)
+                if offset < end
+                else (1 << 30, guard._replace(is_closed=guard.is_open, is_open=guard.is_closed))
                 for end, guard in self.guards
                 if offset < end or returned_before
             ]
 
     def leave(self, instruction: dis.Instruction) -> None:
         self.falls_through = instruction.opname not in _NO_FALL_THROUGH
+        if instruction.opname in _HANDLERS:
+            self.is_handling = instruction.opname != "POP_EXCEPT"
         self.previous = instruction.opname
 
     def _merged(self, one: AbstractValue, other: AbstractValue) -> AbstractValue:
@@ -212,21 +220,21 @@ class Walker:
         if "POP_JUMP" in instruction.opname:
             self.asks_item = self.asks_item or condition.from_item
             tested = condition.test or (condition.name if condition.is_shared else "")
-            if tested:
+            if tested or condition.from_item:
                 is_skipped = None if condition.from_item else _jumps(instruction.opname, condition.value)
-                guard = Guard((tested,), condition.from_item, is_skipped is True, is_skipped is False)
-                self.guards.append((target, guard))
+                names = (tested,) if tested else ()
+                self.guards.append((target, Guard(names, condition.from_item, is_skipped is True, is_skipped is False)))
 
     # ---------------------------------------------------------------- what is reported
 
     @property
     def guard(self) -> Guard | None:
-        guards = [guard for _, guard in self.guards]
-        if self.frame.guard is not None:
-            guards.append(self.frame.guard)
+        guards = [] if self.frame.guard is None else [self.frame.guard]
+        guards += [guard for _, guard in self.guards]
+        if not guards or guards[-1].is_of_item or self.is_handling:
+            # The item decides, within whatever else is asked: what is written so may come with any call.
+            return next((guard for guard in reversed(guards) if guard.is_of_item and guard.names), None)
         settled = [guard for guard in guards if not guard.is_of_item]
-        if not settled:
-            return guards[0] if guards else None
         if len(settled) == 1:
             return settled[0]
         names = tuple(dict.fromkeys(name for guard in settled for name in guard.names))

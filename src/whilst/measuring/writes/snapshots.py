@@ -172,7 +172,8 @@ class Watchlist:
             seen: settings of the whole process that calls were seen to change; None where nobody looked.
 
         A suspect is cleared if it is written only under a test that has nothing to do with the item, and the
-        last call did not change it: a model that is loaded once, a connection that is opened once.
+        last call did not change it: a model that is loaded once, a connection that is opened once. Not so where it
+        could have been written in every call that was watched, and never was: something else must come to that.
         """
         found: list[model.Write] = []
         changed = {id(suspect): looks for suspect, looks in zip(self._watched, self._changed_in, strict=True)}
@@ -180,7 +181,7 @@ class Watchlist:
             if suspect.is_hint:
                 continue
             looks = changed.get(id(suspect), [])
-            has_settled = suspect.settles and (not looks or looks[-1] < self._looks - 1)
+            has_settled = suspect.settles and (looks[-1] < self._looks - 1 if looks else not suspect.is_free)
             if has_settled and suspect.reach in (Reach.SHARED, Reach.PROCESS, Reach.ARGUMENT):
                 continue
             found.append(_write(suspect, seen, is_confirmed=bool(looks)))

@@ -61,6 +61,11 @@ class Suspect(Record):
         """It is written only while something that has nothing to do with the item says so: a lazy load."""
         return self.guard is not None and not self.guard.is_of_item
 
+    @property
+    def is_free(self) -> bool:
+        """As things were when the code was looked at, nothing kept it from being written."""
+        return self.guard is not None and self.guard.is_open
+
 
 class Scan(Record):
     """All that was found in a function and what it calls."""
