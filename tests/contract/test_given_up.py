@@ -259,6 +259,20 @@ def notes_the_first(number: int) -> int:
     return number
 
 
+@functools.cache
+def bucket(number: int) -> list[int]:
+    return [number]
+
+
+def fills_what_is_cached(number: int) -> int:
+    bucket(number % 2).append(number)
+    return number
+
+
+def copies_what_is_cached(number: int) -> list[int]:
+    return sorted([*bucket(number % 2), number])
+
+
 def counts_for_thread(_: int) -> int:
     HERE.count = getattr(HERE, "count", 0) + 1
     return HERE.count
@@ -290,6 +304,8 @@ def opens_once_for_thread(number: int) -> int:
         (counts_from_the_first, 1, "BEGIN"),
         (counts_from_the_first_of_a_table, 1, "TABLE"),
         (notes_the_first, 1, "NOTED"),
+        (fills_what_is_cached, 1, "what bucket keeps"),
+        (copies_what_is_cached, 1, ""),
         (counts_for_thread, 1, "HERE.count"),
         (keeps_best_of_thread, 1, "HERE.best"),
         (opens_once_for_thread, 1, ""),

@@ -168,7 +168,10 @@ class _Scanner:
             return self.call(call._replace(callee=held_method, arguments=(ITEM,), names=()), where)
         if type(target).__name__ == "_lru_cache_wrapper":
             self.caches = True
-            target = getattr(target, "__wrapped__", target)
+            computes = AbstractValue(value=getattr(target, "__wrapped__", ABSENT))
+            kept = self.call(call._replace(callee=computes, arguments=(*bound, *call.arguments)), where)
+            # Whoever asks again gets the very same object.
+            return kept if kept.is_shared else kept._replace(name=f"what {callee.name} keeps", is_shared=True)
         if is_a(target, types.FunctionType):
             if not ownership.is_own_code(target.__code__.co_filename):
                 for each in getattr(target, "registry", {}).values() if hasattr(target, "dispatch") else ():
