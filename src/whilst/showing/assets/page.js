@@ -277,7 +277,7 @@ async function main() {
     state.views.push(view);
     state.plots.push(...plots);
   }
-  if (innerWidth >= 1500) for (const figures of document.querySelectorAll("details.all")) figures.open = true; // there is room
+  if (innerWidth >= 1500) for (const figures of document.querySelectorAll(".bars ~ details.all, :has(> .bars) ~ details.all")) figures.open = true; // there is room beside the bars
   listenToButtons();
   listenToKeys();
   listenToSearch();
