@@ -136,7 +136,7 @@ def test_a_call_that_raised_is_exit_code_1_and_is_said(capsys: pytest.CaptureFix
 def test_a_function_that_kills_its_process_is_told_of(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "whilst", "compare", "whilst_test_shop:deadly", "--items", "lines.txt"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert "whilst: the process that makes the calls was killed by SIGKILL." in done.stderr
@@ -205,7 +205,7 @@ def test_ctrl_c_is_exit_code_130_and_leaves_no_process(tmp_path: Path) -> None:
             assert program.poll() is None, program.communicate()
             time.sleep(0.01)
         os.killpg(program.pid, signal.SIGINT)
-        _, err = program.communicate(timeout=30)
+        _, err = program.communicate(timeout=120)
     assert program.returncode == 130
     assert err.splitlines()[-1] == "whilst: interrupted; nothing is left running."
     assert not [each for each in children if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

@@ -143,7 +143,7 @@ def whilst(folder: Path, *arguments: str, stdin: str | None = None) -> subproces
         capture_output=True,
         text=True,
         input=stdin,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
 
@@ -269,7 +269,7 @@ def test_a_reader_that_has_had_enough_ends_the_run_without_a_word(folder: Path) 
             cwd=folder,
             stdout=writing,
             stderr=subprocess.PIPE,
-            timeout=60,
+            timeout=300,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
     finally:
@@ -356,11 +356,10 @@ def test_ctrl_c_ends_at_once_with_whole_lines(folder: Path) -> None:
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    deadline = time.monotonic() + 30
-    while not ((folder / "out").exists() and (folder / "out").read_text()) and time.monotonic() < deadline:
+    while not ((folder / "out").exists() and (folder / "out").read_text()) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=20)
+    _, complaint = process.communicate(timeout=120)
     assert process.returncode == 130
     assert b"interrupted" in complaint
     assert lines((folder / "out").read_text())
@@ -382,7 +381,7 @@ def test_ctrl_c_ends_a_run_in_which_a_call_waits_to_be_made_again(folder: Path) 
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = process.stderr.read()
-        assert process.wait(20) == 130
+        assert process.wait(120) == 130
     assert b"0 of 8 calls were made" in said
     assert b"interrupted" in said
 
@@ -429,7 +428,7 @@ def test_no_progress_bar_stands_between_results_on_a_terminal(folder: Path) -> N
         with contextlib.suppress(OSError):  # how a terminal says that nobody is left at its other end
             while piece := os.read(ours, 4096):
                 said += piece
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     finally:
         os.close(ours)
     shown = said.decode().splitlines()
@@ -472,7 +471,7 @@ def log(tmp_path: Path) -> Path:
 
 def split(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "whilst", "run", *arguments, "--quiet"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def test_parts_of_a_file_are_items(log: Path) -> None:
@@ -534,6 +533,25 @@ def test_a_page_that_cant_be_written_is_found_out_before_the_first_call(folder: 
     done = whilst(folder, "shop:missing", "--items", "-", "--html", "page.html", stdin="1\n")
     assert done.returncode == 2
     assert (folder / "page.html").read_text() == "kept if nothing comes"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "day.toml", "--html"),
+        ("compare", "shop:once", "--items", "items.txt", "--perfetto"),
+        ("check", "shop.py::once", "--html"),
+        ("show", "none.json", "--html"),
+        ("advise", "shop.py", "--html"),
+    ],
+)
+def test_every_command_finds_out_first_that_a_file_cant_be_written(
+    folder: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main([*arguments, "missing/page"]) == 2
+    assert capsys.readouterr().err == "whilst: Can't write missing/page: No such file or directory.\n"
+    assert not (folder / "calls").exists()
 
 
 def test_back_end_and_pilot_are_chosen_by_name(folder: Path) -> None:
@@ -635,8 +653,8 @@ def test_nothing_goes_on_once_the_command_is_killed(folder: Path, number: int) -
         assert process.stdout.readline() == b'{"item": "0", "result": "0"}\n'
         child = psutil.Process(process.pid).children()[0]
         process.send_signal(number)
-        assert process.wait(20) == -number
-        child.wait(20)
+        assert process.wait(120) == -number
+        child.wait(120)
 
 
 def test_one_document_has_results_decision_and_timeline(folder: Path) -> None:

@@ -20,7 +20,7 @@ def script(tmp_path: Path, text: str) -> str:
 
 def whilst_trace(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "whilst", "trace", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)  # type: ignore[call-overload]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)  # type: ignore[call-overload]
 
 
 def test_output_arguments_input_and_exit_code_are_the_programs_own(tmp_path: Path) -> None:
