@@ -23,8 +23,10 @@ import whilst
 STORY = Path(__file__).parents[2] / "examples" / "story.toml"
 CELLS = [
     """
-import signal, time
+import os, signal, time
 import whilst
+
+started = time.monotonic()
 
 def slow(number):
     time.sleep(0.001)
@@ -33,6 +35,13 @@ def slow(number):
 def stop(number):
     if number == 28:
         signal.raise_signal(signal.SIGINT)
+    return number
+
+def stop_there(number):
+    if number == 28:
+        os.kill(os.getpid(), signal.SIGINT)
+    while number > 28 and time.monotonic() < started + 60:
+        time.sleep(0.005)
     return number
 
 def add(state):
@@ -46,6 +55,7 @@ def add(state):
     "whilst.compare(slow, range(3), modes=['sequential', 'concurrent'])",
     "whilst.map(stop, range(1000), mode='sequential')",
     "for number in whilst.imap(stop, range(1000), mode='sequential'):\n    pass",
+    "await whilst.amap(stop_there, range(1000), mode='concurrent', workers=2)",
 ]
 # In a process of its own, so that nothing that a client of kernels starts or warns of is the tests'.
 RUN = """
@@ -77,7 +87,7 @@ def executed(folder: Path) -> list[list[dict[str, Any]]]:
 
 
 def test_a_notebook_shows_bars_pictures_and_how_far_a_stopped_run_was(tmp_path: Path) -> None:
-    imports, mapped, decided, *drawn, stopped, lazy = executed(tmp_path)
+    imports, mapped, decided, *drawn, stopped, lazy, awaited = executed(tmp_path)
     assert imports == []
     bar, results = mapped
     assert bar["output_type"] == "display_data"
@@ -98,6 +108,11 @@ def test_a_notebook_shows_bars_pictures_and_how_far_a_stopped_run_was(tmp_path: 
         assert " of 1,000 calls done" in told
         assert "raise_signal" in told
         assert "running/verbs" not in told.replace("\\", "/")
+    (error,) = awaited
+    assert error["ename"] == "CancelledError", "which is what a kernel makes of Ctrl-C"
+    told = "\n".join(error["traceback"])
+    assert " of 1,000 calls done" in told
+    assert "1,000 of" not in told
 
 
 def test_an_interrupted_run_says_how_far_it_was_and_shows_only_its_verb() -> None:

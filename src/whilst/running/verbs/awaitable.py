@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, overload
 
 from whilst.running.calls.caller_loop import CallerLoop
 from whilst.running.calls.raw_threads import forget_this_thread
@@ -372,6 +373,13 @@ async def _amap(
         del flight, results  # an error's traceback holds this frame, which must not hold the error
 
 
+_WAKES_EVERY_S: Final = 0.1
+"""A notebook's kernel notes Ctrl-C at once, and acts on it once its loop has something else to do."""
+
+
+def _do_nothing() -> None: ...
+
+
 class _Flight:
     """A run and the thread that moves it on. All but `_run` and what it calls belongs to the loop's thread."""
 
@@ -504,11 +512,15 @@ class _Flight:
             if self._input is not None:
                 self._input.wake = driver.wake
             with self._run:
+                next_s = 0.0
                 while not (driver.is_over or self._is_cancelled):
                     self._has_read.clear()
                     self._note_read()
                     driver.advance()
                     self._hand_over()
+                    if (now_s := monotonic()) > next_s:
+                        next_s = now_s + _WAKES_EVERY_S
+                        self._tell(_do_nothing)
                     if self._stream is not None and driver.waits_for_reader and not self._is_cancelled:
                         self._has_read.wait()
                 if not self._is_cancelled:
