@@ -267,9 +267,10 @@ def test_handing_over_that_costs_more_than_the_calls(made: Made) -> None:
         library("multiprocessing/queues.py", "Queue.get"),
     ]
     made.thread((30, "on", receiving), (10, "on", [made.at("for letter", "score")]), (60, "off", [WORKER]))
-    sentence = trace_of(made.recording()).sentence
-    assert "92 % of all work is handing calls and results over to processes, for main (line 5)" in sentence
-    assert "the calls are short" in sentence
+    trace = trace_of(made.recording())
+    assert "92 % of all work is handing calls and results over to processes, for main (line 5)" in trace.sentence
+    assert "the calls are short" in trace.sentence
+    assert "is their start" not in said(trace)
 
 
 def test_work_of_ones_own_is_no_handing_over(made: Made) -> None:

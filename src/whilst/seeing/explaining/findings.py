@@ -20,6 +20,7 @@ from whilst.seeing.explaining.sources import callee_at
 
 _LEAST: Final = 0.12
 _AT_WORK: Final = ("work", "core", "gil")
+_HANDS_OVER: Final = ("pickling", "sending", "handing over")
 _ELSEWHERE: Final = ("sleep", "io:", "child")
 """Causes that no other task of the program is to blame for."""
 _BULK: Final = 0.6
@@ -150,8 +151,7 @@ def _overlap_of_workers(sums: Sums) -> float:
 
 def _handing_over(sums: Sums) -> Iterator[Finding]:
     """Bringing calls to processes, and results back, is most of the work."""
-    names = ("pickling", "sending", "handing over")
-    reasons = [reason for reason in sums.reasons if reason.kind is Kind.WORK and reason.name in names]
+    reasons = [reason for reason in sums.reasons if reason.kind is Kind.WORK and reason.name in _HANDS_OVER]
     total = sum(reason.length_ns for reason in reasons)
     if len(sums.processes) < 2 or not total:
         return
@@ -199,7 +199,7 @@ def _start_up(sums: Sums) -> Iterator[Finding]:
     where = None
     for process in sums.processes[1:]:
         pieces = process.lanes[0].pieces if process.log is not None and process.lanes else []
-        first = next((piece.start_ns for piece in pieces if _is_own_work(piece, process.lanes[0])), None)
+        first = next((piece.start_ns for piece in pieces if _has_started(piece, process.lanes[0])), None)
         until = pieces[-1].end_ns if first is None and pieces else first or 0
         early = [piece for piece in pieces if piece.end_ns <= until and piece.kind is not None]
         started += sum(piece.length_ns for piece in early)
@@ -211,6 +211,12 @@ def _start_up(sums: Sums) -> Iterator[Finding]:
             f"(Python and its imports){where}.",
             started / max(sums.task_ns, 1),
         )
+
+
+def _has_started(piece: Piece, lane: Lane) -> bool:
+    """Does a worker wait for a call, take one, or make one?"""
+    is_idle = piece.cause is not None and piece.cause.role is Role.IDLE
+    return is_idle or work_name(piece.stack, lane.process.owned) in _HANDS_OVER or _is_own_work(piece, lane)
 
 
 def _is_own_work(piece: Piece, lane: Lane) -> bool:

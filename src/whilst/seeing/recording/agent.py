@@ -31,7 +31,8 @@ _PERIOD_S = 0.005
 _ALONE_S = 0.01  # of a process of one thread, and where no thread holds up another, but a look would: without a GIL
 _FLUSH_FIRST_NS, _FLUSH_NS = 10_000_000, 100_000_000
 _LONGEST_S = 0.05
-_BUDGET = 80  # between looks passes at least so many times what one takes: 1.25 % of a core for threads and for tasks
+_BUDGET = 80  # between looks passes at least so many times what one takes: 1.25 % of a core
+_TASKS_BUDGET = 160  # of looks at tasks; a loop waits for each
 _BEAT_NS = 1_000_000_000
 _FEWER_AFTER = 4_000  # looks; from then on they become rarer, so that a program may run for days
 _DEEPEST = 60
@@ -326,7 +327,7 @@ class Agent:
             parts.append(f"{each}:d:-1:")
         if parts:
             self._log.lines.append(f"a {now} " + " ".join(parts))
-        self._tasks_at = now + _BUDGET * (thread_time_ns() - before)
+        self._tasks_at = now + _TASKS_BUDGET * (thread_time_ns() - before)
 
     @staticmethod
     def _awaits(coroutine: Any) -> Frames:

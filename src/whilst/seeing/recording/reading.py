@@ -14,7 +14,7 @@ def read_logs(folder: Path) -> list[AgentLog]:
     """The logs of all processes that wrote into the folder, in order of their starts."""
     logs = []
     for path in folder.iterdir():
-        log = read_log(path.read_bytes()) if not path.suffix else None
+        log = read_log(path.read_bytes()) if not path.suffix and path.is_file() else None
         if log is not None:
             logs.append(log)
             if path.with_suffix(".cut").exists():

@@ -98,14 +98,30 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def variables(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """What Python processes need to start an agent, whoever starts them: here, too, it is compiled for them."""
-    source = str(INJECT.parent / "agent.py")
-    if not Path(cache_from_source(source)).exists():
-        compiled = folder / f"agent.{sys.implementation.cache_tag}.pyc"
-        py_compile.compile(source, str(compiled), quiet=2)
-    paths = [str(INJECT), *filter(None, [environment.get("PYTHONPATH", "")])]
+    """What Python processes need to start an agent, whoever starts them.
+
+    Its files are put into the folder, compiled: a program may not be allowed to write bytecode, and has many children.
+    """
+    site = folder / "site"
+    site.mkdir()
+    _place(INJECT.parent / "agent.py", folder)
+    _place(INJECT / "sitecustomize.py", site)
+    paths = [str(site), *filter(None, [environment.get("PYTHONPATH", "")])]
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     return {"PYTHONPATH": os.pathsep.join(paths), FOLDER: str(folder), PYTHON: python}
+
+
+def _place(source: Path, folder: Path) -> None:
+    """Copy a source file, and its bytecode where this interpreter's own children look for it."""
+    target = Path(shutil.copy2(source, folder))
+    cached, known = Path(cache_from_source(str(target))), Path(cache_from_source(str(source)))
+    if cached.parent.parent != folder:  # somewhere else, where it would be left
+        return
+    cached.parent.mkdir(exist_ok=True)
+    if known.exists():
+        shutil.copy2(known, cached)
+    else:
+        py_compile.compile(str(target), str(cached), quiet=2)
 
 
 def attached(pid: int, clocks: Sequence[str], notes: list[str]) -> Clock:

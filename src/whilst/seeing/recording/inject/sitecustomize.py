@@ -14,12 +14,7 @@ def _start():
         return
     external = sys.modules["_frozen_importlib_external"]  # importlib.machinery takes as long again
     name = "_whilst_trace_agent"
-    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "agent.py")
-    compiled = os.path.join(folder, "agent.%s.pyc" % sys.implementation.cache_tag)
-    if os.path.isfile(compiled):
-        code = external.SourcelessFileLoader(name, compiled).get_code(name)
-    else:
-        code = external.SourceFileLoader(name, path).get_code(name)
+    code = external.SourceFileLoader(name, os.path.join(folder, "agent.py")).get_code(name)
     module = type(sys)(name)
     exec(code, module.__dict__)
     module.start(folder)
