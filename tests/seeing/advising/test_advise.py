@@ -311,6 +311,39 @@ def test_items_that_are_left_out_and_a_buffer_that_each_call_fills(
     assert "+for found in whilst.imap(checksum, [number for number in range(40) if not (number % 2)]," in advice.diff
 
 
+def test_a_loop_over_the_files_of_folders_is_changed_as_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(monkeypatch, changed_s=0.2)
+    for name in ("b/two", "a/one", "a/three"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    advice = advise(
+        folder,
+        """
+        import os, time
+
+        def read(path):
+            time.sleep(0.03)
+            return open(path).read()
+
+        rows = []
+        for where, folders, files in os.walk("."):
+            folders.sort()
+            for name in sorted(files):
+                if name.startswith("script.py"):
+                    continue
+                rows.append((name, read(os.path.join(where, name))))
+        print(rows)
+        """,
+        apply=True,
+    )
+    (loop,) = [each for each in advice.loops if each.line == 8]
+    assert (loop.kind, loop.mode, loop.is_proved) == ("independent", "concurrent", True), loop
+    assert "+def found_items():" in advice.diff
+    assert "+            yield where, name" in advice.diff
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=60)
+    assert done.stdout == str([("one", "a/one"), ("three", "a/three"), ("two", "b/two")]) + "\n"
+
+
 SEARCH = """
     import pathlib
 

@@ -47,7 +47,8 @@ main()
 def test_the_body_has_a_loop_of_its_own() -> None:
     made = flat(WALK)
     assert made is not None
-    assert made.text.splitlines()[2:14] == [
+    assert made.text.splitlines()[2:15] == [
+        "",
         "    def found_items():",
         '        for folder, names in [("b", ["y", "x"]), ("a", [])]:',
         "            names.sort()  # in order",
@@ -86,6 +87,22 @@ def test_the_body_has_a_loop_of_its_own() -> None:
 )
 def test_what_can_not_be_told_apart_stays_two_loops(code: str) -> None:
     assert flat(code) is None
+
+
+def test_a_tree_of_files() -> None:
+    """What is read of the names before the loops, and what paths are made of, changes nothing."""
+    made = flat("""
+        import os
+        for folder, folders, files in os.walk(root):
+            folders.sort()
+            for name in sorted(files):
+                path = os.path.join(folder, name)
+                rows.append((os.path.relpath(path, root), checksum(path)))
+        for folder in ("x", "y"):
+            print(folder)
+    """)
+    assert made is not None
+    assert "for folder, name in found_items():" in made.text
 
 
 def test_items_may_be_left_out_by_the_outer_loop() -> None:

@@ -35,5 +35,12 @@ def test_threads_within_processes_need_both_to_be_safe() -> None:
     assert chosen(0.02, 0.06, safety=Safety("", "it can't be sent")).mode is Mode.CONCURRENT
 
 
+def test_work_alone_has_no_use_for_threads_within_processes() -> None:
+    profile = Profile(work_s=0.02, wait_s=0.001, gil_s=0.02, locked_s=0.0, calls=2, is_picklable=True)
+    probe: dict[str, Any] = {"courses": 1, "calls": 400, "longest_s": 0.021, "waits_only_in_sleep": False}
+    choices, _ = choose(profile, probe, Safety("", ""), Machine(4), 8.4)
+    assert [choice.mode for choice in choices] == [Mode.PARALLEL, Mode.CONCURRENT]
+
+
 def test_one_core_has_no_use_for_processes() -> None:
     assert chosen(0.02, 0.06, cores=1).mode is Mode.CONCURRENT

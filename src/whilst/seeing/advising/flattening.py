@@ -61,7 +61,7 @@ def _yielded(loop: Loop, outer: ast.For, before: list[ast.stmt], inner: ast.For,
     if reads & changed_by_body or changed_by_head & {*body.loads, *body_reached.loads}:
         return ()
     bound = set(first.stores)
-    if bound & ({*body.stores} | read_outside(loop, program)):
+    if bound & ({*body.stores} | read_outside(loop, program, is_later=True)):
         return ()
     if reads & {*body.passed, *body_reached.passed} - {place for place in reads if is_builtin(place)}:
         return ()  # what is given to others may be changed by them
@@ -103,11 +103,13 @@ def _written(source: str, loop: Loop, outer: ast.For, inner: ast.For, used: tupl
     indent, step = text.indent(outer.lineno), text.indent(inner.lineno).removeprefix(text.indent(outer.lineno))
     inner_indent, newline = text.indent(body_start), text.newline
     given = ", ".join(used)
-    lines = [f"{indent}def {name}():{newline}"]
+    before = text.lines[outer.lineno - 2].decode().strip() if outer.lineno > 1 else ""
+    space = [newline] * (1 if indent else 2)
+    lines = [*(space if before and not before.endswith(":") else []), f"{indent}def {name}():{newline}"]
     for number in range(outer.lineno, body_start):
-        before = text.lines[number - 1].decode()
-        lines.append(f"{step}{before}" if before.strip() else before)
-    lines += [f"{step}{inner_indent}yield {given}{newline}", newline]
+        head = text.lines[number - 1].decode()
+        lines.append(f"{step}{head}" if head.strip() else head)
+    lines += [f"{step}{inner_indent}yield {given}{newline}", *space]
     line = outer.lineno + len(lines)
     lines.append(f"{indent}for {given} in {name}():{newline}")
     for number in range(body_start, last + 1):

@@ -22,6 +22,8 @@ _ENOUGH: Final = 1.1
 """The fewest executors that come within a tenth of the best are enough."""
 _STEP: Final = {Mode.CONCURRENT: 1.0, Mode.PARALLEL: 1.1, Mode.COMBINED: 1.33}
 """Threads are the smaller step: processes must be faster by a tenth, and processes with threads by a quarter."""
+_LITTLE: Final = 0.1
+"""A smaller share of a call is not what it is like."""
 _LEAST_COURSE_S: Final = 0.02
 """A loop that is over sooner each time is not worth starting workers for."""
 _MOST_SLEEPING: Final = 64
@@ -177,7 +179,9 @@ def choose(
 
 
 def _is_held_by_work(profile: Profile, calls: int, threads: Choice) -> bool:
-    """Is it the work of calls that keeps threads from being quicker, and not how many there are of them?"""
+    """Do calls wait, while it is their work that keeps threads from being quicker, not how many there are of them?"""
+    if (profile.wait_s or 0.0) < _LITTLE * profile.wall_s:
+        return False
     return calls * ((profile.work_s if profile.gil_s is None else profile.gil_s) or 0.0) > 0.6 * threads.seconds
 
 

@@ -18,7 +18,7 @@ LEAST_GAIN: Final = 1.1
 """So many times as fast must the whole script be, or the change is not worth it."""
 FEWEST_PAIRS: Final = 3
 MOST_PAIRS: Final = 8
-_ENOUGH_S: Final = 240.0
+_ENOUGH_S: Final = 120.0
 """Once the runs have taken so long, there is no further pair."""
 _STUDENT: Final = {2: 9.925, 3: 5.841, 4: 4.604, 5: 4.032, 6: 3.707, 7: 3.499}
 """By the degrees of freedom."""

@@ -19,6 +19,7 @@ from whilst.seeing.advising.guards import guards_of
 from whilst.seeing.advising.loops import DRAINS, FunctionNode, Loop, pools_of
 from whilst.seeing.advising.uses import QUIET, Program, Uses, is_builtin, own_names, place_of, uses_of
 
+_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _HEAVY_BUILTINS: Final = frozenset({"sum", "sorted", "map", "filter", "any", "all", "pow", "min", "max"})
 
 
@@ -492,10 +493,16 @@ def _shared_writes(program: Program, own: Uses) -> dict[str, int]:
     return {place: line for place, line in program.reached(own).changes.items() if not place.startswith(".")}
 
 
-def read_outside(loop: Loop, program: Program) -> set[str]:
-    """Names that code beyond the loop reads: what the last item left in them must be there."""
+def read_outside(loop: Loop, program: Program, *, is_later: bool = False) -> set[str]:
+    """Names that code beyond the loop reads: what the last item left in them must be there.
+
+    With `is_later`, only code that may run after the loop counts.
+    """
     scope = program.tree if isinstance(loop.scope, ast.Module) else loop.scope
-    return set(_read_in(scope.body, loop.node, frozenset()))
+    body = scope.body
+    if is_later and not any(isinstance(each, ast.For | ast.While) for each in loop.around):
+        body = [each for each in body if (each.end_lineno or 0) >= loop.line or isinstance(each, _DEFINITIONS)]
+    return set(_read_in(body, loop.node, frozenset()))
 
 
 def _read_in(nodes: Iterable[ast.AST], leave_out: ast.AST, own: frozenset[str]) -> Iterator[str]:

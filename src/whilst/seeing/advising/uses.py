@@ -149,7 +149,8 @@ class _Visitor(ast.NodeVisitor):
                 self.uses.changes.setdefault(f".{func.attr}", node.lineno)
             if root in ("logging", "warnings") or (root == "sys" and func.attr == "write"):
                 self.uses.output = self.uses.output or node.lineno
-            self._pass(arguments, node.lineno)
+            if not _is_of_paths(func):
+                self._pass(arguments, node.lineno)
         elif func.attr in CHANGING:
             self._change(func.value)
         elif func.attr not in READING:
@@ -231,6 +232,14 @@ def _as_loaded(target: ast.expr) -> ast.expr:
     for node in ast.walk(copied):
         ast.copy_location(node, target)
     return copied
+
+
+def _is_of_paths(func: ast.Attribute) -> bool:
+    """`os.path.join` and its like: they change nothing that they are given."""
+    match func.value:
+        case ast.Attribute(value=ast.Name(id="os"), attr="path"):
+            return True
+    return False
 
 
 def _root(node: ast.expr) -> str:
