@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import accumulate, islice
 from operator import itemgetter
 from typing import Final
@@ -238,7 +239,7 @@ class _Reader:
         if not stack:
             lived_ns = (self._thread.end_ns or self._recording.end_ns) - self._thread.start_ns
             return self._lane.seen is None and lived_ns > _LONG_NS
-        return not any(is_own(place.file, self._lane.process.owned) for place in stack)
+        return not _has_own(stack, self._lane.process.owned)
 
     def _why(self, start: int, end: int, stack: Stack, is_woken_again: bool) -> Cause:
         owned = self._lane.process.owned
@@ -247,14 +248,13 @@ class _Reader:
         call = calls[at][1] if at < len(calls) and calls[at][0] < end else ""
         by_call = BY_SYSTEM_CALL.get(call, "")
         wait = wait_of(stack, owned)
-        others = self._busy.share(start, end) if self._busy and self._has_gil else 0.0
         if wait is not None and self._lane.process.log is not None:
             is_held = (
                 is_woken_again
                 and by_call in ("", "lock")
                 and wait.kind != "lock"
                 and wait.role is Role.TASK
-                and others >= _BUSY
+                and self._others(start, end) >= _BUSY
             )
             if is_held:
                 return Cause("gil", "", wait.where)
@@ -262,7 +262,7 @@ class _Reader:
         where = own_place(stack, owned)
         if self._lane.is_main and (not self._at or end <= self._at[0]) and self._lane.process.log is not None:
             return START
-        if stack and others >= _BUSY and by_call in ("", "lock"):
+        if stack and by_call in ("", "lock") and self._others(start, end) >= _BUSY:
             return Cause("gil", "", where)
         if stack and self._busy is None and self._has_gil and call in ("", "futex") and end - start < _AGENTS_NS:
             return Cause("core", "", where)  # a thread alone waits for nobody but the agent, for a moment
@@ -273,6 +273,10 @@ class _Reader:
         if by_call:
             return Cause(by_call, call.partition(" ")[2] if call.endswith(("pipe", "terminal")) else "", where)
         return Cause("unknown", "", where)
+
+    def _others(self, start: int, end: int) -> float:
+        """How much the threads that may have held the GIL meanwhile were at work, or ready for it."""
+        return self._busy.share(start, end) if self._busy and self._has_gil else 0.0
 
     def _work(self, start: int, end: int) -> Iterator[Piece]:
         """At work: parted where the thread was seen at another place."""
@@ -310,6 +314,11 @@ class _Reader:
     def _stack(self, sight: int) -> Stack:
         number = self._numbers[sight] if 0 <= sight < len(self._numbers) else -1
         return self._stacks[number] if number >= 0 else NOWHERE
+
+
+@lru_cache(100_000)
+def _has_own(stack: Stack, owned: Owned) -> bool:
+    return any(is_own(place.file, owned) for place in stack)
 
 
 def _refined(wait: Cause, call: str, by_call: str) -> Cause:
