@@ -392,6 +392,7 @@ def test_ctrl_c_ends_a_run_in_which_a_call_waits_to_be_made_again(folder: Path) 
         (("shop:duoble", "--items", "items.txt"), "Did you mean 'double'"),
         (("shpo:double", "--items", "items.txt"), "Did you mean 'shop'"),
         (("shop:double", "--items", "nothing.txt"), "Can't read the items"),
+        (("shop:double", "--items", "item.txt"), "No such file or directory. Did you mean 'items.txt'?"),
         (("shop:double",), "--items"),
         (("shop:double", "--items", "items.txt", "--mode", "fast"), "fast"),
         (("shop:double", "--items", "items.txt", "--mode", "threads"), "is a back end; write --mode concurrent"),

@@ -142,7 +142,8 @@ def read_items(path: Path, *, as_json: bool = False, may_be_none: bool = False) 
         raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
         text = raw.decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"Can't read the items in {where}: {error.strerror or error}.") from error
+        near = nearest(str(path), map(str, path.parent.glob("*"))) if isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"Can't read the items in {where}: {error.strerror or error}.{near}") from error
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise InputError(f"{where}, line {line}: this is not UTF-8; save the file as UTF-8 text.") from error

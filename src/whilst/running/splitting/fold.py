@@ -12,7 +12,15 @@ from whilst._light import Record
 from whilst.running.call_names import add_note, name_of, short
 from whilst.running.splitting.files import FilePart
 
-NOTHING = object()
+
+class _Nothing:
+    """No value was given: a signature shows this."""
+
+    def __repr__(self) -> str:
+        return "<the first item>"
+
+
+NOTHING = _Nothing()
 """Stands for an initial value where there is none."""
 _AT_ONCE = 4096
 _KIND_OF_ALL: dict[type, type] = {range: int, str: str, bytes: int, bytearray: int}
