@@ -258,7 +258,7 @@ def numbers(limit: ThreadsBesideLoop, work_share: float, count: int) -> list[int
     """How many threads there may be each time that it is looked, where they work this share of the time in all."""
     found, now_ns = [limit.look(0, 0)], 0
     for _ in range(count):
-        now_ns += int((limit.look_again_s or 0.1) * 1e9)
+        now_ns += int(limit.look_again_s * 1e9)
         found.append(limit.look(now_ns, int(work_share * now_ns)))
     return found
 
@@ -266,7 +266,7 @@ def numbers(limit: ThreadsBesideLoop, work_share: float, count: int) -> list[int
 def test_threads_that_wait_beside_a_loop_soon_are_as_many_as_may_be() -> None:
     limit = ThreadsBesideLoop(2, 32)
     assert numbers(limit, 0.1, 5) == [2, 4, 8, 16, 32, 32]
-    assert limit.look_again_s is None, "nothing is left to find out"
+    assert limit.look_again_s == 0.006, "ever more rarely, once there is nothing left to find out"
 
 
 @pytest.mark.parametrize("work_share", [0.9, 2.0])
@@ -275,6 +275,14 @@ def test_threads_that_work_beside_a_loop_are_no_more_than_cores(work_share: floa
     assert set(numbers(limit, work_share, 20)) == {2}
     assert limit.look_again_s == 0.05, "ever more rarely, and never given up: later calls may wait"
     assert limit.look(10**12, 0) == 4
+
+
+def test_threads_beside_a_loop_are_fewer_again_where_the_machine_was_busy_at_first() -> None:
+    limit = ThreadsBesideLoop(2, 32)
+    assert numbers(limit, 0.1, 4)[-1] == 32
+    found = [limit.look(10**9 * second, 10**9 * second) for second in range(1, 7)]
+    assert found == [16, 8, 4, 2, 2, 2]
+    assert limit.look(10**10, 6 * 10**9 + 2_600_000_000) == 2, "in between nothing changes"
 
 
 def test_threads_beside_a_loop_are_not_looked_at_before_their_time() -> None:

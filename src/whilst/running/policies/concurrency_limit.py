@@ -39,6 +39,8 @@ _FIRST_LOOK_S: Final = 0.003
 _LAST_LOOK_S: Final = 0.05
 _LEAVES_ROOM: Final = 0.5
 """Threads that work no more than this share of the time, all together, wait for something else than their turn."""
+_LEAVES_NONE: Final = 0.8
+"""From this share on they mostly wait for their turn."""
 
 
 class Phase(Enum):
@@ -65,7 +67,8 @@ class ThreadsBesideLoop:
 
     Threads that work in Python take turns, and a loop that wakes has to wait for the turns of all. As many as there are
     cores use them, whether their calls let go of the GIL or not; more only bring something where calls wait, and then
-    the CPU time of this process falls behind the clock. While it does, their number doubles.
+    the CPU time of this process falls behind the clock. While it does, their number doubles; where it does not with
+    more, as on a machine that was busy with something else at first, half as many go on.
 
     Args:
         cores: how many to begin with.
@@ -74,9 +77,9 @@ class ThreadsBesideLoop:
 
     def __init__(self, cores: int, most: int) -> None:
         self.at_once = min(cores, most)
-        self.look_again_s: float | None = _FIRST_LOOK_S
-        """When it may change; None: never again."""
-        self._most = most
+        self.look_again_s = _FIRST_LOOK_S
+        """When it may change."""
+        self._fewest, self._most = self.at_once, most
         self._since_ns: int | None = None
         self._cpu_ns = 0
 
@@ -87,18 +90,17 @@ class ThreadsBesideLoop:
             now_ns: by the clock.
             cpu_ns: what this process has worked so far.
         """
-        if self.look_again_s is None:
-            return self.at_once
         if self._since_ns is None:
             self._since_ns, self._cpu_ns = now_ns, cpu_ns
         took_ns = now_ns - self._since_ns
         if took_ns < self.look_again_s * 1e9:
             return self.at_once
-        if cpu_ns - self._cpu_ns < _LEAVES_ROOM * took_ns:
-            self.at_once = min(2 * self.at_once, self._most)
-            self.look_again_s = _FIRST_LOOK_S if self.at_once < self._most else None
-        else:
-            self.look_again_s = min(2 * self.look_again_s, _LAST_LOOK_S)
+        share, before = (cpu_ns - self._cpu_ns) / max(took_ns, 1), self.at_once
+        if share < _LEAVES_ROOM:
+            self.at_once = min(2 * before, self._most)
+        elif share > _LEAVES_NONE:
+            self.at_once = max(before // 2, self._fewest)
+        self.look_again_s = min(2 * self.look_again_s, _LAST_LOOK_S) if self.at_once == before else _FIRST_LOOK_S
         self._since_ns, self._cpu_ns = now_ns, cpu_ns
         return self.at_once
 
