@@ -224,3 +224,60 @@ def test_what_could_not_overlap_is_said() -> None:
     assert (
         "drawn once the call before it was made" in whilst.map(total, groups(), mode="concurrent").decision.given_up[-1]
     )
+
+
+section = ""
+read = 0
+
+
+def sections() -> Iterator[int]:
+    global section, read
+    for k in range(COUNT):
+        if k % 4 == 3:
+            section = f"part {k}"
+        read += 1
+        yield k
+
+
+def in_section(k: int) -> tuple[str, int]:
+    time.sleep(0.001)
+    return section, k
+
+
+def in_a_file(path: Path) -> Callable[[], Iterator[int]]:
+    def make() -> Iterator[int]:
+        for k in range(COUNT):
+            path.write_text(str(k))
+            yield k
+
+    return make
+
+
+@pytest.mark.parametrize("mode", ["auto", "concurrent"])
+def test_what_an_input_changes_besides_its_items_is_as_in_a_loop(mode: Any, tmp_path: Path) -> None:
+    global section
+    path = tmp_path / "text"
+
+    def in_file(k: int) -> tuple[str, int]:
+        time.sleep(0.001)
+        return path.read_text(), k
+
+    for make, call in ((sections, in_section), (in_a_file(path), in_file)):
+        section = ""
+        expected = [call(k) for k in make()]
+        section = ""
+        assert whilst.map(call, make(), mode=mode) == expected
+
+
+def test_to_a_process_goes_what_it_was_when_the_process_began_which_is_said() -> None:
+    said = "".join(whilst.map(in_section, sections(), mode="parallel", workers=2).decision.given_up)
+    assert "which changes the global section" in said
+
+
+def test_what_no_call_looks_at_the_input_may_change() -> None:
+    results = whilst.map(total_of_one, sections(), mode="concurrent", workers=2)
+    assert not results.decision.given_up
+
+
+def total_of_one(k: int) -> int:
+    return k + 1

@@ -3,7 +3,8 @@
 Told at the first draw: an item that is an iterator (a group of `groupby`), a generator that is suspended inside a
 `with` or `try … finally` which it leaves before its next item. Told by comparing: an item that has changed, closed or
 gone (one buffer filled again, an element that was cleared, a temporary file) once the next was drawn. For that the
-first items are drawn only after the calls before them were made.
+first items are drawn only after the calls before them were made. Told by its code: what it changes besides, and calls
+look at (`measuring.input_code`).
 """
 
 from __future__ import annotations
@@ -15,31 +16,31 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import PurePath
-from types import GeneratorType
-from typing import Final
+from types import GeneratorType, ModuleType
+from typing import Any, Final
 
-from whilst.inspecting.objects import is_a
+from whilst.inspecting.objects import is_a, sources_of
 
 # What an input of plain values never needs is imported where it is used.
 
 _PLAIN: Final = (int, float, complex, str, bytes, bool, type(None), range, type)
 _ROUNDS: Final = 3
 """So many draws of items that can change are watched: a reader may have some buffers in turn."""
-_MOST_SOURCES: Final = 32
 _EXCEPT_CLAUSE: Final = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
 _RECENT_S: Final = 60.0
 """A file that is older was not made for the item that names it."""
 
 
 class ItemLifetime:
-    """Watches the draws from one iterator."""
+    """Watches the draws from one iterator, whose items are for calls of `fn` (None: nobody knows)."""
 
-    def __init__(self, iterator: Iterator[object]) -> None:
+    def __init__(self, iterator: Iterator[object], fn: Any = None) -> None:
         self.reason = ""
         """Why items must be drawn one by one; "" where nothing speaks against reading ahead."""
         self.is_unsure = False
         """The next draw is to wait for the calls before it."""
         self._iterator = iterator
+        self._fn = fn
         self._kept: list[object] = []
         self._prints: list[object] = []
         self._settled: set[object] = set(_PLAIN)
@@ -58,6 +59,8 @@ class ItemLifetime:
             self.reason = self.reason or "which gives the same object again"
         if not self.reason and (self._draws <= _ROUNDS or not self.is_settled(item)):
             self.reason = _why_at_once(self._iterator, item)
+        if not self.reason and self._draws == 1 and self._fn is not None:
+            self.reason = self._why_by_its_code(self._fn)
         if self.reason:
             self._kept.clear()
             return False
@@ -71,6 +74,14 @@ class ItemLifetime:
         else:
             self._kept.clear()
         return not self.is_unsure
+
+    def _why_by_its_code(self, fn: Any) -> str:
+        if not any(map(_has_own_code, sources_of(self._iterator))):
+            return ""
+        from whilst.measuring.input_code import changed_by_input
+
+        changed = changed_by_input(self._iterator, fn)
+        return changed and f"which changes {changed} between its items"
 
     def is_settled(self, item: object) -> bool:
         """Is it of a kind that is known to stay as it is?"""
@@ -130,22 +141,23 @@ def _names_new_file(item: object) -> bool:
 def _why_at_once(iterator: Iterator[object], item: object) -> str:
     if any(is_a(each, Iterator) and not is_a(each, io.IOBase) for each in (item, *_parts(item))):
         return "whose items are iterators, which may be over once the next is drawn"
-    for source in _sources_of(iterator):
+    for source in sources_of(iterator):
         if is_a(source, GeneratorType) and _leaves_block(source, item):
             return "which is suspended inside a block that it leaves before its next item"
     return ""
 
 
-def _sources_of(iterator: Iterator[object]) -> list[Iterator[object]]:
-    """The iterator and those that it draws from, as far as the garbage collector sees them."""
-    found = [iterator]
-    for source in found:
-        for each in gc.get_referents(source):
-            if is_a(each, Iterator) and not any(each is known for known in found):
-                found.append(each)
-        if len(found) >= _MOST_SOURCES:
-            break
-    return found
+def _has_own_code(source: Iterator[object]) -> bool:
+    """May its code change what is not its own? Most generators name nothing but what they hold, and that is plain."""
+    if not is_a(source, GeneratorType):
+        return type(source) in (map, filter) or hasattr(type(source).__dict__.get("__next__"), "__code__")
+    frame = source.gi_frame
+    if frame is None:
+        return False
+    names = frame.f_globals
+    if any(name in names for name in frame.f_code.co_names):
+        return True
+    return any(not is_a(held, (*_PLAIN, ModuleType, list, tuple, dict, set)) for held in frame.f_locals.values())
 
 
 def _leaves_block(generator: GeneratorType[object, object, object], item: object) -> bool:

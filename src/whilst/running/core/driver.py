@@ -58,6 +58,7 @@ class Driver:
         """Called before workers are first asked for: calls may overlap from then on."""
         self.on_result: Callable[[int, object], object] | None = None
         """Told what has become of each call, as that is known."""
+        source.fn = None if job.how == "call" else job.fn
         self._open_backend = open_backend
         self._pace = pace
         if pace is not None and pace.retrying is not None:

@@ -51,6 +51,8 @@ class Source:
         """What the first item was, where that says more than a number or a text does."""
         self.common: CommonParts | None = None
         """What the first items have in common, likewise."""
+        self.fn: Any = None
+        """What is called with the items; None where each brings its own."""
         self.kept: dict[int, object] | None = None
         """Items that were taken, by number, where calls may be made again. Whoever has taken them clears it."""
 
@@ -141,7 +143,7 @@ class Source:
         if lifetime is None:
             from whilst.measuring.item_lifetime import ItemLifetime
 
-            lifetime = self._lifetime = ItemLifetime(self._iterator)
+            lifetime = self._lifetime = ItemLifetime(self._iterator, self.fn)
         lifetime.begin()
         for item in islice(self._iterator, count):
             taken.append(item)
