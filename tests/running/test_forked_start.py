@@ -38,10 +38,10 @@ task.CONFIG["factor"] = 3                      # set at run time: an import woul
 log = pathlib.Path({log!r})
 atexit.register(lambda: log.write_text((log.read_text() if log.exists() else "") + "the end\\n"))
 print("before", end=" ")                       # waits in the buffer while workers are forked
-results = whilst.map(task.work, range(60))
+results = whilst.map(task.work, range(60), mode="parallel")
 assert list(results) == [3 * k for k in range(60)], results[:5]
-assert results.decision.mode == "parallel", str(results.decision)
-draws = list(whilst.map(task.draw, range(60)))
+assert not results.decision.given_up, str(results.decision)
+draws = list(whilst.map(task.draw, range(60), mode="parallel"))
 assert len(set(draws)) == 60, draws
 print("after")
 """

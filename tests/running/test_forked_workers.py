@@ -43,13 +43,16 @@ def test_the_workers_of_a_program_whose_other_threads_are_at_rest_are_its_own_ch
     said = run(
         tmp_path,
         """
-        import os, threading, whilst
+        import os, threading, time, whilst
+        from whilst.inspecting.fork_safety import why_not_fork
         def parent(k):
             return os.getppid()
         print(set(whilst.map(parent, range(8), mode="parallel", workers=2)) == {os.getpid()})
         gate = threading.Event()
         thread = threading.Thread(target=gate.wait)
         thread.start()
+        while why_not_fork(reached=tuple):        # it has just begun
+            time.sleep(0.01)
         print(set(whilst.map(parent, range(8), mode="parallel", workers=2)) == {os.getpid()})
         busy = threading.Lock()
         with busy:                                # nobody knows who holds it: workers come from a clean server

@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from _thread import LockType, RLock, get_native_id
 
 from whilst._light import has_gil
@@ -45,6 +46,10 @@ _SPEAKING = frozenset(
     """.split()  # noqa: SIM905 - reads better than a list of quoted words
 )
 """Of the standard library, the packages whose objects may hold connections and files."""
+
+
+_PAUSES_S = (0.0005, 0.001, 0.002, 0.004)
+"""A lock that is held for longer than these together is not held by chance."""
 
 
 def why_not_fork(private: Collection[int] = (), reached: Callable[[], Iterable[object]] | None = None) -> str:
@@ -165,6 +170,11 @@ def _busy_threads() -> str:
     if any(lock.owner is not None for lock in _import_locks()):
         return "a module is being imported"
     held = _held_lock()
+    for pause_s in _PAUSES_S:
+        if not held:
+            break
+        time.sleep(pause_s)  # a thread that has just begun, or just said something, is through with it by then
+        held = _held_lock()
     if held:
         return f"the program has other threads, and {held} is held"
     return "another thread is at work" if _works_outside_python() else ""
