@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+import whilst
 from whilst.errors import InterpreterEndingError, NotPicklableError
 from whilst.running.backends.threads import ThreadBackend
 from whilst.running.executor.executor import Executor
@@ -564,3 +565,26 @@ def test_an_executor_that_can_not_begin_says_why_and_what_to_do(monkeypatch: pyt
 def test_what_is_about_a_whole_list_is_refused(keywords: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=rf"Executor\(\) takes no {next(iter(keywords))}="):
         Executor(**keywords)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_that_is_made_while_a_call_is_submitted_ends(tmp_path: Path) -> None:
+    """As the processes of a standard pool that a call makes: they are forks of this program, and end as programs do."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import os, threading, whilst\n"
+        "executor = whilst.Executor(mode='concurrent', workers=1)\n"
+        "assert executor.submit(abs, -1).result() == 1\n"
+        "with executor._thread._lock:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        threading._shutdown()\n"
+        "        os._exit(7)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "executor.shutdown()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(whilst.__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, env=environment, check=False
+    )
+    assert (done.stdout, done.returncode) == ("7\n", 0), done.stderr

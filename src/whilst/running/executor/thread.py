@@ -5,6 +5,7 @@ Knows nothing of the Executor, so that one can be forgotten.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import weakref
@@ -354,6 +355,14 @@ def _finish_all() -> None:
     for thread in list(_threads):
         thread.join()
 
+
+def _forget_all() -> None:
+    """In any fork: the threads are the parent's, and the lock of one that was submitting there stays held here."""
+    _threads.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 # Before the interpreter joins threads and refuses new ones. The standard library's executors use the same hook.
 _register = getattr(threading, "_register_atexit", None)
