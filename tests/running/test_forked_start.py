@@ -136,11 +136,24 @@ def at_rest(begun, gate):
     gate.wait(60)
 
 
-def test_without_a_gil_nothing_holds_up_other_threads(monkeypatch):
-    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
-    assert soon((), tuple) == ""
-    with a_thread_at(at_rest):
-        assert "nothing holds up" in why_not_fork((), tuple)
+def test_without_a_gil_nothing_holds_up_other_threads():
+    code = """if True:
+        import sys, threading
+        from whilst.inspecting.fork_safety import why_not_fork
+        sys._is_gil_enabled = lambda: False
+        print(why_not_fork((), tuple))
+        gate = threading.Event()
+        threading.Thread(target=gate.wait).start()
+        print(why_not_fork((), tuple))
+        gate.set()
+    """
+    environment = {**os.environ, "PYTHONPATH": SOURCE}  # in this program other tests may have left threads
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment, check=True
+    )
+    alone, beside = done.stdout.splitlines()
+    assert alone == ""
+    assert "nothing holds up" in beside
 
 
 @beside_threads
