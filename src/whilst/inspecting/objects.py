@@ -141,20 +141,3 @@ def names_of(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from names_of(constant)
-
-
-_MOST_SOURCES: Final = 32
-
-
-def sources_of(iterator: Iterator[object]) -> list[Iterator[object]]:
-    """The iterator and those that it draws from, as far as the garbage collector sees them."""
-    import gc
-
-    found = [iterator]
-    for source in found:
-        for each in gc.get_referents(source):
-            if hasattr(type(each), "__next__") and not any(each is known for known in found):
-                found.append(each)
-        if len(found) >= _MOST_SOURCES:
-            break
-    return found

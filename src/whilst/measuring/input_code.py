@@ -6,14 +6,14 @@ Such an input is not to be read ahead: a call would see what belongs to a later 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import CellType, FunctionType, GeneratorType
 from typing import Any, Final
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import is_a, look_up, sources_of
+from whilst.inspecting.objects import is_a, look_up
 from whilst.measuring.files.filecode import may_touch_files
 from whilst.measuring.writes.reachable import Reachable
 from whilst.measuring.writes.scan import scan
@@ -23,12 +23,12 @@ _FILES: Final = ("the file ", "a file ", "a folder ", "the database ", "a databa
 _NO_NAMES: Final = frozenset(["self", "cls", "the", "global", "its", "argument", "of", "partial"])
 
 
-def changed_by_input(iterator: Iterator[object], fn: Any) -> str:
-    """Return what an iterator changes while it is drawn from, in words; "" for nothing that calls of `fn` may look at.
+def changed_by_input(sources: Iterable[Iterator[object]], fn: Any) -> str:
+    """Return what iterators change while they are drawn from, in words; "" for nothing that calls of `fn` may look at.
 
-    Its code, and that of what it draws from, is the user's own, or is not looked at.
+    Their code is the user's own, or is not looked at.
     """
-    suspects = [each for source in sources_of(iterator) for each in _suspects_of(source)]
+    suspects = [each for source in sources for each in _suspects_of(source)]
     if not suspects:
         return ""
     reachable = Reachable(fn)

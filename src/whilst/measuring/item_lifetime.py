@@ -19,13 +19,14 @@ from pathlib import PurePath
 from types import GeneratorType, ModuleType
 from typing import Any, Final
 
-from whilst.inspecting.objects import is_a, sources_of
+from whilst.inspecting.objects import is_a
 
 # What an input of plain values never needs is imported where it is used.
 
 _PLAIN: Final = (int, float, complex, str, bytes, bool, type(None), range, type)
 _ROUNDS: Final = 3
 """So many draws of items that can change are watched: a reader may have some buffers in turn."""
+_MOST_SOURCES: Final = 32
 _EXCEPT_CLAUSE: Final = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
 _RECENT_S: Final = 60.0
 """A file that is older was not made for the item that names it."""
@@ -76,11 +77,12 @@ class ItemLifetime:
         return not self.is_unsure
 
     def _why_by_its_code(self, fn: Any) -> str:
-        if not any(map(_has_own_code, sources_of(self._iterator))):
+        sources = _sources_of(self._iterator)
+        if not any(map(_has_own_code, sources)):
             return ""
         from whilst.measuring.input_code import changed_by_input
 
-        changed = changed_by_input(self._iterator, fn)
+        changed = changed_by_input(sources, fn)
         return changed and f"which changes {changed} between its items"
 
     def is_settled(self, item: object) -> bool:
@@ -141,10 +143,22 @@ def _names_new_file(item: object) -> bool:
 def _why_at_once(iterator: Iterator[object], item: object) -> str:
     if any(is_a(each, Iterator) and not is_a(each, io.IOBase) for each in (item, *_parts(item))):
         return "whose items are iterators, which may be over once the next is drawn"
-    for source in sources_of(iterator):
+    for source in _sources_of(iterator):
         if is_a(source, GeneratorType) and _leaves_block(source, item):
             return "which is suspended inside a block that it leaves before its next item"
     return ""
+
+
+def _sources_of(iterator: Iterator[object]) -> list[Iterator[object]]:
+    """The iterator and those that it draws from, as far as the garbage collector sees them."""
+    found = [iterator]
+    for source in found:
+        for each in gc.get_referents(source):
+            if is_a(each, Iterator) and not any(each is known for known in found):
+                found.append(each)
+        if len(found) >= _MOST_SOURCES:
+            break
+    return found
 
 
 def _has_own_code(source: Iterator[object]) -> bool:

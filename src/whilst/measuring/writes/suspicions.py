@@ -229,10 +229,12 @@ class Suspicions:
     def _add(self, reach: Reach, what: str, target: AbstractValue, store: Store, where: str) -> None:
         root, slot, locked, guard = target.root, target.attribute, store.is_locked, store.guard
         changed = target.owner.value if slot and target.owner is not None else target.value
-        reverts, takes_item = False, store.takes_item
         self.suspects.append(
-            Suspect(what, where, reach, root, slot, locked, guard, reverts, changed, self.hints, takes_item)
-        )
+            Suspect(
+                what, where, reach, root, slot, locked, guard,
+                changed=changed, is_hint=self.hints, takes_item=store.takes_item,
+            )
+        )  # fmt: skip
 
 
 def _sets_itself(method: object) -> bool:
