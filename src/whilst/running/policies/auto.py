@@ -101,6 +101,8 @@ class AutoPolicy(Policy):
         """Calls that the decision is for."""
         self._is_spoilt = False
         """No other mode would keep the results right."""
+        self._why_here = ""
+        """What this run has met that keeps its calls in this process."""
         self._refused: dict[int, int] = {}
         self._status: RunStatus | None = None
         self._inline_calls = 0
@@ -187,8 +189,6 @@ class AutoPolicy(Policy):
             return True  # given up already, by another worker's failure
         if status.ready:
             return False
-        from dataclasses import replace
-
         why = error.strerror if isinstance(error, MachineLimitError) else ""
         if isinstance(error, InterpreterEndingError):
             why = str(error)
@@ -198,7 +198,8 @@ class AutoPolicy(Policy):
             hindrance = why_not_forked(tuple)
             why = f"no more worker can be forked ({hindrance})" if hindrance else ""
         if why:
-            self._adopt(replace(self._controller.profile, is_picklable=False, why_not=why), why)
+            self._why_here = why
+            self._adopt(self._controller.profile, why)
         return bool(why)
 
     def admits(self, first: int, items: Sequence[object]) -> bool:
@@ -470,6 +471,10 @@ class AutoPolicy(Policy):
 
         controller, pilot, evidence = self._controller, self._calls.pilot, self._evidence
         before = controller.decision
+        if self._why_here:
+            from dataclasses import replace
+
+            profile = replace(profile, is_picklable=False, why_not=self._why_here)
         controller.profile = profile
         given = evidence.decision_input(self._left, controller.config, trial=controller.trial)
         decision = decide(profile, evidence.machine, given)
@@ -536,14 +541,13 @@ class AutoPolicy(Policy):
         return not error.has_begun or not self._calls.pilot.files.leaves_traces
 
     def _stay_here(self, error: BaseException) -> None:
-        from dataclasses import replace
-
         profile = self._controller.profile
         if profile.is_picklable is not False:
             why = "an argument can't be sent"
             if isinstance(error, NotPicklableError) and error.has_begun:
                 why = "a result can't come back, and such calls are made again here"
-            self._adopt(replace(profile, is_picklable=False, why_not=str(error)), why)
+            self._why_here = str(error)
+            self._adopt(profile, why)
 
     def _note(self, text: str) -> None:
         self._history.append(model.Change(round((time.perf_counter_ns() - self._start_ns) / 1e9, 4), text))

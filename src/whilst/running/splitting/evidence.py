@@ -28,6 +28,7 @@ from time import perf_counter, thread_time
 from typing import Any, Final
 
 from whilst.errors import SplitError
+from whilst.measuring.clocks import blocks
 from whilst.measuring.writes.abstract_value import ABSENT
 from whilst.measuring.writes.scan import scan
 from whilst.measuring.writes.suspects import Reach
@@ -409,16 +410,22 @@ def _only_differences() -> Iterator[None]:
 
 
 class _Budget:
-    """So long may one check go on: time on a core, and time by the clock, where elements are waited for."""
+    """So long may one check go on: time on a core, and time by the clock, where elements are waited for.
+
+    A thread that never gave its core away did not wait: others have its core, and the check must see as much as ever.
+    """
 
     def __init__(self, began_s: float) -> None:
         now_s = perf_counter()
         # The last piece is as long as all before it.
         self._until_cpu_s = thread_time() + max(_LEAST_S, _SHARE / 3 * (now_s - began_s)) / 2
         self._until_s = now_s + 15 * _LEAST_S + _SHARE / 6 * (now_s - began_s)
+        self._blocks = blocks()
 
     def is_spent(self) -> bool:
-        return thread_time() > self._until_cpu_s or perf_counter() > self._until_s
+        if thread_time() > self._until_cpu_s:
+            return True
+        return perf_counter() > self._until_s and not 0 <= blocks() == self._blocks
 
 
 _COMBINE: Final = (
