@@ -80,3 +80,17 @@ def test_an_error_that_is_loaded_late_is_the_one_that_is_caught() -> None:
     assert whilst.WorkerDiedError is WorkerDiedError
     assert issubclass(WorkerDiedError, BrokenExecutor)
     assert WorkerDiedError.__module__ == "whilst.errors"
+
+
+def test_a_loop_does_not_wait_while_an_awaited_run_is_loaded() -> None:
+    program = """
+import asyncio, sys, threading, whilst
+before = set(sys.modules)
+async def main():
+    whilst.amap
+    loaded = set(sys.modules) - before
+    assert not {'whilst.running.verbs.run', 'whilst.running.core.driver', 'sysconfig'} & loaded, loaded
+    assert await whilst.amap(abs, [-1]) == [1]
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=60, env={**os.environ, "PYTHONPATH": SOURCE}, check=True)

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from whilst.running.core.outputs import ListSink, OrderedSink, UnorderedSink
 from whilst.running.options import Keywords, LateUnpack, Options, shows_keywords
 from whilst.running.results import Results
-from whilst.running.verbs.run import Stream, as_call, run_to_end
+from whilst.running.verbs.arguments import as_call
+from whilst.running.verbs.run import Stream, run_to_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,6 +3,8 @@
 The same runs as those of `api`, moved on by a thread of their own: the loop goes on meanwhile. Coroutines are in flight
 on the caller's own loop, where what is bound to it can be used; plain functions are called in that thread, in others
 or in processes. Who is cancelled ends the run, and waits until nothing of it is left.
+
+Imports within functions are of what the first run loads in its thread: the loop is not to wait for that.
 """
 
 from __future__ import annotations
@@ -19,23 +21,21 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, overload
 
 from whilst.running.calls.caller_loop import CallerLoop
-from whilst.running.calls.raw_threads import forget_this_thread
-from whilst.running.core.inputs import Source
 from whilst.running.core.outputs import ListSink, OrderedSink, UnorderedSink
 from whilst.running.nesting import enter_worker, is_in_worker
 from whilst.running.options import Keywords, Options, OptionsError, shows_keywords
-from whilst.running.policies.choosing import gives_coroutines
 from whilst.running.results import Results
 from whilst.running.verbs import switch_interval
-from whilst.running.verbs.async_input import AsyncInput
-from whilst.running.verbs.interrupts import say_how_far
-from whilst.running.verbs.run import Run, as_call, noted_error, require_call
+from whilst.running.verbs.arguments import as_call, require_call
 
 if TYPE_CHECKING:
     from whilst.model import Decision, Timeline
     from whilst.running.core.driver import Driver
+    from whilst.running.core.inputs import Source
     from whilst.running.jobs import How
     from whilst.running.options import OtherKeywords
+    from whilst.running.verbs.async_input import AsyncInput
+    from whilst.running.verbs.run import Run
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -202,6 +202,8 @@ async def agather(*tasks: Callable[[], Any] | Awaitable[Any], **keywords: Unpack
     __tracebackhide__ = True
     options = Options.of("agather", keywords)
     calls = [as_call(task) for task in tasks]
+    from whilst.running.policies.choosing import gives_coroutines
+
     if options.workers is None and any(gives_coroutines(call[0]) for call in calls):
         options = options._replace(workers=max(len(calls), 1))  # each is begun: one may wait for another
     return await _amap("agather", as_call, calls, "call", options)
@@ -380,6 +382,13 @@ _WAKES_EVERY_S: Final = 0.1
 def _do_nothing() -> None: ...
 
 
+def _make_run(*given: Any, **named: Any) -> Run:
+    """A run, made in its thread."""
+    from whilst.running.verbs.run import Run
+
+    return Run(*given, **named)
+
+
 class _Flight:
     """A run and the thread that moves it on. All but `_run` and what it calls belongs to the loop's thread."""
 
@@ -403,10 +412,12 @@ class _Flight:
         else:
             if options.journal is not None:
                 raise OptionsError(f"{verb}() takes no journal with an async iterable: pass a list of the items.")
+            from whilst.running.verbs.async_input import AsyncInput
+
             source = self._input = AsyncInput(items, self._loop)
-        self._make_run = partial(Run, verb, fn, source, how, options, sink, is_lazy=is_lazy, awaits=self._awaits)
+        self._make_run = partial(_make_run, verb, fn, source, how, options, sink, is_lazy=is_lazy, awaits=self._awaits)
         self._run: Run | None = None
-        """Made in the thread: the first one loads what it needs, and the loop is not to wait for that."""
+        """Made in the thread."""
         self._stream = None if isinstance(sink, ListSink) else sink
         self._chunks: deque[Sequence[Any]] = deque()
         self._news = asyncio.Event()
@@ -442,6 +453,8 @@ class _Flight:
     def say_how_far(self, cancelled: asyncio.CancelledError) -> None:
         """Note how many calls were done."""
         if self._run is not None:
+            from whilst.running.verbs.interrupts import say_how_far
+
             say_how_far(cancelled, self._run.driver, self._run.recalled)
 
     async def next_chunk(self) -> Sequence[Any] | None:
@@ -478,7 +491,11 @@ class _Flight:
 
     def raise_error(self) -> None:
         """Raise what the run failed with, if it did."""
-        error = self._failure or noted_error(self.run.driver)
+        error = self._failure
+        if error is None:
+            from whilst.running.verbs.run import noted_error
+
+            error = noted_error(self.run.driver)
         if error is not None:
             try:
                 raise error
@@ -531,6 +548,8 @@ class _Flight:
             if driver is not None:
                 with suppress(Exception):
                     driver.close(kill=True)
+            from whilst.running.calls.raw_threads import forget_this_thread
+
             forget_this_thread()
             self._tell(self._end)
 

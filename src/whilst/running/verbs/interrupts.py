@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import sysconfig
 from types import TracebackType
-from typing import Final
 
 from whilst.running.call_names import add_note
-from whilst.running.core.driver import Driver
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from whilst.running.core.driver import Driver
 
 _OURS: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep  # noqa: PTH100, PTH120
-_LIBRARY: Final = sysconfig.get_path("stdlib") + os.sep
+_LIBRARY: Final = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - `sysconfig` takes long to load and to ask
 
 
 def say_how_far(interrupt: BaseException, driver: Driver, recalled: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from _contextvars import copy_context
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from time import perf_counter_ns
 
@@ -22,6 +22,7 @@ from whilst.running.core.recorder import Recorder
 from whilst.running.jobs import Job, Limits, next_job_id
 from whilst.running.options import Options, OptionsError
 from whilst.running.policies.choosing import choose_policy, gives_coroutines
+from whilst.running.verbs.arguments import awaited, require_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Run:
         if how == "call":
             calls: list[Any] = list(items)  # type: ignore[arg-type]
             items, is_coroutine = calls, bool(calls) and all(gives_coroutines(call[0]) for call in calls)
-            if options.retry_on and any(call[0] is _awaited for call in calls):
+            if options.retry_on and any(call[0] is awaited for call in calls):
                 raise OptionsError(
                     f"{verb}() takes retry_on with functions and coroutine functions: what is awaited once can't be "
                     f"begun again. Pass lambda: fetch(url) instead of fetch(url)."
@@ -363,29 +364,3 @@ def noted_error(driver: Driver) -> BaseException | None:
             if text.startswith(_MAY_BE_WHY):
                 add_note(error, f"whilst: {text}")
     return error
-
-
-def require_call(verb: str, fn: object, items: object) -> None:
-    """Before any work: something to call, and something to call it on."""
-    if not callable(fn):
-        raise TypeError(f"{verb}() makes calls of a function, got {fn!r}. Pass the function itself: {verb}(fn, items).")
-    is_async = hasattr(items, "__aiter__") and verb.startswith("a")
-    if not (hasattr(items, "__iter__") or hasattr(items, "__getitem__") or is_async):
-        if hasattr(items, "__aiter__"):
-            raise TypeError(f"{verb}() takes items to loop over, got the async iterable {items!r}. Use a{verb}().")
-        raise TypeError(f"{verb}() takes items to loop over, got {items!r}. For a single call, pass [{items!r}].")
-
-
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
-
-
-def as_call(task: Callable[[], Any] | Awaitable[Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    if isinstance(task, Awaitable):
-        return _awaited, (task,), {}
-    if not callable(task):
-        raise TypeError(
-            f"gather() takes functions without arguments, got {task!r}. To pass arguments, write "
-            f"functools.partial(fn, …) or lambda: fn(…)."
-        )
-    return task, (), {}
