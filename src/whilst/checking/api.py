@@ -31,7 +31,7 @@ install_confirm(confirm)
 
 def check(
     setup: Callable[[], Any],
-    tasks: Sequence[Callable[..., Any]],
+    tasks: Sequence[Callable[[Any], object]],
     *,
     outcome: Callable[..., object] | None = None,
     invariant: Callable[[Any], object] | None = None,
@@ -148,7 +148,7 @@ def check_operations(
 def replay(
     token: str,
     setup: Callable[[], Any] | None = None,
-    tasks: Sequence[Callable[..., Any]] | None = None,
+    tasks: Sequence[Callable[[Any], object]] | None = None,
     *,
     outcome: Callable[..., object] | None = None,
     invariant: Callable[[Any], object] | None = None,
@@ -175,7 +175,7 @@ def _question_of(
     token: str,
     parsed: Token,
     setup: Callable[[], Any] | None,
-    tasks: Sequence[Callable[..., Any]] | None,
+    tasks: Sequence[Callable[[Any], object]] | None,
     outcome: Callable[..., object] | None,
     invariant: Callable[[Any], object] | None,
     always: Callable[[Any], object] | None,
