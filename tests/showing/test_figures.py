@@ -18,7 +18,7 @@ from whilst.showing.figures import figures_of, is_figure, length_text, percent
         (0.1042, "104 ms"),
         (2.5e-5, "25 µs"),
         (3e-9, "3 ns"),
-        (12345.6, "12346 s"),
+        (12345.6, "12,346 s"),
         (99.96, "100 s"),
     ],
 )

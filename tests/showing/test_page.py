@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from whilst import check
 from whilst import map as whilst_map
 from whilst.model import Drawable, Kind, Span, Timeline, TimelineBuilder
 from whilst.model.report import CAREFUL
@@ -98,11 +99,17 @@ def test_a_report_answers_before_it_shows(sequential: Timeline, concurrent: Time
 
 
 def test_a_run_says_what_it_did_whether_that_was_good_and_why(tmp_path: Path) -> None:
-    text = written(whilst_map(abs, range(5), mode="sequential").report(), tmp_path).read_text(encoding="utf-8")
+    text = written(whilst_map(abs, range(5)).report(), tmp_path).read_text(encoding="utf-8")
     asked = re.findall(r"<dt>(.*?)</dt>", text)
     assert asked == ["What did it do?", "Was that good?", "Why?", "What should I change?"]
     assert "5 calls in" in text
     assert "nothing else promises to be faster" in text
+
+
+def test_a_run_in_the_mode_asked_for_does_not_say_that_no_other_is_faster(tmp_path: Path) -> None:
+    text = written(whilst_map(abs, range(5), mode="sequential").report(), tmp_path).read_text(encoding="utf-8")
+    assert "promises to be faster" not in text
+    assert "since the mode was asked for" in text
 
 
 def test_lines_of_an_answer_stay_lines(sequential: Timeline, tmp_path: Path) -> None:
@@ -120,6 +127,7 @@ def test_a_trace_says_what_it_did_what_held_it_up_and_what_to_change(tmp_path: P
     causes = (CauseRow("lock:lock", 0.92, 1.0, "load (script.py:20)", "pool-0_7"),)
     trace = Trace("script.py", f"1 task in progress. {said}", (said,), causes, line, "perf", 0.0, ("Seen often.",))
     text = written(trace, tmp_path).read_text(encoding="utf-8")
+    assert "<h1>script.py</h1>" in text  # the answers say the rest
     answers = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text.replace("\N{NO-BREAK SPACE}", " ")))
     assert answers["What did it do?"] == "1 s, with 1 task in progress, 0.0 at work, of 1 core."
     assert answers["What held it up?"] == said
@@ -398,6 +406,58 @@ def test_a_row_of_a_table_leads_to_what_it_is_about(browser: Any, concurrent: Ti
     browser.poke("Key", type="keyUp", key="Enter")  # drawn once more, and still said
     assert browser.ask("document.getElementById('found').textContent") == "1 of 1"
     assert browser.ask("document.querySelectorAll('section.is-found').length") == 1
+
+
+def test_rows_of_one_cause_lead_each_to_its_own_place(browser: Any, tmp_path: Path) -> None:
+    spans = [
+        Span("thread 1", "load", Kind.WAIT, 0, 10, "sleep", "load (script.py:3)"),
+        Span("thread 1", "load", Kind.WAIT, 10, 20, "sleep", "store (script.py:9)"),
+        Span("thread 1", "load", Kind.WORK, 20, 30, "store", "store (script.py:9)"),
+    ]
+    causes = tuple(CauseRow(cause, 0.3, 1e-8, "store (script.py:9)", "") for cause in ("sleep", "work"))
+    trace = Trace("script.py", "One.", (), causes, Timeline.from_spans(spans, name="script.py"), "perf", 0.0, ())
+    browser.open(written(trace, tmp_path))
+    for row, (start, end) in enumerate([(10, 20), (20, 30)]):
+        browser.ask(f"document.querySelectorAll('tr.can-find button')[{row}].click()")
+        assert browser.ask("document.getElementById('found').textContent") == "1 of 1"
+        assert browser.ask("state.hits.map(([, , from, until]) => [from, until])") == [[start, end]]
+
+
+def test_a_line_of_an_interleaving_leads_to_its_steps(browser: Any, tmp_path: Path) -> None:
+    def add(account: dict[str, int]) -> None:
+        account["balance"] += 50
+
+    def take(account: dict[str, int]) -> None:
+        account["balance"] -= 30
+
+    browser.open(written(check(lambda: {"balance": 100}, [add, take]), tmp_path))
+    lines = "document.querySelectorAll('tr.can-find button')"
+    assert browser.ask(f"{lines}.length") == 3
+    seen = []
+    for row in range(3):
+        browser.ask(f"{lines}[{row}].click()")
+        seen.append(browser.ask("state.hits.map(([, , from]) => from / state.plots[0].ticksPerUnit)"))
+    assert seen == [[0], [1], [3]]
+
+
+def test_a_call_is_found_where_many_executors_share_a_row(browser: Any, tmp_path: Path) -> None:
+    spans = [Span(f"thread {at}", f"call {at}", Kind.WORK, at, at + 1) for at in range(700)]
+    browser.open(written(Timeline.from_spans(spans), tmp_path))
+    browser.ask("document.getElementById('find').focus()")
+    for key in "call 654":
+        browser.poke("Key", type="char", text=key)
+    browser.poke("Key", type="keyDown", key="Enter", text="\r", windowsVirtualKeyCode=13)
+    assert browser.ask("document.getElementById('found').textContent") == "1 of 1"
+    assert browser.ask("[state.views[0].t0 < 654e-9, state.views[0].t1 > 655e-9]") == [True, True]
+
+
+def test_names_of_the_curves_have_room(browser: Any, tmp_path: Path) -> None:
+    spans = [Span("you", f"task {at}", Kind.WAIT, 0, 10) for at in range(12_345)]
+    browser.open(written(Timeline.from_spans(spans), tmp_path))
+    assert browser.ask("state.plots[0].captions") == ["concurrency ≤ 12,345", "parallelism ≤ 0"]
+    room = "state.plots[0].left - 10 - state.plots[0].context.measureText(state.plots[0].captions[0]).width"
+    browser.ask("state.plots[0].context.font = SMALL")
+    assert browser.ask(room) >= 0
 
 
 def test_the_link_of_a_bar_leads_to_a_title_that_is_in_sight(

@@ -13,6 +13,7 @@ from whilst.comparing.recording import NO_CORE, Run, make_timeline
 from whilst.errors import WhilstError
 from whilst.measuring.machine import look_at_machine
 from whilst.model import Kind, Mode, Profile
+from whilst.model.lengths import seconds_text
 from whilst.planning import Costs, forecast
 from whilst.running.call_names import name_of
 from whilst.running.policies.choosing import gives_coroutines
@@ -67,7 +68,7 @@ def compare_calls(
         rows.append(replace(row, agreement="" if run is reference else _agreement(reference, run)))
     return Comparison(
         kind="function",
-        title=f"{name_of(fn)} over {len(items)} item{'s' if len(items) != 1 else ''}",
+        title=f"{name_of(fn)} over {len(items):,} item{'s' if len(items) != 1 else ''}",
         rows=tuple(rows),
         profile=profile,
         remarks=tuple(_remarks(runs, profile)),
@@ -177,14 +178,15 @@ def _remarks(runs: dict[Mode, tuple[Run, Usage]], profile: Profile | None) -> li
     if profile is not None and profile.work_s is not None and profile.wait_s is not None:
         share = profile.wait_s / profile.wall_s if profile.wall_s else 0.0
         said.append(
-            f"One call, measured in the sequential run: {_length(profile.work_s)} of work and "
-            f"{_length(profile.wait_s)} of waiting ({100 * share:.0f} % waiting)."
+            f"One call, measured in the sequential run: {seconds_text(profile.work_s)} of work and "
+            f"{seconds_text(profile.wait_s)} of waiting ({100 * share:.0f} % waiting)."
         )
         rest = profile.wall_s * profile.calls - (profile.first_call_s or 0.0)
         if profile.calls > 2 and (profile.first_call_s or 0.0) > _SLOW_START * rest / (profile.calls - 1):
             said.append(
-                f"The very first call took {_length(profile.first_call_s or 0.0)}, the others "
-                f"{_length(rest / (profile.calls - 1))} on average: it loads something that later modes found loaded."
+                f"The very first call took {seconds_text(profile.first_call_s or 0.0)}, the others "
+                f"{seconds_text(rest / (profile.calls - 1))} on average: "
+                "it loads something that later modes found loaded."
             )
     said += _failures(runs)
     printed = [f"{mode.value} {usage.printed_lines}" for mode, (_, usage) in runs.items() if usage.printed_lines]
@@ -193,7 +195,9 @@ def _remarks(runs: dict[Mode, tuple[Run, Usage]], profile: Profile | None) -> li
     for mode, (run, _) in runs.items():
         start_up, whole = _start_up_ns(run), run.end_ns - run.start_ns
         if start_up > _MUCH * whole:
-            said.append(f"{mode.value}: {_length(start_up / 1e9)} of its {_length(whole / 1e9)} are start-up.")
+            said.append(
+                f"{mode.value}: {seconds_text(start_up / 1e9)} of its {seconds_text(whole / 1e9)} are start-up."
+            )
     return said
 
 
@@ -207,10 +211,6 @@ def _failures(runs: dict[Mode, tuple[Run, Usage]]) -> list[str]:
             text = f"{len(failed)} of {len(run.calls)} calls raised; the first is item {number}: {failure}"
             found.setdefault(text, []).append(mode.value)
     return [f"{', '.join(modes)}: {text}" for text, modes in found.items()]
-
-
-def _length(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
 
 
 _MUCH = 0.1

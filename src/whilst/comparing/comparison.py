@@ -11,6 +11,7 @@ from typing import Final, Literal
 from whilst.comparing.outcomes import Outcome
 from whilst.errors import WhilstError
 from whilst.model import Drawable, Profile, Timeline, timeline_to_json
+from whilst.model.lengths import seconds_text
 from whilst.model.report import CAREFUL
 
 NAIVE: Final = "naive threads"
@@ -201,7 +202,7 @@ class Comparison(Drawable):
         """What a call is like, and what overlapped."""
         text = ""
         if self.profile is not None:
-            works, waits = (self._short(each or 0.0) for each in (self.profile.work_s, self.profile.wait_s))
+            works, waits = (seconds_text(each or 0.0) for each in (self.profile.work_s, self.profile.wait_s))
             text = f"A call works for {works} and waits for {waits}. "
         what = "calls" if self.kind == "function" else "tasks"
         shown = dict.fromkeys(row.name for row in self.rows if row.name in ("sequential", best.name))
@@ -227,11 +228,6 @@ class Comparison(Drawable):
         else:
             text = _TAKES.get(best.name, "Nothing.")
         return f"{text} But measure again when the machine is quiet." if self.disturbed else text
-
-    @staticmethod
-    def _short(seconds: float) -> str:
-        value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms")
-        return f"{value * 1e3:.3g} µs" if 0 < value < 0.1 and unit == "ms" else f"{value:.3g} {unit}"
 
     def bars(self) -> Sequence[tuple[str, float, str]]:
         """See `whilst.model.report.Answering`."""
@@ -271,7 +267,7 @@ class Comparison(Drawable):
                     self._length(row.predicted_s),
                     self._length(row.seconds) if not row.error else "failed",
                     _number(row.ratio, ".3f"),
-                    _number(row.concurrency, ".2f"),
+                    _number(row.concurrency, ",.2f"),
                     _number(row.parallelism, ".2f"),
                     self._length(row.timeline.held_s if row.timeline else None),
                 ]
@@ -285,20 +281,20 @@ class Comparison(Drawable):
             lines.append(
                 [
                     row.name,
-                    _number(row.seconds, ".3f") if not row.error else "failed",
-                    _number(row.predicted_s, ".3f"),
-                    _number(row.speed_up, ".2f"),
-                    _number(row.concurrency, ".2f"),
+                    _number(row.seconds, ",.3f") if not row.error else "failed",
+                    _number(row.predicted_s, ",.3f"),
+                    _number(row.speed_up, ",.2f"),
+                    _number(row.concurrency, ",.2f"),
                     _number(row.parallelism, ".2f"),
-                    _number(row.cpu_s, ".2f"),
-                    "" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 2**20:.0f} MiB",
+                    _number(row.cpu_s, ",.2f"),
+                    "" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 2**20:,.0f} MiB",
                     row.agreement.split(" ", 1)[0].rstrip(":"),
                 ]
             )
         return lines
 
     def _length(self, seconds: float | None) -> str:
-        return "" if seconds is None else f"{seconds / self.unit_s:.2f} {self.unit}"
+        return "" if seconds is None else f"{seconds / self.unit_s:,.2f} {self.unit}"
 
 
 def _number(value: float | None, form: str) -> str:

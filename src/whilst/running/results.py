@@ -35,7 +35,7 @@ class RunReport(Drawable):
     @property
     def title(self) -> str:
         decision = self.decision
-        return f"{self.calls:,} calls in {self.length_s:.3g} s: {decision.mode.value} by {decision.backend}"
+        return f"{self.calls:,} calls in {_seconds(self.length_s)}: {decision.mode.value} by {decision.backend}"
 
     def timelines(self) -> Sequence[Timeline]:
         return (self.timeline,) if self.timeline else ()
@@ -45,14 +45,14 @@ class RunReport(Drawable):
         rate = self.calls / self.length_s if self.length_s else 0.0
         return (
             ("figure", "value"),
-            ("calls", str(self.calls)),
-            ("failed", str(self.failed)),
+            ("calls", f"{self.calls:,}"),
+            ("failed", f"{self.failed:,}"),
             *(("made again", each.text) for each in self.decision.evidence if each.name == "made again"),
-            ("length", f"{self.length_s:.3f} s"),
-            ("rate", f"{rate:.4g} calls/s"),
-            ("executors", str(len(line.executors))),
-            ("work", f"{line.work_s:.3f} s"),
-            ("wait", f"{line.wait_s:.3f} s"),
+            ("length", _seconds(self.length_s)),
+            ("rate", f"{rate:,.{0 if rate >= 100 else 2}f} calls/s"),
+            ("executors", f"{len(line.executors):,}"),
+            ("work", _seconds(line.work_s)),
+            ("wait", _seconds(line.wait_s)),
             ("concurrency", f"{line.concurrency:.2f}"),
             ("parallelism", f"{line.parallelism:.2f}"),
         )
@@ -79,7 +79,8 @@ class RunReport(Drawable):
             found.append(("What was done without?", " ".join(map(_sentence, decision.given_up))))
         change = _advice(decision, line)
         if self._times and self._times < _GAIN:
-            change = f"Overlapping brought nothing: a loop, mode='sequential', does as well. {change}"
+            other = "" if change.startswith("Nothing") else f" {change}"
+            change = f"Overlapping brought nothing: a loop, mode='sequential', does as well.{other}"
         return [*found, ("What should I change?", change)]
 
     def bars(self) -> Sequence[tuple[str, float, str]]:
@@ -123,6 +124,8 @@ def _advice(decision: Decision, line: Timeline) -> str:
         modes = " and ".join(each.mode.value for each in in_the_way if each.reason == in_the_way[0].reason)
         why = _sentence(in_the_way[0].reason, as_is=True)
         return f"What stands in the way of {modes}: {why} Without that it could be chosen."
+    if decision.reason == "as asked":
+        return "Nobody looked, since the mode was asked for. Without mode=, or by whilst.compare, the fastest is found."
     if decision.mode.value == "sequential":
         return "Nothing: nothing else promises to be faster."
     if line.cores and line.parallelism > 0.8 * line.cores:
@@ -135,7 +138,9 @@ def _mean(value: float) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+    from whilst.model.lengths import seconds_text  # loaded once a report is looked at
+
+    return seconds_text(seconds)
 
 
 def _sentence(text: str, *, as_is: bool = False) -> str:

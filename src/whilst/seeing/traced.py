@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from whilst.model import Drawable, Kind, Timeline, TimelineBuilder, timeline_to_json
+from whilst.model.lengths import seconds_text
 from whilst.seeing.events import Place, Recording
 from whilst.seeing.explaining.causes import shown_function
 from whilst.seeing.explaining.coroutines import courses_of_tasks
@@ -86,7 +87,7 @@ class Trace(Drawable):
     def table(self) -> Sequence[Sequence[str]]:
         rows = [("cause", "share", "time", "where", "held by")]
         rows += [
-            (row.cause, f"{100 * row.share:.0f} %", f"{row.seconds:.3g} s", row.where, row.held_by)
+            (row.cause, f"{100 * row.share:.0f} %", seconds_text(row.seconds), row.where, row.held_by)
             for row in self.causes
         ]
         return rows if self.causes else ()
@@ -100,8 +101,7 @@ class Trace(Drawable):
     def answers(self) -> Sequence[tuple[str, str]]:
         """See `whilst.model.report.Answering`."""
         line = self.timeline
-        length = f"{line.makespan_s:.3g} s" if line.makespan_s >= 1 else f"{line.makespan_s * 1e3:.3g} ms"
-        did = f"{length}, with {_counted(line)}."
+        did = f"{seconds_text(line.makespan_s)}, with {_counted(line)}."
         remedies = list(remedies_for(self.findings[:_MOST_FINDINGS]).values())
         is_full = line.cores and line.parallelism > _FULL * line.cores
         nothing = "Nothing held it up that can be named."
@@ -292,6 +292,8 @@ def _remarks(recording: Recording, sums: Sums, unknown: float) -> list[str]:
         ends = max((each.end_ns or recording.end_ns for each in recording.threads if each.pid == log.pid), default=0)
         if not log.is_whole and ends - log.end_ns > _SILENCE_NS:
             seconds = (log.end_ns - recording.start_ns) / 1e9
-            remarks.append(f"Process {log.pid} noted nothing after {seconds:.3g} s: its record could not be written.")
+            remarks.append(
+                f"Process {log.pid} noted nothing after {seconds_text(seconds)}: its record could not be written."
+            )
     remarks += [f"Process {log.pid}: {note}" for log in recording.logs for note in log.notes]
     return remarks

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whilst.model import StepFunction, Timeline
+from whilst.model.lengths import number_text, seconds_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,9 @@ def figures_of(timeline: Timeline) -> Figures:
 def length_text(seconds: float, timeline: Timeline | None = None) -> str:
     """A length of time as a person writes it: "9 h" in the timeline's unit, "12.3 ms" where that is seconds."""
     unit, unit_s = (timeline.unit, timeline.unit_s) if timeline is not None else ("s", 1.0)
-    value = seconds / unit_s
-    if unit == "s" and unit_s == 1.0 and 0 < value < 1:
-        factor, unit = next((pair for pair in ((1e3, "ms"), (1e6, "µs")) if value * pair[0] >= 1), (1e9, "ns"))
-        value *= factor
-    return f"{_short(value)} {unit}"
+    if unit == "s" and unit_s == 1.0 and seconds > 0:
+        return seconds_text(seconds)
+    return f"{number_text(seconds / unit_s)} {unit}"
 
 
 def percent(share: float) -> str:
@@ -87,14 +86,6 @@ def is_figure(texts: Sequence[str]) -> bool:
     """Whether a column of a table holds figures, which are aligned on the right."""
     filled = [text.strip() for text in texts if text.strip() not in ("", "-", "–", "—")]  # noqa: RUF001 - dashes meant
     return bool(filled) and all(text.lstrip("+-−~≈≤≥<>×x ")[:1].isdigit() for text in filled)  # noqa: RUF001 - as above
-
-
-def _short(value: float) -> str:
-    """Three digits, or all before the point, and no zeros at the end: 13, 8.25, 0.104, 1234."""
-    if value >= 100:
-        return f"{value:.0f}"
-    text = f"{value:.3g}"
-    return text if "e" not in text else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def _cores(count: int) -> str:

@@ -45,7 +45,7 @@ def write_page(picture: Picture, path: str | PathLike[str]) -> None:
 
 def page_of(picture: Picture) -> str:
     """Return the page's HTML."""
-    heading = picture.title or _listed(picture.names) or "Timeline"
+    heading = _heading(picture)
     parts = picture.parts or (picture,)
     return _filled(
         _asset("page.html"),
@@ -58,6 +58,13 @@ def page_of(picture: Picture) -> str:
             "data": "\n".join(map(_packed, filter(None, picture.timelines))),
         },
     )
+
+
+def _heading(picture: Picture) -> str:
+    """The title, unless the answers below it say every sentence of it again."""
+    answers = " ".join(said for _, said in picture.answers)
+    is_said = all(sentence in answers for sentence in picture.title.rstrip(".").split(". "))
+    return ("" if answers and is_said else picture.title) or _listed(picture.names) or picture.title or "Timeline"
 
 
 def _packed(timeline: Timeline) -> str:

@@ -227,7 +227,8 @@ class _Row:
     @property
     def text(self) -> str:
         cells = list(dict.fromkeys(self.cells))
-        return ", ".join(cells[:4]) + (f", … {len(cells) - 4} more" if len(cells) > 4 else "")
+        # Where another task comes next, it is the last of them that matters.
+        return ", ".join(cells if len(cells) <= 5 else [*cells[:2], f"… {len(cells) - 4:,} more", *cells[-2:]])
 
 
 def _counterexample_lines(found: Counterexample, paint: _Paint, width: int) -> list[str]:

@@ -411,3 +411,9 @@ def test_a_busy_machine_is_said_and_nothing_is_predicted(folder: Path, monkeypat
     advice = advise(folder, WAITING)
     assert [loop.predicted for loop in advice.loops] == [None]
     assert any("the machine was busy with something else" in remark for remark in advice.remarks)
+
+
+def test_the_diff_of_an_answer_keeps_its_last_empty_lines() -> None:
+    diff = "--- a/s.py\n+++ b/s.py\n@@ -1,3 +1,3 @@\n-a\n+b\n \n \n"
+    answers = dict(Advice("s.py", (), diff=diff).answers())
+    assert answers["What should I change?"] + "\n" == diff

@@ -25,6 +25,7 @@ from whilst.measuring.reads import why_not_clean
 from whilst.measuring.roundtrip import why_unlike_sent
 from whilst.measuring.writes.seeds import is_seeded
 from whilst.model import Change, Decision, Mode, Rejection
+from whilst.model.lengths import seconds_text
 from whilst.running.backends.base import BackendConfig
 from whilst.running.call_names import name_of
 from whilst.running.core.policy import Directives, RunStatus
@@ -169,7 +170,9 @@ class ThreadsFirst(FixedPolicy):
         verdict.why_not = _why_not(fn, args, kwargs, value)
         if not verdict.why_not:
             at_s = (time.perf_counter_ns() - self._start_ns) / 1e9
-            text = f"a call of {verdict.name} works {mean_ns / 1e6:.3g} ms with the GIL held; they go to processes"
+            text = (
+                f"a call of {verdict.name} works {seconds_text(mean_ns / 1e9)} with the GIL held; they go to processes"
+            )
             self._changes.append(Change(round(at_s, 4), text))
             self._move()
 

@@ -436,7 +436,9 @@ class AutoPolicy(Policy):
             if (self._controller.profile.wait_s or 0.0) < 0.5 * self._decided_s:
                 now = finished.cpu_ns / 1e9 / count
             if now > max(_DRIFT * self._decided_s, 2 * _WORTH_MOVING_S) and left * now > 10 * _NOT_WORTH_S:
-                self._note(f"calls take {now * 1e3:.3g} ms instead of {self._decided_s * 1e3:.3g} ms")
+                from whilst.model.lengths import seconds_text
+
+                self._note(f"calls take {seconds_text(now)} instead of {seconds_text(self._decided_s)}")
                 self._calls.forget()  # calls are not what they were: measure some anew
                 self._stage, self._stretch = _Stage.PILOT, 1
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from whilst.model import Profile
+from whilst.model.lengths import seconds_text
 from whilst.running.backends import traits_of
 
 ProfileChange: TypeAlias = tuple[Profile, str]
@@ -85,7 +86,7 @@ class DriftDetector:
         if (self.profile.wait_s or 0.0) >= 0.5 * self.profile.wall_s:
             now_s, was_s = self._wall_s / self._answers, self.profile.wall_s
         if not was_s / _DRIFT <= now_s <= was_s * _DRIFT:
-            text = f"calls take {now_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
+            text = f"calls take {seconds_text(now_s)} instead of {seconds_text(was_s)}"
             return _scaled(self.profile, now_s / max(was_s, 1e-12)), text
         if self._answers >= _FORGOTTEN_AFTER:
             self._answers, self._wall_s, self._work_s = 0, 0.0, 0.0
@@ -107,7 +108,7 @@ class DriftDetector:
         if self._answers < 2 * _FEWEST or work_s <= _DRIFT * max(was_s, _NEXT_TO_NOTHING * alone_s, 1e-4):
             return None
         changed = replace(self.profile, work_s=work_s, gil_s=work_s, wait_s=max(alone_s - work_s, 0.0))
-        return changed, f"a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
+        return changed, f"a call works {seconds_text(work_s)} instead of {seconds_text(was_s)}"
 
     def _figures(self, work_s: float) -> ProfileChange:
         """What calls are like now that they are made over and over."""
@@ -115,7 +116,7 @@ class DriftDetector:
         share = 1.0 if self.profile.gil_s is None or not was_s else self.profile.gil_s / was_s
         wait_s = self.profile.wait_s
         changed = replace(self.profile, work_s=work_s, gil_s=share * work_s, wait_s=wait_s)
-        return changed, f"after the first ones a call works {work_s * 1e3:.3g} ms instead of {was_s * 1e3:.3g} ms"
+        return changed, f"after the first ones a call works {seconds_text(work_s)} instead of {seconds_text(was_s)}"
 
 
 class LoopDriftDetector:

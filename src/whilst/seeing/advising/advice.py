@@ -152,7 +152,7 @@ class Advice(Drawable):
             sentences = (f"{each[:1].upper()}{each[1:]}" for each in _sentences(loop))
             why.append(f"Line {loop.line}: {' '.join(sentences)}")
         found.append(("Why?", " ".join([*why, *self.remarks]) or "No loop takes much of its time."))
-        found.append(("What should I change?", " ".join(self.remedies) or self.diff.rstrip() or "Nothing."))
+        found.append(("What should I change?", " ".join(self.remedies) or self.diff.rstrip("\n") or "Nothing."))
         if self.applied_to:
             found.append(("Was it changed?", f"Yes, {self.applied_to}. To undo it: mv {self.backup} {self.applied_to}"))
         elif self.diff:

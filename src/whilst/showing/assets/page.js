@@ -4,7 +4,7 @@
    The address may carry wishes after '#', joined by '&': zoom=FROM,TO in the axis's unit, theme=dark or light, tasks=0,
    and report=COLUMNS, which adds the shares behind the picture, as JSON, for whoever checks it. */
 
-const state = { plots: [], views: [], theme: null, isQueued: false, found: -1, wanted: "" };
+const state = { plots: [], views: [], theme: null, isQueued: false, found: -1, wanted: "", hits: [] };
 
 function wishes() {
   return new Map(location.hash.slice(1).split("&").filter(Boolean).map((each) => each.split("=", 2)));
@@ -147,40 +147,44 @@ function gutterOf(plots) {
   let widest = 118;
   for (const plot of plots)
     for (const row of plot.allRows.slice(0, 400)) widest = Math.max(widest, context.measureText(row.name.slice(0, 80)).width + (row.type === "executor" ? 22 : 30));
+  context.font = SMALL;
+  for (const plot of plots) for (const text of plot.captions) widest = Math.max(widest, context.measureText(text).width + 12);
   return Math.min(widest, 240, innerWidth * 0.35);
 }
 
-/* The next call whose name or label has the words in it: its stretch fills a third of the picture. */
+/* The next call whose name, label or detail has the words in it. */
 function find(words, plots = state.plots) {
-  const wanted = words.trim().toLowerCase(), hits = [];
-  if (!wanted) return;
-  if (state.wanted !== wanted) state.found = -1;
-  state.wanted = wanted;
-  for (const plot of plots)
-    for (const row of plot.allRows) {
-      if (row.type !== "executor" || !row.spans) continue;
-      for (let i = 0; i < row.spans.n; i++) {
-        const task = plot.line.taskName(row.spans.T[i]), label = plot.line.labels[row.spans.L[i]];
-        if (`${task} ${label ?? ""}`.toLowerCase().includes(wanted)) hits.push([plot, row, i]);
-        if (hits.length > 5000) break;
-      }
-    }
-  const found = document.getElementById("found");
-  if (!hits.length) { found.textContent = "not found"; return; }
-  state.found = (state.found + 1) % hits.length;
-  const [plot, row, i] = hits[state.found], per = plot.ticksPerUnit;
-  const start = row.spans.S[i] / per, end = row.spans.E[i] / per, around = Math.max(end - start, plot.view.end / 1000);
-  plot.view.show(start - around, end + around);
-  showRow(plot, row.name);
-  found.textContent = `${state.found + 1} of ${hits.length}`;
+  const wanted = words.trim().toLowerCase();
+  const has = ({ line }, spans, i) =>
+    `${line.taskName(spans.T[i])}\n${line.labels[spans.L[i]] ?? ""}\n${line.details[spans.D[i]] ?? ""}`.toLowerCase().includes(wanted);
+  if (wanted) goToNext(wanted, plots, has);
 }
 
-/* Bring a row into sight, and mark its picture. */
+/* The next span for which `isIt` holds, and after the last one the first: its stretch fills a third of the picture. */
+function goToNext(wanted, plots, isIt) {
+  if (state.wanted !== wanted) {
+    Object.assign(state, { wanted, found: -1, hits: [] });
+    for (const plot of plots)
+      for (const { name, spans } of plot.line.executors)
+        for (let i = 0; i < spans.n; i++) if (isIt(plot, spans, i)) state.hits.push([plot, name, spans.S[i], spans.E[i]]);
+  }
+  const found = document.getElementById("found"), { hits } = state, count = hits.length.toLocaleString("en");
+  if (!hits.length) { found.textContent = "not found"; return; }
+  state.found = (state.found + 1) % hits.length;
+  const [plot, name, from, until] = hits[state.found], per = plot.ticksPerUnit;
+  const start = from / per, end = until / per, around = Math.max(end - start, plot.view.end / 1000);
+  plot.view.show(start - around, end + around);
+  showRow(plot, name);
+  found.textContent = `${(state.found + 1).toLocaleString("en")} of ${count}`;
+}
+
+/* Bring an executor's row into sight, and mark its picture. */
 function showRow(plot, name) {
-  const at = plot.allRows.filter((row) => row.type === "executor").findIndex((row) => row.name === name);
+  const isIts = (row) => row.type === "executor" && row.executors.includes(name);
+  const at = plot.allRows.filter((row) => row.type === "executor").findIndex(isIts);
   if (plot.isFoldable && at >= plot.shownAtFirst && !plot.view.showsAllRows) document.getElementById("rows").click();
   drawAll();
-  const row = plot.rows.find((each) => each.type === "executor" && each.name === name);
+  const row = plot.rows.find(isIts);
   scrollTo({ top: plot.canvas.getBoundingClientRect().top + scrollY + (row ? row.y : 0) - innerHeight / 2 });
   mark(plot.canvas.closest("section"));
 }
@@ -199,24 +203,51 @@ function listenToSearch() {
   });
   for (const article of document.querySelectorAll("article")) {
     const plots = state.plots.filter((plot) => article.contains(plot.canvas));
-    for (const line of article.querySelectorAll("table:not(.bars) tbody tr")) {
-      const name = line.cells[0].textContent, own = plots.filter((plot) => plot.canvas.closest("section").contains(line));
-      const found = targetOf(name, own.length ? own : plots);
-      if (found) makeButton(line, found);
+    for (const table of article.querySelectorAll("table:not(.bars)")) {
+      const own = plots.filter((plot) => plot.canvas.closest("section").contains(table));
+      const heading = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+      if (heading[0] === "line") listenToLines(table, heading, plots);
+      else
+        for (const line of table.tBodies[0].rows) {
+          const found = targetOf([...line.cells].map((cell) => cell.textContent), own.length ? own : plots);
+          if (found) makeButton(line, found);
+        }
     }
   }
 }
 
-/* What a table's row is about: an executor, a timeline, or what spans are labelled with. Null for none of these. */
-function targetOf(name, plots) {
+/* What a table's row is about: an executor, a timeline, or spans of one label (or kind) and place. Null for none. */
+function targetOf([name, ...others], plots) {
   if (!name.trim()) return null;
   for (const plot of plots)
-    if (plot.allRows.some((row) => row.type === "executor" && row.name === name)) return () => showRow(plot, name);
+    if (plot.line.executors.some((executor) => executor.name === name)) return () => showRow(plot, name);
   const sections = plots.map((plot) => plot.canvas.closest("section"));
   const own = sections.filter((section) => section.querySelector("h2").textContent.split(",")[0] === name);
   if (own.length) return () => mark(own[own.length - 1], true);
-  if (plots.some((plot) => plot.line.labels.includes(name))) return () => find(name, plots);
-  return null;
+  if (!plots.some((plot) => plot.line.labels.includes(name)) && !KIND_WORDS.includes(name)) return null;
+  const isCalled = ({ line }, spans, i) => line.labels[spans.L[i]] === name || KIND_WORDS[spans.K[i]] === name;
+  const isAt = ({ line }, spans, i) => others.some((text) => text && (line.details[spans.D[i]] ?? "").startsWith(text));
+  const some = (isIt) => plots.some((plot) => plot.line.executors.some(({ spans }) => spans.S.some((_, i) => isIt(plot, spans, i))));
+  const isIt = (...span) => isCalled(...span) && isAt(...span);
+  return some(isCalled) ? () => goToNext([name, ...others].join("\n"), plots, some(isIt) ? isIt : isCalled) : null;
+}
+
+/* Lines of source, each with what one task did there, in the order of time: the next steps of that task at that line. */
+function listenToLines(table, heading, plots) {
+  for (const plot of plots) {
+    const { line } = plot, { name, spans } = line.executors[0] ?? {};
+    let at = 0;
+    for (const row of table.tBodies[0].rows) {
+      const cells = [...row.cells].map((cell) => cell.textContent), task = heading.findIndex((_, i) => i > 1 && cells[i]);
+      const isIts = (i) => line.taskName(spans.T[i]) === heading[task] && spans.K[i] !== HELD
+        && (line.details[spans.D[i]] ?? "").includes(`:${cells[0]} `);
+      while (at < spans?.n && !isIts(at)) at++;
+      if (!(at < spans?.n)) break;
+      const first = at;
+      makeButton(row, () => goToNext(`row ${row.rowIndex}`, [plot], (_, own, i) => own === spans && i === first));
+      for (let i = at; i < spans.n && (isIts(i) || spans.K[i] === HELD); i++) at = i + 1;
+    }
+  }
 }
 
 /* The whole row may be clicked; by keyboard its first cell is a button. */

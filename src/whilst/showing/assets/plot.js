@@ -33,6 +33,10 @@ class Plot {
     this.textWidths = new Map();
   }
 
+  get captions() {
+    return [`concurrency ≤ ${this.concurrency.maximum.toLocaleString("en")}`, `parallelism ≤ ${this.parallelism.maximum.toLocaleString("en")}`];
+  }
+
   get end() { return this.line.makespan / this.ticksPerUnit; }
 
   layout(view) {
@@ -84,8 +88,8 @@ class Plot {
     c.font = SMALL;
     c.textAlign = "left";
     c.fillStyle = theme.parallelismText;
-    const left = this.executorRows - this.shownAtFirst, idle = this.quietRows === left ? "nearly idle" : `${this.quietRows} nearly idle`;
-    c.fillText(`… and ${left} more${this.quietRows ? `, ${idle}` : ""} (click, or r)`, 10, this.foldedY + 9);
+    const left = this.executorRows - this.shownAtFirst, idle = this.quietRows === left ? "nearly idle" : `${this.quietRows.toLocaleString("en")} nearly idle`;
+    c.fillText(`… and ${left.toLocaleString("en")} more${this.quietRows ? `, ${idle}` : ""} (click, or r)`, 10, this.foldedY + 9);
   }
 
   /* A canvas of its own, which stays in sight while the rows above it are scrolled. */
@@ -205,9 +209,10 @@ class Plot {
     c.textBaseline = "middle";
     c.font = SMALL;
     c.fillStyle = theme.muted;
-    c.fillText(`concurrency ≤ ${this.concurrency.maximum}`, this.left - 10, TOP + 12);
+    const [concurrency, parallelism] = this.captions;
+    c.fillText(concurrency, this.left - 10, TOP + 12);
     c.fillStyle = theme.parallelismText;
-    c.fillText(`parallelism ≤ ${this.parallelism.maximum}`, this.left - 10, TOP + (isShared ? 28 : 36));
+    c.fillText(parallelism, this.left - 10, TOP + (isShared ? 28 : 36));
     this.drawCores(theme, lower, TOP + (isShared ? 44 : 51));
   }
 

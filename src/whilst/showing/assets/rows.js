@@ -19,7 +19,7 @@ function rowsOf(line) {
     const covers = group.map((executor) => coverOf(executor.spans));
     const spans = group.length === 1 ? group[0].spans : null;
     const name = group.length === 1 ? group[0].name : `${group[0].name} … ${group[group.length - 1].name}`;
-    rows.push({ type: "executor", name, covers, spans, size: group.length, isQuiet: quietGroups.includes(group) });
+    rows.push({ type: "executor", name, covers, spans, size: group.length, executors: group.map((each) => each.name), isQuiet: quietGroups.includes(group) });
     if (spans === null || !covers[0].overlaps) continue;
     const lanes = below < MOST_ROWS_BELOW ? lanesOf(spans, line) : [];
     below += lanes.length;
@@ -82,7 +82,7 @@ function lanesOf(spans, line) {
 function countRow(spans, line) {
   const counts = [WORK, HELD, WAIT].map((kind) => openOf([spans], kind));
   const most = concurrencyOf([spans], line.taskCount).maximum;
-  return { type: "count", name: `tasks ≤ ${most}`, counts, most, covers: [], spans };
+  return { type: "count", name: `tasks ≤ ${most.toLocaleString("en")}`, counts, most, covers: [], spans };
 }
 
 function picked(spans, isWanted) {

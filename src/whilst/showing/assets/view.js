@@ -20,12 +20,14 @@ class Scale {
   format(value, step, most = Math.abs(value)) {
     const [factor, unit] = this.written(most);
     const decimals = Math.min(9, Math.max(0, -Math.floor(Math.log10(step * factor) + 1e-9)));
-    return `${(value * factor).toFixed(decimals).replace(/\.0+$/, "")} ${unit}`;
+    const rounded = Number((value * factor).toFixed(decimals));
+    return `${rounded.toLocaleString("en", Number.isInteger(rounded) ? {} : { minimumFractionDigits: decimals })} ${unit}`;
   }
 
   length(value) {
     const [factor, unit] = this.written(Math.abs(value));
-    return `${Number((value * factor).toPrecision(3))} ${unit}`;
+    const scaled = value * factor, rounded = scaled >= 100 ? Math.round(scaled) : Number(scaled.toPrecision(3));
+    return `${rounded.toLocaleString("en", { maximumFractionDigits: 20 })} ${unit}`;
   }
 }
 

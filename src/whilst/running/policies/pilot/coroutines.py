@@ -21,6 +21,7 @@ from whilst.measuring.pilot import Pilot
 from whilst.measuring.roundtrip import SAME_ANYWHERE, parts_of
 from whilst.measuring.writes.reachable import libraries_of
 from whilst.model import Profile
+from whilst.model.lengths import seconds_text
 from whilst.running.core.inputs import Source
 from whilst.running.core.policy import INLINE
 from whilst.running.jobs import Finished
@@ -84,7 +85,7 @@ class PilotCoroutines:
             self._pilot.weigh(items[0], finished.values[-1], is_forked=True)
         work_s, wait_s = known
         profile: Profile = replace(self._pilot.profile(), work_s=work_s, wait_s=wait_s, gil_s=work_s, calls=1)
-        return profile, f"a call works {work_s * 1e3:.3g} ms of the loop's time, and there is none left"
+        return profile, f"a call works {seconds_text(work_s)} of the loop's time, and there is none left"
 
     def _is_closed_by_files(self, item: object) -> bool:
         """Have the calls changed files? Then one loop is to make them all."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from whilst._light import Record
+from whilst.model.lengths import seconds_text
 from whilst.running.backends.cluster import BATCHES_PER_S, batch_s
 
 TYPE_CHECKING = False
@@ -91,9 +92,9 @@ def choose(n: int, here_s: float, offer: Offer, *, is_there: bool = False) -> Ch
     if not offer.seats:
         return Choice(False, here_s, there_s, f"the cluster has no seat now{queued}")
     why = (
-        f"{_count(n, 'call')} on {_count(offer.seats, 'seat')} there: about {there_s:.3g} s "
-        f"({offer.call_s:.3g} s a call, {0.0 if is_there else offer.start_s:.2g} s to start); "
-        f"on this machine about {here_s:.3g} s{queued}"
+        f"{_count(n, 'call')} on {_count(offer.seats, 'seat')} there: about {seconds_text(there_s)} "
+        f"({seconds_text(offer.call_s)} a call, {seconds_text(0.0 if is_there else offer.start_s)} to start); "
+        f"on this machine about {seconds_text(here_s)}{queued}"
     )
     return Choice(goes, here_s, there_s, why)
 
