@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from whilst.cli.loading import InputError, require_writable
+from whilst.cli.loading import InputError, require_file, require_writable
 from whilst.cli.options import Output, StatusLine
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -48,6 +48,7 @@ def advise(
     from whilst.seeing.advising import advise as advise_on
 
     require_writable(html)
+    require_file(script, "script", "*.py")
     if interpreter is not None:
         if is_applied:
             raise InputError("--apply writes what was proved here; leave --interpreter out.")

@@ -11,7 +11,7 @@ import click
 
 from whilst.checking.question import Question
 from whilst.checking.search.strategy import Progress
-from whilst.cli.loading import FunctionName, modules_here, nearest, put_here_first
+from whilst.cli.loading import FunctionName, modules_here, near_file, nearest, put_here_first
 from whilst.cli.options import Output, StatusLine, output_options
 from whilst.errors import CheckError, WhilstError
 from whilst.model.verdict import Verdict
@@ -111,7 +111,10 @@ def _found(what: str) -> object:
     except CheckError as error:
         place, _, name = what.partition("::") if "::" in what else what.rpartition(":")
         module = sys.modules.get(place) or sys.modules.get(Path(place).stem)
-        near = nearest(name, vars(module)) if module is not None else nearest(place, modules_here())
+        if module is not None:
+            near = nearest(name, vars(module))
+        else:
+            near = near_file(Path(place), "*.py") if place.endswith(".py") else nearest(place, modules_here())
         if not near:
             raise
         raise CheckError(f"{str(error).rstrip('.')}.{near}") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from whilst.cli import supervising
-from whilst.cli.loading import FunctionName, InputError, load_function, read_items
+from whilst.cli.loading import FunctionName, InputError, load_function, read_items, require_file
 from whilst.cli.options import Output, StatusLine, output_options
 from whilst.comparing import Comparison
 from whilst.comparing import compare as compare_modes
@@ -56,6 +56,8 @@ def compare(
       whilst compare shop:fetch --items urls.txt --modes sequential,concurrent --json
       whilst compare shop:price --items carts.jsonl --interpreter python3.14t
     """
+    if _is_day(what):
+        require_file(what, "file", "*.toml")
     work = partial(_compare, what, items, jsonl, modes, interpreter, output, sizes)
     if _is_day(what) or not supervising.is_possible():
         return work()

@@ -9,8 +9,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import re
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import click
@@ -34,8 +37,60 @@ COMMANDS: Final = {
 """Each name is a module of this room that holds a click command of the same name."""
 
 
+class _Help(click.HelpFormatter):
+    """Help that is no wider than the terminal, whose examples can still be copied."""
+
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
+        usual = max(min(shutil.get_terminal_size().columns, max_width or 80) - 2, 20)  # click's is 50 at least
+        super().__init__(indent_increment, width or usual, max_width)
+
+    def write_text(self, text: str) -> None:
+        """See click; lines that it leaves as they are, after a "\\b", are fitted here."""
+        paragraphs = text.split("\n\n")
+        for index, each in enumerate(paragraphs):
+            if each.startswith("\b\n"):
+                lines = each.split("\n")
+                width = self.width - self.current_indent
+                paragraphs[index] = "\n".join(
+                    [lines[0], *(part for line in lines[1:] for part in _fitted(line, width))]
+                )
+        super().write_text("\n\n".join(paragraphs))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """See click; in a narrow terminal what is said of an option stands below it."""
+        super().write_dl(list(rows), col_max if self.width >= _NARROW else _NARROW // 8, col_spacing)
+
+
+_NARROW: Final = 58
+_TOGETHER: Final = re.compile(r"""(['"]).*?\1|--\S+ (?=[^-\s])""")
+"""What no line ends within: quotes, and an option before its value."""
+
+
+def _fitted(example: str, width: int) -> list[str]:
+    """A command in lines that a shell reads as one; then, after three spaces, what it does."""
+    if len(example) <= width:
+        return [example]
+    indent = " " * (len(example) - len(example.lstrip()))
+    command, _, what = example.strip().partition("   ")
+    command = _TOGETHER.sub(lambda found: found[0].replace(" ", "\0"), command)
+    folded = textwrap.wrap(
+        command, width - 2, initial_indent=indent, subsequent_indent=f"{indent}    ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    lines = " \\\n".join(folded).replace("\0", " ").split("\n")
+    if what:
+        lines += textwrap.wrap(f"# {what.strip()}", width, initial_indent=indent, subsequent_indent=f"{indent}# ")
+    return lines
+
+
+class _Context(click.Context):
+    formatter_class = _Help
+
+
 class LazyGroup(click.Group):
     """Lists its commands without importing them, so that `whilst --help` stays quick."""
+
+    context_class = _Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         return list(COMMANDS)
@@ -46,6 +101,7 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(f"whilst.cli.{cmd_name}"), cmd_name)
         if not isinstance(command, click.Command):
             raise TypeError(f"whilst.cli.{cmd_name}.{cmd_name} is no click command.")
+        command.context_class = _Context
         return command
 
     def resolve_command(
@@ -72,12 +128,12 @@ def cli() -> None:
 
     \b
     Examples:
-      whilst run shop:fetch --items urls.txt   call it on every line, in the mode that fits
+      whilst run shop:fetch --items urls.txt   call it on every line of a file
       whilst plan day.toml                     plan a day in all four modes
-      whilst compare day.toml                  perform it, and compare with the plan
+      whilst compare day.toml                  perform it, beside the plan
       whilst compare shop:fetch --items urls   your own function, in every mode
       whilst trace script.py                   what held it up, at which line
-      whilst advise script.py                  which loop to change, proved by running it
+      whilst advise script.py                  which loop to change, and proof
       whilst check bank.py::deposits           each and any interleaving
       whilst show timeline.json --html out.html
     """

@@ -142,7 +142,7 @@ def read_items(path: Path, *, as_json: bool = False, may_be_none: bool = False) 
         raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
         text = raw.decode("utf-8-sig")
     except OSError as error:
-        near = nearest(str(path), map(str, path.parent.glob("*"))) if isinstance(error, FileNotFoundError) else ""
+        near = near_file(path) if isinstance(error, FileNotFoundError) else ""
         raise InputError(f"Can't read the items in {where}: {error.strerror or error}.{near}") from error
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
@@ -194,7 +194,7 @@ def _load_module(place: str, name: str) -> ModuleType:
 def _load_file(path: Path) -> ModuleType:
     """Import a file by its stem, from its own folder, so that a worker process can import it by that name too."""
     if not path.is_file():
-        raise InputError(f"There is no file {str(path)!r}.{_near_file(path)}")
+        raise InputError(f"There is no file {str(path)!r}.{near_file(path, '*.py')}")
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -209,9 +209,27 @@ def modules_here() -> list[str]:
     return [path.stem for path in Path.cwd().glob("*.py")]
 
 
-def _near_file(path: Path) -> str:
+def near_file(path: Path, pattern: str = "*") -> str:
     """The file beside it that may have been meant."""
-    return nearest(str(path), map(str, path.parent.glob("*.py")))
+    return nearest(str(path), map(str, path.parent.glob(pattern)))
+
+
+def require_file(name: str, noun: str, pattern: str = "*", else_hint: str = "") -> None:
+    """What a command reads is there; what looks like an option may be one that is misspelt.
+
+    Args:
+        else_hint: said where no other file is spelt like it.
+    Raises:
+        InputError: it isn't (with the file, or the option, that is spelt most like it).
+    """
+    path = Path(name)
+    if path.exists():
+        return
+    context = click.get_current_context(silent=True)
+    if name.startswith("-") and context is not None:
+        options = [option for each in context.command.params for option in each.opts if option.startswith("--")]
+        raise InputError(f"There is no option {name!r}.{nearest(name, options)}")
+    raise InputError(f"There is no {noun} {name!r}.{near_file(path, pattern) or else_hint}")
 
 
 def _own(owner: object) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, Self, runtime_checkable
 
 import click
 
-from whilst.cli.loading import require_writable
+from whilst.cli.loading import nearest, require_writable
 from whilst.model import Drawable, Timeline, timeline_to_json
 from whilst.showing.renderers import FORMATS
 
@@ -79,6 +79,16 @@ def output_options(command: Callable[..., object]) -> Callable[..., object]:
     for form, (_, what) in FORMATS.items():
         with_output = click.option(f"--{form}", type=_FILE, metavar="FILE", help=f"Also write {what}.")(with_output)
     return with_output
+
+
+class NearChoice(click.Choice[str]):
+    """One of several words, and which one was nearly written."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See click."""
+        if value not in self.choices:
+            self.fail(f"{value!r} is not one of {', '.join(self.choices)}.{nearest(value, self.choices)}", param, ctx)
+        return str(super().convert(value, param, ctx))
 
 
 class StatusLine:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import click
 
-from whilst.cli.options import Output, output_options
+from whilst.cli.loading import require_file
+from whilst.cli.options import NearChoice, Output, output_options
 from whilst.model import Mode
 
 
 @click.command()
 @click.argument("day", metavar="DAY")
-@click.option("--mode", type=click.Choice([str(mode) for mode in Mode]), help="One mode; by default all four.")
+@click.option(
+    "--mode",
+    type=NearChoice([str(mode) for mode in Mode]),
+    metavar="MODE",
+    help="Only sequential, concurrent, parallel or combined; by default all four.",
+)
 @click.option("--executor", metavar="NAME", help="Who does everything in the modes of one executor.")
 @click.option("--executors", type=click.IntRange(min=1), metavar="K", help="Plan as if there were K executors.")
 @click.option(
@@ -44,6 +50,7 @@ def plan(
       whilst plan day.toml --executors 4 --optimal 10
       whilst plan day.toml --forecast
     """
+    require_file(day, "file", "*.toml")
     from whilst import planning
 
     if forecast:

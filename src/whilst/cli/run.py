@@ -28,6 +28,7 @@ from whilst.cli.loading import (
     require_different,
     require_writable,
 )
+from whilst.cli.options import NearChoice
 from whilst.cli.result_lines import line_of, message_of, opened
 from whilst.cli.wording import as_options
 from whilst.errors import DeadlineExceededError, WhilstError, WorkerDiedError
@@ -73,7 +74,7 @@ class _Wanted:
         return self.is_json and self.output is None
 
 
-class _ModeChoice(click.Choice[str]):
+class _ModeChoice(NearChoice):
     """Tells who names a back end which modes it has."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -81,7 +82,7 @@ class _ModeChoice(click.Choice[str]):
         if value in BACKENDS:
             modes = " or ".join(f"--mode {mode}" for mode in BACKENDS[value].modes)
             self.fail(f"{value!r} is a back end; write {modes}, or --backend {value}", param, ctx)
-        return str(super().convert(value, param, ctx))
+        return super().convert(value, param, ctx)
 
 
 @click.command()
@@ -100,18 +101,19 @@ class _ModeChoice(click.Choice[str]):
 )  # fmt: skip
 @click.option("--jsonl", is_flag=True, help="Each line of FILE is a JSON value (also if it is called *.jsonl).")
 @click.option(
-    "--mode", type=_ModeChoice(_MODES), default="auto", show_default=True,
-    help="How to run the calls; auto finds out from the first ones.",
+    "--mode", type=_ModeChoice(_MODES), default="auto", metavar="MODE",
+    help="How to run the calls: sequential, concurrent, parallel, combined, or auto, which finds out from the first "
+    "ones. [default: auto]",
 )  # fmt: skip
 @click.option("--on", metavar="ADDRESS", help="Make the calls on the Dask cluster there: tcp://host:8786.")
 @click.option("--backend", metavar="NAME", help="A back end by name, in place of the mode's own.")
 @click.option(
-    "--pilot", type=click.Choice(["inline", "worker"]), default="inline", show_default=True,
+    "--pilot", type=NearChoice(["inline", "worker"]), default="inline", show_default=True,
     help="Where auto makes the first calls; in a worker, a call that kills its process is alone in it.",
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="How many threads or processes.")
 @click.option(
-    "--errors", type=click.Choice(["raise", "return"]), default="raise", show_default=True,
+    "--errors", type=NearChoice(["raise", "return"]), default="raise", show_default=True,
     help="raise: stop at the first call that fails. return: go on, and write what each one raised.",
 )  # fmt: skip
 @click.option(

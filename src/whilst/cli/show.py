@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from whilst.cli.loading import require_file
 from whilst.cli.options import Output, output_options
 from whilst.errors import TimelineError
 from whilst.model import Drawable, Timeline, timeline_from_json, timeline_to_json
@@ -65,6 +66,8 @@ def show(files: tuple[str, ...], output: Output) -> None:
 
 def _read(name: str) -> list[Timeline]:
     """Return the timeline of a file, or all those in what a command wrote."""
+    if name != "-":
+        require_file(name, "file")
     try:
         text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         found = [timeline_from_json(each) for each in _timelines_in(text)]

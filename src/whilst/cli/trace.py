@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from whilst.cli.loading import require_file
 from whilst.cli.options import Output
 from whilst.seeing import Trace
 from whilst.showing.renderers import FORMATS
@@ -41,6 +42,8 @@ def trace(
     for path in (html, perfetto, json_file):
         if path is not None and not path.absolute().parent.is_dir():
             raise click.UsageError(f"There is no folder {path.parent} to write {path.name} to.")
+    if not is_module:
+        require_file(program[0], "script", "*.py", f" For a module, write -m {program[0]}.")
     result = trace_program(program, is_module=is_module)
     _show(result)
     Output(files={form: path for form, path in (("html", html), ("perfetto", perfetto)) if path}).write_files(result)
