@@ -100,6 +100,22 @@ def test_that_others_have_the_core_is_no_reason_to_look_into_calls(
     assert (policy._stage == "pilot") is is_looked_into
 
 
+def test_each_time_calls_take_longer_than_decided_it_takes_more_to_look_again() -> None:
+    """Pages that are new each time: 5 ms in processes that drop their results, 15 ms here. Else it would go on so."""
+    from whilst.running.policies import auto
+
+    policy = auto.AutoPolicy(Job(0, work), Source(range(3000)), Options(), is_lazy=False)
+    policy.directives(RunStatus())
+    policy._left = 2000
+    looks = []
+    for ms in (5, 15, 15, 15, 25):
+        policy._stage, policy._decided_s = "run", 0.005
+        policy._controller.decision = policy._said()
+        policy.observe(Finished(CALLER, -1, range(1, 2), [None], 0, ms * 1_000_000, cpu_ns=ms * 1_000_000))
+        looks.append(policy._stage == "pilot")
+    assert looks == [False, True, False, False, True]
+
+
 @pytest.mark.parametrize("fn", [open, exec, eval, __import__, Own, [].append, lambda name: __import__(name)])
 def test_what_opens_or_runs_or_holds_something_is_looked_into(fn: Callable[..., object]) -> None:
     assert not names_nothing(fn)

@@ -101,6 +101,8 @@ class AutoPolicy(Policy):
         """Calls that the decision is for."""
         self._is_spoilt = False
         """No other mode would keep the results right."""
+        self._drift = _DRIFT
+        """Twice as much after each time: what calls take may depend on where they are made."""
         self._why_here = ""
         """What this run has met that keeps its calls in this process."""
         self._refused: dict[int, int] = {}
@@ -435,7 +437,8 @@ class AutoPolicy(Policy):
         elif self._decided_s > 0 and self._controller.decision.mode is model.Mode.SEQUENTIAL and not self._is_spoilt:
             if (self._controller.profile.wait_s or 0.0) < 0.5 * self._decided_s:
                 now = finished.cpu_ns / 1e9 / count
-            if now > max(_DRIFT * self._decided_s, 2 * _WORTH_MOVING_S) and left * now > 10 * _NOT_WORTH_S:
+            if now > max(self._drift * self._decided_s, 2 * _WORTH_MOVING_S) and left * now > 10 * _NOT_WORTH_S:
+                self._drift *= 2
                 from whilst.model.lengths import seconds_text
 
                 self._note(f"calls take {seconds_text(now)} instead of {seconds_text(self._decided_s)}")
