@@ -24,24 +24,29 @@ _CODES: Final = {
 
 def timeline_to_json(timeline: Timeline) -> str:
     """Write the timeline as one JSON object; `timeline_from_json` gives an equal one back."""
+    return json.dumps(_plain(timeline))
+
+
+def _plain(timeline: Timeline) -> dict[str, object]:
     tasks = timeline.tasks
-    return json.dumps(
-        {
-            "format": FORMAT,
-            "name": timeline.name,
-            "cores": timeline.cores,
-            "unit": timeline.unit,
-            "unit_s": timeline.unit_s,
-            "is_predicted": timeline.is_predicted,
-            "facts": dict(timeline.facts),
-            "after": {task: list(names) for task, names in timeline.after.items()},
-            "executors": list(timeline.executors),
-            "tasks": {"stem": tasks.stem, "length": tasks.length} if isinstance(tasks, Numbered) else list(tasks),
-            "labels": list(timeline.labels),
-            "details": list(timeline.details),
-            "columns": {column: getattr(timeline, column).tolist() for column in _CODES},
-        }
-    )
+    plain: dict[str, object] = {
+        "format": FORMAT,
+        "name": timeline.name,
+        "cores": timeline.cores,
+        "unit": timeline.unit,
+        "unit_s": timeline.unit_s,
+        "is_predicted": timeline.is_predicted,
+        "facts": dict(timeline.facts),
+        "after": {task: list(names) for task, names in timeline.after.items()},
+        "executors": list(timeline.executors),
+        "tasks": {"stem": tasks.stem, "length": tasks.length} if isinstance(tasks, Numbered) else list(tasks),
+        "labels": list(timeline.labels),
+        "details": list(timeline.details),
+        "columns": {column: getattr(timeline, column).tolist() for column in _CODES},
+    }
+    if timeline.path is not None:
+        plain["path"] = _plain(timeline.path)
+    return plain
 
 
 def timeline_from_json(text: str | bytes) -> Timeline:
@@ -84,5 +89,6 @@ def _from_plain(plain: Mapping[str, Any]) -> Timeline:
         unit_s=plain["unit_s"],
         is_predicted=plain["is_predicted"],
         facts=dict(plain["facts"]),
+        path=_from_plain(plain["path"]) if plain.get("path") is not None else None,
         **{column: array(code, plain["columns"][column]) for column, code in _CODES.items()},
     )

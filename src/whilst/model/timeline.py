@@ -60,6 +60,8 @@ class Timeline(Drawable):
         unit, unit_s: how a report writes lengths, e.g. "h" and 3600.0.
         is_predicted: planned rather than measured.
         facts: whatever else a report should say about this run, by name.
+        path: the critical path as a timeline of its own, where it is known what ended each wait; its spans may be parts
+            of those here.
     """
 
     executors: tuple[str, ...]
@@ -80,6 +82,7 @@ class Timeline(Drawable):
     unit_s: float = 1.0
     is_predicted: bool = False
     facts: Mapping[str, str] = field(default_factory=dict)
+    path: Timeline | None = None
 
     def __post_init__(self) -> None:
         for column, code in _COLUMNS.items():
@@ -206,9 +209,12 @@ class Timeline(Drawable):
     def critical_path(self) -> tuple[Span, ...]:
         """The chain of spans that determined the makespan, first to last.
 
-        Walked backward from the span that ended last: what it waited for is the span that ended last before it
-        among its own task's, those of the tasks it came after, and the work done on its executor.
+        That is `path`, where that is known. Else it is walked backward from the span that ended last: what it waited
+        for is the span that ended last before it among its own task's, those of the tasks it came after, and the work
+        done on its executor.
         """
+        if self.path is not None:
+            return tuple(self.path)
         if not self:
             return ()
         ends = _EndIndex(self)
@@ -294,6 +300,7 @@ class TimelineBuilder:
         unit: tuple[str, float] = ("s", 1.0),
         is_predicted: bool = False,
         facts: Mapping[str, str] | None = None,
+        path: Timeline | None = None,
     ) -> Timeline:
         """Return the timeline, its times counted from `origin_ns` (default: the first span's start)."""
         starts, ends = self._columns["start_ns"], self._columns["end_ns"]
@@ -320,6 +327,7 @@ class TimelineBuilder:
             unit_s=unit[1],
             is_predicted=is_predicted,
             facts=facts or {},
+            path=path,
             **arrays,
         )
 

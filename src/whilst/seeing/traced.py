@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from whilst.model import Drawable, Kind, Timeline, TimelineBuilder, timeline_to_json
@@ -14,9 +14,10 @@ from whilst.seeing.events import Place, Recording
 from whilst.seeing.explaining.causes import shown_function
 from whilst.seeing.explaining.coroutines import courses_of_tasks
 from whilst.seeing.explaining.courses import Course, courses_of_lane
+from whilst.seeing.explaining.critical import Step, critical_path, parts_of, text_of
 from whilst.seeing.explaining.findings import Finding, findings_of
 from whilst.seeing.explaining.holders import Holder
-from whilst.seeing.explaining.pieces import Process, processes_of
+from whilst.seeing.explaining.pieces import Piece, Process, processes_of
 from whilst.seeing.explaining.reasons import Reason, Sums, sums_of
 from whilst.seeing.remedies import remedies_for
 
@@ -27,6 +28,10 @@ _FULL: Final = 0.8
 _OVERLAPPED: Final = 1.5
 """Tasks in progress, from which on one says that they overlapped."""
 _LEAST: Final = 0.005
+_MOST_PARTS: Final = 3
+_LEAST_PART: Final = 0.05
+"""Of the critical path: what is less is not named."""
+_WHOLE: Final = 0.95
 _SILENCE_NS: Final = 3_000_000_000
 _START: Final = 0.15
 """What an interpreter takes to start is listed only if it is as much of all."""
@@ -76,6 +81,9 @@ class Trace(Drawable):
     unknown_share: float
     remarks: tuple[str, ...]
     exit_code: int | None = None
+    critical_path: tuple[CauseRow, ...] = ()
+    """What the critical path consists of, the largest first: shares are of its length; `timeline.path` has each step.
+    """
 
     @property
     def title(self) -> str:
@@ -93,7 +101,22 @@ class Trace(Drawable):
         return rows if self.causes else ()
 
     def notes(self) -> Sequence[str]:
-        return (*self.findings[1:3], *self.remarks)
+        return (*self.findings[1:3], *self._path_sentence(), *self.remarks)
+
+    def _path_sentence(self) -> Sequence[str]:
+        """What determined the length, in one sentence; none where nothing ran."""
+        rows = self.critical_path
+        whole = sum(row.seconds for row in rows)
+        if not whole:
+            return ()
+        named = [row for row in rows[:_MOST_PARTS] if row.share > _LEAST_PART] or rows[:1]
+        parts = [_part_text(row) for row in named]
+        others = whole - sum(row.seconds for row in named)
+        if others > _LEAST_PART * whole:
+            parts.append(f"{seconds_text(others)} in smaller parts")
+        makespan = self.timeline.makespan_s
+        of = f" of {seconds_text(makespan)}" if whole < _WHOLE * makespan else ""
+        return [f"Critical path {seconds_text(whole)}{of}: {', '.join(parts)}."]
 
     answers_say_all = True
     """Of what the notes say."""
@@ -113,6 +136,7 @@ class Trace(Drawable):
             ("What did it do?", did),
             ("Was that good?", self._worth(has_remedy=bool(remedies), is_full=bool(is_full))),
             ("What held it up?", " ".join(self.findings[:_MOST_FINDINGS]) or nothing),
+            *(("What decided how long it took?", sentence) for sentence in self._path_sentence()),
             ("What should I change?", advice),
             ("How is it known?", " ".join(self.remarks)),
         ]
@@ -140,19 +164,14 @@ class Trace(Drawable):
             "name": self.name,
             "sentence": self.sentence,
             "findings": list(self.findings),
-            "causes": [
-                {
-                    "cause": row.cause, "share": row.share, "seconds": row.seconds, "where": row.where,
-                    "held_by": row.held_by,
-                }
-                for row in self.causes
-            ],
+            "causes": [asdict(row) for row in self.causes],
+            "critical_path": [asdict(row) for row in self.critical_path],
             "clock": self.clock,
             "unknown_share": self.unknown_share,
             "remarks": list(self.remarks),
             "exit_code": self.exit_code,
             "timeline": json.loads(timeline_to_json(self.timeline)),
-        }  # fmt: skip
+        }
 
 
 def trace_of(recording: Recording, exit_code: int | None = None) -> Trace:
@@ -160,7 +179,8 @@ def trace_of(recording: Recording, exit_code: int | None = None) -> Trace:
     processes = processes_of(recording)
     courses = [course for process in processes for course in _courses(process, recording)]
     sums = sums_of(recording, processes, courses)
-    timeline = _timeline(recording, courses, sums)
+    steps = critical_path(processes, courses)
+    timeline = _timeline(recording, courses, sums, steps)
     findings = findings_of(sums)
     off = [reason for reason in sums.reasons if reason.kind is not Kind.WORK]
     off_ns = sum(reason.length_ns for reason in off)
@@ -172,6 +192,7 @@ def trace_of(recording: Recording, exit_code: int | None = None) -> Trace:
         findings=tuple(finding.sentence for finding in findings),
         causes=tuple(_row(reason, sums) for reason in _largest(sums)),
         timeline=timeline,
+        critical_path=_path_rows(steps, sums),
         clock=recording.clock,
         unknown_share=unknown,
         remarks=tuple(_remarks(recording, sums, unknown)),
@@ -185,29 +206,38 @@ def _courses(process: Process, recording: Recording) -> list[Course]:
     return of_tasks + [course for lane in process.lanes if id(lane) not in loops for course in courses_of_lane(lane)]
 
 
-def _timeline(recording: Recording, courses: Sequence[Course], sums: Sums) -> Timeline:
-    builder = TimelineBuilder()
+def _timeline(recording: Recording, courses: Sequence[Course], sums: Sums, steps: Sequence[Step]) -> Timeline:
+    builder, path = TimelineBuilder(), TimelineBuilder()
     details = _details(sums)
     spots: dict[Place | None, str] = {}
     numbers: Counter[str] = Counter()
     several = Counter(course.task for course in courses)
     origin = recording.start_ns
+    names: dict[int, str] = {}
+
+    def add(to: TimelineBuilder, course: Course, piece: Piece, start_ns: int, end_ns: int) -> None:
+        if piece.kind is Kind.WORK:
+            label = "gc" if piece.cause else shown_function(piece.where.function) if piece.where else "start"
+        else:
+            label = piece.cause.text if piece.cause else ""
+        detail = details.get(id(piece)) or spots.get(piece.where)
+        if detail is None:
+            detail = spots[piece.where] = sums.spot(piece.where)
+        assert piece.kind is not None
+        start, end = max(start_ns - origin, 0), max(end_ns - origin, 0)
+        to.add(course.executor, names[id(course)], piece.kind, start, end, label, detail)
+
     for course in courses:
         numbers[course.task] += 1
-        task = f"{course.task} {numbers[course.task]}" if several[course.task] > 1 else course.task
+        names[id(course)] = f"{course.task} {numbers[course.task]}" if several[course.task] > 1 else course.task
         for piece in course.in_progress:
-            if piece.kind is Kind.WORK:
-                label = "gc" if piece.cause else shown_function(piece.where.function) if piece.where else "start"
-            else:
-                label = piece.cause.text if piece.cause else ""
-            detail = details.get(id(piece)) or spots.get(piece.where)
-            if detail is None:
-                detail = spots[piece.where] = sums.spot(piece.where)
-            assert piece.kind is not None
-            start, end = max(piece.start_ns - origin, 0), max(piece.end_ns - origin, 0)
-            builder.add(course.executor, task, piece.kind, start, end, label, detail)
+            add(builder, course, piece, piece.start_ns, piece.end_ns)
+    for step in steps:
+        add(path, step.course, step.piece, step.start_ns, step.end_ns)
     facts = {"clock": recording.clock, "lost switches": str(recording.lost)}
-    return builder.build(name=recording.name, origin_ns=0, cores=recording.cores, facts=facts)
+    return builder.build(
+        name=recording.name, origin_ns=0, cores=recording.cores, facts=facts, path=path.build(origin_ns=0)
+    )
 
 
 def _details(sums: Sums) -> dict[int, str]:
@@ -258,6 +288,33 @@ def _row(reason: Reason, sums: Sums) -> CauseRow:
     where = sums.asked if reason.name in ("handing over", "pickling", "sending") else reason.where
     spot = sums.spot(where) or (f"program {reason.program}" if reason.program else "")
     return CauseRow(reason.text, reason.length_ns / max(sums.task_ns, 1), seconds, spot, held)
+
+
+def _path_rows(steps: Sequence[Step], sums: Sums) -> tuple[CauseRow, ...]:
+    whole = max(sum(step.end_ns - step.start_ns for step in steps), 1)
+    rows = []
+    for part in parts_of(steps):
+        piece = part.piece
+        cause = f"work: {part.name}" if part.name else "work" if piece.kind is Kind.WORK else text_of(piece)
+        awaited, length = next(iter(part.awaited.most_common(1)), ("", 0))
+        held = ""
+        if length > part.length_ns / 2:  # for most of it, others waited for it
+            who = part.holders.most_common()
+            others = f" and {len(who) - 1} other{'s' if len(who) > 2 else ''}" if len(who) > 1 else ""
+            held = f"{awaited} held by {who[0][0]}{others}" if who else awaited
+        spot = sums.spot(piece.where) or (f"program {part.program}" if part.program else "")
+        rows.append(CauseRow(cause, part.length_ns / whole, part.length_ns / 1e9, spot, held))
+    return tuple(rows)
+
+
+def _part_text(row: CauseRow) -> str:
+    place = f" in {row.where}" if row.where else ""
+    cause = {"core": "without a core", "gil": "held off by the GIL"}.get(row.cause, row.cause.removeprefix("work: "))
+    if " held by " in row.held_by:
+        doing = "" if row.cause.startswith("work") else f" ({cause})"
+        return f"{seconds_text(row.seconds)} {row.held_by}{place}{doing}"
+    meanwhile = {"gil": ", the GIL kept from others", "loop": ", the loop kept from its other tasks"}
+    return f"{seconds_text(row.seconds)} {cause}{place}{meanwhile.get(row.held_by, '')}"
 
 
 def _holder_text(holder: Holder, sums: Sums) -> str:

@@ -94,5 +94,5 @@ def _built(timeline: Timeline, rows: list[tuple[int, int, int]]) -> Timeline:
     built = builder.build(origin_ns=0)
     return replace(
         built, name=timeline.name, cores=timeline.cores, unit=timeline.unit, unit_s=timeline.unit_s,
-        is_predicted=timeline.is_predicted, facts=timeline.facts,
+        is_predicted=timeline.is_predicted, facts=timeline.facts, path=timeline.path,
     )  # fmt: skip

@@ -162,10 +162,15 @@ class Owned(NamedTuple):
     """Names of packages that are the program itself, though they are installed: `whilst trace -m NAME`."""
 
 
+def _is_ours(file: str) -> bool:
+    """Of this library, or of the agent, which runs from the folder of the record."""
+    return file.startswith(_OURS) or f"{os.sep}whilst-trace-" in file
+
+
 @lru_cache(10_000)
 def is_own(file: str, owned: Owned) -> bool:
     """Written by the user, not by a library."""
-    if file.startswith(("<frozen", _OURS)):
+    if file.startswith("<frozen") or _is_ours(file):
         return False
     for folder in ("site-packages", "dist-packages"):
         _, found, inner = file.partition(f"{folder}{os.sep}")
@@ -213,7 +218,7 @@ def own_place(stack: Stack, owned: Owned) -> Place | None:
     if imported is not None:
         return imported.where
     own = next((place for place in stack if is_own(place.file, owned)), None)
-    return own or next((place for place in stack if not place.file.startswith(_OURS)), None)
+    return own or next((place for place in stack if not _is_ours(place.file)), None)
 
 
 @lru_cache(100_000)

@@ -20,7 +20,7 @@ from whilst.seeing.explaining.courses import Course
 from whilst.seeing.explaining.pieces import Lane, Piece, Process
 from whilst.seeing.explaining.sources import lock_taken_at, locks_around
 
-_UNHELD: Final = ("event", "condition", "barrier", "future", "thread", "database", "interpreter", "thread start", "")
+UNHELD: Final = ("event", "condition", "barrier", "future", "thread", "database", "interpreter", "thread start", "")
 _MOST_LOOKED_AT: Final = 200
 
 
@@ -108,10 +108,10 @@ def _holder_at(wait: Wait, tracks: Sequence[Track]) -> Holder | None:
         and (at := track.at(now)) is not None and not _is_same(at.cause, cause)
     ]  # fmt: skip
     near = [pair for pair in others if pair[0].lane.process is process]
-    if cause.kind == "lock" and cause.name not in _UNHELD:
+    if cause.kind == "lock" and cause.name not in UNHELD:
         for track, at in [*near, *others]:
             stack = track.stack_at(now, at)
-            region = _region(piece.stack, stack, process.owned)
+            region = held_region(piece.stack, stack, process.owned)
             if region is not None:
                 inner = own_place(stack, track.lane.process.owned)
                 return Holder(track.who, region, inner, _doing(at))
@@ -134,7 +134,7 @@ def _is_same(one: Cause | None, other: Cause) -> bool:
 
 
 @lru_cache(50_000)
-def _region(waiting: Stack, other: Stack, owned: Owned) -> Place | None:
+def held_region(waiting: Stack, other: Stack, owned: Owned) -> Place | None:
     """Where the other holds what is being taken; None if nothing says that it does."""
     taking: list[Place] = []
     for place in waiting:

@@ -153,10 +153,7 @@ def sums_of(recording: Recording, processes: Sequence[Process], courses: Sequenc
 
 def _add(reasons: dict[object, Reason], piece: Piece, course: Course) -> Reason:
     where, cause = piece.where, piece.cause
-    name = ""
-    if piece.kind is Kind.WORK:
-        name = cause.kind if cause else work_name(piece.stack, course.lane.process.owned)
-        name = name or ("" if where or course.lane.process.log is None else "start of Python")
+    name = what_works(piece, course)
     program = course.lane.process.command if course.lane.process.log is None else ""
     spot = None if name in _HANDING_OVER or where is None else (where.file, where.function, _line(piece, where))
     key = (piece.kind, cause and (cause.kind, cause.name, cause.role), spot, name, program)
@@ -169,6 +166,14 @@ def _add(reasons: dict[object, Reason], piece: Piece, course: Course) -> Reason:
         reason.longest_ns = piece.length_ns
         reason.where = where  # of a function at work, the line that it was at for longest
     return reason
+
+
+def what_works(piece: Piece, course: Course) -> str:
+    """The name of work that is not the user's own, as a `Reason` has it."""
+    if piece.kind is not Kind.WORK:
+        return ""
+    name = piece.cause.kind if piece.cause else work_name(piece.stack, course.lane.process.owned)
+    return name or ("" if piece.where or course.lane.process.log is None else "start of Python")
 
 
 def _line(piece: Piece, where: Place) -> int:
