@@ -51,7 +51,7 @@ def test_files_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["none.toml"], "none.toml: there is no such file"),
+        (["none.toml"], "There is no file 'none.toml'."),
         ([STORY, "--mode", "quick"], "Invalid value for '--mode'"),
         ([STORY, "--executor", "asistant"], "Did you mean 'assistant'?"),
         ([STORY, "--mode", "combined", "--executor", "you"], "all executors work"),

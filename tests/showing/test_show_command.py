@@ -121,4 +121,4 @@ def test_a_file_that_is_no_timeline_is_one_line_and_code_two(
 
 def test_a_missing_file_is_one_line_and_code_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(tmp_path / "none.json")]) == 2
-    assert "none.json: No such file" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"whilst: There is no file '{tmp_path / 'none.json'}'.\n"

@@ -437,8 +437,11 @@ def _seconds(seconds: float) -> str:
 
 
 def _in_short(decision: Decision) -> str:
-    """Mode, who, and the first of its reasons."""
+    """Mode, who, and the first of its reasons; before it, where one thing forbids all other modes, that."""
     why = (decision.reason or "as asked").partition("; ")[0].rstrip(".")
+    forbidding = {each.reason.rstrip(".") for each in decision.rejected}
+    if decision.mode is Mode.SEQUENTIAL and len(forbidding) == 1:
+        why = f"{forbidding.pop()}, so that {why}"
     return f"{decision.mode.value}, {decision.who}: {as_options(why)}"
 
 

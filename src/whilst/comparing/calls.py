@@ -100,7 +100,7 @@ class _Ticker:
     def __call__(self, count: int) -> None:
         for _ in range(count):
             self._done += 1
-            self._on_progress(f"{self._mode.value}: {self._done} of {self._count} calls done")
+            self._on_progress(f"{self._mode.value}: {self._done:,} of {self._count:,} calls done")
 
 
 def _perform(
@@ -208,7 +208,7 @@ def _failures(runs: dict[Mode, tuple[Run, Usage]]) -> list[str]:
         failed = [(number, each.failure) for number, each in enumerate(_outcomes(run)) if each.failure is not None]
         if failed:
             number, failure = failed[0]
-            text = f"{len(failed)} of {len(run.calls)} calls raised; the first is item {number}: {failure}"
+            text = f"{len(failed):,} of {len(run.calls):,} calls raised; the first is item {number}: {failure}"
             found.setdefault(text, []).append(mode.value)
     return [f"{', '.join(modes)}: {text}" for text, modes in found.items()]
 

@@ -123,8 +123,8 @@ class _Shape:
             return "this thread"
         if not self.mode.uses_several_executors:
             if self.is_coroutine:
-                return f"1 event loop of {self.at_once} calls at once"
-            return f"{self.at_once} thread{'s' if self.at_once != 1 else ''}"
+                return f"1 event loop of {self.at_once:,} calls at once"
+            return f"{self.at_once:,} thread{'s' if self.at_once != 1 else ''}"
         processes = f"{self.processes} process{'es' if self.processes != 1 else ''}"
         calls = "calls" if self.is_coroutine else "threads"
         return processes if self.at_once == 1 else f"{processes} of {self.at_once} {calls}"

@@ -59,7 +59,7 @@ def describe_difference(first: Sequence[Outcome], second: Sequence[Outcome]) -> 
             differing.append(number)
     if differing:
         at = differing[0]
-        many = f" for {len(differing)} of {len(first)} items" if len(differing) > 1 else ""
+        many = f" for {len(differing):,} of {len(first):,} items" if len(differing) > 1 else ""
         return f"differs{many}: item {at} gave {_shown(second[at])}, not {_shown(first[at])}"
     if unknown:
         return f"unknown: the result of item {unknown[0]} ({_shown(second[unknown[0]])}) has no equality to compare by"

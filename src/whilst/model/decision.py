@@ -96,9 +96,9 @@ class Decision(Drawable):
             return "in the calling thread"
         kind, _, within = self.backend.partition("*")
         noun = _SINGULAR.get(kind, kind) if self.workers == 1 else kind
-        inside = f" of {self.threads_per_worker} calls at once" if self.threads_per_worker > 1 else ""
+        inside = f" of {self.threads_per_worker:,} calls at once" if self.threads_per_worker > 1 else ""
         if within and inside:
             inside = (
                 f" of {self.threads_per_worker} {within}" if within == "threads" else f" with an event loop{inside}"
             )
-        return f"{self.workers} {noun}{inside}"
+        return f"{self.workers:,} {noun}{inside}"

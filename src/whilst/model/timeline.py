@@ -14,6 +14,7 @@ from typing import Final, overload
 from whilst.errors import TimelineError
 from whilst.model.curve import StepFunction
 from whilst.model.drawable import Drawable
+from whilst.model.lengths import number_text, seconds_text
 from whilst.model.span import Kind, Span
 
 _COLUMNS: Final = {
@@ -117,8 +118,14 @@ class Timeline(Drawable):
 
     def __repr__(self) -> str:
         name = f"{self.name}: " if self.name else ""
-        held = f"{len(self):,} spans, {len(self.tasks):,} tasks, {len(self.executors):,} executors"
-        return f"<Timeline: {name:.60}{held}, {self.makespan_s / self.unit_s:.3g} {self.unit}>"
+        counts = ((len(self), "span"), (len(self.tasks), "task"), (len(self.executors), "executor"))
+        held = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+        length = (
+            seconds_text(self.makespan_s)
+            if self.unit == "s"
+            else f"{number_text(self.makespan_s / self.unit_s)} {self.unit}"
+        )
+        return f"<Timeline: {name:.60}{held}, {length}>"
 
     def __len__(self) -> int:
         return len(self.start_ns)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -112,13 +112,13 @@ def _parts(
     gutter = min(max(least, longest + 2), _WIDEST_NAME, max(8, width - _LEAST_CELLS - _PERCENT_WIDTH)) + 1
     axis = _Axis.of(drawn, max(10, width - gutter - _PERCENT_WIDTH))
     for name, timeline in zip(picture.names, picture.timelines, strict=True):
-        yield Text.assemble(
-            (printable(name, glyphs), "bold"), (f"  {'planned' if timeline.is_predicted else 'measured'}", "dim")
-        )
+        head = Text(no_wrap=not is_wrapped, overflow="fold" if is_wrapped else "ignore")
+        head.append(printable(name, glyphs), "bold")
+        yield head.append(f"  {'planned' if timeline.is_predicted else 'measured'}", "dim")
         yield from _timeline(timeline, axis, gutter, width, glyphs)
         yield Text()
     if drawn:
-        yield _legend(glyphs, is_coloured=is_coloured)
+        yield from _legend(glyphs, width, is_coloured=is_coloured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,16 +213,22 @@ def _timeline(timeline: Timeline, axis: _Axis, gutter: int, width: int, glyphs: 
 
 def _figures(pairs: Sequence[tuple[str, str]], width: int, glyphs: Glyphs) -> Iterator[Text]:
     """The figures in as few lines as they fit, no name parted from its value."""
-    separator = " | " if glyphs.is_ascii else " · "
-    line = Text(no_wrap=True)
-    for name, value in pairs:
-        pair = Text.assemble((printable(name, glyphs) + " ", "dim"), (printable(value, glyphs), "bold"))
-        if line and line.cell_len + len(separator) + pair.cell_len > width:
+    shown = (Text.assemble((printable(name, glyphs) + " ", "dim"), (printable(value, glyphs), "bold"))
+             for name, value in pairs)  # fmt: skip
+    return _in_lines(shown, " | " if glyphs.is_ascii else " · ", width)
+
+
+def _in_lines(parts: Iterable[Text], separator: str, width: int, indent: str = "") -> Iterator[Text]:
+    """The parts in as few lines as they fit, none of them broken."""
+    line = Text(indent, no_wrap=True)
+    for part in parts:
+        is_first = len(line) == len(indent)
+        if not is_first and line.cell_len + len(separator) + part.cell_len > width:
             yield line
-            line = Text(no_wrap=True)
-        if line:
+            line, is_first = Text(indent, no_wrap=True), True
+        if not is_first:
             line.append(separator, "dim")
-        line.append_text(pair)
+        line.append_text(part)
     yield line
 
 
@@ -297,20 +303,18 @@ def _fitting(bar: Bar, is_named: bool, room: int, glyphs: Glyphs) -> str:
     )
 
 
-def _legend(glyphs: Glyphs, *, is_coloured: bool) -> Text:
-    legend = Text("  ")
-    for kind, word in ((Kind.WORK, "work"), (Kind.WAIT, "wait"), (Kind.HELD, "held off")):
-        legend.append(glyphs.of_kind(kind) * 2, glyphs.style(kind))
-        legend.append(f" {word}   ")
+def _legend(glyphs: Glyphs, width: int, *, is_coloured: bool) -> Iterator[Text]:
+    swatches = [
+        (glyphs.of_kind(kind) * 2, glyphs.style(kind), word)
+        for kind, word in ((Kind.WORK, "work"), (Kind.WAIT, "wait"), (Kind.HELD, "held off"))
+    ]
     shares = "1 5 9" if glyphs.is_ascii else f"{glyphs.levels[0]}{glyphs.levels[3]}{glyphs.levels[6]}"
-    legend.append(shares, glyphs.style(Kind.WORK))
-    legend.append(f" share of work{' in tenths' if glyphs.is_ascii else ''}   ")
+    swatches.append((shares, glyphs.style(Kind.WORK), f"share of work{' in tenths' if glyphs.is_ascii else ''}"))
     if is_coloured:
         glyph, style = glyphs.mixed()
-        legend.append(glyph * 2, style)
-        legend.append(" rest waits   ")
-    legend.append("(blank) idle")
-    return legend
+        swatches.append((glyph * 2, style, "rest waits"))
+    swatches.append(("(blank)", "", "idle"))
+    return _in_lines((Text.assemble((glyph, style), f" {word}") for glyph, style, word in swatches), "   ", width, "  ")
 
 
 def _blocks(rows: Sequence[Sequence[str]], width: int) -> Iterator[Sequence[Sequence[str]]]:
@@ -373,7 +377,7 @@ def _decision_panel(decision: Decision, glyphs: Glyphs) -> Panel:
 
 
 def _decision_title(decision: Decision) -> str:
-    batch = f", {decision.batch} calls a batch" if decision.batch > 1 else ""
+    batch = f", {decision.batch:,} calls a batch" if decision.batch > 1 else ""
     return f"{decision.mode.value}: {decision.who}{batch}"
 
 
@@ -382,7 +386,7 @@ def _mode_table(decision: Decision, glyphs: Glyphs) -> Table:
     table.add_column("mode")
     if decision.forecast_s:
         table.add_column("forecast", justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     reasons = {rejection.mode: rejection.reason for rejection in decision.rejected}
     for mode in Mode:
         if mode is not decision.mode and mode not in reasons and mode not in decision.forecast_s:

@@ -23,7 +23,7 @@ from whilst.model.verdict import Answer, BlockedTask, Counterexample, Ending, Mo
 ASKED_FOR: Final[ContextVar[str]] = ContextVar("whilst_asked_for", default="")
 """What the command was told to check, by which it finds setup and tasks again."""
 _DEFAULT_WIDTH: Final = 100
-_NARROWEST: Final = 60
+_NARROWEST: Final = 40
 _LEAST_COLUMN: Final = 18
 _FOLD_BEYOND: Final = 48  # rows; below that, everything is shown
 _MARK, _PLAIN, _THROUGH, _WAITS = "●", "·", "│", "✗"
@@ -424,10 +424,12 @@ def _endings(found: Counterexample, paint: _Paint, width: int) -> list[str]:
     ends: list[Ending] = list(found.sequential)
     names = list(dict.fromkeys(name for end in (found.reached, *ends) for name in end.facts))[:12]
     heads = ["this interleaving", *(" → ".join(end.order) if end.order else "in order" for end in ends)]
-    first = min(max([len("how it ends"), *map(len, names)]), width // 2)
+    first = min(max([len("how it ends"), *map(len, names)]), width // (2 if width >= 60 else 3))
     room = width - first - 2
-    fitting = max(1, min(len(heads), room // 20))
+    fitting = max(2, min(len(heads), room // 20))  # what it is held against is seen at any width
     column = min(room // fitting, max(18, *(len(each) + 2 for each in heads[:fitting])))
+    if column < len(heads[0]) + 2:
+        heads[0] = "this one"
     lines = []
     for row in _wrapped("how it ends", heads[:fitting], column):
         lines.append(paint(row[0].ljust(first) + "  " + "".join(each.ljust(column) for each in row[1:]), _BOLD))

@@ -158,7 +158,7 @@ def _agreement(reference: Reading, reading: Reading) -> str:
     certain = [number for number in differing if "?" not in pairs[number][0] + pairs[number][1]]
     if certain:
         at = certain[0]
-        many = f" for {len(certain)} of {len(pairs)} items" if len(certain) > 1 else ""
+        many = f" for {len(certain):,} of {len(pairs):,} items" if len(certain) > 1 else ""
         return f"differs{many}: item {at} gave {reading.shown[at]}, not {reference.shown[at]}"
     if differing or any(one == "?" for one, _ in pairs):
         at = differing[0] if differing else 0

@@ -201,7 +201,7 @@ class Move(Drawable):
         return lines
 
     def notes(self) -> Sequence[str]:
-        said = [f"{self.raised} of {self.items} calls raised; {self.first_raised}."] if self.raised else []
+        said = [f"{self.raised:,} of {self.items:,} calls raised; {self.first_raised}."] if self.raised else []
         said += [f"{row.where}, {row.said}: {row.error}" for row in self.rows if row.error]
         said += [f"{row.where}, {row.said}: {row.agreement}" for row in self.rows if row.agreement not in ("", "same")]
         if self.culprits:
@@ -215,7 +215,7 @@ class Move(Drawable):
             said.append(f"Its calls change {write.what}{_place(write)}: that {what}{lost}.")
         if not self.writes and self.calls_looked_at:
             said.append(
-                f"{self.calls_looked_at} calls were looked into: they change nothing that other calls see. "
+                f"{self.calls_looked_at:,} calls were looked into: they change nothing that other calls see. "
                 "whilst check tries every interleaving."
             )
         here_s, there_s = self.starts_s

@@ -86,7 +86,7 @@ class Cluster:
     def description(self) -> str:
         """Where calls are made, in words."""
         workers = len(self._known)
-        return f"{self.seats} seats on {workers} Dask worker{'s' * (workers != 1)} of {self.address}"
+        return f"{self.seats:,} seats on {workers} Dask worker{'s' * (workers != 1)} of {self.address}"
 
     def open(self, timeout_s: float) -> None:
         """Find out who is there, and whether all of them can make our calls.

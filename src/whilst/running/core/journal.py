@@ -120,7 +120,7 @@ class Journal:
         if self._unwritten:
             count, first = len(self._unwritten), self._unwritten[0]
             warnings.warn(
-                f"{count} results (the first is that of item {first}) can't be pickled, so the journal "
+                f"{count:,} results (the first is that of item {first}) can't be pickled, so the journal "
                 f"{self._path!r} does not hold them, and their calls would be made again.",
                 RuntimeWarning,
                 stacklevel=4,

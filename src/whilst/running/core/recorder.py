@@ -88,7 +88,7 @@ class Recorder:
             share = self._work_share(row)
             if row.starts_ns is None or row.ends_ns is None:
                 if row.ids:
-                    label = f"{len(row.ids)} calls" if len(row.ids) > 1 else ""
+                    label = f"{len(row.ids):,} calls" if len(row.ids) > 1 else ""
                     self._draw(builder, free_ns, executor, row.ids[0], row.start_ns, row.end_ns, share, label)
                 continue
             for number, start, end in zip(row.ids, row.starts_ns, row.ends_ns, strict=True):

@@ -234,12 +234,12 @@ class AutoPolicy(Policy):
         given_up = list(decision.given_up)
         if self._options.timeout_s is not None and self._inline_calls:
             given_up.append(
-                f"timeout_s: {self._inline_calls} calls were made in the caller's own thread, which can't end a call "
+                f"timeout_s: {self._inline_calls:,} calls were made in the caller's own thread, which can't end a call "
                 f"that takes too long; it would have failed once it was over"
             )
         if self._refused:
             given_up.append(
-                f"{len(self._refused)} call{'s were' if len(self._refused) > 1 else ' was'} turned away while others "
+                f"{len(self._refused):,} call{'s were' if len(self._refused) > 1 else ' was'} turned away while others "
                 f"were in flight, and made again with fewer"
             )
         return replace(decision, history=tuple(self._history), given_up=tuple(given_up))

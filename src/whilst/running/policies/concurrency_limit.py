@@ -207,7 +207,7 @@ class AdaptiveLimit:
         self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
         if self.target == before:
             return ""
-        return f"a call was refused with {in_flight} in flight: {self.target} at once instead of {before}"
+        return f"a call was refused with {in_flight:,} in flight: {self.target:,} at once instead of {before:,}"
 
     # ---------------------------------------------------------------- rounds
 
@@ -246,7 +246,7 @@ class AdaptiveLimit:
         self._before_step = throughput
         return (
             f"{ended.level} at once took {latency_s / self.base_s:.1f} times as long as one alone and brought "
-            f"{100 * (throughput / best - 1):+.0f} % calls a second: {self.target} at once"
+            f"{100 * (throughput / best - 1):+.0f} % calls a second: {self.target:,} at once"
         )
 
     def _climb(self, throughput: float, latency_s: float, level: int) -> str:
@@ -274,7 +274,7 @@ class AdaptiveLimit:
         step = 1 if self.refusals else max(1, round(_STEP * level))
         before, self.target = self.target, max(1, min(highest, self.target + self._direction * step))
         is_news = abs(self.target - before) > max(2, 0.3 * before)
-        return f"{self.target} at once instead of {before}: throughput says so" if is_news else ""
+        return f"{self.target:,} at once instead of {before:,}: throughput says so" if is_news else ""
 
 
 class Batches:

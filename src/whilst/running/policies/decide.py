@@ -20,6 +20,7 @@ from typing import Final
 
 from whilst._light import Record
 from whilst.model import Decision, Machine, Mode, Profile, Rejection, Write
+from whilst.model.lengths import seconds_text
 from whilst.planning import likecalls as bounds
 from whilst.running.backends import traits_of
 from whilst.running.policies.evidence import DecisionInput, Forecast
@@ -72,7 +73,9 @@ def decide(profile: Profile, machine: Machine, given: DecisionInput) -> Decision
     best = _choose(possible)
     reasons = dict(rejected)
     if best.mode is Mode.COMBINED and is_provisional(profile, machine, given):
-        reasons[Mode.COMBINED] = f"about {best.seconds:.3g} s by the first calls; looked into once calls have warmed up"
+        reasons[Mode.COMBINED] = (
+            f"about {seconds_text(best.seconds)} by the first calls; looked into once calls have warmed up"
+        )
         best = possible[Mode.CONCURRENT]
     for mode, forecast in possible.items():
         if mode is not best.mode:

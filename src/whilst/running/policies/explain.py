@@ -20,7 +20,7 @@ def reason_for(
     profile: Profile,
     given: DecisionInput,
 ) -> str:
-    count = f"{given.left} calls" if given.left is not None else "the calls"
+    count = f"{given.left:,} calls" if given.left is not None else "the calls"
     if best.mode is Mode.SEQUENTIAL:
         if set(reasons) >= {Mode.CONCURRENT, Mode.PARALLEL} and not (set(possible) - {Mode.SEQUENTIAL}):
             return "any other mode could change the results"
@@ -106,7 +106,7 @@ def given_up_by(profile: Profile, given: DecisionInput) -> tuple[str, ...]:
 
 def _seconds(value: float) -> str:
     if value >= 1:
-        return f"{value:.2f} s"
+        return f"{value:,.2f} s"
     if value >= 1e-3:
         return f"{value * 1e3:.3g} ms"
     return f"{value * 1e6:.3g} µs"

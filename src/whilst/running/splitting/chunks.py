@@ -38,7 +38,7 @@ class Chunks(Sequence[Any]):
         return self._part(range(self._count)[number])
 
     def __repr__(self) -> str:
-        return f"{self._count} parts of {self._name}"
+        return f"{self._count:,} parts of {self._name}"
 
 
 class Blocks:

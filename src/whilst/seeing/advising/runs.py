@@ -82,7 +82,7 @@ def _first_difference(one: bytes, other: bytes, where: str) -> str:
     for number, (a, b) in enumerate(zip(mine, its, strict=False), 1):
         if a != b:
             return f"line {number} of {where} is {b[:60]!r} in place of {a[:60]!r}"
-    return f"{where} has {len(its)} lines in place of {len(mine)}"
+    return f"{where} has {len(its):,} lines in place of {len(mine):,}"
 
 
 class Workshop:

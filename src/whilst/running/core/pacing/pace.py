@@ -15,6 +15,7 @@ from time import perf_counter_ns
 
 from whilst.errors import DeadlineExceededError
 from whilst.model import Evidence
+from whilst.model.lengths import seconds_text
 from whilst.running.backends import traits_of
 from whilst.running.core.pacing.rate_limit import RateLimit
 from whilst.running.jobs import CALLER, Batch
@@ -244,7 +245,7 @@ def rate_in_words(per_s: float, call_s: float | None, taken: int | None = None) 
     text = f"no more than {per_s:g} calls begin a second (rate_per_s)"
     if call_s is not None:
         enough = useful_at_once(per_s, call_s)
-        text += f": of a call of {call_s:.3g} s more than {enough} at once would gain nothing"
+        text += f": of a call of {seconds_text(call_s)} more than {enough} at once would gain nothing"
         text += f", and {taken} worker{'' if taken == 1 else 's'} had some to make" if taken else ""
     return "rate", per_s, "calls/s", text
 

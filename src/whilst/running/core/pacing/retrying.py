@@ -13,6 +13,7 @@ import random
 import time
 from collections import Counter, deque
 
+from whilst.model.lengths import seconds_text
 from whilst.running.call_names import add_note, short
 
 TYPE_CHECKING = False
@@ -71,9 +72,9 @@ class Retrying:
         name = type(error).__name__
         self.by_error[name] += 1
         self.waited_s += wait_s
-        why = f", as long as its Retry-After and {wait_s - said_s:.3g} s" if said_s else ""
+        why = f", as long as its Retry-After and {seconds_text(wait_s - said_s)}" if said_s else ""
         raised = f"{name}: {short(str(error))}"
-        told = f"whilst: attempt {tried + 1} raised {raised}; made again {wait_s:.3g} s later{why}"
+        told = f"whilst: attempt {tried + 1} raised {raised}; made again {seconds_text(wait_s)} later{why}"
         self._attempts.setdefault(number, deque(maxlen=_MOST_NOTED)).append(told)
         return wait_s
 
@@ -98,7 +99,8 @@ class Retrying:
             return ""
         count = self.by_error.total()
         by = ", ".join(f"{each:,} after {name}" for name, each in self.by_error.most_common())
-        return f"{count:,} attempt{'' if count == 1 else 's'} more ({by}), with waits of {self.waited_s:.3g} s in all"
+        waited = f"with waits of {seconds_text(self.waited_s)} in all"
+        return f"{count:,} attempt{'' if count == 1 else 's'} more ({by}), {waited}"
 
 
 def retry_after_s(error: BaseException, now_s: float) -> float | None:
