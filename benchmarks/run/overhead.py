@@ -129,6 +129,7 @@ WAYS: dict[str, Callable[[Callable[[int], int], Iterable[int], int], list[int]]]
     "pebble": pebble_pool,
 }
 REUSED = {"joblib", "loky (reused)"}
+INSTALLED_BY_MAKE_BENCH = {"joblib": "joblib", "loky (reused)": "loky", "mpire": "mpire", "pebble": "pebble"}
 PROCESS_PEERS = ["ProcessPoolExecutor", "multiprocessing.Pool", "joblib", "loky (reused)", "mpire", "pebble"]
 
 
@@ -234,12 +235,17 @@ def main() -> None:
         alone(*sys.argv[2:])
         return
     import argparse
+    from importlib.util import find_spec
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--case", help="only the case whose name contains this")
-    parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS))
+    absent = [way for way, module in INSTALLED_BY_MAKE_BENCH.items() if find_spec(module) is None]
+    there = [way for way in WAYS if way not in absent]
+    parser.add_argument("--ways", type=lambda text: text.split(","), default=there)
     arguments = parser.parse_args()
+    if absent:
+        print(f"Not installed, and left out: {', '.join(absent)}; make bench installs them.")
     cases = [case for case in CASES if not arguments.case or arguments.case in case[0]]
     print(f"Python {sys.version.split()[0]}, {CORES} workers, medians of {arguments.rounds} interleaved rounds")
     for case in cases:

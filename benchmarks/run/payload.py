@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,7 @@ WAYS: dict[str, Way] = {
     "mpire": mpire_pool,
     "pebble": pebble_pool,
 }
+INSTALLED_BY_MAKE_BENCH = {"joblib": "joblib", "loky (reused)": "loky", "mpire": "mpire", "pebble": "pebble"}
 
 
 def make(kind: str, size: int, count: int) -> list[Any]:
@@ -162,8 +164,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kind", choices=["array", "bytes"], action="append")
     parser.add_argument("--only", type=int, help="one size in bytes")
-    parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS))
+    absent = [way for way, module in INSTALLED_BY_MAKE_BENCH.items() if find_spec(module) is None]
+    there = [way for way in WAYS if way not in absent]
+    parser.add_argument("--ways", type=lambda text: text.split(","), default=there)
     arguments = parser.parse_args()
+    if absent:
+        print(f"Not installed, and left out: {', '.join(absent)}; make bench installs them.")
     print(f"Python {sys.version.split()[0]}, {CORES} workers, medians of {arguments.rounds} interleaved rounds")
     heading = f"  {'':26} {'':22}"
     for name in ("first", "again"):
