@@ -160,3 +160,11 @@ def test_a_script_that_an_installer_wrote_names_its_package(tmp_path: Path) -> N
     path = tmp_path / "bin" / "load"
     path.write_text("#!/usr/bin/python\nimport sys\nfrom httpload.cli import main\nsys.exit(main())\n")
     assert packages_of(["python", str(path), "url"]) == {"httpload"}
+
+
+def test_the_agent_s_own_start_is_no_place_of_the_program(program: Path) -> None:
+    agent = Place("/tmp/whilst-trace-x1/site/sitecustomize.py", "_go_on", 29)
+    frozen = Place("<frozen importlib._bootstrap_external>", "FileLoader.get_data", 1131)
+    assert own_place(Stack([frozen, agent]), OWN) is None
+    assert own_place(Stack([frozen, library("site.py", "main")]), OWN) == library("site.py", "main")
+    assert own_place(Stack([frozen, agent, place(program, 4)]), OWN) == place(program, 4)

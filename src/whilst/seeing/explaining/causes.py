@@ -21,6 +21,8 @@ from whilst.seeing.explaining.sources import callee_at, lock_taken_at
 
 _HOME: Final = Path(__file__).parents[2]
 _OURS: Final = str(_HOME)
+_AGENTS: Final = f"{os.sep}whilst-trace-"
+"""The agent runs from the folder of the record."""
 _RUNNING: Final = str(_HOME / "running")
 _WORKER: Final = str(_HOME / "running" / "worker" / "child")
 
@@ -162,15 +164,10 @@ class Owned(NamedTuple):
     """Names of packages that are the program itself, though they are installed: `whilst trace -m NAME`."""
 
 
-def _is_ours(file: str) -> bool:
-    """Of this library, or of the agent, which runs from the folder of the record."""
-    return file.startswith(_OURS) or f"{os.sep}whilst-trace-" in file
-
-
 @lru_cache(10_000)
 def is_own(file: str, owned: Owned) -> bool:
     """Written by the user, not by a library."""
-    if file.startswith("<frozen") or _is_ours(file):
+    if file.startswith(("<frozen", _OURS)) or _AGENTS in file:
         return False
     for folder in ("site-packages", "dist-packages"):
         _, found, inner = file.partition(f"{folder}{os.sep}")
@@ -218,7 +215,9 @@ def own_place(stack: Stack, owned: Owned) -> Place | None:
     if imported is not None:
         return imported.where
     own = next((place for place in stack if is_own(place.file, owned)), None)
-    return own or next((place for place in stack if not _is_ours(place.file)), None)
+    if own is not None or any(_AGENTS in place.file for place in stack):  # no place of the program's
+        return own
+    return next((place for place in stack if not place.file.startswith(("<frozen", _OURS))), None)
 
 
 @lru_cache(100_000)
