@@ -113,6 +113,7 @@ def test_a_notebook_shows_bars_pictures_and_how_far_a_stopped_run_was(tmp_path: 
     told = "\n".join(error["traceback"])
     assert " of 1,000 calls done" in told
     assert "1,000 of" not in told
+    assert "running/verbs" not in told.replace("\\", "/")
 
 
 def test_an_interrupted_run_says_how_far_it_was_and_shows_only_its_verb() -> None:
@@ -180,3 +181,6 @@ def test_lines_are_short() -> None:
     assert len(repr(results.timeline)) < 120
     verdict = whilst.check(list, [lambda state: state.append(1)])
     assert repr(verdict).startswith("<Verdict: isolated: ")
+    assert repr(whilst.imap(abs, range(1000))) == "<Stream: abs: 0 of 1,000 calls done>"
+    assert repr(whilst.aimap(abs, range(1000))) == "<AsyncStream: nothing begun>"
+    assert repr(whilst.trace()) == "<TraceBlock: not ended>"

@@ -81,6 +81,11 @@ class TraceBlock(Drawable):
     def sentence(self) -> str:
         return self.result.sentence
 
+    @property
+    def title(self) -> str:
+        """The sentence, or that there is none yet."""
+        return "not ended" if self._trace is None else self._trace.sentence
+
     def report(self) -> Trace:
         """What is drawn: the sentence, the causes and the picture."""
         return self.result

@@ -303,6 +303,9 @@ class AsyncStream(AsyncIterator[R]):
         # The generator itself: it ends the run when the loop over it lets go of it.
         return self._values
 
+    def __repr__(self) -> str:
+        return f"<AsyncStream: {self._begun[0].how_far() if self._begun else 'nothing begun'}>"
+
     async def __anext__(self) -> R:
         __tracebackhide__ = True
         return await anext(self._values)
@@ -449,6 +452,14 @@ class _Flight:
         if self._run is None:
             raise RuntimeError("Nothing has begun yet.")
         return self._run
+
+    def how_far(self) -> str:
+        """What is run, and how many calls are done."""
+        if self._run is None:
+            return "nothing begun"
+        from whilst.running.verbs.interrupts import how_far
+
+        return f"{self._run.name:.60}: {how_far(self._run.driver, self._run.recalled)}"
 
     def say_how_far(self, cancelled: asyncio.CancelledError) -> None:
         """Note how many calls were done."""

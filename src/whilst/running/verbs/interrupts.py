@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import TracebackType
 
 from whilst.running.call_names import add_note
@@ -25,10 +26,25 @@ def say_how_far(interrupt: BaseException, driver: Driver, recalled: int) -> None
         driver: of the run.
         recalled: calls that are done besides those that the driver knows of.
     """
+    add_note(interrupt, f"whilst: {how_far(driver, recalled)}")
+    interrupt.with_traceback(without_ours(interrupt.__traceback__))
+    if "IPython" in sys.modules:
+        interrupt._render_traceback_ = _lines_in_notebook  # type: ignore[attr-defined]  # IPython asks for it
+
+
+def how_far(driver: Driver, recalled: int) -> str:
+    """How many calls are done, of how many."""
     total = driver.source.length
     of = "" if total is None else f" of {total:,}"
-    add_note(interrupt, f"whilst: {driver.status.done + recalled:,}{of} calls done")
-    interrupt.with_traceback(without_ours(interrupt.__traceback__))
+    return f"{driver.status.done + recalled:,}{of} calls done"
+
+
+def _lines_in_notebook() -> list[str]:
+    """Of the error that is being shown, without our frames: of those that it hides IPython would show the last."""
+    kind, error, trace = sys.exc_info()
+    shell = sys.modules["IPython"].get_ipython()
+    lines: list[str] = shell.InteractiveTB.structured_traceback(kind, error, without_ours(trace))
+    return lines
 
 
 def without_ours(trace: TracebackType | None) -> TracebackType | None:

@@ -255,6 +255,11 @@ class Stream(Iterable[R]):
         # the loop lets go of it.
         return self._values
 
+    def __repr__(self) -> str:
+        from whilst.running.verbs.interrupts import how_far
+
+        return f"<Stream: {self._run.name:.60}: {how_far(self._run.driver, self.recalled)}>"
+
     def __next__(self) -> R:
         __tracebackhide__ = True
         return next(self._values)
