@@ -73,8 +73,8 @@ def test_what_was_tried_stands_in_notes_of_the_last_error() -> None:
     assert retrying.wait_s(4, last) is None
     retrying.settle(4, last)
     first, second, end = last.__notes__
-    assert first.startswith("whilst: attempt 1 raised Busy: 'one'; made again 0.0")
-    assert second.startswith("whilst: attempt 2 raised Busy: 'two'; made again 0.")
+    assert first.startswith("whilst: attempt 1 raised Busy: 'one'; made again 32.7 ms later")
+    assert second.startswith("whilst: attempt 2 raised Busy: 'two'; made again 179 ms later")
     assert end == "whilst: attempt 3 was the last (retries=2)"
 
 
