@@ -100,3 +100,46 @@ def test_spans_out_of_order_are_sorted_by_executor_and_start(tangled: Callable[.
 def test_the_totals_are_sums_of_the_counts(busy: Callable[..., Timeline]) -> None:
     header, found = unpack(pack(busy(1000)))
     assert list(accumulate(header["counts"]))[-1] == len(found) == 1000  # type: ignore[arg-type]
+
+
+def stretches(timeline: Timeline) -> list[tuple[str, str, int, int]]:
+    """What path.js makes of the critical path."""
+    header, _ = unpack(pack(timeline))
+    found, at = [], 0
+    for executor, task, gap, length in zip(*header["path"], strict=True):
+        found.append((header["executors"][executor], header["tasks"][task], at + gap, at + gap + length))
+        at += gap + length
+    return found
+
+
+def line_with_path(*path: Span) -> Timeline:
+    spans = [Span(each, f"task of {each}", Kind.WORK, 0, 100) for each in ("one", "two")]
+    return replace(Timeline.from_spans(spans), path=Timeline.from_spans(path))
+
+
+def test_steps_of_one_task_are_one_stretch_of_the_path() -> None:
+    steps = [("one", 0, 30), ("one", 30, 40), ("two", 42, 90), ("one", 90, 100)]
+    path = [Span(each, f"task of {each}", Kind.WORK, start, end, f"step {start}") for each, start, end in steps]
+    assert stretches(line_with_path(*path)) == [
+        ("one", "task of one", 0, 40), ("two", "task of two", 42, 90), ("one", "task of one", 90, 100),
+    ]  # fmt: skip
+
+
+def test_a_timeline_whose_path_is_not_known_has_none() -> None:
+    header, _ = unpack(pack(replace(line_with_path(), path=None)))
+    assert header["path"] is None
+    assert stretches(line_with_path()) == []
+
+
+def test_a_path_of_very_many_steps_keeps_to_the_executor_it_is_on_for_most_of_a_cell() -> None:
+    turns = [("one", 9), ("two", 1)] * 50_000
+    ends = list(accumulate(length for _, length in turns))
+    path = [
+        Span(each, f"task of {each}", Kind.WORK, end - length, end)
+        for (each, length), end in zip(turns, ends, strict=True)
+    ]
+    spans = [Span(each, f"task of {each}", Kind.WORK, 0, ends[-1]) for each in ("one", "two")]
+    found = stretches(replace(Timeline.from_spans(spans), path=Timeline.from_spans(path)))
+    assert len(found) <= 20_001
+    assert sum(end - start for who, _, start, end in found if who == "one") > 0.89 * ends[-1]
+    assert all(before[3] <= after[2] for before, after in pairwise(found))

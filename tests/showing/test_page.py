@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +323,44 @@ def test_rows_of_executors_that_did_next_to_nothing_are_folded_and_still_found(b
     assert browser.ask(names) == ["thread 7", *(f"thread {k}" for k in range(30) if k != 7)]
     assert "29 nearly idle" in timeline.to_text(width=80)
     assert "thread 8" not in timeline.to_text(width=80)
+
+
+def painted(browser: Any, executor: str, at: float) -> str:
+    """The colour just above a row's bar, at an instant."""
+    return str(
+        browser.ask(
+            f"""(() => {{
+              const [plot] = state.plots, row = plot.rows.find(({{ name }}) => name === "{executor}");
+              const [x, y] = [plot.x({at} / plot.line.tickS), row.y - 2].map((each) => Math.round(each * plot.ratio));
+              const found = plot.context.getImageData(x, y, 1, 1).data.slice(0, 3).join();
+              const wanted = state.theme.text.match(/[0-9a-f]{{2}}/g).map((each) => parseInt(each, 16)).join();
+              return found === wanted ? "path" : found;
+            }})()"""
+        )
+    )
+
+
+def test_the_critical_path_is_marked_in_light_and_in_dark_and_can_be_hidden(browser: Any, tmp_path: Path) -> None:
+    path = [Span("one", "a", Kind.WORK, 0, 5 * 10**8), Span("two", "b", Kind.WAIT, 5 * 10**8, 10**9)]
+    spans = [Span("one", "a", Kind.WORK, 0, 10**9), Span("two", "b", Kind.WAIT, 0, 10**9)]
+    browser.open(written(replace(Timeline.from_spans(spans), path=Timeline.from_spans(path)), tmp_path), "theme=light")
+    for _ in range(2):
+        seen = [[painted(browser, name, at) == "path" for at in (0.2, 0.8)] for name in ("one", "two")]
+        assert seen == [[True, False], [False, True]]
+        browser.poke("Key", type="keyDown", key="d", text="d")
+        browser.ask("drawAll(true)")
+    assert not browser.ask("document.getElementById('path-key').hidden")
+    assert browser.ask(
+        "(({ path, makespan }) => 2 * ticksOnPath(path, 1, 0, makespan) === makespan)(state.plots[0].line)"
+    )
+    browser.poke("Key", type="keyDown", key="c", text="c")
+    browser.ask("drawAll(true)")
+    assert painted(browser, "one", 0.2) != "path"
+
+
+def test_a_timeline_whose_path_is_not_known_offers_none(browser: Any, concurrent: Timeline, tmp_path: Path) -> None:
+    browser.open(written(concurrent, tmp_path))
+    assert browser.ask("document.getElementById('path').hidden && document.getElementById('path-key').hidden")
 
 
 def test_a_single_executor_that_did_nothing_keeps_its_row(browser: Any, tmp_path: Path) -> None:

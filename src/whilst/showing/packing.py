@@ -28,6 +28,8 @@ from whilst.model import Numbered, Timeline
 _FINE_SPANS: Final = 20_000
 _FINE_TICKS: Final = 2**30
 _COARSE_TICKS: Final = 2**27
+_MOST_STRETCHES: Final = 20_000
+"""Of the critical path."""
 
 
 def pack(timeline: Timeline) -> str:
@@ -80,7 +82,49 @@ def _header(timeline: Timeline, tick_ns: int, counts: list[int], planes: dict[st
         "tick_s": tick_ns / 1e9,
         "counts": counts,
         "planes": planes,
+        "path": _path(timeline, tick_ns),
     }
+
+
+def _path(timeline: Timeline, tick_ns: int) -> tuple[list[int], ...] | None:
+    """The critical path's stretches: executor, task, ticks since the one before, ticks; None where it is not known.
+
+    Of very many, what lies within one cell of time is said to be where the path is for most of it.
+    """
+    if timeline.path is None:
+        return None
+    executors = {name: at for at, name in enumerate(timeline.executors)}
+    tasks = {name: at for at, name in enumerate(timeline.tasks)}
+    cell_ns = max(tick_ns, timeline.makespan_ns // _MOST_STRETCHES)
+    stretches: list[list[int]] = []  # executor, task, start, end
+    shares: dict[tuple[int, int], int] = {}
+    since = until = 0
+
+    def close() -> None:
+        executor, task = max(shares, key=shares.__getitem__)
+        start, end = (since + tick_ns // 2) // tick_ns, (until + tick_ns // 2) // tick_ns
+        if stretches and stretches[-1][:2] == [executor, task] and stretches[-1][3] == start:
+            stretches[-1][3] = end
+        elif end > start:
+            stretches.append([executor, task, start, end])
+
+    for span in timeline.path:
+        where = executors[span.executor], tasks.get(span.task, len(tasks))  # a task may be too short to be drawn
+        if shares and (span.start_ns > until or (where not in shares and span.start_ns - since >= cell_ns)):
+            close()
+            shares = {}
+        if not shares:
+            since = span.start_ns
+        shares[where] = shares.get(where, 0) + span.end_ns - span.start_ns
+        until = span.end_ns
+    if shares:
+        close()
+    gaps = [
+        start - before for (_, _, start, _), before in zip(stretches, [0, *(s[3] for s in stretches)], strict=False)
+    ]
+    return (
+        [each[0] for each in stretches], [each[1] for each in stretches], gaps, [s[3] - s[2] for s in stretches]
+    )  # fmt: skip
 
 
 def _by_executor(timeline: Timeline) -> list[int]:

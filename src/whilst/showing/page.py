@@ -27,7 +27,8 @@ from whilst.showing.thinning import MOST_SPANS, thinned
 _CAREFUL: Final = ' class="careful" role="note"'
 _WIDE: Final = ' class="whole"'
 _SCRIPTS: Final = (
-    "unpack.js", "shares.js", "rows.js", "theme.js", "view.js", "plot.js", "tooltip.js", "reading.js", "page.js",
+    "path.js", "unpack.js", "shares.js", "rows.js", "theme.js", "view.js", "plot.js", "tooltip.js", "reading.js",
+    "page.js",
 )  # fmt: skip
 _MOST_EXECUTORS_LISTED: Final = 200
 _BEFORE_A_UNIT: Final = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|min|h|d|%|[KMG]i?B)(?!\w))")

@@ -106,6 +106,7 @@ function listenToKeys() {
     if (event.key === "f") document.getElementById("find").focus();
     else if (event.key === "r") document.getElementById("rows").click();
     else if (event.key === "t") document.getElementById("tasks").click();
+    else if (event.key === "c") document.getElementById("path").click();
     else if (event.key === "d") document.getElementById("theme").click();
     else if (KEYS[event.key]) { state.views.forEach(KEYS[event.key]); redraw(); } else return;
     event.preventDefault();
@@ -130,6 +131,8 @@ function listenToButtons() {
   const tasks = switches("tasks", "showsTasks");
   switches("rows", "showsAllRows").hidden = !state.plots.some((plot) => plot.isFoldable);
   tasks.hidden = !state.plots.some((plot) => plot.hasTaskRows);
+  const path = switches("path", "showsPath"), key = document.getElementById("path-key");
+  path.hidden = key.hidden = !state.plots.some((plot) => plot.line.path);
   on("theme", () => {
     const isDark = getComputedStyle(root).getPropertyValue("color-scheme").trim() === "dark";
     root.dataset.theme = isDark ? "light" : "dark";

@@ -82,6 +82,7 @@ class Plot {
     this.drawAxis(view, theme);
     this.drawCurves(theme);
     this.drawRows(view, theme);
+    if (this.line.path && view.showsPath) drawPath(this, theme);
     this.drawNames(theme);
     this.drawLabels(theme);
     if (this.foldedY === null) return;

@@ -19,11 +19,11 @@ function rowsOf(line) {
     const covers = group.map((executor) => coverOf(executor.spans));
     const spans = group.length === 1 ? group[0].spans : null;
     const name = group.length === 1 ? group[0].name : `${group[0].name} … ${group[group.length - 1].name}`;
-    rows.push({ type: "executor", name, covers, spans, size: group.length, executors: group.map((each) => each.name), isQuiet: quietGroups.includes(group) });
+    rows.push({ type: "executor", name, of: group, covers, spans, size: group.length, executors: group.map((each) => each.name), isQuiet: quietGroups.includes(group) });
     if (spans === null || !covers[0].overlaps) continue;
     const lanes = below < MOST_ROWS_BELOW ? lanesOf(spans, line) : [];
     below += lanes.length;
-    rows.push(...lanes);
+    rows.push(...lanes.map((lane) => ({ ...lane, of: group })));
   }
   return rows;
 }
@@ -74,7 +74,7 @@ function lanesOf(spans, line) {
   return Array.from({ length: lanes }, (_, lane) => {
     const own = picked(spans, (i) => laneOf.get(spans.T[i]) === lane);
     const name = freeAt.length ? "" : line.taskName(order[lane]);
-    return { type: "task", name, covers: [coverOf(own)], spans: own, size: 1 };
+    return { type: "task", name, tasks: new Set(own.T), covers: [coverOf(own)], spans: own, size: 1 };
   });
 }
 

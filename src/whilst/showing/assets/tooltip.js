@@ -33,6 +33,8 @@ function describeSpan(plot, row, at, scale) {
     `${scale.format(start, step, end)} – ${scale.format(end, step, end)}`,
   ];
   if (detail) lines.push(detail);
+  const onPath = line.path ? ticksOnPath(line.path, spans.T[at], spans.S[at], spans.E[at]) : 0;
+  if (onPath) lines.push(`on the critical path for ${scale.length(toUnit(onPath))}`);
   const behind = row.type === "executor" && row.covers[0].overlaps ? openAt(spans, spans.S[at], at) : 0;
   if (behind) lines.push(`meanwhile ${behind} other${behind > 1 ? "s" : ""} in a wait or held off here`);
   return lines;

@@ -56,6 +56,6 @@ function timelineOf(head, columns) {
     name: head.name, unit: head.unit, unitS: head.unit_s, tickS: head.tick_s, cores: head.cores,
     isPredicted: head.is_predicted, labels: head.labels, details: head.details,
     taskCount: stem === undefined ? head.tasks.length : length, taskName,
-    executors, makespan, spanCount: start.length,
+    executors, makespan, spanCount: start.length, path: pathOf(head),
   };
 }

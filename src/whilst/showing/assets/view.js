@@ -37,6 +37,7 @@ class View {
     this.scale = scale;
     this.gutter = 150;
     this.showsTasks = true;
+    this.showsPath = true;
     this.showsAllRows = false;
     this.reset();
   }
