@@ -48,6 +48,8 @@ def test_the_readme_that_an_index_shows_has_absolute_links_only(built: Path) -> 
     assert f"{source}/raw/HEAD/docs/story.svg" in targets
     assert f"{source}/blob/HEAD/CONTRIBUTING.md" in targets
     assert [target for target in targets if not target.startswith("https://")] == []
+    own_files = [target.partition("/HEAD/")[2].partition("#")[0] for target in targets if target.startswith(source)]
+    assert [name for name in own_files if not (ROOT / name).is_file()] == []
     own = (ROOT / "README.md").read_text()
     assert re.findall(r"^```.*?^```", readme, re.DOTALL | re.MULTILINE) == re.findall(
         r"^```.*?^```", own, re.DOTALL | re.MULTILINE

@@ -122,6 +122,16 @@ def test_lines_of_an_answer_stay_lines(sequential: Timeline, tmp_path: Path) -> 
     assert '<span class="removed">-a &lt;b&gt;\n</span><span class="added">+    c\n</span>' in text
 
 
+def test_several_reasons_are_a_list(sequential: Timeline, tmp_path: Path) -> None:
+    class Told(Answered):
+        def answers(self) -> list[tuple[str, str]]:
+            return [("Why?", "Line 3: <b>.\nLine 4: in 3 ms.")]
+
+    text = written(Told("a script", sequential), tmp_path).read_text(encoding="utf-8")
+    assert "<ul><li>Line 3: &lt;b&gt;.</li><li>Line 4: in 3\N{NO-BREAK SPACE}ms.</li></ul>" in text
+    assert "<pre" not in text
+
+
 def test_a_trace_says_what_it_did_what_held_it_up_and_what_to_change(tmp_path: Path) -> None:
     said = "92 % of task time waiting for lock:lock in load (line 20), held by pool-0_7 in request (line 15), sleep."
     line = Timeline.from_spans([Span("thread 1", "load", Kind.WAIT, 0, 10**9, "lock:lock")], name="script.py")

@@ -54,7 +54,7 @@ class Answering(Protocol):
     def answers(self) -> Sequence[tuple[str, str]]:
         """(what a reader asks, the answer), in the order in which they ask: what was done, was that good, and so on.
 
-        What disturbed the figures stands under `CAREFUL`.
+        What disturbed the figures stands under `CAREFUL`. Lines of an answer are shown as a list, a diff as it is.
         """
 
     def bars(self) -> Sequence[tuple[str, float, str]]:

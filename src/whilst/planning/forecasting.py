@@ -86,7 +86,9 @@ class Scaling(Drawable):
             f"Work {work:,.4g} {self.unit}, span {span:,.4g} {self.unit}: no number of executors goes below the span."
         ]
         for mode, count in self.enough.items():
-            notes.append(f"In {mode} mode more than {count} {_plural(count)} bring less than 1 %.")
+            notes.append(
+                f"In {mode} mode more than {count} {_plural(count)} bring{'s' if count == 1 else ''} less than 1 %."
+            )
         if self.cores is not None:
             notes.append(f"This machine has {self.cores} core{'s' if self.cores != 1 else ''} to work on.")
         return notes

@@ -152,7 +152,7 @@ class Plans(Drawable):
             f"{plan.mode} by {100 * max(plan.gap, 0.0001):.2f} % at most" for plan in self.plans if not plan.is_optimal
         ]
         shorter = f"Perhaps: {', '.join(open_)}." if open_ else "No: each of these is proved to be the shortest."
-        why = " ".join(f"{str(plan.mode).capitalize()}: {' '.join(_notes(plan))}" for plan in self.plans)
+        why = "\n".join(f"{str(plan.mode).capitalize()}: {' '.join(_notes(plan))}" for plan in self.plans)
         best = min(self.plans, key=lambda plan: plan.makespan_s)
         found = [("How long does it take?", f"{lengths}."), ("Can it be shorter?", shorter), ("Why?", why),
                  ("What should I change?", f"Take {best.mode}, the shortest. {_remedy(best)}")]  # fmt: skip

@@ -74,9 +74,9 @@ class RunReport(Drawable):
         others = [f"{each.mode.value.capitalize()}: {_sentence(each.reason, as_is=True)}" for each in decision.rejected]
         found = [("What did it do?", did), ("Was that good?", self._worth()), ("Why?", " ".join(why))]
         if others:
-            found.append(("Why not otherwise?", " ".join(others)))
+            found.append(("Why not otherwise?", "\n".join(others)))
         if decision.given_up:
-            found.append(("What was done without?", " ".join(map(_sentence, decision.given_up))))
+            found.append(("What was done without?", "\n".join(map(_sentence, decision.given_up))))
         change = _advice(decision, line)
         if self._times and self._times < _GAIN:
             other = "" if change.startswith("Nothing") else f" {change}"

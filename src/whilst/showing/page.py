@@ -97,7 +97,7 @@ def _answers(part: Picture) -> str:
     if not part.answers:
         return ""
     lines = "".join(
-        f"<div{_CAREFUL if asked == CAREFUL else _WIDE if chr(10) in said else ''}>"
+        f"<div{_CAREFUL if asked == CAREFUL else _WIDE if _is_diff(said) else ''}>"
         f"<dt>{escape(asked)}</dt><dd>{_answer(asked, said)}</dd></div>"
         for asked, said in part.answers
     )
@@ -105,12 +105,18 @@ def _answers(part: Picture) -> str:
 
 
 def _answer(asked: str, said: str) -> str:
-    if "\n" in said:  # a diff, whose lines are told apart by their first sign as well as by colour
+    if _is_diff(said):  # its lines are told apart by their first sign as well as by colour
         lines = (f"<span{_CHANGED.get(line[:1], '')}>{escape(line)}\n</span>" for line in said.splitlines())
         return f"<pre tabindex='0' aria-label='{escape(asked)}'>{''.join(lines)}</pre>"
+    if "\n" in said:
+        return f"<ul>{''.join(f'<li>{_words(line)}</li>' for line in said.splitlines())}</ul>"
     if asked == "Run it again":
         return f"<code>{escape(said)}</code>"
     return _words(said)
+
+
+def _is_diff(said: str) -> bool:
+    return any(line.startswith(("+", "-")) for line in said.splitlines()[1:])
 
 
 def _words(text: str) -> str:

@@ -127,7 +127,9 @@ def _count_row(timeline: Timeline, by_task: dict[int, list[int]], columns: int, 
     lasts = [max(map(timeline.end_ns.__getitem__, rows)) for rows in by_task.values()]
     steps = StepFunction.counting(firsts, lasts, timeline.makespan_ns)
     most = max(1, steps.maximum)
-    return Row(Layer.COUNT, f"tasks ≤ {most}", [[0.0, mean / most, 0.0] for mean in means_of(steps, columns, cell_ns)])
+    return Row(
+        Layer.COUNT, f"tasks ≤ {most:,}", [[0.0, mean / most, 0.0] for mean in means_of(steps, columns, cell_ns)]
+    )
 
 
 def _bars(timeline: Timeline, rows: Sequence[int], cell_ns: float, *, works_only: bool = False) -> list[Bar]:

@@ -137,7 +137,9 @@ class Advice(Drawable):
     def answers(self) -> Sequence[tuple[str, str]]:
         """See `whilst.model.report.Answering`."""
         length = f"It took {self.seconds:.2f} s. " if self.seconds else ""
-        costs = [f"{100 * loop.share:.0f} % of that in line {loop.line}, {loop.text}" for loop in self.loops]
+        costs = [
+            f"{100 * loop.share:.0f} % of that in line {loop.line}, {loop.text.rstrip(':')}" for loop in self.loops
+        ]
         found = [("What did it do?", f"{length}{'; '.join(costs)}".rstrip(": ") + ("" if not costs else "."))]
         if self.is_proved and self.seconds and self.changed_seconds:
             gain = self.seconds / self.changed_seconds
@@ -151,8 +153,8 @@ class Advice(Drawable):
         for loop in self.loops:
             sentences = (f"{each[:1].upper()}{each[1:]}" for each in _sentences(loop))
             why.append(f"Line {loop.line}: {' '.join(sentences)}")
-        found.append(("Why?", " ".join([*why, *self.remarks]) or "No loop takes much of its time."))
-        found.append(("What should I change?", " ".join(self.remedies) or self.diff.rstrip("\n") or "Nothing."))
+        found.append(("Why?", "\n".join([*why, *self.remarks]) or "No loop takes much of its time."))
+        found.append(("What should I change?", "\n".join(self.remedies) or self.diff.rstrip("\n") or "Nothing."))
         if self.applied_to:
             found.append(("Was it changed?", f"Yes, {self.applied_to}. To undo it: mv {self.backup} {self.applied_to}"))
         elif self.diff:
