@@ -20,6 +20,8 @@ import pytest
 
 from whilst.cli.entry import main
 from whilst.cli.loading import InputError, load_exception, load_object
+from whilst.cli.run import _in_short, _with_options, _wrapped
+from whilst.model import Decision, Mode, Rejection
 
 MODULE = """
 import os, signal, sys, threading, time
@@ -771,3 +773,26 @@ def test_a_run_that_is_refused_leaves_the_output_as_it_was(folder: Path) -> None
     (folder / "none.txt").write_text("")
     assert whilst(folder, "shop:once", "--items", "none.txt", "--output", "out", "--quiet").returncode == 0
     assert (folder / "out").read_text() == ""
+
+
+def test_a_summary_says_what_forbids_every_other_mode_and_how_to_insist() -> None:
+    whys = "it changes memo[…] (seen to change, shop.py line 8)"
+    reason = "any other mode could change the results; if you know that it can't, pass mode='concurrent'"
+    decision = Decision(
+        Mode.SEQUENTIAL,
+        "inline",
+        1,
+        reason=reason,
+        rejected=tuple(Rejection(mode, whys) for mode in Mode if mode.value != "sequential"),
+    )
+    assert _in_short(decision) == (
+        f"sequential, in the calling thread: {whys}, so that any other mode could change the results"
+    )
+    assert _with_options(decision).reason.endswith("pass --mode concurrent")
+
+
+def test_a_line_breaks_between_no_number_and_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert _wrapped("200 calls take about 99.6 s so") == "200 calls take about\n99.6 s so"
+    assert _wrapped("all of the calls 99.6 s so") == "all of the calls\n99.6 s so"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from functools import reduce as fold
 from pathlib import Path
@@ -316,7 +317,7 @@ def _decide(wanted: _Wanted, options: dict[str, Any]) -> int:
         click.echo(json.dumps(decision.to_dict(), indent=2, allow_nan=False))
         return 0
     calls = f"{stream.done} call{'' if stream.done == 1 else 's'}" if stream.done else "no call"
-    decision.show()
+    _with_options(decision).show()
     if not wanted.is_quiet:
         click.echo(f"Decided after {calls} of {len(wanted.given):,}; nothing was written.", err=True)
     return 0
@@ -428,12 +429,26 @@ def _figures(report: RunReport, total: int) -> dict[str, object]:
 
 def _wrapped(text: str) -> str:
     """At words, for a terminal; a file or a pipe has it in one line."""
+    if not sys.stderr.isatty():
+        return text
+    bound = _AFTER_NUMBER.sub("\xa0", text)  # where no line is broken
     columns = shutil.get_terminal_size().columns
-    return textwrap.fill(text, columns, break_long_words=False) if sys.stderr.isatty() else text
+    return textwrap.fill(bound, columns, break_long_words=False).replace("\xa0", " ")
+
+
+_AFTER_NUMBER: Final = re.compile(r"(?<=\d) (?=[\w%])")
 
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:.2f} s"
+
+
+def _with_options(decision: Decision) -> Decision:
+    """As it is drawn here: what it advises is in the words of the command line."""
+    return replace(
+        decision, reason=as_options(decision.reason), given_up=tuple(map(as_options, decision.given_up)),
+        rejected=tuple(replace(each, reason=as_options(each.reason)) for each in decision.rejected),
+    )  # fmt: skip
 
 
 def _in_short(decision: Decision) -> str:
@@ -463,7 +478,7 @@ def _show(wanted: _Wanted, report: RunReport) -> None:
         from whilst.showing import terminal
 
         console = Console(stderr=True, highlight=False)
-        terminal.show(report.decision, console)
+        terminal.show(_with_options(report.decision), console)
         if report.timeline:
             terminal.show(report.timeline, console)
     if wanted.html is not None:

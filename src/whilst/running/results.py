@@ -121,9 +121,10 @@ def _advice(decision: Decision, line: Timeline) -> str:
     # A forecast begins with its length; every other reason is something that a program can be freed of.
     in_the_way = [each for each in decision.rejected if not each.reason.startswith("about ")]
     if in_the_way:
-        modes = " and ".join(each.mode.value for each in in_the_way if each.reason == in_the_way[0].reason)
+        *others, last = (each.mode.value for each in in_the_way if each.reason == in_the_way[0].reason)
+        modes, chosen = (f"{', '.join(others)} and {last}", "they") if others else (last, "it")
         why = _sentence(in_the_way[0].reason, as_is=True)
-        return f"What stands in the way of {modes}: {why} Without that it could be chosen."
+        return f"What stands in the way of {modes}: {why} Without that {chosen} could be chosen."
     if decision.reason == "as asked":
         return "Nobody looked, since the mode was asked for. Without mode=, or by whilst.compare, the fastest is found."
     if decision.mode.value == "sequential":

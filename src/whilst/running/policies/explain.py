@@ -23,7 +23,7 @@ def reason_for(
     count = f"{given.left:,} calls" if given.left is not None else "the calls"
     if best.mode is Mode.SEQUENTIAL:
         if set(reasons) >= {Mode.CONCURRENT, Mode.PARALLEL} and not (set(possible) - {Mode.SEQUENTIAL}):
-            return "any other mode could change the results"
+            return "any other mode could change the results; if you know that it can't, pass mode='concurrent'"
         if given.left == 0:
             return "all calls were made while it was found out what they are like"
         return f"the {count} left take {_seconds(best.seconds)} this way, and no other mode would be enough faster"

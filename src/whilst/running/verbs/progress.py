@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any, Final
 
+from whilst.model.lengths import number_text
+
 _EVERY_S: Final = 0.1
 
 
@@ -32,18 +34,18 @@ def progress_bar(title: str, total: int | None, *, done: int = 0) -> Iterator[Ca
 @contextmanager
 def _terminal_bar(title: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     # No refresh thread: the bar is drawn when something was done.
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=False) as bar:
-        task = bar.add_task(title, total=total, completed=done, rate="")
+        task = bar.add_task(title, total=total, completed=done, rate="", count=_count(done, total))
         last = 0.0
 
         def advance(count: int) -> None:
@@ -53,10 +55,14 @@ def _terminal_bar(title: str, total: int | None, done: int) -> Iterator[Callable
             if now - last > _EVERY_S:
                 last = now
                 speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-                bar.update(task, rate=f"{speed:,.4g} calls/s" if speed else "")
+                rate = f"{number_text(speed)} calls/s" if speed else ""
+                bar.update(task, rate=rate, count=_count(round(bar.tasks[0].completed), total))
                 bar.refresh()
 
-        yield advance
+        try:
+            yield advance
+        finally:
+            bar.update(task, count=_count(round(bar.tasks[0].completed), total))
 
 
 def _notebook_display() -> Callable[..., Any] | None:
@@ -77,8 +83,8 @@ def _notebook_bar(
     def shown() -> dict[str, str]:
         took_s = time.monotonic() - start_s
         rate = (done - before) / took_s if took_s else 0.0
-        said = f"{done:,} of {total:,}" if total is not None else f"{done:,} done"
-        said += f", {rate:,.4g} calls/s" if rate else ""
+        said = _count(done, total)
+        said += f", {number_text(rate)} calls/s" if rate else ""
         said += f", {_clock((total - done) / rate)} left" if rate and total is not None and total > done else ""
         bar = f'<progress value="{done}" max="{total}" style="width: 20em"></progress> ' if total else ""
         return {"text/html": f"<div>{escape(title)} {bar}{escape(said)}</div>", "text/plain": f"{title} {said}"}
@@ -97,6 +103,10 @@ def _notebook_bar(
         yield advance
     finally:
         handle.update(shown(), raw=True)
+
+
+def _count(done: int, total: int | None) -> str:
+    return f"{done:,} of {total:,}" if total is not None else f"{done:,} done"
 
 
 def _clock(seconds: float) -> str:
