@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
+import logging.handlers
 import threading
 import time
 
@@ -203,3 +205,75 @@ def test_what_was_weighed_is_known_of_coroutines_too_which_nobody_measures_alone
     profile = pilot.profile()
     assert profile.is_picklable
     assert profile.argument_bytes
+
+
+@functools.lru_cache
+def keeps(k):
+    return [k]
+
+
+@pytest.mark.parametrize(
+    ("fn", "rest", "is_written"),
+    [
+        (keeps, (1, 2, 1), True),
+        (keeps, (1, 2, 3), False),
+        (lambda k: keeps(k % 2), (1, 2, 3), True),
+        (lambda k: len(keeps(k % 2)), (1, 1), False),
+    ],
+)
+def test_calls_that_would_each_make_what_a_cache_keeps_do_not_overlap(fn, rest, is_written):
+    pilot = Pilot(fn)
+    pilot.look_into(0)
+    pilot.rest = rest
+    pilot.note_what_is_kept(fn(0))
+    assert bool([write for write in pilot.writes if write.spoils_threads]) == is_written
+
+
+def writes_of(fn):
+    pilot = Pilot(fn)
+    for item in range(2):
+        pilot.look_into(item)
+        pilot.begin(item)
+        fn(item)
+        pilot.end(item)
+    return pilot.writes
+
+
+def test_what_is_drawn_on_an_image_is_seen():
+    image_of = pytest.importorskip("PIL.Image")
+    drawing_on = pytest.importorskip("PIL.ImageDraw").Draw
+    shown, canvas, drawn = (image_of.new("L", (20, 20)) for _ in range(3))
+    drawing = drawing_on(drawn)
+    assert writes_of(lambda k: canvas.paste(k + 1, (0, 0, 9, 9)))
+    assert writes_of(lambda k: drawing.rectangle((0, 0, 9, 9), fill=k + 1))
+    assert not writes_of(lambda k: shown.crop((k, 0, k + 3, 3)).tobytes())
+
+
+def test_an_object_made_for_several_threads_is_safe_from_those_who_do_not_ask():
+    handler = logging.handlers.MemoryHandler(1000)
+    log = logging.Logger("memory")
+    log.addHandler(handler)
+
+    def asks(k):
+        log.warning("%s", k)
+        return len(handler.buffer)
+
+    def tells(k):
+        log.warning("%s", k)
+        return bool(handler)
+
+    assert any(write.spoils_threads for write in writes_of(asks))
+    assert not any(write.spoils_threads for write in writes_of(tells))
+
+
+def test_what_a_reader_changes_between_calls_is_seen():
+    state = {"best": 0}
+    others: list[int] = []
+    pilot = Pilot(lambda k: state["best"] + k)
+    pilot.look_into(1)
+    others.append(1)
+    pilot.compare_after_reader()
+    assert not pilot.writes
+    state["best"] = 1
+    pilot.compare_after_reader()
+    assert any(write.spoils_threads for write in pilot.writes)

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import attributes_of, look_up, module_of
+from whilst.inspecting.objects import attributes_of, dict_of, look_up, module_of
 
 _MOST_BYTES: Final = 4 << 20
 _MOST_ELEMENTS: Final = 4096
@@ -59,6 +59,8 @@ class LibraryState:
             return repr(value)
         if module_of(kind) == "_contextvars" and kind.__name__ == "ContextVar":
             return id(value.get(None))
+        if hasattr(kind, "__array_interface__") and any(module_of(base) == "PIL.Image" for base in kind.__mro__):
+            return self._image(value)
         if module_of(kind) == "sqlite3" and kind.__name__ == "Connection":
             return value.total_changes
         if hasattr(kind, "makeelement") and hasattr(kind, "iter"):  # a tree of XML: how much hangs on it
@@ -81,6 +83,8 @@ class LibraryState:
         for name, held in islice(attributes_of(value), _MOST_ATTRIBUTES):
             if issubclass(type(held), (list, deque)):  # a growing dict may be a cache: that is nobody's affair
                 state[f"the length of its {name}"] = len(held)
+            if hasattr(type(held), "__array_interface__"):  # what is drawn on, what is filled
+                state[f"the contents of its {name}"] = self.look(held)
             if _position(held) is not None or ownership.is_generator(held):
                 state[f"the position of its {name}"] = _position(held) or self.look(held)
         return state
@@ -98,6 +102,16 @@ class LibraryState:
             return size, _checksum(flat[:: max(1, len(flat) // 4096)].tobytes())
         except (AttributeError, TypeError, ValueError):
             return id(value)
+
+    def _image(self, value: Any) -> object:
+        """The pixels of one that was read, or made; of a big one a sample. Reading one is not for us to do."""
+        held = dict_of(value)
+        if held.get("tile") or held.get("_im", held.get("im")) is None:
+            return None
+        size = value.width * value.height * len(value.getbands())
+        self._bytes += size
+        pixels = value if self._bytes <= _MOST_BYTES else value.resize((64, 64), 0)
+        return value.mode, value.size, _checksum(pixels.tobytes())
 
 
 def attributes_now(value: object) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 from whilst import model
@@ -17,6 +18,7 @@ from whilst.inspecting.objects import is_a
 from whilst.inspecting.ownership import holds_lock, is_own_type
 from whilst.inspecting.settings import settings_now
 from whilst.measuring import clocks
+from whilst.measuring.callbacks import Callbacks
 from whilst.measuring.files.footprints import Footprints
 from whilst.measuring.gil_probe import GilProbe, Sightings
 from whilst.measuring.writes.abstract_value import ABSENT
@@ -125,6 +127,7 @@ class Pilot:
         """The first call left nothing changed that the scan knows nothing of."""
         self.is_set_per_thread = False
         """The first call set what every thread sets for itself: a connection, a model."""
+        self.callbacks: Callbacks | None = None
         self._strays: dict[str, model.Write] = {}
         self._watchlist: Watchlist | None = None
         self._before: Mapping[str, object] | None = None
@@ -159,6 +162,7 @@ class Pilot:
                     and not self._unexplained(found)
                 )
             self._locks = [] if self.is_coroutine else self.reachable.locks()
+            self.callbacks = Callbacks(self.reachable)
 
     def look_into_others(self, items: Sequence[object]) -> bool:
         """Scan with those items to come that bring other code than the ones before them; is anything found by it?
@@ -196,6 +200,8 @@ class Pilot:
         """A call is about to be made: look at what it may change, start the GIL probe, read the clocks."""
         if self._watchlist is not None:
             self._before = settings_now()
+            if self.callbacks is not None:
+                self.callbacks.look()
             self._item_before = print_of(item)
             self._gil_probe = GilProbe([lock for _, lock in self._locks])
         self.files.begin(item)
@@ -238,12 +244,35 @@ class Pilot:
                 name = change.name
                 if change.slot and change.slot not in name:
                     name = f"{name}.{change.slot}" if change.slot.isidentifier() else f"{name}, {change.slot}"
-                is_synchronized = not is_own_type(type(change.value)) and holds_lock(change.value)
+                is_synchronized = (
+                    not is_own_type(type(change.value))
+                    and holds_lock(change.value)
+                    and change.slot.rpartition(" ")[2] not in self.reachable.names  # who asks sees what others did
+                )
                 self._strays[name] = model.Write(name, is_confirmed=True, spoils_threads=not is_synchronized)
+            for name in () if self.callbacks is None else self.callbacks.look():
+                what = f"{name}, by way of a library that calls back"
+                self._strays[what] = model.Write(what, is_confirmed=True)
             self._item_after = print_of(item)
             if self._item_after != self._item_before:
                 what = "its own argument"
                 self._item_writes = (model.Write(what, is_confirmed=True, spoils_threads=False, is_of_item=True),)
+
+    def compare_after_reader(self) -> None:
+        """Whoever reads the results has had one: was what calls look at changed since the last call?"""
+        if self.reachable is not None and any(change.value is not AROUND for change in self.reachable.look()):
+            self._note_reader("what whoever reads the results changes as well")
+
+    def note_reader(self, reader: tuple[CodeType, int, int]) -> None:
+        """The loop that reads the results: does its code change what calls look at?"""
+        from whilst.measuring.between.reader_code import changed_by_reader
+
+        changed = "" if self.reachable is None else changed_by_reader(reader, self.reachable)
+        if changed:
+            self._note_reader(f"what whoever reads the results changes as well, {changed}")
+
+    def _note_reader(self, what: str) -> None:
+        self._strays[what] = model.Write(what, is_confirmed=True)
 
     def expect_item(self) -> None:
         """The input is about to be asked for an item: look at what calls can reach."""
@@ -264,6 +293,16 @@ class Pilot:
         """Its items are valid only until the next is drawn."""
         what = f"its input, {why_one_by_one}"
         self._strays[what] = model.Write(what, is_confirmed=True)
+
+    def note_what_is_kept(self, result: object) -> None:
+        """A cache gives whoever asks again the same object; calls that ask at the same time get one each."""
+        if not self.scan.kept or not may_change(result):
+            return
+        items = self.rest
+        if self.scan.is_kept_by_item and items and not any(map(may_change, items)) and len(set(items)) == len(items):
+            return
+        what = f"{self.scan.kept}, and it returns: calls that overlap would make one each"
+        self._strays[what] = model.Write(what)
 
     def note_locks_of_items(self) -> None:
         """A reentrant lock of an item to come that this thread has taken can be taken again by this thread alone."""

@@ -451,6 +451,71 @@ def test_caches_of_functools_are_looked_through():
     assert [suspect.what for suspect in result.suspects] == ["VISITED"]
 
 
+MISSING = object()
+FEW = {1: 2}
+
+
+class Registry:
+    total = 0
+
+    @classmethod
+    def get(cls):
+        return cls
+
+
+def picks(k):
+    return MISSING if k % 9 == 8 else k
+
+
+def looks(table, k):
+    return table.get(k, MISSING)
+
+
+def looks_and_tells(k):
+    found = FEW.get(k, MISSING)
+    return -1 if found is MISSING else found
+
+
+@pytest.mark.parametrize("fn", [picks, lambda k: {"v": picks(k)}, lambda k: [k, (picks(k),)], lambda k: looks(FEW, k)])
+def test_a_sentinel_is_seen_in_what_is_given_back(fn):
+    assert scan(fn, 1).sentinel == "MISSING"
+
+
+@pytest.mark.parametrize("fn", [looks_and_tells, lambda k: picks(k) is MISSING, lambda k: [k]])
+def test_a_sentinel_that_stays_within_is_no_matter(fn):
+    assert not scan(fn, 1).sentinel
+
+
+def test_what_is_given_back_twice_is_known_twice():
+    def adds(k):
+        print(Registry.get().total)
+        Registry.get().total += k
+
+    def asks(k):
+        return Registry.get().total + Registry.get().total
+
+    assert reaches(adds) == {Reach.SHARED}
+    assert not reaches(asks)
+
+
+@functools.lru_cache
+def keeps(k):
+    return [k]
+
+
+@functools.lru_cache
+def keeps_one():
+    return [1]
+
+
+def test_what_a_cache_keeps_is_told_from_what_each_call_makes():
+    for fn, is_by_item in [(keeps, True), (lambda k: {"part": keeps(k)}, True), (lambda k: keeps(k % 4), False)]:
+        found = scan(fn, 1)
+        assert (found.kept, found.is_kept_by_item) == ("what keeps keeps", is_by_item)
+    for fn in (lambda k: sum(keeps(k)), lambda k: [k, keeps_one()]):
+        assert not scan(fn, 1).kept
+
+
 def test_recursion_and_depth_end():
     def around(x):
         return around(x - 1) if x else 0

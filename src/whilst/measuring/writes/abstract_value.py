@@ -49,7 +49,7 @@ class AbstractValue(Record):
         made_by: the class of a fresh object; or_made_by: others that it may be of.
         among: it is one of these (a handler looked up in a table).
         test: what a truth value says: the name of the shared thing that it was asked of.
-        holds: of a tuple, list or dict made here: those of its parts that others see as well.
+        holds: of a tuple, list or dict made here: those of its parts that others see as well, or that hold such.
         attributes: of an object made here: its attributes that were set to something that others see as well.
         of_thread: the attribute of a thread-local object that it is, or is made of.
     """
@@ -139,7 +139,9 @@ def of_thread_in(parts: Sequence[AbstractValue]) -> str:
 
 def container(*parts: AbstractValue) -> AbstractValue:
     """Return the abstract value of a new container of these."""
-    return blended(*parts)._replace(holds=tuple(part for part in parts if part.is_shared or part.is_argument))
+    return blended(*parts)._replace(
+        holds=tuple(part for part in parts if part.is_shared or part.is_argument or part.holds)
+    )
 
 
 def is_plain_tuple(value: object) -> bool:

@@ -10,7 +10,7 @@ from typing import Final, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from whilst.inspecting import ownership
-from whilst.inspecting.objects import is_a
+from whilst.inspecting.objects import attributes_of, is_a
 from whilst.measuring.roundtrip import is_itself_alone
 from whilst.measuring.writes.abstract_interpreter import Call
 from whilst.measuring.writes.abstract_value import ABSENT, ITEM, UNKNOWN, AbstractValue, attribute, subscript
@@ -28,6 +28,21 @@ def holds_alone(value: object) -> bool:
     if type(value) not in (dict, set, frozenset, list, tuple, WeakKeyDictionary, WeakSet):
         return False
     return any(map(is_itself_alone, islice(cast("Iterable[object]", value), _MOST_KEYS)))
+
+
+def is_bare(value: object) -> bool:
+    """Is it a sentinel: an object that holds nothing, and that whoever gets it knows by its identity alone?"""
+    kind = type(value)
+    if kind is object:
+        return True
+    is_alone = ownership.is_own_type(kind) and not is_a(value, type) and is_itself_alone(value)
+    return is_alone and next(attributes_of(value), None) is None
+
+
+def within(abstract: AbstractValue, depth: int = 3) -> list[AbstractValue]:
+    """What is given back, and what of its parts is known."""
+    parts = (*abstract.holds, *(abstract.attributes or {}).values()) if depth else ()
+    return [abstract, *(each for part in parts for each in within(part, depth - 1))]
 
 
 def outputs_of(target: object, call: Call) -> tuple[AbstractValue, ...]:

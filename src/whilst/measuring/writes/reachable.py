@@ -43,6 +43,7 @@ _COUNTED: Final = (list, dict, set, deque)
 _INERT: Final = (
     types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType, types.CodeType, types.GetSetDescriptorType,
 )  # fmt: skip
+_CODE: Final = (*_INERT, types.FunctionType, types.MethodType, type)
 _OPEN_MODULES: Final = frozenset({"builtins", "collections", "types", "queue", "_queue", "weakref", "argparse"})
 """Library modules whose classes are plain containers."""
 
@@ -64,9 +65,12 @@ class _Seen(Record):
 
 
 class Reachable:
-    """What a function can reach by name. `look` says what has changed since it was made, or since the last look."""
+    """What a function, or each of several, can reach by name.
 
-    def __init__(self, fn: Callable[..., object]) -> None:
+    `look` says what has changed since it was made, or since the last look.
+    """
+
+    def __init__(self, fn: Callable[..., object] | tuple[object, ...]) -> None:
         self._fn = fn
         look = _Look(fn)
         self._seen = look.seen
@@ -74,6 +78,9 @@ class Reachable:
         """All names in the code that can be reached: of variables, attributes, methods and modules."""
         self.libraries: frozenset[str] = frozenset(look.libraries)
         """The packages, not the user's own, that something of it comes from."""
+        self.variables: frozenset[tuple[int, str]] = frozenset(look.variables)
+        """Variables that its code looks up: identity of their namespace (0: that of a function around it), and name."""
+        self._borrowed = look.borrowed
         self._codes = look.codes
         self._set_before = self._set_per_thread()
         self.has_grown = False
@@ -90,6 +97,21 @@ class Reachable:
                 found += [(seen.name, name) for name in vars(seen.value) if name not in stored]
         return found
 
+    def holds_data(self) -> bool:
+        """Is there more than code in it, that somebody else could change?"""
+        return any(
+            seen.value is not AROUND and not issubclass(type(seen.value), _CODE) and not self._names_code(seen)
+            for seen in self._seen.values()
+        )
+
+    def _names_code(self, seen: _Seen) -> bool:
+        """Is it a variable that stands for a function or a class?"""
+        if not issubclass(type(seen.state), dict) or len(seen.state) != 1:  # type: ignore[arg-type]
+            return False
+        (held,) = seen.state.values()  # type: ignore[attr-defined]
+        known = self._seen.get(held[1]) if issubclass(type(held), tuple) and len(held) == 2 else None
+        return held is ABSENT or (known is not None and issubclass(type(known.value), _CODE))
+
     def locks(self) -> list[tuple[str, object]]:
         """What it may hold to keep other calls out, with how it is reached."""
         return [(seen.name, seen.value) for seen in self._seen.values() if ownership.is_lock(seen.value)]
@@ -105,6 +127,11 @@ class Reachable:
     def values(self) -> list[object]:
         """All that can be reached, as far as it was looked at."""
         return [seen.value for seen in self._seen.values() if seen.value is not AROUND]
+
+    def borrowed(self) -> list[object]:
+        """What is none of the user's own: objects of libraries, and functions and classes that are named."""
+        known = (value for value in self.values() if not issubclass(type(value), (*_COUNTED, tuple, *_INERT)))
+        return [*self._borrowed, *(value for value in known if libraries_of(value))]
 
     def look(self) -> list[Found]:
         """Return what is not what it was."""
@@ -139,11 +166,13 @@ def _holders(seen: dict[object, _Seen], found: _Seen) -> tuple[object, ...]:
 class _Look:
     """One walk over all that can be reached."""
 
-    def __init__(self, fn: Callable[..., object]) -> None:
+    def __init__(self, fn: Callable[..., object] | tuple[object, ...]) -> None:
         self.seen: dict[object, _Seen] = {}
         self.names: set[str] = set()
         self.codes: list[types.CodeType] = []
         self.libraries: set[str] = set()
+        self.variables: set[tuple[int, str]] = set()
+        self.borrowed: list[object] = []
         self._todo: deque[tuple[str, object, int]] = deque()
         self._codes = 0
         self._library_state = LibraryState()
@@ -291,6 +320,7 @@ class _Look:
                 self._module(used, held, code, key)
             else:
                 mark = (id(names), used)
+                self.variables.add(mark)
                 state = held if held is ABSENT else self._add(f"the global {used}", held, key)
                 self.seen.setdefault(mark, _Seen(f"the global {used}", names, {used: state}, key))
         return {attribute: self._add(f"{name}.{attribute}", held, key) for attribute, held in vars(function).items()}
@@ -299,6 +329,12 @@ class _Look:
         """Names looked up in the user's own modules."""
         if not ownership.is_own_module(module):
             self.libraries.add(module.__name__.partition(".")[0])
+            held = vars(module)
+            self.borrowed += [held[used] for used in names_of(code) if used in held]
+            # Hooks that a program sets (`warnings.showwarning = …`), and tables that it adds to (`sqlite3.adapters`).
+            self.borrowed += [
+                each for each in list(held.values()) if ownership.is_own_function(each) or type(each) is dict
+            ]
             return
         names = vars(module)
         for used in dict.fromkeys(names_of(code)):
@@ -324,6 +360,7 @@ class _Look:
             held = cell.cell_contents
         except ValueError:
             return
+        self.variables.add((0, name))
         self.seen[id(cell)] = _Seen(name, cell, self._add(name, held, id(cell)), key)
 
 

@@ -44,12 +44,14 @@ from whilst.measuring.writes.arguments import (
     derived,
     held_in,
     holds_alone,
+    is_bare,
     is_in_place,
     name_of,
     outputs_of,
     overriding,
     part_of_another,
     tables_in,
+    within,
     writes_table,
 )
 from whilst.measuring.writes.binding import bind, bound_to, cells_of, shape_of, unwrapped
@@ -58,6 +60,8 @@ from whilst.measuring.writes.suspects import Reach, Scan, Suspect
 from whilst.measuring.writes.suspicions import Suspicions, is_path, may_be_path, may_change
 
 _LOGGER: Final = "getLogger()"
+_ITEM: Final = "its argument"
+_DEFAULT: Final = "get()"
 _DEEPEST: Final = 24
 _ENTERS: Final = ("enter_context", "push", "enter_async_context", "push_async_exit")
 """Of an `ExitStack`."""
@@ -84,18 +88,20 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
         how: "item" for fn(item), "star" for fn(*item).
     """
     scanner = _Scanner()
-    item = AbstractValue(name="its argument", value=sample, root=sample, is_argument=True, from_item=True)
+    item = AbstractValue(name=_ITEM, value=sample, root=sample, is_argument=True, from_item=True)
     if sample is ABSENT or ownership.is_lock(sample):
         item = item._replace(value=ABSENT)
     arguments = [item]
     if how == "star" and is_a(sample, (tuple, list)):
         arguments = [item._replace(value=part, root=part) for part in sample]
+    scanner.items = len(arguments)
     callee = AbstractValue(name=name_of(fn), value=fn, root=fn, is_shared=True)
     try:
         returned = scanner.call(Call(callee, tuple(arguments), (), None, is_locked=False, guard=None), "")
     except Exception as error:  # bytecode nobody foresaw: the run must go on, as if it might write anything
         what = f"nobody knows what: its code can't be scanned ({type(error).__name__}: {error})"
         return Scan((Suspect(what, "", Reach.SHARED),), strangers=1)
+    scanner.note_result(returned)
     found = scanner.result()
     # What is given back of something written under a lock tells in which order the calls came to it.
     suspects = tuple(
@@ -105,14 +111,22 @@ def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item
         for suspect in found.suspects
     )
     return found._replace(
-        suspects=suspects, sentinel=scanner.sentinel, identity=scanner.identity, looks_for=scanner.looks_for
+        suspects=suspects,
+        sentinel=scanner.sentinel,
+        identity=scanner.identity,
+        looks_for=scanner.looks_for,
+        kept=scanner.kept_result[0],
+        is_kept_by_item=scanner.kept_result[1],
     )
 
 
 class _Scanner:
     def __init__(self) -> None:
         self.suspicions = Suspicions()
-        self.seen: set[object] = set()
+        self.seen: dict[object, AbstractValue] = {}
+        """What was followed already, with what that gives back."""
+        self.items = 1
+        """So many arguments the function is called with."""
         self.depth = 0
         self.functions = 0
         self.sleeps = False
@@ -120,6 +134,11 @@ class _Scanner:
         self.strangers = 0
         self.unscanned: list[str] = []
         self.sentinel = ""
+        self.kept: dict[str, bool] = {}
+        """What caches keep for items, by name: is it kept by nothing but the item itself?"""
+        self.kept_result: tuple[str, bool] = ("", True)
+        self.compared: set[int] = set()
+        """Objects that something is compared with by identity."""
         self.identity = ""
         self.looks_for = ""
         self.locks: dict[int, list[Call]] = {}
@@ -171,7 +190,12 @@ class _Scanner:
             computes = AbstractValue(value=getattr(target, "__wrapped__", ABSENT))
             kept = self.call(call._replace(callee=computes, arguments=(*bound, *call.arguments)), where)
             # Whoever asks again gets the very same object.
-            return kept if kept.is_shared else kept._replace(name=f"what {callee.name} keeps", is_shared=True)
+            name = f"what {getattr(target, '__name__', callee.name)} keeps"
+            kept = kept if kept.is_shared else kept._replace(name=name, is_shared=True)
+            if any(each.from_item for each in call.arguments):
+                is_by_item = sum(each.name == _ITEM for each in call.arguments) == self.items
+                self.kept[kept.name] = self.kept.get(kept.name, is_by_item) and is_by_item
+            return kept
         if is_a(target, types.FunctionType):
             if not ownership.is_own_code(target.__code__.co_filename):
                 for each in getattr(target, "registry", {}).values() if hasattr(target, "dispatch") else ():
@@ -414,7 +438,9 @@ class _Scanner:
         if name in _SEARCHES and call.arguments:
             self._look_for(call.arguments[0], owner)
         if name in ("get", "setdefault", "pop", "popitem", "__getitem__", "values", "items", "keys"):
-            return subscript(owner._replace(value=value), call.arguments[0] if call.arguments else UNKNOWN)
+            found = subscript(owner._replace(value=value), call.arguments[0] if call.arguments else UNKNOWN)
+            is_sentinel = len(call.arguments) == 2 and call.arguments[1].is_shared and is_bare(call.arguments[1].value)
+            return call.arguments[1]._replace(attribute=_DEFAULT) if is_sentinel else found
         return FRESH
 
     def _call_method_of_class(self, owner: AbstractValue, name: str, call: Call) -> AbstractValue:
@@ -506,14 +532,16 @@ class _Scanner:
             *shape_of(variables, code),
         )
         if key in self.seen:
-            return UNKNOWN
+            return self.seen[key]
         if self.depth >= _DEEPEST or self.functions >= _MOST_FUNCTIONS:
             self.unscanned.append(function.__qualname__)
             return UNKNOWN
-        self.seen.add(key)
+        self.seen[key] = UNKNOWN  # it may call itself
         self.functions += 1
-        free = cells_of(function)
-        return self._walk(code, function.__globals__, free, variables, call)
+        returned = self._walk(code, function.__globals__, cells_of(function), variables, call)
+        if returned.is_shared and returned.is_known:  # its object, its class, the one that there is
+            self.seen[key] = returned
+        return returned
 
     def _walk(
         self,
@@ -581,6 +609,7 @@ class _Scanner:
 
     def _compare_identity(self, one: AbstractValue, other: AbstractValue, is_equality: bool) -> None:
         for item, known in ((one, other), (other, one)):
+            self.compared.add(id(known.value))
             if item.is_argument and known.is_shared and not known.is_known and holds_alone(known.root):
                 self.identity = self.identity or f"it asks whether its item is one of {known.name.removesuffix('[…]')}"
             if not (item.is_argument and known.is_known and known.is_shared) or is_a(known.value, SAME_ANYWHERE):
@@ -598,8 +627,17 @@ class _Scanner:
             self.looks_for = self.looks_for or f"it looks for its item, or a part of it, in {name}"
 
     def _returns(self, abstract: AbstractValue) -> None:
-        if self.depth == 1 and type(abstract.value) is object and abstract.is_shared:
-            self.sentinel = self.sentinel or abstract.name
+        if self.depth == 1:
+            self.note_result(abstract)
+
+    def note_result(self, abstract: AbstractValue) -> None:
+        """The run gets this, or what holds it."""
+        for each in within(abstract):
+            is_told_apart = each.attribute == _DEFAULT and id(each.value) in self.compared
+            if each.is_shared and is_bare(each.value) and not is_told_apart:
+                self.sentinel = self.sentinel or each.name
+            if each.name in self.kept and not self.kept_result[0]:
+                self.kept_result = each.name, self.kept[each.name]
 
     def _hand_over(self, call: Call, where: str) -> None:
         """Functions passed to others are taken to be called; open files passed to others, to be used."""

@@ -86,6 +86,11 @@ class Scan(Record):
     sentinel: str = ""
     """A bare `object()` that it may return: whoever gets it knows it by its identity alone."""
 
+    kept: str = ""
+    """What a cache keeps for the item, and it may return: two calls at the same time would each make one."""
+    is_kept_by_item: bool = True
+    """It is kept by the item itself: other items never get it."""
+
     def joined(self, other: Scan) -> Scan:
         """What calls of two kinds do together."""
         known = {suspect.key for suspect in self.suspects}
@@ -99,6 +104,8 @@ class Scan(Record):
             self.identity or other.identity,
             self.looks_for or other.looks_for,
             self.sentinel or other.sentinel,
+            self.kept or other.kept,
+            self.is_kept_by_item and other.is_kept_by_item,
         )
 
     @property

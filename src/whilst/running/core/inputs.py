@@ -13,9 +13,10 @@ from itertools import chain, islice
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from types import CodeType
     from typing import Any
 
-    from whilst.measuring.item_lifetime import ItemLifetime
+    from whilst.measuring.between.item_lifetime import ItemLifetime
     from whilst.running.core.glimpse import CommonParts, Glimpse
     from whilst.running.jobs import Job
 
@@ -44,6 +45,8 @@ class Source:
         self._is_over = False
         self._is_lazy = is_lazy
         """Somebody reads results while the run goes on, and may change items to come."""
+        self.reader: tuple[CodeType, int, int] | None = None
+        """Who asks for results: code, place in it, and the identity of its namespace."""
         self._lifetime: ItemLifetime | None = None
         self.is_glimpsed = False
         """Somebody may ask what the first items were, once they are gone."""
@@ -141,7 +144,7 @@ class Source:
         """Draw up to so many items; True where it ends before, since the next must wait for the calls of these."""
         lifetime = self._lifetime
         if lifetime is None:
-            from whilst.measuring.item_lifetime import ItemLifetime
+            from whilst.measuring.between.item_lifetime import ItemLifetime
 
             lifetime = self._lifetime = ItemLifetime(self._iterator, self.fn)
         lifetime.begin()

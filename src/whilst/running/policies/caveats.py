@@ -6,7 +6,7 @@ that results must not keep alive, with what it encloses or is bound to, is looke
 
 from __future__ import annotations
 
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 from whilst.running.backends import traits_of
 
@@ -39,6 +39,7 @@ class Caveats:
         self._kinds: list[Glimpse] = []
         """Of items that brought code which none before them did."""
         self._asked_for = source.asked_for
+        self._reader: tuple[CodeType, int, int] | None = None
         self._functions: dict[object, tuple[Glimpse, Glimpse]] = {}
         """Where each call is of a function of its own: by their code."""
         self._why_clean = why_clean
@@ -75,7 +76,8 @@ class Caveats:
         """Return what gives the same sentences, and keeps nothing alive but a function that encloses nothing."""
         fn = self._fn
         if self._source is not None:
-            self._glimpse, self._common, self._source = self._source.glimpse, self._source.common, None
+            self._glimpse, self._common = self._source.glimpse, self._source.common
+            self._reader, self._source = self._source.reader, None
         if type(fn) is FunctionType and not fn.__closure__:
             return self
         if type(fn) is BuiltinFunctionType and type(fn.__self__) is ModuleType:
@@ -104,6 +106,7 @@ class Caveats:
             except Exception:  # a user's object may refuse to be looked at: then nothing is known of it
                 return ()
             said += self._said_of(self._fn, samples, self._how, common)
+            said += self._said_of_reader(self._reader if source is None else source.reader)
         told = tuple(dict.fromkeys(said))
         return (*told[:_MOST], f"And {len(told) - _MOST} more of this kind") if len(told) > _MOST else told
 
@@ -136,10 +139,14 @@ class Caveats:
         if is_far:
             said += [f"{what[0].upper()}{what[1:]}, and a worker has a copy of it" for what in found.by_identity]
         said += self._draws(found)
+        from whilst.measuring.callbacks import Callbacks
         from whilst.measuring.writes.reachable import Reachable
         from whilst.measuring.writes.seeds import FLAGS, flags_asked_for
 
         reachable = Reachable(fn)
+        if written := ", ".join(list(Callbacks(reachable).written)[:_MOST]):
+            loses = "which processes lose or mix up" if is_far else "which calls that overlap may mix up"
+            said.append(f"What a library that it uses may call back changes {written}, {loses}")
         if self._traits.module and flags_asked_for(reachable.libraries | reachable.names):
             said.append(f"It sets {FLAGS}: those of another are not given back")
         if overlaps:
@@ -153,6 +160,16 @@ class Caveats:
                 held = f"{name.removeprefix('the global ')}.{attribute}"
                 said.append(f"It uses what only this thread has, {held}: other threads lack it")
         return said
+
+    def _said_of_reader(self, reader: tuple[CodeType, int, int] | None) -> tuple[str, ...]:
+        if reader is None:
+            return ()
+        from whilst.measuring.between.reader_code import changed_by_reader
+        from whilst.measuring.writes.reachable import Reachable
+
+        changed = changed_by_reader(reader, Reachable(self._fn))
+        text = "It looks at what whoever reads its results changes"
+        return (f"{text}, {changed}: calls made ahead do not see that",) if changed else ()
 
     def changes_items(self, item: object) -> bool:
         """Return whether its code may change an item like this one, or can't be followed."""

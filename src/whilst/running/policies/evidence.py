@@ -155,6 +155,10 @@ class EvidenceCollector:
             pilot.note_input(self._source.why_one_by_one)
         pilot.rest = self._source.peek(_LOOKED_AT)
         pilot.note_locks_of_items()
+        if self._source.reader is not None:
+            pilot.note_reader(self._source.reader)
+        if self._calls.last is not None:
+            pilot.note_what_is_kept(self._calls.last[1])
         if pilot.rest:
             pilot.look_into_others(pilot.rest)
             self.looked_at = self._source.next_id + len(pilot.rest)

@@ -80,7 +80,7 @@ class AsyncInput(Source):
             self._tell()
 
     def _watch(self, iterator: Any) -> Any:
-        from whilst.measuring.item_lifetime import ItemLifetime
+        from whilst.measuring.between.item_lifetime import ItemLifetime
 
         self._lifetime = ItemLifetime(cast("Iterator[object]", iterator))
         return self._lifetime

@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from types import TracebackType
+    from types import CodeType, FrameType, TracebackType
     from typing import Any, TypeVar
 
     from whilst.model import Decision, Timeline
@@ -319,6 +319,7 @@ class Stream(Iterable[R]):
 def _stream(run: Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     __tracebackhide__ = True
     driver, ready, awaiter = run.driver, sink.ready, Awaiter()
+    driver.source.reader = _reader()
     ends_ns: list[int] = []
     """Of the calls that are made here and now, of which the driver does not know yet."""
     try:
@@ -359,6 +360,14 @@ def _stream(run: Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
             raise error
         finally:
             del error, run, driver, sink
+
+
+def _reader() -> tuple[CodeType, int, int] | None:
+    """Who asks for results. No frame is kept: it would keep all that its function has."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - no public way is as cheap
+    while frame is not None and frame.f_globals is globals():
+        frame = frame.f_back
+    return None if frame is None else (frame.f_code, frame.f_lasti, id(frame.f_globals))
 
 
 def noted_error(driver: Driver) -> BaseException | None:

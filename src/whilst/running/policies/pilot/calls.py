@@ -239,6 +239,10 @@ class PilotCalls:
             return False  # what its calls do to their items is looked at with the next one
         pilot = self.pilot
         pilot.look_into(self.last[0])
+        if self._is_lazy and pilot.reachable is not None and pilot.reachable.holds_data():
+            return False  # whether whoever reads the results changes it, the next call tells
+        if pilot.callbacks is not None and pilot.callbacks.found:
+            return False  # whether calls come by these, the next one tells
         lap = pilot.laps[0]
         if not pilot.is_settled or pilot.may_differ or self._source.waits_for_calls:
             return False
@@ -255,6 +259,8 @@ class PilotCalls:
         pilot = self.pilot
         first = self._source.next_id
         is_pulled = self._source.peek(1) is None
+        if self._is_lazy:
+            pilot.compare_after_reader()
         # An iterator may go by what the calls have done so far: then they must take turns.
         if is_pulled:
             pilot.expect_item()

@@ -4,7 +4,7 @@ Told at the first draw: an item that is an iterator (a group of `groupby`), a ge
 `with` or `try … finally` which it leaves before its next item. Told by comparing: an item that has changed, closed or
 gone (one buffer filled again, an element that was cleared, a temporary file) once the next was drawn. For that the
 first items are drawn only after the calls before them were made. Told by its code: what it changes besides, and calls
-look at (`measuring.input_code`).
+look at (`measuring.between.input_code`).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ItemLifetime:
         sources = _sources_of(self._iterator)
         if not any(map(_has_own_code, sources)):
             return ""
-        from whilst.measuring.input_code import changed_by_input
+        from whilst.measuring.between.input_code import changed_by_input
 
         changed = changed_by_input(sources, fn)
         return changed and f"which changes {changed} between its items"
