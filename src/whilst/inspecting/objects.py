@@ -28,9 +28,9 @@ def is_a(value: object, kinds: type | tuple[type, ...]) -> TypeGuard[Any]:
 def module_of(thing: object) -> str:
     """The module of a class or function, "" if that is not told by a text: a `__module__` may be a property."""
     kind = type(thing)
-    if issubclass(kind, type):
+    if kind is type or (kind is not _FUNCTION and issubclass(kind, type)):
         module = _MODULE_OF_TYPE.__get__(thing)
-    elif issubclass(kind, _WITH_MODULE):
+    elif kind is _FUNCTION or issubclass(kind, _WITH_MODULE):
         module = getattr(thing, "__module__", None)
     else:
         return module_of(kind)
@@ -38,6 +38,7 @@ def module_of(thing: object) -> str:
 
 
 _MODULE_OF_TYPE: Final[Any] = vars(type)["__module__"]
+_FUNCTION: Final[Any] = types.FunctionType
 _WITH_MODULE: Final = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodDescriptorType)
 
 

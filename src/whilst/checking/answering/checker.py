@@ -69,14 +69,12 @@ class Checker:
             config = replace(config, is_symmetric=False)
         ends_at = math.inf if config.budget_s is None else time.monotonic() + config.budget_s
         try:
-            with self.explorer.ending_at(ends_at):
-                endless = self.prepare()
+            endless = self.explorer.ending_at(ends_at, self.prepare)
             if endless is not None:
                 return self.verdict(self._endless(endless), None)
         except StateTooLargeError as error:
             return self.verdict(Finding(Answer.INCONCLUSIVE, self.explorer.run(()), str(error)), None)
-        with self.explorer.ending_at(ends_at):
-            first = self.first_twice()
+        first = self.explorer.ending_at(ends_at, self.first_twice)
         if first is not None:
             return self.verdict(first, None)
         while True:

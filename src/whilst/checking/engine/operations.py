@@ -8,7 +8,7 @@ operation could have gone first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 from whilst.checking.engine.events import Op
@@ -16,7 +16,7 @@ from whilst.checking.engine.events import Op
 Operation = tuple[Any, ...]
 Event = tuple[int, bool, Any, Any, Any, Operation]
 # Event -> the depth from which on it waited for a write, and the things that it waited for.
-HeldOff = dict[int, tuple[int, tuple[tuple[Any, Any], ...]]]
+HeldOff = dict[int, tuple[int, Collection[tuple[Any, Any]]]]
 Accesses = tuple[tuple[Any, Any, bool], ...]
 
 

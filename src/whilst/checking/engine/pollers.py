@@ -6,7 +6,7 @@ decided in `spin_loops`; here it is counted when a task is to be suspected at al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from whilst.checking.engine.operations import Event, Operation
 from whilst.checking.engine.sites import Site
 from whilst.checking.engine.spin_loops import LOCKING, LOOKS, ROUNDS, TRIES, Polling, local_state
 
+Places = Collection[tuple[Any, Any]]  # things, each with a key or None
 _MOST_DOUBLED: Final = 20
 _MOST_LATE: Final = 128  # how often a task that looks again after a sleep may do so with nobody else to go on
 
@@ -21,7 +22,19 @@ _MOST_LATE: Final = 128  # how often a task that looks again after a sleep may d
 class Pollers:
     """Those of one execution after another."""
 
-    __slots__ = ("_late", "_polling", "_root", "has_waited_asleep", "idle", "looked", "looks", "naps", "on_late")
+    __slots__ = (
+        "_emptied",
+        "_late",
+        "_polling",
+        "_root",
+        "_waiting",
+        "has_waited_asleep",
+        "idle",
+        "looked",
+        "looks",
+        "naps",
+        "on_late",
+    )
 
     def __init__(self, root: CodeType) -> None:
         """The frames of a task begin with one of `root`."""
@@ -34,18 +47,27 @@ class Pollers:
         self.has_waited_asleep = False  # whether a loop that looks again after a sleep was taken for one that waits
         self._late: dict[int, int] = {}  # by task: how often time went by for it, since nobody else could go on
         self._polling: Polling | None = None  # once a task has looked often enough
+        # Those of event loops: what they see, and the event by which somebody has changed it, with what that touched.
+        self._waiting: dict[int, tuple[Places, tuple[int, Places] | None]] = {}
+        self._emptied: tuple[dict[int, Any], ...] = (
+            self.idle,
+            self.looks,
+            self.naps,
+            self.looked,
+            self._late,
+            self._waiting,
+        )
 
     def begin(self) -> None:
         """A new execution."""
-        for held in (self.idle, self.looks, self.naps, self.looked, self._late):
-            if held:
-                held.clear()
+        for held in filter(None, self._emptied):
+            held.clear()
         self._polling = None
 
     @property
     def must_follow(self) -> bool:
         """Whether every event is to be told from now on (`follow`)."""
-        return self._polling is not None
+        return self._polling is not None or bool(self._waiting)
 
     # ------------------------------------------------------------------ who polls
 
@@ -77,6 +99,17 @@ class Pollers:
         if known is not None and not is_holding:
             self._doubt(task, known, len(trace))
 
+    def wait_for(self, task: int, seen: Places, depth: int) -> None:
+        """A task of an event loop is about to go round as before: it may as well wait until some of this is written."""
+        self.idle[task] = depth
+        self._waiting[task] = (seen, None)
+
+    def note_step(self, depth: int, event: Event, written: Places) -> None:
+        """A step of another one, which began with that event, has written this."""
+        for task, (seen, woken_by) in self._waiting.items():
+            if woken_by is None and task != event[0] and _meet(seen, written):
+                self._waiting[task] = (seen, (depth, ((event[2], event[3]),)))
+
     def _doubt(self, task: int, known: list[Any], depth: int) -> None:
         """A task has looked at the same thing from the same place a third time: does it poll?"""
         local = local_state(self._root)
@@ -87,17 +120,22 @@ class Pollers:
             self.idle[task], self.has_waited_asleep = depth, True
         known[1:] = local, naps
 
-    def follow(self, event: Event) -> tuple[int, tuple[Any, ...]] | None:
+    def follow(self, event: Event) -> tuple[int, Places] | None:
         """An event is about to happen. Of a task that polled in vain: from when on, and what it looked at."""
-        assert self._polling is not None
-        task, held_off = event[0], None
-        if task in self.idle:
-            held_off = (self.idle.pop(task), self._polling.seen_by(task))
-        self._polling.note(event)
+        task, polling, held_off = event[0], self._polling, None
+        if task in self._waiting:
+            del self.idle[task]
+            held_off = self._waiting.pop(task)[1]
+        elif task in self.idle and polling is not None:
+            held_off = (self.idle.pop(task), polling.seen_by(task))
+        if polling is not None:
+            polling.note(event)
         return held_off
 
     def is_in_vain(self, task: int) -> bool:
         """Whether the task would see what it saw."""
+        if task in self._waiting:
+            return self._waiting[task][1] is None
         return task in self.idle and self._polling is not None and self._polling.is_unchanged(task)
 
     # ------------------------------------------------------------------ who sleeps
@@ -118,6 +156,10 @@ class Pollers:
         times = self._late.get(task, 0)
         self.on_late(task, 1 << min(times, _MOST_DOUBLED))  # seconds: a deadline is passed, however far away
         self._late[task] = times + 1
+
+
+def _meet(some: Places, others: Places) -> bool:
+    return any(a == c and (b is None or d is None or b == d) for a, b in some for c, d in others)
 
 
 def _looks_since_write(task: int, trace: Sequence[Event]) -> Iterator[Operation]:

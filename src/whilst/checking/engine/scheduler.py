@@ -26,7 +26,7 @@ from greenlet import getcurrent, greenlet
 
 from whilst.checking.engine.events import Op, Status, TaskResult
 from whilst.checking.engine.operations import Event, HeldOff, Operation, touches
-from whilst.checking.engine.pollers import Pollers
+from whilst.checking.engine.pollers import Places, Pollers
 from whilst.checking.engine.spin_loops import LOCKING, LOOKS
 
 _UNWIND_EVENTS = 2_000  # how much a task may do while it is being unwound before it is cut off again
@@ -49,11 +49,11 @@ class Scheduler:
     """Runs one execution after another; `step` is what every hooked access ends in, `choose` decides who goes next."""
 
     __slots__ = (
+        "_all_shut",
         "_choices_are_outer",
         "_contexts",
         "_defers",
         "_emptied",
-        "_gate",
         "_hub",
         "_is_between",
         "_is_followed",
@@ -64,9 +64,12 @@ class Scheduler:
         "_looked",
         "_looks",
         "_main",
+        "_opens",
+        "_opens_by",
         "_plan",
         "_plan_length",
         "_pool",
+        "_shut",
         "_to_begin",
         "_unwound",
         "blocked_outside",
@@ -76,7 +79,6 @@ class Scheduler:
         "daemons",
         "deadline",
         "defers_timers",
-        "did_begin",
         "enabled_along",
         "ends_at",
         "gates",
@@ -131,6 +133,9 @@ class Scheduler:
         self.limit_steps, self.limit_s = 0, 0.0  # events and seconds that one execution may take
         self.task_numbers: dict[tuple[int, int], int] = {}  # (parent, nth child) -> task, for the whole search
         self.gates: Mapping[int, int] = {}  # task -> the identical task that must have begun before it
+        self._opens_by: Mapping[int, int] = self.gates  # what `_opens` and `_all_shut` are made from
+        self._opens: dict[int, int] = {}  # task -> mask of those that may begin once it has begun
+        self._all_shut = 0  # mask of the tasks that have to wait for another's beginning
         self.picker: Callable[[int, list[int]], int] | None = None
         self.on_event: Callable[[Event], None] | None = None
         self.patience = 0  # with random switches: how many more instructions go by before somebody may lose its turn
@@ -147,7 +152,9 @@ class Scheduler:
         self.timers: set[int] = set()  # tasks that are time-outs of event loops
         self.defers_timers = 0  # one after the other: after which places they run out later (a mask)
         self.has_met_timer = False  # one after the other: one could run out between two tasks
-        self._is_between = self._defers = False
+        self._is_between = self._defers = self._is_followed = self._choices_are_outer = False
+        self._plan: Sequence[int] = _NO_PLAN
+        self._plan_length = self.sleep = self.sleep_from = 0
         self.keep: list[object] = []
         self._emptied: tuple[Any, ...] = (
             self.holding,
@@ -174,25 +181,27 @@ class Scheduler:
         self.stuck: dict[int, Operation] = {}  # what was pending at the end
         self.enabled_along: list[list[int]] = []
         self.held_off: HeldOff = {}
-        for held in self._emptied:
-            if held:
-                held.clear()
+        for held in filter(None, self._emptied):
+            held.clear()
         self.unmodelled = ""  # what a task asked for in vain
-        self.sleep = self.sleep_from = 0
         self.status, self.reason = Status.DONE, ""
         self.pollers.begin()
         self._main = -1  # one after the other: whose turn it is
-        self._plan: Sequence[int] = _NO_PLAN
-        self._plan_length = 0
-        self._choices_are_outer = False
         self._look_at = _LOOK_EVERY
-        self._gate = self.gates
-        self.did_begin = 0  # mask of the tasks that have had an event, if there are gates
-        self._is_followed = False
+        self._shut = 0 if not self.gates else self._all_shut if self.gates is self._opens_by else self._know_gates()
+
+    def _know_gates(self) -> int:
+        """All who have to wait for another's beginning."""
+        self._opens_by, self._opens, self._all_shut = self.gates, {}, 0
+        for task, gate in self.gates.items():
+            self._opens[gate] = self._opens.get(gate, 0) | 1 << task
+            self._all_shut |= 1 << task
+        return self._all_shut
 
     def forget(self) -> None:
         """The check is over; parked greenlets stay for the next."""
-        self.task_numbers, self.gates = {}, {}
+        self.task_numbers = {}
+        self._opens_by = self.gates = {}
         self.picker = self.on_event = self.interrupt = None
         self.keeps_enabled, self.patience, self.pollers.has_waited_asleep = False, 0, False
         self._jobs.clear()
@@ -274,7 +283,7 @@ class Scheduler:
         return self.choose(-1)
 
     def _run_in_order(self, jobs: Sequence[Callable[[], object]], order: Sequence[int]) -> None:
-        self._gate = {}
+        self._shut = 0
         self.has_met_timer = False
         for place, task in enumerate(order):
             self._is_between = place < len(order) - 1
@@ -329,7 +338,8 @@ class Scheduler:
             except BaseException as error:  # a task's outcome, SystemExit included
                 self.results[task] = TaskResult(has_finished=True, error=error)
             self.pending.pop(task, None)
-            self.did_begin |= 1 << task
+            if self._shut:
+                self._shut &= ~self._opens.get(task, 0)
             del job
             if self.is_killing or self.interrupt:
                 self._hub.switch()
@@ -374,6 +384,11 @@ class Scheduler:
         if self.is_killing:
             raise Abort
 
+    def wait_for(self, seen: Places) -> None:
+        """The running task, of an event loop, is about to go round as before: see `Pollers.wait_for`."""
+        self.pollers.wait_for(self.cur, seen, len(self.trace))
+        self._is_followed = True
+
     def _step_unwinding(self, operation: Operation) -> None:
         """Let releases and clean-up through, never a wait, and nothing that goes on for ever."""
         self._unwound += 1
@@ -415,14 +430,11 @@ class Scheduler:
             sync = operation[5]
             if sync.blocks and not sync.needs(sync.measure()):
                 return False
-        gate = self._gate
-        if gate and task in gate and not (self.did_begin >> task) & 1:
-            return bool((self.did_begin >> gate[task]) & 1)
-        return True
+        return not (self._shut >> task) & 1
 
     def enabled(self) -> list[int]:
         """Every task that can go on, in ascending order."""
-        if self.idle or self._gate:
+        if self.idle or self._shut:
             return sorted([task for task in self.pending if self.is_enabled(task)])
         return sorted([task for task, each in self.pending.items() if each[0] != 2 or self.is_enabled(task)])
 
@@ -437,9 +449,11 @@ class Scheduler:
     def _first_enabled(self) -> int:
         """The lowest that can go on, asleep ones left out, a try that would fail only if there is nothing else."""
         is_any_enabled, last, sleep = False, -1, self.sleep
-        is_plain = not self.idle and not self._gate
+        idle, shut = self.idle, self._shut
         for task in sorted(self.pending):
-            if is_plain and self.pending[task][0] != 2:
+            if (shut >> task) & 1:
+                continue
+            if self.pending[task][0] != 2 and not idle:
                 is_any_enabled = True
                 if not (sleep >> task) & 1:
                     return task
@@ -501,7 +515,7 @@ class Scheduler:
                 operation is None
                 or self._choices_are_outer
                 or self.idle
-                or (self._gate and not (self.did_begin >> chosen) & 1)
+                or (self._shut >> chosen) & 1
                 or (
                     operation[0] == 2
                     and operation[5].blocks
@@ -523,7 +537,7 @@ class Scheduler:
                     and operation[5].needs is not None
                     and not operation[5].needs(before := operation[5].measure())
                 )
-                or ((self.idle or (self._gate and not (self.did_begin >> task) & 1)) and not self.is_enabled(task))
+                or ((self.idle or (self._shut >> task) & 1) and not self.is_enabled(task))
             ):
                 chosen, before = self._first_enabled(), _NOT_MEASURED
         if chosen < 0:
@@ -541,8 +555,8 @@ class Scheduler:
             event = (chosen, bool(writes), operation[1], operation[2], before, operation)
         if self._is_followed:
             self._follow(depth, event)
-        if self._gate:
-            self.did_begin |= 1 << chosen
+        if self._shut:
+            self._shut &= ~self._opens.get(chosen, 0)
         if event[1] and chosen in self._looks and (code == 1 or operation[5].kind not in LOCKING):
             del self._looks[chosen]
             self._looked.pop(chosen, None)

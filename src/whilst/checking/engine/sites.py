@@ -6,20 +6,17 @@ them is written into them, where the hooks find it fastest; `SiteTable` knows wh
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from collections.abc import Iterable
 from types import CodeType
 from typing import Any, Final, NamedTuple
+from weakref import ref
 
 from whilst.checking.engine.events import SourceLocation
 from whilst.inspecting.c_effects import family
 from whilst.inspecting.cpython import Positions
-from whilst.inspecting.objects import ByType
 
 _NOT_YET: Final[frozenset[Any]] = frozenset()
-_MARKS: Final[ByType[int]] = ByType()  # of classes made in Python: a number each, which keeps none of them alive
-_NUMBERS: Final = itertools.count()
 
 
 class SiteTemplate(NamedTuple):
@@ -112,7 +109,7 @@ class SiteTable:
             self._informed.append(site)
         site.how[kind] = how
         self.count_met += 1
-        if not site.looked_at or _mark_of(kind) not in site.looked_at:
+        if not site.looked_at or (_mark_of(kind) if type(kind) is tuple else ref(kind)) not in site.looked_at:
             self.count_new += 1
         return how
 
@@ -144,7 +141,7 @@ class SiteTable:
             site.is_scheduling_point = False
         for site in self._informed:
             if has_seen_more:
-                site.looked_at = site.looked_at.union(map(_mark_of, site.how)) - {None}
+                site.looked_at = site.looked_at.union(_mark_of(kind) for kind in site.how if _are_plain(kind))
             site.how.clear()
         self.named, self.scheduling_points, self._informed = frozenset(), [], []
 
@@ -154,14 +151,14 @@ def is_plain(kind: type) -> bool:
     return family(kind) != "opaque"
 
 
+def _are_plain(kind: Any) -> bool:
+    """The same of a type, or of all types in a tuple."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return all(is_plain(each) for each in kinds if isinstance(each, type))
+
+
 def _mark_of(kind: Any) -> Any:
-    """What stands for a type, or for several and a name, without keeping any class alive; None if one is not plain."""
+    """What stands for a type, or for several and a name, without keeping any class alive: equal as long as it lives."""
     if isinstance(kind, tuple):
-        marks = tuple([_mark_of(each) if isinstance(each, type) else each for each in kind])
-        return None if None in marks else marks
-    if not is_plain(kind):
-        return None
-    mark = _MARKS.get(kind)
-    if mark is None:
-        mark = _MARKS[kind] = next(_NUMBERS)
-    return mark
+        return tuple([ref(each) if isinstance(each, type) else each for each in kind])
+    return ref(kind)

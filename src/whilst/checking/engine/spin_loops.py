@@ -20,7 +20,7 @@ import dis
 import functools
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,13 +127,22 @@ def local_state(root: types.CodeType) -> object:
     Numbers and text are compared by value, other things by identity, except in what the loop calls: that makes new
     ones in each round (`Path(name).exists()`).
     """
+    return state_of(_frames_within(root, sys._getframe(2)))  # noqa: SLF001  # the only way to locals of what runs
+
+
+def _frames_within(root: types.CodeType, innermost: types.FrameType) -> Iterator[types.FrameType]:
+    frame: types.FrameType | None = innermost
+    while frame is not None and frame.f_code is not root:
+        yield frame
+        frame = frame.f_back
+
+
+def state_of(frames: Iterable[types.FrameType]) -> object:
+    """The same of these frames, the innermost first."""
     out = []
     is_while: bool | None = None
-    frame: types.FrameType | None = sys._getframe(2)  # noqa: SLF001  # the only way to a frame's locals while it runs
-    while frame is not None:
+    for frame in frames:
         code = frame.f_code
-        if code is root:
-            break
         if not code.co_filename.startswith(OWN_FOLDER):
             if is_while is None:
                 is_while = _is_in_while(code, frame.f_lasti)
@@ -142,7 +151,6 @@ def local_state(root: types.CodeType) -> object:
             known = type if is_while is None else id
             held = [value if type(value) in _VALUES else known(value) for value in frame.f_locals.values()]
             out.append((code, frame.f_lasti, tuple(held)))
-        frame = frame.f_back
     return tuple(out) if is_while else None
 
 

@@ -282,16 +282,18 @@ def types_within(root: object) -> tuple[set[type], bool]:
     has_weak = False
     while waiting and len(seen) < _MOST_OBJECTS:
         thing = waiting.pop()
-        if id(thing) in seen or is_a(thing, _ATOMS):
+        kind = type(thing)
+        if kind in _ATOM_TYPES or id(thing) in seen or (kind not in found and issubclass(kind, _ATOMS)):
             continue
         seen.add(id(thing))
-        found.add(type(thing))
+        found.add(kind)
         has_weak = has_weak or bool(weakref.getweakrefcount(thing))
         waiting += gc.get_referents(thing)
     return found, has_weak
 
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.ModuleType, types.FunctionType)
+_ATOM_TYPES = frozenset(_ATOMS)
 
 
 def _without_ids(key: object) -> object:

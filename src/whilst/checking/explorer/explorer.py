@@ -25,13 +25,14 @@ import gc
 import inspect
 import itertools
 import math
+import operator
 import sys
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from whilst.checking.engine.events import Assumption, TaskResult
 from whilst.checking.engine.fingerprint import Fingerprint
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from whilst.checking.models.coroutines.eventloop import VirtualLoop
     from whilst.checking.observe.registry import ModelRegistry
 
+T = TypeVar("T")
 _COLLECT_EVERY = 500  # executions between two collections of garbage, which is put off while tasks run
 _WAITS_ASLEEP = Assumption(
     "a loop that looks again after a sleep", "goes on once what it looks at has changed, or nobody else can go on"
@@ -74,12 +76,15 @@ class Explorer:
         self.program = program
         self.limits = limits or Limits()
         self._at_every_instruction, self._site_keys = at_every_instruction, site_keys
-        self._tasks = [(task, _is_plain(task), _is_coroutine(task)) for task in program.tasks]
+        kinds = map(_is_coroutine, program.tasks)
+        self._tasks = [
+            (task, not kind and _is_plain(task), kind) for task, kind in zip(program.tasks, kinds, strict=True)
+        ]
         self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
         self.started = started or Clocks.now_outside()
         self._runs = 0
         self._last: Execution | None = None
-        self._count_met = 0  # see `_met`: as it was when an execution was last looked at call by call
+        self._count_met = self._count_to_see = 0  # see `_has_met_more`: as it was after the last execution
         self._must_look = self._has_missed = False  # the next execution; one that should have been, and was not
         self.times_learnt = 0  # after how many executions `learn` was true
         self._had_gc = False
@@ -94,6 +99,7 @@ class Explorer:
         self._watchdog.start()
         self.unseen_code.start()
         self.registry.imports.start()
+        self.registry.threads.take_over()
         try:
             if self._site_keys is not None:
                 self.rewriter.add_site_keys(self._site_keys)
@@ -143,9 +149,14 @@ class Explorer:
         """Two tasks that redirect a stream, or catch warnings, leave that so, which neither the next execution nor
         anybody else is to find; what `setup` makes afresh is its own affair."""
         stdin, stdout, stderr, showwarning, filters, held = self._process_wide
-        has_streams = sys.stdin is stdin and sys.stdout is stdout and sys.stderr is stderr
-        has_filters = warnings.showwarning is showwarning and warnings.filters is filters and tuple(filters) == held
-        if not (has_streams and has_filters):
+        if (
+            sys.stdin is not stdin
+            or sys.stdout is not stdout
+            or sys.stderr is not stderr
+            or warnings.showwarning is not showwarning
+            or warnings.filters is not filters
+            or tuple(filters) != held
+        ):
             sys.stdin, sys.stdout, sys.stderr, warnings.showwarning = stdin, stdout, stderr, showwarning
             filters[:] = held
             warnings.filters = filters
@@ -274,15 +285,15 @@ class Explorer:
             yield
         finally:
             self.registry.imports.start()
+            self.registry.threads.take_over()
             self.instrumentation.reinstate()
             self._watchdog.start()
 
-    @contextmanager
-    def ending_at(self, monotonic_s: float) -> Iterator[None]:
-        """For a while no execution goes on beyond that time, by `time.monotonic`."""
+    def ending_at(self, monotonic_s: float, work: Callable[[], T]) -> T:
+        """Do some work, in which no execution goes on beyond that time, by `time.monotonic`."""
         self.scheduler.ends_at = monotonic_s
         try:
-            yield
+            return work()
         finally:
             self.scheduler.ends_at = math.inf
 
@@ -344,27 +355,7 @@ class Explorer:
         finally:
             scheduler.gates, scheduler.picker, scheduler.keeps_enabled = {}, None, False
 
-    def _execute(self, plan: Sequence[int], **how: Any) -> Execution:
-        """It is slow to look at all that runs (see `unseen_code`): this is done for the first execution of code that
-        was rewritten for it, and for any in which something was met for the first time, which is made once more for
-        that. A picker may not choose the same twice: then it is the next one that is looked at."""
-        execution = self._execute_once(plan, **how)
-        met = self._met
-        if met != self._count_met:
-            self._count_met = met
-            if not self._was_looked_at:
-                self._must_look = True
-                if self.scheduler.picker is None and self.unseen_code.can_look:
-                    return self._execute_once(plan, **how)
-        return execution
-
-    @property
-    def _met(self) -> int:
-        """How often a place has met something that must be looked at."""
-        table = self.rewriter.site_table
-        return table.count_met if self.access_log.has_odd else table.count_new
-
-    def _execute_once(
+    def _execute(
         self,
         plan: Sequence[int],
         *,
@@ -374,6 +365,9 @@ class Explorer:
         sleep_from: int = 0,
         order: Sequence[int] | None = None,
     ) -> Execution:
+        """It is slow to look at all that runs (see `unseen_code`): this is done for the first execution of code that
+        was rewritten for it, and for any in which something was met for the first time, which is made once more for
+        that. A picker may not choose the same twice: then it is the next one that is looked at."""
         scheduler = self.scheduler
         self._runs += 1
         self._give_back()
@@ -407,20 +401,33 @@ class Explorer:
         ]
         must_look, self._must_look = self._must_look or (self._runs == 1 and self.access_log.has_odd), False
         has_begun = must_look and self.unseen_code.begin_look()
-        self._was_looked_at = self.unseen_code.is_looking
-        self._has_missed = self._has_missed or (must_look and not self._was_looked_at)
+        was_looked_at = self.unseen_code.is_looking
+        self._has_missed = self._has_missed or (must_look and not was_looked_at)
         try:
             scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
         finally:
             if has_begun:
                 self.unseen_code.end_look()
             scheduler.on_event = self.access_log.on_log = None
-            self.registry.locks.end()
+            held = self.registry.locks.end()
             self._runtime.attributes.end()
             if loop is not None:
                 loop.end()
-        self._last = self._execution(state, describer)
+        self._last = self._execution(state, describer, held)
+        if self._count_met != self.rewriter.site_table.count_met and self._has_met_more() and not was_looked_at:
+            self._must_look = True
+            if scheduler.picker is None and self.unseen_code.can_look:
+                return self._execute(
+                    plan, record=record, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order
+                )
         return self._last
+
+    def _has_met_more(self) -> bool:
+        """Whether a place has met something that must be looked at since this was last asked."""
+        table, last = self.rewriter.site_table, self._count_to_see
+        self._count_met = table.count_met
+        self._count_to_see = table.count_met if self.access_log.has_odd else table.count_new
+        return self._count_to_see != last
 
     def _job(self, task: Callable[..., object] | Thread, state: object) -> Callable[[], object]:
         """A task that is a function of the standard library itself is called as instrumented code would call it."""
@@ -456,25 +463,21 @@ class Explorer:
         loop.begin()
         return loop
 
-    def _results(self) -> tuple[TaskResult, ...]:
-        results = self.scheduler.results
-        tasks = [results.get(task, _CUT_SHORT) for task in self.scheduler.numbers]
+    def _execution(self, state: object, describer: Describer | None, held: dict[int, Any]) -> Execution:
+        scheduler, sites = self.scheduler, self.rewriter.site_table
+        outer, trace, results = scheduler.outer, scheduler.trace, scheduler.results
+        tasks = [results.get(task, _CUT_SHORT) for task in scheduler.numbers]
+        choices = map(_TASK_OF, trace)
         if self.registry.callback_errors:
             tasks += [TaskResult(True, None, error, is_callback=True) for error in self.registry.callback_errors]
-        return tuple(tasks)
-
-    def _execution(self, state: object, describer: Describer | None) -> Execution:
-        scheduler, sites, held = self.scheduler, self.rewriter.site_table, self.registry.locks.held_at_end
-        outer, trace = scheduler.outer, scheduler.trace
-        ending = Ending(self._source, describer, outer, scheduler.stuck, held, sites.scheduling_points, sites.named)
         return Execution(
-            tuple([outer[event[0]] for event in trace]),
+            tuple(choices) if len(tasks) == len(self._tasks) else tuple([outer[task] for task in choices]),
             scheduler.status,
             state,
-            self._results(),
+            tuple(tasks),
             scheduler.reason,
             trace,
-            ending,
+            Ending(self._source, describer, outer, scheduler.stuck, held, sites.scheduling_points, sites.named),
         )
 
 
@@ -485,6 +488,7 @@ def _process_wide() -> tuple[Any, ...]:
 
 
 _CUT_SHORT = TaskResult(has_finished=False)
+_TASK_OF = operator.itemgetter(0)  # of an event
 
 
 def _call_as_code(
@@ -497,11 +501,11 @@ def _call_as_code(
 
 
 def _is_plain(task: Any) -> bool:
-    """Whether calling it with the state is all there is to it."""
+    """Whether calling it with the state is all there is to it, if it is no coroutine function."""
     inner = task
     while isinstance(inner, functools.partial):
         inner = inner.func
-    return not isinstance(inner, Thread) and not _is_coroutine(task) and not _is_foreign(inner)
+    return not isinstance(inner, Thread) and not _is_foreign(inner)
 
 
 def _is_foreign(task: Any) -> bool:
@@ -515,11 +519,13 @@ def _is_foreign(task: Any) -> bool:
 def _identity(task: Callable[..., object]) -> object:
     if not isinstance(task, types.FunctionType) or task.__closure__ or task.__kwdefaults__:
         return id(task)
-    defaults = tuple(id(value) for value in task.__defaults__ or ())
+    defaults = tuple([id(value) for value in task.__defaults__ or ()])
     return (id(task.__code__), id(task.__globals__), defaults, bool(task.__dict__) and id(task))
 
 
 def _is_coroutine(task: Callable[..., object]) -> bool:
     while isinstance(task, functools.partial):
         task = task.func
-    return inspect.iscoroutinefunction(task) or inspect.iscoroutinefunction(getattr(task, "__call__", None))  # noqa: B004
+    if inspect.iscoroutinefunction(task) or isinstance(task, types.FunctionType):
+        return inspect.iscoroutinefunction(task)
+    return inspect.iscoroutinefunction(getattr(task, "__call__", None))  # noqa: B004

@@ -53,7 +53,6 @@ class Runtime:
 
     def forget(self, *, was_looked_at: bool) -> bool:
         """The check is over; whether the runtime may serve another one. `was_looked_at`: see `SiteTable`."""
-        self.variables.begin()
         for part in (self.access_log, self.attributes, self.registry, self.calls):
             part.forget()
         self.registry.threads.restore()
@@ -69,7 +68,6 @@ class Runtime:
     def begin(self) -> None:
         """A new execution."""
         self.access_log.begin()
-        self.variables.begin()
         self.registry.begin()
 
     def _hooks(self) -> Hooks:

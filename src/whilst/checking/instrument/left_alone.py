@@ -42,6 +42,7 @@ _NAMES = frozenset(LEFT_ALONE)
 _PREFIXES = (*(f"{name}." for name in LEFT_ALONE), "sre_")
 
 
+@functools.lru_cache(maxsize=4096)
 def is_module_left_alone(module: str) -> bool:
     """Whether functions of that module run as they are."""
     return (module in _NAMES or module.startswith(_PREFIXES)) and module not in _PLAIN
@@ -75,7 +76,7 @@ def functions_behind(target: object) -> Iterable[types.FunctionType]:
         if wrapped is not target:
             yield from functions_behind(wrapped)
     elif isinstance(target, type):
-        for base in target.__mro__:
+        for base in target.__mro__[:-1]:  # in `object` is nothing but C code
             yield from (value for value in vars(base).values() if isinstance(value, types.FunctionType))
     else:
         call = getattr(type(target), "__call__", None)  # noqa: B004  # the function itself is wanted

@@ -46,6 +46,7 @@ class UnseenCode:
         self._ident = 0
         self._tool = -1
         self._is_profiling = False
+        self.is_looking = False  # whether code that starts in a task is seen
         self._met: set[tuple[str, str]] = set()
         self._quiet_setups: set[tuple[int, ...]] = set()  # the code of those that ask for nothing unseen
         self.found: list[types.FunctionType] = []  # nobody knew of them, and they were let in
@@ -64,14 +65,9 @@ class UnseenCode:
             _MONITORING.set_events(self._tool, 0)
             _MONITORING.register_callback(self._tool, _MONITORING.events.PY_START, None)
             _MONITORING.free_tool_id(self._tool)
-            self._tool = -1
+            self._tool, self.is_looking = -1, False
 
     # ------------------------------------------------------------------ looking
-
-    @property
-    def is_looking(self) -> bool:
-        """Whether code that starts in a task is seen."""
-        return self._tool >= 0 or self._is_profiling
 
     @property
     def can_look(self) -> bool:
@@ -82,7 +78,7 @@ class UnseenCode:
         """Look at every call from now on; whether `end_look` is to be called."""
         if self.is_looking or self._monitor() or not self.can_look:
             return False
-        self._is_profiling = True
+        self._is_profiling = self.is_looking = True
         sys.setprofile(self._on_profile)
         return True
 
@@ -91,7 +87,7 @@ class UnseenCode:
         free = self._free_tools()
         if not free:
             return False
-        self._tool = free[0]
+        self._tool, self.is_looking = free[0], True
         _MONITORING.use_tool_id(self._tool, _TOOL_NAME)
         _MONITORING.register_callback(self._tool, _MONITORING.events.PY_START, self._on_start)
         _MONITORING.set_events(self._tool, _MONITORING.events.PY_START)
@@ -104,7 +100,7 @@ class UnseenCode:
     def end_look(self) -> None:
         """Look no longer, where that costs much."""
         if self._is_profiling:
-            self._is_profiling = False
+            self._is_profiling = self.is_looking = False
             sys.setprofile(None)
 
     def during(self, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -155,7 +151,7 @@ class UnseenCode:
         not on the time that the execution may take."""
         scheduler, is_profiling = self._scheduler, self._is_profiling
         deadline, scheduler.deadline = scheduler.deadline, None
-        begun = time.monotonic()
+        begun = time.monotonic() if deadline is not None else 0.0
         if is_profiling:
             sys.setprofile(None)
         try:

@@ -27,30 +27,28 @@ class Locks:
         self.owners: dict[int, Owner] = {}  # of RLocks, by id
         self.held: dict[int, tuple[Any, int, Site]] = {}  # id -> lock, task, where it was taken
         self._syncs: dict[int, tuple[Sync, Sync]] = {}
-        self.held_at_end: dict[int, tuple[Any, int, Site]] = {}
+        self._held_when_stuck: dict[int, tuple[Any, int, Site]] = {}
         registry.empty_each_time(self.owners, self.held, self._syncs)
-        registry.beginning.append(self)
         self.scheduler.on_stuck = self.remember
-
-    def begin(self) -> None:
-        """A new execution."""
-        if self.held_at_end:
-            self.held_at_end = {}
 
     def remember(self) -> None:
         """At a deadlock, before the tasks are unwound: who holds what."""
-        self.held_at_end = dict(self.held)
+        self._held_when_stuck = dict(self.held)
 
-    def end(self) -> None:
-        """Give back what a cut-off task still held, so that nothing outlives the execution."""
-        for lock, _task, _site in list(self.held.values()):
-            try:
-                count = self.owners.get(id(lock), [0, 1])[1]
-                for _ in range(count):
-                    lock.release()
-            except RuntimeError:  # it was released by code that is not seen
-                continue
-        self.held.clear()
+    def end(self) -> dict[int, tuple[Any, int, Site]]:
+        """Give back what a cut-off task still held, so that nothing outlives the execution; what was held at a
+        deadlock."""
+        if self.held:
+            for lock, _task, _site in list(self.held.values()):
+                try:
+                    count = self.owners.get(id(lock), [0, 1])[1]
+                    for _ in range(count):
+                        lock.release()
+                except RuntimeError:  # it was released by code that is not seen
+                    continue
+            self.held.clear()
+        held, self._held_when_stuck = self._held_when_stuck, {}
+        return held
 
     def syncs(self, lock: Any) -> tuple[Sync, Sync]:
         """How acquire and release of this lock look to the scheduler."""

@@ -46,10 +46,9 @@ class Threads:
         self._starters: dict[str, Callable[..., Any]] = {}
         self._ident = 0
         registry.empty_each_time(self.of_task, self.finish, self.started, self.made)
-        registry.beginning.append(self)
 
-    def begin(self) -> None:
-        """A new execution."""
+    def take_over(self) -> None:
+        """Number threads that tasks make, and start those alone that are modelled, until `restore`."""
         self._ident = _thread.get_ident()
         if self._counter is None:
             module: Any = threading

@@ -89,10 +89,17 @@ class AccessLog:
         """An instance turns up: rewrite its class before C code calls its methods."""
         if kind not in self.met:
             self.met.add(kind)
-            self.has_odd = self.has_odd or not is_plain(kind)
+            if not self.has_odd and not is_plain(kind):
+                self.note_odd()
             if hasattr(kind, "__del__"):
                 self.let_go(kind)
             self.admit_class(kind)
+
+    def note_odd(self) -> None:
+        """C code may call whatever it likes when it uses something that was met."""
+        if not self.has_odd:
+            self.has_odd = True
+            self.site_table.count_met += 1
 
     def let_go(self, kind: type) -> None:
         """It matters when an object of that type goes: `__del__` says something, or a weak reference notices."""

@@ -62,13 +62,19 @@ class Attributes:
 
     def _unless_dropped(self, kind: type, how: str) -> str:
         """The short way through `get_attr` and `set_attr` keeps what it touches, and knows it by the instance."""
-        is_odd = kind in self.access_log.dropped or (module_of(kind), kind.__qualname__) in self.sharing_dicts
-        return "dropped instance" if how == "instance" and is_odd else how
+        if how != "instance":
+            return how
+        is_odd = kind in self.access_log.dropped or self._shares_dict(kind)
+        return "dropped instance" if is_odd else how
+
+    def _shares_dict(self, kind: type) -> bool:
+        shared = self.sharing_dicts
+        return bool(shared) and (module_of(kind), kind.__qualname__) in shared
 
     def _touch_attr(self, site: Site, code: int, thing: Any, name: str, value: Any = None) -> None:
         """An attribute of an instance. Those that were given a `__dict__` may share it (Borg): it is known by that."""
         kind = type(thing)
-        if (module_of(kind), kind.__qualname__) in self.sharing_dicts and kind.__dictoffset__:
+        if self._shares_dict(kind) and kind.__dictoffset__:
             self.touch_all(site, [(code, vars(thing), name), (0, thing, "__dict__")], _WRITES if code else READS)
         else:
             self.touch(site, code, thing, name, value)
@@ -104,7 +110,7 @@ class Attributes:
             self.get_attr(site, referent(thing))
         elif how == "dict":
             inner = vars(thing)
-            if (module_of(type(thing)), type(thing).__qualname__) in self.sharing_dicts:
+            if self._shares_dict(type(thing)):
                 self.touch(site, 0, thing, "__dict__")
             else:
                 self.access_log.owner_of_dict[id(inner)] = thing

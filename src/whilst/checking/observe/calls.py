@@ -102,22 +102,24 @@ class Calls:
 
     def _call_outside_tasks(self, site: Site, callee: Any) -> Any:
         """Setup and the outcome see the same clock and the same chance as the tasks, and nothing else of the check."""
-        model = self.registry.outside_tasks.get(id(callee))
+        registry, kind = self.registry, type(callee)
+        model = registry.outside_tasks.get(id(callee))
         if model is not None:
-            return functools.partial(model, self.registry, site)
-        kind = type(callee)
-        if kind is types.FunctionType:
+            return functools.partial(model, registry, site)
+        if kind is _BuiltIn:
+            owner = callee.__self__
+            if isinstance(owner, type):
+                return registry.clocks.calendar(owner, callee.__name__) or callee
+            if callee.__name__ == "seed" and type(owner) in registry.type_models:
+                return registry.type_models[type(owner)](registry, site, callee)
+        elif kind is types.FunctionType:
             if id(callee.__code__) not in self._known_codes and _matters_in_setup(callee):
-                self.registry.admit(callee)
+                registry.admit(callee)
         elif kind is types.MethodType:
-            if id(callee.__self__) in self.registry.redirected:
-                return self.registry.redirect(site, callee)
+            if id(callee.__self__) in registry.redirected:
+                return registry.redirect(site, callee)
             if isinstance(callee.__func__, types.FunctionType) and _matters_in_setup(callee.__func__):
-                self.registry.admit(callee.__func__)
-        elif kind is _BuiltIn and callee.__name__ == "seed" and type(callee.__self__) in self.registry.type_models:
-            return self.registry.type_models[type(callee.__self__)](self.registry, site, callee)
-        elif kind is _BuiltIn and isinstance(callee.__self__, type):
-            return self.registry.clocks.calendar(callee.__self__, callee.__name__) or callee
+                registry.admit(callee.__func__)
         elif kind is type and callee not in self.access_log.met:
             start = getattr(callee, "__init__", None)
             if isinstance(start, types.FunctionType) and _matters_in_setup(start):
@@ -145,14 +147,14 @@ class Calls:
         model = self._models.get(id(kind))
         if model is not None:
             return functools.partial(model, self.registry, site)
-        if self.registry.late and self.registry.meet_module(module_of(kind)):
-            return self._call_type(site, kind, first, second)
-        if issubclass(kind, weakref.ref) and first is not NOTHING:
+        if first is not NOTHING and issubclass(kind, weakref.ref):
             self.access_log.let_go(type(first))
         if kind in READERS:  # ahead of what was met: `list` is met as the type of an argument, too
             return self._c_calls.reads(site, kind, first, second)
         if kind in PURE:
             return kind
+        if self.registry.late and self.registry.meet_module(module_of(kind)):
+            return self._call_type(site, kind, first, second)
         if effects.is_made_in_c(kind):
             if not issubclass(kind, BaseException):
                 return self._c_calls.reads(site, kind, first, second)

@@ -51,7 +51,7 @@ class ModelRegistry:
         self.seen: Callable[[Site, Any], Any] = lambda _, function: function  # what C code shall call instead of it
         self.generations: dict[int, list[Any]] = {}  # of barriers
         self.callback_errors: list[Exception] = []  # of event loops in this execution
-        self._emptied: list[Any] = [self.generations, self.callback_errors]
+        self._emptied: list[Any] = [self.generations, self.callback_errors, variables.stores, variables.inside]
         # Set by `models.install`; here for those models that work on each other's objects.
         self.locks: Any = None
         self.conditions: Any = None
@@ -83,9 +83,8 @@ class ModelRegistry:
 
     def begin(self) -> None:
         """A new execution."""
-        for held in self._emptied:
-            if held:
-                held.clear()
+        for held in filter(None, self._emptied):
+            held.clear()
         for models in self.beginning:
             models.begin()
 
@@ -100,9 +99,9 @@ class ModelRegistry:
         owner = getattr(callee, "__self__", None)
         return isinstance(owner, type) and self.clocks.calendar(owner, callee.__name__) is not None
 
-    def meet_module(self, name: str | None) -> bool:
+    def meet_module(self, name: str) -> bool:
         """Something of that module is about to be used; whether there are models of it that were not known yet."""
-        install = self.late.pop(name or "", None)
+        install = self.late.pop(name, None)
         if install is not None:
             install(self)
         return install is not None
@@ -116,7 +115,9 @@ class ModelRegistry:
     def admit_class(self, kind: type) -> None:
         """Rewrite what a class and its bases define: C code calls it without a CALL of ours."""
         meta: type = type(kind)
-        for base in (*kind.__mro__, *meta.__mro__):
+        for base in kind.__mro__ if meta is type else (*kind.__mro__, *meta.__mro__):
+            if base is object or base is type:
+                continue
             module = module_of(base)
             self.meet_module(module)
             if not is_modelled(module) and not effects.is_made_in_c(base):
@@ -139,4 +140,4 @@ class ModelRegistry:
             if id(value.__code__) not in self.known_codes:
                 self.admit(value)
         elif not is_plain(type(value)) and (hasattr(type(value), "__get__") or callable(value)):
-            self.access_log.has_odd = True
+            self.access_log.note_odd()

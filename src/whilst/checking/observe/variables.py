@@ -12,6 +12,7 @@ from whilst.checking.engine.operations import READS, Store
 from whilst.checking.engine.sites import Site
 from whilst.checking.observe.access_log import AccessLog
 from whilst.checking.observe.containers import Containers
+from whilst.inspecting.c_effects import IMMUTABLE
 
 _COROUTINES = (types.CoroutineType, types.AsyncGeneratorType)
 
@@ -23,12 +24,7 @@ class Variables:
         self.access_log, self.containers, self.scheduler = access_log, containers, access_log.scheduler
         self.touch, self.touch_all = access_log.touch, access_log.touch_all
         self.stores: dict[int, list[tuple[Any, Site, Any, Any]]] = {}  # of tasks: caches whose function is running
-        self._inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
-
-    def begin(self) -> None:
-        """A new execution, or none any more."""
-        self.stores.clear()
-        self._inside.clear()
+        self.inside: dict[int, list[Any]] = {}  # of tasks: the generators whose bodies they are in
 
     # ------------------------------------------------------------------ globals and closures
 
@@ -92,6 +88,8 @@ class Variables:
         if self.scheduler.cur < 0:
             return thing
         kind = type(thing)
+        if kind in IMMUTABLE:
+            return thing
         self.access_log.site_table.meet(site, kind)
         if not self.containers.holds(thing):
             return thing
@@ -121,7 +119,7 @@ class Variables:
         def enter_and_leave(*arguments: Any, **keywords: Any) -> Any:
             if generator.gi_running or generator.gi_frame is None:
                 return call(*arguments, **keywords)
-            inside = self._inside.setdefault(self.scheduler.cur, [])
+            inside = self.inside.setdefault(self.scheduler.cur, [])
             inside.append(generator)
             try:
                 return call(*arguments, **keywords)
@@ -136,7 +134,7 @@ class Variables:
 
     def leave_generator(self, site: Site) -> None:
         """A generator that was entered by `through` is about to yield or to return."""
-        inside = self._inside.get(self.scheduler.cur)
+        inside = self.inside.get(self.scheduler.cur)
         if inside and self.scheduler.cur >= 0 and inside[-1].gi_code.co_firstlineno == site.code.co_firstlineno:
             self.touch(site, 1, inside[-1], None)
 

@@ -25,6 +25,7 @@ exponentially many), and reads-from equivalence (fewer classes, but undecided fo
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 
 from whilst.checking.engine.events import Status
@@ -45,6 +46,10 @@ from whilst.checking.search.wakeup_tree import (
     uncovered,
 )
 
+_TASK_OF = operator.itemgetter(0)  # of an event
+_ALL = Subtree()
+_NOT_YET, _EVERYTHING = Vouched(), Vouched(Guarantee.EVERY_INTERLEAVING)
+
 
 class OptimalDpor(Strategy):
     """One execution for each trace of a subtree, by default of the whole tree."""
@@ -61,7 +66,7 @@ class OptimalDpor(Strategy):
         subtree: Subtree | None = None,
     ) -> None:
         """`gates` and `subtree` are given to workers, which see with them what the process that asked sees."""
-        work = subtree or Subtree()
+        work = subtree or _ALL
         self._explorer = explorer
         if gates is None:
             gates = explorer.gates() if config is None or config.is_symmetric else {}
@@ -92,7 +97,7 @@ class OptimalDpor(Strategy):
         return agreed is not None and len(explorer.scheduler.task_numbers) > agreed
 
     def guarantee(self) -> Vouched:
-        return Vouched(Guarantee.EVERY_INTERLEAVING if self._is_over else Guarantee.NONE)
+        return _EVERYTHING if self._is_over else _NOT_YET
 
     def note(self, execution: Execution) -> None:
         """Reverse the races of the execution, and go on to the next.
@@ -217,7 +222,7 @@ class OptimalDpor(Strategy):
             self.asleep[depth] = self.sleep = node.sleep
             self.sleep_from = depth
             self._common = min(self._common, depth)
-            self._follow(node.tree.pop(0), [event[0] for event in trace[:depth]])
+            self._follow(node.tree.pop(0), list(map(_TASK_OF, trace[:depth])))
             return True
         return False
 

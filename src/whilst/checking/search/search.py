@@ -13,7 +13,7 @@ import importlib
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -67,10 +67,13 @@ class SearchReport:
 _PROGRESS_EVERY_S = 0.5
 _ESTIMATE_AT = 50  # executions after which the first estimate is made
 _LOOK_EVERY = 50
-_SCOUT_AT: Final = 64  # executions of one search, after which a few look ahead
+_SCOUT_AT: Final = 64  # executions of one search, after which a few look ahead if more than that many are to come
+_SCOUT_LATE: Final = 4 * _SCOUT_AT  # after so many they do in any case: what is to come is an estimate
 _SCOUTS: Final = 8
+_NEARLY_DONE: Final = 0.5  # share of a search that is explored, from which on nobody looks ahead
 _WARMING = 5  # executions at most ahead of those that switch at every instruction
 _STRENGTH = tuple(Guarantee)
+_NOTHING = Vouched()
 _ENDINGS = (Status.DONE, Status.DEADLOCK, Status.BROKEN)
 
 
@@ -85,7 +88,7 @@ class _Spent:
         self.executions = self.warm_up = self.redundant = self.events = 0
         self.share: float | None = None
         self.estimate: float | None = None
-        self.is_stopped = False
+        self.is_stopped = self.has_scouted = False
         self.is_late = False  # the budget ended in the middle of an execution
         self.cut_short = ""  # why an execution did not come to its end
 
@@ -103,14 +106,15 @@ class _Spent:
         config, done = self.config, self.executions + self.warm_up
         if config.budget_executions is not None and done >= config.budget_executions * share:
             return True
-        return config.budget_s is not None and self.elapsed_s >= config.budget_s * share
+        return config.budget_s is not None and time.monotonic() - self.started >= config.budget_s * share
 
     def forget(self) -> None:
         """The search starts over with more points: what ran so far was warming up."""
         self.warm_up += self.executions + 1
         self.executions = self.redundant = self.events = 0
+        self.has_scouted = False
 
-    def take(self, execution: Execution, label: str) -> bool:
+    def take(self, label: str, execution: Execution) -> bool:
         """Count an execution and hand it on; whether that is enough."""
         if execution.status in (Status.CUT, Status.OUT_OF_BUDGET):
             self.redundant += 1
@@ -122,7 +126,8 @@ class _Spent:
             self.cut_short = execution.reason
         if self.on_execution(execution):
             self.is_stopped = True
-        self.tell(label)
+        if self.config.on_progress is not None:
+            self.tell(label)
         return self.is_stopped
 
     def add(self, piece: SubtreeResult) -> None:
@@ -170,14 +175,14 @@ def search(
     a strategy begins, or starts over.
     """
     spent = _Spent(explorer, config, on_execution, begin)
-    strategies = _strategies(config)
-    vouched, reason = Vouched(), ""
+    strategies = _strategies(config.strategies, config.preemptions is not None)
+    vouched, reason = _NOTHING, ""
     for each in strategies:
         if each.at_every_instruction or spent.is_out_of_budget(each.share_of_budget):
             continue
         learnt = explorer.times_learnt
-        with explorer.ending_at(spent.ends_at):
-            ended, mine = _run(explorer, config, each, spent, parallel)
+        run = functools.partial(_run, explorer, config, each, spent, parallel)
+        ended, mine = explorer.ending_at(spent.ends_at, run)
         if spent.is_late:  # what it has cut was not seen to its end
             ended, mine = Ended.ENOUGH, Vouched()
         reason = "the budget was used up" if ended is Ended.ENOUGH else ""
@@ -208,23 +213,21 @@ def search(
     )
 
 
-def _strategies(config: SearchConfig) -> list[type[Strategy]]:
-    names = config.strategies
-    if names is None and config.preemptions is not None:
-        names = ("preemption_bound", "random_switches")
-    return [_strategy(STRATEGIES[name]) for name in (STRATEGIES if names is None else names)]
-
-
 @functools.cache
-def _strategy(where: str) -> type[Strategy]:
-    module, _, attribute = where.partition(":")
-    found: type[Strategy] = getattr(importlib.import_module(module), attribute)
+def _strategies(names: tuple[str, ...] | None, is_bounded: bool) -> Sequence[type[Strategy]]:
+    if names is None and is_bounded:
+        names = ("preemption_bound", "random_switches")
+    found = []
+    for name in STRATEGIES if names is None else names:
+        module, _, attribute = STRATEGIES[name].partition(":")
+        found.append(getattr(importlib.import_module(module), attribute))
     return found
 
 
 def _stronger(one: Vouched, other: Vouched) -> Vouched:
-    best = min(one, other, key=lambda each: _STRENGTH.index(each.guarantee))
-    return replace(best, odds=one.odds if other.odds is None else other.odds)
+    best = one if _STRENGTH.index(one.guarantee) <= _STRENGTH.index(other.guarantee) else other
+    odds = one.odds if other.odds is None else other.odds
+    return best if best.odds == odds else replace(best, odds=odds)
 
 
 def _run(
@@ -238,8 +241,8 @@ def _run(
         ended = run_strategy(
             explorer,
             strategy,
-            lambda execution: spent.take(execution, strategy.label),  # noqa: B023  # called in this round alone
-            lambda: _stop(strategy, spent, parallel),  # noqa: B023
+            functools.partial(spent.take, strategy.label),
+            functools.partial(_stop, strategy, spent, parallel),
         )
         if ended is Ended.LEARNT:
             spent.forget()
@@ -263,15 +266,19 @@ def _stop(strategy: Strategy, spent: _Spent, parallel: ParallelSearch | None) ->
             spent.estimate_from(strategy)
     if spent.is_out_of_budget(strategy.share_of_budget):
         return Ended.ENOUGH
-    if spent.executions == _SCOUT_AT and not strategy.is_sample and _scout(spent):
+    if spent.executions in (_SCOUT_AT, _SCOUT_LATE) and not strategy.is_sample and _scout(strategy, spent):
         return Ended.LEARNT
     can_share = parallel is not None and spent.elapsed_s >= spent.config.parallel_after_s
     return Ended.ENOUGH if can_share and strategy.remainder() is not None else None
 
 
-def _scout(spent: _Spent) -> bool:
+def _scout(strategy: Strategy, spent: _Spent) -> bool:
     """Whether a few random schedules show that more places are shared. A search varies the end of an execution first:
-    what only an early switch brings about it would come to late, to start over with all of it."""
+    what only an early switch brings about it would come to late, to start over with all of it. Once for each search."""
+    is_nearly_done = spent.executions < _SCOUT_LATE and (strategy.explored_share() or 0.0) > _NEARLY_DONE
+    if spent.has_scouted or is_nearly_done:
+        return False
+    spent.has_scouted = True
     draw = random.Random(spent.config.seed).random  # noqa: S311  # repeatable on purpose; C code, as tasks run by now
     has_learnt = False
     for _ in range(_SCOUTS):
@@ -304,7 +311,7 @@ def _in_parallel(
         parallel,
         queue,
         lambda: explorer.gates() if config.is_symmetric else {},
-        lambda execution: spent.take(execution, strategy.label),
+        functools.partial(spent.take, strategy.label),
         report,
     )
 
@@ -312,7 +319,7 @@ def _in_parallel(
 def _at_every_instruction(
     explorer: Explorer,
     spent: _Spent,
-    strategies: list[type[Strategy]],
+    strategies: Sequence[type[Strategy]],
     objection: Objection,
     searched: Guarantee,
 ) -> tuple[int, str]:
@@ -347,8 +354,8 @@ def _at_every_instruction(
                     _warm_up(inner)
                 for kind in explorer.access_log.dropped:
                     inner.access_log.let_go(kind)
-                with inner.ending_at(spent.ends_at):
-                    run_strategy(inner, each(inner, spent.config), take, lambda: _enough(spent))
+                run = functools.partial(run_strategy, inner, each(inner, spent.config), take, lambda: _enough(spent))
+                inner.ending_at(spent.ends_at, run)
     return tried, hidden
 
 

@@ -7,12 +7,15 @@ equivalent to a continuation of. Pure: no execution is run here.
 
 from __future__ import annotations
 
+import operator
 import zlib
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whilst.checking.engine.operations import Accesses, Event, Operation, accesses_of, accesses_wanted, overlap
+
+_TASK_OF = operator.itemgetter(0)  # of an event
 
 
 class Branch:
@@ -128,7 +131,7 @@ class View:
 
     def __init__(self, trace: Sequence[Event], past: Sequence[int], waiting: Mapping[int, Operation]) -> None:
         self._trace, self._past, self._waiting = trace, past, waiting
-        self._tasks = [event[0] for event in trace]
+        self._tasks: list[int] = list(map(_TASK_OF, trace))
         self._by_task: dict[int, list[int]] | None = None
         self._independent: dict[int, list[int]] = {}  # event -> the tasks of those that don't depend on it
 

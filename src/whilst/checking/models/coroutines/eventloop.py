@@ -26,7 +26,8 @@ from whilst.checking.engine.events import Op
 from whilst.checking.engine.operations import Operation, Sync
 from whilst.checking.engine.scheduler import Abort
 from whilst.checking.engine.sites import Site, SiteTemplate
-from whilst.checking.models.coroutines.steps import Steps, Touched, is_of_asyncio, where
+from whilst.checking.engine.spin_loops import ROUNDS, TRIES, state_of
+from whilst.checking.models.coroutines.steps import CLOCK, Steps, Touched, frames_of, is_of_asyncio, where
 from whilst.checking.observe.registry import ModelRegistry
 from whilst.inspecting.cpython import Positions
 from whilst.inspecting.objects import module_of
@@ -93,6 +94,8 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         self._made: list[Any] = []
         self._is_busy = False
         self._ahead: dict[int, tuple[Touched, bool]] = {}  # of tasks: the next step, whether it comes after a sleep
+        self._rounds: dict[int, tuple[str, object, int, int]] = {}  # of tasks that sleep: where, with which locals, how
+        # often in a row without changing anything, and how many steps there were
         self._children: set[int] = set()  # those of them that a coroutine made
         self.members: set[int] = set()  # the scheduler's tasks that run on it
         self._callbacks = -1  # the scheduler's task that runs callbacks which belong to no step
@@ -145,7 +148,10 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         try:
             while not made.done():
                 if not has_begun:
-                    self._scheduler.step(self._resumption(task, made))
+                    operation = self._resumption(task, made)
+                    if self._steps is not None and self._ahead[task][1]:
+                        self._wake_up(task, made, operation, self._steps)
+                    self._scheduler.step(operation)
                 has_begun = False
                 self._run(self._handles[task].popleft(), made)
         except Abort:
@@ -165,6 +171,27 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         more = self._steps.more(label)
         sync = Sync(Op.RESUME, self._ready, lambda ready: task in ready, blocks=True, more=more, is_step=True)
         return (2, ("step", task), label, site, shown, sync)
+
+    def _wake_up(self, task: int, made: Any, operation: Operation, steps: Steps) -> None:
+        """A task is about to go on after a sleep. If it goes round as before, it waits for what it looks at (see
+        `spin_loops`): for the steps that are known to depend on this one."""
+        naps = self._scheduler.pollers.naps
+        naps[task] = naps.get(task, 0) + 1
+        label, here = operation[2], steps.count - 1
+        before = self._rounds.get(task)
+        lately = steps.round_since(task, before[3]) if before is not None and before[0] == label else None
+        if before is None or lately is None:
+            self._rounds[task] = (label, None, 1, here)
+            return
+        state, rounds = state_of(frames_of(made)), before[2] + 1
+        self._rounds[task] = (label, state, rounds, here)
+        if state is None or rounds < ROUNDS or (state != before[1] and rounds < TRIES):
+            return
+        if state != before[1]:
+            self._scheduler.pollers.has_waited_asleep = True
+        seen, written = lately
+        steps.note_waiting(label, task, written)
+        self._scheduler.wait_for(seen)
 
     def _site_of(self, frame: FrameType) -> Site:
         """A place of its own, apart from those of what is hooked there."""
@@ -201,7 +228,17 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         finally:
             if self._steps is not None:
                 self._steps.stop()
+                if self._scheduler.idle:
+                    self._tell_pollers(depth - 1)
             self._is_busy = False
+
+    def _tell_pollers(self, depth: int) -> None:
+        """A step is over, which began with the event at that depth."""
+        event = self._scheduler.trace[depth]
+        touched, _ = self._ahead[event[0]]
+        written = [(thing, key) for thing, key, code in touched if code]
+        if written:
+            self._scheduler.pollers.note_step(depth, event, written)
 
     def _run_callbacks(self) -> None:
         """What the step asked for, and what that asks for in its turn, but nothing twice: it would go on for ever."""
@@ -391,13 +428,14 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         task = self._task_of.get(id(handle))
-        if task is not None:
+        if task in self._handles:  # else the execution is over
             self._touch_task(task)
             self._handles[task].clear()
 
     def time(self) -> float:
         """Later at every look."""
-        self._touch_loop()
+        if self._steps is not None:
+            self._steps.touch_loop(CLOCK)
         return float(self._registry.clocks.monotonic_s())
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:

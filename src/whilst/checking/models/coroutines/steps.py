@@ -24,9 +24,13 @@ from whilst.inspecting.objects import module_of
 
 _SIGN: Final = "await:"  # what the names of labels and pairs begin with, among those of points
 _HANDED_OUT: Final = f"{_SIGN}handed out"  # somebody asked which tasks there are, and may wait for any
+_GETS_ON: Final = f"{_SIGN}gets on"  # and a label: a round that comes by there changes what others touch
 _HERE: Final = str(Path(asyncio.__file__).parent)
+CLOCK: Final = "clock"
+_LOOKING: Final = frozenset({"time", "get_running_loop", "get_event_loop"})  # who only looks may go round as before
 _ASKING: Final = frozenset({"current_task", "all_tasks"})
 
+Place = tuple[Any, Any]  # a thing, and a key or None
 Touched = list[tuple[Any, Any, int]]
 
 
@@ -36,6 +40,7 @@ class Steps:
     def __init__(self, access_log: AccessLog, site_table: SiteTable) -> None:
         self._access_log, self._site_table = access_log, site_table
         self._records: list[tuple[str, int, Touched]] = []
+        self._waiting: list[tuple[str, int, set[Any]]] = []  # see `note_waiting`
         self._known = -1
         self._more: dict[str, list[tuple[object, object, bool]]] = {}
 
@@ -47,6 +52,7 @@ class Steps:
     def begin(self) -> None:
         """A new execution."""
         self._records.clear()
+        self._waiting.clear()
         self._access_log.step = None
 
     def label(self, task: int, frame: FrameType | None) -> str:
@@ -77,6 +83,35 @@ class Steps:
         self._records.append((label, task, touched))
         return touched
 
+    @property
+    def count(self) -> int:
+        """How many steps have been announced in this execution."""
+        return len(self._records)
+
+    def round_since(self, task: int, since: int) -> tuple[set[Place], set[Any]] | None:
+        """What the task has touched in its steps, of those announced since there were so many, and which things it has
+        written; None if it has got on: it has used more of asyncio than its clock, or is known to get on there."""
+        seen: set[Place] = set()
+        written: set[Any] = set()
+        for label, each, touched in self._records[since:]:
+            if each == task:
+                if f"{_GETS_ON}|{label}" in self._site_table.named:
+                    return None
+                for thing, key, code in touched:
+                    if thing != STEPS_LOOP:
+                        seen.add((thing, key))
+                        if code:
+                            written.add(thing)
+                    elif key != CLOCK:
+                        return None
+        return seen, written
+
+    def note_waiting(self, label: str, task: int, written: set[Any]) -> None:
+        """The task is taken for one that waits, with the step of that label; in a round it has written these things,
+        which shall be nobody else's."""
+        if written:
+            self._waiting.append((label, task, written))
+
     def start(self, touched: Touched, *, uses_loop: bool) -> None:
         """From now on what is touched belongs to the step that was announced so."""
         self._access_log.step = touched
@@ -88,10 +123,10 @@ class Steps:
         """The step is over."""
         self._access_log.step = None
 
-    def touch_loop(self) -> None:
-        """The step does something with asyncio."""
+    def touch_loop(self, what: str | None = None) -> None:
+        """The step does something with asyncio: with all of it, or its clock alone."""
         if self._access_log.step is not None:
-            self._access_log.step.append((STEPS_LOOP, None, 1))
+            self._access_log.step.append((STEPS_LOOP, what, 1))
 
     def touch_task(self, task: int) -> None:
         """The step makes or cancels that task."""
@@ -105,8 +140,9 @@ class Steps:
     def note_call(self, callee: Any) -> None:
         """The step calls something."""
         if callee is not asyncio.sleep and is_of_asyncio(callee):
-            self.touch_loop()
-            if getattr(callee, "__name__", "") in _ASKING:
+            name = getattr(callee, "__name__", "")
+            self.touch_loop(CLOCK if name in _LOOKING else None)
+            if name in _ASKING:
                 self._records.append((_HANDED_OUT, -1, []))
 
     def note_await(self, thing: Any) -> None:
@@ -135,6 +171,10 @@ class Steps:
                     touching.setdefault(thing, {}).setdefault(key, (set(), set()))[code].add(label)
         if len(set(users.values())) > 1:
             found.update(f"{label}|{STEPS_LOOP}" for label in users)
+        for label, task, written in self._waiting:
+            others = (touched for _, each, touched in self._records if each != task)
+            if any(thing in written for touched in others for thing, _, _ in touched):
+                found.add(f"{_GETS_ON}|{label}")
         for keys in touching.values():
             for one, other in _conflicts(keys):
                 if one.split(":")[1] != other.split(":")[1]:
@@ -190,6 +230,19 @@ def where(made: Any) -> tuple[FrameType | None, bool, Any]:
             does_wait, awaited = True, at.f_locals.get("self")
         inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
     return frame, does_sleep and not does_wait, awaited
+
+
+def frames_of(made: Any) -> list[FrameType]:
+    """Those that a suspended task is in, as far as they are not asyncio's own, the innermost first."""
+    found, inner = [], made.get_coro()
+    while inner is not None:
+        frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
+        if frame is None:
+            break
+        if not frame.f_code.co_filename.startswith(_HERE):
+            found.append(frame)
+        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
+    return found[::-1]
 
 
 def _is_sleeping(code: CodeType) -> bool:

@@ -54,7 +54,7 @@ class Clocks:
     @staticmethod
     def now_outside() -> tuple[int, ...]:
         """What the real clocks show."""
-        return tuple(nanoseconds() for nanoseconds in _SECONDS.values())
+        return tuple([nanoseconds() for nanoseconds in _SECONDS.values()])
 
     def begin(self) -> None:
         """A new execution."""
