@@ -36,7 +36,7 @@ for number in range(80):
     pages.append(page)
 print(sum(pages))
 """
-WIDTH, HEIGHT = 1120, 690
+WIDTH, HEIGHT = 1120, 714
 LINE, LETTER = 19, 7.85
 STYLE = """
 svg { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; white-space: pre }

@@ -118,6 +118,14 @@ def test_a_recorder_draws_work_waiting_and_both() -> None:
         ("thread 2", "call 1"): [(Kind.WAIT, 0, 100)],
         ("caller", "call 2"): [(Kind.WORK, 100, 140), (Kind.WAIT, 140, 200)],
     }
+    assert line.facts == {"within a call": "its work is drawn first; when it waited is not recorded"}
+
+
+def test_a_recorder_that_knows_when_each_call_worked_says_nothing_of_order() -> None:
+    recorder = Recorder("call", 0)
+    recorder.add(Finished(0, 0, (0,), (None,), 0, 100, {}, [0], [100], 100))
+    recorder.add(Finished(1, 1, (1,), (None,), 0, 100, {}, [0], [100], 0))
+    assert recorder.timeline("a run").facts == {}
 
 
 def test_calls_that_overlap_on_one_executor_are_drawn_as_working_in_turns() -> None:

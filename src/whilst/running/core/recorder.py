@@ -25,6 +25,8 @@ _MOST_ENTRIES_LAZY = 2_000
 _ALL, _NOTHING = 0.9, 0.02
 """Above this share of CPU time a call is drawn as work alone, below that one as waiting alone."""
 
+_WORK_FIRST = {"within a call": "its work is drawn first; when it waited is not recorded"}
+
 
 class _Row(Record):
     executor: tuple[int, int]
@@ -81,11 +83,13 @@ class Recorder:
 
         builder = TimelineBuilder()
         free_ns: dict[str, int] = {}
+        did_both = False
         names = self._executors()
         builder.declare(executors=names.values())
         for row in self._rows:
             executor = names[row.executor]
             share = self._work_share(row)
+            did_both |= 0.0 < share < 1.0
             if row.starts_ns is None or row.ends_ns is None:
                 if row.ids:
                     label = f"{len(row.ids):,} calls" if len(row.ids) > 1 else ""
@@ -93,7 +97,7 @@ class Recorder:
                 continue
             for number, start, end in zip(row.ids, row.starts_ns, row.ends_ns, strict=True):
                 self._draw(builder, free_ns, executor, number, start, end, share, "")
-        return builder.build(name=name, origin_ns=self.start_ns)
+        return builder.build(name=name, origin_ns=self.start_ns, facts=_WORK_FIRST if did_both else {})
 
     def _executors(self) -> dict[tuple[int, int], str]:
         """The names of all that made calls, in their order; counted from 1, as people do."""
