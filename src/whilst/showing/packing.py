@@ -93,8 +93,11 @@ def _path(timeline: Timeline, tick_ns: int) -> tuple[list[int], ...] | None:
     """
     if timeline.path is None:
         return None
-    executors = {name: at for at, name in enumerate(timeline.executors)}
-    tasks = {name: at for at, name in enumerate(timeline.tasks)}
+    path = timeline.path
+    at_executor = {name: at for at, name in enumerate(timeline.executors)}
+    at_task = {name: at for at, name in enumerate(timeline.tasks)}
+    executors = [at_executor[name] for name in path.executors]
+    tasks = [at_task.get(name, len(at_task)) for name in path.tasks]  # a task may be too short to be drawn
     cell_ns = max(tick_ns, timeline.makespan_ns // _MOST_STRETCHES)
     stretches: list[list[int]] = []  # executor, task, start, end
     shares: dict[tuple[int, int], int] = {}
@@ -108,15 +111,15 @@ def _path(timeline: Timeline, tick_ns: int) -> tuple[list[int], ...] | None:
         elif end > start:
             stretches.append([executor, task, start, end])
 
-    for span in timeline.path:
-        where = executors[span.executor], tasks.get(span.task, len(tasks))  # a task may be too short to be drawn
-        if shares and (span.start_ns > until or (where not in shares and span.start_ns - since >= cell_ns)):
+    for start, end, executor, task in zip(path.start_ns, path.end_ns, path.executor, path.task, strict=True):
+        where = executors[executor], tasks[task]
+        if shares and (start > until or (where not in shares and start - since >= cell_ns)):
             close()
             shares = {}
         if not shares:
-            since = span.start_ns
-        shares[where] = shares.get(where, 0) + span.end_ns - span.start_ns
-        until = span.end_ns
+            since = start
+        shares[where] = shares.get(where, 0) + end - start
+        until = end
     if shares:
         close()
     gaps = [

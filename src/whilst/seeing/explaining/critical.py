@@ -232,15 +232,18 @@ class _Walk:
         self, track: _Track, cause: Cause | None, now: int, since: int, been: set[int]
     ) -> tuple[_Track, int] | None:
         """Who worked (else waited for something outside) nearest to a moment, of those who can have ended that wait."""
-        best: tuple[int, bool, int, int, int] | None = None
+        best: tuple[bool, int, int, int, int] | None = None
         for stretches in self._stretches:
             for end, number in stretches.near(now, since):
+                is_far = now - end > _NEAR_NS
+                if is_far and best is not None and not best[0]:
+                    break  # those that follow ended earlier still
                 other = self._tracks[number]
                 rank = 0 if id(other) in been else self._rank(track, cause, other)
                 if rank:
-                    key = (-rank, now - end > _NEAR_NS, abs(end - now), number, min(end, now))
+                    key = (is_far, -rank, abs(end - now), number, min(end, now))
                     best = min(best or key, key)
-            if best is not None and not best[1]:
+            if best is not None and not best[0]:
                 break
         return (self._tracks[best[3]], best[4]) if best is not None else None
 
