@@ -35,7 +35,7 @@ class Made:
         self.cores = cores
         self.logs: list[AgentLog] = []
         self.threads: list[Switches] = []
-        self.end_ms = 0
+        self.end_ms = 0.0
         self._has_gil = has_gil
         self.process(100)
 
@@ -50,19 +50,23 @@ class Made:
         line = next(number for number, text in enumerate(self._source, 1) if marker in text)
         return Place(str(self.file), function or "main", line, operation=operation)
 
-    def thread(self, *stretches: tuple[int, str, list[Place]], name: str = "MainThread") -> None:
-        """Stretches (milliseconds, "on" | "off" | "ready", where it is seen, innermost first), from time 0 on."""
+    def thread(self, *stretches: tuple[float, str, list[Place] | None], name: str = "MainThread") -> None:
+        """Stretches (milliseconds, "on" | "off" | "ready", where it is seen, innermost first), from time 0 on.
+
+        None for the place: nobody looks at it then.
+        """
         tid = self._log.pid + len(self._log.threads)
         seen = SeenThread(1000 + tid, tid, name, self._name)
         thread = Switches(self._log.pid, tid, 0)
-        now = 0
+        now = 0.0
         for length, what, places in stretches:
-            thread.at_ns.append(now * MS)
+            thread.at_ns.append(round(now * MS))
             thread.what.append(WHATS[what])
-            seen.at_ns.append(now * MS)
-            seen.stack.append(self._number(places))
+            if places is not None:
+                seen.at_ns.append(round(now * MS))
+                seen.stack.append(self._number(places))
             now += length
-        thread.end_ns = now * MS
+        thread.end_ns = round(now * MS)
         self.end_ms = max(self.end_ms, now)
         self._log.threads.append(seen)
         self.threads.append(thread)
@@ -84,7 +88,14 @@ class Made:
 
     def recording(self, clock: str = "perf") -> Recording:
         return Recording(
-            "program.py", 0, self.end_ms * MS, clock, self.cores, self.threads, self.logs, folder=str(self.file.parent)
+            "program.py",
+            0,
+            round(self.end_ms * MS),
+            clock,
+            self.cores,
+            self.threads,
+            self.logs,
+            folder=str(self.file.parent),
         )
 
     def _number(self, places: list[Place]) -> int:

@@ -168,3 +168,15 @@ def test_the_agent_s_own_start_is_no_place_of_the_program(program: Path) -> None
     assert own_place(Stack([frozen, agent]), OWN) is None
     assert own_place(Stack([frozen, library("site.py", "main")]), OWN) == library("site.py", "main")
     assert own_place(Stack([frozen, agent, place(program, 4)]), OWN) == place(program, 4)
+
+
+@pytest.mark.parametrize(("function", "text"), [("Queue.get", "queue:empty"), ("Queue.put", "queue:full")])
+def test_a_queue_between_processes_is_empty_or_full(program: Path, function: str, text: str) -> None:
+    inner = library("multiprocessing/connection.py", "Connection._recv")
+    own = wait_of(Stack([inner, library("multiprocessing/queues.py", function), place(program, 8)]), OWN)
+    assert own is not None
+    assert (own.text, own.role) == (text, Role.TASK)
+    worker = library("concurrent/futures/process.py", "_process_worker", 1, "")
+    idle = wait_of(Stack([inner, library("multiprocessing/queues.py", "Queue.get"), worker]), OWN)
+    assert idle is not None
+    assert idle.role is Role.IDLE

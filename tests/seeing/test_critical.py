@@ -167,6 +167,24 @@ def test_who_waits_for_a_child_process_waits_for_its_work(made: Made) -> None:
     ]
 
 
+def test_children_that_are_no_python_are_followed_one_by_one(made: Made) -> None:
+    child = [library("subprocess.py", "run"), made.at("subprocess.run")]
+    made.thread((10, "on", child), (50, "off", child), (10, "on", child), (50, "off", child), (3, "on", child))
+    for pid, start in ((200, 10), (300, 70)):
+        made.process(pid)
+        made.thread((50, "on", []))
+        made.logs.remove(made._log)
+        thread = made.threads[-1]
+        thread.command, thread.start_ns, thread.end_ns, thread.at_ns[0] = (
+            "sort",
+            start * MS,
+            (start + 50) * MS,
+            start * MS,
+        )
+    steps = path(trace_of(made.recording()))
+    assert [step[2:] for step in steps] == [(0, 10), (10, 60), (60, 70), (70, 120), (120, 123)]
+
+
 def test_who_waits_on_an_empty_queue_waits_for_who_puts(made: Made) -> None:
     get = [library("threading.py", "Condition.wait"), library("queue.py", "Queue.get"), made.at("queue.get", "consume")]
     made.thread((50, "on", [made.at("return sum", "make")]), (60, "off", [WORKER]), name="producer")

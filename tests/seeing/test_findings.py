@@ -295,6 +295,35 @@ def test_as_many_as_there_are_cores_want_no_more(made: Made) -> None:
     assert "without a core" not in said(trace_of(made.recording()))
 
 
+def woken(made: Made, apart_ms: float) -> Trace:
+    """A thread works all the time; another is woken now and then in its queue's `get`, and looked at once."""
+    made.thread((200, "on", [made.at("for letter", "score")]), name="producer")
+    get = [library("threading.py", "Condition.wait"), library("queue.py", "Queue.get"), made.at("queue.get", "consume")]
+    turns = [(apart_ms, "off", None), (0.1, "on", None)] * round(200 / (apart_ms + 0.1))
+    made.thread((0.1, "on", get), *turns, name="consumer")
+    return trace_of(made.recording())
+
+
+def test_who_is_woken_and_sleeps_for_a_turn_waits_for_the_gil(made: Made) -> None:
+    assert "held off by the GIL, in consume (line 23)" in said(woken(made, 5))
+
+
+def test_who_is_woken_and_sleeps_for_longer_waits_for_the_next_item(made: Made) -> None:
+    trace = woken(made, 16)
+    assert "because the queue is empty, while producer is in score (line 7), at work" in said(trace)
+    assert "GIL" not in said(trace)
+
+
+def test_several_holders_are_many(made: Made) -> None:
+    taking = [made.at("with lock", "load", "BEFORE_WITH")]
+    asleep = [made.at("time.sleep(0.02)", "request")]
+    event = [library("threading.py", "Event.wait"), made.at("queue.get", "consume")]
+    made.thread(*((50, "off", event), (1, "on", taking)) * 2, name="waiter")
+    made.thread((51, "off", asleep), (51, "off", [WORKER]), name="one")
+    made.thread((51, "off", [WORKER]), (51, "off", asleep), name="two")
+    assert "while one and 1 other are in request" in said(trace_of(made.recording()))
+
+
 def test_a_full_queue_names_who_is_slow(made: Made) -> None:
     made.thread(
         (

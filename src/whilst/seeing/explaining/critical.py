@@ -256,7 +256,7 @@ class _Walk:
         if cause is None:
             if track.is_coroutine:
                 return int(is_on_loop)
-            return int(is_above if track.lane.is_main else is_near)
+            return int(is_above or mine.log is None is not others.log if track.lane.is_main else is_near)
         if cause.kind == "loop" or (cause.kind, cause.name, track.is_coroutine) == ("lock", "task", True):
             return int(is_on_loop)
         if cause.kind in ("gil", "import"):

@@ -353,7 +353,8 @@ def _held_by(reason: Reason, sums: Sums) -> str:
         return ""
     doing = ", at work" if holder.doing in _AT_WORK else f", {holder.doing}"
     if not holder.is_holding:
-        return f", while {holder.who} is in {sums.spot(holder.inner, is_short=True)}{doing}"
+        are = "are" if " and " in holder.who else "is"
+        return f", while {holder.who} {are} in {sums.spot(holder.inner, is_short=True)}{doing}"
     return f", held by {holder.who} in {sums.spot(holder.inner, is_short=True)}{doing}"
 
 

@@ -34,6 +34,8 @@ _SHORT_WAKE_NS: Final = 300_000
 _ANY_FILE: Final = ("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait")
 _TURN_NS: Final = 1_000_000
 """Who holds the GIL gives it away after 5 ms if others want it; a shorter wait is more likely one of its own."""
+_LONGEST_TURN_NS: Final = 10_000_000
+"""Who waits for the GIL wakes every 5 ms to ask for it again; a longer sleep is for something else."""
 _AGENTS_NS: Final = 20_000_000
 _NEAR_NS: Final = 2_000_000_000
 """Seen waiting no further away, a thread is taken to have waited for the same in between."""
@@ -251,6 +253,7 @@ class _Reader:
         if wait is not None and self._lane.process.log is not None:
             is_held = (
                 is_woken_again
+                and end - start <= _LONGEST_TURN_NS
                 and by_call in ("", "lock")
                 and wait.kind != "lock"
                 and wait.role is Role.TASK
