@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 R = TypeVar("R")
 
@@ -94,6 +94,16 @@ class SubmittedFuture(Future[R]):
     """A future whose callbacks are run by `run_later`, once that is set, instead of by whoever sets the result."""
 
     run_later: Callable[[Callable[[], None]], None] | None = None
+
+    def take_result(self, values: list[Any], place: int) -> None:
+        """`set_result` with one of these values, which is among them no more.
+
+        Whoever waits hears of it once this is left. By then the future alone has the result, however many frames of
+        this thread have the answer: a reader who drops a large one wants it gone.
+        """
+        with self._condition:  # the same since Python 3.2
+            self.set_result(values[place])
+            values[place] = None
 
     def _invoke_callbacks(self) -> None:
         if self._done_callbacks:  # type: ignore[attr-defined]

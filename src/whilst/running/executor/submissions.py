@@ -178,13 +178,14 @@ class FutureSink(Sink):
         self._run_later = self.callbacks.run
 
     def deliver(self, ids: Sequence[int], values: Sequence[object], errors: Mapping[int, BaseException]) -> None:
-        for number, value in zip(ids, values, strict=True):
+        kept = values if isinstance(values, list) else [*values]
+        for place, number in enumerate(ids):
             future = self._taken.pop(number)[0]
             future.run_later = self._run_later
             if number in errors:
                 future.set_exception(errors[number])
-            else:
-                future.set_result(value)
+                continue
+            future.take_result(kept, place)
         for error in errors.values():
             if type(error).__name__ == "InitializerError" and isinstance(error, WhilstError):
                 raise error  # no worker will ever be ready
