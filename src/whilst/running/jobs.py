@@ -164,6 +164,8 @@ class Finished(Record):
     is_last: bool = True
     made_by: int | None = None
     """Whose row in a timeline it belongs to, where that is not the worker's that held the calls."""
+    held_ns: int = 0
+    """How long the thread was ready over all of these calls, and had no core; 0 where nobody looks (threads, loops)."""
 
     def without(self, numbers: Collection[int]) -> Finished:
         """The same answer without these calls, which will be made again."""

@@ -36,6 +36,7 @@ class _Row(Record):
     starts_ns: Sequence[int] | None
     ends_ns: Sequence[int] | None
     cpu_ns: int
+    held_ns: int
 
 
 class Recorder:
@@ -69,6 +70,7 @@ class Recorder:
                 finished.starts_ns,
                 finished.ends_ns,
                 finished.cpu_ns,
+                finished.held_ns,
             )
         )
 
@@ -88,15 +90,15 @@ class Recorder:
         builder.declare(executors=names.values())
         for row in self._rows:
             executor = names[row.executor]
-            share = self._work_share(row)
+            share, held = self._work_share(row), row.held_ns / max(_length_ns(row), 1)
             did_both |= 0.0 < share < 1.0
             if row.starts_ns is None or row.ends_ns is None:
                 if row.ids:
                     label = f"{len(row.ids):,} calls" if len(row.ids) > 1 else ""
-                    self._draw(builder, free_ns, executor, row.ids[0], row.start_ns, row.end_ns, share, label)
+                    self._draw(builder, free_ns, executor, row.ids[0], row.start_ns, row.end_ns, share, held, label)
                 continue
             for number, start, end in zip(row.ids, row.starts_ns, row.ends_ns, strict=True):
-                self._draw(builder, free_ns, executor, number, start, end, share, "")
+                self._draw(builder, free_ns, executor, number, start, end, share, held, "")
         return builder.build(name=name, origin_ns=self.start_ns, facts=_WORK_FIRST if did_both else {})
 
     def _executors(self) -> dict[tuple[int, int], str]:
@@ -112,8 +114,7 @@ class Recorder:
 
     def _work_share(self, row: _Row) -> float:
         """The share of CPU time in the time of these calls; nearly all is all, and next to nothing nothing."""
-        whole_ns = row.end_ns - row.start_ns
-        length_ns = whole_ns if row.starts_ns is None or row.ends_ns is None else sum(row.ends_ns) - sum(row.starts_ns)
+        whole_ns, length_ns = row.end_ns - row.start_ns, _length_ns(row)
         share = row.cpu_ns / max(length_ns, 1)
         if share >= _ALL:
             return 1.0
@@ -129,11 +130,16 @@ class Recorder:
         start: int,
         end: int,
         share: float,
+        held: float,
         label: str,
     ) -> None:
         from whilst.model import Kind
 
         task, work_ns = f"{self._stem} {number}", int(share * (end - start))
+        held_ns = max(0, min(int(held * (end - start)), end - start - work_ns))
+        if held_ns:  # nobody knows when in the call it was
+            builder.add(executor, task, Kind.HELD, end - held_ns, end, label)
+            end -= held_ns
         begin = max(start, min(free_ns.get(executor, start), end - work_ns))
         free_ns[executor] = begin + work_ns
         if begin > start:
@@ -142,3 +148,10 @@ class Recorder:
             builder.add(executor, task, Kind.WORK, begin, begin + work_ns, label)
         if end > begin + work_ns:
             builder.add(executor, task, Kind.WAIT, begin + work_ns, end, label)
+
+
+def _length_ns(row: _Row) -> int:
+    """Of all these calls together."""
+    if row.starts_ns is None or row.ends_ns is None:
+        return row.end_ns - row.start_ns
+    return sum(row.ends_ns) - sum(row.starts_ns)

@@ -249,6 +249,7 @@ class Worker:
             _column(made.starts),
             _column(made.ends),
             made.cpu_ns,
+            made.held_ns,
             told or None,
             self.output.take(),
             self._segments_in.given_back(),

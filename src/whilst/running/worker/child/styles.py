@@ -52,7 +52,7 @@ class EndedCalls:
         self.start_ns = self.end_ns = 0
         self.pickled: list[bytes] | None = None
         """The values, where they were pickled one by one already."""
-        self.cpu_ns = 0
+        self.cpu_ns = self.held_ns = 0
         self.awaits: Callable[[Any], Any] | None = None
         """By this the coroutines among the values are awaited. Nobody has looked yet whether there are any."""
         self.is_last = False

@@ -141,6 +141,7 @@ class TaskChannel:
                 answer.cpu_ns,
                 answer.lane,
                 is_last,
+                held_ns=answer.held_ns,
             ),
         ]
 

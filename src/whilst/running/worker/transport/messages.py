@@ -71,6 +71,7 @@ class Answer(Record):
     starts_ns: bytes | None
     ends_ns: bytes | None
     cpu_ns: int
+    held_ns: int
     errors: list[tuple[int, int, Any]] | None
     """(position in this answer, kind, what there is to say)."""
     output: bytes | None
