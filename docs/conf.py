@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.util.docutils import SphinxDirective
@@ -186,7 +189,31 @@ class Benchmarks(Generated):
         return lines
 
 
+_UNREADABLE = {"<factory>": "{}", "<the first item>": "...", "~typing.~P": "P", "[~P]": "P"}
+"""What Python writes of a default or a ParamSpec, and what can be read: else no part of the signature is."""
+
+
+def readable(*asked: Any) -> tuple[str, str] | None:
+    """Sphinx asks what signature and result to show of an object, its last two arguments."""
+    signature, result = asked[-2:]
+    if signature is None:
+        return None
+    for written, meant in _UNREADABLE.items():
+        signature = signature.replace(written, meant)
+    return signature, result
+
+
+def without_modules(_: Sphinx, doctree: nodes.document) -> None:
+    """Overloads are not asked about (`readable`): what could not be taken apart there loses its modules here."""
+    for signature in doctree.findall(addnodes.desc_parameterlist):
+        for text in list(signature.findall(nodes.Text)):
+            if "~" in text:
+                text.parent.replace(text, nodes.Text(re.sub(r"~(?:\w+\.)*~?(\w+)", r"\1", text)))
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-signature", readable)
+    app.connect("doctree-read", without_modules)
     app.add_directive("commands", Commands)
     app.add_directive("benchmarks", Benchmarks)
     app.add_directive("given-values", GivenValues)
