@@ -371,3 +371,20 @@ def test_without_a_clock_threads_are_told_by_where_they_stand(made: Made) -> Non
     made.thread((80, "off", at), (20, "on", [made.at("for letter", "score", "FOR_ITER")]))
     line = trace_of(made.recording("stacks")).timeline
     assert (line.wait_s, line.work_s) == (pytest.approx(0.08, abs=1e-6), pytest.approx(0.02, abs=1e-6))
+
+
+def test_what_was_seen_in_part_is_what_stood_there_whole(tmp_path: Path) -> None:
+    made = Made(tmp_path, SOURCE, has_gil=False)
+    inner = library("queue.py", "Queue.get")
+    made.thread((90, "off", [inner]), (1, "on", []), (10, "off", [inner, made.at("item = queue.get")]))
+    row = trace_of(made.recording()).causes[0]
+    assert (row.cause, row.where) == ("queue:empty", "main (program.py:23)")
+    assert row.share > 0.95
+
+
+def test_what_stood_there_on_behalf_of_two_lines_stays_as_it_was_seen(tmp_path: Path) -> None:
+    made = Made(tmp_path, SOURCE, has_gil=False)
+    inner = library("queue.py", "Queue.get")
+    whole = [(10, "off", [inner, made.at(marker)]) for marker in ("item = queue.get", "queue.put(item)")]
+    made.thread((90, "off", [inner]), (1, "on", []), whole[0], (1, "on", []), whole[1])
+    assert "program.py" not in trace_of(made.recording()).causes[0].where

@@ -6,8 +6,9 @@ interval, else just before or after it. What was never seen is `unknown`, and is
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate, islice
@@ -141,7 +142,10 @@ def _process_name(pid: int, command: str, log: AgentLog | None, *, is_first: boo
 
 def _fill(process: Process, threads: Sequence[Switches], recording: Recording) -> None:
     log = process.log
-    seen_by_id = {seen.native_id: seen for seen in (log.threads if log else ()) if seen.native_id}
+    threads_seen = log.threads if log else []
+    if log is not None and not log.has_gil:
+        threads_seen = list(_seen_whole(threads_seen, process))
+    seen_by_id = {seen.native_id: seen for seen in threads_seen if seen.native_id}
     busy = _Busy(threads, recording.end_ns)
     is_crowded = sum(thread.tid in seen_by_id for thread in threads) > 1
     for thread in sorted(threads, key=lambda each: (each.tid != process.pid, each.start_ns)):
@@ -155,6 +159,30 @@ def _fill(process: Process, threads: Sequence[Switches], recording: Recording) -
         if log is not None and seen is not None and log.collections:
             lane.pieces = list(_with_collections(lane.pieces, log, seen.ident, process.owned))
         process.lanes.append(lane)
+
+
+def _seen_whole(threads: Sequence[SeenThread], process: Process) -> Iterator[SeenThread]:
+    """Without a GIL only who stands still is seen whole; of others only the innermost frame is known.
+
+    It is made whole by what stood at the same instruction at another time, in this thread or else in any, if that
+    was always at one line of the user's.
+    """
+    stacks, owned = process.stacks, process.owned
+
+    def wholes(numbers: Iterable[int]) -> dict[Place, int]:
+        found: dict[Place, list[int]] = {}
+        for number in numbers:
+            if number >= 0 and len(stacks[number]) > 1:
+                found.setdefault(stacks[number][0], []).append(number)
+        return {
+            inner: each[0] for inner, each in found.items() if len({own_place(stacks[at], owned) for at in each}) == 1
+        }
+
+    anywhere = wholes(range(len(stacks)))
+    for seen in threads:
+        own = anywhere | wholes(sorted(set(seen.stack)))
+        known = {at: own.get(stacks[at][0], at) for at in set(seen.stack) if at >= 0 and len(stacks[at]) == 1}
+        yield replace(seen, stack=array("i", [known.get(at, at) for at in seen.stack]))
 
 
 def _with_collections(pieces: Sequence[Piece], log: AgentLog, ident: int, owned: Owned) -> Iterator[Piece]:

@@ -131,7 +131,7 @@ class Agent:
 
     def _begin(self) -> None:
         self._log = _Log(self._folder)
-        self._seen: dict[int, tuple[tuple[int, int], int, int]] = {}
+        self._seen: dict[int, tuple[tuple[int, int], int, int, bool]] = {}
         self._named: dict[int, int] = {}
         self._tasks: dict[int, tuple[str, int]] = {}
         self._loops: dict[int, Any] = {}
@@ -231,17 +231,17 @@ class Agent:
                 last = None if self._named.get(ident) else last
                 self._named[ident] = known
                 self._name(ident, thread)
-            if last is not None and last[0] == key and last[1] % _AGAIN:
-                seen[ident] = (key, last[1] + 1, last[2])
+            looks = last[1] if last is not None and last[0] == key else 0
+            if last is not None and looks % _AGAIN and last[3]:
+                seen[ident] = (key, looks + 1, last[2], True)
                 continue
-            if not _HAS_GIL() and (last is None or last[0] != key):
-                stack = [(frame.f_code, key[1])]  # it may be running: only what is its innermost frame is safe
-            else:
-                stack = self._stack(frame, ident)
+            # Without a GIL it may be running: only what is its innermost frame is safe then.
+            is_whole = _HAS_GIL() or (looks > 0 and self._is_asleep(known, looks))
+            stack = self._stack(frame, ident) if is_whole else [(frame.f_code, key[1])]
             number = log.stack_of(stack)
             if last is None or last[2] != number:
                 parts.append(f"{ident}:{number}")
-            seen[ident] = (key, 1, number)
+            seen[ident] = (key, looks + 1, number, is_whole)
         for ident in [each for each in seen if each not in frames]:
             del seen[ident]
             self._named.pop(ident, None)
@@ -259,13 +259,28 @@ class Agent:
         log.flush(now)
         return spent
 
+    @staticmethod
+    def _is_asleep(native: int, looks: int) -> bool:
+        """Is a thread off its core that stood at one place for some looks? Where the system does not say, many tell."""
+        try:
+            file = os.open(f"/proc/self/task/{native}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return looks >= _AGAIN
+        try:
+            return os.read(file, 512).rpartition(b")")[2].split()[0] in (b"S", b"D")
+        except (OSError, IndexError):  # it has ended
+            return False
+        finally:
+            os.close(file)
+
     def _match(self, frames: dict[int, FrameType], threads: dict[int, Any]) -> None:
         """Find the system's numbers of threads that `threading` does not know: both come in order of their birth."""
         try:
             every = {int(name) for name in os.listdir("/proc/self/task")}
         except OSError:
             return
-        taken = {getattr(thread, "_native_id", 0) for thread in threads.values()} | set(self._raw.values())
+        # Copied at once: without a GIL, threads begin and end meanwhile.
+        taken = {getattr(thread, "_native_id", 0) for thread in threads.copy().values()} | set(self._raw.values())
         free = sorted(every - taken - self._others - {self._native_id, self._first[1]})
         ours = (self._first[0], _thread.get_ident())
         new = [each for each in reversed(frames) if each not in threads and each not in self._raw and each not in ours]
