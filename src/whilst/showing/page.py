@@ -157,10 +157,15 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _tables(picture: Picture) -> str:
-    return "".join(f'<div class="wide">{_table(table)}</div>' for table in picture.tables)
+    labelled = ((_LABELS.get(table[0][0], "All figures"), table) for table in picture.tables)
+    return "".join(f'<div class="wide">{_table(table, label)}</div>' for label, table in labelled)
 
 
-def _table(rows: Sequence[Sequence[str]], caption: str = "") -> str:
+_LABELS: Final = {"line": "Line by line", "cause": "The largest causes", "": "How it ends", "mode": "All modes"}
+"""Of tables, by the first word of their heading, for whoever has them read out."""
+
+
+def _table(rows: Sequence[Sequence[str]], label: str) -> str:
     heading, *body = rows
     kinds = [' class="figure"' if is_figure([row[at] for row in body]) else "" for at in range(len(heading))]
     head = "".join(f'<th scope="col"{kind}>{escape(cell)}</th>' for cell, kind in zip(heading, kinds, strict=True))
@@ -168,8 +173,7 @@ def _table(rows: Sequence[Sequence[str]], caption: str = "") -> str:
         "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
         for row in body
     ]
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return f"<table aria-label='{label}'><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
 def _notes(picture: Picture) -> str:
@@ -219,7 +223,7 @@ def _executors(timeline: Timeline, figures: Figures) -> str:
         f"In sum over all tasks: work {length_text(figures.work_s, timeline)}, "
         f"wait {length_text(figures.wait_s, timeline)}, held off {length_text(figures.held_s, timeline)}."
     )
-    told = f'<div class="wide">{_table(rows)}</div>{note}<p>{escape(totals)}</p>'
+    told = f'<div class="wide">{_table(rows, "Figures by executor")}</div>{note}<p>{escape(totals)}</p>'
     return f"<details><summary>Figures by executor</summary>{told}</details>"
 
 
