@@ -21,7 +21,7 @@ from whilst.inspecting import ownership
 from whilst.inspecting.objects import is_a
 from whilst.measuring.writes.reachable import AROUND, Reachable
 from whilst.measuring.writes.scan import scan
-from whilst.measuring.writes.suspects import Reach
+from whilst.measuring.writes.suspects import Reach, Suspect
 
 _MOST: Final = 1000
 """So many objects of libraries are looked at (some 2 ms)."""
@@ -57,15 +57,15 @@ class Callbacks:
     def __init__(self, reachable: Reachable) -> None:
         known = {id(value) for value in reachable.values()}
         found = islice(held_by(reachable.borrowed(), known), _MOST_FOUND)
-        self.written: dict[str, None] = {}
-        """What their code says that they write, in words."""
+        self.suspects: list[Suspect] = []
+        """What their code says that they write."""
         self.found: list[object] = []
         """Those that write something."""
         for callback in found:
-            written = dict.fromkeys(written_by(callback))
-            if written:
+            suspects = list(suspects_of(callback))
+            if suspects:
                 self.found.append(callback)
-                self.written |= written
+                self.suspects += suspects
         self._reachable = Reachable(tuple(self.found)) if self.found else None
         self._known = known
 
@@ -80,12 +80,12 @@ class Callbacks:
         return names
 
 
-def written_by(callback: object) -> Iterator[str]:
+def suspects_of(callback: object) -> Iterator[Suspect]:
     """Yield what its code may write that outlives its call."""
     for function in _functions_of(callback):
         for suspect in scan(function, (), how="star").suspects:
             if suspect.reach is not Reach.ARGUMENT:
-                yield suspect.what
+                yield suspect
 
 
 def _functions_of(callback: Any) -> Iterator[Callable[..., Any]]:

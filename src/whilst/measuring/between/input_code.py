@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from types import CellType, FunctionType, GeneratorType
+from types import AsyncGeneratorType, CellType, FunctionType, GeneratorType
 from typing import Any, Final
 
 from whilst.inspecting import ownership
@@ -46,8 +46,8 @@ def _suspects_of(source: Iterator[object]) -> Iterator[Suspect]:
 
 
 def _functions_of(source: Iterator[object]) -> list[Callable[..., object]]:
-    if is_a(source, GeneratorType):
-        frame = source.gi_frame
+    if is_a(source, (GeneratorType, AsyncGeneratorType)):
+        frame = source.gi_frame if is_a(source, GeneratorType) else source.ag_frame
         if frame is None or not ownership.is_own_code(frame.f_code.co_filename):
             return []
         code, variables = frame.f_code, frame.f_locals
@@ -58,7 +58,7 @@ def _functions_of(source: Iterator[object]) -> list[Callable[..., object]]:
         reduced: Any = source.__reduce__()
         called = reduced[1][0]
         return [called] if ownership.is_own_function(called) else []
-    draws = look_up(type(source), "__next__", None)
+    draws = look_up(type(source), "__next__", None) or look_up(type(source), "__anext__", None)
     return [draws.__get__(source)] if ownership.is_own_function(draws) else []
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import PurePath
-from types import GeneratorType, ModuleType
+from types import AsyncGeneratorType, FrameType, GeneratorType, ModuleType
 from typing import Any, Final
 
 from whilst.inspecting.objects import is_a
@@ -27,6 +27,8 @@ _PLAIN: Final = (int, float, complex, str, bytes, bool, type(None), range, type)
 _ROUNDS: Final = 3
 """So many draws of items that can change are watched: a reader may have some buffers in turn."""
 _MOST_SOURCES: Final = 32
+_DRAWS: Final = ("__next__", "__anext__")
+_GENERATORS: Final = (GeneratorType, AsyncGeneratorType)
 _EXCEPT_CLAUSE: Final = {"CHECK_EXC_MATCH", "CHECK_EG_MATCH"}
 _RECENT_S: Final = 60.0
 """A file that is older was not made for the item that names it."""
@@ -144,7 +146,7 @@ def _why_at_once(iterator: Iterator[object], item: object) -> str:
     if any(is_a(each, Iterator) and not is_a(each, io.IOBase) for each in (item, *_parts(item))):
         return "whose items are iterators, which may be over once the next is drawn"
     for source in _sources_of(iterator):
-        if is_a(source, GeneratorType) and _leaves_block(source, item):
+        if is_a(source, _GENERATORS) and _leaves_block(source, item):
             return "which is suspended inside a block that it leaves before its next item"
     return ""
 
@@ -163,9 +165,10 @@ def _sources_of(iterator: Iterator[object]) -> list[Iterator[object]]:
 
 def _has_own_code(source: Iterator[object]) -> bool:
     """May its code change what is not its own? Most generators name nothing but what they hold, and that is plain."""
-    if not is_a(source, GeneratorType):
-        return type(source) in (map, filter) or hasattr(type(source).__dict__.get("__next__"), "__code__")
-    frame = source.gi_frame
+    if not is_a(source, _GENERATORS):
+        own = vars(type(source))
+        return type(source) in (map, filter) or any(hasattr(own.get(each), "__code__") for each in _DRAWS)
+    frame = frame_of(source)
     if frame is None:
         return False
     names = frame.f_globals
@@ -174,14 +177,19 @@ def _has_own_code(source: Iterator[object]) -> bool:
     return any(not is_a(held, (*_PLAIN, ModuleType, list, tuple, dict, set)) for held in frame.f_locals.values())
 
 
-def _leaves_block(generator: GeneratorType[object, object, object], item: object) -> bool:
+def frame_of(generator: Any) -> FrameType | None:
+    """Where a generator, or an asynchronous one, is suspended; None once it is over."""
+    return generator.gi_frame if is_a(generator, GeneratorType) else generator.ag_frame  # type: ignore[no-any-return]
+
+
+def _leaves_block(generator: Any, item: object) -> bool:
     """Is the generator suspended in a `with` or `try … finally` that its next item is no longer within?"""
     import dis
 
     from whilst.inspecting.cpython import exception_table_of
 
-    frame = generator.gi_frame
-    if frame is None:  # it is over
+    frame = frame_of(generator)
+    if frame is None:
         return False
     code, place = frame.f_code, frame.f_lasti
     entries = list(exception_table_of(code))
@@ -213,7 +221,7 @@ def _leaves_block(generator: GeneratorType[object, object, object], item: object
     return False
 
 
-def _is_plain_file(generator: GeneratorType[object, object, object], item: object) -> bool:
+def _is_plain_file(generator: object, item: object) -> bool:
     """Are the managers of the generator's `with` blocks open files alone, which the item doesn't hold?"""
     held = gc.get_referents(generator)
     exits = [getattr(each, "__self__", None) for each in held if getattr(each, "__name__", "") == "__exit__"]

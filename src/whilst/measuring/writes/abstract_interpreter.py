@@ -113,6 +113,8 @@ class Frame(Record):
     """`one is other`, or with True `one == other`."""
     on_search: Callable[[AbstractValue, AbstractValue], None]
     """`one in other`, `other[one]`."""
+    on_load: Callable[[AbstractValue, int | None], None] | None = None
+    """Something known is looked up, in that line."""
 
 
 class Walker:
@@ -144,6 +146,8 @@ class Walker:
     def push(self, abstract: AbstractValue) -> None:
         if abstract.of_thread:
             self.read_of_thread.add(abstract.of_thread)
+        if self.frame.on_load is not None and (abstract.is_shared or abstract.is_constant):
+            self.frame.on_load(abstract, self.line)
         self.stack.append(abstract)
 
     def pop(self) -> AbstractValue:

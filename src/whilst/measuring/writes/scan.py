@@ -79,15 +79,23 @@ _SEARCHES: Final = ("get", "pop", "setdefault", "index", "count", "__getitem__",
 _PATHS_FROM_PATHS: Final = ("joinpath", "with_name", "with_stem", "with_suffix", "absolute", "resolve", "expanduser")
 
 
-def scan(fn: Callable[..., object], sample: object = ABSENT, *, how: str = "item") -> Scan:
+def scan(
+    fn: Callable[..., object],
+    sample: object = ABSENT,
+    *,
+    how: str = "item",
+    on_load: Callable[[AbstractValue, Frame, int | None], None] | None = None,
+) -> Scan:
     """Scan a function that is going to be called with items like `sample`.
 
     Args:
         fn: any callable; what is no Python function of the user's own yields an empty scan.
         sample: an item; its type lets methods called on items be followed.
         how: "item" for fn(item), "star" for fn(*item).
+        on_load: told of what code looks up, with its frame and the line.
     """
     scanner = _Scanner()
+    scanner.on_load = on_load
     item = AbstractValue(name=_ITEM, value=sample, root=sample, is_argument=True, from_item=True)
     if sample is ABSENT or ownership.is_lock(sample):
         item = item._replace(value=ABSENT)
@@ -129,6 +137,7 @@ class _Scanner:
         """So many arguments the function is called with."""
         self.depth = 0
         self.functions = 0
+        self.on_load: Callable[[AbstractValue, Frame, int | None], None] | None = None
         self.sleeps = False
         self.caches = False
         self.strangers = 0
@@ -561,6 +570,7 @@ class _Scanner:
             on_store=lambda store: self.suspicions.store(store, place.format(line=store.line), frame),
             on_return=self._returns,
             on_identity=self._compare_identity, on_search=self._look_for,
+            on_load=None if (on_load := self.on_load) is None else lambda value, line: on_load(value, frame, line),
         )  # fmt: skip
         self.depth += 1
         try:

@@ -13,6 +13,7 @@ from whilst.running.calls.one_argument import awaited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType
 
 
 class CallerLoop:
@@ -20,6 +21,8 @@ class CallerLoop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.reader: tuple[CodeType, int, int] | None = None
+        """Who asks for results one by one: code, place in it, identity of its namespace."""
         self.is_used = False
         """Some call gave a coroutine."""
         self._in_flight: set[concurrent.futures.Future[object]] = set()

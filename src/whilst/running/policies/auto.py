@@ -33,7 +33,7 @@ from whilst.running.policies.pilot.calls import PilotCalls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, Final
+    from typing import Final
 
     from whilst.model import Change, Decision, Profile
     from whilst.running.core.inputs import Source
@@ -58,6 +58,9 @@ _MOST_RETRIES_OF_REFUSED: Final = 16
 _LOOKED_AT: Final = 4096
 """Items to come."""
 _MOST_TASKS_LOOKED_AT: Final = 64
+_OVERLAPPING: Final = (
+    "overlapping, they could end otherwise than one after the other. mode='concurrent' overlaps them all the same"
+)
 
 
 class _Stage:
@@ -338,7 +341,12 @@ class AutoPolicy(Policy):
         pilot.look_into(items[0] if items else None)
         if items:
             pilot.look_into_others(items)
+        if self._source.reader is not None:
+            pilot.note_reader(self._source.reader)
         if self._keep_coroutines_apart(items):
+            return
+        if (what := self._changed_in_common()) is not None:
+            self._take_turns(f"{what}: {_OVERLAPPING}")
             return
         most = self._options.workers or 10_000
         count = most if self._left is None else min(self._left, most)
@@ -357,9 +365,7 @@ class AutoPolicy(Policy):
 
     def _keep_coroutines_apart(self, items: Sequence[object] | None) -> bool:
         """Make one after the other where they write what they would race for; return whether they do."""
-        from whilst.running.policies.concurrency_limit import AdaptiveLimit
-
-        pilot, controller = self._calls.pilot, self._controller
+        pilot = self._calls.pilot
         writes = list(pilot.writes)
         if items and any(write.is_of_item for write in writes) and pilot.share_what_is_written(items):
             from dataclasses import replace
@@ -368,16 +374,31 @@ class AutoPolicy(Policy):
         writes.sort(key=lambda write: not write.spoils_threads)
         if writes and any(write.spoils_threads and not write.is_random for write in writes):
             reason = f"it changes {writes[0].what}, which coroutines in flight would race for"
-            if self.job.awaits is None:
-                controller.decision = model.Decision(model.Mode.SEQUENTIAL, "inline", 0, reason=reason)
-                controller.config, controller.limit = INLINE, None
-                return True
-            # One after the other, and still on the caller's loop.
-            controller.decision = model.Decision(model.Mode.SEQUENTIAL, "eventloop", 1, reason=reason)
-            controller.limit = AdaptiveLimit(0.0, 1, 1, is_fixed=True)
-            controller.config = BackendConfig("eventloop", slots=1)
+            self._take_turns(reason)
             return True
         return False
+
+    def _take_turns(self, reason: str) -> None:
+        """One after the other; coroutines of an awaited run still on the caller's loop."""
+        from whilst.running.policies.concurrency_limit import AdaptiveLimit
+
+        controller = self._controller
+        if self.job.awaits is None or not self.job.is_coroutine:
+            controller.decision = model.Decision(model.Mode.SEQUENTIAL, "inline", 0, reason=reason)
+            controller.config, controller.limit = INLINE, None
+            return
+        controller.decision = model.Decision(model.Mode.SEQUENTIAL, "eventloop", 1, reason=reason)
+        controller.limit = AdaptiveLimit(0.0, 1, 1, is_fixed=True)
+        controller.config = BackendConfig("eventloop", slots=1)
+
+    def _changed_in_common(self) -> str | None:
+        """Of tasks of different kinds: which of what they have in common is changed, in words; None for nothing."""
+        count = self._left or 1
+        if self.job.how != "call" or not 2 <= count <= _MOST_TASKS_LOOKED_AT:
+            return None
+        from whilst.measuring.writes.common_state import changed_in_common
+
+        return changed_in_common(self._source.peek(count) or ()) or None  # type: ignore[arg-type]  # each is a call
 
     def _begin_with_tasks(self) -> None:
         """gather: tasks of different kinds, few of them, each made once. Waiting is overlapped, work shares a core."""
@@ -385,18 +406,9 @@ class AutoPolicy(Policy):
         count = self._left or 1
         if count < 2:
             return
-        if count <= _MOST_TASKS_LOOKED_AT:
-            from whilst.measuring.writes.common_writes import changed_by_two
-
-            calls: Any = self._source.peek(count) or ()
-            what = changed_by_two(calls)
-            if what:
-                self._controller.decision = model.Decision(
-                    model.Mode.SEQUENTIAL, "inline", 0,
-                    reason=f"two of the tasks change {what}: overlapping, they could end otherwise than one after the "
-                    f"other. mode='concurrent' overlaps them all the same",
-                )  # fmt: skip
-                return
+        if (what := self._changed_in_common()) is not None:
+            self._take_turns(f"{what}: {_OVERLAPPING}")
+            return
         workers = min(count, self._options.workers or 32)
         config = BackendConfig("eventloop", slots=workers) if self.job.is_coroutine else BackendConfig("threads")
         self._controller.config = config

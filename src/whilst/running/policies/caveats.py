@@ -144,9 +144,10 @@ class Caveats:
         from whilst.measuring.writes.seeds import FLAGS, flags_asked_for
 
         reachable = Reachable(fn)
-        if written := ", ".join(list(Callbacks(reachable).written)[:_MOST]):
+        written = dict.fromkeys(suspect.what for suspect in Callbacks(reachable).suspects)
+        if written:
             loses = "which processes lose or mix up" if is_far else "which calls that overlap may mix up"
-            said.append(f"What a library that it uses may call back changes {written}, {loses}")
+            said.append(f"What a library that it uses may call back changes {', '.join([*written][:_MOST])}, {loses}")
         if self._traits.module and flags_asked_for(reachable.libraries | reachable.names):
             said.append(f"It sets {FLAGS}: those of another are not given back")
         if overlaps:

@@ -82,7 +82,7 @@ class AsyncInput(Source):
     def _watch(self, iterator: Any) -> Any:
         from whilst.measuring.between.item_lifetime import ItemLifetime
 
-        self._lifetime = ItemLifetime(cast("Iterator[object]", iterator))
+        self._lifetime = ItemLifetime(cast("Iterator[object]", iterator), self.fn)
         return self._lifetime
 
     def _tell(self) -> None:

@@ -21,7 +21,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, overload
 
 from whilst.running.calls.caller_loop import CallerLoop
-from whilst.running.core.outputs import ListSink, OrderedSink, UnorderedSink
+from whilst.running.core.outputs import ListSink, OrderedSink, UnorderedSink, reader_here
 from whilst.running.nesting import enter_worker, is_in_worker
 from whilst.running.options import Keywords, Options, OptionsError, shows_keywords
 from whilst.running.results import Results
@@ -408,6 +408,7 @@ class _Flight:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._awaits = CallerLoop(self._loop)
+        self._awaits.reader = reader_here() if is_lazy else None
         self._input: AsyncInput | None = None
         source: Iterable[Any] | Source
         if hasattr(items, "__iter__") or not isinstance(items, AsyncIterable):
@@ -418,6 +419,7 @@ class _Flight:
             from whilst.running.verbs.async_input import AsyncInput
 
             source = self._input = AsyncInput(items, self._loop)
+            source.fn = fn
         self._make_run = partial(_make_run, verb, fn, source, how, options, sink, is_lazy=is_lazy, awaits=self._awaits)
         self._run: Run | None = None
         """Made in the thread."""

@@ -17,7 +17,7 @@ from whilst.running.calls.one_argument import Awaiter, per_worker_function
 from whilst.running.core.driver import Driver
 from whilst.running.core.inline import perform_lazily
 from whilst.running.core.inputs import Source
-from whilst.running.core.outputs import ListSink, OrderedSink, Sink, UnorderedSink
+from whilst.running.core.outputs import ListSink, OrderedSink, Sink, UnorderedSink, reader_here
 from whilst.running.core.recorder import Recorder
 from whilst.running.jobs import Job, Limits, next_job_id
 from whilst.running.options import Options, OptionsError
@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from types import CodeType, FrameType, TracebackType
+    from types import TracebackType
     from typing import Any, TypeVar
 
     from whilst.model import Decision, Timeline
@@ -109,6 +109,8 @@ class Run:
             from whilst.running.core.pacing.pace import pace_of
 
             pace = pace_of(options)
+        if awaits is not None:
+            source.reader = awaits.reader
         if journal is None and pace is None and options.on_result is None and isinstance(sink, ListSink):
             source.results = sink.values
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
@@ -319,7 +321,7 @@ class Stream(Iterable[R]):
 def _stream(run: Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     __tracebackhide__ = True
     driver, ready, awaiter = run.driver, sink.ready, Awaiter()
-    driver.source.reader = _reader()
+    driver.source.reader = reader_here()
     ends_ns: list[int] = []
     """Of the calls that are made here and now, of which the driver does not know yet."""
     try:
@@ -360,14 +362,6 @@ def _stream(run: Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
             raise error
         finally:
             del error, run, driver, sink
-
-
-def _reader() -> tuple[CodeType, int, int] | None:
-    """Who asks for results. No frame is kept: it would keep all that its function has."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - no public way is as cheap
-    while frame is not None and frame.f_globals is globals():
-        frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti, id(frame.f_globals))
 
 
 def noted_error(driver: Driver) -> BaseException | None:
