@@ -6,6 +6,7 @@ import abc
 import asyncio
 import atexit
 import contextlib
+import copy
 import decimal
 import functools
 import heapq
@@ -18,6 +19,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from xmlrpc.client import ServerProxy
 
 import pytest
@@ -506,6 +508,71 @@ def keeps(k):
 @functools.lru_cache
 def keeps_one():
     return [1]
+
+
+class Borg:
+    state = {}  # noqa: RUF012 - what is tested
+
+    def __init__(self):
+        self.__dict__ = self.state
+
+
+class Alone:
+    def __init__(self):
+        self.__dict__ = {}
+
+
+class Counting:
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        Counting.copies += 1
+        return self
+
+
+class Node:
+    def __init__(self, parent=None):
+        self.parent = parent
+        self.size = 0
+
+    def add(self, n):
+        self.size += n
+        if self.parent:
+            self.parent.add(n)
+
+
+HELD = Counting()
+
+
+def test_a_state_that_all_objects_of_a_class_have_is_shared():
+    def adds(k, kind):
+        made = kind()
+        made.total = k
+
+    assert reaches(lambda k: adds(k, Borg)) == {Reach.SHARED}
+    assert not reaches(lambda k: adds(k, Alone))
+
+
+def test_what_a_library_calls_of_a_part_of_its_argument_is_a_hint():
+    assert [suspect.is_hint for suspect in scan(lambda k: copy.deepcopy({"d": HELD}), 1).suspects] == [True]
+    assert not scan(lambda k: copy.deepcopy({"d": k}), 1).suspects
+
+
+def test_what_a_weak_reference_leads_to_is_somebody_elses():
+    parent = Node()
+    refers = weakref.ref(parent)
+
+    def adds(k):
+        refers().size += k
+
+    assert reaches(adds) == {Reach.SHARED}
+    assert not reaches(lambda k: refers().size + k)
+
+
+def test_an_item_and_what_it_holds_are_followed_both():
+    child = Node(Node())
+    changed = [suspect.changed for suspect in scan(lambda node: node.add(1), child).suspects]
+    assert {each is child for each in changed} == {True, False}
 
 
 def test_what_a_cache_keeps_is_told_from_what_each_call_makes():

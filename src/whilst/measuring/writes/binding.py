@@ -68,7 +68,11 @@ def shape_of(variables: Mapping[str, AbstractValue], code: types.CodeType) -> tu
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     chosen = [variables.get(name, UNKNOWN) for name in names]
     return tuple(
-        (abstract.rank, id(abstract.value) if abstract.is_known and abstract.is_shared else abstract.made_by)
+        (
+            abstract.rank,
+            id(abstract.value) if abstract.is_known and abstract.is_shared else abstract.made_by,
+            abstract.is_argument and abstract.owner is not None,  # the item, or what it holds
+        )
         for abstract in chosen
     )
 

@@ -226,6 +226,8 @@ def _store_attr(walker: Walker, instruction: dis.Instruction) -> None:
     value = walker.pop() if instruction.opname == "STORE_ATTR" else UNKNOWN
     if owner.attributes is not None and value.is_shared:
         owner.attributes[instruction.argval] = joined(owner.attributes.get(instruction.argval), value)
+    if (state := (owner.attributes or {}).get("__dict__")) is not None:  # `self.__dict__ = self._state`
+        walker.store(state, instruction.offset, value)
     target = attribute(owner._replace(attributes=None), instruction.argval)
     walker.touch(owner, ("__setattr__", "__delattr__"), instruction.offset)
     if target.is_known:

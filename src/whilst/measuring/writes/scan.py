@@ -13,6 +13,7 @@ import functools
 import operator
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
@@ -183,6 +184,8 @@ class _Scanner:
             return self._compute_cached(call, where)
         if callee.value is type and len(call.arguments) == 1 and call.arguments[0].is_known:
             return attribute(call.arguments[0], "__class__")
+        if is_a(callee.value, weakref.ref):  # what it refers to is somebody else's
+            return shared(f"{callee.name}()", callee.value())
         target, bound = unwrapped(callee)
         if is_a(target, functools.partial):
             return self._call_partial(target, call, where)
@@ -473,8 +476,8 @@ class _Scanner:
         self.suspicions.hints = True
         try:
             for argument in call.arguments:
-                self._touch(argument, implicit.BY_LIBRARY, call)
                 for each in (argument, *argument.holds):
+                    self._touch(each, implicit.BY_LIBRARY, call)
                     if each.is_argument and not each.is_shared:
                         self._use_item(each, call)
         finally:
