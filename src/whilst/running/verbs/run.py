@@ -327,23 +327,30 @@ def _stream(run: Run, sink: OrderedSink | UnorderedSink) -> Iterator[Any]:
     try:
         try:
             with run:
-                while True:
-                    while ready:
-                        chunk = ready.popleft()
-                        sink.undelivered -= len(chunk)
-                        next_poll_ns = perf_counter_ns() + _POLL_NS
-                        for value in chunk:
-                            yield value
-                            if perf_counter_ns() > next_poll_ns:
-                                driver.poll()
-                                next_poll_ns = perf_counter_ns() + _POLL_NS
-                    if driver.is_over:
-                        break
-                    stretch = driver.advance()
-                    if stretch:
-                        ends_ns = []
-                        driver.note((yield from perform_lazily(driver.job, driver.source, stretch, awaiter, ends_ns)))
-                        ends_ns = []
+                try:
+                    while True:
+                        while ready:
+                            chunk = ready.popleft()
+                            sink.undelivered -= len(chunk)
+                            next_poll_ns = perf_counter_ns() + _POLL_NS
+                            for value in chunk:
+                                yield value
+                                if perf_counter_ns() > next_poll_ns:
+                                    driver.poll()
+                                    next_poll_ns = perf_counter_ns() + _POLL_NS
+                        if driver.is_over:
+                            break
+                        stretch = driver.advance()
+                        if stretch:
+                            ends_ns = []
+                            driver.note(
+                                (yield from perform_lazily(driver.job, driver.source, stretch, awaiter, ends_ns))
+                            )
+                            ends_ns = []
+                except BaseException:  # whoever stops reading, too: a bar ends with what was done
+                    if driver.on_progress is not None and ends_ns:
+                        driver.on_progress(len(ends_ns))
+                    raise
             driver.end()
         finally:
             try:
