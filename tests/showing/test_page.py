@@ -487,6 +487,7 @@ def test_a_line_of_an_interleaving_leads_to_its_steps(browser: Any, tmp_path: Pa
         browser.ask(f"{lines}[{row}].click()")
         seen.append(browser.ask("state.hits.map(([, , from]) => from / state.plots[0].ticksPerUnit)"))
     assert seen == [[0], [1], [3]]
+    assert browser.ask("[0, 1, 2].map((at) => state.views[0].scale.length(at))") == ["0 steps", "1 step", "2 steps"]
 
 
 def test_a_call_is_found_where_many_executors_share_a_row(browser: Any, tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ class Scale {
     const [factor, unit] = this.written(most);
     const decimals = Math.min(9, Math.max(0, -Math.floor(Math.log10(step * factor) + 1e-9)));
     const rounded = Number((value * factor).toFixed(decimals));
-    return `${rounded.toLocaleString("en", Number.isInteger(rounded) ? {} : { minimumFractionDigits: decimals })} ${unit}`;
+    return `${rounded.toLocaleString("en", Number.isInteger(rounded) ? {} : { minimumFractionDigits: decimals })} ${rounded === 1 && unit === "steps" ? "step" : unit}`;
   }
 
   length(value) {
     const [factor, unit] = this.written(Math.abs(value));
     const scaled = value * factor, rounded = scaled >= 100 ? Math.round(scaled) : Number(scaled.toPrecision(3));
-    return `${rounded.toLocaleString("en", { maximumFractionDigits: 20 })} ${unit}`;
+    return `${rounded.toLocaleString("en", { maximumFractionDigits: 20 })} ${rounded === 1 && unit === "steps" ? "step" : unit}`;
   }
 }
 
