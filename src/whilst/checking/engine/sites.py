@@ -41,6 +41,7 @@ class Site:
         "name",
         "offset",
         "position",
+        "quiet",
         "segment",
         "space",
     )
@@ -51,6 +52,9 @@ class Site:
         self.is_scheduling_point = False
         self.memo: tuple[int, int, int] = (-1, -1, -1)  # id, task and execution of the latest access from here
         self.again = 0
+        self.quiet: object = (
+            None  # the C function called here outside tasks, if it is none of the check's affairs there
+        )
         self.how: dict[Any, object] = {}
         self.looked_at = _NOT_YET  # marks of the kinds that it met in earlier checks, see `SiteTable`
 

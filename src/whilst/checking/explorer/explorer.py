@@ -81,6 +81,7 @@ class Explorer:
             (task, not kind and _is_plain(task), kind) for task, kind in zip(program.tasks, kinds, strict=True)
         ]
         self._has_coroutines = any(is_coroutine for _, _, is_coroutine in self._tasks)
+        self._are_plain = all(is_plain for _, is_plain, _ in self._tasks)
         self.started = started or Clocks.now_outside()
         self._runs = 0
         self._last: Execution | None = None
@@ -148,15 +149,10 @@ class Explorer:
     def _give_back(self) -> None:
         """Two tasks that redirect a stream, or catch warnings, leave that so, which neither the next execution nor
         anybody else is to find; what `setup` makes afresh is its own affair."""
-        stdin, stdout, stderr, showwarning, filters, held = self._process_wide
-        if (
-            sys.stdin is not stdin
-            or sys.stdout is not stdout
-            or sys.stderr is not stderr
-            or warnings.showwarning is not showwarning
-            or warnings.filters is not filters
-            or tuple(filters) != held
-        ):
+        filters: Any = warnings.filters
+        now = (sys.stdin, sys.stdout, sys.stderr, warnings.showwarning, filters, tuple(filters))
+        if now != self._process_wide:
+            stdin, stdout, stderr, showwarning, filters, held = self._process_wide
             sys.stdin, sys.stdout, sys.stderr, warnings.showwarning = stdin, stdout, stderr, showwarning
             filters[:] = held
             warnings.filters = filters
@@ -385,36 +381,36 @@ class Explorer:
             kinds, self.access_log.has_weak = types_within(state)
             for kind in kinds:
                 self.access_log.meet(kind)
-        describer = Describer(self._source, state) if record else None
-        scheduler.on_event = describer.note if describer is not None else None
-        self.access_log.on_log = describer.note_within if describer is not None and self._has_coroutines else None
-        loop = self._loop() if self._has_coroutines else None
+        describer = loop = None
+        if record:
+            describer = Describer(self._source, state)
+            scheduler.on_event = describer.note
+            self.access_log.on_log = describer.note_within if self._has_coroutines else None
+        if self._are_plain:
+            jobs: list[Callable[[], object]] = [functools.partial(task, state) for task in self.program.tasks]
+        else:
+            loop = self._loop() if self._has_coroutines else None
+            jobs = [self._job(*each, state, loop) for each in self._tasks]
         if self.program.always is not None:
             self._observe(state)
-        jobs = [
-            functools.partial(task, state)
-            if is_plain
-            else functools.partial(loop.job, task, state)
-            if is_coroutine and loop
-            else self._job(task, state)
-            for task, is_plain, is_coroutine in self._tasks
-        ]
-        must_look, self._must_look = self._must_look or (self._runs == 1 and self.access_log.has_odd), False
-        has_begun = must_look and self.unseen_code.begin_look()
-        was_looked_at = self.unseen_code.is_looking
-        self._has_missed = self._has_missed or (must_look and not was_looked_at)
+        has_begun = False
+        if self._must_look or (self._runs == 1 and self.access_log.has_odd):
+            self._must_look, has_begun = False, self.unseen_code.begin_look()
+            self._has_missed = self._has_missed or not self.unseen_code.is_looking
         try:
             scheduler.run(jobs, plan, are_outer=are_outer, sleep=sleep, sleep_from=sleep_from, order=order)
         finally:
             if has_begun:
                 self.unseen_code.end_look()
-            scheduler.on_event = self.access_log.on_log = None
+            if record:
+                scheduler.on_event = self.access_log.on_log = None
             held = self.registry.locks.end()
             self._runtime.attributes.end()
             if loop is not None:
                 loop.end()
         self._last = self._execution(state, describer, held)
-        if self._count_met != self.rewriter.site_table.count_met and self._has_met_more() and not was_looked_at:
+        has_met_more = self._count_met != self.rewriter.site_table.count_met and self._has_met_more()
+        if has_met_more and not (has_begun or self.unseen_code.is_looking):
             self._must_look = True
             if scheduler.picker is None and self.unseen_code.can_look:
                 return self._execute(
@@ -429,8 +425,12 @@ class Explorer:
         self._count_to_see = table.count_met if self.access_log.has_odd else table.count_new
         return self._count_to_see != last
 
-    def _job(self, task: Callable[..., object] | Thread, state: object) -> Callable[[], object]:
+    def _job(
+        self, task: Callable[..., object] | Thread, is_plain: bool, is_coroutine: bool, state: object, loop: Any
+    ) -> Callable[[], object]:
         """A task that is a function of the standard library itself is called as instrumented code would call it."""
+        if is_plain or is_coroutine:
+            return functools.partial(task, state) if is_plain else functools.partial(loop.job, task, state)
         if isinstance(task, Thread):
             return functools.partial(task.perform, self.registry, state)
         arguments: tuple[Any, ...] = (state,)
@@ -526,6 +526,6 @@ def _identity(task: Callable[..., object]) -> object:
 def _is_coroutine(task: Callable[..., object]) -> bool:
     while isinstance(task, functools.partial):
         task = task.func
-    if inspect.iscoroutinefunction(task) or isinstance(task, types.FunctionType):
-        return inspect.iscoroutinefunction(task)
-    return inspect.iscoroutinefunction(getattr(task, "__call__", None))  # noqa: B004
+    if isinstance(task, types.FunctionType) and not task.__dict__:  # one may be marked as a coroutine function
+        return bool(task.__code__.co_flags & inspect.CO_COROUTINE)
+    return inspect.iscoroutinefunction(task) or inspect.iscoroutinefunction(getattr(task, "__call__", None))  # noqa: B004

@@ -33,7 +33,6 @@ _MONITORING: Final[Any] = getattr(sys, "monitoring", None)
 _TOOL_NAME: Final = "whilst.check"
 _PASSING: Final = (".unseen_code", ".c_calls")  # modules of ours that pass on a call of unknown C code
 T = TypeVar("T")
-_BY_CODE: Final = (types.FunctionType, type)
 _NEW_LOCALS: Final = 0x2  # CO_NEWLOCALS: the body of a module or class has no locals of its own
 
 
@@ -120,7 +119,7 @@ class UnseenCode:
         Setup of the same code, that of `functions`, in which nothing was let in is not looked at again.
         """
         own = self._instrumentation.rewriter.own_code
-        has_more = getattr(setup, "__closure__", None) or not is_a(setup, _BY_CODE)
+        has_more = setup.__closure__ if type(setup) is types.FunctionType else not is_a(setup, type)
         codes = [] if has_more else [own(function.__code__) for function in functions]
         known = () if None in codes else tuple(map(id, codes))
         if sys.getprofile() is not None or known in self._quiet_setups:

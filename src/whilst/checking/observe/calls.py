@@ -47,7 +47,7 @@ class Calls:
     def call(self, site: Site, callee: Any, first: Any = NOTHING, second: Any = NOTHING) -> Any:
         """CALL, CALL_KW: the callee to use."""
         if self.scheduler.cur < 0:
-            return self._call_outside_tasks(site, callee)
+            return callee if callee is site.quiet else self._call_outside_tasks(site, callee)
         if self.access_log.step is not None:
             self.registry.steps.note_call(callee)
         kind = type(callee)
@@ -108,9 +108,11 @@ class Calls:
             return functools.partial(model, registry, site)
         if kind is _BuiltIn:
             owner = callee.__self__
-            if isinstance(owner, type):
+            if type(owner) is types.ModuleType:
+                site.quiet = callee
+            elif isinstance(owner, type):
                 return registry.clocks.calendar(owner, callee.__name__) or callee
-            if callee.__name__ == "seed" and type(owner) in registry.type_models:
+            elif callee.__name__ == "seed" and type(owner) in registry.type_models:
                 return registry.type_models[type(owner)](registry, site, callee)
         elif kind is types.FunctionType:
             if id(callee.__code__) not in self._known_codes and _matters_in_setup(callee):
