@@ -133,3 +133,20 @@ def test_what_writes_and_is_not_called_is_no_matter(monkeypatch: pytest.MonkeyPa
 
 def test_what_leads_nowhere_costs_no_watch() -> None:
     assert not Callbacks(Reachable(lambda k: copy.copy(k))).found
+
+
+@pytest.mark.parametrize(("callback", "is_written"), [(count, True), (tell, False)])
+def test_what_an_item_holds_is_looked_into(callback: Callable[..., int], *, is_written: bool) -> None:
+    def fn(item: tuple[int, Any]) -> int:
+        return int(item[1].each(item[0]))
+
+    holder: Any = logging.Formatter()
+    holder.each = callback
+    pilot = Pilot(fn)
+    for number in range(2):
+        item = (number, holder)
+        pilot.look_into(item)
+        pilot.begin(item)
+        fn(item)
+        pilot.end(item)
+    assert any("calls back" in write.what for write in pilot.writes) == is_written

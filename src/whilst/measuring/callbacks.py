@@ -52,11 +52,12 @@ class Callbacks:
 
     Args:
         reachable: what the function reaches by itself.
+        item: of one of its calls.
     """
 
-    def __init__(self, reachable: Reachable) -> None:
+    def __init__(self, reachable: Reachable, item: object = None) -> None:
         known = {id(value) for value in reachable.values()}
-        found = islice(held_by(reachable.borrowed(), known), _MOST_FOUND)
+        found = islice(held_by([*reachable.borrowed(), *_of_library(item)], known), _MOST_FOUND)
         self.suspects: list[Suspect] = []
         """What their code says that they write."""
         self.found: list[object] = []
@@ -139,6 +140,12 @@ def _held(value: Any) -> tuple[Iterable[object], bool]:
     if kind is types.BuiltinFunctionType:
         return (value.__self__,), False
     return [each for each in islice(gc.get_referents(value), _MOST_OF_ONE) if not is_a(each, type)], False
+
+
+def _of_library(item: Any) -> list[object]:
+    """The item, or what it holds at once, that is an object of a library's class."""
+    held = item if type(item) in (tuple, list) else item.values() if type(item) is dict else (item,)
+    return [each for each in islice(held, _MOST_OF_ONE) if type(each).__module__ != "builtins"]
 
 
 def _named(names: dict[str, Any], used: tuple[str, ...]) -> Iterator[object]:

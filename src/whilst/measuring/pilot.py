@@ -162,7 +162,7 @@ class Pilot:
                     and not self._unexplained(found)
                 )
             self._locks = [] if self.is_coroutine else self.reachable.locks()
-            self.callbacks = Callbacks(self.reachable)
+            self.callbacks = Callbacks(self.reachable, item)
 
     def look_into_others(self, items: Sequence[object]) -> bool:
         """Scan with those items to come that bring other code than the ones before them; is anything found by it?

@@ -186,3 +186,20 @@ def test_a_lock_keeps_a_count_right_but_not_the_order_of_a_list() -> None:
 
     assert known_writes(note)
     assert not known_writes(tally)
+
+
+class Missing(dict[str, int]):
+    asked = 0
+
+    def __missing__(self, key: str) -> int:
+        Missing.asked += 1
+        return Missing.asked
+
+
+def test_the_class_of_a_container_of_the_users_own_is_looked_at() -> None:
+    table = Missing(b=1)
+    reachable = Reachable(lambda name: table[name])
+    assert table["b"] == 1
+    assert not reachable.look()
+    assert table["a"]
+    assert [found.slot for found in reachable.look()] == ["asked"]

@@ -239,6 +239,8 @@ class _Look:
         return self._data(name, value, key)
 
     def _data(self, name: str, value: Any, key: int) -> object:
+        if is_own := ownership.is_own_type(type(value)):
+            self._add(name, type(value), key)  # a container of the user's own class, too
         if issubclass(type(value), dict):
             return self._dict(name, value, key)
         if issubclass(type(value), (list, tuple, deque)):
@@ -257,9 +259,7 @@ class _Look:
         if special is not None:
             return special
         kind = type(value)
-        if ownership.is_own_type(kind) or kind.__module__ in _OPEN_MODULES:
-            if ownership.is_own_type(kind):
-                self._add(name, kind, key)
+        if is_own or kind.__module__ in _OPEN_MODULES:
             return self._attributes(name, value, key)
         return self._library_state.look_at_any(value)
 
