@@ -93,10 +93,13 @@ class Calls:
             make = self._managers[kind] = self._how_to_enter(kind)
         return make(self.registry, site, manager)
 
-    def await_for(self, _site: Site, thing: Any) -> None:
+    def await_for(self, site: Site, thing: Any) -> None:
         """GET_AWAITABLE, GET_AITER, GET_ANEXT."""
         if self.access_log.step is not None:
             self.registry.steps.note_await(thing)
+        elif self.scheduler.cur >= 0:
+            for loop in self.registry.loops:
+                loop.note_await(site, thing)
 
     # ------------------------------------------------------------------ by kind of callee
 

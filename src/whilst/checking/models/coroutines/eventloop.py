@@ -99,6 +99,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
         self._children: set[int] = set()  # those of them that a coroutine made
         self.members: set[int] = set()  # the scheduler's tasks that run on it
         self._callbacks = -1  # the scheduler's task that runs callbacks which belong to no step
+        self._by_threads: dict[int, Any] = {}  # by id: the futures that threads end
         self._put_off: deque[asyncio.Handle] = deque()  # callbacks that asked for themselves again
         self._exception_handler: Any = None
         self._first = -1  # the task whose bit stands for all coroutine tasks
@@ -451,7 +452,7 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
                 value = self._registry.call(self._site, func, *args[:2])(*args)
             except Exception as caught:  # it belongs to whoever awaits the future
                 error = caught
-            sync = Sync(Op.RELEASE, self._ready)
+            sync = Sync(Op.RELEASE, self._ready, more=((id(future), None, True),))
             self._scheduler.step((2, id(self), None, self._site, future, sync))
             if not future.cancelled():
                 if error is not None:
@@ -460,8 +461,14 @@ class VirtualLoop(_Loop):  # type: ignore[misc]  # declared abstract in typeshed
                     future.set_result(value)
             return value
 
+        self._by_threads[id(future)] = future
         self._registry.threads.spawn(self._site, body, future)
         return future
+
+    def note_await(self, site: Site, thing: Any) -> None:
+        """A step goes on at once if what it awaits is done by now, which is up to a thread."""
+        if id(thing) in self._by_threads:
+            self._registry.access_log.touch(site, 0, thing, None)
 
     # ------------------------------------------------------------------ what asyncio asks of any loop
 
