@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
+
+import pytest
 
 from whilst.seeing.events import BLOCKED, IN, PREEMPTED, Switches
 from whilst.seeing.explaining.intervals import intervals
+from whilst.seeing.recording import perf as perf_module
 from whilst.seeing.recording.perf import PerfClock
 from whilst.seeing.recording.schedstat import SchedstatClock
 
@@ -14,11 +18,11 @@ OUT, OUT_PREEMPTED = 1 << 13, (1 << 13) | (1 << 14)
 
 class Ring:
     def __init__(self, records: list[tuple[int, int, bytes]]) -> None:
-        self.records = records
+        self.data = b"".join(struct.pack("<IHH", kind, misc, 8 + len(body)) + body for kind, misc, body in records)
 
-    def drain(self) -> list[tuple[int, int, bytes]]:
-        records, self.records = self.records, []
-        return records
+    def take(self) -> bytes:
+        data, self.data = self.data, b""
+        return data
 
     def close(self) -> None:
         pass
@@ -35,6 +39,7 @@ def task(kind: int, time: int, tid: int) -> tuple[int, int, bytes]:
 def clock(*rings: list[tuple[int, int, bytes]]) -> PerfClock:
     made = PerfClock.__new__(PerfClock)
     made.threads, made.gone, made.lost = {}, [], 0
+    made._taken, made._taken_bytes = deque(), 0
     made._rings = [Ring(records) for records in rings]  # type: ignore[misc]
     return made
 
@@ -56,6 +61,26 @@ def test_a_number_that_is_given_again_is_another_thread() -> None:
     perf.poll()
     assert [(each.start_ns, each.end_ns) for each in perf.gone] == [(1, 9)]
     assert perf.threads[5].start_ns == 20
+
+
+def test_what_comes_too_fast_is_read_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perf_module, "_BUSY_BYTES", 60)
+    perf = clock([switch(10, 5), switch(20, 5, OUT)])
+    perf.poll()
+    perf._rings[0].data = Ring([switch(30, 5), switch(40, 5, OUT)]).data  # type: ignore[attr-defined]
+    perf.poll()
+    assert not perf.threads
+    perf.close()
+    assert list(perf.threads[5].at_ns) == [10, 20, 30, 40]
+
+
+def test_what_waits_to_be_read_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perf_module, "_BUSY_BYTES", 0)
+    monkeypatch.setattr(perf_module, "_MOST_TAKEN_BYTES", 60)
+    perf = clock([switch(10, 5), switch(20, 5, OUT)])
+    perf.poll()
+    assert list(perf.threads[5].at_ns) == [10, 20]
+    assert perf._taken_bytes == 0
 
 
 def test_lost_records_are_counted() -> None:

@@ -12,6 +12,8 @@ import os
 import platform
 import struct
 import sys
+from collections import deque
+from time import monotonic_ns
 from typing import Final
 
 from whilst.seeing.events import BLOCKED, IN, PREEMPTED, Switches
@@ -26,11 +28,17 @@ _FLAGS: Final = {
 _LOST, _COMM, _EXIT, _FORK, _SWITCH = 2, 3, 4, 7, 14
 _OUT, _OUT_PREEMPTED = 1 << 13, 1 << 14
 _CLOSE_ON_EXEC: Final = 8
+_READING_NS: Final = 10_000_000
+_BUSY_BYTES: Final = 1 << 16
+"""Some two thousand switches between two looks."""
+_MOST_TAKEN_BYTES: Final = 1 << 28
+"""Some eight million switches, unread."""
 _MOST_PAGES: Final = 512  # 2 MB a core: some 65,000 switches between two looks
 _HEAD, _TAIL = 1024, 1032
 _ENABLE: Final = 0x2400
 
-_SWITCH_SAMPLE: Final = struct.Struct("<IIQ")  # pid, tid, time
+_RECORD: Final = struct.Struct("<IHHIIQ")  # kind, misc, length; of a switch: pid, tid, time
+_TIME_OF: Final = struct.Struct("<Q")
 _TASK: Final = struct.Struct("<IIIIQ")  # pid, parent, tid, parent's tid, time
 
 
@@ -73,6 +81,8 @@ class PerfClock:
         self.gone: list[Switches] = []
         self.lost = 0
         self._rings: list[_Ring] = []
+        self._taken: deque[list[bytes]] = deque()
+        self._taken_bytes = 0
         try:
             for cpu in _cpus():
                 self._rings.append(_Ring(_opened(pid, cpu, is_running)))
@@ -81,34 +91,57 @@ class PerfClock:
             raise
 
     def poll(self) -> None:
-        """Take what has come since the last time."""
-        records = [record for ring in self._rings for record in ring.drain()]
-        records.sort(key=_time_of)
-        for kind, misc, body in records:
-            if kind == _SWITCH:
-                pid, tid, now = _SWITCH_SAMPLE.unpack_from(body)
-                thread = self.threads.get(tid)
-                if thread is None:
-                    thread = self.threads[tid] = Switches(pid, tid, now)
-                thread.at_ns.append(now)
-                thread.what.append(IN if not misc & _OUT else PREEMPTED if misc & _OUT_PREEMPTED else BLOCKED)
-            elif kind == _FORK:
-                pid, _, tid, _, now = _TASK.unpack_from(body)
-                self._end(tid, now)  # its number was another's
-                self.threads[tid] = Switches(pid, tid, now)
-            elif kind == _EXIT:
-                self._end(_TASK.unpack_from(body)[2], _TASK.unpack_from(body)[4])
-            elif kind == _COMM:
-                pid, tid = struct.unpack_from("<II", body)
-                if tid in self.threads:
-                    self.threads[tid].command = body[8:].split(b"\0", 1)[0].decode("utf-8", "replace")
-            elif kind == _LOST:
-                self.lost += struct.unpack_from("<QQ", body)[1]
+        """Take what has come since the last time, and read it if that is little.
+
+        To take is a copy, to read takes a hundred times as long: for as long as a program switches very often, what was
+        taken waits here, since the kernel would have no room for what comes meanwhile.
+        """
+        batch = [data for ring in self._rings if (data := ring.take())]
+        size = sum(map(len, batch))
+        if batch:
+            self._taken.append(batch)
+            self._taken_bytes += size
+        until_ns = monotonic_ns() + _READING_NS
+        is_calm = size < _BUSY_BYTES
+        while self._taken and (self._taken_bytes > _MOST_TAKEN_BYTES or (is_calm and monotonic_ns() < until_ns)):
+            self._read(self._taken.popleft())
 
     def close(self) -> None:
+        """Read the rest, and give the rings back."""
         for ring in self._rings:
             ring.close()
         self._rings.clear()
+        while self._taken:
+            self._read(self._taken.popleft())
+
+    def _read(self, batch: list[bytes]) -> None:
+        self._taken_bytes -= sum(map(len, batch))
+        others: list[bytes] = []
+        records = [record for data in batch for record in _records(data, others)]
+        records.sort()
+        threads = self.threads
+        for now, tid, misc, pid in records:
+            if tid < 0:
+                self._note(-tid, others[misc])
+                continue
+            thread = threads.get(tid)
+            if thread is None:
+                thread = threads[tid] = Switches(pid, tid, now)
+            thread.at_ns.append(now)
+            thread.what.append(IN if not misc & _OUT else PREEMPTED if misc & _OUT_PREEMPTED else BLOCKED)
+
+    def _note(self, kind: int, body: bytes) -> None:
+        if kind in (_FORK, _EXIT):
+            pid, _, tid, _, now = _TASK.unpack_from(body)
+            self._end(tid, now)  # or its number was another's
+            if kind == _FORK:
+                self.threads[tid] = Switches(pid, tid, now)
+        elif kind == _COMM:
+            tid = struct.unpack_from("<II", body)[1]
+            if tid in self.threads:
+                self.threads[tid].command = body[8:].split(b"\0", 1)[0].decode("utf-8", "replace")
+        elif kind == _LOST:
+            self.lost += struct.unpack_from("<QQ", body)[1]
 
     def _end(self, tid: int, now: int) -> None:
         thread = self.threads.pop(tid, None)
@@ -117,12 +150,20 @@ class PerfClock:
             self.gone.append(thread)
 
 
-def _time_of(record: tuple[int, int, bytes]) -> int:
-    kind, _, body = record
-    if kind == _SWITCH:
-        return int(_SWITCH_SAMPLE.unpack_from(body)[2])
-    # Every record ends with the sample: pid, tid, time, cpu, reserved.
-    return int(_SWITCH_SAMPLE.unpack_from(body, len(body) - 24)[2])
+def _records(data: bytes, others: list[bytes]) -> list[tuple[int, int, int, int]]:
+    """(time, tid, misc, pid) of each switch; of others (time, their kind less than 0, the place in `others`, 0)."""
+    found: list[tuple[int, int, int, int]] = []
+    unpack, add, at, end = _RECORD.unpack_from, found.append, 0, len(data)
+    while at < end:
+        kind, misc, length, pid, tid, now = unpack(data, at)
+        if kind == _SWITCH:
+            add((now, tid, misc, pid))
+        else:
+            # Every record ends with the sample: pid, tid, time, cpu, reserved.
+            add((_TIME_OF.unpack_from(data, at + length - 16)[0], -kind, len(others), 0))
+            others.append(data[at + 8 : at + length])
+        at += length
+    return found
 
 
 class _Ring:
@@ -142,22 +183,16 @@ class _Ring:
                 pages //= 2
         self._page, self._size = page, pages * page
 
-    def drain(self) -> list[tuple[int, int, bytes]]:
-        memory, size = self._memory, self._size
+    def take(self) -> bytes:
+        """A copy of the records that have come."""
+        memory, size, base = self._memory, self._size, self._page
         head, tail = struct.unpack_from("<QQ", memory, _HEAD)
         if head == tail:
-            return []
+            return b""
         first, end = tail % size, head % size
-        base = self._page
         data = memory[base + first : base + end] if first < end else memory[base + first :] + memory[base : base + end]
         struct.pack_into("<Q", memory, _TAIL, head)
-        found, at = [], 0
-        unpack = struct.Struct("<IHH").unpack_from
-        while at < len(data):
-            kind, misc, length = unpack(data, at)
-            found.append((kind, misc, data[at + 8 : at + length]))
-            at += length
-        return found
+        return data
 
     def close(self) -> None:
         self._memory.close()
