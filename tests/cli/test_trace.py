@@ -82,5 +82,7 @@ def test_a_module_and_all_files(tmp_path: Path) -> None:
     assert (whole["name"], whole["exit_code"]) == ("timeit", 0)
     assert whole["timeline"]["format"] == "whilst timeline 1"
     page = unescape(files["html"].read_text()).replace("\N{NO-BREAK SPACE}", " ")
-    assert whole["sentence"] in page
+    counted, _, finding = whole["sentence"].partition(". ")
+    assert f"with {counted}" in page
+    assert finding in page
     assert json.loads(files["perfetto"].read_text())["traceEvents"]
