@@ -200,6 +200,27 @@ def test_it_is_closed_when_a_call_fails(told: Path) -> None:
             whilst.map(fail, range(9), mode=mode)  # type: ignore[arg-type]
 
 
+def test_a_run_that_another_thread_ends_leaves_nothing_open(told: Path) -> None:
+    """As where the garbage collector, which runs anywhere, closes an iterator that nobody has read to its end."""
+    session = opener(told)
+    iterator = whilst.imap(Square(session), range(9), mode="sequential")
+    assert next(iterator) == 0
+    ending = threading.Thread(target=iterator.close)  # type: ignore[attr-defined]
+    ending.start()
+    ending.join()
+    assert told.read_text().count("closed") == 1
+    assert whilst.map(Square(session), range(3), mode="sequential") == [0, 1, 4]
+    assert told.read_text().count("closed") == 2
+
+
+def test_a_run_that_never_begins_holds_nothing_open(told: Path) -> None:
+    session = opener(told)
+    with pytest.raises((OSError, whilst.JournalError)):
+        whilst.map(Square(session), range(3), mode="sequential", journal=told / "no folder" / "journal")
+    assert whilst.map(Square(session), range(3), mode="sequential") == [0, 1, 4]
+    assert told.read_text().count("closed") == 1
+
+
 def test_what_is_no_context_manager_is_given_as_it_is() -> None:
     made: list[Any] = []
 

@@ -33,8 +33,10 @@ class _Opened:
         """What calls are given, and the context manager that closes it (None: it is forgotten, and no more)."""
         self.entering: dict[bytes, asyncio.Future[Any]] = {}
         """What is about to be open, on a loop."""
-        self.runs = 0
-        """Runs that this thread moves on, one within another: what it opens is open until the outermost is over."""
+        self.runs: list[None] = []
+        """One for each run that has begun in this thread: what it opens is open until the last of them is over."""
+        self.is_of_pool = False
+        """It is open until the thread ends."""
 
 
 class _Here(threading.local):
@@ -129,25 +131,31 @@ def per_worker(factory: Callable[[], Any]) -> PerWorker[Any]:
     return PerWorker(factory, os.urandom(16))
 
 
-def begin_run() -> None:
-    """A run begins in this thread."""
-    _here.opened.runs += 1
-
-
-def end_run() -> None:
-    """It is over: without an outer one, what was opened in this thread is closed, unless it is a worker's."""
+def begin_run() -> _Opened:
+    """A run begins in this thread. Give what comes back to `end_run`: an iterator may be closed by any thread."""
     opened = _here.opened
-    opened.runs -= 1
-    if opened.runs <= 0 and not is_in_worker():
-        close_thread()
+    opened.is_of_pool = is_in_worker()
+    opened.runs.append(None)
+    return opened
+
+
+def end_run(opened: _Opened) -> None:
+    """It is over: with the last one, what was opened in the thread where it began is closed, unless a pool has that."""
+    opened.runs.pop()
+    if not opened.runs and not opened.is_of_pool:
+        _close(opened)
 
 
 def close_thread() -> None:
     """This thread makes no more calls. What closing raises is told as an unraisable error: the results are there."""
-    opened, _here.opened = _here.opened, _Opened()
+    _close(_here.opened)
+
+
+def _close(opened: _Opened) -> None:
+    values, opened.values = opened.values, {}
     if opened.process != os.getpid():
         return
-    for _, manager in reversed(opened.values.values()):
+    for _, manager in reversed(values.values()):
         try:
             if manager is not None and hasattr(type(manager), "__exit__"):
                 manager.__exit__(None, None, None)

@@ -116,7 +116,7 @@ class Run:
         policy = choose_policy(job, source, options, is_lazy=is_lazy)
         self.pace = pace
         self._journal: Journal | None = journal
-        self._ends_run = False
+        self._opened: Any = None
         self._bar: AbstractContextManager[Callable[[int], None] | None] | None = None
         self.driver = Driver(
             job,
@@ -162,9 +162,6 @@ class Run:
 
     def __enter__(self) -> None:
         """Before the first step: what surrounds the run, and is closed with it."""
-        if (begin := per_worker_function("begin_run")) is not None:
-            self._ends_run = True
-            begin()
         if self._journal is not None:
             self._journal.__enter__()
             self.driver.source.start()
@@ -175,6 +172,9 @@ class Run:
             self.driver.on_progress = self._bar.__enter__()
             if self._journal is not None:
                 self._journal.on_recall = self.driver.on_progress
+        # Last: where something above raises, nothing ends what has begun.
+        if (begin := per_worker_function("begin_run")) is not None:
+            self._opened = begin()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -185,11 +185,13 @@ class Run:
         finally:
             try:
                 self.driver.policy.close()
-                if self._ends_run and (end := per_worker_function("end_run")) is not None:
-                    end()
             finally:
-                if self._journal is not None:
-                    self._journal.__exit__(kind, error, trace)
+                try:
+                    if self._opened is not None:
+                        per_worker_function("end_run")(self._opened)
+                finally:
+                    if self._journal is not None:
+                        self._journal.__exit__(kind, error, trace)
 
 
 _MAY_BE_WHY = ("It ", "Workers ")
