@@ -71,6 +71,7 @@ class OptimalDpor(Strategy):
         if gates is None:
             gates = explorer.gates() if config is None or config.is_symmetric else {}
         self.gates = gates
+        self._plan = Plan(gates=gates)  # the same one again and again
         # Numbers of tasks are agreed on between processes: a new one has to be made known.
         self._agreed_numbers = None if subtree is None else len(explorer.scheduler.task_numbers)
         self._is_over = False
@@ -88,7 +89,11 @@ class OptimalDpor(Strategy):
         self._common = 0  # how many events the next execution shares with the one that `_order` is of
 
     def next_plan(self) -> Plan | None:
-        return None if self._is_over else Plan(self.plan, self.sleep, self.sleep_from, self.gates)
+        if self._is_over:
+            return None
+        plan = self._plan
+        plan.choices, plan.sleep, plan.sleep_from = self.plan, self.sleep, self.sleep_from
+        return plan
 
     def must_restart(self, has_learnt: bool) -> bool:
         explorer, agreed = self._explorer, self._agreed_numbers

@@ -42,7 +42,7 @@ STRATEGIES: Final[dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SearchReport:
     """What a search did. `executions` never exceeds the number of traces when the guarantee is the first.
 
