@@ -249,6 +249,14 @@ def test_one_long_task_that_comes_last(made: Made) -> None:
     )
 
 
+def test_a_worker_that_is_never_seen_without_a_task_is_one_all_the_same(made: Made) -> None:
+    workers(made, [100])
+    made.process(300, "ForkProcess-2")
+    loop = library("concurrent/futures/process.py", "_process_worker", 246)
+    made.thread((200, "on", [made.at("for letter", "score", "FOR_ITER"), loop]))
+    assert "For the last 50 % of the time one worker of 2 is busy alone" in said(trace_of(made.recording()))
+
+
 def test_workers_that_end_together(made: Made) -> None:
     workers(made, [185, 190])
     assert "alone" not in said(trace_of(made.recording()))

@@ -193,6 +193,18 @@ def packages_of(arguments: Sequence[str]) -> frozenset[str]:
     return frozenset()
 
 
+_WORKER_LOOPS: Final = (
+    ("concurrent/futures/thread.py", "_worker"), ("concurrent/futures/process.py", "_process_worker"),
+    ("process_executor.py", "_process_worker"), ("multiprocessing/pool.py", "worker"),
+)  # fmt: skip
+
+
+@lru_cache(100_000)
+def is_worker(stack: Stack) -> bool:
+    """Does it stand in the loop of a pool's worker?"""
+    return any(place.function == name and place.file.endswith(file) for place in stack for file, name in _WORKER_LOOPS)
+
+
 _BOOTSTRAPS: Final = (
     ("multiprocessing/process.py", "BaseProcess._bootstrap"),
     ("multiprocessing/spawn.py", "spawn_main"),

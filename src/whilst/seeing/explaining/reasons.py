@@ -10,7 +10,7 @@ from pathlib import Path
 
 from whilst.model import Kind, StepFunction
 from whilst.seeing.events import Place, Recording
-from whilst.seeing.explaining.causes import BY_ANOTHER, Cause, Role, shown_function, work_name
+from whilst.seeing.explaining.causes import BY_ANOTHER, Cause, Role, is_worker, shown_function, work_name
 from whilst.seeing.explaining.courses import Course
 from whilst.seeing.explaining.holders import Holder, Track, Wait, holder_of, tracks_of
 from whilst.seeing.explaining.pieces import Lane, Piece, Process
@@ -82,13 +82,14 @@ class Sums:
 
     @cached_property
     def workers(self) -> list[Lane]:
-        """Threads that were at some time without a task, ready for the next one, and had one at another."""
+        """Threads of a pool, or that were at some time ready for the next task; and had one at another."""
         return [
             lane
             for process in self.processes
             for lane in process.lanes
             if any(
-                piece.cause is not None and piece.cause.role is Role.IDLE and piece.cause.kind == "queue"
+                is_worker(piece.stack)
+                or (piece.cause is not None and piece.cause.role is Role.IDLE and piece.cause.kind == "queue")
                 for piece in lane.pieces
             )
             and any(piece.kind is not None for piece in lane.pieces)
