@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import factorial, prod
 from typing import Final
 
@@ -39,10 +39,12 @@ class SequentialEndings:
     completed: int = 0
 
     def run_again(self) -> None:
-        """Every order once more; what is known of their endings is no longer true."""
-        self.endings, self.raised, self.errors, self.blocked = {}, set(), {}, []
-        self.always_raised, self.completed = None, 0
-        self.run_all()
+        """Every order once more; what is known of their endings is no longer true. Where no time is left for that it is
+        kept: there is none for a search either, and it tells that they come to an end."""
+        again = SequentialEndings(self.explorer, self.measure, self.orders)
+        if again.run_all() is None:
+            for each in fields(self):
+                setattr(self, each.name, getattr(again, each.name))
 
     def run_all(self) -> Execution | None:
         """Run every order; the one that did not come to an end within the limits, if there is one.
