@@ -121,6 +121,35 @@ def test_the_first_in_progress_writes_through(monkeypatch):
     assert sys.stdout is stream
 
 
+def test_a_line_is_never_parted_by_what_the_program_says(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    output = OrderedOutput()
+    output.install()
+
+    def speak(key, *texts):
+        output.enter(key)
+        for text in texts:
+            sys.stdout.flush() if text is None else sys.stdout.write(text)
+        output.leave()
+
+    try:
+        for number in (0, 1):
+            output.open(number, (number,))
+        speak(0, "begin", " ")
+        print("read")
+        speak(1, "later", "\n", "and ")
+        speak(0, "0", "\n", "dots ...", None, " to the end")
+        assert stream.getvalue() == "read\nbegin 0\ndots ..."
+        output.close(0)
+        print(" read")
+        assert stream.getvalue().splitlines()[2:] == ["dots ... to the endlater", " read"]
+        output.close(1)
+        assert stream.getvalue().endswith(" read\nand ")
+    finally:
+        output.end()
+
+
 def test_a_call_that_is_made_again_holds_nobody_up(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)

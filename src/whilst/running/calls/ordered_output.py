@@ -1,9 +1,10 @@
 """What overlapping calls of this process print and log, in the order of their items, as a `for` loop's would come.
 
 While such calls are made `sys.stdout` and `sys.stderr` are stand-ins: what a call writes to them is kept until all
-calls before it are over; the first of those in progress writes through. So are log records, before they reach a
-handler. Whoever is not making a call of a run (the caller, other threads of the program) writes as always. What
-follows a call that failed is dropped where the failure ends the run: a loop would not have come there.
+calls before it are over; the first of those in progress writes through, a line at a time, or when it flushes. So are
+log records, before they reach a handler. Whoever is not making a call of a run (the caller, other threads of the
+program) writes as always. What follows a call that failed is dropped where the failure ends the run: a loop would not
+have come there.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from typing import Any, TextIO, cast
 class _Call:
     """One call (or a batch of them), and what it has said so far."""
 
-    __slots__ = ("first", "is_open", "said")
+    __slots__ = ("first", "is_open", "said", "whole")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.said: list[Callable[[], object]] = []
+        self.whole = 0
+        """So many of them end with a whole line."""
         self.is_open = True
 
     def __lt__(self, other: _Call) -> bool:
@@ -152,15 +155,22 @@ class OrderedOutput:
                 heappush(self._over, call)
             self._catch_up()
 
-    def take(self, key: Hashable, say: Callable[[], object]) -> None:
-        """A call says something: now, if it is its turn (or if it is over, and a thread of its own goes on)."""
+    def take(self, key: Hashable, say: Callable[[], object], *, is_whole: bool = True) -> None:
+        """A call says something: now, if it is its turn (or if it is over, and a thread of its own goes on).
+
+        `is_whole`: not just the beginning of a line, which would be parted by what the program itself says.
+        """
         with self._lock:
             head = self._head()
             call = self._calls.get(key)
-            if call is None or (call is head and not call.said and not self._failed):
+            if call is None:
                 say()
-            else:
-                call.said.append(say)
+                return
+            call.said.append(say)
+            if is_whole:
+                call.whole = len(call.said)
+                if call is head and not self._failed:
+                    _say_lines(call)
 
     # ---------------------------------------------------------------- order
 
@@ -185,11 +195,16 @@ class OrderedOutput:
                 return
             _say(heappop(self._over))
         if head is not None and (limit is None or head.first <= limit):
-            _say(head)
+            _say_lines(head)
 
 
 def _say(call: _Call) -> None:
-    said, call.said = call.said, []
+    call.whole = len(call.said)
+    _say_lines(call)
+
+
+def _say_lines(call: _Call) -> None:
+    said, call.said, call.whole = call.said[: call.whole], call.said[call.whole :], 0
     for say in said:
         say()
 
@@ -211,7 +226,7 @@ class _StandIn:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         stream, (output, key) = self._stream, speaker
-        output.take(key, lambda: stream.write(text))
+        output.take(key, lambda: stream.write(text), is_whole=text.endswith("\n"))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
