@@ -8,6 +8,7 @@ import pytest
 
 import whilst
 from whilst.model import Kind
+from whilst.running.core import recorder
 from whilst.running.core.recorder import Recorder
 from whilst.running.jobs import Finished
 
@@ -36,7 +37,8 @@ async def aspin(x: int) -> int:
         (aspin, "processes*eventloop"),
     ],
 )
-def test_the_work_of_calls_is_in_the_timeline(fn, backend):
+def test_the_work_of_calls_is_in_the_timeline(fn, backend, monkeypatch):
+    monkeypatch.setattr(recorder, "_NOTHING", 0.0)  # on a busy machine they have a core for a small share of their time
     results = whilst.map(fn, range(4), backend=backend, workers=2)
     assert list(results) == [0, 1, 2, 3]
     assert results.timeline.work_s >= 4 * CALL_S
