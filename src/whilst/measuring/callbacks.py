@@ -145,7 +145,11 @@ def _held(value: Any) -> tuple[Iterable[object], bool]:
 def _of_library(item: Any) -> list[object]:
     """The item, or what it holds at once, that is an object of a library's class."""
     held = item if type(item) in (tuple, list) else item.values() if type(item) is dict else (item,)
-    return [each for each in islice(held, _MOST_OF_ONE) if type(each).__module__ != "builtins"]
+    return [
+        each
+        for each in islice(held, _MOST_OF_ONE)
+        if type(each).__module__ != "builtins" and not ownership.is_own_type(type(each))
+    ]
 
 
 def _named(names: dict[str, Any], used: tuple[str, ...]) -> Iterator[object]:
