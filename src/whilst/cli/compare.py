@@ -56,8 +56,6 @@ def compare(
       whilst compare shop:fetch --items urls.txt --modes sequential,concurrent --json
       whilst compare shop:price --items carts.jsonl --interpreter python3.14t
     """
-    if _is_day(what):
-        require_file(what, "file", "*.toml")
     work = partial(_compare, what, items, jsonl, modes, interpreter, output, sizes)
     if _is_day(what) or not supervising.is_possible():
         return work()
@@ -87,6 +85,7 @@ def _compare(
         elif _is_day(what):
             if items is not None or jsonl or sizes["overlap"] is not None:
                 raise InputError("A day brings its own tasks; --items, --jsonl and --overlap go with MODULE:FUNCTION.")
+            require_file(what, "file", "*.toml")
             result = compare_modes(what, modes=names, workers=sizes["workers"], on_progress=progress)
         elif ":" not in what:
             raise InputError(f"{what!r} is neither a file that holds a day nor MODULE:FUNCTION.")
