@@ -108,6 +108,10 @@ def _is_for_several(root: object) -> bool:
     )
 
 
+_NO_LOOP = ("FOR_ITER", "END_SEND")
+"""Jumps back to these go to the next item, and out of an `await` (3.12)."""
+
+
 @lru_cache(maxsize=256)
 def _waiting_lines(code: CodeType) -> frozenset[int]:
     """Lines of `while` loops: what is looked at there again and again is waited for."""
@@ -116,7 +120,7 @@ def _waiting_lines(code: CodeType) -> frozenset[int]:
     loops = [
         (each.argval, each.offset)
         for each in instructions
-        if "JUMP_BACKWARD" in each.opname and "NO_INTERRUPT" not in each.opname and at.get(each.argval) != "FOR_ITER"
+        if "JUMP_BACKWARD" in each.opname and "NO_INTERRUPT" not in each.opname and at.get(each.argval) not in _NO_LOOP
     ]
     lines = ((begin, line) for begin, _, line in code.co_lines() if line is not None)
     return frozenset(line for begin, line in lines if any(first <= begin <= last for first, last in loops))
