@@ -181,9 +181,10 @@ def test_an_object_that_refuses_to_be_looked_at_counts_as_changed():
 
 def test_what_a_librarys_value_keeps_in_itself_is_no_change():
     path = Path("a") / "b.txt"
-    before = fingerprint([path])
+    paths = [path]
+    before = fingerprint(paths)
     assert str(path), hash(path)  # both are kept in the path from now on
-    assert fingerprint([path]) == before
+    assert fingerprint(paths) == before
 
 
 def test_a_setting_that_no_watched_call_changed_may_stay_changed():
