@@ -89,6 +89,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         monkeypatch.setitem(HOLDER.table, "number", functools.partial(callback, 1))
         monkeypatch.setattr(LOG, "filters", [filtering()])
         monkeypatch.setattr(warnings, "showwarning", callback)
+        for number in range(100):  # as other libraries do
+            monkeypatch.setitem(copyreg.dispatch_table, type(f"Other{number}", (), {}), repr)
         monkeypatch.setitem(copyreg.dispatch_table, Point, lambda point: (Point, (callback(point),)))
         monkeypatch.setitem(sqlite3.adapters, (Point, sqlite3.PrepareProtocol), callback)
         sqlite3.register_adapter(Point, callback)

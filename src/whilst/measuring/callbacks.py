@@ -136,7 +136,7 @@ def _held(value: Any) -> tuple[Iterable[object], bool]:
             each for base in value.__mro__[:-1] for each in vars(base).values() if type(each) not in _OF_CLASS
         ], False
     if kind is dict:
-        return islice(value.values(), _MOST_OF_ONE), False
+        return islice(reversed(value.values()), _MOST_OF_ONE), False  # a program adds its own to a library's table
     if kind is types.BuiltinFunctionType:
         return (value.__self__,), False
     return [each for each in islice(gc.get_referents(value), _MOST_OF_ONE) if not is_a(each, type)], False
