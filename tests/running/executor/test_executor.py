@@ -335,6 +335,29 @@ def test_map_keeps_no_result_alive(executor: Executor, chunksize: int) -> None:
         assert reference() is None
 
 
+def wait_for(path: Path | None) -> bool:
+    deadline = time.monotonic() + 60
+    while path is not None and not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return path is None or path.exists()
+
+
+def test_a_result_does_not_wait_for_the_next_call_of_its_worker(tmp_path: Path) -> None:
+    path = tmp_path / "read"
+    with Executor(mode="parallel", workers=1) as executor:
+        assert all(executor.map(wait_for, [None] * 40))  # they are short, so that two go to a worker together
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1)
+        try:
+            first, second, third = (executor.submit(wait_for, each) for each in (None, None, path))
+        finally:
+            sys.setswitchinterval(interval)
+        assert first.result(30)
+        assert second.result(30)
+        path.touch()
+        assert third.result()
+
+
 AT_EXIT = """
 import atexit
 import whilst

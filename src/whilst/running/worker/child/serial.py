@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _SEND_EVERY_NS = 20_000_000
 _FEW = 64
+_FEW_FUTURES = 8
 _LONG_NS = 50_000
 """A call that takes so long is not short."""
 _TOGETHER_NS, _MOST_TOGETHER = 20_000, 32
@@ -169,6 +170,8 @@ class Serial(Style):
         """Make calls from the first position on, reading the clock around each."""
         words, head, page = self._words, work.head, self._worker.page
         stops_at_error = work.job.head.stops_at_error
+        # A future is awaited by itself, and should not wait for the next call; of many, each would cost an answer.
+        is_awaited = work.job.head.how == "call" and head.size <= _FEW_FUTURES
         made, cpu_ns, held_ns, sent_ns = self._begin(), thread_time_ns(), self._held.read_ns(), perf_counter_ns()
         items, last = work.items, head.size - 1
         for position in range(first, head.size):
@@ -190,7 +193,7 @@ class Serial(Style):
             made.ends.append(ended)  # type: ignore[union-attr]
             if position == last or (made.errors and stops_at_error):
                 break
-            is_kept = not made.errors and ended - sent_ns < _SEND_EVERY_NS and _keep(page, serial, made)
+            is_kept = not (made.errors or is_awaited) and ended - sent_ns < _SEND_EVERY_NS and _keep(page, serial, made)
             if not is_kept:
                 made.positions = (first, len(made.values))
                 self._send(work, made, thread_time_ns() - cpu_ns, self._held.read_ns() - held_ns)
