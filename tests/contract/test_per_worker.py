@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sys
 import threading
@@ -198,6 +199,19 @@ def test_it_is_closed_when_a_call_fails(told: Path) -> None:
     for mode in ("sequential", "concurrent"):
         with pytest.raises(LookupError):
             whilst.map(fail, range(9), mode=mode)  # type: ignore[arg-type]
+
+
+def test_no_more_are_open_at_once_than_there_are_workers(told: Path) -> None:
+    session = opener(told)
+
+    def square(x: int) -> int:
+        time.sleep(0.02)
+        return session().square(x)
+
+    results = whilst.map(square, range(20), workers=3)
+    assert list(results) == [x * x for x in range(20)]
+    steps = [1 if line.startswith("opened") else -1 for line in told.read_text().splitlines()]
+    assert max(itertools.accumulate(steps)) <= 3, results.decision
 
 
 def test_a_run_that_another_thread_ends_leaves_nothing_open(told: Path) -> None:

@@ -139,6 +139,13 @@ def begin_run() -> _Opened:
     return opened
 
 
+def leave_thread() -> None:
+    """The calls of this thread's run go to workers from here on: it is none of them, unless it makes an outer run's."""
+    opened = _here.opened
+    if len(opened.runs) == 1 and not opened.is_of_pool:
+        _close(opened)
+
+
 def end_run(opened: _Opened) -> None:
     """It is over: with the last one, what was opened in the thread where it began is closed, unless a pool has that."""
     opened.runs.pop()

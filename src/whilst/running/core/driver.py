@@ -11,7 +11,7 @@ from time import perf_counter_ns
 
 from whilst.running.backends.base import Backend, BackendConfig
 from whilst.running.call_names import add_note, note_item
-from whilst.running.calls.one_argument import Awaiter
+from whilst.running.calls.one_argument import Awaiter, per_worker_function
 from whilst.running.calls.perform import Cell, perform
 from whilst.running.core.policy import INLINE, Directives, Policy, RunStatus
 from whilst.running.jobs import CALLER, Batch, Finished, Job, Limits, RunEnd, WorkerFailed
@@ -305,6 +305,8 @@ class Driver:
         self._config = config
         if config == INLINE:
             return
+        if (leave := per_worker_function("leave_thread")) is not None:
+            leave()
         if self.on_pool is not None:
             self.on_pool()
         from whilst.running.calls.deferred_signals import DeferredSignals
