@@ -39,6 +39,9 @@ class Change:
     text: str
 
 
+_LONGEST_REPR = 120
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Decision(Drawable):
     """Mode, back end, workers and batch, with the evidence, the modes not chosen, and the changes of mind.
@@ -63,7 +66,7 @@ class Decision(Drawable):
 
     def __repr__(self) -> str:
         text = f"{self.mode.value}, {self.who}: {self.reason or 'as asked'}"
-        return f"<Decision: {text:.100}>"
+        return f"<Decision: {text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR].rpartition(' ')[0] + ' …'}>"
 
     def __str__(self) -> str:
         parts = [f"{self.mode.value}, {self.who}: {self.reason or 'as asked'}."]
