@@ -19,6 +19,8 @@ from whilst.measuring.writes.reachable import Reachable
 
 COUNTS = {"n": 0}
 LOG = logging.getLogger("whilst.tests.callbacks")
+OTHERS = [logging.getLogger(f"whilst.tests.callbacks.other{number}") for number in range(40)]
+"""As a program with many libraries has."""
 
 
 def count(*_args: object, **_named: object) -> int:

@@ -25,7 +25,7 @@ from whilst.measuring.writes.suspects import Reach, Suspect
 
 _MOST: Final = 1000
 """So many objects of libraries are looked at (some 2 ms)."""
-_MOST_OF_ONE: Final = 64
+_MOST_OF_ONE, _MOST_OF_TABLE = 64, 256
 _MOST_FOUND: Final = 32
 _FUNCTIONS_DEEP: Final = 3
 """A library's function calls another, and that one another; what they name beyond that is hardly the user's."""
@@ -136,7 +136,7 @@ def _held(value: Any) -> tuple[Iterable[object], bool]:
             each for base in value.__mro__[:-1] for each in vars(base).values() if type(each) not in _OF_CLASS
         ], False
     if kind is dict:
-        return islice(reversed(value.values()), _MOST_OF_ONE), False  # a program adds its own to a library's table
+        return islice(reversed(value.values()), _MOST_OF_TABLE), False  # a program adds its own to a library's table
     if kind is types.BuiltinFunctionType:
         return (value.__self__,), False
     return [each for each in islice(gc.get_referents(value), _MOST_OF_ONE) if not is_a(each, type)], False
