@@ -8,6 +8,7 @@ import random
 import re
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -455,3 +456,15 @@ def test_a_verdict_shows_itself(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 def test_a_question_can_be_kept_and_asked_later() -> None:
     question = Question(Account, (deposit, deposit))
     assert question.program.tasks == (deposit, deposit)
+
+
+def test_what_a_task_leaves_in_the_place_of_the_process_s_own_is_given_back():
+    """Also a copy that is equal: who has hold of the list itself would change what nobody asks any more."""
+
+    def leaves(state):
+        warnings.catch_warnings().__enter__()
+        state.append(None)
+
+    filters = warnings.filters
+    assert whilst.check(list, [leaves, leaves])
+    assert warnings.filters is filters

@@ -149,10 +149,10 @@ class Explorer:
     def _give_back(self) -> None:
         """Two tasks that redirect a stream, or catch warnings, leave that so, which neither the next execution nor
         anybody else is to find; what `setup` makes afresh is its own affair."""
-        filters: Any = warnings.filters
-        now = (sys.stdin, sys.stdout, sys.stderr, warnings.showwarning, filters, tuple(filters))
-        if now != self._process_wide:
-            stdin, stdout, stderr, showwarning, filters, held = self._process_wide
+        stdin, stdout, stderr, showwarning, filters, held = self._process_wide
+        has_streams = sys.stdin is stdin and sys.stdout is stdout and sys.stderr is stderr
+        has_filters = warnings.showwarning is showwarning and warnings.filters is filters and tuple(filters) == held
+        if not (has_streams and has_filters):
             sys.stdin, sys.stdout, sys.stderr, warnings.showwarning = stdin, stdout, stderr, showwarning
             filters[:] = held
             warnings.filters = filters
